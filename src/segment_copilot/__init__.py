@@ -1,0 +1,1 @@
+"""Describe an audience in words; get a segment that is valid, counted, explained and ready to save."""

@@ -1,0 +1,147 @@
+"""What the loop asks of a language model: one request in, a stream of typed deltas out.
+
+Two models exist: `claude` (the anthropic SDK) and `offline` (a deterministic parser). The loop cannot tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from segment_copilot.catalog import Catalog
+
+# What goes in
+
+
+class ToolSpecification(Struct, frozen=True):
+    """A tool as a model sees it; *input_schema* is JSON Schema with `type: object` at the root."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+class UserMessage(Struct, frozen=True, tag="user"):
+    """What the person wrote."""
+
+    text: str
+
+
+class ToolCall(Struct, frozen=True, tag="tool_call"):
+    """A complete call. *arguments* is the decoded JSON object, not yet checked against the schema.
+
+    *malformed* holds the text when the model sent something that is not a JSON object.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    malformed: str | None = None
+
+
+class AssistantMessage(Struct, frozen=True, tag="assistant"):
+    """What the model answered in an earlier turn. *raw* is the provider's own form, sent back unchanged."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    raw: Any = None
+
+
+class ToolResult(Struct, frozen=True):
+    """The outcome of one call. *content* is a JSON document (text)."""
+
+    tool_call_id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+class ToolResults(Struct, frozen=True, tag="tool_results"):
+    """The outcomes of all calls of the turn before, in call order."""
+
+    results: tuple[ToolResult, ...]
+
+
+Message = UserMessage | AssistantMessage | ToolResults
+
+
+class ModelRequest(Struct, frozen=True):
+    """One turn: the whole conversation so far, the tools, and what the tenant has."""
+
+    system: str  # the same for every tenant and every day, so that it can be cached
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpecification, ...]
+    catalog: Catalog
+    as_of: datetime
+    timezone: str
+    tools_allowed: bool = True  # False on the last turn: the tools stay listed, none may be called
+    max_tokens: int = 8000
+
+
+# What comes out
+
+
+class ReasoningDelta(Struct, frozen=True, tag="reasoning_delta"):
+    """A piece of the model's summarised reasoning."""
+
+    delta: str
+
+
+class TextDelta(Struct, frozen=True, tag="text_delta"):
+    """A piece of the answer."""
+
+    delta: str
+
+
+class ToolCallStarted(Struct, frozen=True, tag="tool_call_started"):
+    """The model began to write a call; its arguments follow."""
+
+    id: str
+    name: str
+
+
+class ToolArgumentsDelta(Struct, frozen=True, tag="tool_arguments_delta"):
+    """A piece of a call's arguments, as JSON text."""
+
+    id: str
+    delta: str
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one or more turns; input includes cache reads and writes."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn", "context_too_long", "truncated"]
+
+
+class TurnEnded(Struct, frozen=True, tag="turn_ended"):
+    """Always the last event of a turn. *message* goes back with the next request; its calls are run only on tool_use."""
+
+    stop_reason: StopReason
+    message: AssistantMessage
+    usage: Usage = Usage()
+    upstream_request_id: str | None = None
+
+
+ModelEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolCall | ToolArgumentsDelta | TurnEnded
+
+
+class Model(Protocol):
+    """A language model. Failures are raised as `errors.Unavailable` (or a subclass) with a code of the closed set."""
+
+    @property
+    def name(self) -> str:
+        """What `run.started` says: `offline`, or the model id."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        """One turn. Closing the generator closes the upstream connection."""
+        ...

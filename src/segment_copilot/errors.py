@@ -1,0 +1,116 @@
+"""The error tree: stable codes and sentences, no HTTP.
+
+`api/problems.py` gives each class its status; `copilot/tools.py` turns each into a tool result.
+Raise the most specific class; *detail* is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong (or odd) in what a caller sent, and where.
+
+    *pointer* is an RFC 6901 pointer; "" is the whole document.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+    suggestions: tuple[str, ...] = ()
+
+
+class SegmentCopilotError(Exception):
+    """A failure we foresaw and may explain to the caller. Anything else is our bug."""
+
+    code = "error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        findings: Sequence[Finding] = (),
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.findings = tuple(findings)
+        self.context = dict(context or {})
+
+
+# What the caller sent
+
+
+class InvalidInput(SegmentCopilotError):
+    """A body, parameter or header of the wrong shape."""
+
+    code = "invalid_input"
+
+
+class InvalidDefinition(InvalidInput):
+    """A definition that does not decode or does not bind; *findings* holds every mistake."""
+
+    code = "invalid_definition"
+
+
+class QueryTooExpensive(InvalidInput):
+    """The store refused the query for its cost (memory, rows read)."""
+
+    code = "query_too_expensive"
+
+
+# Who the caller is
+
+
+class Unauthenticated(SegmentCopilotError):
+    """No key, or one that does not exist (any more)."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(SegmentCopilotError):
+    """A key that may not do this."""
+
+    code = "forbidden"
+
+
+# What is stored
+
+
+class NotFound(SegmentCopilotError):
+    """Nothing of that id in this tenant. Another tenant's id answers the same."""
+
+    code = "not_found"
+
+
+class Conflict(SegmentCopilotError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class PreconditionFailed(SegmentCopilotError):
+    """If-Match named another version than the stored one."""
+
+    code = "precondition_failed"
+
+
+# What we depend on
+
+
+class Unavailable(SegmentCopilotError):
+    """A store or an upstream service does not answer; trying again later may help."""
+
+    code = "unavailable"
+
+
+class QueryTimeout(SegmentCopilotError):
+    """The store gave up on a query after its time limit."""
+
+    code = "query_timeout"

@@ -1,0 +1,61 @@
+"""Every setting, read from the environment once, into one frozen struct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from segment_copilot.errors import InvalidInput
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """Field *x* is read from the environment variable *X*; lists are comma-separated."""
+
+    database_url: Annotated[str, Meta(description="PostgreSQL: postgresql://user:password@host:port/database")] = ""
+    clickhouse_url: Annotated[str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")] = ""
+    clickhouse_cluster: Annotated[str, Meta(description="Cluster name for ON CLUSTER DDL; empty for one server")] = ""
+    postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
+    clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
+
+    host: Annotated[str, Meta(description="Address the API listens on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port the API listens on; 0 takes a free one")] = 8000
+    cors_origins: Annotated[tuple[str, ...], Meta(description="Origins a browser may call from; none by default")] = ()
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")] = "info"
+    log_format: Annotated[Literal["json", "console"], Meta(description="json for machines, console for people")] = "json"
+
+    event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
+    recent_event_hours: Annotated[Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")] = 72
+
+    copilot_model: Annotated[
+        Literal["auto", "claude", "offline"], Meta(description="auto: claude when ANTHROPIC_API_KEY is set, else offline")
+    ] = "auto"
+    anthropic_api_key: Annotated[str, Meta(description="Key for Claude; empty for none")] = ""
+    anthropic_base_url: Annotated[str, Meta(description="Any endpoint that speaks the Messages API")] = ""
+    claude_model: Annotated[str, Meta(description="Model id sent to the Messages API")] = "claude-sonnet-5-5"
+    claude_effort: Annotated[Literal["low", "medium", "high"], Meta(description="Effort sent to the Messages API")] = "low"
+    copilot_max_turns: Annotated[Positive, Meta(description="Model requests per run")] = 8
+    copilot_max_tool_calls: Annotated[Positive, Meta(description="Tool calls per run")] = 24
+    copilot_deadline_seconds: Annotated[Positive, Meta(description="Wall time of a run")] = 120
+    copilot_heartbeat_seconds: Annotated[float, Meta(gt=0, description="Silence on a stream before a comment is sent")] = 10.0
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from *environ*; one error names every variable that is wrong."""
+    raw: dict[str, object] = {}
+    problems: list[str] = []
+    for item in msgspec.structs.fields(Settings):
+        if not (text := environ.get(item.encode_name, "")):
+            continue
+        value = [part.strip() for part in text.split(",") if part.strip()] if item.name == "cors_origins" else text
+        try:
+            raw[item.encode_name] = msgspec.convert(value, item.type, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{item.encode_name}: {error}")
+    if problems:
+        raise InvalidInput("Settings are wrong. " + "; ".join(problems), code="invalid_settings")
+    return msgspec.convert(raw, Settings)
