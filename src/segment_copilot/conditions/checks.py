@@ -1,0 +1,317 @@
+"""What a well-formed node still may not say: operands its operator does not read, limits, paths, regexes.
+
+Every function yields findings; none raises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import re2
+from msgspec import UNSET, UnsetType
+
+from segment_copilot.conditions.lengths import parse_length
+from segment_copilot.conditions.nodes import (
+    EventCount,
+    EventProperty,
+    EventSequence,
+    EventTypes,
+    Group,
+    LastWindow,
+    Leaf,
+    Monetary,
+    PropertyTest,
+    Recency,
+    SegmentMembership,
+    Step,
+    UserProperty,
+    ValueType,
+    Where,
+    WhereGroup,
+)
+from segment_copilot.conditions.paths import parse_path
+from segment_copilot.conditions.value_types import OPERATORS, AnyTest, json_type, operands, parse_date
+from segment_copilot.errors import Finding
+
+MAX_DAYS: Final = 36_500
+MAX_STRING: Final = 1_024
+MAX_LIST: Final = 1_000
+MAX_TESTS: Final = 100
+STEPS: Final = range(2, 11)
+_NO_OPERAND: Final = frozenset({"is_set", "is_not_set", "is_true", "is_false"})
+_LIST_OPERAND: Final = frozenset({"in", "not_in"})
+_PAIR_OPERAND: Final = frozenset({"between", "not_between"})
+_LARGEST_WHOLE: Final = 2**63 - 1
+
+_quiet = re2.Options()
+_quiet.log_errors = False
+
+
+def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
+    """Everything about one leaf that can be judged without a catalog."""
+    match leaf:
+        case UserProperty():
+            yield from check_test(pointer, leaf)
+        case SegmentMembership():
+            if not 0 < leaf.segment_id <= _LARGEST_WHOLE:
+                yield Finding(f"{pointer}/segment_id", "out_of_range", "A segment id is a positive whole number.")
+        case EventSequence():
+            yield from _check_sequence(pointer, leaf)
+        case EventCount() | Recency() | Monetary() | EventProperty():
+            yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
+            yield from check_where(f"{pointer}/where", leaf.where)
+            match leaf:
+                case EventCount():
+                    yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
+                case Monetary():
+                    yield from _check_path(f"{pointer}/property", leaf.property)
+                    yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
+                case EventProperty():
+                    yield from check_test(pointer, leaf)
+                case Recency():
+                    yield from _check_recency(pointer, leaf)
+            if not isinstance(leaf, Recency):
+                yield from _check_window(pointer, leaf.window_days, leaf.window)
+
+
+def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    """A property test: its path, and operands that its operator reads."""
+    yield from _check_path(f"{pointer}/property", test.property)
+    yield from _check_operands(pointer, test)
+    if test.operator == "matches_regex" and isinstance(test.value, str):
+        try:
+            re2.compile(test.value, _quiet)
+        except re2.error as error:
+            yield Finding(f"{pointer}/value", "bad_regex", f"This is not an RE2 expression: {_text_of(error)}.")
+
+
+def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) -> Iterator[Finding]:
+    """Whether *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
+    if value_type is None:
+        if test.ignore_case and test.operator in {"is_set", "is_not_set"}:
+            yield _unread(f"{pointer}/ignore_case", "ignore_case", test.operator)
+        return
+    if test.operator not in OPERATORS[value_type]:
+        yield Finding(
+            f"{pointer}/operator",
+            "operator_not_allowed",
+            f"A {value_type} has no operator {test.operator}.",
+            tuple(sorted(OPERATORS[value_type])),
+        )
+        return
+    if test.ignore_case and value_type != "string":
+        yield Finding(f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test.")
+    for where, value in _located_operands(pointer, test):
+        if value_type == "datetime":
+            if not isinstance(value, str) or parse_date(value) is None:
+                yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+        elif json_type(value) != value_type and value_type != "list":
+            yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
+
+
+def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
+    """The tests of a `where`."""
+    if where is UNSET:
+        return
+    tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
+    if not 0 < len(tests) <= MAX_TESTS:
+        code = "empty_group" if not tests else "too_many_conditions"
+        yield Finding(pointer, code, f"A where holds 1 to {MAX_TESTS} tests; leave it out to filter nothing.")
+    for index, test in enumerate(tests):
+        yield from check_test(f"{inside}/{index}", test)
+
+
+def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:
+    """One name, a list of names, or "*" alone."""
+    if isinstance(event_type, str):
+        if not event_type:
+            yield Finding(pointer, "empty_name", "An event type has a name.")
+        return
+    if not event_type:
+        yield Finding(pointer, "empty_list", "Name at least one event type.")
+    for index, name in enumerate(event_type):
+        if not name:
+            yield Finding(f"{pointer}/{index}", "empty_name", "An event type has a name.")
+        elif name == "*":
+            yield Finding(f"{pointer}/{index}", "star_not_alone", '"*" means every event and stands alone, not in a list.')
+
+
+def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
+    """Limits that hold for every string and list inside one condition, nested groups left out."""
+    match document:
+        case str():
+            if len(document) > MAX_STRING:
+                yield Finding(pointer, "string_too_long", f"A string has at most {MAX_STRING:,} characters.")
+            if "\x00" in document:
+                yield Finding(pointer, "nul_character", "A string holds no NUL character.")
+        case list():
+            if len(document) > MAX_LIST:
+                yield Finding(pointer, "list_too_long", f"A list has at most {MAX_LIST:,} values.")
+                return
+            for index, item in enumerate(document):
+                yield from check_texts(f"{pointer}/{index}", item)
+        case dict():
+            for key, item in document.items():
+                yield from check_texts(f"{pointer}/{escape(key)}", item)
+        case _:
+            return
+
+
+def escape(key: str) -> str:
+    """One step of an RFC 6901 pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    operator, value, value2 = test.operator, test.value, test.value2
+    if operator in _NO_OPERAND:
+        for name in ("value", "value2"):
+            if getattr(test, name) is not UNSET:
+                yield _unread(f"{pointer}/{name}", name, operator)
+        return
+    if value is UNSET:
+        yield Finding(pointer, "missing_field", f"{operator} needs a value.")
+        return
+    if operator in _PAIR_OPERAND:
+        yield from _check_pair(pointer, operator, value, value2)
+    else:
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", operator)
+        if operator in _LIST_OPERAND:
+            yield from _check_list(f"{pointer}/value", operator, value)
+        elif isinstance(value, list):
+            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
+    for where, number in _located_operands(pointer, test):
+        yield from _check_finite(where, number)
+
+
+def _check_pair(pointer: str, operator: str, value: object, value2: object) -> Iterator[Finding]:
+    if isinstance(value, list):
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", f"{operator} with a list value")
+        if len(value) != 2:  # noqa: PLR2004  # lower and upper end
+            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} takes two values: the lower and the upper end.")
+        elif json_type(value[0]) != json_type(value[1]):
+            yield Finding(f"{pointer}/value", "mixed_types", f"The two ends of {operator} are of one type.")
+    elif value2 is UNSET:
+        yield Finding(pointer, "missing_field", f"{operator} needs value and value2, or a value of two.")
+    elif json_type(value) != json_type(value2):  # pyright: ignore[reportArgumentType]
+        yield Finding(f"{pointer}/value2", "mixed_types", f"The two ends of {operator} are of one type.")
+
+
+def _check_list(pointer: str, operator: str, value: object) -> Iterator[Finding]:
+    if not isinstance(value, list):
+        yield Finding(pointer, "wrong_type", f"{operator} takes a list of values.")
+    elif not value:
+        yield Finding(pointer, "empty_list", f"{operator} needs at least one value.")
+    elif len({json_type(item) for item in value}) > 1:
+        yield Finding(pointer, "mixed_types", "The values of a list are of one JSON type.")
+
+
+def _check_numbers(pointer: str, operator: str, value: object, value2: object, *, whole: bool) -> Iterator[Finding]:
+    """Operands of counts (whole, not negative) and aggregates (finite)."""
+    if operator in _PAIR_OPERAND:
+        yield from _check_pair(pointer, operator, value, value2)
+    else:
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", operator)
+        if isinstance(value, list):
+            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one number, not a list.")
+    for where, number in _located(pointer, value, value2):
+        yield from _check_finite(where, number)
+        if whole and not (float(number).is_integer() and 0 <= number <= _LARGEST_WHOLE if _finite(number) else True):
+            yield Finding(where, "out_of_range", "A count is a whole number, 0 or more.")
+
+
+def _check_recency(pointer: str, leaf: Recency) -> Iterator[Finding]:
+    yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+    if leaf.operator == "between":
+        if leaf.value2 is UNSET:
+            yield Finding(pointer, "missing_field", "between needs value2, the far end in days.")
+            return
+        yield from _check_days(f"{pointer}/value2", leaf.value2)
+        if leaf.value2 < leaf.window_days:
+            yield Finding(f"{pointer}/value2", "reversed_range", "value2 is the far end: at least window_days.")
+    elif leaf.value2 is not UNSET:
+        yield _unread(f"{pointer}/value2", "value2", leaf.operator)
+
+
+def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
+    if len(leaf.events) not in STEPS:
+        yield Finding(f"{pointer}/events", "out_of_range", "A sequence has 2 to 10 steps.")
+    for index, step in enumerate(leaf.events):
+        here = f"{pointer}/events/{index}"
+        if isinstance(step, Step):
+            yield from check_event_types(f"{here}/event_type", step.event_type)
+            yield from check_where(f"{here}/where", step.where)
+        else:
+            yield from check_event_types(here, step)
+    yield from _check_window(pointer, leaf.window_days, leaf.window, absolute=True)
+
+
+def _check_window(
+    pointer: str, days: int | UnsetType, window: LastWindow | UnsetType, *, absolute: bool = False
+) -> Iterator[Finding]:
+    if days is not UNSET:
+        yield from _check_days(f"{pointer}/window_days", days)
+        if window is not UNSET:
+            yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
+    if window is not UNSET:
+        try:
+            length = parse_length(window.last)
+        except ValueError as error:
+            yield Finding(f"{pointer}/window/last", "bad_length", str(error))
+            return
+        if absolute and length.unit in {"mo", "y"}:
+            yield Finding(f"{pointer}/window/last", "bad_length", "The span of a sequence is in m, h, d or w.")
+
+
+def _check_days(pointer: str, days: int) -> Iterator[Finding]:
+    if not 0 <= days <= MAX_DAYS:
+        yield Finding(pointer, "out_of_range", f"Days are a whole number from 0 to {MAX_DAYS:,}.")
+
+
+def _check_path(pointer: str, path: str) -> Iterator[Finding]:
+    try:
+        parse_path(path)
+    except ValueError as error:
+        yield Finding(pointer, "bad_path", str(error))
+
+
+def _check_finite(pointer: str, number: object) -> Iterator[Finding]:
+    if not _finite(number):
+        yield Finding(pointer, "out_of_range", "A number lies within the range of IEEE doubles.")
+
+
+def _finite(number: object) -> bool:
+    try:
+        return not isinstance(number, int | float) or math.isfinite(float(number))
+    except OverflowError:
+        return False
+
+
+def _located_operands(pointer: str, test: AnyTest) -> Iterator[tuple[str, Any]]:
+    if operands(test):
+        yield from _located(pointer, test.value, test.value2)
+
+
+def _located(pointer: str, value: object, value2: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        yield from ((f"{pointer}/value/{index}", item) for index, item in enumerate(value))
+    elif value is not UNSET:
+        yield f"{pointer}/value", value
+    if value2 is not UNSET:
+        yield f"{pointer}/value2", value2
+
+
+def _unread(pointer: str, name: str, operator: str) -> Finding:
+    return Finding(pointer, "unread_field", f"{operator} does not read {name}; leave it out.")
+
+
+def _text_of(error: Exception) -> str:
+    told = error.args[0] if error.args else ""
+    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+
+

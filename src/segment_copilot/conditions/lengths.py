@@ -1,0 +1,96 @@
+"""Lengths of time (`36h`, `2w`, `1mo`) and calendar arithmetic in a time zone.
+
+Days, weeks, months and years are calendar steps of the zone's wall clock; minutes and hours are absolute.
+A wall time that occurs twice is its first occurrence; one that does not occur moves forward by the gap.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+Unit = Literal["m", "h", "d", "w", "mo", "y"]
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2299, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+"""The instants that are kept; what a window reaches beyond them holds nothing."""
+
+_LENGTH = re.compile(r"(0|[1-9][0-9]{0,5})(mo|m|h|d|w|y)")
+_SPOKEN: dict[Unit, str] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
+_LONGEST = 36_500
+
+
+class Length(Struct, frozen=True):
+    """A whole number of one unit."""
+
+    count: int
+    unit: Unit
+
+    @property
+    def words(self) -> str:
+        """As in "90 days" or "month"."""
+        noun = _SPOKEN[self.unit]
+        return noun if self.count == 1 else f"{self.count:,} {noun}s"
+
+
+def parse_length(text: str, *, least: int = 1) -> Length:
+    """The length that *text* says.
+
+    Raises:
+        ValueError: It is not a whole number from *least* to 36,500 followed by a unit.
+    """
+    found = _LENGTH.fullmatch(text)
+    if not found or not least <= int(found[1]) <= _LONGEST:
+        raise ValueError(f"A length is a whole number from {least} to 36,500 and one of m, h, d, w, mo, y, as in 36h.")
+    return Length(int(found[1]), cast("Unit", found[2]))
+
+
+def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
+    """*instant* minus *length*, in UTC; not earlier than `EARLIEST`."""
+    match length.unit:
+        case "m":
+            return _minus(instant, timedelta(minutes=length.count))
+        case "h":
+            return _minus(instant, timedelta(hours=length.count))
+        case "d":
+            return _minus_days(instant, length.count, zone)
+        case "w":
+            return _minus_days(instant, 7 * length.count, zone)
+        case "mo":
+            return _minus_months(instant, length.count, zone)
+        case "y":
+            return _minus_months(instant, 12 * length.count, zone)
+
+
+def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a naive wall time in *zone*, in UTC."""
+    early = wall.replace(tzinfo=zone, fold=0)
+    # fold=0 reads a repeated time as its first occurrence, and one inside a gap with the offset before the gap,
+    # which lands after it: moved forward by the gap.
+    return early.astimezone(UTC)
+
+
+def _minus(instant: datetime, delta: timedelta) -> datetime:
+    return max(instant - delta, EARLIEST) if instant - EARLIEST > delta else EARLIEST
+
+
+def _minus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
+    wall = instant.astimezone(zone).replace(tzinfo=None)
+    if (wall - datetime.min).days <= days:
+        return EARLIEST
+    return max(to_instant(wall - timedelta(days=days), zone), EARLIEST)
+
+
+def _minus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
+    wall = instant.astimezone(zone).replace(tzinfo=None)
+    index = wall.year * 12 + wall.month - 1 - months
+    year, month = divmod(index, 12)
+    if year < EARLIEST.year:
+        return EARLIEST
+    day = min(wall.day, calendar.monthrange(year, month + 1)[1])
+    return max(to_instant(wall.replace(year=year, month=month + 1, day=day), zone), EARLIEST)

@@ -1,0 +1,33 @@
+"""Property paths: dots walk into objects, ``\\.`` is a literal dot, ``\\\\`` a literal backslash."""
+
+from __future__ import annotations
+
+
+def parse_path(text: str) -> tuple[str, ...]:
+    """The keys of a path, outermost first.
+
+    Raises:
+        ValueError: An empty step, or a backslash before anything but a dot or a backslash.
+    """
+    steps, step = list[str](), ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            escaped = next(characters, "")
+            if escaped not in {".", "\\"}:
+                raise ValueError(r"In a path a backslash stands before a dot or a backslash only: \. or \\.")
+            step += escaped
+        elif character == ".":
+            steps.append(step)
+            step = ""
+        else:
+            step += character
+    steps.append(step)
+    if not all(steps):
+        raise ValueError("A path has no empty step; write a literal dot as \\.")
+    return tuple(steps)
+
+
+def format_path(steps: tuple[str, ...]) -> str:
+    """The inverse of `parse_path`."""
+    return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in steps)
