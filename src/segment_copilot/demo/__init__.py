@@ -1,0 +1,1 @@
+"""The demo tenant: a seeded, believable shop, loaded straight into the stores."""

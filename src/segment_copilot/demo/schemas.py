@@ -1,0 +1,100 @@
+"""The event schemas of the demo shop: what each event type means and what its payload says."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+
+class PropertySchema(Struct, frozen=True):
+    """One property of an event type, as a registered schema describes it."""
+
+    name: str
+    type: Literal["string", "number", "boolean", "datetime", "list"]
+    description: str
+    required: bool = True
+
+
+class DemoSchema(Struct, frozen=True):
+    """A registered event type of the demo shop."""
+
+    event_type: str
+    description: str
+    properties: tuple[PropertySchema, ...]
+
+
+def _text(name: str, description: str) -> PropertySchema:
+    return PropertySchema(name, "string", description)
+
+
+def _number(name: str, description: str) -> PropertySchema:
+    return PropertySchema(name, "number", description)
+
+
+_PRODUCT: Final = _text("product_id", "Stock keeping unit of the product, like SKU-103")
+_CAMPAIGN: Final = _text("campaign", "Name of the email campaign")
+
+SCHEMAS: Final = (
+    DemoSchema(
+        "page_viewed",
+        "A page of the shop was opened; every visit has at least one",
+        (
+            _text("path", "Path of the page, like /pricing or /collections/shoes"),
+            _text("utm_source", "Where the visit came from: google, newsletter, instagram; direct when unknown"),
+            _text("device", "mobile, desktop or tablet"),
+        ),
+    ),
+    DemoSchema(
+        "search_performed",
+        "Something was searched in the shop",
+        (_text("query", "The words searched for"), _number("results", "How many products were found")),
+    ),
+    DemoSchema(
+        "product_viewed",
+        "The page of a product was opened",
+        (
+            _PRODUCT,
+            _text("category", "Category of the product, like shoes"),
+            _number("price", "Price of one piece, in the currency of the visitor"),
+        ),
+    ),
+    DemoSchema("wishlist_add", "A product was put on the wishlist", (_PRODUCT,)),
+    DemoSchema("cart_add", "A product was put into the cart", (_PRODUCT,)),
+    DemoSchema(
+        "checkout_started",
+        "The checkout was opened with something in the cart",
+        (_number("value", "Value of the cart before discounts"),),
+    ),
+    DemoSchema(
+        "order_placed",
+        "A purchase: an order was placed and paid",
+        (
+            _number("total", "Amount paid, in the currency of the order"),
+            _text("currency", "Currency of the order: USD, EUR or GBP"),
+            _number("items", "How many pieces were ordered"),
+            _text("category", "Category of the first product of the order"),
+            PropertySchema("coupon", "string", "Coupon code, on orders that used one", required=False),
+        ),
+    ),
+    DemoSchema(
+        "order_refunded",
+        "Money of an order was paid back, in full or in part",
+        (
+            _number("total", "Amount paid back"),
+            _text("reason", "wrong_size, changed_mind, damaged or late_delivery"),
+        ),
+    ),
+    DemoSchema("email_opened", "A marketing email was opened", (_CAMPAIGN,)),
+    DemoSchema("email_clicked", "A link in a marketing email was followed", (_CAMPAIGN,)),
+    DemoSchema(
+        "trial_started",
+        "A free trial of a membership plan was started",
+        (_text("plan", "The plan tried: starter, pro or business"),),
+    ),
+    DemoSchema(
+        "support_ticket_opened",
+        "The customer service was asked for help",
+        (_text("priority", "low, normal, high or urgent"),),
+    ),
+)
