@@ -1,0 +1,17 @@
+"""What every test folder shares: engines (see `engine_fixtures.py`) and Hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["engine_fixtures"]
+
+# A machine that is busy with something else is not a failure; nor is yesterday's counterexample file an input.
+settings.register_profile(
+    "dev", deadline=None, derandomize=True, database=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, print_blob=True)
+settings.register_profile("full", settings.get_profile("ci"), max_examples=2000, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
