@@ -1,0 +1,342 @@
+"""PostgreSQL: a pool, transactions, notifications, and the driver's errors in our words.
+
+The only file that knows asyncpg. Every method raises Unavailable when the server is gone, busy or read-only,
+QueryTimeout when a statement passes 30 seconds, InvalidInput for a value PostgreSQL cannot hold (a NUL in a text, a
+lone surrogate, a number out of range), UniqueViolation and ForeignKeyViolation; anything else is asyncpg's and our bug.
+
+JSON columns come back as text, UUIDs as `uuid.UUID`, instants as aware UTC datetimes.
+"""
+# asyncpg has neither stubs nor complete annotations.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+import stamina
+import structlog
+
+from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+
+log = structlog.get_logger()
+
+_STATEMENT_SECONDS = 30
+_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
+_SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
+_LISTENER_CHECK_SECONDS = 30.0
+_RECONNECT_SECONDS = 1.0
+
+_SERVER_SETTINGS = {
+    "application_name": "segment-copilot",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+_UNAVAILABLE = (
+    OSError,  # includes TimeoutError, which is asyncpg's for a server that does not answer
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+class Record(Protocol):
+    """A row: `row["name"]`, `row[0]`, `dict(row)`."""
+
+    def __getitem__(self, key: str | int, /) -> Any: ...
+    def keys(self) -> Iterable[str]: ...  # noqa: D102 - as a dict's
+    def values(self) -> Iterable[Any]: ...  # noqa: D102 - as a dict's
+
+
+class _Violation(Exception):  # noqa: N818 - named for what happened, as the tree in errors is
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class UniqueViolation(_Violation):
+    """A row with these unique values exists; *constraint* names the rule."""
+
+
+class ForeignKeyViolation(_Violation):
+    """The row referred to does not exist, or the row to delete is referred to; *constraint* names the rule."""
+
+
+class _ConnectionLost(Unavailable):
+    """The connection ended under a statement that may or may not have run."""
+
+
+class Connection:
+    """One connection of the pool, for one task."""
+
+    def __init__(self, raw: Any, *, seconds: float) -> None:
+        self._raw = raw
+        self._timeout = seconds + _SILENCE_SECONDS
+
+    async def fetch(self, sql: str, *args: object) -> list[Record]:
+        """All rows of *sql*."""
+        with _our_errors():
+            return await self._raw.fetch(sql, *args, timeout=self._timeout)
+
+    async def fetchrow(self, sql: str, *args: object) -> Record | None:
+        """The first row, or None."""
+        with _our_errors():
+            return await self._raw.fetchrow(sql, *args, timeout=self._timeout)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """The first column of the first row, or None."""
+        with _our_errors():
+            return await self._raw.fetchval(sql, *args, timeout=self._timeout)
+
+    async def execute(self, sql: str, *args: object) -> int:
+        """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
+        with _our_errors():
+            status: str = await self._raw.execute(sql, *args, timeout=self._timeout)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run *sql* once per row, all or none."""
+        with _our_errors():
+            await self._raw.executemany(sql, rows, timeout=self._timeout)
+
+    async def copy(self, table: str, *, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert *rows* by COPY, all or none: the fast way for many."""
+        with _our_errors():
+            await self._raw.copy_records_to_table(table, columns=columns, records=rows, timeout=self._timeout)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[None]:
+        """Commit at the end, roll back on any exception. Inside another transaction: a savepoint."""
+        transaction = self._raw.transaction()
+        with _our_errors():
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            await self._roll_back(transaction)
+            raise
+        with _our_errors():
+            await transaction.commit()
+
+    async def _roll_back(self, transaction: Any) -> None:
+        """Never hides the exception on its way out: where the server does not answer, the connection ends instead."""
+        try:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                await transaction.rollback()
+        except (*_UNAVAILABLE, asyncpg.InterfaceError):
+            self._raw.terminate()
+
+
+class Postgres:
+    """A database. Its read and write methods each take a connection; use `transaction` for several statements.
+
+    A SELECT whose connection was lost is tried once more, because after a restart of the server each idle connection
+    fails once. Nothing else is: the lost statement may have been done.
+    """
+
+    def __init__(self, pool: Any, url: str) -> None:
+        self._pool = pool
+        self._url = url
+
+    async def fetch(self, sql: str, *args: object) -> list[Record]:
+        """All rows of *sql*."""
+        async for attempt in _attempts(sql):
+            with attempt:
+                async with self.connection() as connection:
+                    return await connection.fetch(sql, *args)
+        raise AssertionError
+
+    async def fetchrow(self, sql: str, *args: object) -> Record | None:
+        """The first row, or None."""
+        async for attempt in _attempts(sql):
+            with attempt:
+                async with self.connection() as connection:
+                    return await connection.fetchrow(sql, *args)
+        raise AssertionError
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """The first column of the first row, or None."""
+        async for attempt in _attempts(sql):
+            with attempt:
+                async with self.connection() as connection:
+                    return await connection.fetchval(sql, *args)
+        raise AssertionError
+
+    async def execute(self, sql: str, *args: object) -> int:
+        """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
+        async with self.connection() as connection:
+            return await connection.execute(sql, *args)
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run *sql* once per row, all or none."""
+        async with self.connection() as connection:
+            await connection.executemany(sql, rows)
+
+    async def copy(self, table: str, *, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert *rows* by COPY, all or none: the fast way for many."""
+        async with self.connection() as connection:
+            await connection.copy(table, columns=columns, rows=rows)
+
+    @asynccontextmanager
+    async def connection(self, *, seconds: float = _STATEMENT_SECONDS) -> AsyncGenerator[Connection]:
+        """A connection for this task alone; each statement may take *seconds*."""
+        with _our_errors():
+            raw = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        try:
+            connection = Connection(raw, seconds=seconds)
+            if seconds != _STATEMENT_SECONDS:
+                await connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")  # reset when given back
+            yield connection
+        finally:
+            with _our_errors():
+                await self._pool.release(raw)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Connection]:
+        """A connection in a transaction: committed at the end, rolled back on any exception."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def listen(self, channel: str) -> AsyncGenerator[asyncio.Event]:
+        """An event that is set on every NOTIFY of *channel*; the reader clears it.
+
+        It is also set when listening begins, and again after each reconnect, because what was sent before is lost:
+        clear it, look for work, then wait. It has a connection of its own, outside the pool.
+        """
+        woken = asyncio.Event()
+        task = asyncio.create_task(self._listen(channel, woken))
+        try:
+            yield woken
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def ping(self) -> None:
+        """Return if the server answers within two seconds; raise Unavailable otherwise."""
+        try:
+            async with asyncio.timeout(2):
+                await self.fetchval("SELECT 1")
+        except TimeoutError:
+            raise Unavailable("PostgreSQL does not answer.") from None
+
+    async def _listen(self, channel: str, woken: asyncio.Event) -> None:
+        while True:
+            try:
+                await self._listen_once(channel, woken)
+            except (*_UNAVAILABLE, asyncpg.InterfaceError) as error:
+                log.warning("postgres.listener_lost", channel=channel, error=type(error).__name__)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen_once(self, channel: str, woken: asyncio.Event) -> None:
+        raw: Any = await asyncpg.connect(self._url, timeout=5, server_settings=_SERVER_SETTINGS)
+        lost = asyncio.Event()
+        try:
+            raw.add_termination_listener(_ignoring_arguments(lost))
+            await raw.add_listener(channel, _ignoring_arguments(woken))
+            woken.set()
+            while not lost.is_set():
+                try:
+                    async with asyncio.timeout(_LISTENER_CHECK_SECONDS):
+                        await lost.wait()
+                except TimeoutError:
+                    await raw.execute("SELECT 1", timeout=_SILENCE_SECONDS)  # a dead peer sends no goodbye
+            raise ConnectionResetError
+        finally:
+            raw.terminate()
+
+
+@asynccontextmanager
+async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]:
+    """The database at `postgresql://user:password@host:port/database`, over at most *pool* connections.
+
+    Raises Unavailable when it cannot be reached, InvalidInput when *url* is none of this.
+    """
+    settings = _SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"}
+    try:
+        with _our_errors():
+            raw_pool: Any = await asyncpg.create_pool(
+                url, min_size=1, max_size=pool, timeout=5, init=_prepare, server_settings=settings
+            )
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
+    try:
+        yield Postgres(raw_pool, url)
+    finally:
+        await _close(raw_pool)
+
+
+async def _close(pool: Any) -> None:
+    """Politely if that takes no longer than two seconds: a frozen server must not hold up our end."""
+    try:
+        async with asyncio.timeout(2):
+            await pool.close()
+    except (*_UNAVAILABLE, asyncpg.InterfaceError):
+        pool.terminate()
+
+
+async def _prepare(raw: Any) -> None:
+    # asyncpg's own UUID is a subclass, which not every encoder takes for one.
+    await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
+
+
+def _ignoring_arguments(event: asyncio.Event) -> Callable[..., None]:
+    return lambda *_: event.set()
+
+
+def _uuid_bytes(value: object) -> bytes:
+    return (value if isinstance(value, UUID) else UUID(str(value))).bytes
+
+
+def _uuid(data: bytes) -> UUID:
+    return UUID(bytes=bytes(data))
+
+
+def _constraint(error: Any) -> str:
+    return error.constraint_name or ""
+
+
+def _attempts(sql: str) -> Any:
+    reading = sql.lstrip()[:6].upper() == "SELECT"
+    return stamina.retry_context(
+        on=_ConnectionLost, attempts=2 if reading else 1, wait_initial=0.02, wait_jitter=0.05, wait_max=0.1
+    )
+
+
+@contextmanager
+def _our_errors() -> Generator[None]:
+    """Give the driver's exceptions our names. Only around calls of the driver: an exception of a caller's block is not ours."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise UniqueViolation(_constraint(error)) from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise ForeignKeyViolation(_constraint(error)) from error
+    except asyncpg.QueryCanceledError as error:
+        raise QueryTimeout("The statement was stopped at its time limit.") from error
+    except asyncpg.DataError as error:
+        if isinstance(error.__cause__, TypeError):  # an argument of the wrong Python type is a mistake of our code
+            raise
+        raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
+    except asyncpg.ConnectionDoesNotExistError as error:
+        raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
+    except _UNAVAILABLE as error:
+        raise Unavailable("PostgreSQL does not answer.") from error
+    except asyncpg.InterfaceError as error:
+        if "clos" not in str(error):  # "connection is closed", "pool is closing"; others are ours
+            raise
+        raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
