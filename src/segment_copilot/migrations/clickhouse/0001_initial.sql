@@ -31,7 +31,7 @@ SETTINGS non_replicated_deduplication_window = 1000;
 -- The universe: every user ever seen, with the instant of the first sign of them.
 CREATE TABLE IF NOT EXISTS users {on_cluster} (
     tenant_id UInt32,
-    user_key UInt64,
+    user_key UInt64 DEFAULT sipHash64(user_id),
     user_id SimpleAggregateFunction(any, String),
     first_seen SimpleAggregateFunction(min, DateTime64(6, 'UTC')),
     last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC'))

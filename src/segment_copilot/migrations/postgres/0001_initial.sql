@@ -106,22 +106,26 @@ CREATE INDEX activations_tenant ON activations (tenant_id, id);
 -- Events: accepted here, forwarded to ClickHouse in blocks.
 CREATE TABLE event_ids (
     tenant_id integer NOT NULL,
-    event_id_hash bytea NOT NULL, -- first 16 bytes of SHA-256
+    key bytea NOT NULL, -- first 16 bytes of SHA-256 of what makes the event unique: its id, or its place in an idempotent request
     accepted_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, event_id_hash)
+    CONSTRAINT event_ids_key PRIMARY KEY (tenant_id, key)
 );
+CREATE INDEX event_ids_accepted ON event_ids USING brin (accepted_at); -- rows arrive in this order and leave in it
 
 CREATE TABLE blocks (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    token uuid NOT NULL DEFAULT gen_random_uuid(), -- ClickHouse forgets a repeated insert by it; ids start again in a new database, this does not
     status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'forwarded', 'failed')),
-    attempts integer NOT NULL DEFAULT 0,
-    lease_until timestamptz,
+    attempts integer NOT NULL DEFAULT 0, -- counted when an attempt starts, so that one that kills its worker counts too
+    lease_until timestamptz, -- until then nobody else (or, after a failure, nobody at all) may try it
     event_count integer NOT NULL,
     error text,
     created_at timestamptz NOT NULL DEFAULT now(),
     forwarded_at timestamptz
 );
 CREATE INDEX blocks_pending ON blocks (id) WHERE status = 'pending';
+CREATE INDEX blocks_forwarded ON blocks (forwarded_at) WHERE status = 'forwarded';
+CREATE INDEX blocks_failed ON blocks (id) WHERE status = 'failed';
 
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -135,7 +139,7 @@ CREATE TABLE events (
     block_id bigint -- null: waiting. The rows of a block never change, so that a retried block is the same block
 );
 CREATE INDEX events_waiting ON events (seq) WHERE block_id IS NULL;
-CREATE INDEX events_block ON events (block_id) WHERE block_id IS NOT NULL;
+CREATE INDEX events_block ON events (block_id, seq) WHERE block_id IS NOT NULL;
 CREATE INDEX events_recent ON events (tenant_id, received_at DESC, seq DESC);
 
 -- Every name a tenant has ever used, for the catalog: kept by the worker as it forwards.
@@ -144,9 +148,9 @@ CREATE TABLE observed_names (
     event_type text NOT NULL, -- 'context_identified' for traits
     path text NOT NULL, -- '' for the event type itself; dots walk into objects, a literal dot is '\.'
     types text[] NOT NULL DEFAULT '{}', -- string number boolean list
-    samples json NOT NULL DEFAULT '[]', -- up to 50 distinct scalar values
+    samples jsonb NOT NULL DEFAULT '[]', -- up to 50 distinct scalar values, of a list its elements
     event_count bigint NOT NULL DEFAULT 0, -- events of this type forwarded, kept for path ''
-    first_seen timestamptz NOT NULL DEFAULT now(),
-    last_seen timestamptz NOT NULL DEFAULT now(),
+    first_seen timestamptz NOT NULL, -- both of occurred_at; last_seen is kept up to date for path '' only
+    last_seen timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, event_type, path)
 );

@@ -1,0 +1,87 @@
+"""An event on its way to ClickHouse, and the rows it becomes there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.catalog import IDENTIFY
+from segment_copilot.clickhouse import ClickHouse
+
+_EVENT_COLUMNS = ("tenant_id", "event_type", "user_id", "occurred_at", "event_id", "payload_text")
+_TRAIT_COLUMNS = ("tenant_id", "property", "user_id", "occurred_at", "event_id", "value_text")
+_USER_COLUMNS = ("tenant_id", "user_id", "first_seen", "last_seen")
+
+
+class Event(Struct, frozen=True, gc=False):
+    """An accepted event: its id is unique in the tenant, its time aware UTC, its payload the text of a JSON object."""
+
+    tenant_id: int
+    event_id: str
+    user_id: str
+    event_type: str
+    occurred_at: datetime
+    payload: str = "{}"
+
+
+async def write_block(clickhouse: ClickHouse, events: Sequence[Event], *, token: str) -> None:
+    """Write *events* (at most about 50,000) to ClickHouse, with the traits and users that follow from them.
+
+    The same events in the same order under the same *token* may be written again: the second time changes nothing.
+    Events come last, because only they have to be there exactly once: a user or trait row that is there twice means
+    the same as once, so a block that fails on the way may even be cut up and written under other tokens.
+    """
+    await clickhouse.insert("users", _USER_COLUMNS, _users(events), token=f"{token}-users")
+    await clickhouse.insert("traits", _TRAIT_COLUMNS, list(_traits(events)), token=f"{token}-traits")
+    await clickhouse.insert("events", _EVENT_COLUMNS, _rows(events), token=f"{token}-events")
+
+
+_PRESENT = """
+SELECT DISTINCT tenant_id, event_id FROM events
+WHERE tenant_id IN {tenants:Array(UInt32)} AND event_type IN {types:Array(String)} AND event_id IN {ids:Array(String)}
+"""
+_PRESENT_STEP = 5000
+
+
+async def present_events(clickhouse: ClickHouse, events: Sequence[Event]) -> set[tuple[int, str]]:
+    """Tenant and id of those *events* that are in ClickHouse already. Reads whole event types: for rare doubts."""
+    found: set[tuple[int, str]] = set()
+    for start in range(0, len(events), _PRESENT_STEP):
+        some = events[start : start + _PRESENT_STEP]
+        params = {
+            "tenants": sorted({event.tenant_id for event in some}),
+            "types": sorted({event.event_type for event in some}),
+            "ids": [event.event_id for event in some],
+        }
+        found.update(tuple(row) for row in (await clickhouse.fetch(_PRESENT, params, purpose="ingest")).rows)
+    return found
+
+
+def _rows(events: Iterable[Event]) -> list[tuple[object, ...]]:
+    return [(e.tenant_id, e.event_type, e.user_id, e.occurred_at, e.event_id, e.payload) for e in events]
+
+
+_decode_traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _traits(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
+    """One row per identify and top-level key. A null removes the trait: its value is empty."""
+    for event in events:
+        if event.event_type == IDENTIFY:
+            for name, value in _decode_traits(event.payload).items():
+                text = bytes(value).decode()
+                wrapped = "{}" if text == "null" else f'{{"v":{text}}}'
+                yield event.tenant_id, name, event.user_id, event.occurred_at, event.event_id, wrapped
+
+
+def _users(events: Iterable[Event]) -> list[tuple[object, ...]]:
+    """One row per user: the first and the last sign of them in the block."""
+    seen: dict[tuple[int, str], tuple[datetime, datetime]] = {}
+    for event in events:
+        key, at = (event.tenant_id, event.user_id), event.occurred_at
+        first, last = seen.get(key, (at, at))
+        seen[key] = (min(first, at), max(last, at))
+    return [(tenant_id, user_id, first, last) for (tenant_id, user_id), (first, last) in seen.items()]
