@@ -20,6 +20,8 @@ from segment_copilot.conditions.nodes import (
     WhereGroup,
 )
 
+from segment_copilot.conditions.tier import Tier, tier_of
+
 __all__ = [
     "Condition",
     "Definition",
@@ -37,10 +39,12 @@ __all__ = [
     "Recency",
     "SegmentMembership",
     "Step",
+    "Tier",
     "UserProperty",
     "WhereGroup",
     "decode",
     "encode",
     "invalid",
     "parse",
+    "tier_of",
 ]

@@ -1,0 +1,72 @@
+"""THE COMPILER: definition → ClickHouse SQL, in three pure stages.
+
+    conditions.parse   JSON → nodes                     shape errors, each with a pointer
+    bind               nodes + catalog → typed nodes    unknown names, operators, references
+    plan               typed nodes + as_of → slots      every boundary an instant
+    render             slots → SQL and parameters       the only place where SQL text is made
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from segment_copilot.catalog import Catalog
+from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
+from segment_copilot.compiler.plan import Plan, leaves, plan
+from segment_copilot.compiler.render import (
+    CompiledQuery,
+    render_is_member,
+    render_members,
+    render_membership_insert,
+    render_preview,
+)
+from segment_copilot.conditions import Definition, Parsed
+
+
+class Compiled(Struct, frozen=True):
+    """A bound definition and its plan."""
+
+    bound: Bound
+    plan: Plan
+
+
+def compile_definition(
+    parsed: Parsed,
+    *,
+    catalog: Catalog,
+    references: Mapping[int, Definition],
+    tenant_id: int,
+    as_of: datetime,
+    own_id: int | None = None,
+) -> Compiled:
+    """Bind and plan.
+
+    Raises:
+        InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
+    """
+    bound = bind(parsed, catalog, references, own_id=own_id)
+    planned = plan(
+        bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=references
+    )
+    return Compiled(bound, planned)
+
+
+__all__ = [
+    "Bound",
+    "Compiled",
+    "CompiledQuery",
+    "Plan",
+    "all_conditions",
+    "bind",
+    "compile_definition",
+    "leaves",
+    "plan",
+    "referenced_segments",
+    "render_is_member",
+    "render_members",
+    "render_membership_insert",
+    "render_preview",
+]

@@ -1,0 +1,267 @@
+"""Definition + catalog → the same definition with every type settled, and what is odd about it.
+
+A name the tenant has never seen is a warning (the laws make it zero or missing). A segment that does not exist,
+a cycle, or an operator that its type does not have is an error; all are found in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot.catalog import IDENTIFY, Catalog, Property, nearest
+from segment_copilot.conditions import (
+    Condition,
+    Definition,
+    EventProperty,
+    EventSequence,
+    Group,
+    Leaf,
+    Located,
+    Monetary,
+    Parsed,
+    PropertyTest,
+    SegmentMembership,
+    Step,
+    UserProperty,
+    WhereGroup,
+    invalid,
+)
+from segment_copilot.conditions.checks import check_typed_test
+from segment_copilot.conditions.nodes import EventTypes, ValueType, Where
+from segment_copilot.conditions.value_types import AnyTest, resolve_type
+from segment_copilot.errors import Finding
+
+MAX_REFERENCE_DEPTH: Final = 8
+MAX_REACHED_LEAVES: Final = 500
+
+TestT = TypeVar("TestT", PropertyTest, EventProperty, UserProperty)
+
+
+class Bound(Struct, frozen=True):
+    """A definition that compiles, with `value_type` written where the schema decided it."""
+
+    definition: Definition
+    warnings: tuple[Finding, ...] = ()
+
+
+def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition], *, own_id: int | None = None) -> Bound:
+    """Settle types and check names.
+
+    Args:
+        parsed: What `conditions.parse` read.
+        catalog: What exists in the tenant.
+        references: The current definitions of all segments that can be reached from *parsed*.
+        own_id: The segment being saved, to see a cycle through itself.
+
+    Raises:
+        InvalidDefinition: With the findings of *parsed* and of every leaf that could be read.
+    """
+    binder = _Binder(catalog)
+    leaves = [binder.leaf(located) for located in parsed.leaves]
+    errors = [*parsed.findings, *binder.errors]
+    errors.extend(_check_references(parsed.leaves, references, own_id))
+    if parsed.definition is None or errors:
+        raise invalid(sorted(errors, key=lambda finding: finding.pointer))
+    return Bound(_rebuild(parsed.definition, iter(leaves)), tuple(binder.warnings))
+
+
+def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
+    """The ids of the segments that *conditions* name, nested groups included."""
+    for condition in conditions:
+        match condition:
+            case Group():
+                yield from referenced_segments(condition.conditions)
+            case SegmentMembership():
+                yield condition.segment_id
+            case _:
+                pass
+
+
+def all_conditions(definition: Definition) -> list[Condition]:
+    """The conditions of the include and of the exclude tree."""
+    return [*definition.conditions, *(definition.exclude.conditions if definition.exclude else [])]
+
+
+def count_leaves(conditions: Iterable[Condition]) -> int:
+    """How many conditions that are not groups."""
+    return sum(count_leaves(item.conditions) if isinstance(item, Group) else 1 for item in conditions)
+
+
+class _Binder:
+    """Collects errors and warnings while it settles the types of each leaf."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.errors: list[Finding] = []
+        self.warnings: list[Finding] = []
+
+    def leaf(self, located: Located) -> Leaf:
+        pointer, leaf = located.pointer, located.leaf
+        match leaf:
+            case SegmentMembership():
+                return leaf
+            case UserProperty():
+                self._trait(f"{pointer}/property", leaf.property)
+                return self._test(pointer, leaf, _declared([self.catalog.traits], leaf.property))
+            case EventSequence():
+                return msgspec.structs.replace(leaf, events=list(self._steps(f"{pointer}/events", leaf.events)))
+            case _:
+                pass
+        self._event_types(f"{pointer}/event_type", leaf.event_type)
+        leaf = msgspec.structs.replace(leaf, where=self._where(f"{pointer}/where", leaf.event_type, leaf.where))
+        if isinstance(leaf, Monetary | EventProperty):
+            self._property(f"{pointer}/property", leaf.event_type, leaf.property)
+        if isinstance(leaf, EventProperty):
+            return self._test(pointer, leaf, _declared(self._properties(leaf.event_type), leaf.property))
+        return leaf
+
+    def _steps(self, pointer: str, steps: list[str | Step]) -> Iterator[str | Step]:
+        for index, step in enumerate(steps):
+            here = f"{pointer}/{index}"
+            if isinstance(step, str):
+                self._event_types(here, step)
+                yield step
+            else:
+                self._event_types(f"{here}/event_type", step.event_type)
+                yield Step(step.event_type, self._where(f"{here}/where", step.event_type, step.where))
+
+    def _where(self, pointer: str, event_type: EventTypes, where: Where | UnsetType) -> Where | UnsetType:
+        if where is UNSET:
+            return UNSET
+        properties = self._properties(event_type)
+        inside = f"{pointer}/conditions" if isinstance(where, WhereGroup) else pointer
+        tests = list[PropertyTest]()
+        for index, test in enumerate(where.conditions if isinstance(where, WhereGroup) else where):
+            self._property(f"{inside}/{index}/property", event_type, test.property)
+            tests.append(self._test(f"{inside}/{index}", test, _declared(properties, test.property)))
+        return WhereGroup(where.logic, tests) if isinstance(where, WhereGroup) else tests
+
+    def _test(self, pointer: str, test: TestT, declared: ValueType | None) -> TestT:
+        settled = resolve_type(test, declared)
+        self.errors.extend(check_typed_test(pointer, test, settled))
+        if declared is not None and settled is not None and settled != resolve_type(test, None):
+            return msgspec.structs.replace(test, value_type=settled)
+        return test
+
+    # Names
+
+    def _properties(self, event_type: EventTypes) -> list[Mapping[str, Property]]:
+        """The properties of each named event type; one that nobody knows has none."""
+        if event_type == "*":
+            return [known.properties for known in self.catalog.event_types.values()]
+        names = [event_type] if isinstance(event_type, str) else event_type
+        return [self._properties_of(name) for name in names]
+
+    def _properties_of(self, name: str) -> Mapping[str, Property]:
+        if name == IDENTIFY:
+            return self.catalog.traits
+        known = self.catalog.event_types.get(name)
+        return known.properties if known else {}
+
+    def _event_types(self, pointer: str, event_type: EventTypes) -> None:
+        if isinstance(event_type, str):
+            self._event_type(pointer, event_type)
+            return
+        for index, name in enumerate(event_type):
+            self._event_type(f"{pointer}/{index}", name)
+
+    def _event_type(self, pointer: str, name: str) -> None:
+        if name not in self.catalog.event_types and name not in {"*", IDENTIFY}:
+            self._warn(pointer, "event type", name, self.catalog.event_types)
+
+    def _property(self, pointer: str, event_type: EventTypes, path: str) -> None:
+        known = {name for properties in self._properties(event_type) for name in properties}
+        if not _is_known(path, known):
+            self._warn(pointer, "property", path, known)
+
+    def _trait(self, pointer: str, path: str) -> None:
+        if not _is_known(path, self.catalog.traits):
+            self._warn(pointer, "trait", path, self.catalog.traits)
+
+    def _warn(self, pointer: str, kind: str, name: str, known: Iterable[str]) -> None:
+        suggestions = nearest(name, known)
+        hint = f"; the nearest is {suggestions[0]}" if suggestions else ""
+        detail = f"No {kind} {name!r} has been seen yet{hint}. The condition counts it as nothing until it is."
+        self.warnings.append(Finding(pointer, "unknown_name", detail, suggestions))
+
+
+def _is_known(path: str, known: Iterable[str]) -> bool:
+    """A path is known when it, or something below it, was seen."""
+    return any(name == path or name.startswith(f"{path}.") for name in known)
+
+
+def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType | None:
+    """What the schema says; nothing unless all the named event types agree."""
+    found = {known[path].declared if path in known else None for known in properties}
+    return found.pop() if len(found) == 1 else None
+
+
+def _check_references(
+    leaves: tuple[Located, ...], references: Mapping[int, Definition], own_id: int | None
+) -> Iterator[Finding]:
+    named = [located for located in leaves if isinstance(located.leaf, SegmentMembership)]
+    reached = set[int]()
+    for located in named:
+        segment_id = cast("SegmentMembership", located.leaf).segment_id
+        pointer = f"{located.pointer}/segment_id"
+        if segment_id != own_id and segment_id not in references:
+            yield Finding(pointer, "unknown_segment", f"There is no segment {segment_id}.")
+            continue
+        yield from _check_path_of(pointer, segment_id, references, own_id, reached)
+    total = len(leaves) + sum(count_leaves(all_conditions(references[segment_id])) for segment_id in reached)
+    if named and total > MAX_REACHED_LEAVES:
+        detail = f"All segments reached hold at most {MAX_REACHED_LEAVES} conditions together; these hold {total}."
+        yield Finding("", "too_many_leaves", detail)
+
+
+def _check_path_of(
+    pointer: str, segment_id: int, references: Mapping[int, Definition], own_id: int | None, reached: set[int]
+) -> Iterator[Finding]:
+    """Depth-first over what *segment_id* refers to; one finding for the first problem met."""
+    depth_of = dict[int, int]()
+
+    def visit(current: int, path: tuple[int, ...]) -> Finding | None:
+        if current == own_id or current in path:
+            circle = " → ".join(str(step) for step in (*path, current))
+            return Finding(pointer, "segment_cycle", f"Segments may not refer to one another in a circle: {circle}.")
+        if len(path) >= MAX_REFERENCE_DEPTH:
+            return Finding(pointer, "references_too_deep", f"References nest at most {MAX_REFERENCE_DEPTH} deep.")
+        if depth_of.get(current, -1) >= len(path):
+            return None
+        depth_of[current] = len(path)
+        reached.add(current)
+        inside = references.get(current)
+        for target in referenced_segments(all_conditions(inside)) if inside else ():
+            if finding := visit(target, (*path, current)):
+                return finding
+        return None
+
+    if finding := visit(segment_id, ()):
+        yield finding
+
+
+def _rebuild(definition: Definition, leaves: Iterator[Leaf]) -> Definition:
+    """*definition* with its leaves replaced, in the order in which `parse` met them."""
+
+    def conditions(old: list[Condition]) -> list[Condition]:
+        return [
+            msgspec.structs.replace(item, conditions=conditions(item.conditions))
+            if isinstance(item, Group)
+            else next(leaves)
+            for item in old
+        ]
+
+    definition = msgspec.structs.replace(definition, conditions=conditions(definition.conditions))
+    if definition.exclude is not UNSET:
+        exclude = msgspec.structs.replace(definition.exclude, conditions=conditions(definition.exclude.conditions))
+        definition = msgspec.structs.replace(definition, exclude=exclude)
+    return definition
+
+
+def typed(test: AnyTest) -> ValueType | None:
+    """The type of a test whose definition was bound."""
+    return resolve_type(test, None)

@@ -1,0 +1,468 @@
+"""Bound definition + as_of → what to ask the store: a tree of positive slots, every boundary an instant.
+
+All time arithmetic happens here; the SQL only compares instants. A leaf is a *slot* (the users for whom something
+happened) and whether to take its complement in the universe. Negative operators, `negate`, and leaves that hold when
+nothing happened (`count lt 3`) are complements, so no slot needs a row for a user without events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import starmap
+from typing import Any, Final, Literal, assert_never
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot.conditions import (
+    Condition,
+    Definition,
+    EventCount,
+    EventProperty,
+    EventSequence,
+    Group,
+    LastWindow,
+    Leaf,
+    Monetary,
+    Recency,
+    SegmentMembership,
+    UserProperty,
+    WhereGroup,
+)
+from segment_copilot.conditions.lengths import EARLIEST, LATEST, Length, before, parse_length, to_instant
+from segment_copilot.conditions.nodes import EventTypes, Metric, Where
+from segment_copilot.conditions.paths import parse_path
+from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, parse_date, resolve_type
+
+MICROSECOND: Final = timedelta(microseconds=1)
+MILLIONTHS: Final = 1_000_000
+_WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
+_WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
+_UTC: Final = ZoneInfo("UTC")
+
+# Ranges and comparisons
+
+
+class Range(Struct, frozen=True):
+    """Instants from *earliest* to *latest*, both in; None is open."""
+
+    earliest: datetime | None
+    latest: datetime
+
+
+class Comparison(Struct, frozen=True):
+    """A positive test of a number: *low* for one operand, *low* and *high* for between."""
+
+    operator: Literal["eq", "gt", "gte", "lt", "lte", "between"]
+    low: int | float
+    high: int | float | None = None
+
+    def holds(self, number: float) -> bool:
+        """The same test in Python; the planner asks it what zero gives."""
+        match self.operator:
+            case "eq":
+                return number == self.low
+            case "gt":
+                return number > self.low
+            case "gte":
+                return number >= self.low
+            case "lt":
+                return number < self.low
+            case "lte":
+                return number <= self.low
+            case "between":
+                return self.high is not None and self.low <= number <= self.high
+
+
+class DateRange(Struct, frozen=True):
+    """A datetime test as two ranges: of stored instants, and of stored bare dates (whose midnight is local)."""
+
+    earliest: datetime
+    latest: datetime
+    first_date: date
+    last_date: date
+
+
+Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment"]
+
+
+class Test(Struct, frozen=True):
+    """A positive test of one stored value, false where the value is missing; *complement* turns it round."""
+
+    path: tuple[str, ...]
+    kind: Kind
+    operator: str
+    values: tuple[Any, ...] = ()
+    ignore_case: bool = False
+    complement: bool = False
+
+
+class Filter(Struct, frozen=True):
+    """Tests of one event, joined by *logic*."""
+
+    logic: Literal["AND", "OR"]
+    tests: tuple[Test, ...]
+
+
+class Matching(Struct, frozen=True):
+    """Which events: of these types (None: every event but an identify), that pass the filter, in the range."""
+
+    event_types: tuple[str, ...] | None
+    filter: Filter | None
+    range: Range
+
+
+# Slots: each is a set of users
+
+
+class CountSlot(Struct, frozen=True, tag=True):
+    """Users with at least one match, whose number of matches passes."""
+
+    matching: Matching
+    comparison: Comparison
+    complement: bool = False  # of the comparison, among users with a match
+
+
+class LastSlot(Struct, frozen=True, tag=True):
+    """Users whose last match lies in *last*."""
+
+    matching: Matching
+    last: Range
+
+
+class AggregateSlot(Struct, frozen=True, tag=True):
+    """Users with a match, whose aggregate passes; sums and averages compare in whole millionths."""
+
+    matching: Matching
+    path: tuple[str, ...]
+    metric: Metric
+    comparison: Comparison
+    complement: bool = False
+
+
+class OccurrenceSlot(Struct, frozen=True, tag=True):
+    """Users for whom one occurrence, any, or every match passes the test."""
+
+    matching: Matching
+    test: Test
+    occurrence: Literal["latest", "first", "any", "every"]
+
+
+class TraitSlot(Struct, frozen=True, tag=True):
+    """Users whose trait passes the test, as it stood at *as_of*."""
+
+    property: str
+    test: Test
+    as_of: datetime
+
+
+class SequenceSlot(Struct, frozen=True, tag=True):
+    """Users with the steps in order, first to last within *span* microseconds."""
+
+    steps: tuple[Matching, ...]
+    span: int | None
+    strict: bool
+
+
+class MembersSlot(Struct, frozen=True, tag=True):
+    """The members of another segment, at the same instant."""
+
+    segment_id: int
+    root: Node
+
+
+Slot = CountSlot | LastSlot | AggregateSlot | OccurrenceSlot | TraitSlot | SequenceSlot | MembersSlot
+
+
+class Choice(Struct, frozen=True, tag=True):
+    """A leaf: in the slot, or (complement) in the universe and not in the slot."""
+
+    slot: Slot
+    complement: bool
+    pointer: str
+
+
+class Branch(Struct, frozen=True, tag=True):
+    """Children joined by *logic*, then turned round if *complement*."""
+
+    logic: Literal["AND", "OR"]
+    children: tuple[Node, ...]
+    complement: bool = False
+
+
+Node = Choice | Branch
+
+
+class Plan(Struct, frozen=True):
+    """A question about one tenant at one instant."""
+
+    tenant_id: int
+    as_of: datetime
+    root: Node
+
+
+def plan(
+    definition: Definition, *, tenant_id: int, as_of: datetime, timezone: str, references: Mapping[int, Definition]
+) -> Plan:
+    """What to ask.
+
+    Args:
+        definition: Bound.
+        tenant_id: The tenant whose data is asked.
+        as_of: Aware; cut to microseconds already.
+        timezone: The tenant's, for definitions without their own.
+        references: Definitions of every segment that can be reached.
+    """
+    planner = _Planner(as_of=as_of.astimezone(UTC), timezone=timezone, references=references)
+    return Plan(tenant_id, planner.as_of, planner.definition(definition, ""))
+
+
+def leaves(node: Node) -> list[Choice]:
+    """The leaves of a plan in reading order, those of referenced segments left out."""
+    if isinstance(node, Choice):
+        return [node]
+    return [leaf for child in node.children for leaf in leaves(child)]
+
+
+class _Planner:
+    def __init__(self, *, as_of: datetime, timezone: str, references: Mapping[int, Definition]) -> None:
+        self.as_of = as_of
+        self.timezone = timezone
+        self.references = references
+        self.zone = ZoneInfo(timezone)
+
+    def definition(self, definition: Definition, pointer: str) -> Node:
+        zone = self.zone
+        self.zone = ZoneInfo(definition.timezone or self.timezone)
+        root: Node = Branch(definition.logic, self._conditions(definition.conditions, pointer))
+        if definition.exclude is not UNSET:
+            excluded = Branch(
+                definition.exclude.logic,
+                self._conditions(definition.exclude.conditions, f"{pointer}/exclude"),
+                complement=True,
+            )
+            root = Branch("AND", (root, excluded))
+        self.zone = zone
+        return root
+
+    def _conditions(self, conditions: list[Condition], pointer: str) -> tuple[Node, ...]:
+        return tuple(
+            self._condition(condition, f"{pointer}/conditions/{index}") for index, condition in enumerate(conditions)
+        )
+
+    def _condition(self, condition: Condition, pointer: str) -> Node:
+        if isinstance(condition, Group):
+            return Branch(condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate)
+        slot, complement = self._leaf(condition)
+        return Choice(slot, complement != condition.negate, pointer)
+
+    def _leaf(self, leaf: Leaf) -> tuple[Slot, bool]:
+        match leaf:
+            case EventCount():
+                return self._count(leaf)
+            case Recency():
+                return self._recency(leaf), False
+            case Monetary():
+                return self._monetary(leaf)
+            case EventProperty():
+                return self._event_property(leaf)
+            case UserProperty():
+                test = self._test(leaf)
+                steps = test.path
+                positive = Test(("v", *steps[1:]), test.kind, test.operator, test.values, test.ignore_case)
+                return TraitSlot(steps[0], positive, self.as_of), test.complement
+            case EventSequence():
+                return self._sequence(leaf), False
+            case SegmentMembership():
+                members = MembersSlot(leaf.segment_id, self.definition(self.references[leaf.segment_id], ""))
+                return members, leaf.operator == "not_in"
+            case _:
+                assert_never(leaf)
+
+    def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
+        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
+        if comparison.holds(0):  # true when nothing happened: ask for those for whom it is false
+            return CountSlot(matching, comparison, complement=True), not complement
+        return CountSlot(matching, comparison), complement
+
+    def _recency(self, leaf: Recency) -> Slot:
+        """Days since the last match, as a range for that match. Never did it: in no range."""
+        near = self._days_ago(leaf.window_days)
+        match leaf.operator:
+            case "gt":
+                last = Range(None, near - MICROSECOND)
+            case "gte":
+                last = Range(None, near)
+            case "lt":
+                last = Range(near + MICROSECOND, self.as_of)
+            case "lte":
+                last = Range(near, self.as_of)
+            case "eq":
+                last = Range(self._days_ago(leaf.window_days + 1) + MICROSECOND, near)
+            case "between":
+                far = leaf.value2 if isinstance(leaf.value2, int) else leaf.window_days
+                last = Range(self._days_ago(far), near)
+        return LastSlot(self._matching(leaf.event_type, leaf.where, UNSET, UNSET), last)
+
+    def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
+        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
+        if leaf.metric in {"sum", "avg", "median"}:
+            widest = _WIDEST_SUM if leaf.metric == "sum" else _WIDEST_AVERAGE
+            comparison = Comparison(
+                comparison.operator,
+                _millionths(comparison.low, widest),
+                None if comparison.high is None else _millionths(comparison.high, widest),
+            )
+        path = parse_path(leaf.property)
+        if leaf.metric in {"sum", "count_distinct"} and comparison.holds(0):
+            return AggregateSlot(matching, path, leaf.metric, comparison, complement=True), not complement
+        return AggregateSlot(matching, path, leaf.metric, comparison), complement
+
+    def _event_property(self, leaf: EventProperty) -> tuple[Slot, bool]:
+        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        test = self._test(leaf)
+        if leaf.occurrence in {"any", "every"}:  # the complement is per value, and false without an event
+            return OccurrenceSlot(matching, test, leaf.occurrence), False
+        positive = Test(test.path, test.kind, test.operator, test.values, test.ignore_case)
+        return OccurrenceSlot(matching, positive, leaf.occurrence), test.complement
+
+    def _sequence(self, leaf: EventSequence) -> Slot:
+        steps = tuple(
+            self._matching(step, UNSET, UNSET, UNSET)
+            if isinstance(step, str)
+            else self._matching(step.event_type, step.where, UNSET, UNSET)
+            for step in leaf.events
+        )
+        span = None
+        if leaf.window_days is not UNSET:
+            span = timedelta(days=leaf.window_days) // MICROSECOND
+        elif leaf.window is not UNSET:
+            length = parse_length(leaf.window.last)
+            span = length.count * _ABSOLUTE[length.unit] // MICROSECOND
+        return SequenceSlot(steps, span, leaf.strict)
+
+    # Parts of leaves
+
+    def _matching(
+        self, event_type: EventTypes, where: Where | UnsetType, days: int | UnsetType, window: LastWindow | UnsetType
+    ) -> Matching:
+        names = None if event_type == "*" else (event_type,) if isinstance(event_type, str) else tuple(event_type)
+        return Matching(names, self._filter(where), self._range(days, window))
+
+    def _filter(self, where: Where | UnsetType) -> Filter | None:
+        if where is UNSET:
+            return None
+        if isinstance(where, WhereGroup):
+            return Filter(where.logic, tuple(self._where_test(test) for test in where.conditions))
+        return Filter("AND", tuple(self._where_test(test) for test in where))
+
+    def _where_test(self, test: AnyTest) -> Test:
+        planned = self._test(test)
+        complement = planned.complement != test.negate
+        return Test(planned.path, planned.kind, planned.operator, planned.values, planned.ignore_case, complement)
+
+    def _range(self, days: int | UnsetType, window: LastWindow | UnsetType) -> Range:
+        if days is not UNSET:
+            return Range(self._days_ago(days), self.as_of)
+        if window is not UNSET:
+            return Range(before(self.as_of, parse_length(window.last), self.zone), self.as_of)
+        return Range(None, self.as_of)
+
+    def _days_ago(self, days: int) -> datetime:
+        return before(self.as_of, Length(days, "d"), self.zone)
+
+    def _test(self, test: AnyTest) -> Test:
+        """*test* with its operator made positive; `complement` says whether it was a negative one."""
+        operator = POSITIVE_OF.get(test.operator, test.operator)
+        complement = operator != test.operator
+        values = _values(test)
+        path = parse_path(test.property)
+        kind: Kind
+        match operator:
+            case "is_set":
+                kind, values = "presence", ()
+            case "contains":
+                kind = "containment"
+            case "is_true" | "is_false":
+                kind, values, operator = "boolean", (operator == "is_true",), "eq"
+            case _:
+                kind = resolve_type(test, None) or "string"
+        if kind == "datetime":
+            values = tuple(self._date_ranges(operator, values))
+        return Test(path, kind, operator, values, test.ignore_case, complement)
+
+    # Dates
+
+    def _date_ranges(self, operator: str, values: tuple[Any, ...]) -> list[DateRange]:
+        """The ranges of which a stored datetime must lie in one."""
+        spans = [self._span(value) for value in values]
+        match operator:
+            case "gt":
+                return [self._date_range(spans[0][1] + MICROSECOND, LATEST)]
+            case "gte":
+                return [self._date_range(spans[0][0], LATEST)]
+            case "lt":
+                return [self._date_range(EARLIEST, spans[0][0] - MICROSECOND)]
+            case "lte":
+                return [self._date_range(EARLIEST, spans[0][1])]
+            case "between":
+                return [self._date_range(spans[0][0], spans[1][1])]
+            case _:
+                return list(starmap(self._date_range, spans))
+
+    def _span(self, text: str) -> tuple[datetime, datetime]:
+        """First and last instant of a test's value: a bare date is its whole local day."""
+        value = parse_date(text)
+        if isinstance(value, datetime):
+            instant = value.astimezone(UTC) if value.tzinfo else to_instant(value, self.zone)
+            return instant, instant
+        if value is None:
+            raise ValueError(f"not a date: {text!r}")  # checks refused it before
+        return self._midnight(value), self._midnight(value + timedelta(days=1)) - MICROSECOND
+
+    def _midnight(self, day: date) -> datetime:
+        return to_instant(datetime(day.year, day.month, day.day), self.zone)  # noqa: DTZ001  # a wall time
+
+    def _date_range(self, earliest: datetime, latest: datetime) -> DateRange:
+        """Which bare dates have their local midnight in the range: compared as dates, so SQL needs no zone."""
+        earliest, latest = max(earliest, EARLIEST), min(latest, LATEST)
+        first = earliest.astimezone(self.zone).date()
+        if self._midnight(first) < earliest:
+            first += timedelta(days=1)
+        last = latest.astimezone(self.zone).date()
+        if self._midnight(last) > latest:
+            last -= timedelta(days=1)
+        return DateRange(earliest, latest, first, last)
+
+
+_ABSOLUTE: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+
+
+def _comparison(operator: str, value: Any, value2: Any) -> tuple[Comparison, bool]:
+    positive: Any = POSITIVE_OF.get(operator, operator)
+    if positive == "between":
+        low, high = value if isinstance(value, list) else (value, value2)
+        return Comparison("between", low, high), positive != operator
+    return Comparison(positive, value), positive != operator
+
+
+def _millionths(number: float, widest: int) -> int:
+    """*number* × 1,000,000 as a double, rounded to the nearest integer, ties to even."""
+    try:
+        product = float(number) * MILLIONTHS
+        return max(-widest, min(widest, round(product)))
+    except OverflowError:
+        return widest if number > 0 else -widest
+
+
+def _values(test: AnyTest) -> tuple[Any, ...]:
+    found = test.value if isinstance(test.value, list) else () if test.value is UNSET else (test.value,)
+    return (*found,) if test.value2 is UNSET else (*found, test.value2)

@@ -1,0 +1,484 @@
+"""USE CASE: segments and previews. A definition is parsed, bound against the catalog, counted, saved as a version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot import compiler
+from segment_copilot.catalog import Catalog
+from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
+from segment_copilot.conditions import Condition, Definition, Group, Leaf, Tier, decode, encode, invalid, parse, tier_of
+from segment_copilot.describe import describe, describe_condition
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
+from segment_copilot.postgres import Connection, ForeignKeyViolation, Postgres, Record
+from segment_copilot.clickhouse import ClickHouse, Purpose
+from segment_copilot.discovery import Discovery
+from segment_copilot.tenants import Tenant
+
+SegmentType = Literal["rule", "ai", "static"]
+Status = Literal["draft", "queued", "computing", "computed", "failed"]
+Order = Literal["id", "largest", "newest", "name"]
+MAX_SAMPLE: Final = 1_000
+MAX_NAME: Final = 200
+_ORDERS: Final[dict[Order, str]] = {
+    "id": "id",
+    "largest": "member_count DESC NULLS LAST, id",
+    "newest": "created_at DESC, id DESC",
+    "name": "lower(name), id",
+}
+_COLUMNS: Final = """id, name, description, segment_type, tier, status, definition, words, version, is_active,
+    member_count, last_computed_at, last_error, created_at, updated_at"""
+
+
+class LastError(Struct, frozen=True):
+    """Why the last computation failed."""
+
+    code: str
+    detail: str
+
+
+class Segment(Struct, frozen=True):
+    """A saved, named, versioned definition."""
+
+    id: int
+    name: str
+    description: str
+    segment_type: SegmentType
+    tier: Tier
+    status: Status
+    definition: Definition
+    words: str
+    version: int
+    is_active: bool
+    member_count: int | None
+    last_computed_at: datetime | None
+    last_error: LastError | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class SavedSegment(Struct, frozen=True):
+    """A segment just written, and what is odd about its definition."""
+
+    segment: Segment
+    warnings: tuple[Finding, ...]
+
+
+class SegmentPage(Struct, frozen=True):
+    """Some of a tenant's segments, and how many there are in all."""
+
+    segments: tuple[Segment, ...]
+    total: int
+
+
+class ConditionCount(Struct, frozen=True):
+    """How many users one condition matches by itself."""
+
+    pointer: str
+    words: str
+    matched_users: int
+
+
+class Preview(Struct, frozen=True, omit_defaults=True):
+    """Who would be in a segment; nothing is saved. *sample_user_ids* are the first by id."""
+
+    matched_users: int
+    universe: int
+    sample_user_ids: tuple[str, ...]
+    sql: str
+    params: dict[str, Any]
+    as_of: datetime
+    tier: Tier
+    words: str
+    duration_ms: float
+    warnings: tuple[Finding, ...]
+    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+
+
+class Prepared(Struct, frozen=True):
+    """A definition that compiled, with everything derived from it."""
+
+    compiled: Compiled
+    definition: Definition
+    names: Mapping[int, str]
+    tier: Tier
+    tier_reason: str
+    words: str
+    warnings: tuple[Finding, ...]
+
+
+class Changes(Struct, frozen=True):
+    """What a PATCH may change; absent fields stay."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    definition: Any = UNSET
+    segment_type: SegmentType | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+
+
+class Segments:
+    """Segments of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._discovery = discovery
+
+    # Compile and count
+
+    async def prepare(
+        self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
+    ) -> Prepared:
+        """Parse, bind, plan, describe.
+
+        A name that the remembered catalog lacks is looked for once in a fresh one before it is called unknown.
+
+        Raises:
+            InvalidDefinition: With every mistake, each with a pointer into *definition*.
+        """
+        parsed = parse(definition)
+        named = [located.leaf for located in parsed.leaves]
+        references = await load_references(self._postgres, tenant.id, referenced_segments(named))
+        catalog = await self._discovery.catalog(tenant.id)
+        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        if any(warning.code == "unknown_name" for warning in compiled.bound.warnings):
+            catalog = await self._discovery.catalog(tenant.id, fresh=True)
+            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        bound = compiled.bound.definition
+        names = await segment_names(self._postgres, tenant.id, references)
+        tier, reason = tier_of(bound)
+        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), compiled.bound.warnings)
+
+    def _compile(
+        self,
+        parsed: Any,
+        catalog: Catalog,
+        references: Mapping[int, Definition],
+        tenant: Tenant,
+        as_of: datetime,
+        own_id: int | None,
+    ) -> Compiled:
+        return compiler.compile_definition(
+            parsed, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of, own_id=own_id
+        )
+
+    async def preview(
+        self,
+        tenant: Tenant,
+        definition: bytes | Mapping[str, Any],
+        *,
+        as_of: datetime | None = None,
+        limit: int = 10,
+        breakdown: bool = False,
+        purpose: Purpose = "preview",
+    ) -> Preview:
+        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
+        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+
+    async def count(
+        self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
+    ) -> Preview:
+        """Count a definition that was prepared."""
+        if not 0 <= limit <= MAX_SAMPLE:
+            finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
+            raise InvalidInput(finding.detail, findings=[finding])
+        plan = prepared.compiled.plan
+        query = compiler.render_preview(plan, sample=limit, breakdown=breakdown)
+        started = time.perf_counter()
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        universe, matched, sample, *counts = result.rows[0]
+        return Preview(
+            matched_users=matched,
+            universe=universe,
+            sample_user_ids=tuple(sample),
+            sql=query.sql,
+            params=query.params,
+            as_of=plan.as_of,
+            tier=prepared.tier,
+            words=prepared.words,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            warnings=prepared.warnings,
+            conditions=_breakdown(prepared, counts) if breakdown else UNSET,
+        )
+
+    # Read
+
+    async def get(self, tenant: Tenant, segment_id: int) -> Segment:
+        """One segment."""
+        sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2"
+        row = await self._postgres.fetchrow(sql, tenant.id, segment_id)
+        if row is None:
+            raise not_found(segment_id)
+        return _segment(row)
+
+    async def list(
+        self, tenant: Tenant, *, limit: int = 50, offset: int = 0, order: Order = "id", query: str = ""
+    ) -> SegmentPage:
+        """A page of segments; *query* keeps those with it in their name, in any case."""
+        where = "tenant_id = $1 AND ($2 = '' OR position(lower($2) IN lower(name)) > 0)"
+        sql = f"SELECT {_COLUMNS} FROM segments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT $3 OFFSET $4"
+        async with self._postgres.connection() as connection:
+            total = await connection.fetchval(f"SELECT count(*) FROM segments WHERE {where}", tenant.id, query)
+            rows = await connection.fetch(sql, tenant.id, query, limit, offset)
+        return SegmentPage(tuple(_segment(row) for row in rows), total)
+
+    # Write
+
+    async def create(
+        self,
+        tenant: Tenant,
+        *,
+        name: str,
+        definition: bytes | Mapping[str, Any],
+        description: str = "",
+        segment_type: SegmentType = "rule",
+    ) -> SavedSegment:
+        """Save a first version; nothing is computed yet."""
+        _check_names(name, segment_type)
+        prepared = await self.prepare(tenant, definition, as_of=datetime.now(UTC))
+        stored = _stored(prepared.definition, tenant)
+        sql = f"""
+            INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}"""
+        async with self._postgres.transaction() as transaction:
+            await _check_quota(transaction, tenant, prepared.tier, segment_id=None)
+            row = await transaction.fetchrow(
+                sql, tenant.id, name, description, segment_type, prepared.tier, stored, prepared.words
+            )
+            segment = _segment(row)
+            await _add_version(transaction, tenant, segment)
+        self._discovery.forget(tenant.id)
+        return SavedSegment(segment, prepared.warnings)
+
+    async def update(
+        self, tenant: Tenant, segment_id: int, changes: Changes, *, if_version: int | None = None
+    ) -> SavedSegment:
+        """Change some fields; a new definition is a new version and is not computed by this.
+
+        Raises:
+            PreconditionFailed: *if_version* is not the stored version.
+        """
+        _check_names(changes.name, changes.segment_type)
+        prepared: Prepared | None = None
+        if changes.definition is not UNSET:
+            prepared = await self.prepare(tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id)
+        async with self._postgres.transaction() as transaction:
+            sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            row = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if row is None:
+                raise not_found(segment_id)
+            current = _segment(row)
+            if if_version is not None and if_version != current.version:
+                raise PreconditionFailed(
+                    f"Segment {segment_id} is at version {current.version}, not {if_version}; read it again.",
+                    context={"version": current.version},
+                )
+            if prepared:
+                await _check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
+            segment = await _write_changes(transaction, tenant, current, changes, prepared)
+        self._discovery.forget(tenant.id)
+        return SavedSegment(segment, prepared.warnings if prepared else ())
+
+    async def delete(self, tenant: Tenant, segment_id: int, *, if_version: int | None = None) -> None:
+        """Remove a segment, its versions and its members.
+
+        Raises:
+            Conflict: Other segments or activations use it; the error names them.
+        """
+        async with self._postgres.transaction() as transaction:
+            sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            version = await transaction.fetchval(sql, tenant.id, segment_id)
+            if version is None:
+                raise not_found(segment_id)
+            if if_version is not None and if_version != version:
+                raise PreconditionFailed(f"Segment {segment_id} is at version {version}, not {if_version}.")
+            await _check_unused(transaction, tenant, segment_id)
+            try:
+                await transaction.execute("DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id)
+            except ForeignKeyViolation as error:  # a reference was added meanwhile
+                raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
+        self._discovery.forget(tenant.id)
+        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}"
+        await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
+
+
+# What a definition refers to
+
+
+async def load_references(postgres: Postgres, tenant_id: int, wanted: Any) -> dict[int, Definition]:
+    """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
+    found = dict[int, Definition]()
+    waiting = set(wanted)
+    while waiting:
+        ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
+        rows = await postgres.fetch(
+            "SELECT id, definition FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])", tenant_id, ids
+        )
+        for row in rows:
+            found[row["id"]] = decode(row["definition"].encode())
+        named = {target for row in rows for target in referenced_segments(all_conditions(found[row["id"]]))}
+        waiting = named - found.keys()
+    return found
+
+
+async def segment_names(postgres: Postgres, tenant_id: int, ids: Mapping[int, object]) -> dict[int, str]:
+    """Names of the segments with these ids."""
+    if not ids:
+        return {}
+    sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
+    return {row["id"]: row["name"] for row in await postgres.fetch(sql, tenant_id, list(ids))}
+
+
+def not_found(segment_id: int) -> NotFound:
+    """The same for an id that never was and for another tenant's."""
+    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
+
+
+def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tuple[list[str], list[str]]:
+    """Each top-level condition of the include and of the exclude tree, in words."""
+    exclude = definition.exclude.conditions if definition.exclude is not UNSET else []
+    return (
+        [describe_condition(condition, names) for condition in definition.conditions],
+        [describe_condition(condition, names) for condition in exclude],
+    )
+
+
+def _breakdown(prepared: Prepared, counts: list[int]) -> tuple[ConditionCount, ...]:
+    described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
+    planned = leaves(prepared.compiled.plan.root)
+    return tuple(
+        ConditionCount(leaf.pointer, words, matched)
+        for leaf, words, matched in zip(planned, described, counts, strict=True)
+    )
+
+
+def _leaves_in_words(conditions: list[Condition], names: Mapping[int, str]) -> list[str]:
+    found = list[str]()
+    for condition in conditions:
+        if isinstance(condition, Group):
+            found.extend(_leaves_in_words(condition.conditions, names))
+        else:
+            leaf: Leaf = condition
+            found.append(describe_condition(leaf, names))
+    return found
+
+
+def _stored(definition: Definition, tenant: Tenant) -> str:
+    """The text that is kept: with the zone it was saved with, so that a later change of the tenant's alters nothing."""
+    if definition.timezone is UNSET:
+        definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
+    return encode(definition).decode()
+
+
+def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -> None:
+    findings = list[Finding]()
+    if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
+        findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
+    if segment_type == "static":
+        findings.append(Finding("/segment_type", "not_supported", "Static segments cannot be made yet: use rule or ai."))
+    if findings:
+        raise InvalidInput(findings[0].detail, findings=findings)
+
+
+async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
+    """Dynamic Plus segments are counted under a lock, so that two saves cannot both be the last one allowed."""
+    if tier != "dynamic_plus":
+        return
+    limit = await transaction.fetchval("SELECT dynamic_plus_limit FROM tenants WHERE id = $1 FOR UPDATE", tenant.id)
+    if limit is None:
+        return
+    sql = """
+        SELECT id, name FROM segments
+        WHERE tenant_id = $1 AND tier = 'dynamic_plus' AND id IS DISTINCT FROM $2
+        ORDER BY last_computed_at NULLS FIRST, id"""
+    others = await transaction.fetch(sql, tenant.id, segment_id)
+    if len(others) < limit:
+        return
+    free = [dict(id=row["id"], name=row["name"]) for row in others[:10]]  # noqa: C408
+    named = ", ".join(f"{item['name']} ({item['id']})" for item in free)
+    raise Conflict(
+        f"This tenant may have {limit} Dynamic Plus segments and has {len(others)}. "
+        f"Delete one of these first, or use trait conditions only: {named}.",
+        code="dynamic_plus_limit_reached",
+        context={"limit": limit, "segments": free},
+    )
+
+
+async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int) -> None:
+    sql = """
+        SELECT segments.id, segments.name FROM segment_references JOIN segments ON segments.id = segment_id
+        WHERE refers_to = $2 AND tenant_id = $1 AND segment_id <> $2 ORDER BY segments.id"""
+    users = [f"segment {row['name']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
+    sql = "SELECT id, connector_type FROM activations WHERE tenant_id = $1 AND segment_id = $2 ORDER BY id"
+    users += [f"activation {row['connector_type']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
+    if users:
+        detail = f"Segment {segment_id} is used by {', '.join(users)}; change or delete those first."
+        raise Conflict(detail, code="segment_in_use", context={"used_by": users})
+
+
+async def _write_changes(
+    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: Prepared | None
+) -> Segment:
+    def kept(new: Any, old: Any) -> Any:
+        return old if new is UNSET else new
+
+    sql = f"""
+        UPDATE segments SET name = $3, description = $4, segment_type = $5, is_active = $6, tier = $7,
+            definition = $8, words = $9, version = $10, updated_at = now()
+        WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}"""
+    row = await transaction.fetchrow(
+        sql,
+        tenant.id,
+        current.id,
+        kept(changes.name, current.name),
+        kept(changes.description, current.description),
+        kept(changes.segment_type, current.segment_type),
+        kept(changes.is_active, current.is_active),
+        prepared.tier if prepared else current.tier,
+        _stored(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
+        prepared.words if prepared else current.words,
+        current.version + 1 if prepared else current.version,
+    )
+    segment = _segment(row)
+    if prepared:
+        await transaction.execute("DELETE FROM segment_references WHERE segment_id = $1", segment.id)
+        await _add_version(transaction, tenant, segment)
+    return segment
+
+
+async def _add_version(transaction: Connection, tenant: Tenant, segment: Segment) -> None:
+    await transaction.execute(
+        "INSERT INTO segment_versions (segment_id, version, definition, words, tier) VALUES ($1, $2, $3, $4, $5)",
+        segment.id,
+        segment.version,
+        encode(segment.definition).decode(),
+        segment.words,
+        segment.tier,
+    )
+    targets = sorted(set(referenced_segments(all_conditions(segment.definition))))
+    # Only what exists in this tenant, locked, so that a target deleted meanwhile is an error and not a dangling id.
+    sql = "SELECT id FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[]) FOR SHARE"
+    present = {row["id"] for row in await transaction.fetch(sql, tenant.id, targets)} if targets else set[int]()
+    if missing := [target for target in targets if target not in present]:
+        raise invalid([Finding("", "unknown_segment", f"There is no segment {missing[0]}.")])
+    await transaction.executemany(
+        "INSERT INTO segment_references (segment_id, refers_to) VALUES ($1, $2)",
+        [(segment.id, target) for target in targets],
+    )
+
+
+def _segment(row: Record | None) -> Segment:
+    assert row is not None  # noqa: S101  # RETURNING gives a row
+    fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record is no dict
+    fields["definition"] = decode(fields["definition"].encode())
+    if fields["last_error"]:
+        fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)
+    return Segment(**fields)
