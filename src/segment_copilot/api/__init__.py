@@ -1,0 +1,1 @@
+"""HTTP: translate, call, return."""

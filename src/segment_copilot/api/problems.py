@@ -1,0 +1,204 @@
+"""Errors to RFC 9457 problems: one shape for every failure, and the one place that gives it a status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from segment_copilot import errors
+from segment_copilot.errors import Finding, SegmentCopilotError
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[SegmentCopilotError], int] = {
+    errors.InvalidInput: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.Unavailable: 503,
+    errors.QueryTimeout: 504,
+}
+"""A class that is not listed has the status of its nearest base."""
+
+HTTP_CODES: Mapping[int, str] = {
+    400: "invalid_input",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    503: "unavailable",
+}
+"""Codes of what the framework itself refuses."""
+
+TITLES: Mapping[str, str] = {
+    "body_too_large": "The body is too large",
+    "conflict": "The request contradicts what is stored",
+    "duplicate_key": "A key occurs twice in one JSON object",
+    "forbidden": "This key may not do that",
+    "internal_error": "Something went wrong on our side",
+    "invalid_definition": "The definition has mistakes",
+    "invalid_input": "The request has mistakes",
+    "malformed_json": "The body is not JSON",
+    "method_not_allowed": "This path does not take that method",
+    "not_found": "Nothing is here",
+    "precondition_failed": "The segment has changed since it was read",
+    "query_timeout": "The query took too long",
+    "query_too_expensive": "The query costs too much",
+    "request_timeout": "The body did not arrive in time",
+    "unauthenticated": "A valid API key is needed",
+    "unavailable": "A service behind this one does not answer",
+    "unsupported_media_type": "The body is not declared as JSON",
+}
+"""What a code means, the same at every occurrence; other codes are titled by their own words."""
+
+UNEXPECTED = "The failure was logged under this request_id."
+RETRY_AFTER_SECONDS = 2
+CHALLENGE = 'ApiKey realm="segment-copilot"'
+
+
+class ProblemError(Finding, frozen=True, omit_defaults=True):
+    """One thing that is wrong, and where: *pointer* is RFC 6901 into the request body, "" when no part of it is meant."""
+
+    parameter: str = ""  # of the query, the path or the headers
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """RFC 9457 problem details; some codes add members of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    code: str
+    errors: tuple[ProblemError, ...] = ()
+
+
+def status_of(error: type[SegmentCopilotError]) -> int:
+    """The HTTP status of an error class."""
+    return next((STATUS[base] for base in error.__mro__ if base in STATUS), 500)
+
+
+def title_of(code: str) -> str:
+    """The fixed sentence for *code*."""
+    return TITLES.get(code) or code.replace("_", " ").capitalize()
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer *error*; what we did not foresee is logged and its text kept from the caller."""
+    if isinstance(error, SegmentCopilotError):
+        return _foreseen(request, error)
+    if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _refused(request, error)
+    log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
+    return _response(request, 500, code="internal_error", detail=UNEXPECTED)
+
+
+def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Response[bytes]:
+    status = status_of(type(error))
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = CHALLENGE
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
+    return _response(
+        request,
+        status,
+        code=error.code,
+        detail=error.detail,
+        findings=error.findings,
+        members=error.context,
+        headers=headers,
+    )
+
+
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
+    findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
+    return _response(
+        request,
+        error.status_code,
+        code=HTTP_CODES.get(error.status_code, "invalid_input"),
+        detail="; ".join(f"{finding.parameter or 'body'}: {finding.detail}" for finding in findings)
+        or _DETAILS.get(error.status_code)
+        or error.detail,
+        findings=findings,
+        headers=error.headers or {},
+    )
+
+
+# The framework's own sentences name its classes or only repeat the status.
+_DETAILS: Mapping[int, str] = {
+    404: "No route has this path.",
+    405: "The Allow header lists the methods of this path.",
+    413: "The body is larger than this route takes.",
+}
+
+
+def _parameter_findings(error: ValidationException) -> tuple[ProblemError, ...]:
+    messages = cast("list[dict[str, str]]", error.extra if isinstance(error.extra, list) else [])
+    return tuple(
+        ProblemError("", "invalid_parameter", message["message"], parameter=message.get("key", ""))
+        for message in messages
+    )
+
+
+def _response(
+    request: Request[Any, Any, Any],
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    findings: Sequence[Finding] = (),
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response[bytes]:
+    body = problem_body(
+        status,
+        code=code,
+        detail=detail,
+        instance=request.scope["raw_path"].decode("latin-1"),
+        request_id=request.scope["state"].get("request_id", ""),
+        findings=findings,
+        members=members,
+    )
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def problem_body(
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    instance: str,
+    request_id: str,
+    findings: Sequence[Finding] = (),
+    members: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A problem as JSON; *members* of its own never replace the ones that every problem has."""
+    problem = Problem(
+        type=f"/problems/{code}",
+        title=title_of(code),
+        status=status,
+        detail=detail,
+        instance=instance,
+        request_id=request_id,
+        code=code,
+        errors=tuple(ProblemError(**msgspec.structs.asdict(finding)) for finding in findings),
+    )
+    return msgspec.json.encode(dict(members or {}) | msgspec.structs.asdict(problem))

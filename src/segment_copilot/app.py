@@ -1,0 +1,87 @@
+"""The composition root: settings in, the HTTP application out. Nothing is opened before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from segment_copilot.api import docs, health, metrics
+from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
+from segment_copilot.api.edge import Edge
+from segment_copilot.api.health import drained_on_sigterm
+from segment_copilot.api.problems import problem_response
+from segment_copilot.api.requests import ApiRequest, parameters_checked
+from segment_copilot.api.segments import SegmentController
+from segment_copilot.resources import Resources, open_resources
+from segment_copilot.settings import Settings
+
+MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
+
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
+    health.HealthRouter,
+    metrics.metrics,
+    *docs.ROUTES,
+    SegmentController,
+)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        async with open_resources(settings) as resources:
+            app.state.resources = resources
+            app.state.keyring = Keyring(resources.postgres)
+            app.state.draining = asyncio.Event()
+            with drained_on_sigterm(app.state.draining):
+                yield
+
+    app = Litestar(
+        route_handlers=ROUTES,
+        lifespan=[lifespan],
+        middleware=[authenticated, parameters_checked],
+        dependencies={
+            "resources": Provide(provide_resources, sync_to_thread=False),
+            "draining": Provide(provide_draining, sync_to_thread=False),
+            "tenant": Provide(provide_tenant, sync_to_thread=False),
+        },
+        request_class=ApiRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        exception_handlers={Exception: problem_response},
+        cors_config=cors(settings),
+        openapi_config=None,  # api/openapi.py writes the document
+        logging_config=None,
+    )
+    app.asgi_handler = Edge(app.asgi_handler)
+    return app
+
+
+def cors(settings: Settings) -> CORSConfig | None:
+    """Which browsers may call; none when no origin is set."""
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "Idempotency-Key", "X-Request-Id"],
+        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+    )
+
+
+def provide_resources(state: State) -> Resources:
+    """Everything opened once per process."""
+    return state.resources
+
+
+def provide_draining(state: State) -> asyncio.Event:
+    """Set once the process is being stopped."""
+    return state.draining

@@ -1,0 +1,72 @@
+"""structlog, configured once, by the entry point. Every other module does `log = structlog.get_logger()`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2")
+"""Libraries that log values (asynch: whole statements) or every request below WARNING."""
+
+_SECRETS = re.compile(r"\b((?:sk|pk|mk)[_-])[A-Za-z0-9_-]{6,}|(://[^:/@\s]*:)[^@/\s]+(?=@)")
+
+
+def configure_logging(
+    *, level: str = "info", form: Literal["json", "console"] = "json", stream: TextIO | None = None
+) -> None:
+    """Write our events and those of every library as one kind of line to *stream* (standard error)."""
+    target = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendered = _rendered(form)
+    structlog.configure(
+        processors=[*shared, *rendered],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=True,
+    )
+    _route_libraries(target, number, [*shared, structlog.stdlib.ExtraAdder()], rendered)
+
+
+def _rendered(form: Literal["json", "console"]) -> list[Processor]:
+    if form == "console":
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback), _redacted]
+    frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # locals hold people's data
+    return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer(_encode), _redacted]
+
+
+def _route_libraries(stream: TextIO, level: int, shared: list[Processor], rendered: list[Processor]) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(capture=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = name != "uvicorn.access"  # `http.request` says it once
+
+
+def _encode(event: EventDict, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+def _redacted(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    """API keys and the passwords of store addresses, wherever in a line they stand."""
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", line)
