@@ -32,8 +32,37 @@ from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, resolve
 
 _NEVER_DID: Final = "(people who never did are not included)"
 _PAST: Final = frozenset(
-    "begun bought built chosen done found given gone heard held kept left lost made met paid put read run seen sent set "
-    "sold spent spoken taken told won written".split()
+    [
+        "begun",
+        "bought",
+        "built",
+        "chosen",
+        "done",
+        "found",
+        "given",
+        "gone",
+        "heard",
+        "held",
+        "kept",
+        "left",
+        "lost",
+        "made",
+        "met",
+        "paid",
+        "put",
+        "read",
+        "run",
+        "seen",
+        "sent",
+        "set",
+        "sold",
+        "spent",
+        "spoken",
+        "taken",
+        "told",
+        "won",
+        "written",
+    ]
 )
 _NUMBERS: Final = {
     "eq": "exactly {0}",
@@ -64,7 +93,12 @@ _TESTS: Final = {
     "does_not_contain": "does not contain {0} or is unknown",
     "is_not_set": "is unknown",
 }
-_DATE_TESTS: Final = {"gt": "is after {0}", "gte": "is on or after {0}", "lt": "is before {0}", "lte": "is on or before {0}"}
+_DATE_TESTS: Final = {
+    "gt": "is after {0}",
+    "gte": "is on or after {0}",
+    "lt": "is before {0}",
+    "lte": "is on or before {0}",
+}
 _METRICS: Final = {
     "sum": "adds up to",
     "avg": "averages",
@@ -255,7 +289,9 @@ def _test(test: AnyTest) -> str:
         values.append(_value(test.value2))
     case = ", in any case," if test.ignore_case else ""
     if test.operator in {"in", "not_in"}:
-        return f"is {_listed(values)}{case}" if test.operator == "in" else f"is not {_listed(values)}{case} or is unknown"
+        return (
+            f"is {_listed(values)}{case}" if test.operator == "in" else f"is not {_listed(values)}{case} or is unknown"
+        )
     templates = {**_TESTS, **_DATE_TESTS} if resolve_type(test, None) == "datetime" else _TESTS
     told = templates[test.operator].format(*values)
     if test.ignore_case:
@@ -273,7 +309,7 @@ def _window(days: int | UnsetType, window: LastWindow | UnsetType) -> str:
     return f" in the last {Length(days, 'd').words}"
 
 
-def _pair(value: Any, value2: Any) -> tuple[float, float | None]:
+def _pair(value: float | list[int | float], value2: float | UnsetType) -> tuple[float, float | None]:
     if isinstance(value, list):
         return value[0], value[1]
     return value, None if value2 is UNSET else value2
@@ -292,6 +328,6 @@ def _number(number: Any) -> str:
 
 
 def _listed(words: Iterable[str]) -> str:
-    """ "a", "a or b", "a, b or c"."""
+    """One, one or two, one, two or three."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last

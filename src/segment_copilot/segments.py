@@ -12,13 +12,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.catalog import Catalog
+from segment_copilot.clickhouse import ClickHouse, Purpose
 from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
 from segment_copilot.conditions import Condition, Definition, Group, Leaf, Tier, decode, encode, invalid, parse, tier_of
 from segment_copilot.describe import describe, describe_condition
+from segment_copilot.discovery import Discovery
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
 from segment_copilot.postgres import Connection, ForeignKeyViolation, Postgres, Record
-from segment_copilot.clickhouse import ClickHouse, Purpose
-from segment_copilot.discovery import Discovery
 from segment_copilot.tenants import Tenant
 
 SegmentType = Literal["rule", "ai", "static"]
@@ -302,7 +302,9 @@ class Segments:
                 raise PreconditionFailed(f"Segment {segment_id} is at version {version}, not {if_version}.")
             await _check_unused(transaction, tenant, segment_id)
             try:
-                await transaction.execute("DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id)
+                await transaction.execute(
+                    "DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id
+                )
             except ForeignKeyViolation as error:  # a reference was added meanwhile
                 raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
         self._discovery.forget(tenant.id)
@@ -383,7 +385,9 @@ def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -
     if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
         findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
     if segment_type == "static":
-        findings.append(Finding("/segment_type", "not_supported", "Static segments cannot be made yet: use rule or ai."))
+        findings.append(
+            Finding("/segment_type", "not_supported", "Static segments cannot be made yet: use rule or ai.")
+        )
     if findings:
         raise InvalidInput(findings[0].detail, findings=findings)
 
@@ -418,7 +422,10 @@ async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int
         WHERE refers_to = $2 AND tenant_id = $1 AND segment_id <> $2 ORDER BY segments.id"""
     users = [f"segment {row['name']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
     sql = "SELECT id, connector_type FROM activations WHERE tenant_id = $1 AND segment_id = $2 ORDER BY id"
-    users += [f"activation {row['connector_type']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
+    users += [
+        f"activation {row['connector_type']} ({row['id']})"
+        for row in await transaction.fetch(sql, tenant.id, segment_id)
+    ]
     if users:
         detail = f"Segment {segment_id} is used by {', '.join(users)}; change or delete those first."
         raise Conflict(detail, code="segment_in_use", context={"used_by": users})

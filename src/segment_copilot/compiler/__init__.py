@@ -1,9 +1,9 @@
 """THE COMPILER: definition → ClickHouse SQL, in three pure stages.
 
-    conditions.parse   JSON → nodes                     shape errors, each with a pointer
-    bind               nodes + catalog → typed nodes    unknown names, operators, references
-    plan               typed nodes + as_of → slots      every boundary an instant
-    render             slots → SQL and parameters       the only place where SQL text is made
+conditions.parse   JSON → nodes                     shape errors, each with a pointer
+bind               nodes + catalog → typed nodes    unknown names, operators, references
+plan               typed nodes + as_of → slots      every boundary an instant
+render             slots → SQL and parameters       the only place where SQL text is made
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def compile_definition(
         InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
     """
     bound = bind(parsed, catalog, references, own_id=own_id)
-    planned = plan(
-        bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=references
-    )
+    planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=references)
     return Compiled(bound, planned)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import starmap
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never, cast
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Struct, UnsetType
@@ -449,7 +449,8 @@ _ABSOLUTE: Final = {
 def _comparison(operator: str, value: Any, value2: Any) -> tuple[Comparison, bool]:
     positive: Any = POSITIVE_OF.get(operator, operator)
     if positive == "between":
-        low, high = value if isinstance(value, list) else (value, value2)
+        ends = cast("list[Any]", value) if isinstance(value, list) else [value, value2]
+        low, high = ends
         return Comparison("between", low, high), positive != operator
     return Comparison(positive, value), positive != operator
 

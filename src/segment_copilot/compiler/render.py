@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from textwrap import indent
 from typing import Any, Final, assert_never
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -68,7 +69,7 @@ def render_preview(plan: Plan, *, sample: int, breakdown: bool) -> CompiledQuery
     return rendering.query(f"SELECT\n{indent(listed, '  ')}\n{rendering.from_users()}")
 
 
-def render_membership_insert(plan: Plan, *, segment_id: int, run_id: str) -> CompiledQuery:
+def render_membership_insert(plan: Plan, *, segment_id: int, run_id: UUID) -> CompiledQuery:
     """Write the members of one run; they never pass through Python."""
     rendering = _Rendering(plan)
     predicate = rendering.predicate(plan.root)
@@ -93,7 +94,9 @@ def render_is_member(plan: Plan, *, user_id: str) -> CompiledQuery:
 def _sample(rendering: _Rendering, limit: int) -> str:
     if limit == 0:
         return "emptyArrayString() AS sample_user_ids"
-    return f"groupArraySortedIf({rendering.params.name('limit', limit, 'UInt16')})(user_id, is_member) AS sample_user_ids"
+    return (
+        f"groupArraySortedIf({rendering.params.name('limit', limit, 'UInt16')})(user_id, is_member) AS sample_user_ids"
+    )
 
 
 class _Rendering:
@@ -195,7 +198,9 @@ class _Rendering:
                 extreme = f"{metric}OrNull({value.number})"
                 return f"ifNull({self._compare(extreme, slot.comparison, 'Float64')}, 0)"
             case "count_distinct":
-                return self._compare(f"uniqExactIf({_scalar(value)}, {_scalar(value)} != '')", slot.comparison, "UInt64")
+                return self._compare(
+                    f"uniqExactIf({_scalar(value)}, {_scalar(value)} != '')", slot.comparison, "UInt64"
+                )
 
     def _average(self, value: Stored, comparison: Comparison) -> str:
         """The sum against bound × count: nothing is divided."""
@@ -264,7 +269,11 @@ class _Rendering:
         for after in range(count - 2, 0, -1):
             kept = f"arrayMap((code, start) -> if(bitAnd(code, 15) = {after} AND start > 0, start, 0), codes, {starts})"
             starts = f"arrayFill(start -> start > 0, {kept})"
-        within = "" if slot.span is None else f" AND bitShiftRight(code, 4) - start <= {self.params.bind(slot.span, 'Int64')}"
+        within = (
+            ""
+            if slot.span is None
+            else f" AND bitShiftRight(code, 4) - start <= {self.params.bind(slot.span, 'Int64')}"
+        )
         chained = f"arrayExists((code, start) -> bitAnd(code, 15) = 0 AND start > 0{within}, codes, {starts})"
         return f"SELECT user_key FROM (\n{indent(ordered, '  ')}\n)\nWHERE {chained}"
 

@@ -19,7 +19,6 @@ from segment_copilot.conditions.nodes import (
     UserProperty,
     WhereGroup,
 )
-
 from segment_copilot.conditions.tier import Tier, tier_of
 
 __all__ = [

@@ -5,28 +5,30 @@ Every function yields findings; none raises.
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
-import re2
 from msgspec import UNSET, UnsetType
 
 from segment_copilot.conditions.lengths import parse_length
 from segment_copilot.conditions.nodes import (
+    EventCondition,
     EventCount,
     EventProperty,
     EventSequence,
     EventTypes,
-    Group,
     LastWindow,
     Leaf,
     Monetary,
-    PropertyTest,
+    Number,
     Recency,
+    Scalar,
     SegmentMembership,
     Step,
     UserProperty,
+    Value,
     ValueType,
     Where,
     WhereGroup,
@@ -40,12 +42,14 @@ MAX_STRING: Final = 1_024
 MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
+YEARS: Final = range(1900, 2300)
 _NO_OPERAND: Final = frozenset({"is_set", "is_not_set", "is_true", "is_false"})
 _LIST_OPERAND: Final = frozenset({"in", "not_in"})
 _PAIR_OPERAND: Final = frozenset({"between", "not_between"})
 _LARGEST_WHOLE: Final = 2**63 - 1
 
-_quiet = re2.Options()
+_re2: Any = importlib.import_module("re2")  # ClickHouse's own engine; it has no type stubs
+_quiet: Any = _re2.Options()
 _quiet.log_errors = False
 
 
@@ -60,20 +64,24 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
         case EventSequence():
             yield from _check_sequence(pointer, leaf)
         case EventCount() | Recency() | Monetary() | EventProperty():
-            yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
-            yield from check_where(f"{pointer}/where", leaf.where)
-            match leaf:
-                case EventCount():
-                    yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
-                case Monetary():
-                    yield from _check_path(f"{pointer}/property", leaf.property)
-                    yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
-                case EventProperty():
-                    yield from check_test(pointer, leaf)
-                case Recency():
-                    yield from _check_recency(pointer, leaf)
-            if not isinstance(leaf, Recency):
-                yield from _check_window(pointer, leaf.window_days, leaf.window)
+            yield from _check_event_leaf(pointer, leaf)
+
+
+def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
+    yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
+    yield from check_where(f"{pointer}/where", leaf.where)
+    match leaf:
+        case EventCount():
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
+        case Monetary():
+            yield from _check_path(f"{pointer}/property", leaf.property)
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
+        case EventProperty():
+            yield from check_test(pointer, leaf)
+        case Recency():
+            yield from _check_recency(pointer, leaf)
+            return
+    yield from _check_window(pointer, leaf.window_days, leaf.window)
 
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
@@ -82,8 +90,8 @@ def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
         try:
-            re2.compile(test.value, _quiet)
-        except re2.error as error:
+            _re2.compile(test.value, _quiet)
+        except _re2.error as error:
             yield Finding(f"{pointer}/value", "bad_regex", f"This is not an RE2 expression: {_text_of(error)}.")
 
 
@@ -102,11 +110,16 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
         )
         return
     if test.ignore_case and value_type != "string":
-        yield Finding(f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test.")
+        yield Finding(
+            f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test."
+        )
     for where, value in _located_operands(pointer, test):
         if value_type == "datetime":
-            if not isinstance(value, str) or parse_date(value) is None:
+            date = parse_date(value) if isinstance(value, str) else None
+            if date is None:
                 yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+            elif date.year not in YEARS:
+                yield Finding(where, "out_of_range", "A date lies between 1900 and 2299.")
         elif json_type(value) != value_type and value_type != "list":
             yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
 
@@ -135,28 +148,30 @@ def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]
         if not name:
             yield Finding(f"{pointer}/{index}", "empty_name", "An event type has a name.")
         elif name == "*":
-            yield Finding(f"{pointer}/{index}", "star_not_alone", '"*" means every event and stands alone, not in a list.')
+            yield Finding(
+                f"{pointer}/{index}", "star_not_alone", '"*" means every event and stands alone, not in a list.'
+            )
 
 
 def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
-    """Limits that hold for every string and list inside one condition, nested groups left out."""
-    match document:
-        case str():
-            if len(document) > MAX_STRING:
-                yield Finding(pointer, "string_too_long", f"A string has at most {MAX_STRING:,} characters.")
-            if "\x00" in document:
-                yield Finding(pointer, "nul_character", "A string holds no NUL character.")
-        case list():
-            if len(document) > MAX_LIST:
-                yield Finding(pointer, "list_too_long", f"A list has at most {MAX_LIST:,} values.")
-                return
-            for index, item in enumerate(document):
-                yield from check_texts(f"{pointer}/{index}", item)
-        case dict():
-            for key, item in document.items():
-                yield from check_texts(f"{pointer}/{escape(key)}", item)
-        case _:
+    """Limits that hold for every string and list inside one condition."""
+    if isinstance(document, str):
+        if len(document) > MAX_STRING:
+            yield Finding(pointer, "string_too_long", f"A string has at most {MAX_STRING:,} characters.")
+        if "\x00" in document:
+            yield Finding(pointer, "nul_character", "A string holds no NUL character.")
+        if any("\ud800" <= character <= "\udfff" for character in document):
+            yield Finding(pointer, "lone_surrogate", "A string holds whole Unicode characters, no lone surrogate.")
+    elif isinstance(document, list):
+        items = cast("list[Any]", document)
+        if len(items) > MAX_LIST:
+            yield Finding(pointer, "list_too_long", f"A list has at most {MAX_LIST:,} values.")
             return
+        for index, item in enumerate(items):
+            yield from check_texts(f"{pointer}/{index}", item)
+    elif isinstance(document, Mapping):
+        for key, item in cast("Mapping[str, Any]", document).items():
+            yield from check_texts(f"{pointer}/{escape(key)}", item)
 
 
 def escape(key: str) -> str:
@@ -187,21 +202,23 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
         yield from _check_finite(where, number)
 
 
-def _check_pair(pointer: str, operator: str, value: object, value2: object) -> Iterator[Finding]:
+def _check_pair(pointer: str, operator: str, value: Value, value2: Scalar | UnsetType) -> Iterator[Finding]:
     if isinstance(value, list):
         if value2 is not UNSET:
             yield _unread(f"{pointer}/value2", "value2", f"{operator} with a list value")
         if len(value) != 2:  # noqa: PLR2004  # lower and upper end
-            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} takes two values: the lower and the upper end.")
+            yield Finding(
+                f"{pointer}/value", "wrong_type", f"{operator} takes two values: the lower and the upper end."
+            )
         elif json_type(value[0]) != json_type(value[1]):
             yield Finding(f"{pointer}/value", "mixed_types", f"The two ends of {operator} are of one type.")
     elif value2 is UNSET:
         yield Finding(pointer, "missing_field", f"{operator} needs value and value2, or a value of two.")
-    elif json_type(value) != json_type(value2):  # pyright: ignore[reportArgumentType]
+    elif json_type(value) != json_type(value2):
         yield Finding(f"{pointer}/value2", "mixed_types", f"The two ends of {operator} are of one type.")
 
 
-def _check_list(pointer: str, operator: str, value: object) -> Iterator[Finding]:
+def _check_list(pointer: str, operator: str, value: Value) -> Iterator[Finding]:
     if not isinstance(value, list):
         yield Finding(pointer, "wrong_type", f"{operator} takes a list of values.")
     elif not value:
@@ -210,7 +227,9 @@ def _check_list(pointer: str, operator: str, value: object) -> Iterator[Finding]
         yield Finding(pointer, "mixed_types", "The values of a list are of one JSON type.")
 
 
-def _check_numbers(pointer: str, operator: str, value: object, value2: object, *, whole: bool) -> Iterator[Finding]:
+def _check_numbers(
+    pointer: str, operator: str, value: Number | list[Number], value2: Number | UnsetType, *, whole: bool
+) -> Iterator[Finding]:
     """Operands of counts (whole, not negative) and aggregates (finite)."""
     if operator in _PAIR_OPERAND:
         yield from _check_pair(pointer, operator, value, value2)
@@ -297,9 +316,10 @@ def _located_operands(pointer: str, test: AnyTest) -> Iterator[tuple[str, Any]]:
         yield from _located(pointer, test.value, test.value2)
 
 
-def _located(pointer: str, value: object, value2: object) -> Iterator[tuple[str, Any]]:
+def _located(pointer: str, value: Any, value2: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, list):
-        yield from ((f"{pointer}/value/{index}", item) for index, item in enumerate(value))
+        items = cast("list[Any]", value)
+        yield from ((f"{pointer}/value/{index}", item) for index, item in enumerate(items))
     elif value is not UNSET:
         yield f"{pointer}/value", value
     if value2 is not UNSET:
@@ -310,8 +330,6 @@ def _unread(pointer: str, name: str, operator: str) -> Finding:
     return Finding(pointer, "unread_field", f"{operator} does not read {name}; leave it out.")
 
 
-def _text_of(error: Exception) -> str:
+def _text_of(error: BaseException) -> str:
     told = error.args[0] if error.args else ""
     return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
-
-

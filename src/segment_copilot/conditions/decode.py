@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
@@ -78,7 +78,9 @@ def parse(document: bytes | Mapping[str, Any]) -> Parsed:
 def invalid(findings: tuple[Finding, ...] | list[Finding]) -> InvalidDefinition:
     """The error that carries all findings."""
     count = len(findings)
-    detail = findings[0].detail if count == 1 else f"The definition has {count} mistakes; the first: {findings[0].detail}"
+    detail = (
+        findings[0].detail if count == 1 else f"The definition has {count} mistakes; the first: {findings[0].detail}"
+    )
     return InvalidDefinition(detail, findings=findings)
 
 
@@ -118,8 +120,9 @@ class _Walk:
         if not isinstance(document, Mapping):
             self._find(pointer, "wrong_type", "exclude is an object with logic and conditions.")
             return None
-        self._unknown_keys(pointer, document, ("logic", "conditions"))
-        return Exclusion(*self._group(pointer, cast("Mapping[str, Any]", document), depth=1))
+        fields = cast("Mapping[str, Any]", document)
+        self._unknown_keys(pointer, fields, ("logic", "conditions"))
+        return Exclusion(*self._group(pointer, fields, depth=1))
 
     def _group(self, pointer: str, document: Mapping[str, Any], *, depth: int) -> tuple[Any, list[Condition]]:
         logic = document.get("logic")
@@ -138,7 +141,9 @@ class _Walk:
         if not items:
             self._find(f"{pointer}/conditions", "empty_group", "An empty group is not everyone: add a condition.")
         if len(items) > MAX_CONDITIONS:
-            self._find(f"{pointer}/conditions", "too_many_conditions", f"A group has at most {MAX_CONDITIONS} conditions.")
+            self._find(
+                f"{pointer}/conditions", "too_many_conditions", f"A group has at most {MAX_CONDITIONS} conditions."
+            )
             return logic, []
         found = [self._condition(f"{pointer}/conditions/{index}", item, depth) for index, item in enumerate(items)]
         return str(logic).upper(), [condition for condition in found if condition is not None]
@@ -155,7 +160,9 @@ class _Walk:
             self._find(pointer, "missing_field", "A condition needs a type.", (*LEAF_TYPES, "group"))
         elif not isinstance(kind, str) or kind not in LEAF_TYPES:
             near = nearest(kind, (*LEAF_TYPES, "group")) if isinstance(kind, str) else ()
-            self._find(f"{pointer}/type", "unknown_type", "There is no condition of this type.", near or (*LEAF_TYPES, "group"))
+            self._find(
+                f"{pointer}/type", "unknown_type", "There is no condition of this type.", near or (*LEAF_TYPES, "group")
+            )
         else:
             return self._leaf(pointer, fields, LEAF_TYPES[kind], depth)
         return None
@@ -191,13 +198,20 @@ class _Walk:
         if not isinstance(name, str):
             self._find("/timezone", "wrong_type", "timezone is an IANA name such as Europe/Madrid.")
         elif not known_timezone(name):
-            self._find("/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, available_timezones()))
+            self._find(
+                "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, available_timezones())
+            )
         return name
 
     def _unknown_keys(self, pointer: str, document: Mapping[Any, Any], known: tuple[str, ...]) -> None:
         for key in document:
             if key not in known:
-                self._find(f"{pointer}/{escape(str(key))}", "unknown_field", f"There is no field {str(key)[:64]!r} here.", known)
+                self._find(
+                    f"{pointer}/{escape(str(key))}",
+                    "unknown_field",
+                    f"There is no field {str(key)[:64]!r} here.",
+                    known,
+                )
 
     def _find(self, pointer: str, code: str, detail: str, suggestions: tuple[str, ...] = ()) -> None:
         self.findings.append(Finding(pointer, code, detail, suggestions))
@@ -230,7 +244,9 @@ def _from_msgspec(pointer: str, message: str, kind: type[Any]) -> Finding:
     if found := _UNKNOWN_FIELD.fullmatch(message):
         path = pointer + _pointer_of(found[2])
         suggestions = nearest(found[1], kind.__struct_encode_fields__) if path == pointer else ()
-        return Finding(f"{path}/{escape(found[1])}", "unknown_field", f"There is no field {found[1]!r} here.", suggestions)
+        return Finding(
+            f"{path}/{escape(found[1])}", "unknown_field", f"There is no field {found[1]!r} here.", suggestions
+        )
     if found := _MISSING_FIELD.fullmatch(message):
         return Finding(pointer + _pointer_of(found[2]), "missing_field", f"{found[1]} is missing.")
     if found := _ENUM.fullmatch(message):
@@ -242,10 +258,8 @@ def _from_msgspec(pointer: str, message: str, kind: type[Any]) -> Finding:
 
 def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
     name = pointer.rsplit("/", 1)[-1]
-    choices: tuple[str, ...] = ()
-    for field in msgspec.inspect.type_info(kind).fields:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-        if field.name == name and isinstance(field.type, msgspec.inspect.LiteralType):  # pyright: ignore[reportUnknownMemberType]
-            choices = tuple(str(value) for value in field.type.values)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
+    hint = get_type_hints(kind).get(name)
+    choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
     code = "unknown_operator" if name == "operator" else "unknown_value"
     return Finding(pointer, code, f"{given!r} is not a {name} of this condition.", nearest(given, choices) or choices)
 

@@ -81,7 +81,7 @@ def _minus(instant: datetime, delta: timedelta) -> datetime:
 
 def _minus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
     wall = instant.astimezone(zone).replace(tzinfo=None)
-    if (wall - datetime.min).days <= days:
+    if wall.toordinal() <= days:
         return EARLIEST
     return max(to_instant(wall - timedelta(days=days), zone), EARLIEST)
 

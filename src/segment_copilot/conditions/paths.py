@@ -1,4 +1,4 @@
-"""Property paths: dots walk into objects, ``\\.`` is a literal dot, ``\\\\`` a literal backslash."""
+r"""Property paths: dots walk into objects, ``\.`` is a literal dot, ``\\`` a literal backslash."""
 
 from __future__ import annotations
 

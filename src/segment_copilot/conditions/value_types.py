@@ -9,7 +9,14 @@ from typing import Final
 
 from msgspec import UNSET
 
-from segment_copilot.conditions.nodes import EventProperty, PropertyOperator, PropertyTest, Scalar, UserProperty, ValueType
+from segment_copilot.conditions.nodes import (
+    EventProperty,
+    PropertyOperator,
+    PropertyTest,
+    Scalar,
+    UserProperty,
+    ValueType,
+)
 
 AnyTest = PropertyTest | EventProperty | UserProperty
 """Everything that carries `operator`, `value`, `value2`, `value_type` and `ignore_case` for a property."""
@@ -26,9 +33,7 @@ POSITIVE_OF: Final[dict[str, str]] = {
 _ORDER: Final = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between", "in", "not_in"})
 _PRESENCE: Final = frozenset({"is_set", "is_not_set"})
 OPERATORS: Final[dict[ValueType, frozenset[str]]] = {
-    "string": _ORDER
-    | _PRESENCE
-    | {"contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"},
+    "string": _ORDER | _PRESENCE | {"contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"},
     "number": _ORDER | _PRESENCE,
     "boolean": _PRESENCE | {"eq", "neq", "in", "not_in", "is_true", "is_false"},
     "datetime": _ORDER | _PRESENCE,

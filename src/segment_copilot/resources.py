@@ -1,0 +1,45 @@
+"""Everything opened once per process, in order, and closed in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from segment_copilot.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.discovery import Discovery
+from segment_copilot.errors import InvalidInput
+from segment_copilot.membership import Memberships
+from segment_copilot.postgres import Postgres, open_postgres
+from segment_copilot.segments import Segments
+from segment_copilot.settings import Settings
+
+
+class Resources(Struct, frozen=True):
+    """The stores, and the use cases that stand on them."""
+
+    settings: Settings
+    postgres: Postgres
+    clickhouse: ClickHouse
+    discovery: Discovery
+    segments: Segments
+    memberships: Memberships
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
+    """Connect now, so that a wrong URL fails the start and not the first request."""
+    if not (settings.database_url and settings.clickhouse_url):
+        detail = "Set DATABASE_URL and CLICKHOUSE_URL, or run `segment-copilot dev`, which brings both engines."
+        raise InvalidInput(detail, code="invalid_settings")
+    async with (
+        open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
+        open_clickhouse(
+            settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
+        ) as clickhouse,
+    ):
+        discovery = Discovery(postgres)
+        segments = Segments(postgres, clickhouse, discovery)
+        memberships = Memberships(postgres, clickhouse, segments)
+        yield Resources(settings, postgres, clickhouse, discovery, segments, memberships)
