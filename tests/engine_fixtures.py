@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -176,11 +176,28 @@ async def run_postgres(url: str, *statements: str) -> None:
         await connection.close()
 
 
+async def postgres_value(url: str, sql: str) -> Any:
+    """The first column of the first row of *sql*."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
 async def run_clickhouse(url: str, *statements: str) -> None:
     """Run *statements*, none of which returns rows."""
     async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
         for statement in statements:
             await cursor.execute(statement)
+
+
+async def clickhouse_value(url: str, sql: str) -> Any:
+    """The first column of the first row of *sql*."""
+    async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
+        await cursor.execute(sql)
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
 
 
 @contextlib.asynccontextmanager

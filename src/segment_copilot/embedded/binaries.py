@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ def _candidates() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
+@functools.cache
 def version(programs: Path) -> str:
     """The version of `postgres` in *programs*, such as 18.6; empty when it does not run."""
     try:
@@ -82,8 +84,13 @@ def account_for(directory: Path) -> Account | None:
 
 def reachable_programs(programs: Path, *, account: Account | None, directory: Path) -> Path:
     """*programs*, or a copy of them in *directory* when *account* cannot read them where they are."""
-    if account is None or _closed_to(account, programs) is None:
+    if account is None or (closed := _closed_to(account, programs)) is None:
         return programs
+    if programs.parent.name != "pginstall":
+        raise Unavailable(
+            f"PostgreSQL does not run as root but as `nobody`, who may not enter {closed}. {_ADVICE}",
+            code="engine_missing",
+        )
     package = programs.parent.parent  # <package>/pginstall/bin; the programs find their libraries beside <package>
     copies = directory / f"programs-{version(programs)}"
     if not copies.exists():

@@ -17,7 +17,6 @@ _CONFIG = """<clickhouse>
     <listen_host>{loopback}</listen_host>
     <users_config>users.xml</users_config>
     <timezone>UTC</timezone>
-    <logger><level>warning</level><console>1</console></logger>
     <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
     <mark_cache_size>268435456</mark_cache_size>
 </clickhouse>

@@ -30,7 +30,7 @@ _SERVE = """
 CREATE DATABASE IF NOT EXISTS {database};
 SYSTEM START LISTEN TCP;
 SYSTEM START LISTEN HTTP;
-SELECT getServerPort('http_port'), version() INTO OUTFILE '{ports}' TRUNCATE FORMAT TSV;
+SELECT getServerPort('http_port'), version() INTO OUTFILE 'ports' TRUNCATE FORMAT TSV;
 SELECT sleepEachRow(0.25) /* {keeper} */ FROM system.numbers FORMAT Null SETTINGS max_block_size = 1
 """
 
@@ -96,7 +96,7 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> NoReturn:
     library = cast("Library", importlib.import_module("chdb._chdb"))
     os.chdir(server)
     Watcher(parent=parent, ports=ports, port=port, keeper_password=keeper_password).start()
-    statements = _SERVE.format(database=DATABASE, ports=ports, keeper=KEEPER)
+    statements = _SERVE.format(database=DATABASE, keeper=KEEPER)
     library.query(statements, "TSV", path=str(directory / "data"))
     os._exit(0 if parent.is_gone(within=0) else 1)
 

@@ -109,7 +109,7 @@ def _holder(file: TextIO) -> str:
     return f"process {number}" if number else "another process"
 
 
-def choose_port(directory: Path, *, demanded: int | None, patience: float = 5.0) -> int:
+def choose_port(directory: Path, *, demanded: int | None, patience: float = 2.0) -> int:
     """A free loopback port: the *demanded* one, else the one used last time, else a new one, which is remembered.
 
     Raises `Unavailable` when the demanded port stays taken for *patience* seconds.

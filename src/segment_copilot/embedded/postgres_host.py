@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from segment_copilot.embedded import binaries
 from segment_copilot.embedded.directory import (
@@ -41,9 +43,11 @@ _OPTIONS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "log_checkpoints": "off",
+    "log_error_verbosity": "terse",  # a DETAIL quotes the row
 }
 _PR_SET_PDEATHSIG = 1
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# What a commit wrote still reaches the system's cache, so that kill -9 loses nothing; a power cut may.
+_FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Server:
@@ -180,23 +184,31 @@ class Server:
     def _open(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         account = self.account
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-        return subprocess.Popen(  # noqa: S603
-            [self.programs / program, *arguments],
-            stdin=subprocess.PIPE,
-            env={**inherited, "LC_ALL": "C"},
-            cwd="/",
-            start_new_session=True,
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
-            preexec_fn=_die_with_host,  # noqa: PLW1509  (this process has one thread)
-        )
+        try:
+            return subprocess.Popen(  # noqa: S603
+                [self.programs / program, *arguments],
+                stdin=subprocess.PIPE,
+                env={**inherited, "LC_ALL": "C"},
+                cwd="/",
+                start_new_session=True,
+                user=None if account is None else account.uid,
+                group=None if account is None else account.gid,
+                extra_groups=None if account is None else [],
+                preexec_fn=_die_with_host,  # noqa: PLW1509  (this process has one thread)
+            )
+        except OSError as error:
+            raise Unavailable(f"{self.programs / program} cannot be run: {error}", code="engine_failed") from error
 
 
 def _die_with_host() -> None:
     """Have Linux stop the server should this process be killed; elsewhere the next start clears up."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End through the `finally` that stops the server."""
+    sys.exit(0)
 
 
 def _lines(path: Path) -> list[str]:
@@ -224,6 +236,7 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> None:
 def main() -> None:
     """Entry point of the host process."""
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, _leave)
     order, directory = read_order(sys.argv[1])
     parent = Parent(log=2)
     try:
