@@ -196,7 +196,7 @@ def _is_known(path: str, known: Iterable[str]) -> bool:
 
 def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType | None:
     """What the schema says; nothing unless all the named event types agree."""
-    found = {known[path].declared if path in known else None for known in properties}
+    found: set[ValueType | None] = {known[path].declared if path in known else None for known in properties}
     return found.pop() if len(found) == 1 else None
 
 

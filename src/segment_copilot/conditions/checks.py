@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import UNSET, UnsetType
@@ -202,8 +202,10 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
         yield from _check_finite(where, number)
 
 
-def _check_pair(pointer: str, operator: str, value: Value, value2: Scalar | UnsetType) -> Iterator[Finding]:
-    if isinstance(value, list):
+def _check_pair(
+    pointer: str, operator: str, value: Scalar | Sequence[Scalar], value2: Scalar | UnsetType
+) -> Iterator[Finding]:
+    if not isinstance(value, str | int | float):
         if value2 is not UNSET:
             yield _unread(f"{pointer}/value2", "value2", f"{operator} with a list value")
         if len(value) != 2:  # noqa: PLR2004  # lower and upper end
