@@ -79,6 +79,8 @@ class ModelRequest(Struct, frozen=True):
     timezone: str
     tools_allowed: bool = True  # False on the last turn: the tools stay listed, none may be called
     max_tokens: int = 8000
+    view: Mapping[str, Any] = {}  # what the person is looking at: a segment, a draft
+    effort: str | None = None  # low, medium or high; None: the model's own setting
 
 
 # What comes out

@@ -1,0 +1,1 @@
+"""Internal events → what travels: one module per wire protocol."""

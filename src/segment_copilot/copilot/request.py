@@ -1,0 +1,106 @@
+"""What a client asks: the conversation so far, what the person is looking at, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from segment_copilot.catalog import Catalog
+from segment_copilot.conditions.decode import known_timezone
+from segment_copilot.copilot.models import AssistantMessage, Message, UserMessage
+from segment_copilot.errors import Finding, InvalidInput
+
+MAX_HISTORY_CHARACTERS = 400_000
+
+ComponentName = Literal["MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"]
+Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
+
+
+class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was said, oldest first. Only the text counts: earlier tool results are never taken from a client."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, Meta(max_length=100_000)]
+    id: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class CopilotContext(Struct, frozen=True, forbid_unknown_fields=True):
+    """The instant and the place of the question, and what the person is looking at."""
+
+    as_of: Annotated[datetime, Meta(tz=True)] | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    segment_id: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    draft: Mapping[str, Any] | None = None
+
+
+class CopilotOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """*components*: what the frontend can draw (default: all). *model* must be the one this service runs."""
+
+    model: Annotated[str, Meta(max_length=128)] | None = None
+    effort: Literal["low", "medium", "high"] | None = None
+    max_turns: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    components: tuple[ComponentName, ...] | None = None
+    reasoning: Literal["none", "summary"] = "none"
+
+
+class CopilotRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """One question with its history. *checkpoint* is accepted for later; today it changes nothing and says so."""
+
+    messages: Annotated[tuple[ChatMessage, ...], Meta(min_length=1, max_length=200)]
+    thread_id: Identifier | None = None
+    checkpoint: Annotated[str, Meta(max_length=400_000)] | None = None
+    context: CopilotContext = CopilotContext()
+    options: CopilotOptions = CopilotOptions()
+
+
+def check(request: CopilotRequest, *, model: str) -> None:
+    """Refuse what types cannot: raises InvalidInput with every finding, before a stream is opened."""
+    findings: list[Finding] = []
+    last = len(request.messages) - 1
+    if request.messages[last].role != "user" or not request.messages[last].content.strip():
+        findings.append(
+            Finding(f"/messages/{last}", "invalid_history", "The last message must be the user's, and say something.")
+        )
+    findings += [
+        Finding(f"/messages/{index}/content", "invalid_text", "A message may not hold a NUL character.")
+        for index, message in enumerate(request.messages)
+        if "\0" in message.content
+    ]
+    if sum(len(message.content) for message in request.messages) > MAX_HISTORY_CHARACTERS:
+        findings.append(Finding("/messages", "history_too_long", "Send at most 400,000 characters of history."))
+    if (zone := request.context.timezone) is not None and not known_timezone(zone):
+        findings.append(
+            Finding("/context/timezone", "unknown_timezone", "Use an IANA name, for example Europe/Madrid.")
+        )
+    if (as_of := request.context.as_of) is not None and not 1900 <= as_of.year <= 2299:  # noqa: PLR2004 — what the stores hold
+        findings.append(Finding("/context/as_of", "out_of_range", "Use an instant between 1900 and 2299."))
+    if request.context.draft is not None and len(msgspec.json.encode(request.context.draft)) > 256 * 1024:
+        findings.append(Finding("/context/draft", "too_large", "A draft holds at most 256 KiB."))
+    if request.options.model not in (None, model):
+        findings.append(Finding("/options/model", "unknown_model", "This service runs another model.", (model,)))
+    if findings:
+        raise InvalidInput("The copilot cannot take this request; each finding says where.", findings=findings)
+
+
+def history(request: CopilotRequest) -> tuple[Message, ...]:
+    """The conversation as a model sees it; empty messages say nothing and are left out."""
+    return tuple(
+        UserMessage(message.content) if message.role == "user" else AssistantMessage(message.content)
+        for message in request.messages
+        if message.content.strip()
+    )
+
+
+def view(request: CopilotRequest, catalog: Catalog) -> Mapping[str, Any]:
+    """What the person is looking at, for the model."""
+    shown: dict[str, Any] = {}
+    if (segment_id := request.context.segment_id) is not None:
+        name = catalog.segments.get(segment_id)
+        shown["segment"] = {"id": segment_id, "name": name.name} if name else {"id": segment_id}
+    if request.context.draft is not None:
+        shown["draft"] = request.context.draft
+    return shown
