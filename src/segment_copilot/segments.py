@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -61,6 +61,11 @@ class Segment(Struct, frozen=True):
     last_error: LastError | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def revision(self) -> str:
+        """Another one after every change by a caller; a computation changes none."""
+        return f"{self.version}-{self.updated_at:%Y%m%d%H%M%S%f}"
 
 
 class SavedSegment(Struct, frozen=True):
@@ -259,12 +264,12 @@ class Segments:
         return SavedSegment(segment, prepared.warnings)
 
     async def update(
-        self, tenant: Tenant, segment_id: int, changes: Changes, *, if_version: int | None = None
+        self, tenant: Tenant, segment_id: int, changes: Changes, *, if_revision: Container[str] | None = None
     ) -> SavedSegment:
         """Change some fields; a new definition is a new version and is not computed by this.
 
         Raises:
-            PreconditionFailed: *if_version* is not the stored version.
+            PreconditionFailed: *if_revision* does not hold the stored revision.
         """
         _check_names(changes.name, changes.segment_type)
         prepared: Prepared | None = None
@@ -276,30 +281,26 @@ class Segments:
             if row is None:
                 raise not_found(segment_id)
             current = _segment(row)
-            if if_version is not None and if_version != current.version:
-                raise PreconditionFailed(
-                    f"Segment {segment_id} is at version {current.version}, not {if_version}; read it again.",
-                    context={"version": current.version},
-                )
+            _check_revision(current, if_revision)
             if prepared:
                 await _check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
             segment = await _write_changes(transaction, tenant, current, changes, prepared)
         self._discovery.forget(tenant.id)
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
-    async def delete(self, tenant: Tenant, segment_id: int, *, if_version: int | None = None) -> None:
+    async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
         """Remove a segment, its versions and its members.
 
         Raises:
             Conflict: Other segments or activations use it; the error names them.
+            PreconditionFailed: *if_revision* does not hold the stored revision.
         """
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-            version = await transaction.fetchval(sql, tenant.id, segment_id)
-            if version is None:
+            sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            row = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if row is None:
                 raise not_found(segment_id)
-            if if_version is not None and if_version != version:
-                raise PreconditionFailed(f"Segment {segment_id} is at version {version}, not {if_version}.")
+            _check_revision(_segment(row), if_revision)
             await _check_unused(transaction, tenant, segment_id)
             try:
                 await transaction.execute(
@@ -390,6 +391,12 @@ def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -
         )
     if findings:
         raise InvalidInput(findings[0].detail, findings=findings)
+
+
+def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
+    if wanted is not None and current.revision not in wanted:
+        detail = f"Segment {current.id} was changed since; it is at version {current.version}. Read it again."
+        raise PreconditionFailed(detail, context={"version": current.version})
 
 
 async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
