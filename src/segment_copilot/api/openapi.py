@@ -140,15 +140,14 @@ class _Schemas:
     def __init__(self, operations: Iterable[_Operation]) -> None:
         types: list[Any] = [Problem, Definition]
         for operation in operations:
-            types += [
-                part for part in (operation.body and operation.body.raw, operation.answer) if part is not None
-            ]
+            types += [part for part in (operation.body and operation.body.raw, operation.answer) if part is not None]
             types += [operation.events] if operation.events else []
         unions = list(NAMED_UNIONS.values())
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
         named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
         self._unions = named
-        self.components = {name: self._tidied(schema) for name, schema in sorted(self.components.items())} | named
+        tidied = {name: self._tidied(schema) for name, schema in self.components.items()} | named
+        self.components = dict(sorted(tidied.items()))
         self._by_type = {repr(type_): self._tidied(schema) for type_, schema in zip(types, found, strict=False)}
 
     def of(self, type_: Any) -> Any:

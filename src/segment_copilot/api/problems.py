@@ -121,10 +121,20 @@ def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Re
         status,
         code=error.code,
         detail=error.detail,
-        findings=error.findings,
+        findings=_of_parameters(error.findings) if request.method == "GET" else error.findings,
         members=error.context,
         headers=headers,
     )
+
+
+def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """A request without a body can only mean its parameters: use cases do not know where a value came from."""
+    return [
+        ProblemError("", finding.code, finding.detail, finding.suggestions, parameter=finding.pointer[1:])
+        if finding.pointer
+        else finding
+        for finding in findings
+    ]
 
 
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -1,0 +1,405 @@
+"""Segments over HTTP: preview, save, compute, read the members."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from litestar import Controller, Request, Response, delete, get, patch, post, put
+from litestar.datastructures import ResponseHeader, State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from segment_copilot.api.openapi import DEFINITION
+from segment_copilot.api.pages import (
+    Cursor,
+    CursorPage,
+    Limit,
+    Offset,
+    Page,
+    PageNumber,
+    PageSize,
+    slice_of,
+)
+from segment_copilot.conditions import encode
+from segment_copilot.errors import (
+    Conflict,
+    Finding,
+    InvalidDefinition,
+    InvalidInput,
+    PreconditionFailed,
+    QueryTimeout,
+)
+from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.membership import Member, SegmentOfUser
+from segment_copilot.resources import Resources
+from segment_copilot.segments import MAX_SAMPLE, Changes, Order, Preview, SavedSegment, Segment, SegmentType
+from segment_copilot.tenants import Tenant
+
+MAX_DEFINITION_BYTES: Final = 256 * 1024
+_YEARS: Final = range(1900, 2300)  # instants outside are no time of any event
+
+RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
+Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset; now when left out")]
+ReadOnly = Annotated[
+    Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
+]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Description = Annotated[str, Meta(max_length=10_000)]
+SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
+
+
+class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A definition to count; nothing is saved."""
+
+    definition: RawDefinition
+    as_of: Instant | None = None
+    limit: SampleSize = 10
+    breakdown: Annotated[bool, Meta(description="Count each condition by itself too")] = False
+
+
+class EstimateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to count a stored segment."""
+
+    as_of: Instant | None = None
+    limit: SampleSize = 10
+    breakdown: bool = False
+
+
+class ComputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """When the members are to be true."""
+
+    as_of: Instant | None = None
+
+
+class Computing(Struct, frozen=True):
+    """The computation is queued; the segment's status tells when it is done."""
+
+    status: Literal["queued"]
+    computation_id: int
+    as_of: datetime
+
+
+class SegmentCreate(Struct, frozen=True, forbid_unknown_fields=True):
+    """A segment to save."""
+
+    name: Name
+    definition: RawDefinition
+    description: Description = ""
+    segment_type: SegmentType = "rule"
+    tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
+
+
+class SegmentPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change; what is left out stays."""
+
+    name: Name | UnsetType = UNSET
+    definition: RawDefinition | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    segment_type: SegmentType | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+
+
+class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole segment, as it was read or as it shall be."""
+
+    name: Name
+    definition: RawDefinition
+    description: Description = ""
+    segment_type: SegmentType = "rule"
+    is_active: bool = True
+    id: ReadOnly = None
+    tier: ReadOnly = None
+    status: ReadOnly = None
+    words: ReadOnly = None
+    version: ReadOnly = None
+    member_count: ReadOnly = None
+    last_computed_at: ReadOnly = None
+    last_error: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
+    warnings: ReadOnly = None
+
+
+class WrittenSegment(Segment, frozen=True):
+    """A segment as it was saved, and what is odd about its definition."""
+
+    warnings: tuple[Finding, ...] = ()
+
+
+class SegmentList(Page[Segment], frozen=True):
+    """A page of segments."""
+
+
+class MemberList(CursorPage[Member], frozen=True):
+    """A page of members."""
+
+
+class MembershipOfUser(Struct, frozen=True):
+    """The segments a user is in."""
+
+    user_id: str
+    segments: tuple[SegmentOfUser, ...]
+
+
+IfMatch = Annotated[
+    str | None,
+    HeaderParameter(name="If-Match", max_length=1000, description="Write only if the ETag is still this one"),
+]
+_ETAG: Final = [ResponseHeader(name="ETag", description="For If-Match", documentation_only=True)]
+
+
+class SegmentController(Controller):
+    """Saved audiences."""
+
+    path = "/api/segments"
+    tags = ("segments",)
+    request_max_body_size = MAX_DEFINITION_BYTES
+
+    @get(response_description="A page of them.")
+    async def list_segments(
+        self,
+        request: Request[Any, Any, State],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        page: PageNumber = None,
+        page_size: PageSize = None,
+        limit: Limit = None,
+        offset: Offset = None,
+        order: Annotated[Order, QueryParameter(description="Which come first")] = "id",
+        search: Annotated[str, QueryParameter(max_length=200, description="Only those with this in their name")] = "",
+    ) -> SegmentList:
+        """List the segments."""
+        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
+        found = await resources.segments.list(tenant, limit=part.limit, offset=part.offset, order=order, query=search)
+        more = part.offset + len(found.segments) < found.total and bool(found.segments)
+        return SegmentList(found.total, part.next(request, more=more), part.previous(request), found.segments)
+
+    @post(opt={"problems": (Conflict,)}, response_headers=_ETAG, response_description="Saved.")
+    async def create_segment(
+        self, data: JSONBody[SegmentCreate], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+    ) -> Response[WrittenSegment]:
+        """Save a segment.
+
+        Its members are not computed by this.
+        """
+        with pointed():
+            saved = await resources.segments.create(
+                tenant,
+                name=data.name,
+                definition=bytes(data.definition),
+                description=data.description,
+                segment_type=data.segment_type,
+            )
+        return _written(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
+
+    @get("/{segment_id:int}", response_headers=_ETAG, response_description="The segment.")
+    async def get_segment(
+        self, segment_id: FromPath[int], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+    ) -> Response[Segment]:
+        """Read a segment."""
+        segment = await resources.segments.get(tenant, segment_id)
+        return Response(segment, headers={"ETag": _etag(segment)})
+
+    @patch(
+        "/{segment_id:int}",
+        opt={"problems": (Conflict, PreconditionFailed)},
+        response_headers=_ETAG,
+        response_description="Saved.",
+    )
+    async def update_segment(
+        self,
+        segment_id: FromPath[int],
+        data: JSONBody[SegmentPatch],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        if_match: IfMatch = None,
+    ) -> Response[WrittenSegment]:
+        """Change some fields of a segment.
+
+        A new definition is a new version; the members stay until the segment is computed again.
+        """
+        changes = Changes(
+            name=data.name,
+            description=data.description,
+            definition=data.definition if data.definition is UNSET else bytes(data.definition),
+            segment_type=data.segment_type,
+            is_active=data.is_active,
+        )
+        return await _change(resources, tenant, segment_id, changes, if_match)
+
+    @put(
+        "/{segment_id:int}",
+        opt={"problems": (Conflict, PreconditionFailed)},
+        response_headers=_ETAG,
+        response_description="Saved.",
+    )
+    async def replace_segment(
+        self,
+        segment_id: FromPath[int],
+        data: JSONBody[SegmentPut],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        if_match: IfMatch = None,
+    ) -> Response[WrittenSegment]:
+        """Write all fields of a segment.
+
+        It must exist. What only the server writes may be sent and is ignored.
+        """
+        changes = Changes(data.name, data.description, bytes(data.definition), data.segment_type, data.is_active)
+        return await _change(resources, tenant, segment_id, changes, if_match)
+
+    @delete("/{segment_id:int}", opt={"problems": (Conflict, PreconditionFailed)}, response_description="It is gone.")
+    async def delete_segment(
+        self,
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        if_match: IfMatch = None,
+    ) -> None:
+        """Delete a segment, its versions and its members.
+
+        One that other segments or activations use stays, and the answer names them.
+        """
+        await resources.segments.delete(tenant, segment_id, if_revision=_revisions(if_match))
+
+    @post("/preview", status_code=200, opt={"problems": (QueryTimeout,)}, response_description="The count.")
+    async def preview_segment(
+        self, data: JSONBody[PreviewRequest], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+    ) -> Preview:
+        """Count who would be in a segment; nothing is saved."""
+        as_of = _checked(data.as_of)
+        with pointed():
+            preview = await resources.segments.preview(
+                tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
+            )
+        return _pointed_preview(preview)
+
+    @post(
+        "/{segment_id:int}/estimate",
+        status_code=200,
+        opt={"problems": (QueryTimeout,)},
+        response_description="The count.",
+    )
+    async def estimate_segment(
+        self,
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        data: JSONBody[EstimateRequest | None] = None,
+    ) -> Preview:
+        """Count who would be in a stored segment; its members stay as they are."""
+        wanted = data or EstimateRequest()
+        as_of = _checked(wanted.as_of)
+        segment = await resources.segments.get(tenant, segment_id)
+        with pointed():
+            preview = await resources.segments.preview(
+                tenant, encode(segment.definition), as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown
+            )
+        return _pointed_preview(preview)
+
+    @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
+    async def compute_segment(
+        self,
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        data: JSONBody[ComputeRequest | None] = None,
+    ) -> Computing:
+        """Compute the members in the background.
+
+        The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
+        """
+        as_of = _checked(data.as_of if data else None)
+        queued = await resources.memberships.request(tenant, segment_id, as_of=as_of)
+        return Computing("queued", queued.id, queued.as_of)
+
+    @get("/{segment_id:int}/members", response_description="A page of them.")
+    async def list_members(
+        self,
+        request: Request[Any, Any, State],
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        page: PageNumber = None,
+        page_size: PageSize = None,
+        limit: Limit = None,
+        offset: Offset = None,
+        cursor: Cursor = None,
+    ) -> MemberList:
+        """List the members as of the last computation, by user id.
+
+        A cursor stays on the computation it began with, even when a newer one is published meanwhile.
+        """
+        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
+        found = await resources.memberships.members(
+            tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor
+        )
+        following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
+        return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
+
+    @get("/membership", response_description="The segments.")
+    async def list_memberships(
+        self,
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
+    ) -> MembershipOfUser:
+        """List the segments a user is in, as of their last computations."""
+        return MembershipOfUser(user_id, await resources.memberships.of_user(tenant, user_id))
+
+
+async def _change(
+    resources: Resources, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
+) -> Response[WrittenSegment]:
+    with pointed():
+        saved = await resources.segments.update(tenant, segment_id, changes, if_revision=_revisions(if_match))
+    return _written(saved)
+
+
+def _written(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
+    fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
+    written = WrittenSegment(**fields, warnings=_at_definition(saved.warnings))
+    return Response(written, headers={"ETag": _etag(saved.segment), **(headers or {})})
+
+
+def _etag(segment: Segment) -> str:
+    return f'"{segment.revision}"'
+
+
+def _revisions(if_match: str | None) -> frozenset[str] | None:
+    """The revisions of an If-Match header; None when it allows any. Weak tags never match."""
+    tags = {tag.strip() for tag in (if_match or "*").split(",")}
+    return None if "*" in tags else frozenset(tag[1:-1] for tag in tags if tag.startswith('"'))
+
+
+def _checked(as_of: datetime | None) -> datetime | None:
+    if as_of is None or as_of.astimezone(UTC).year in _YEARS:
+        return as_of
+    finding = Finding("/as_of", "out_of_range", f"as_of lies in the years {_YEARS.start} to {_YEARS.stop - 1}.")
+    raise InvalidInput(finding.detail, findings=[finding])
+
+
+@contextmanager
+def pointed() -> Generator[None]:
+    """Point into the request body instead of into the definition inside it."""
+    try:
+        yield
+    except InvalidDefinition as error:
+        findings = _at_definition(error.findings)
+        raise InvalidDefinition(error.detail, code=error.code, findings=findings, context=error.context) from error
+
+
+def _at_definition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(msgspec.structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in findings)
+
+
+def _pointed_preview(preview: Preview) -> Preview:
+    conditions = preview.conditions
+    if conditions is not UNSET:
+        conditions = tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in conditions)
+    return msgspec.structs.replace(preview, warnings=_at_definition(preview.warnings), conditions=conditions)
