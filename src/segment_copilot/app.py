@@ -17,6 +17,7 @@ from segment_copilot.api import docs, health, metrics
 from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
 from segment_copilot.api.edge import Edge
 from segment_copilot.api.health import drained_on_sigterm
+from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.problems import problem_response
 from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
@@ -29,6 +30,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     health.HealthRouter,
     metrics.metrics,
     *docs.ROUTES,
+    IngestionController,
     SegmentController,
 )
 

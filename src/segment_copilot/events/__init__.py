@@ -6,7 +6,7 @@ worker (`write_block` to ClickHouse, then `observe_names` for the catalog) → `
 
 from segment_copilot.events.accepting import Accepted, Skipped, accept
 from segment_copilot.events.forwarding import clean_up, forward_next_block
-from segment_copilot.events.names import observe_names
+from segment_copilot.events.names import ObservedNames, observe_names
 from segment_copilot.events.recent import IngestionStatus, RecentEvent, RecentEvents, ingestion_status, recent_events
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.events.validation import Rejected, ValidEvent, parse_instant, validate
@@ -15,6 +15,7 @@ __all__ = [
     "Accepted",
     "Event",
     "IngestionStatus",
+    "ObservedNames",
     "RecentEvent",
     "RecentEvents",
     "Rejected",

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.errors import Unavailable
-from segment_copilot.events.names import Names, new_names, write_names
+from segment_copilot.events.names import ObservedNames, new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
 from segment_copilot.postgres import Connection, Postgres, Record
 
@@ -72,7 +72,7 @@ class Block(Struct, frozen=True):
 
 
 async def forward_next_block(
-    postgres: Postgres, clickhouse: ClickHouse, *, known: Names, lease: timedelta = LEASE
+    postgres: Postgres, clickhouse: ClickHouse, *, known: ObservedNames, lease: timedelta = LEASE
 ) -> int:
     """Take one block to ClickHouse; return how many events arrived there, 0 when nothing waits.
 
@@ -114,7 +114,7 @@ def _block(row: Record | None) -> Block | None:
     return None if row is None else Block(row[0], token=row[1], attempts=row[2])
 
 
-async def _forward(postgres: Postgres, clickhouse: ClickHouse, block: Block, *, known: Names) -> int:
+async def _forward(postgres: Postgres, clickhouse: ClickHouse, block: Block, *, known: ObservedNames) -> int:
     events = [_event(row) for row in await postgres.fetch(_ROWS, block.id)]
     async with asyncio.timeout(_WRITE_SECONDS):
         await write_block(clickhouse, events, token=str(block.token))
@@ -164,7 +164,7 @@ async def _isolate(postgres: Postgres, clickhouse: ClickHouse, block: Block) -> 
         for half in (absent[:middle], absent[middle:]):
             await _move(connection, half)
         arrived = [event for seq, event in events.items() if seq not in set(absent)]
-        await write_names(connection, new_names(arrived, known=Names()))
+        await write_names(connection, new_names(arrived, known=ObservedNames()))
         await connection.execute("UPDATE blocks SET event_count = $2 WHERE id = $1", block.id, len(arrived))
         await connection.execute(_FORWARDED, block.id)
     log.warning("block.split", block_id=block.id, arrived=len(arrived), absent=len(absent))

@@ -61,7 +61,7 @@ class _Seen:
         return kind in self.kinds and (len(self.samples) >= MAX_SAMPLES or all(one in self.samples for one in samples))
 
 
-class Names(Struct):
+class ObservedNames(Struct):
     """Paths by tenant and event type: those a process has written already, or those new in a block.
 
     A process keeps one of these so that a block of nothing new costs only its counts. Path '' stands for the event
@@ -71,7 +71,7 @@ class Names(Struct):
     paths: dict[tuple[int, str], dict[str, _Seen]] = field(default_factory=dict[tuple[int, str], dict[str, _Seen]])
     event_counts: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
 
-    def add(self, new: Names) -> None:
+    def add(self, new: ObservedNames) -> None:
         """Know what is in *new*, which has been written."""
         for event_type, paths in new.paths.items():
             known = self.paths.setdefault(event_type, {})
@@ -79,9 +79,9 @@ class Names(Struct):
                 known.setdefault(path, _Seen(seen.first_seen)).add(seen)
 
 
-def new_names(events: Iterable[Event], *, known: Names) -> Names:
+def new_names(events: Iterable[Event], *, known: ObservedNames) -> ObservedNames:
     """What *events* show that is not *known*, and how many there are of each type."""
-    new = Names()
+    new = ObservedNames()
     for event in events:
         event_type = (event.tenant_id, event.event_type)
         paths = new.paths.setdefault(event_type, {})
@@ -130,7 +130,7 @@ def _samples(value: Any) -> list[Scalar]:
     ]
 
 
-async def write_names(connection: Connection | Postgres, new: Names) -> None:
+async def write_names(connection: Connection | Postgres, new: ObservedNames) -> None:
     """Add *new* to what is stored; its counts are added too, so call it once for each event."""
     rows = [
         (tenant_id, event_type, path, seen)
@@ -162,4 +162,4 @@ async def observe_names(connection: Connection | Postgres, events: Iterable[Even
     Paths walk objects (`a.b`; a dot in a key is `\.`, a backslash `\\`); a list is one value of type list, sampled
     by its elements; null is no value; of each path at most 50 samples are kept.
     """
-    await write_names(connection, new_names(events, known=Names()))
+    await write_names(connection, new_names(events, known=ObservedNames()))

@@ -1,0 +1,183 @@
+"""Events in: one at a time, in batches, and how far they are."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, JSONBody
+from msgspec import Meta, Struct
+
+from segment_copilot import events
+from segment_copilot.api.requests import ITEMS_JUDGED_LATER, ApiRequest
+from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.events import IngestionStatus, Skipped
+from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
+from segment_copilot.resources import Resources
+from segment_copilot.tenants import Tenant
+
+MAX_BATCH: Final = 500
+MAX_ERRORS: Final = 20
+MAX_BATCH_BYTES: Final = 16 * 2**20
+
+
+class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something a user did at a moment. `context_identified` is an identify: its payload is a set of traits."""
+
+    user_id: Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
+    event_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]
+    occurred_at: Annotated[str, Meta(description="ISO 8601; UTC without an offset; default: now")] | None = None
+    payload: dict[str, Any] | None = None
+    event_id: (
+        Annotated[str, Meta(max_length=MAX_ID_LENGTH, description="Counts once, however often it is sent")] | None
+    ) = None
+    anonymous_id: Annotated[str, Meta(max_length=MAX_USER_LENGTH, description="Has no effect yet")] | None = None
+
+
+# Raw, because each event is judged by itself: one that is wrong does not stop the others.
+_EVENT_SCHEMA: Final = msgspec.json.schema_components([TrackedEvent])[1]["TrackedEvent"]
+RawEvent = Annotated[msgspec.Raw, Meta(extra_json_schema=_EVENT_SCHEMA)]
+
+
+class Batch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Events to store together; those that are wrong are skipped."""
+
+    events: Annotated[list[RawEvent], Meta(max_length=MAX_BATCH)]
+
+
+class Tracked(Struct, frozen=True):
+    """The event is stored and will be forwarded."""
+
+    queued: bool = True
+
+
+class BatchError(Struct, frozen=True):
+    """Why the event at *index* was skipped; *pointer* is RFC 6901 into the request body."""
+
+    index: int
+    pointer: str
+    code: str
+    detail: str
+
+
+class BatchTracked(Struct, frozen=True):
+    """*queued* events are stored (or were before, by their id); the rest were skipped, with the first reasons."""
+
+    queued: int
+    skipped: int
+    errors: tuple[BatchError, ...] = ()
+
+
+class IngestionRequest(ApiRequest):
+    """A request in whose body half a surrogate pair is one event's fault, not the body's."""
+
+    async def json(self) -> Any:
+        """The body; where the fast parser gives up on the whole of it, it is read again event by event."""
+        try:
+            return await super().json()
+        except InvalidInput as error:
+            if error.code != "malformed_json" or (reread := _reread(await self.body())) is None:
+                raise
+            return reread
+
+
+def _reread(body: bytes) -> Batch | msgspec.Raw | None:
+    """*body* with each event as JSON text of its own; None if it is not JSON at all."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"events": [*sent], **others} if not others and len(sent) <= MAX_BATCH:
+            return Batch([_raw(event) for event in sent])
+        case _:
+            return _raw(document)
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        max_length=255,
+        description="Makes a repeated request harmless for events without an id: the same event at the same place counts once",
+    ),
+]
+
+
+class IngestionController(Controller):
+    """What clients send, and whether it can be queried yet."""
+
+    path = "/api/ingestion"
+    tags = ("ingestion",)
+    request_class = IngestionRequest
+
+    @post(
+        "/track", status_code=202, opt=ITEMS_JUDGED_LATER, response_description="Stored; to be forwarded in a moment."
+    )
+    async def track(
+        self,
+        data: JSONBody[RawEvent],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Tracked:
+        """Store one event.
+
+        With 202 it is on disk. An event whose id was seen before is not stored again.
+        """
+        accepted = await events.accept(
+            resources.postgres, tenant.id, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        )
+        for skipped in accepted.skipped:
+            finding = Finding(skipped.pointer, skipped.code, skipped.detail)
+            raise InvalidInput(skipped.detail, code="invalid_event", findings=[finding])
+        return Tracked()
+
+    @post(
+        "/track/batch",
+        status_code=202,
+        opt=ITEMS_JUDGED_LATER,
+        request_max_body_size=MAX_BATCH_BYTES,
+        response_description="The queued events are stored; to be forwarded in a moment.",
+    )
+    async def track_batch(
+        self,
+        data: JSONBody[Batch],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        idempotency_key: IdempotencyKey = None,
+    ) -> BatchTracked:
+        """Store up to 500 events.
+
+        Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202.
+        """
+        accepted = await events.accept(
+            resources.postgres, tenant.id, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        )
+        errors = tuple(_batch_error(skipped) for skipped in accepted.skipped[:MAX_ERRORS])
+        return BatchTracked(queued=accepted.queued, skipped=len(accepted.skipped), errors=errors)
+
+    @get("/status", response_description="As of now.")
+    async def status(self, resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]) -> IngestionStatus:
+        """How many events are stored and cannot be queried yet, and how many can.
+
+        With `pending` 0 everything acknowledged before can be queried.
+        """
+        return await events.ingestion_status(resources.postgres, tenant.id)
+
+
+def _batch_error(skipped: Skipped) -> BatchError:
+    return BatchError(
+        skipped.index,
+        pointer=f"/events/{skipped.index}{skipped.pointer}",
+        code=skipped.code,
+        detail=skipped.detail,
+    )

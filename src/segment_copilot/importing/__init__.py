@@ -1,0 +1,6 @@
+"""`import FILE`: a CSV or NDJSON file into a running service, by its public batch endpoint."""
+
+from segment_copilot.importing.reading import BadRow, Columns, Row, read_rows
+from segment_copilot.importing.sending import ImportReport, import_file
+
+__all__ = ["BadRow", "Columns", "ImportReport", "Row", "import_file", "read_rows"]
