@@ -41,7 +41,7 @@ class History:
 @pytest.fixture(scope="module")
 def histories() -> list[History]:
     users: dict[str, History] = defaultdict(History)
-    for event in generate_shop().events(ends_at=ENDS_AT):
+    for event in generate_shop().events(1, ends_at=ENDS_AT):
         payload = msgspec.json.decode(event.payload)
         user = users[event.user_id]
         user.did[event.event_type].append(((ENDS_AT - event.occurred_at) / timedelta(days=1), payload))

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from segment_copilot.demo.schemas import SCHEMAS
-from segment_copilot.demo.shop import Shop, ShopEvent, generate_shop
+from segment_copilot.demo.shop import Shop, generate_shop
+from segment_copilot.events import Event
 
 ENDS_AT = datetime(2026, 6, 10, 15, 30, tzinfo=UTC)
 TRAITS = {"country", "city", "plan", "loyalty_tier", "email_opt_in", "age", "tags", "signup_date"}
@@ -38,15 +39,15 @@ def shop() -> Shop:
 
 
 @pytest.fixture(scope="module")
-def events(shop: Shop) -> list[ShopEvent]:
-    return list(shop.events(ends_at=ENDS_AT))
+def events(shop: Shop) -> list[Event]:
+    return list(shop.events(1, ends_at=ENDS_AT))
 
 
-def digest(events: list[ShopEvent]) -> str:
+def digest(events: list[Event]) -> str:
     return hashlib.sha256(msgspec.json.encode(events)).hexdigest()
 
 
-def payload(event: ShopEvent) -> dict[str, Any]:
+def payload(event: Event) -> dict[str, Any]:
     return msgspec.json.decode(event.payload)
 
 
@@ -67,22 +68,22 @@ def test_the_same_seed_gives_the_same_shop_in_another_process():
     program = (
         "import hashlib, msgspec, datetime as d; from segment_copilot.demo.shop import generate_shop;"
         "ends_at = d.datetime(2026, 6, 10, 15, 30, tzinfo=d.timezone.utc);"
-        "events = list(generate_shop(seed=7, users=400).events(ends_at=ends_at));"
+        "events = list(generate_shop(seed=7, users=400).events(1, ends_at=ends_at));"
         "print(hashlib.sha256(msgspec.json.encode(events)).hexdigest())"
     )
     printed = subprocess.check_output([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": "4"})
-    here = list(generate_shop(seed=7, users=400).events(ends_at=ENDS_AT))
+    here = list(generate_shop(seed=7, users=400).events(1, ends_at=ENDS_AT))
     assert printed.decode().strip() == digest(here)
 
 
 def test_another_seed_gives_another_shop():
-    first, second = (list(generate_shop(seed=seed, users=400).events(ends_at=ENDS_AT)) for seed in (7, 8))
+    first, second = (list(generate_shop(seed=seed, users=400).events(1, ends_at=ENDS_AT)) for seed in (7, 8))
     assert digest(first) != digest(second)
 
 
 def test_another_end_shifts_every_event_and_changes_nothing_but_the_dates():
     shop, by = generate_shop(users=400), timedelta(days=91, hours=7, microseconds=5)
-    for before, after in zip(shop.events(ends_at=ENDS_AT), shop.events(ends_at=ENDS_AT + by), strict=True):
+    for before, after in zip(shop.events(1, ends_at=ENDS_AT), shop.events(1, ends_at=ENDS_AT + by), strict=True):
         assert after.occurred_at - before.occurred_at == by
         left, right = payload(before), payload(after)
         if (signed_up := left.pop("signup_date", None)) is not None:

@@ -1,1 +1,5 @@
 """The demo tenant: a seeded, believable shop, loaded straight into the stores."""
+
+from segment_copilot.demo.loading import Progress, load_demo
+
+__all__ = ["Progress", "load_demo"]
