@@ -1,4 +1,4 @@
-"""Real engines for the tests, and a fresh, migrated database in them for each test or module.
+"""Real engines for the tests; `database_fixtures.py` makes databases in them.
 
 Servers are taken in this order: TEST_DATABASE_URL and TEST_CLICKHOUSE_URL, Docker, embedded; TEST_ENGINES names one of
 `dsn`, `docker`, `embedded` and then nothing else is tried. DATABASE_URL and CLICKHOUSE_URL are never touched: tests
@@ -14,14 +14,10 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
-from uuid import uuid4
+from typing import Literal
 
-import asynch
-import asyncpg
 import pytest
 from msgspec import Struct
 
@@ -154,106 +150,3 @@ def own_engines() -> Generator[Engines]:
     """Embedded engines of one test, which may kill them (a second to start)."""
     with run_embedded() as engines:
         yield engines
-
-
-def with_database(url: str, name: str) -> str:
-    """*url* with another database."""
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
-
-
-def new_name() -> str:
-    """A database name that no other test or session has."""
-    return f"segment_copilot_test_{uuid4().hex[:12]}"
-
-
-async def run_postgres(url: str, *statements: str) -> None:
-    """Run *statements* outside any transaction."""
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-async def postgres_value(url: str, sql: str) -> Any:
-    """The first column of the first row of *sql*."""
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(sql)
-    finally:
-        await connection.close()
-
-
-async def run_clickhouse(url: str, *statements: str) -> None:
-    """Run *statements*, none of which returns rows."""
-    async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
-        for statement in statements:
-            await cursor.execute(statement)
-
-
-async def clickhouse_value(url: str, sql: str) -> Any:
-    """The first column of the first row of *sql*."""
-    async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
-        await cursor.execute(sql)
-        row = await cursor.fetchone()
-        return None if row is None else row[0]
-
-
-@contextlib.asynccontextmanager
-async def postgres_database(url: str, *, template: str) -> AsyncGenerator[str]:
-    """A copy of *template* under a new name; dropped afterwards."""
-    name = new_name()
-    await run_postgres(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    try:
-        yield with_database(url, name)
-    finally:
-        await run_postgres(url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextlib.asynccontextmanager
-async def clickhouse_database(url: str) -> AsyncGenerator[str]:
-    """A database with a new name; dropped afterwards."""
-    name = new_name()
-    await run_clickhouse(url, f"CREATE DATABASE {name}")
-    try:
-        yield with_database(url, name)
-    finally:
-        await run_clickhouse(url, f"DROP DATABASE {name}")
-
-
-@pytest.fixture(scope="session")
-async def template(servers: Servers) -> AsyncGenerator[str]:
-    """The name of a migrated PostgreSQL database that nobody connects to, for copies."""
-    name = new_name()
-    await run_postgres(servers.database_url, f"CREATE DATABASE {name}")
-    yield name
-    await run_postgres(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-async def database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
-    """A migrated PostgreSQL database of this test."""
-    async with postgres_database(servers.database_url, template=template) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def module_database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
-    """A migrated PostgreSQL database of this module."""
-    async with postgres_database(servers.database_url, template=template) as url:
-        yield url
-
-
-@pytest.fixture
-async def clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
-    """A migrated ClickHouse database of this test."""
-    async with clickhouse_database(servers.clickhouse_url) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def module_clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
-    """A migrated ClickHouse database of this module."""
-    async with clickhouse_database(servers.clickhouse_url) as url:
-        yield url

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
+import asyncpg
 import psutil
 import pytest
 
-from engine_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
+from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 from segment_copilot.embedded import start_engines, start_postgres
 
 HOLDER = """
@@ -102,6 +105,29 @@ def test_the_number_of_a_dead_server_may_be_anyone_elses_now(engines, stranger):
         stale.write_text("\n".join([str(number), *lines[1:]]) + "\n")
         engines.postgres.restart()
     assert stranger.poll() is None
+
+
+def wait_for(condition, *, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def test_postgres_waits_for_the_last_process_of_a_killed_server(engines):
+    """As after any kill, only that this last process is held back until the new server has met its memory."""
+    connection = await asyncpg.connect(engines.database_url)
+    held = psutil.Process(connection.get_server_pid())
+    held.suspend()
+    os.kill(engines.postgres.pid, signal.SIGKILL)
+    log = engines.data_dir / "postgres" / "log"
+    read = log.stat().st_size
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.to_thread(engines.postgres.restart))
+        await asyncio.to_thread(wait_for, lambda: b"pre-existing shared memory block" in log.read_bytes()[read:])
+        held.kill()
+    connection.terminate()
+    assert await postgres_value(engines.database_url, "SELECT 1") == 1
 
 
 def test_an_interrupted_first_start_is_begun_again(data_dir):

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from engine_fixtures import clickhouse_value, data_directory, postgres_value, run_clickhouse, run_postgres
+from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
+from engine_fixtures import data_directory
 from segment_copilot.embedded import binaries, start_clickhouse, start_engines, start_postgres
 from segment_copilot.errors import Conflict, Unavailable
 
