@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
+# uv is taken from the PATH, or put into .uv/ here; the system's Python is never touched.
+
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := $(UV) run --frozen
+PYTHON ?= python3
+QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
+
+.PHONY: help demo fmt check test mutants bench openapi
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+demo: $(UV) ## Start everything, load the demo shop, ask the copilot one question, stop
+	@$(RUN) segment-copilot dev --ask "$(QUESTION)" --once
+
+fmt: $(UV) ## Format the code and fix what can be fixed
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+check: $(UV) ## Formatting, lint, types
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) pyright
+
+test: $(UV) ## All tests, on real engines
+	$(RUN) pytest
+
+mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
+	$(RUN) python tests/mutants/run.py
+
+bench: $(UV) ## Measure; the tables are in benchmarks/README.md
+	$(RUN) python benchmarks/run.py
+
+openapi: $(UV) ## Write openapi/openapi.json from the code
+	$(RUN) segment-copilot openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet "uv>=0.9"

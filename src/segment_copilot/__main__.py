@@ -1,0 +1,152 @@
+"""The command line: `segment-copilot COMMAND`. Arguments are read here; what a command does is in `commands`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from segment_copilot.commands import definitions, keyring, serving
+from segment_copilot.commands import dev as developing
+from segment_copilot.commands.ask import ask as ask_copilot
+from segment_copilot.commands.runtime import read_runtime
+from segment_copilot.embedded import default_data_dir
+from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.settings import Settings, read_settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+keys = typer.Typer(no_args_is_help=True, help="Tenants and the keys that speak for them.")
+cli.add_typer(keys, name="keys")
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where `dev` keeps its data; default: the platform's user data directory")
+]
+Url = Annotated[str | None, typer.Option(help="The service; default: the one that `dev` runs")]
+ApiKey = Annotated[str | None, typer.Option(help="A secret key (sk_…); default: that of the `dev` service")]
+SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(
+    f"{field.encode_name} ({field.default!r}): {(getattr(field.type, '__metadata__', None) or [msgspec.Meta()])[0].description}"
+    for field in msgspec.structs.fields(Settings)
+)
+
+
+@cli.command()
+def dev(
+    ask: Annotated[str | None, typer.Option(help="Ask the copilot this once everything is up")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the answer")] = False,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Load the demo shop; default: on embedded engines")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run everything here: engines, migrations, demo tenant, worker, API."""
+    settings = read_settings(os.environ)
+    if port is not None:
+        settings = msgspec.structs.replace(settings, port=port)
+    elif once:
+        settings = msgspec.structs.replace(settings, port=0)
+    raise typer.Exit(developing.dev(settings, question=ask, once=once, with_demo=demo, data_dir=data_dir))
+
+
+@cli.command()
+def ask(text: str, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
+    """Ask the copilot; its components are drawn in the terminal."""
+    service_url, service_key = _service(url, key, data_dir)
+    console = Console(highlight=False)
+    raise typer.Exit(asyncio.run(ask_copilot(text, url=service_url, key=service_key, console=console)))
+
+
+@cli.command(epilog=SETTINGS)
+def serve() -> None:
+    """Run the API."""
+    serving.serve(read_settings(os.environ))
+
+
+@cli.command()
+def worker() -> None:
+    """Run a worker: events to ClickHouse, computations."""
+    serving.work(read_settings(os.environ))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring both stores to this version's schema."""
+    for name in asyncio.run(serving.migrate_stores(read_settings(os.environ))):
+        typer.echo(name)
+
+
+@cli.command()
+def compile(  # noqa: A001  # the command's name
+    file: Annotated[typer.FileBinaryRead, typer.Argument(help="A definition as JSON; - reads standard input")],
+    timezone: Annotated[str, typer.Option(help="The tenant's time zone")] = "UTC",
+    as_of: Annotated[str | None, typer.Option(help="RFC 3339 instant; default: now")] = None,
+) -> None:
+    """Print a definition's words, SQL and parameters. No store is asked."""
+    typer.echo(definitions.compile_file(file.read(), timezone=timezone, as_of=as_of))
+
+
+@cli.command()
+def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
+    """Compute a segment's members and wait for the result."""
+    service_url, service_key = _service(url, key, data_dir)
+    typer.echo(asyncio.run(definitions.compute(segment, url=service_url, key=service_key)))
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from segment_copilot.api.openapi import openapi_document  # noqa: PLC0415  # builds every schema
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(openapi_document(), order="deterministic")))
+
+
+@keys.command("create")
+def create_key(
+    tenant: Annotated[str, typer.Option(help="Slug; the tenant is made when it does not exist")],
+    name: Annotated[str, typer.Option(help="What the key is for")] = "",
+    public: Annotated[bool, typer.Option("--public", help="A pk_ key instead of an sk_ key")] = False,
+) -> None:
+    """Make a key and print it, this once: only its hash is kept."""
+    kind: Any = "public" if public else "secret"
+    typer.echo(asyncio.run(keyring.create(read_settings(os.environ), tenant, kind=kind, name=name)))
+
+
+@keys.command("list")
+def list_keys(tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
+    """List a tenant's keys."""
+    for line in asyncio.run(keyring.listed(read_settings(os.environ), tenant)):
+        typer.echo(line)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: int, tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
+    """Make a key answer 401 from now on."""
+    asyncio.run(keyring.revoke(read_settings(os.environ), tenant, key_id))
+
+
+def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[str, str]:
+    if url and key:
+        return url.rstrip("/"), key
+    runtime = read_runtime(data_dir or default_data_dir())
+    return (url or runtime.url).rstrip("/"), key or runtime.api_key
+
+
+def main() -> None:
+    """Run a command; an error that we foresaw is one sentence on standard error, and exit code 1."""
+    try:
+        cli()
+    except SegmentCopilotError as error:
+        Console(stderr=True, highlight=False).print(f"segment-copilot: {error.detail}", markup=False)
+        for finding in error.findings:
+            Console(stderr=True, highlight=False).print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

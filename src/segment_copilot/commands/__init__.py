@@ -1,0 +1,1 @@
+"""What `segment-copilot COMMAND` does; `__main__` gives each its arguments."""

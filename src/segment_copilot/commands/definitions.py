@@ -1,0 +1,56 @@
+"""`compile` and `compute`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import msgspec
+import stamina
+
+from segment_copilot import compiler
+from segment_copilot.catalog import Catalog
+from segment_copilot.conditions import parse, tier_of
+from segment_copilot.conditions.value_types import parse_date
+from segment_copilot.describe import describe
+from segment_copilot.errors import InvalidInput, SegmentCopilotError, Unavailable
+
+
+def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
+    """Words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
+    instant = parse_date(as_of) if as_of else datetime.now(UTC)
+    if not isinstance(instant, datetime) or instant.tzinfo is None:
+        raise InvalidInput(
+            "--as-of is an RFC 3339 instant with an offset, as in 2026-06-01T00:00:00Z.", code="bad_as_of"
+        )
+    compiled = compiler.compile_definition(
+        parse(definition), catalog=Catalog(timezone=timezone), references={}, tenant_id=0, as_of=instant
+    )
+    bound = compiled.bound.definition
+    query = compiler.render_members(compiled.plan)
+    params = msgspec.json.format(msgspec.json.encode(query.params)).decode()
+    tier, reason = tier_of(bound)
+    return f"-- {describe(bound, {})}\n-- {tier}: {reason}\n{query.sql}\n-- {params.replace(chr(10), chr(10) + '-- ')}"
+
+
+async def compute(segment_id: int, *, url: str, key: str) -> str:
+    """Ask for a computation, wait until it is over, and say how many members there are."""
+    headers = {"Authorization": f"ApiKey {key}"}
+    async with httpx2.AsyncClient(base_url=url, headers=headers) as client:
+        _answer(await client.post(f"/api/segments/{segment_id}/compute/"))
+        async for attempt in stamina.retry_context(on=Unavailable, timeout=600, attempts=None, wait_max=1):
+            with attempt:
+                segment = _answer(await client.get(f"/api/segments/{segment_id}/"))
+                if segment["status"] in {"queued", "computing"}:
+                    raise Unavailable("The computation is not finished yet.", code="computing")
+    if segment["status"] == "failed":
+        raise SegmentCopilotError(segment["last_error"]["detail"], code=segment["last_error"]["code"])
+    return f"{segment['name']}: {segment['member_count']:,} members as of {segment['last_computed_at']}"
+
+
+def _answer(response: httpx2.Response) -> dict[str, Any]:
+    body = msgspec.json.decode(response.content, type=dict[str, Any])
+    if not response.is_success:
+        raise SegmentCopilotError(body.get("detail", str(response.status_code)), code=body.get("code"))
+    return body

@@ -1,0 +1,147 @@
+"""`dev`: engines, migrations, demo tenant, worker and API in one process, and a first question to the copilot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import msgspec
+import stamina
+from msgspec import Struct
+from rich.console import Console
+
+from segment_copilot import demo, tenants
+from segment_copilot.commands.ask import ask
+from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
+from segment_copilot.commands.serving import running
+from segment_copilot.embedded import default_data_dir, start_engines
+from segment_copilot.errors import NotFound, SegmentCopilotError, Unavailable
+from segment_copilot.logs import configure_logging
+from segment_copilot.migrations import migrate
+from segment_copilot.postgres import Postgres
+from segment_copilot.resources import open_resources
+from segment_copilot.settings import Settings
+from segment_copilot.tenants import KeyKind, Tenant
+
+EMPTY_TENANT = "dev"
+
+
+class DevKeys(Struct, frozen=True):
+    """The texts of the keys of a tenant, kept beside the data so that they stay the same from start to start."""
+
+    secret: str
+    public: str
+
+
+def dev(settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None) -> int:
+    """Run until Ctrl-C (or, *once*, until *question* is answered); the exit code.
+
+    *with_demo* None: the demo tenant is loaded on embedded engines and not on given ones.
+    """
+    console = Console(highlight=False)
+    directory = data_dir or default_data_dir()
+    given = bool(settings.database_url and settings.clickhouse_url)
+    configure_logging(level="warning" if settings.log_level == "info" else settings.log_level, form="console")
+    with _step(console, "Starting PostgreSQL and ClickHouse"):
+        engines = start_engines(directory, database_url=settings.database_url, clickhouse_url=settings.clickhouse_url)
+    with engines:
+        remove_runtime(engines.data_dir)
+        settings = msgspec.structs.replace(
+            settings, database_url=engines.database_url, clickhouse_url=engines.clickhouse_url
+        )
+        wanted = not given if with_demo is None else with_demo
+        try:
+            return asyncio.run(_dev(console, settings, engines.data_dir, question, once=once, with_demo=wanted))
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            remove_runtime(engines.data_dir)
+
+
+async def _dev(
+    console: Console, settings: Settings, directory: Path, question: str | None, *, once: bool, with_demo: bool
+) -> int:
+    tenant, keys = await _prepare(console, settings, directory, with_demo=with_demo)
+    async with running(settings) as (url, serving):
+        await _until_ready(url)
+        runtime = Runtime(
+            url=url,
+            api_key=keys.secret,
+            public_key=keys.public,
+            tenant=tenant.slug,
+            database_url=settings.database_url,
+            clickhouse_url=settings.clickhouse_url,
+            pid=os.getpid(),
+        )
+        write_runtime(directory, runtime)
+        console.print(f"[bold]segment-copilot[/] listens on {url} (docs: {url}/docs)")
+        code = 0
+        if question:
+            console.print()
+            code = await ask(question, url=url, key=keys.secret, console=console)
+        if not once:
+            console.print(f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/]. Ctrl-C stops it.")
+            await asyncio.wait([serving])
+        return code
+
+
+async def _prepare(console: Console, settings: Settings, directory: Path, *, with_demo: bool) -> tuple[Tenant, DevKeys]:
+    async with open_resources(settings) as resources:
+        with _step(console, "Migrating"):
+            await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+        if with_demo:
+            with _step(console, "Loading the demo shop") as progress:
+                tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC), progress=progress)
+        else:
+            tenant = await _empty_tenant(resources.postgres)
+        return tenant, await _keys(resources.postgres, tenant, directory / f"keys-{tenant.slug}.json")
+
+
+async def _empty_tenant(postgres: Postgres) -> Tenant:
+    try:
+        return await tenants.get_tenant(postgres, EMPTY_TENANT)
+    except NotFound:
+        return await tenants.create_tenant(postgres, EMPTY_TENANT)
+
+
+async def _keys(postgres: Postgres, tenant: Tenant, path: Path) -> DevKeys:
+    """The keys of an earlier start if they still work, new ones otherwise."""
+    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
+        kept = msgspec.json.decode(path.read_bytes(), type=DevKeys)
+        if (await tenants.authenticate(postgres, kept.secret)).id == tenant.id:
+            return kept
+    kinds: tuple[KeyKind, KeyKind] = ("secret", "public")
+    texts = [(await tenants.create_key(postgres, tenant.id, kind=kind, name="dev"))[1] for kind in kinds]
+    keys = DevKeys(*texts)
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(keys))
+    return keys
+
+
+async def _until_ready(url: str) -> None:
+    """Wait for the API's own word."""
+    async with httpx2.AsyncClient() as client:
+        async for attempt in stamina.retry_context(
+            on=(httpx2.HTTPError, Unavailable), timeout=30, attempts=None, wait_initial=0.02, wait_max=0.2
+        ):
+            with attempt:
+                answer = await client.get(f"{url}/health/ready")
+                if not answer.is_success:
+                    raise Unavailable("The API is not ready.")
+
+
+@contextlib.contextmanager
+def _step(console: Console, title: str) -> Generator[demo.Progress]:
+    """A spinner on a terminal, a line elsewhere; the caller may report how far it is."""
+    if not console.is_terminal:
+        console.print(f"{title}…")
+        yield lambda _told: None
+        return
+    with console.status(f"{title}…") as status:
+        yield lambda told: status.update(f"{title}: {told}…")
+    console.print(f"[green]✓[/] {title}")

@@ -1,0 +1,47 @@
+"""`keys …`: tenants and keys, straight in PostgreSQL, because the first key cannot be made over the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from segment_copilot import tenants
+from segment_copilot.errors import InvalidInput, NotFound
+from segment_copilot.postgres import Postgres, open_postgres
+from segment_copilot.settings import Settings
+from segment_copilot.tenants import KeyKind
+
+
+async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> str:
+    """A new key's text; the tenant is made when it does not exist."""
+    async with _postgres(settings) as postgres:
+        try:
+            tenant = await tenants.get_tenant(postgres, slug)
+        except NotFound:
+            tenant = await tenants.create_tenant(postgres, slug)
+        return (await tenants.create_key(postgres, tenant.id, kind=kind, name=name))[1]
+
+
+async def listed(settings: Settings, slug: str) -> list[str]:
+    """A line per key."""
+    async with _postgres(settings) as postgres:
+        tenant = await tenants.get_tenant(postgres, slug)
+        return [
+            f"{key.id}\t{key.hint}\t{key.kind}\t{key.name}\t{'revoked' if key.revoked_at else 'active'}"
+            for key in await tenants.list_keys(postgres, tenant.id)
+        ]
+
+
+async def revoke(settings: Settings, slug: str, key_id: int) -> None:
+    """The key answers 401 from now on."""
+    async with _postgres(settings) as postgres:
+        tenant = await tenants.get_tenant(postgres, slug)
+        await tenants.revoke_key(postgres, tenant.id, key_id)
+
+
+@asynccontextmanager
+async def _postgres(settings: Settings) -> AsyncGenerator[Postgres]:
+    if not settings.database_url:
+        raise InvalidInput("Set DATABASE_URL: keys are made in PostgreSQL directly.", code="invalid_settings")
+    async with open_postgres(settings.database_url, pool=1) as postgres:
+        yield postgres

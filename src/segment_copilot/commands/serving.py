@@ -1,0 +1,79 @@
+"""The API and the worker as processes: `serve` and `worker`, and both in one for `dev`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncGenerator
+
+import uvicorn
+
+from segment_copilot.app import create_app
+from segment_copilot.logs import configure_logging
+from segment_copilot.migrations import migrate
+from segment_copilot.resources import open_resources
+from segment_copilot.settings import Settings
+from segment_copilot.worker import run_worker
+
+DRAIN_SECONDS = 25
+
+
+def serve(settings: Settings) -> None:
+    """The API until SIGTERM or SIGINT; open streams end with a terminal event first."""
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    api_server(settings).run()
+
+
+def work(settings: Settings) -> None:
+    """A worker until SIGTERM or SIGINT."""
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_resources(settings) as resources:
+        await run_worker(resources, stop=stop)
+
+
+def api_server(settings: Settings) -> uvicorn.Server:
+    """Uvicorn around the application, configured the one way this project runs it."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # logs.py speaks for uvicorn too
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
+    """API and worker in this process: the URL, and a task that ends when the server was told to stop."""
+    server = api_server(settings)
+    listener = socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
+    host, port = listener.getsockname()[:2]
+    stop = asyncio.Event()
+    async with open_resources(settings) as resources, asyncio.TaskGroup() as group:
+        group.create_task(run_worker(resources, stop=stop))
+        serving = group.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://{host}:{port}", serving
+        finally:
+            server.should_exit = True
+            await asyncio.wait([serving])
+            stop.set()
+
+
+async def migrate_stores(settings: Settings) -> list[str]:
+    """The names of the migrations that were applied."""
+    async with open_resources(settings) as resources:
+        return await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
