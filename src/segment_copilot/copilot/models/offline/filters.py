@@ -1,0 +1,62 @@
+""" "with a coupon", "without a coupon": a filter that belongs to the clause before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import structs
+
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.index import Field
+from segment_copilot.copilot.models.offline.joining import Joined
+from segment_copilot.copilot.models.offline.leaves import Leaf
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexicon import GENERIC, LIGHT, NOISE
+from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.values import Item, Test, mention, opposite, tests
+
+
+def attach(before: Joined, chunk: Chunk, fields: tuple[Field, ...]) -> Joined | None:
+    """The clause before with this clause as its filter; None when the event has no such property."""
+    leaf = before.node
+    if not isinstance(leaf, Leaf) or leaf.condition["type"] not in {"event_count", "monetary", "recency"}:
+        return None
+    found = _tests(chunk, fields)
+    if not found:
+        return None
+    where: list[dict[str, Any]] = [*leaf.condition.get("where", []), *(test.json() for test in found)]
+    windows = {} if leaf.windowed or chunk.window is None else chunk.window.json()
+    condition = {**leaf.condition, "where": where, **windows}
+    notes = (*leaf.notes, *(test.note for test in found if test.note))
+    text = f"{leaf.text} {'without' if chunk.negated else 'with'} {chunk.text.removeprefix('with ').removeprefix('without ')}"
+    made = structs.replace(leaf, condition=condition, text=text, notes=notes, windowed=leaf.windowed or bool(windows))
+    return structs.replace(before, node=made)
+
+
+def _tests(chunk: Chunk, fields: tuple[Field, ...]) -> list[Test]:
+    found, unknown = tests(chunk.items, fields, frozenset())
+    used = frozenset().union(*(test.used for test in found))
+    rest = [item for at, item in enumerate(chunk.items) if at not in used]
+    if unknown or any(_matters(item) for item in rest):
+        set_ = _presence(chunk, fields)
+        return [set_] if set_ else []
+    return [opposite(test) for test in found] if chunk.negated else found
+
+
+def _presence(chunk: Chunk, fields: tuple[Field, ...]) -> Test | None:
+    """A property named alone: it is there, or not."""
+    items = tuple(item for item in chunk.items if not (isinstance(item, Quantity) and item.none))
+    none = len(items) != len(chunk.items)
+    for field in fields:
+        for at in range(len(items)):
+            length, coverage = mention(items, at, field, set())
+            rest = [*items[:at], *items[at + length :]]
+            if length and coverage >= 1 and not any(_matters(item) for item in rest):
+                return Test(field, "is_not_set" if chunk.negated != none else "is_set", None, frozenset(), named=True)
+    return None
+
+
+def _matters(item: Item) -> bool:
+    return not isinstance(item, Token) or (
+        item.kind != "sign" and item.stem not in NOISE and item.stem not in LIGHT | GENERIC
+    )

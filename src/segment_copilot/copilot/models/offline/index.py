@@ -1,0 +1,171 @@
+"""The catalog in words: what each event type, property and trait is called, as stems and concepts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from msgspec import Struct
+
+from segment_copilot.catalog import Catalog, EventType, Property, Scalar
+from segment_copilot.copilot.models.offline.lexer import read
+from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CUTTING = {
+    "and",
+    "or",
+    "&",
+    ",",
+    "but",
+    "with",
+    "without",
+    "no",
+    "then",
+    "after",
+    "before",
+    "plus",
+    "that",
+    "who",
+    "(",
+    ".",
+    "!",
+    "last",
+    "past",
+    "week",
+    "over",
+}
+_SEPARATORS = re.compile(r"[_.\-:/\\]+")
+
+
+def spoken(name: str) -> str:
+    """A name as words: `order_placed` and `orderPlaced` are "order placed"."""
+    return _SEPARATORS.sub(" ", _CAMEL.sub(" ", name)).strip()
+
+
+def stems_of(text: str) -> tuple[str, ...]:
+    """The stems of a name or value, two-word nouns joined, in order."""
+    return tuple(token.stem for token in read(spoken(text)) if token.kind != "sign")
+
+
+class Field(Struct, frozen=True):
+    """A property of an event type or a trait, with its words."""
+
+    property: Property
+    words: tuple[str, ...]
+    values: Mapping[tuple[str, ...], Scalar]  # stems of a sample → the sample
+
+    @property
+    def path(self) -> str:
+        """Its path in a definition."""
+        return self.property.path
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The types of its values: declared, or as observed."""
+        return frozenset({self.property.declared} if self.property.declared else self.property.types)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether numbers can be compared with it."""
+        return "number" in self.kinds
+
+    @property
+    def boolean(self) -> bool:
+        """Whether its values are true and false."""
+        return self.kinds == {"boolean"}
+
+    @property
+    def listed(self) -> bool:
+        """Whether its values are lists."""
+        return "list" in self.kinds
+
+    @property
+    def dated(self) -> bool:
+        """Whether its values are instants or days."""
+        return "datetime" in self.kinds
+
+
+class Known(Struct, frozen=True):
+    """An event type with its words."""
+
+    event_type: EventType
+    concepts: tuple[str, ...]
+    meanings: frozenset[str]  # of composed names: checkout + complete = purchase
+    described: frozenset[str]
+    fields: tuple[Field, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in a definition."""
+        return self.event_type.name
+
+
+class Index:
+    """A tenant's catalog, read once per request."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+    @cached_property
+    def events(self) -> tuple[Known, ...]:
+        """Every event type, the most frequent first."""
+        ordered = sorted(self.catalog.event_types.values(), key=lambda item: (-item.event_count, item.name))
+        return tuple(_known(item) for item in ordered)
+
+    @cached_property
+    def traits(self) -> tuple[Field, ...]:
+        """Every trait."""
+        return tuple(_field(item) for item in self.catalog.traits.values())
+
+    @cached_property
+    def segments(self) -> Mapping[int, tuple[str, ...]]:
+        """The stems of every segment's name."""
+        return {segment.id: stems_of(segment.name) for segment in self.catalog.segments.values()}
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Every word of every name and sample, for telling a typing error from a word of the tenant's."""
+        names: list[str] = [known.name for known in self.events]
+        names += [segment.name for segment in self.catalog.segments.values()]
+        for field in (*self.traits, *(field for known in self.events for field in known.fields)):
+            names += [field.path, *(str(value) for value in field.property.samples if isinstance(value, str))]
+        return frozenset(word for name in names for word in re.findall(r"[^\W\d_]+", spoken(name).lower()))
+
+    @cached_property
+    def cutting(self) -> tuple[tuple[str, ...], ...]:
+        """Segment names and values with a word that would otherwise end a clause, in lower case."""
+        names = [segment.name for segment in self.catalog.segments.values()]
+        for field in (*self.traits, *(field for known in self.events for field in known.fields)):
+            names += [value for value in field.property.samples if isinstance(value, str)]
+        split = (tuple(token.lower for token in read(name)) for name in names)
+        return tuple(dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING))
+
+    def event(self, name: str) -> Known | None:
+        """The event type of exactly that name, or that name but for case and separators."""
+        wanted = spoken(name).lower()
+        exact = [known for known in self.events if known.name == name]
+        return (exact or [known for known in self.events if spoken(known.name).lower() == wanted] or [None])[0]
+
+
+def _known(event_type: EventType) -> Known:
+    concepts = tuple(concept(word) for word in stems_of(event_type.name))
+    meanings = {meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts)}
+    described = frozenset(concept(word) for word in stems_of(event_type.description) if word not in NOISE)
+    fields = tuple(_field(item) for item in event_type.properties.values())
+    return Known(event_type, concepts, frozenset(meanings), described, fields)
+
+
+def _field(item: Property) -> Field:
+    words = tuple(concept(word) for word in stems_of(item.path))
+    values: dict[tuple[str, ...], Scalar] = {}
+    for sample in item.samples:
+        if isinstance(sample, str) and (key := stems_of(sample)):
+            values.setdefault(key, sample)
+    return Field(item, words, values)
+
+
+def total(words: Iterable[str]) -> float:
+    """The weight of some concepts together."""
+    return sum(weight(word) for word in words)

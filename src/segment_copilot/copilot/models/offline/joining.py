@@ -1,0 +1,235 @@
+"""Clauses to one tree: what and, or, but, except and then bind, and which conditions are one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, structs
+
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, joined, leaves
+
+
+class Joined(Struct, frozen=True):
+    """A clause's node with what stands before it. *distributed* means that a negation before an "or" reached it."""
+
+    joint: str
+    node: Node | Problem
+    weak: bool = False
+    chunk: Chunk | None = None
+    distributed: bool = False
+
+
+class Folded(Struct, frozen=True):
+    """The tree, and what was assumed about its shape."""
+
+    include: Node | None
+    exclude: Node | None
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def fold(read: tuple[Joined, ...]) -> Folded:
+    """Join clauses in their order."""
+    problems = tuple(item.node for item in read if isinstance(item.node, Problem))
+    if problems:
+        return Folded(None, None, (), problems)
+    sequenced = _sequences(_without_commas(list(read)))
+    if isinstance(sequenced, Problem):
+        return Folded(None, None, (), (sequenced,))
+    kept = [item for item in sequenced if item.joint != "except"]
+    included, excluded = _excluded(sequenced)
+    del kept
+    notes = (*_scope_notes(read), *_mixed_notes(included))
+    return Folded(_tree(included), _union(excluded), notes, ())
+
+
+def _without_commas(read: list[Joined]) -> list[Joined]:
+    """A comma joins as the next word that joins does; the last of a list speaks for all."""
+    resolved: list[Joined] = []
+    later = "and"
+    for item in reversed(read):
+        joint = later if item.joint == "comma" else item.joint
+        later = joint if joint in {"and", "or"} and not item.weak else "and" if item.joint != "comma" else later
+        resolved.append(structs.replace(item, joint=joint))
+    return resolved[::-1]
+
+
+def _sequences(read: list[Joined]) -> list[Joined] | Problem:
+    """Join neighbours that a "then", "before" or "after" orders."""
+    ordered: list[Joined] = []
+    for item in read:
+        if item.joint in {"then", "before", "after"} and ordered:
+            made = _sequence(ordered[-1], item)
+            if isinstance(made, Problem):
+                return made
+            ordered[-1] = structs.replace(ordered[-1], node=made)
+        else:
+            ordered.append(item)
+    return ordered
+
+
+def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
+    first, second = before.node, item.node
+    text = f"{_text(first)} {item.joint} {_text(second)}"
+    if not (isinstance(first, Leaf) and isinstance(second, Leaf) and _may_step(first) and _may_step(second)):
+        return Problem("unsupported", text, "only events that happened can be put in an order, one after the other")
+    steps = [*_steps(first), *_steps(second)] if item.joint != "after" else [*_steps(second), *_steps(first)]
+    spans = [joined_.chunk.window for joined_ in (before, item) if joined_.chunk and joined_.chunk.window]
+    condition: dict[str, Any] = {"type": "event_sequence", "events": steps}
+    notes = (*first.notes, *second.notes)
+    for span in spans[:1]:
+        if span.rolling or span.kind != "last":
+            condition["search_window"] = span.json().get("window", {"last": f"{span.json().get('window_days')}d"})
+        else:
+            condition |= span.json()
+            notes = (*notes, f"{span.text!r} bounds the time from the first to the last step")
+    if len(spans) > 1:
+        return Problem("unsupported", text, "it has more than one time span")
+    return Leaf(condition, text, notes, second.link)
+
+
+def _may_step(leaf: Leaf) -> bool:
+    condition = leaf.condition
+    if condition["type"] == "event_sequence":
+        return "window_days" not in condition and "window" not in condition
+    return condition["type"] == "event_count" and condition["operator"] == "gte" and condition["value"] == 1
+
+
+def _steps(leaf: Leaf) -> list[Any]:
+    if leaf.condition["type"] == "event_sequence":
+        return list(leaf.condition["events"])
+    where = leaf.condition.get("where")
+    return [{"event_type": leaf.condition["event_type"], "where": where} if where else leaf.condition["event_type"]]
+
+
+def _text(node: Node | Problem) -> str:
+    return node.text if isinstance(node, Leaf) else node.phrase if isinstance(node, Problem) else ""
+
+
+def _excluded(read: list[Joined]) -> tuple[list[Joined], list[Joined]]:
+    """What follows "except" up to the next "but" or "who", and all the rest."""
+    included: list[Joined] = []
+    excluded: list[Joined] = []
+    excluding = False
+    for item in read:
+        excluding = item.joint == "except" or (
+            excluding and not item.weak and item.joint in {"and", "or"} and _alike(excluded, item)
+        )
+        (excluded if excluding else included).append(item)
+    return included, excluded
+
+
+def _alike(excluded: list[Joined], item: Joined) -> bool:
+    """Whether a clause after "except X" goes on with the exclusion: it is no clause with a verb of its own."""
+    chunk = item.chunk
+    return bool(excluded) and (chunk is None or not (chunk.perfect or chunk.negated))
+
+
+def _tree(read: list[Joined]) -> Node | None:
+    """Runs end at weak joints; in a run "and" binds more than "or"."""
+    runs: list[list[Joined]] = []
+    for item in read:
+        if not runs or item.weak:
+            runs.append([])
+        runs[-1].append(item)
+    nodes = [_run(run) for run in runs]
+    return _merged("AND", tuple(nodes)) if nodes else None
+
+
+def _run(run: list[Joined]) -> Node:
+    either: list[list[Node]] = [[]]
+    for at, item in enumerate(run):
+        if item.joint == "or" and at:
+            either.append([])
+        if not isinstance(item.node, Problem):
+            either[-1].append(item.node)
+    return _merged("OR", tuple(_merged("AND", tuple(nodes)) for nodes in either))
+
+
+def _union(excluded: list[Joined]) -> Node | None:
+    nodes = tuple(item.node for item in excluded if not isinstance(item.node, Problem))
+    return _merged("OR", nodes) if nodes else None
+
+
+def _merged(logic: str, nodes: tuple[Node, ...]) -> Node:
+    """Join nodes; tests of one property that differ only in the value become one list test."""
+    flat = joined("OR" if logic == "OR" else "AND", nodes)
+    if not isinstance(flat, Group):
+        return flat
+    merged: list[Node] = []
+    for node in flat.nodes:
+        before = merged[-1] if merged else None
+        one = _one(flat.logic, before, node) if isinstance(before, Leaf) and isinstance(node, Leaf) else None
+        if one is not None:
+            merged[-1] = one
+        else:
+            merged.append(node)
+    return merged[0] if len(merged) == 1 else Group(flat.logic, tuple(merged))
+
+
+def _one(logic: str, first: Leaf, second: Leaf) -> Leaf | None:
+    test, other, where = _tests_of(first, second)
+    if test is None or other is None or test["property"] != other["property"]:
+        return None
+    operators = (test["operator"], other["operator"])
+    union = operators in {("eq", "eq"), ("in", "eq")} and (logic == "OR" or not where)
+    neither = operators in {("neq", "neq"), ("not_in", "neq")} and logic == "AND" and not where
+    if not (union or neither):
+        return None
+    values = test["value"] if isinstance(test["value"], list) else [test["value"]]
+    listed = test | {"operator": "in" if union else "not_in", "value": [*values, other["value"]]}
+    notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
+    if union and logic == "AND":
+        notes = (
+            *notes,
+            f"one person has one `{test['property']}`, so {_said(listed['value'])} is read as any of these",
+        )
+    condition = {**first.condition, "where": [listed]} if where else {**first.condition, **listed}
+    return structs.replace(first, condition=condition, text=f"{first.text} or {second.text}", notes=notes)
+
+
+def _said(values: list[Any]) -> str:
+    return " and ".join(str(value) for value in values)
+
+
+def _tests_of(first: Leaf, second: Leaf) -> tuple[dict[str, Any] | None, dict[str, Any] | None, bool]:
+    """The tests of two trait conditions, or the single filters of two event conditions that are otherwise the same."""
+    if first.condition["type"] == second.condition["type"] == "user_property":
+        return first.condition, second.condition, False
+    if first.condition["type"] == "event_count" and {k: v for k, v in first.condition.items() if k != "where"} == {
+        k: v for k, v in second.condition.items() if k != "where"
+    }:
+        one, two = first.condition.get("where", []), second.condition.get("where", [])
+        if len(one) == len(two) == 1:
+            return one[0], two[0], True
+    return None, None, False
+
+
+def _scope_notes(read: tuple[Joined, ...]) -> tuple[str, ...]:
+    """Say so when a time span at the end might have been meant for more than its own clause."""
+    if len(read) < 2 or read[-1].chunk is None or read[-1].chunk.window is None or read[-1].distributed:  # noqa: PLR2004 - two clauses
+        return ()
+    last = read[-1]
+    if isinstance(last.node, Problem) or not all(leaf.windowed for leaf in leaves(last.node)):
+        return ()
+    open_ended = [
+        leaf.text
+        for item in read[:-1]
+        if not isinstance(item.node, Problem)
+        for leaf in leaves(item.node)
+        if not leaf.windowed and leaf.condition["type"] in {"event_count", "monetary"}
+    ]
+    if not open_ended or last.chunk is None or last.chunk.window is None:
+        return ()
+    said = ", ".join(repr(text) for text in open_ended)
+    return (f"{last.chunk.window.text!r} is read as belonging to {last.chunk.text!r} only; {said} counts all history",)
+
+
+def _mixed_notes(read: list[Joined]) -> tuple[str, ...]:
+    """Say how "and" and "or" in one run were bound."""
+    joints = {item.joint for item in read[1:] if not item.weak and not item.distributed}
+    tree = _tree(read)
+    if {"and", "or"} <= joints and isinstance(tree, Group) and any(isinstance(child, Group) for child in tree.nodes):
+        return ("'and' binds more tightly than 'or'",)
+    return ()

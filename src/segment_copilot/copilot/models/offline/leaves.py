@@ -1,0 +1,56 @@
+"""What a clause becomes: a condition with its words and assumptions, or a reason why not."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.linker import Link
+
+
+class Leaf(Struct, frozen=True):
+    """One condition. *condition* is as the language writes it; *verbs* are what a following clause may share."""
+
+    condition: dict[str, Any]
+    text: str
+    notes: tuple[str, ...] = ()
+    link: Link | None = None
+    verbs: tuple[Token, ...] = ()
+    negated: bool = False
+    windowed: bool = False
+
+
+class Group(Struct, frozen=True):
+    """Several nodes joined by one logic."""
+
+    logic: Literal["AND", "OR"]
+    nodes: tuple[Node, ...]
+
+
+Node = Leaf | Group
+
+
+class Problem(Struct, frozen=True):
+    """Why a clause cannot be drafted. *kind* `vague` and `ambiguous` are asked about, the others refused."""
+
+    kind: Literal["unknown", "vague", "ambiguous", "unsupported", "missing"]
+    phrase: str
+    detail: str
+    suggestions: tuple[str, ...] = ()
+
+
+def leaves(node: Node) -> tuple[Leaf, ...]:
+    """All conditions below, in order."""
+    if isinstance(node, Leaf):
+        return (node,)
+    return tuple(leaf for child in node.nodes for leaf in leaves(child))
+
+
+def joined(logic: Literal["AND", "OR"], nodes: tuple[Node, ...]) -> Node:
+    """The nodes under one logic, nested groups of the same logic flattened."""
+    flat: list[Node] = []
+    for node in nodes:
+        flat += node.nodes if isinstance(node, Group) and node.logic == logic else (node,)
+    return flat[0] if len(flat) == 1 else Group(logic, tuple(flat))

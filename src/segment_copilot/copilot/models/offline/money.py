@@ -1,0 +1,231 @@
+"""Clauses about amounts: "spent over $500 total", "average order value above 120", "an order worth more than $100"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segment_copilot.copilot.models.offline import refusals
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.index import Field, Index, Known
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.lexicon import REVERSALS, VAGUE, stems
+from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
+from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
+from segment_copilot.copilot.models.offline.values import Item
+
+_SPEND = stems("spend revenue ltv clv cltv clt aov worth spending monetary gmv turnover")
+_VALUE = stems("value size total amount")
+_OF_VALUE = stems("order cart basket lifetime customer average purchase transaction checkout")
+_AVERAGE = stems("average avg mean aov typical")
+_LARGEST = stems("largest biggest highest single max maximum one")
+_SMALLEST = stems("smallest lowest minimum cheapest")
+_HEADS = (
+    _SPEND
+    | _AVERAGE
+    | _LARGEST
+    | _SMALLEST
+    | stems("median value lifetime amount generate bring pay cost price priced each per size customer sum")
+)
+_NOUNS = {
+    "order",
+    "orders",
+    "purchase",
+    "purchases",
+    "transaction",
+    "transactions",
+    "sale",
+    "sales",
+    "refund",
+    "refunds",
+    "payment",
+    "payments",
+    "checkout",
+    "checkouts",
+}
+_AMOUNTS = ("total", "revenue", "amount", "grand", "value", "price", "sum", "subtotal", "spend", "cost", "gmv")
+
+
+def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
+    """A clause that compares an amount; None for any other."""
+    if not _is_money(chunk):
+        return None
+    amount = _amount(chunk)
+    if amount is None:
+        return _without_amount(chunk)
+    counts = [item for item in chunk.quantities if item is not amount]
+    rest = tuple(
+        item for item in chunk.items if item is not amount and not (isinstance(item, Token) and item.stem in _HEADS)
+    )
+    links = _links(rest, chunk, index)
+    if not links:
+        return refusals.unexplained(chunk, index)
+    priced = [link for link in links if link.known and amount_field(link.known, chunk)]
+    if not priced:
+        return no_amount(chunk, index)
+    link = chosen(priced, chunk.text)
+    if link.unexplained or link.unknown_values or len(counts) > 1:
+        return refusals.partly(chunk, link, index)
+    return _leaf(chunk, link, amount, counts)
+
+
+def _is_money(chunk: Chunk) -> bool:
+    words = {item.stem for item in chunk.items if isinstance(item, Token)}
+    if words & _SPEND or any(item.currency for item in chunk.quantities):
+        return True
+    return bool(words & _VALUE and words & _OF_VALUE and chunk.quantities and "total" not in words - _VALUE)
+
+
+def _amount(chunk: Chunk) -> Quantity | None:
+    money = [item for item in chunk.quantities if item.currency]
+    plain = [item for item in chunk.quantities if not item.currency and not item.times and not item.none]
+    return (money or plain or [None])[-1]
+
+
+def _without_amount(chunk: Chunk) -> Problem | None:
+    if any(word.lower in VAGUE for word in chunk.words):
+        return refusals.vague(chunk)
+    return Problem(
+        "vague", chunk.text, f"{chunk.text!r} has no amount: tell me how much, for example 'spent over 500 in total'"
+    )
+
+
+def _links(rest: tuple[Item, ...], chunk: Chunk, index: Index) -> tuple[Link, ...]:
+    """The event the amount belongs to: the one that is named, or else the purchase."""
+    links = link_event(rest, index)
+    if links and not links[0].unexplained and links[0].event_type != "*":
+        return links
+    bought = link_event((word("purchase"), *rest), index)
+    return bought or link_event((word("purchase"),), index)
+
+
+def amount_field(known: Known, chunk: Chunk) -> Field | None:
+    """The numeric property that holds an event's amount."""
+    said = {word.lower for word in chunk.tokens}
+    numeric = [field for field in known.fields if field.numeric and set(field.words) & set(_AMOUNTS)]
+    named = [field for field in numeric if field.path.lower() in said]
+    ordered = sorted(numeric, key=lambda field: min(_AMOUNTS.index(part) for part in field.words if part in _AMOUNTS))
+    return (named or ordered or [None])[0]
+
+
+def no_amount(chunk: Chunk, index: Index) -> Problem:
+    """The event type exists, but nothing on it holds an amount."""
+    numeric = tuple(f"{known.name}.{field.path}" for known in index.events for field in known.fields if field.numeric)
+    links = link_event((word("purchase"),), index)
+    about = (
+        f"`{links[0].event_type}` has no numeric property that could hold an amount"
+        if links
+        else "no event type here holds an amount"
+    )
+    return Problem("missing", chunk.text, about, numeric[:6] or tuple(link.event_type for link in links[:1]))
+
+
+def _leaf(chunk: Chunk, link: Link, amount: Quantity, counts: list[Quantity]) -> Leaf | Problem:
+    field = amount_field(link.known, chunk) if link.known else None
+    if field is None or link.known is None:
+        return Problem("missing", chunk.text, "no property holds an amount")
+    notes = [link.note] if link.note else []
+    notes += [test.note for test in link.tests if test.note]
+    currency = f"; {amount.currency} is not converted" if amount.currency else ""
+    notes.append(f"the amount is `{link.event_type}.{field.path}`, as stored{currency}")
+    if _per_event(chunk, field, amount, counts):
+        return _counted(chunk, link, field, amount, counts, tuple(notes))
+    return _aggregate(chunk, link, field, amount, tuple(notes))
+
+
+def _per_event(chunk: Chunk, field: Field, amount: Quantity, counts: list[Quantity]) -> bool:
+    """Whether the amount bounds each event: "an order over $100", "3 orders above $50", not "spent over $500"."""
+    words = [item for item in chunk.items if isinstance(item, Token)]
+    stemmed = {item.stem for item in words}
+    if stemmed & (_AVERAGE | _SMALLEST | stems("median")) or stemmed & stems("revenue ltv clv spending lifetime"):
+        return False
+    if counts or "price" in field.words:
+        return True
+    whole = {token.lower for token in chunk.tokens} & {
+        "total",
+        "overall",
+        "combined",
+        "altogether",
+        "totaling",
+        "totalling",
+        "lifetime",
+    }
+    spend = stemmed & stems("spend pay")
+    return not whole and not spend and any(item.lower in _NOUNS for item in words)
+
+
+def _metric(chunk: Chunk) -> str:
+    words = {item.stem for item in chunk.items if isinstance(item, Token)}
+    if words & _AVERAGE or {"per", "order"} <= {token.lower for token in chunk.tokens}:
+        return "avg"
+    if "median" in words:
+        return "median"
+    if words & _SMALLEST:
+        return "min"
+    return "max" if words & _LARGEST else "sum"
+
+
+def _aggregate(chunk: Chunk, link: Link, field: Field, amount: Quantity, notes: tuple[str, ...]) -> Leaf:
+    metric = _metric(chunk)
+    operator = amount.operator
+    if amount.bare:
+        notes = (*notes, f"{amount.text!r} is read as at least that much")
+    if chunk.negated:
+        operator = OPPOSITES[operator]
+    if operator in {"lt", "lte"} and metric == "sum":
+        notes = (*notes, "people who spent nothing are included, because their sum is 0")
+    condition: dict[str, Any] = {
+        "type": "monetary",
+        "event_type": link.event_type,
+        "property": field.path,
+        "metric": metric,
+        "operator": operator,
+        "value": amount.value,
+    }
+    if amount.value2 is not None:
+        condition["value2"] = amount.value2
+    return _with_window(chunk, link, condition, notes)
+
+
+def _counted(
+    chunk: Chunk, link: Link, field: Field, amount: Quantity, counts: list[Quantity], notes: tuple[str, ...]
+) -> Leaf:
+    test: dict[str, Any] = {
+        "property": field.path,
+        "operator": "gte" if amount.bare else amount.operator,
+        "value": amount.value,
+    }
+    if amount.value2 is not None:
+        test["value2"] = amount.value2
+    count = counts[0] if counts else None
+    operator, value = (
+        ("eq", 0) if chunk.negated or (count and count.none) else (count.operator, count.value) if count else ("gte", 1)
+    )
+    condition: dict[str, Any] = {
+        "type": "event_count",
+        "event_type": link.event_type,
+        "where": [*(item.json() for item in link.tests), test],
+        "operator": operator,
+        "value": value,
+    }
+    if count and count.value2 is not None:
+        condition["value2"] = count.value2
+    return _with_window(chunk, Link(link.event_type, (), link.score, link.known), condition, notes)
+
+
+def _with_window(chunk: Chunk, link: Link, condition: dict[str, Any], notes: tuple[str, ...]) -> Leaf:
+    if link.tests:
+        condition["where"] = [test.json() for test in link.tests]
+    window = chunk.window
+    condition |= window.json() if window else {}
+    return Leaf(condition, chunk.text, notes, link, negated=chunk.negated, windowed=window is not None)
+
+
+def reversal(known: Known) -> bool:
+    """Whether the event type takes something back."""
+    return bool(set(known.concepts) & REVERSALS)
+
+
+def said(chunk: Chunk) -> str:
+    """The clause in the user's words."""
+    return written(chunk.tokens)

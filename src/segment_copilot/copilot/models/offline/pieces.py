@@ -1,0 +1,155 @@
+"""A sentence cut into clauses: where one ends, and what joins it to the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal
+
+from msgspec import Struct
+
+from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.phrases import lowers, quantity
+from segment_copilot.copilot.models.offline.windows import window
+
+Joint = Literal["and", "or", "comma", "but", "relative", "except", "then", "before", "after", "with", "nor"]
+
+
+class Piece(Struct, frozen=True):
+    """One clause as tokens, or a parenthesis as pieces. *joint* is what stands before it; *weak* ends a run of and/or."""
+
+    joint: Joint
+    tokens: tuple[Token, ...] = ()
+    inner: tuple[Piece, ...] = ()
+    weak: bool = False
+
+
+_JOINTS: tuple[tuple[tuple[str, ...], Joint], ...] = tuple(
+    (tuple(words.split()), joint)
+    for words, joint in sorted(
+        (
+            ("and / or", "or"), ("and then", "then"), ("and later", "then"), ("followed by", "then"), ("and afterwards", "then"), ("and subsequently", "then"),
+            ("then", "then"), ("afterwards", "then"), ("later", "then"), ("subsequently", "then"), ("before", "before"), ("prior to", "before"),
+            ("after", "after"), ("as well as", "and"), ("along with", "and"), ("together with", "and"), ("in addition to", "and"),
+            ("and also", "and"), ("and", "and"), ("&", "and"), ("plus", "and"), ("or else", "or"), ("or", "or"), ("but", "but"), ("however", "but"),
+            ("although", "but"), ("though", "but"), ("while", "but"), ("whereas", "but"), ("yet", "but"), ("except for", "except"),
+            ("except", "except"), ("excluding", "except"), ("exclude", "except"), ("excludes", "except"), ("minus", "except"), ("other than", "except"),
+            ("apart from", "except"), ("aside from", "except"), ("leaving out", "except"), ("leave out", "except"), ("not including", "except"), ("do not include", "except"), ("not counting", "except"),
+            ("unless", "except"), ("omit", "except"), ("omitting", "except"), ("but not in", "but"), ("nor", "nor"), ("who", "relative"), ("that", "relative"), ("which", "relative"),
+            ("whose", "relative"), ("where", "relative"), ("with", "with"), ("without", "with"), ("having", "with"), (",", "comma"), (";", "relative"),
+            (".", "relative"), ("!", "relative"), ("?", "relative"), (":", "relative"),
+        ),
+        key=lambda pair: -len(pair[0].split()),
+    )
+)  # fmt: skip
+_KEPT = {"without", "whose", "nor"}
+_STRENGTH: dict[Joint, int] = {
+    "except": 9, "then": 8, "before": 8, "after": 8, "nor": 7, "or": 6, "but": 5, "and": 4, "with": 3, "relative": 2, "comma": 1,
+}  # fmt: skip
+_SUBJECTS = {"who", "that", "they", "are", "is"}
+
+
+def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]:
+    """The pieces of a sentence's body."""
+    every = tuple(tokens)
+    pieces: list[Piece] = []
+    current: list[Token] = []
+    joints: list[Joint] = []
+    at = 0
+    while at < len(every):
+        end = _protected(every, at, index, today)
+        if end > at:
+            current += every[at:end]
+            at = end
+        elif every[at].lower == "(":
+            close = _closing(every, at)
+            pieces, current = _closed(pieces, current, joints), []
+            pieces.append(
+                Piece(
+                    _strongest(joints) if joints else "and",
+                    inner=cut(every[at + 1 : close], index, today),
+                    weak=_weak(joints),
+                )
+            )
+            joints, at = [], close + 1
+        elif (found := _joint(every, at, current)) is not None:
+            if current:
+                pieces, current, joints = _closed(pieces, current, joints), [], []
+            joints.append(found[0])
+            current += [token for token in every[at : found[1]] if token.lower in _KEPT]
+            at = found[1]
+        else:
+            current.append(every[at])
+            at += 1
+    return tuple(_closed(pieces, current, joints))
+
+
+def _closed(pieces: list[Piece], current: list[Token], joints: list[Joint]) -> list[Piece]:
+    if not current:
+        return pieces
+    return [*pieces, Piece(_strongest(joints) if joints else "and", tuple(current), weak=_weak(joints))]
+
+
+def _strongest(joints: list[Joint]) -> Joint:
+    return max(joints, key=lambda joint: _STRENGTH[joint])
+
+
+def _weak(joints: list[Joint]) -> bool:
+    """Whether the joint ends a run: "but", "who" on its own, ", and who"."""
+    strongest = _strongest(joints) if joints else "and"
+    if strongest == "or":
+        return False
+    return "but" in joints or "relative" in joints or (strongest == "and" and "comma" in joints)
+
+
+def _closing(tokens: tuple[Token, ...], at: int) -> int:
+    depth = 0
+    for position in range(at, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[position].lower, 0)
+        if depth == 0:
+            return position
+    return len(tokens)
+
+
+def _protected(tokens: tuple[Token, ...], at: int, index: Index, today: date) -> int:
+    """The end of a window, a quantity or a name that starts at *at*; *at* when none does."""
+    found = window(tokens, at, today) or quantity(tokens, at)
+    if found and (found[1] > at + 1 or tokens[at].lower not in {"after", "before"}):
+        return found[1]
+    return max([at, *(at + len(name) for name in _names(index) if lowers(tokens, at, len(name)) == name)])
+
+
+def _names(index: Index) -> tuple[tuple[str, ...], ...]:
+    """Segment names and sample values that hold a word which would otherwise cut."""
+    return index.cutting
+
+
+def _joint(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:
+    for words, joint in _JOINTS:
+        if lowers(tokens, at, len(words)) == words and not _is_part(tokens, at, words, current):
+            return joint, at + len(words)
+    return _within_of(tokens, at, current)
+
+
+def _is_part(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], current: list[Token]) -> bool:
+    """Words that look like a joint and are part of a clause: "but" of "all but", "that page", a final "yet"."""
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    if words == ("yet",):
+        return following in {"", ",", ".", ";", "and", "but", "or"}
+    if words in {("that",), ("which",)}:
+        return bool(current) and current[-1].lower in {"on", "of", "in", "to"}
+    if words in {("with",), ("after",), ("before",), ("later",)}:
+        return not current and words != ("with",) and words != ("after",)
+    return words == ("-",)
+
+
+def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:
+    """The "of" of "within 7 days of signing up"."""
+    if (
+        tokens[at].lower == "of"
+        and len(current) > 2
+        and current[-1].lower.rstrip("s") in {"day", "hour", "week", "month", "minute"}
+    ):  # noqa: PLR2004 - "within 7 days"
+        return "after", at + 1
+    return None

@@ -1,0 +1,97 @@
+"""What a turn does: call tools, or say something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.catalog import Catalog
+
+
+class Call(Struct, frozen=True):
+    """A tool to call."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+class Turn(Struct, frozen=True):
+    """One turn: sentences to say, and calls to make after them. Without calls it is the last."""
+
+    sentences: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+class Result(Struct, frozen=True):
+    """What a call of this question gave."""
+
+    call_id: str
+    name: str
+    document: Mapping[str, Any]
+    failed: bool = False
+
+    @property
+    def message(self) -> str:
+        """Why it failed, and what would fit."""
+        error = self.document.get("error")
+        if not isinstance(error, Mapping):
+            return "the tool gave no reason"
+        details = [
+            str(item.get("detail", ""))
+            for item in error.get("errors") or error.get("findings") or ()
+            if isinstance(item, Mapping)
+        ]
+        nearest = [
+            str(name)
+            for item in error.get("findings") or ()
+            if isinstance(item, Mapping)
+            for name in item.get("suggestions") or ()
+        ]
+        said = " ".join(dict.fromkeys(part for part in (str(error.get("message") or ""), *details) if part))
+        return f"{said} Nearest: {', '.join(dict.fromkeys(nearest))}." if nearest else said
+
+
+class Context(Struct, frozen=True):
+    """What a plan may look at besides the question."""
+
+    catalog: Catalog
+    as_of: datetime
+    timezone: str
+    tools: frozenset[str]
+    tools_allowed: bool = True
+
+
+class Plan(Protocol):
+    """How one question is answered, turn by turn, from the results so far. Pure: the same results give the same turn."""
+
+    def turn(self, results: Sequence[Result], context: Context) -> Turn:
+        """The next turn."""
+        ...
+
+
+class Say(Struct, frozen=True):
+    """An answer that needs no tool."""
+
+    sentences: tuple[str, ...]
+
+    def turn(self, results: Sequence[Result], context: Context) -> Turn:  # noqa: ARG002 - a plan's signature
+        """Say it."""
+        return Turn(self.sentences)
+
+
+def latest(results: Sequence[Result], name: str) -> Result | None:
+    """The latest result of a tool, failed or not."""
+    return next((result for result in reversed(results) if result.name == name), None)
+
+
+def read_document(content: str) -> Mapping[str, Any]:
+    """A tool result's JSON; empty when it is not an object."""
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,155 @@
+"""Clauses about the last time: "last order within 60 days", "haven't visited in 30 days", "inactive for 2 weeks"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segment_copilot.copilot.models.offline import refusals
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem
+from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, concept, stems
+from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
+from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Length
+from segment_copilot.copilot.models.offline.windows import Window
+
+_LAST = stems("last latest recent previous")
+_IDLE = stems("inactive dormant silent quiet idle disengage disengaged sleeping asleep")
+
+
+def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
+    """A clause that names the last time or says that nothing happens any more; None for any other."""
+    if any(word.stem in _IDLE for word in chunk.words):
+        return _idle(chunk)
+    heads = [word for word in chunk.items if isinstance(word, Token) and word.stem in _LAST]
+    if not heads or not chunk.window:
+        return None
+    rest = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.stem in _LAST | {"most"}))
+    links = link_event(rest, index)
+    if not links:
+        return None
+    link = chosen(links, written([item for item in rest if isinstance(item, Token)]))
+    if link.unknown_values or link.unexplained or link.quantities:
+        return refusals.partly(chunk, link, index)
+    return _last_time(chunk, link, chunk.window)
+
+
+def _idle(chunk: Chunk) -> Node | Problem:
+    window = chunk.window
+    others = [word for word in chunk.words if word.stem not in _IDLE | LIGHT | stems("become go account")]
+    if others:
+        return Problem("unknown", chunk.text, f"I do not know what {written(others)!r} means here")
+    if window is None or not window.length:
+        return refusals.vague(chunk)
+    link = Link(
+        "*",
+        (),
+        1.0,
+        note=f"{written([word for word in chunk.words if word.stem in _IDLE])!r} is read as no event of any kind",
+    )
+    return _longer_than(chunk, link, window, "gt" if not chunk.negated else "lt")
+
+
+def _last_time(chunk: Chunk, link: Link, window: Window) -> Node | Problem:
+    if window.kind == "ago":
+        return from_age(chunk, link, window)
+    if window.kind != "last" or not window.length:
+        return Problem(
+            "unsupported",
+            chunk.text,
+            "the last time can be compared with a number of days, not yet with calendar dates",
+        )
+    return _longer_than(chunk, link, window, _turned("lt", chunk))
+
+
+def _turned(operator: str, chunk: Chunk) -> str:
+    return {"lt": "gte", "gt": "lte", "gte": "lt", "lte": "gt", "eq": "eq"}[operator] if chunk.negated else operator
+
+
+def rolls(window: Window) -> bool:
+    """Whether the window ends now and has a length."""
+    return window.kind == "last" and window.length is not None
+
+
+def not_for(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:
+    """Of "haven't done it in 30 days": the last time is longer ago. Who never did it has no last time."""
+    operator = window.operator if window.operator in {"gt", "gte"} else "gt"
+    return _longer_than(chunk, link, window, operator)
+
+
+def from_age(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:
+    """Of "more than 30 days ago": how long ago the last time was."""
+    note = (
+        ""
+        if any(word.stem in _LAST for word in chunk.words)
+        else f"{window.text!r} is read as the last time being {window.text}"
+    )
+    noted = Link(
+        link.event_type,
+        link.tests,
+        link.score,
+        link.known,
+        link.quantities,
+        link.unexplained,
+        link.unknown_values,
+        link.note or note,
+    )
+    return _longer_than(chunk, noted, window, _turned(window.operator or "eq", chunk))
+
+
+def _longer_than(chunk: Chunk, link: Link, window: Window, operator: str) -> Leaf | Problem:
+    length = window.length
+    if length is None:
+        return refusals.vague(chunk)
+    tests = tuple(test.note for test in link.tests if test.note)
+    notes = tuple(note for note in (link.note, *tests, never_note(chunk, link, operator)) if note)
+    condition: dict[str, Any] = {"type": "recency", "event_type": link.event_type}
+    if link.tests:
+        condition["where"] = [test.json() for test in link.tests]
+    days = length.days
+    if days is None:
+        days, note = _about(length)
+        if days is None:
+            return Problem(
+                "unsupported",
+                chunk.text,
+                "the last time can be compared with days, weeks, months and years, not with hours or minutes",
+            )
+        notes = (*notes, note)
+    condition |= {"operator": operator, "window_days": days}
+    return Leaf(condition, chunk.text, notes, link, _verbs(chunk), negated=operator in {"gt", "gte"}, windowed=True)
+
+
+def _about(length: Length) -> tuple[int | None, str]:
+    """Months and years in days: the last time is compared with whole days."""
+    scale = {"mo": 30, "y": 365}.get(length.unit)
+    if scale is None:
+        return (
+            (length.count // 24, f"{length.words} is {length.count // 24} days")
+            if length.unit == "h" and length.count % 24 == 0
+            else (None, "")
+        )
+    return length.count * scale, f"{length.words} is read as {length.count * scale} days"
+
+
+def never_note(chunk: Chunk, link: Link, operator: str) -> str:
+    """Who is left out because they never did it."""
+    if operator not in {"gt", "gte", "lte", "lt", "eq"} or operator in {"lt", "lte", "eq"}:
+        return ""
+    done = "had any event" if link.event_type == "*" else f"had `{link.event_type}`"
+    return f"people who never {done} are not included; say 'or never' to include them" if link.event_type else ""
+
+
+def _verbs(chunk: Chunk) -> tuple[Token, ...]:
+    return tuple(word for word in chunk.words if concept(word.stem) in ACTIONS or word.stem in LIGHT)
+
+
+def opposite(operator: str) -> str:
+    """The complement of a comparison."""
+    return OPPOSITES[operator]  # type: ignore[index]
+
+
+def group(node: Node) -> bool:
+    """Whether the node holds several."""
+    return isinstance(node, Group)

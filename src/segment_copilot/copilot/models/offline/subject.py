@@ -1,0 +1,182 @@
+"""Who an audience is about: "US customers", "repeat buyers", "VIP Buyers", "pricing page visitors"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from msgspec import Struct
+
+from segment_copilot.copilot.models.offline.chunks import sort
+from segment_copilot.copilot.models.offline.clauses import event_leaf, read_clause
+from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.lexicon import AGENTS, NOISE, PEOPLE, PLAIN_PEOPLE, VAGUE, stems
+from segment_copilot.copilot.models.offline.linker import link_event, link_segment
+from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.refusals import vague
+from segment_copilot.copilot.models.offline.traits import read_traits
+
+
+class Subject(Struct, frozen=True):
+    """What the words up to the first clause say: a condition, a problem, or nothing; and where the clauses begin."""
+
+    node: Node | Problem | None
+    end: int
+
+
+_STOPS = {
+    "who",
+    "that",
+    "whose",
+    "with",
+    "without",
+    "in",
+    "from",
+    "on",
+    "having",
+    "and",
+    "or",
+    "but",
+    ",",
+    ":",
+    "except",
+    "excluding",
+    "which",
+    "where",
+    "(",
+    "at",
+    "living",
+    "based",
+    "aged",
+    "unless",
+    "then",
+    "not",
+    "never",
+    "using",
+    "located",
+    "under",
+    "over",
+    "to",
+    "for",
+}
+_REPEAT = stems("repeat returning recurring multiple")
+_FIRST = stems("onetime single")
+_NON = {"non"}
+_REACH = 7
+
+
+def read_subject(tokens: Sequence[Token], index: Index, today: date) -> Subject:
+    """Read the subject at the start of *tokens*."""
+    prefix = _prefix(tokens)
+    for end in range(len(prefix), 0, -1):
+        segments = link_segment(prefix[:end], index)
+        if segments and _boundary(tokens, end):
+            words = [token for token in prefix[:end] if token.stem not in NOISE]
+            leaf = Leaf(
+                {"type": "segment_membership", "segment_id": segments[0].id, "operator": "in"}, f"in {segments[0].name}"
+            )
+            return Subject(leaf if words else None, end)
+    people = [at for at, token in enumerate(prefix) if token.stem in PEOPLE and token.kind == "word"]
+    if not people:
+        return Subject(None, 0)
+    return Subject(_described(prefix[: people[-1]], prefix[people[-1]], index, today), people[-1] + 1)
+
+
+def _boundary(tokens: Sequence[Token], end: int) -> bool:
+    return end == len(tokens) or tokens[end].lower in _STOPS or tokens[end].stem in PEOPLE
+
+
+def _prefix(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    prefix: list[Token] = []
+    for token in tokens[:_REACH]:
+        if token.lower in _STOPS or token.kind in {"number", "money", "path"}:
+            break
+        prefix.append(token)
+    return tuple(prefix)
+
+
+def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: date) -> Node | Problem | None:
+    words = tuple(
+        token for token in modifiers if token.kind != "sign" and (token.stem not in NOISE or token.text == "US")
+    )
+    agent = AGENTS.get(noun.stem)
+    if agent and (words or noun.stem not in PLAIN_PEOPLE):
+        return _agent(words, noun, agent, index, today)
+    if not words:
+        return None
+    segments = link_segment(words, index)
+    if segments:
+        return Leaf(
+            {"type": "segment_membership", "segment_id": segments[0].id, "operator": "in"}, f"in {segments[0].name}"
+        )
+    chunk = sort(words, today)
+    traits = read_traits(chunk, index)
+    if traits is not None:
+        return traits
+    if words[0].stem in _REPEAT and len(words) == 1:
+        return _bought(Quantity("gte", 2, text="repeat"), f"{written(modifiers)} {noun.text}", index, today)
+    if any(token.lower in VAGUE or token.stem in VAGUE for token in words):
+        return vague(chunk)
+    read = read_clause(chunk, index)
+    if isinstance(read, Leaf) and read.link:
+        return Leaf(
+            read.condition,
+            read.text,
+            (*read.notes, f"{written([*modifiers, noun])!r} is read as people with `{read.link.event_type}`"),
+            read.link,
+        )
+    return read
+
+
+def _agent(words: tuple[Token, ...], noun: Token, agent: str, index: Index, today: date) -> Node | Problem | None:
+    text = written([*words, noun])
+    if noun.stem == "abandon":
+        return _abandoners(words, text, index, today)
+    first = words[0] if words else None
+    if (
+        agent == "purchase"
+        and first is not None
+        and len(words) == 1
+        and (first.stem in _REPEAT | _FIRST or first.lower in _NON)
+    ):
+        count = (
+            Quantity("gte", 2)
+            if first.stem in _REPEAT
+            else Quantity("eq", 0, none=True)
+            if first.lower in _NON
+            else Quantity("eq", 1)
+        )
+        return _bought(count, text, index, today)
+    if any(token.lower in VAGUE for token in words) or agent == "spend":
+        traits = read_traits(sort(words, today), index) if words else None
+        if traits is None or isinstance(traits, Problem):
+            return vague(sort([*words, noun], today))
+    chunk = sort([word(agent), *words], today)
+    read = read_clause(chunk, index)
+    if isinstance(read, Leaf):
+        return Leaf(read.condition, text, read.notes, read.link)
+    return read
+
+
+def _bought(count: Quantity, text: str, index: Index, today: date) -> Node | Problem:
+    chunk = sort([word("purchase")], today)
+    links = link_event(chunk.items, index)
+    if not links:
+        return Problem("missing", text, "no event type here is a purchase")
+    leaf = event_leaf(chunk, links[0], count)
+    return leaf if isinstance(leaf, Problem) else Leaf(leaf.condition, text, (), leaf.link)
+
+
+def _abandoners(words: tuple[Token, ...], text: str, index: Index, today: date) -> Node | Problem:
+    what = words or (word("cart"),)
+    added = read_clause(sort([word("added"), *what], today), index)
+    if isinstance(added, Problem):
+        return added
+    bought = _bought(Quantity("eq", 0, none=True), text, index, today)
+    if isinstance(bought, Problem):
+        return bought
+    note = f"{text!r} is read as: did {written(what)!r}, and never purchased"
+    left = Leaf(added.condition, text, (*added.notes, note), added.link) if isinstance(added, Leaf) else added
+    return joined("AND", (left, bought))

@@ -1,0 +1,115 @@
+"""Clauses about what a user is: traits with their values, ages, dates of traits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segment_copilot.copilot.models.offline import refusals
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.index import Field, Index
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
+from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import LIGHT, NOISE, PLAIN_PEOPLE, stems
+from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.values import Item, Test, mention, opposite, tests
+from segment_copilot.copilot.models.offline.windows import Window
+
+_AROUND = (
+    LIGHT
+    | PLAIN_PEOPLE
+    | stems(
+        "live base locate reside come belong use speak marketing hold year old aged acquire arrive choose accept agree say trait value speaking living located"
+    )
+)
+
+
+def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
+    """The trait conditions of a clause when they explain all of it; a problem when a trait is named with a value it lacks."""
+    items = _with_ages(chunk.items)
+    if chunk.window:
+        return _dated(chunk, items, index)
+    found, unknown = tests(items, index.traits, frozenset())
+    used = frozenset().union(*(test.used for test in found), *(value.used for value in unknown))
+    rest = [item for at, item in enumerate(items) if at not in used]
+    if unknown and not any(_matters(item) for item in rest):
+        return refusals.unknown_value(unknown[0])
+    if not found or unknown or any(_matters(item) for item in rest):
+        return None
+    nodes = tuple(trait_leaf(test, chunk) for test in found)
+    return joined("OR" if chunk.negated and len(nodes) > 1 else "AND", nodes)
+
+
+def _matters(item: Item) -> bool:
+    return isinstance(item, Quantity) or (item.kind != "sign" and item.stem not in NOISE and item.stem not in _AROUND)
+
+
+def trait_leaf(test: Test, chunk: Chunk) -> Leaf:
+    """The condition of one test; negation by the test's own negative operator."""
+    read = opposite(test) if chunk.negated else test
+    notes = tuple(note for note in (test.note, _missing_note(read)) if note)
+    return Leaf({"type": "user_property", **read.json()}, chunk.text, notes, negated=chunk.negated)
+
+
+def _missing_note(test: Test) -> str:
+    if test.operator in {"neq", "not_in", "does_not_contain"}:
+        return f"people without `{test.field.path}` are included"
+    return ""
+
+
+def _with_ages(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Put "age" in front of "older than 30" and "under 25 years old"."""
+    aged: list[Item] = []
+    for at, item in enumerate(items):
+        following = items[at + 1] if at + 1 < len(items) else None
+        old = isinstance(following, Token) and following.lower == "old"
+        if isinstance(item, Quantity) and not item.times and (old or "older" in item.text or "younger" in item.text):
+            aged.append(word("age"))
+        aged.append(item)
+    return tuple(
+        item
+        for at, item in enumerate(aged)
+        if not (isinstance(item, Token) and item.lower == "old" and at and isinstance(aged[at - 1], Quantity))
+    )
+
+
+def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Problem | None:
+    """A trait that holds a date, with a window: "signed up in the last 30 days", "joined since 2026-01-01"."""
+    window = chunk.window
+    for field in index.traits:
+        if not field.dated or window is None:
+            continue
+        for at in range(len(items)):
+            length, _ = mention(items, at, field, set())
+            rest = [*items[:at], *items[at + length :]]
+            if length and not any(_matters(item) for item in rest):
+                return _date_leaf(field, window, chunk)
+    return None
+
+
+def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Leaf:
+    test = _date_test(window)
+    condition: dict[str, Any] = {"type": "user_property", "property": field.path, **test}
+    if chunk.negated:
+        condition["negate"] = True
+    return Leaf(condition, chunk.text, negated=chunk.negated)
+
+
+def _date_test(window: Window) -> dict[str, Any]:
+    if window.kind == "range" and window.first and window.after:
+        return {"operator": "between", "value": window.first.isoformat(), "value2": _last_day(window)}
+    if window.kind == "range" and window.first:
+        return {"operator": "gte", "value": window.first.isoformat()}
+    if window.kind == "range" and window.after:
+        return {"operator": "lt", "value": window.after.isoformat()}
+    if window.kind == "ago" and window.length:
+        return {
+            "operator": "not_in_last" if window.operator in {"gt", "gte"} else "in_last",
+            "value": window.length.json,
+        }
+    return {"operator": "in_last", "value": window.length.json if window.length else window.name}
+
+
+def _last_day(window: Window) -> str:
+    from datetime import timedelta  # noqa: PLC0415
+
+    return (window.after - timedelta(days=1)).isoformat() if window.after else ""

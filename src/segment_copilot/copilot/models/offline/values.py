@@ -1,0 +1,396 @@
+"""Tests of properties and traits: "the pro plan", "priced over 100", "with priority high", "in Germany", "tagged vip"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from segment_copilot.catalog import Scalar
+from segment_copilot.copilot.models.offline.countries import ALIASES, CODES_THAT_ARE_WORDS, NAMES
+from segment_copilot.copilot.models.offline.index import Field
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexicon import NOISE, concept, stems
+from segment_copilot.copilot.models.offline.phrases import Quantity
+
+Item = Token | Quantity
+SAMPLE_LIMIT = 50
+"""The catalog keeps this many values of a field; fewer means that it holds them all."""
+_LONGEST = 5
+
+_FIELD_WORDS = {
+    "nation": "country", "town": "city", "level": "tier", "package": "plan", "label": "tag", "tagged": "tag",
+    "medium": "channel", "cost": "price", "priced": "price", "pric": "price", "keyword": "query", "term": "query", "url": "path",
+    "aged": "age", "old": "age", "ag": "age", "voucher": "coupon", "newslett": "email", "tier": "tier", "sex": "gender",
+    "acquir": "acquisition", "stag": "lifecycle", "membership": "plan", "cod": "code",
+}  # fmt: skip
+_COPULAS = {
+    "is",
+    "are",
+    "was",
+    "were",
+    "of",
+    "=",
+    ":",
+    "to",
+    "as",
+    "a",
+    "an",
+    "the",
+    "be",
+    "been",
+    "being",
+    "equals",
+    "equal",
+    "set",
+    "either",
+    "on",
+    "in",
+    "named",
+    "called",
+    "has",
+    "value",
+}
+_NOT = {"not", "!=", "isn't", "other", "n't"}
+_SET = stems("set known present filled available given specified")
+_UNSET = stems("empty missing unknown blank null unset absent")
+_TRUE, _FALSE = {"true", "yes", "on", "enabled", "1"}, {"false", "off", "disabled"}
+_STRING_TESTS = {
+    "contain": "contains", "includ": "contains", "start": "starts_with", "begin": "starts_with", "end": "ends_with",
+    "containing": "contains", "match": "contains", "like": "contains", "mention": "contains",
+}  # fmt: skip
+
+
+class Test(Struct, frozen=True):
+    """A test of one field, and which items of the phrase it explains."""
+
+    field: Field
+    operator: str
+    value: Any
+    used: frozenset[int]
+    value2: Any = None
+    note: str = ""
+    named: bool = False  # the field itself was named, not only its value
+
+    def json(self) -> dict[str, Any]:
+        """As the language writes it, without the type of condition."""
+        test: dict[str, Any] = {"property": self.field.path, "operator": self.operator}
+        if self.value is not None:
+            test["value"] = self.value
+        if self.value2 is not None:
+            test["value2"] = self.value2
+        return test
+
+    def words(self) -> str:
+        """For names and sentences: "plan is pro"."""
+        signs = {"eq": "is", "neq": "is not", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "contains": "contains",
+                 "in": "is one of", "not_in": "is none of", "does_not_contain": "does not contain",
+                 "between": "between", "is_true": "is true", "is_false": "is false", "is_set": "is set", "is_not_set": "is not set",
+                 "starts_with": "starts with", "ends_with": "ends with"}  # fmt: skip
+        values = self.value if isinstance(self.value, list) else [] if self.value is None else [self.value]
+        said = (" and " if self.value2 is not None else " or ").join(
+            str(value) for value in [*values, *([self.value2] if self.value2 is not None else [])]
+        )
+        return " ".join(part for part in (self.field.path, signs.get(self.operator, self.operator), said) if part)
+
+
+class UnknownValue(Struct, frozen=True):
+    """A field was named with a value that it does not have."""
+
+    field: Field
+    text: str
+    used: frozenset[int]
+
+
+def tests(
+    items: Sequence[Item], fields: Iterable[Field], taken: frozenset[int]
+) -> tuple[list[Test], list[UnknownValue]]:
+    """Every test that the items not *taken* spell, left to right, the longest reading first."""
+    found: list[Test] = []
+    unknown: list[UnknownValue] = []
+    used = set(taken)
+    known = list(fields)
+    for reader in (_named_tests, _valued_tests):
+        for at in range(len(items)):
+            if at in used:
+                continue
+            best = reader(items, at, known, used)
+            if isinstance(best, Test):
+                found.append(best)
+                used |= best.used
+            elif best is not None:
+                unknown.append(best)
+                used |= best.used
+    return sorted(found, key=lambda test: min(test.used)), unknown
+
+
+def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[int]) -> Test | UnknownValue | None:
+    """Readings in which the field is named."""
+    readings: list[tuple[float, Test]] = []
+    unknown: UnknownValue | None = None
+    for field in fields:
+        length, coverage = mention(items, at, field, used)
+        if not length:
+            continue
+        read = _value_after(items, at, at + length, field, used) or _value_before(items, at, at + length, field, used)
+        if isinstance(read, Test):
+            readings.append((coverage + 0.01 * len(read.used), read))
+        elif read is not None and coverage >= 1:
+            unknown = read
+    if readings:
+        return max(readings, key=lambda pair: pair[0])[1]
+    return unknown
+
+
+def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[int, float]:
+    """How many items from *at* name the field, and what share of its name they say."""
+    words = [_field_word(word) for word in field.words]
+    length = 0
+    said: set[str] = set()
+    while at + length < len(items) and at + length not in used:
+        item = items[at + length]
+        if isinstance(item, Quantity):
+            break
+        if item.kind == "name" and item.text.lower() == field.path.lower():
+            return length + 1, 1.0
+        key = _field_word(concept(item.stem))
+        if item.kind != "word" or key not in words or key in said or (item.stem in NOISE and item.lower not in words):
+            break
+        said.add(key)
+        length += 1
+    coverage = len(said) / max(1, len(set(words)))
+    return (length, coverage) if length and (coverage >= 0.5 or words[-1:] == [next(iter(said))]) else (0, 0.0)  # noqa: PLR2004 - half the name
+
+
+def _field_word(word: str) -> str:
+    return _FIELD_WORDS.get(word, word)
+
+
+def _value_after(
+    items: Sequence[Item], start: int, at: int, field: Field, used: set[int]
+) -> Test | UnknownValue | None:
+    """`plan is pro`, `price over 100`, `path /pricing`, `country is not set`, `query contains "shoes"`."""
+    position, negated, joined = at, False, False
+    while position < len(items) and position not in used:
+        item = items[position]
+        if isinstance(item, Quantity) or item.lower not in _COPULAS | _NOT | {"than"}:
+            break
+        negated |= item.lower in _NOT
+        joined |= item.lower in {"is", "are", "=", ":", "equals", "not", "!="}
+        position += 1
+    if position >= len(items) or position in used:
+        return _boolean(field, start, at, negated=negated)
+    read = _operand(items, position, field, used, joined=joined)
+    if read is None:
+        return _boolean(field, start, at, negated=negated)
+    operator, value, value2, end, note = read
+    span = frozenset(range(start, end))
+    if operator == "unknown":
+        return UnknownValue(field, str(value), span)
+    return _finished(Test(field, operator, value, span, value2, note, named=True), negated=negated)
+
+
+def _operand(
+    items: Sequence[Item], at: int, field: Field, used: set[int], *, joined: bool
+) -> tuple[str, Any, Any, int, str] | None:
+    item = items[at]
+    if isinstance(item, Quantity):
+        return _number_operand(item, field, at)
+    if item.stem in _SET:
+        return "is_set", None, None, at + 1, ""
+    if item.stem in _UNSET:
+        return "is_not_set", None, None, at + 1, ""
+    if field.boolean and item.lower in _TRUE | _FALSE:
+        return ("is_true" if item.lower in _TRUE else "is_false"), None, None, at + 1, ""
+    if item.stem in _STRING_TESTS and at + 1 < len(items):
+        return _string_test(items, at, field)
+    value = value_at(items, at, field, used)
+    if value is not None:
+        return ("contains" if field.listed else "eq"), value[0], None, value[1], ""
+    return _unseen(item, at, field) if joined or item.kind in {"quoted", "path"} else None
+
+
+def _number_operand(item: Quantity, field: Field, at: int) -> tuple[str, Any, Any, int, str] | None:
+    if not field.numeric or item.times:
+        return None
+    operator = "eq" if item.bare else item.operator
+    note = f"the amount is compared with `{field.path}` as stored; no currency is converted" if item.currency else ""
+    return operator, item.value, item.value2, at + 1, note
+
+
+def _string_test(items: Sequence[Item], at: int, field: Field) -> tuple[str, Any, Any, int, str] | None:
+    first = items[at]
+    position = at + 1
+    following = items[position]
+    if (
+        isinstance(first, Token)
+        and isinstance(following, Token)
+        and following.lower in {"with", "in"}
+        and position + 1 < len(items)
+    ):
+        position += 1
+        following = items[position]
+    if not isinstance(first, Token) or not isinstance(following, Token):
+        return None
+    return _STRING_TESTS[first.stem], following.text, None, position + 1, ""
+
+
+def _unseen(item: Token, at: int, field: Field) -> tuple[str, Any, Any, int, str] | None:
+    """A value that is not among the samples: unknown where the samples are all there is, otherwise taken as written."""
+    if item.kind == "word" and item.stem in NOISE:
+        return None
+    if field.numeric or field.boolean or field.dated:
+        return None
+    if 0 < len(field.property.samples) < SAMPLE_LIMIT:
+        return "unknown", item.text, None, at + 1, ""
+    note = f"{item.text!r} is not among the values of `{field.path}` that I know; I took it as written"
+    return ("contains" if field.listed else "eq"), item.text, None, at + 1, note
+
+
+def _boolean(field: Field, start: int, at: int, *, negated: bool) -> Test | None:
+    if not field.boolean:
+        return None
+    return Test(field, "is_false" if negated else "is_true", None, frozenset(range(start, at)), named=True)
+
+
+def _value_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> Test | None:
+    """`pro plan`, `gold tier`, `high priority`, `more than 3 items`."""
+    before = start - 1
+    while before >= 0 and isinstance(items[before], Token) and items[before].lower == "-":  # type: ignore[union-attr]
+        before -= 1
+    if before < 0 or before in used:
+        return None
+    item = items[before]
+    if isinstance(item, Quantity):
+        read = _number_operand(item, field, before)
+        return (
+            Test(field, read[0], read[1], frozenset(range(before, end)), read[2], read[4], named=True) if read else None
+        )
+    for first in range(max(0, start - _LONGEST), start):
+        value = value_at(items, first, field, used)
+        if value is not None and value[1] >= before + 1:
+            return Test(field, "contains" if field.listed else "eq", value[0], frozenset(range(first, end)), named=True)
+    return None
+
+
+def _valued_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[int]) -> Test | None:
+    """Readings in which only a value is said: "in Germany", "gold", "/pricing"."""
+    readings: list[Test] = []
+    for field in fields:
+        value = value_at(items, at, field, used)
+        if value is not None:
+            readings.append(Test(field, "contains" if field.listed else "eq", value[0], frozenset(range(at, value[1]))))
+    if not readings:
+        return _loose_text(items, at, fields)
+    best = max(readings, key=lambda test: (len(test.used), _is_country(test.field)))
+    others = sorted(
+        {test.field.path for test in readings if test.used == best.used and test.field.path != best.field.path}
+    )
+    if not others:
+        return best
+    note = f"{best.value!r} is read as `{best.field.path}`; {_listed(others)} has this value too"
+    return Test(best.field, best.operator, best.value, best.used, best.value2, note)
+
+
+def _loose_text(items: Sequence[Item], at: int, fields: list[Field]) -> Test | None:
+    """Quoted text or a path that no sample holds, where only one field can hold it."""
+    item = items[at]
+    if isinstance(item, Quantity) or item.kind not in {"quoted", "path"}:
+        return None
+    likely = {
+        "path": {"path", "url", "pathname", "location", "page"},
+        "quoted": {"query", "search", "term", "keyword", "title", "name"},
+    }[item.kind]
+    holding = [field for field in fields if likely & {*field.words, *(_field_word(word) for word in field.words)}]
+    if len(holding) != 1:
+        return None
+    note = f"{item.text} is not among the values of `{holding[0].path}` that I know; I took it as written"
+    return Test(holding[0], "eq", item.text, frozenset({at}), note=note)
+
+
+def value_at(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[Scalar, int] | None:
+    """The longest run of items from *at* that spells a known value of the field, and the position after it."""
+    for end in range(min(len(items), at + _LONGEST), at, -1):
+        if any(position in used for position in range(at, end)):
+            continue
+        run = items[at:end]
+        words = [item for item in run if isinstance(item, Token)]
+        if len(words) == len(run) and (value := _value_of(words, field)) is not None:
+            return value, end
+    return None
+
+
+def _value_of(words: list[Token], field: Field) -> Scalar | None:
+    if len(words) == 1 and words[0].kind in {"quoted", "path", "name", "date"}:
+        return _same_text(words[0].text, field)
+    if (
+        any(word.kind not in {"word", "number", "sign"} for word in words)
+        or words[0].kind == "sign"
+        or words[-1].kind == "sign"
+    ):
+        return None
+    if _is_country(field) and (country := _country(words, field)) is not None:
+        return country
+    key = tuple(word.stem for word in words if word.kind != "sign")
+    if all(word in NOISE for word in key) and not (
+        len(words) == 1 and words[0].text in field.property.samples and words[0].text.isupper()
+    ):
+        return None
+    return field.values.get(key)
+
+
+def _same_text(text: str, field: Field) -> Scalar | None:
+    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    same = [sample for sample in samples if sample == text] or [
+        sample for sample in samples if sample.lower() == text.lower()
+    ]
+    return same[0] if same else None
+
+
+def _is_country(field: Field) -> bool:
+    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    if "country" in field.words:
+        return True
+    return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)  # noqa: PLR2004 - most of them
+
+
+def country_code(words: Sequence[Token]) -> str | None:
+    """The ISO code of the country that the words name, as a name or an adjective."""
+    text = " ".join(word.text for word in words).replace(" .", ".")
+    if text.lower() in CODES_THAT_ARE_WORDS and text != text.upper():
+        return None
+    return ALIASES.get(text.lower()) or ALIASES.get(text.lower().rstrip("s") if text.lower().endswith("ns") else "")
+
+
+def _country(words: Sequence[Token], field: Field) -> Scalar | None:
+    code = country_code(words)
+    if code is None:
+        return None
+    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    for sample in samples:
+        if ALIASES.get(sample.lower()) == code:
+            return sample
+    if len(samples) < SAMPLE_LIMIT:
+        return None
+    return code if all(len(sample) <= len("US") for sample in samples) else NAMES[code]
+
+
+def _finished(test: Test, *, negated: bool) -> Test:
+    if not negated:
+        return test
+    return opposite(test)
+
+
+def opposite(test: Test) -> Test:
+    """The complement of a test, by its negative operator."""
+    turned = {
+        "eq": "neq", "neq": "eq", "in": "not_in", "not_in": "in", "contains": "does_not_contain",
+        "does_not_contain": "contains", "is_true": "is_false", "is_set": "is_not_set", "is_not_set": "is_set",
+        "gt": "lte", "gte": "lt", "lt": "gte", "lte": "gt", "between": "not_between", "is_false": "is_true",
+    }  # fmt: skip
+    return Test(test.field, turned[test.operator], test.value, test.used, test.value2, test.note, test.named)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)

@@ -1,0 +1,259 @@
+"""When: rolling windows, calendar periods, dates and ages, as a person says them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from segment_copilot.copilot.models.offline import dates
+from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.phrases import Length, Operator, comparator, length, lowers
+
+
+class Window(Struct, frozen=True):
+    """When something happened.
+
+    *kind*: `last` (rolling, *length* back), `period` (calendar, *name*), `range` (*first* day up to the day before
+    *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `ever`.
+    *lead* is the preposition it came with; *rolling* whether "last" or "past" was said.
+    """
+
+    kind: Literal["last", "period", "range", "between", "ago", "ever"]
+    text: str = ""
+    lead: str = ""
+    rolling: bool = False
+    length: Length | None = None
+    near: Length | None = None
+    operator: Operator | None = None
+    name: str = ""
+    first: date | None = None
+    after: date | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The fields of a condition that say it; none for `ever`."""
+        match self.kind:
+            case "last" if self.length and self.length.unit == "d":
+                return {"window_days": self.length.count}
+            case "last" if self.length:
+                return {"window": {"last": self.length.json}}
+            case "period":
+                return {"window": {"period": self.name}}
+            case "between" if self.length and self.near:
+                return {"window": {"between": [self.length.json, self.near.json]}}
+            case "range":
+                ends = {"from": self.first, "to": self.after}
+                return {"window": {name: day.isoformat() for name, day in ends.items() if day}}
+            case _:
+                return {}
+
+    def words(self) -> str:
+        """For names and sentences: "in the last 7 days"."""
+        match self.kind:
+            case "last" if self.length:
+                return f"in the last {self.length.words}"
+            case "period":
+                return self.name.replace("_", " ")
+            case "ever":
+                return "ever"
+            case _:
+                return self.text
+
+    def span(self, as_of: datetime, timezone: str) -> tuple[datetime, datetime]:
+        """From when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
+        first, after = self._days(as_of, timezone)
+        start = dates.midnight(first, timezone)
+        if self.kind == "last" and self.length:
+            start = dates.back(as_of, self.length, timezone)
+        return start, min(as_of, dates.midnight(after, timezone)) if after else as_of
+
+    def _days(self, as_of: datetime, timezone: str) -> tuple[date, date | None]:
+        today = dates.local_date(as_of, timezone)
+        if self.kind == "period":
+            return dates.period(self.name, today)
+        if self.kind == "range":
+            return self.first or date(1970, 1, 1), self.after
+        return date(1970, 1, 1), None
+
+
+_LEADS = {"in", "within", "during", "over", "for", "from", "through", "throughout", "inside", "across"}
+_ROLLING = {"last", "past", "previous", "preceding", "trailing", "recent", "prior", "latest"}
+_PERIODS = {"week", "month", "quarter", "year"}
+_EVER = (
+    ("of", "all", "time"), ("all", "time"), ("at", "any", "time"), ("at", "any", "point"), ("to", "date"), ("so", "far"),
+    ("in", "their", "lifetime"), ("over", "their", "lifetime"), ("in", "total"), ("all", "-", "time"), ("ever",),
+)  # fmt: skip
+
+
+def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    """A window at *at*, with its preposition."""
+    for words in _EVER:
+        if lowers(tokens, at, len(words)) == words:
+            return Window("ever", text=" ".join(words)), at + len(words)
+    start, lead = _lead(tokens, at)
+    found = (
+        _age(tokens, start, lead) or _rolling(tokens, start, lead) or _calendar(tokens, start, lead, today)
+        or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
+    )  # fmt: skip
+    if found is None:
+        return None
+    read, end = found
+    return _worded(read, lead, written(tokens[at:end])), end
+
+
+def _worded(read: Window, lead: str, text: str) -> Window:
+    return Window(
+        read.kind, text=text, lead=lead, rolling=read.rolling, length=read.length, near=read.near,
+        operator=read.operator, name=read.name, first=read.first, after=read.after,
+    )  # fmt: skip
+
+
+def _lead(tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
+    start, lead = at, ""
+    for words in (("at", "some", "point"), ("at", "any", "point"), ("at", "any", "time"), ("sometime",), ("anytime",)):
+        if (
+            lowers(tokens, start, len(words)) == words
+            and lowers(tokens, start + len(words), 1)[:1]
+            and lowers(tokens, start + len(words), 1)[0] in _LEADS
+        ):
+            start += len(words)
+    if start < len(tokens) and tokens[start].lower in _LEADS:
+        lead, start = tokens[start].lower, start + 1
+    if lowers(tokens, start, 1) == ("the",):
+        start += 1
+    if lowers(tokens, start, 2) in {("course", "of"), ("span", "of")}:
+        start += 3 if lowers(tokens, start + 2, 1) == ("the",) else 2
+    return start, lead
+
+
+def _rolling(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
+    """[in the] last 7 days; "last week" without an article is the calendar's."""
+    word = tokens[at].lower if at < len(tokens) else ""
+    start = at + 2 if lowers(tokens, at, 2) == ("most", "recent") else at + 1
+    if word not in _ROLLING and start != at + 2:
+        return None
+    if lowers(tokens, start, 1) == ("full",):
+        return None
+    read = length(tokens, start)
+    if read is None or lowers(tokens, start, 1) in {("a",), ("an",)}:
+        return None
+    if (
+        word in {"last", "previous"}
+        and read[1] == start + 1
+        and tokens[at - 1].lower != "the"
+        and tokens[start].lower in _PERIODS
+    ):
+        return None
+    return Window("last", rolling=True, length=read[0]), read[1]
+
+
+def _age(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
+    """More than 30 days ago; 30 days ago; between 10 and 7 days ago."""
+    if lead and lead not in {"from", "over"}:
+        return None
+    compared = comparator(tokens, at) or (("gt", at) if lead == "over" else None)
+    read = _length_or_more(tokens, compared[1] if compared else at)
+    if read and lowers(tokens, read[2], 1) in {("ago",), ("back",)}:
+        operator: Operator = compared[0] if compared else read[1] or "eq"
+        return Window("ago", length=read[0], operator=operator), read[2] + 1
+    return _ages(tokens, at)
+
+
+def _ages(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
+    start = at + 1 if lowers(tokens, at, 1) == ("between",) else at
+    one = length(tokens, start)
+    first_end = one[1] if one else start + 1
+    if one is None and not (start < len(tokens) and tokens[start].kind == "number"):
+        return None
+    if lowers(tokens, first_end, 1) not in {("and",), ("to",), ("-",)}:
+        return None
+    two = length(tokens, first_end + 1)
+    if two is None or lowers(tokens, two[1], 1) not in {("ago",), ("back",)}:
+        return None
+    first = one[0] if one else Length(int(tokens[start].value), two[0].unit)
+    far, near = (first, two[0]) if _minutes(first) >= _minutes(two[0]) else (two[0], first)
+    return Window("between", length=far, near=near), two[1] + 1
+
+
+def _minutes(read: Length) -> int:
+    return read.count * {"m": 1, "h": 60, "d": 1_440, "w": 10_080, "mo": 43_200, "y": 525_600}[read.unit]
+
+
+def _length_or_more(tokens: tuple[Token, ...], at: int) -> tuple[Length, Operator | None, int] | None:
+    """30 days; 30+ days; 30 days or more; 30 or more days."""
+    if lowers(tokens, at + 1, 1) == ("+",):
+        read = length((*tokens[: at + 1], *tokens[at + 2 :]), at)
+        return (read[0], "gte", read[1] + 1) if read else None
+    if lowers(tokens, at + 1, 2) == ("or", "more"):
+        read = length((*tokens[: at + 1], *tokens[at + 3 :]), at)
+        return (read[0], "gte", read[1] + 2) if read else None
+    read = length(tokens, at)
+    if read is None:
+        return None
+    if lowers(tokens, read[1], 2) in {("or", "more"), ("or", "longer"), ("at", "least")}:
+        return read[0], "gte", read[1] + 2
+    return read[0], None, read[1]
+
+
+def _calendar(tokens: tuple[Token, ...], at: int, lead: str, today: date) -> tuple[Window, int] | None:
+    word = tokens[at].lower if at < len(tokens) else ""
+    if word in {"today", "yesterday"}:
+        return Window("period", name=word), at + 1
+    nxt = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    if word in {"this", "last", "previous", "current"} and nxt in _PERIODS:
+        return Window("period", name=f"{'this' if word in {'this', 'current'} else 'last'}_{nxt}"), at + 2
+    if lowers(tokens, at, 3) in {("month", "to", "date"), ("year", "to", "date"), ("week", "to", "date")}:
+        return Window("period", name=f"this_{word}"), at + 3
+    return None
+
+
+def _dates(tokens: tuple[Token, ...], at: int, lead: str, today: date) -> tuple[Window, int] | None:
+    word = tokens[at].lower if at < len(tokens) else ""
+    if word == "between" or lead == "from":
+        return _date_range(tokens, at + 1 if word == "between" else at, today)
+    if word in {"since", "after", "before", "until", "till", "on", "starting"} and not lead:
+        return _open_range(tokens, at, word, today)
+    if lead in {"in", "during", "over", "for"}:
+        read = dates.read_date(tokens, at, today)
+        return (Window("range", first=read[0], after=read[1]), read[2]) if read else None
+    return None
+
+
+def _date_range(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    low = dates.read_date(tokens, at, today)
+    if low is None or lowers(tokens, low[2], 1) not in {("and",), ("to",), ("until",), ("through",), ("till",), ("-",)}:
+        return None
+    high = dates.read_date(tokens, low[2] + 1, today)
+    return (Window("range", first=low[0], after=high[1]), high[2]) if high and high[1] > low[0] else None
+
+
+def _open_range(tokens: tuple[Token, ...], at: int, word: str, today: date) -> tuple[Window, int] | None:
+    read = dates.read_date(tokens, at + 1, today)
+    if read is None:
+        return None
+    first, after, end = read
+    if word in {"since", "starting"}:
+        return Window("range", first=first), end
+    if word == "after":
+        return Window("range", first=after), end
+    if word == "on":
+        return Window("range", first=first, after=after), end
+    return Window("range", after=first if word == "before" else after), end
+
+
+def _bounded(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
+    """Within 60 days; in 30 days; for 30 days; for more than 30 days; for 30+ days."""
+    if lead not in {"in", "within", "for", "over", "during"}:
+        return None
+    compared = comparator(tokens, at) or (("gt", at) if lead == "over" else None)
+    read = _length_or_more(tokens, compared[1] if compared else at)
+    if read is None or lowers(tokens, at, 1) in {("day",), ("week",), ("month",), ("year",)}:
+        return None
+    operator = compared[0] if compared else read[1]
+    return Window("last", length=read[0], operator=operator), read[2]
+
+
+def yesterday(today: date) -> date:
+    """The day before."""
+    return today - timedelta(days=1)
