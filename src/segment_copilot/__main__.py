@@ -18,6 +18,7 @@ from segment_copilot.commands.ask import ask as ask_copilot
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.importing import Columns, import_file
 from segment_copilot.settings import Settings, read_settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -96,6 +97,40 @@ def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir
     """Compute a segment's members and wait for the result."""
     service_url, service_key = _service(url, key, data_dir)
     typer.echo(asyncio.run(definitions.compute(segment, url=service_url, key=service_key)))
+
+
+@cli.command("import")
+def import_(
+    file: Path,
+    user: Annotated[str, typer.Option(help="Column of the user's id")],
+    event: Annotated[str, typer.Option(help="Column of the event type")],
+    time: Annotated[str, typer.Option(help="Column of the instant")],
+    trait: Annotated[list[str] | None, typer.Option(help="Column that describes the user; may be given again")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Column of the event's id; default: file and line")] = None,
+    timezone: Annotated[str, typer.Option(help="Zone of times without an offset")] = "UTC",
+    shift_to_now: Annotated[
+        bool, typer.Option("--shift-to-now", help="Move all times so that the newest is now")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, send nothing")] = False,
+    url: Url = None,
+    key: ApiKey = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send the rows of a CSV or NDJSON file (gzip too), and wait until every one can be queried."""
+    service_url, service_key = ("", "") if dry_run else _service(url, key, data_dir)
+    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_)
+    report = asyncio.run(
+        import_file(
+            file,
+            columns=columns,
+            url=service_url,
+            key=service_key,
+            timezone=timezone,
+            shift_to_now=shift_to_now,
+            dry_run=dry_run,
+        )
+    )
+    raise typer.Exit(1 if report.skipped else 0)
 
 
 @cli.command()

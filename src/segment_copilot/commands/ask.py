@@ -72,38 +72,44 @@ class _Screen:
         self._in_text = False
 
     def show(self, name: str, event: Mapping[str, Any]) -> None:
-        match name:
-            case "text.delta":
-                self._in_text = True
-                self.console.out(event["delta"], end="", highlight=False)
-                return
-            case "run.started":
-                self._line(f"[dim]model {escape(event['model'])} · as of {event['as_of']}[/]")
-            case "tool.start":
-                self._titles[event["tool_call_id"]] = f"{event['title']} [dim]({escape(event['name'])})[/]"
-            case "tool.result":
-                self._tool_result(event)
-            case "segment.draft":
-                self._line(_draft(event))
-            case "component":
-                self._component(event["name"], event["props"])
-            case "clarification":
-                options = "\n".join(
-                    f"  {index}. {escape(option['label'])}" for index, option in enumerate(event["options"], 1)
-                )
-                self._line(f"[bold]{escape(event['question'])}[/]\n{options}")
-            case "warning":
-                self._line(f"[yellow]! {escape(event['message'])}[/]")
-            case "run.finished":
-                self.ended_well = True
-                if event["outcome"] not in {"completed", "input_required"}:
-                    self._line(f"[yellow]The run ended: {event['outcome']}.[/]")
-            case "run.error":
-                self._line(f"[bold red]{escape(event['message'])}[/] [dim]({event['code']})[/]")
-            case "text.end":
-                self._end_text()
-            case _:
-                pass
+        """Draw one event; those that say nothing to a person are passed over."""
+        drawn = {
+            "run.started": self._started,
+            "text.delta": self._text,
+            "text.end": lambda _event: self._end_text(),
+            "tool.start": self._tool_start,
+            "tool.result": self._tool_result,
+            "segment.draft": lambda event: self._line(_draft(event)),
+            "component": lambda event: self._component(event["name"], event["props"]),
+            "clarification": self._clarification,
+            "warning": lambda event: self._line(f"[yellow]! {escape(event['message'])}[/]"),
+            "run.finished": self._finished,
+            "run.error": self._failed,
+        }
+        if name in drawn:
+            drawn[name](event)
+
+    def _started(self, event: Mapping[str, Any]) -> None:
+        self._line(f"[dim]model {escape(event['model'])} · as of {event['as_of']}[/]")
+
+    def _text(self, event: Mapping[str, Any]) -> None:
+        self._in_text = True
+        self.console.out(event["delta"], end="", highlight=False)
+
+    def _clarification(self, event: Mapping[str, Any]) -> None:
+        options = [f"  {index}. {escape(option['label'])}" for index, option in enumerate(event["options"], 1)]
+        self._line("\n".join([f"[bold]{escape(event['question'])}[/]", *options]))
+
+    def _finished(self, event: Mapping[str, Any]) -> None:
+        self.ended_well = True
+        if event["outcome"] not in {"completed", "input_required"}:
+            self._line(f"[yellow]The run ended: {event['outcome']}.[/]")
+
+    def _failed(self, event: Mapping[str, Any]) -> None:
+        self._line(f"[bold red]{escape(event['message'])}[/] [dim]({event['code']})[/]")
+
+    def _tool_start(self, event: Mapping[str, Any]) -> None:
+        self._titles[event["tool_call_id"]] = f"{escape(event['title'])} [dim]({escape(event['name'])})[/]"
 
     def _end_text(self) -> None:
         if self._in_text:

@@ -39,14 +39,18 @@ async def compute(segment_id: int, *, url: str, key: str) -> str:
     headers = {"Authorization": f"ApiKey {key}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers) as client:
         _answer(await client.post(f"/api/segments/{segment_id}/compute/"))
-        async for attempt in stamina.retry_context(on=Unavailable, timeout=600, attempts=None, wait_max=1):
-            with attempt:
-                segment = _answer(await client.get(f"/api/segments/{segment_id}/"))
-                if segment["status"] in {"queued", "computing"}:
-                    raise Unavailable("The computation is not finished yet.", code="computing")
+        segment = await _finished(client, segment_id)
     if segment["status"] == "failed":
         raise SegmentCopilotError(segment["last_error"]["detail"], code=segment["last_error"]["code"])
     return f"{segment['name']}: {segment['member_count']:,} members as of {segment['last_computed_at']}"
+
+
+@stamina.retry(on=Unavailable, timeout=600, attempts=None, wait_initial=0.1, wait_max=1)
+async def _finished(client: httpx2.AsyncClient, segment_id: int) -> dict[str, Any]:
+    segment = _answer(await client.get(f"/api/segments/{segment_id}/"))
+    if segment["status"] in {"queued", "computing"}:
+        raise Unavailable("The computation is not finished yet.", code="computing")
+    return segment
 
 
 def _answer(response: httpx2.Response) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,13 +79,15 @@ async def _dev(
             pid=os.getpid(),
         )
         write_runtime(directory, runtime)
-        console.print(f"[bold]segment-copilot[/] listens on {url} (docs: {url}/docs)")
+        console.print(f"[bold]segment-copilot[/] listens on {url} (docs: {url}/docs)", soft_wrap=True)
         code = 0
         if question:
             console.print()
             code = await ask(question, url=url, key=keys.secret, console=console)
         if not once:
-            console.print(f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/]. Ctrl-C stops it.")
+            console.print(
+                f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/]. Ctrl-C stops it.", soft_wrap=True
+            )
             await asyncio.wait([serving])
         return code
 
@@ -112,15 +114,23 @@ async def _empty_tenant(postgres: Postgres) -> Tenant:
 async def _keys(postgres: Postgres, tenant: Tenant, path: Path) -> DevKeys:
     """The keys of an earlier start if they still work, new ones otherwise."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
-        kept = msgspec.json.decode(path.read_bytes(), type=DevKeys)
+        kept = _kept(path)
         if (await tenants.authenticate(postgres, kept.secret)).id == tenant.id:
             return kept
     kinds: tuple[KeyKind, KeyKind] = ("secret", "public")
     texts = [(await tenants.create_key(postgres, tenant.id, kind=kind, name="dev"))[1] for kind in kinds]
     keys = DevKeys(*texts)
+    _keep(path, keys)
+    return keys
+
+
+def _keep(path: Path, keys: DevKeys) -> None:
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.encode(keys))
-    return keys
+
+
+def _kept(path: Path) -> DevKeys:
+    return msgspec.json.decode(path.read_bytes(), type=DevKeys)
 
 
 async def _until_ready(url: str) -> None:
@@ -136,12 +146,20 @@ async def _until_ready(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _step(console: Console, title: str) -> Generator[demo.Progress]:
+def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
     """A spinner on a terminal, a line elsewhere; the caller may report how far it is."""
     if not console.is_terminal:
         console.print(f"{title}…")
-        yield lambda _told: None
+        yield _say_nothing
         return
     with console.status(f"{title}…") as status:
-        yield lambda told: status.update(f"{title}: {told}…")
+
+        def say(told: str) -> None:
+            status.update(f"{title}: {told}…")
+
+        yield say
     console.print(f"[green]✓[/] {title}")
+
+
+def _say_nothing(told: str) -> None:
+    """Progress in lines would scroll what matters away."""
