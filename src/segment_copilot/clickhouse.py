@@ -167,7 +167,7 @@ class _Connection:
             _check_column(name, type_, values)
         await self._protocol.send_block(ColumnOrientedBlock(columns_with_types=header, data=columns))
         await self._protocol.send_block(ColumnOrientedBlock())  # the end of the data
-        while await self._protocol.receive_packet():  # the driver's own insert reads one packet and misses later errors
+        while await self._protocol.receive_packet():  # to the end: an error may come behind a progress report
             pass
         self._used_at = time.monotonic()
 
@@ -249,8 +249,7 @@ class ClickHouse:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
         if self._kills:
             await asyncio.wait(self._kills)
-        while self._idle:
-            self._idle.pop().cut()
+        self._drop_idle()
         await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
 
     @asynccontextmanager
@@ -294,6 +293,7 @@ class ClickHouse:
                 connection.cut()
                 raise
             connection.cut()
+            self._drop_idle()  # used less lately than this one, so no better: asking each would take seconds
         connection = _Connection(self._options)
         try:
             await connection.open()
@@ -302,6 +302,10 @@ class ClickHouse:
             failure = _translated(error, lost=True)
             raise failure from (None if failure is error else error)
         return connection
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().cut()
 
     def _kill(self, query_id: str) -> None:
         task = asyncio.get_running_loop().create_task(self._kill_now(query_id))
@@ -331,7 +335,12 @@ async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> Asyn
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
     """
-    clickhouse = ClickHouse(_options(url), pool=pool, cluster=cluster)
+    options = _options(url)
+    try:
+        _Connection(options)
+    except ImportError as error:
+        raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
+    clickhouse = ClickHouse(options, pool=pool, cluster=cluster)
     try:
         yield clickhouse
     finally:
@@ -370,7 +379,7 @@ def _translated(error: BaseException, *, lost: bool) -> BaseException:
     if not isinstance(error, Exception):
         return error  # a cancellation stays one
     if isinstance(error, ServerException):
-        return _refusal(error.code or 0, str(error))
+        return _refusal(error.code or 0, str(error).partition("\n")[2])
     if lost or isinstance(error, _LOST):
         return Unavailable("ClickHouse does not answer.")
     if isinstance(error, (DriverError, struct.error)):
@@ -394,38 +403,42 @@ def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) ->
     return duration_ms
 
 
+_INTEGERS = {
+    **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": (0, 2**bits) for bits in (8, 16, 32, 64)},
+}
 _PYTHON_TYPES: dict[str, type] = {
     "String": str,
-    "FixedString": str,
     "Bool": bool,
     "UUID": UUID,
     "DateTime64": datetime,
-    **{f"{sign}{bits}": int for sign in ("Int", "UInt") for bits in (8, 16, 32, 64, 128)},
     "Float64": float,
+    **dict.fromkeys(_INTEGERS, int),
 }
+_EARLIEST, _END = datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC)
 
 
-def _check_column(name: str, type_: str, values: Sequence[object]) -> None:
+def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
     """Refuse what the driver would store as something else: it writes the integer 3 as a string of three NULs."""
-    plain, nullable = type_, False
-    while plain.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
-        nullable = nullable or plain.startswith("Nullable(")
-        plain = plain.partition("(")[2].removesuffix(")")
-        plain = plain.partition(", ")[2] if type_.startswith("SimpleAggregateFunction(") and ", " in plain else plain
+    plain, nullable = _unwrapped(type_)
     expected = _PYTHON_TYPES.get(plain.partition("(")[0])
     if expected is None:
         raise TypeError(f"Column {name} is {type_}, which insert does not write.")
-    for found in set(map(type, values)) - ({type(None)} if nullable else set()):
+    for found in set(map(type, values)) - ({type(None)} if nullable else set[type]()):
         if not issubclass(found, expected) or (found is bool and expected is int):
             raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {found.__name__}.")
-    if expected is datetime:
-        _check_instants(name, values)
+    held = [value for value in values if value is not None]
+    if expected is datetime and not all(value.tzinfo is not None and _EARLIEST <= value < _END for value in held):
+        raise ValueError(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
+    if held and plain in _INTEGERS and not (_INTEGERS[plain][0] <= min(held) and max(held) < _INTEGERS[plain][1]):
+        raise ValueError(f"Column {name} is {type_}, and a number is out of range.")
 
 
-_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC)
-
-
-def _check_instants(name: str, values: Sequence[Any]) -> None:
-    for value in values:
-        if value is not None and (value.tzinfo is None or not _EARLIEST <= value < _LATEST):
-            raise ValueError(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
+def _unwrapped(type_: str) -> tuple[str, bool]:
+    """The type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
+    nullable = False
+    while type_.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
+        wrapper, _, inside = type_.removesuffix(")").partition("(")
+        nullable = nullable or wrapper == "Nullable"
+        type_ = inside.partition(", ")[2] if wrapper == "SimpleAggregateFunction" else inside
+    return type_, nullable

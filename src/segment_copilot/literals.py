@@ -173,14 +173,18 @@ def _array(value: object, inner: str) -> str:
     if not isinstance(value, (list, tuple)):
         raise _wrong("a list or tuple", value)
     items = cast("Sequence[object]", value)
-    return f"[{', '.join([_text(inner, item) for item in items])}]"
+    if not items:
+        return f"CAST([], {_quote(f'Array({inner})')})"  # a bare [] has one dimension and fits no Array(Array(…))
+    write = literal if "Array(" in inner else _text  # beside a typed empty array every other has to be typed too
+    return f"[{', '.join([write(inner, item) for item in items])}]"
 
 
 def _tuple(value: object, *inner: str) -> str:
     if not isinstance(value, tuple):
         raise _wrong("a tuple", value)
     items = cast("tuple[object, ...]", value)
-    return f"tuple({', '.join([_text(type_, item) for type_, item in zip(inner, items, strict=True)])})"
+    inside = ", ".join([_text(type_, item) for type_, item in zip(inner, items, strict=True)])
+    return f"({inside})" if len(items) > 1 else f"tuple({inside})"  # the first is read as one literal, and fast
 
 
 _SCALARS: dict[str, Callable[..., str]] = {

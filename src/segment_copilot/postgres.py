@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 _STATEMENT_SECONDS = 30
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
+_RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
 _RECONNECT_SECONDS = 1.0
@@ -135,7 +136,7 @@ class Connection:
     async def _roll_back(self, transaction: Any) -> None:
         """Never hides the exception on its way out: where the server does not answer, the connection ends instead."""
         try:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
+            async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
         except (*_UNAVAILABLE, asyncpg.InterfaceError):
             self._raw.terminate()
@@ -202,8 +203,9 @@ class Postgres:
                 await connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")  # reset when given back
             yield connection
         finally:
-            with _our_errors():
-                await self._pool.release(raw)
+            # What the caller came for is done, or its exception is on the way out: trouble here only ends a connection.
+            with suppress(*_UNAVAILABLE, asyncpg.InterfaceError):
+                await self._pool.release(raw, timeout=_RELEASE_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
@@ -268,6 +270,8 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
     """
     settings = _SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"}
     try:
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
         with _our_errors():
             raw_pool: Any = await asyncpg.create_pool(
                 url, min_size=1, max_size=pool, timeout=5, init=_prepare, server_settings=settings
