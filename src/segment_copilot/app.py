@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -18,6 +18,7 @@ from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
 from segment_copilot.api.edge import Edge
 from segment_copilot.api.health import drained_on_sigterm
 from segment_copilot.api.ingestion import IngestionController
+from segment_copilot.api.openapi import document
 from segment_copilot.api.problems import problem_response
 from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
@@ -65,6 +66,11 @@ def create_app(settings: Settings) -> Litestar:
     )
     app.asgi_handler = Edge(app.asgi_handler)
     return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document of this code; needs no stores."""
+    return document(create_app(Settings()))
 
 
 def cors(settings: Settings) -> CORSConfig | None:

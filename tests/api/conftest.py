@@ -47,7 +47,7 @@ async def served(app: Litestar) -> AsyncGenerator[str]:
         serving = asyncio.create_task(server._serve([listener]))
         try:
             async with asyncio.timeout(30):
-                while not server.started and not serving.done():
+                while not server.started and not serving.done():  # noqa: ASYNC110  # nothing to be woken by
                     await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

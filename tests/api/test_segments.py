@@ -8,14 +8,17 @@ import httpx2
 import pytest
 
 BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
-SPANISH = {"logic": "AND", "conditions": [{"type": "user_property", "property": "country", "operator": "eq", "value": "ES"}]}
+SPANISH = {
+    "logic": "AND",
+    "conditions": [{"type": "user_property", "property": "country", "operator": "eq", "value": "ES"}],
+}
 BUYERS = 7
 
 
 async def until(client: httpx2.AsyncClient, path: str, reached) -> dict:
     """The answer of *path* once *reached* says so."""
     async with asyncio.timeout(30):
-        while not reached(answer := (await client.get(path)).json()):
+        while not reached(answer := (await client.get(path)).json()):  # noqa: ASYNC110  # nothing to be woken by
             await asyncio.sleep(0.02)
     return answer
 
@@ -25,7 +28,9 @@ async def history(server):
     """Seven buyers, two of them Spanish, and one who only looked."""
     users = [f"user-{number}" for number in range(BUYERS)]
     events = [{"user_id": user, "event_type": "order_placed", "payload": {"total": 10}} for user in users]
-    events += [{"user_id": user, "event_type": "context_identified", "payload": {"country": "ES"}} for user in users[:2]]
+    events += [
+        {"user_id": user, "event_type": "context_identified", "payload": {"country": "ES"}} for user in users[:2]
+    ]
     events += [{"user_id": "looker", "event_type": "page_viewed", "payload": {"path": "/"}}]
     async with server.client() as client:
         answer = await client.post("/api/ingestion/track/batch/", json={"events": events})
@@ -52,7 +57,9 @@ async def test_a_preview_counts_and_shows_the_first_users(client):
     assert preview["tier"] == "dynamic_plus"
     assert preview["as_of"].endswith("Z")
     assert preview["warnings"] == []
-    assert [(each["pointer"], each["matched_users"]) for each in preview["conditions"]] == [("/definition/conditions/0", 7)]
+    assert [(each["pointer"], each["matched_users"]) for each in preview["conditions"]] == [
+        ("/definition/conditions/0", 7)
+    ]
     assert {"sql", "params", "words", "duration_ms"} <= preview.keys()
 
 
@@ -128,7 +135,9 @@ async def test_a_write_with_an_old_etag_is_refused_and_without_one_it_is_not(cli
     listed = f'"other", {renamed.headers["etag"]}'
     assert (await client.patch(path, json={"name": "Z"}, headers={"If-Match": listed})).status_code == 412
     current = (await client.get(path)).headers["etag"]
-    assert (await client.patch(path, json={"name": "Z"}, headers={"If-Match": f'"other", {current}'})).status_code == 200
+    assert (
+        await client.patch(path, json={"name": "Z"}, headers={"If-Match": f'"other", {current}'})
+    ).status_code == 200
     assert (await client.delete(path)).status_code == 204
 
 
@@ -143,7 +152,12 @@ async def test_a_computed_segment_lists_the_members_that_its_preview_counted(cli
 
     members = (await client.get(f"{path}/members/")).json()
     assert [member["user_id"] for member in members["results"]] == preview["sample_user_ids"]
-    assert (members["count"], members["next"], members["previous"], members["next_cursor"]) == (BUYERS, None, None, None)
+    assert (members["count"], members["next"], members["previous"], members["next_cursor"]) == (
+        BUYERS,
+        None,
+        None,
+        None,
+    )
 
     of_user = (await client.get("/api/segments/membership/", params={"user_id": "user-3"})).json()
     assert of_user["user_id"] == "user-3"
@@ -168,7 +182,9 @@ async def test_members_are_the_same_by_page_by_offset_and_by_cursor(client, segm
 
     found, cursor = [], ""
     while cursor is not None:
-        page = (await client.get(f"{path}/members/", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        page = (
+            await client.get(f"{path}/members/", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        ).json()
         found, cursor = found + page["results"], page["next_cursor"]
     assert len(found) == BUYERS
     second = (await client.get(f"{path}/members/?page=2&page_size=3")).json()

@@ -15,6 +15,7 @@ from segment_copilot.catalog import nearest
 from segment_copilot.errors import Finding, InvalidInput
 
 MAX_DEPTH: Final = 64
+MAX_DIGITS: Final = 400  # the largest double has 309
 
 T = TypeVar("T")
 
@@ -37,37 +38,52 @@ def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
     if strict:
         check_json(text)
     try:
+        return _typed(body, type_)
+    except (msgspec.DecodeError, RecursionError) as error:
+        _refuse("malformed_json", f"The body is not JSON: {error}.")
+
+
+def _typed(body: bytes, type_: type[T]) -> T:
+    try:
         return _decoder(type_).decode(body)
     except msgspec.ValidationError as error:
         findings = _mistakes(body, type_) or [_finding("", error)]
-    except (msgspec.DecodeError, RecursionError) as error:
-        _refuse("malformed_json", f"The body is not JSON: {error}.")
     raise InvalidInput(" ".join(finding.detail for finding in findings), findings=findings)
 
 
 def check_json(text: str) -> None:
-    """Refuse nesting past MAX_DEPTH, keys that occur twice, NUL and lone surrogates in strings."""
+    """Refuse what no store can keep: nesting past MAX_DEPTH, keys sent twice, NUL, half surrogates, endless numbers."""
     if text.count("[") + text.count("{") > MAX_DEPTH and (pointer := _too_deep(text)) is not None:
         _refuse("too_deep", f"A body nests at most {MAX_DEPTH} deep.", pointer)
-    repeated: list[_Object] = []
+    suspects: list[object] = []
 
     def members(pairs: list[tuple[str, Any]]) -> _Object:
         found = _Object(pairs)
         if len(found) < len(pairs):
             found.keys_sent = [key for key, _ in pairs]
-            repeated.append(found)
+            suspects.append(found)
         return found
+
+    def number(digits: str) -> object:
+        if len(digits) <= MAX_DIGITS:
+            return None
+        suspects.append(digits)
+        return _LongNumber()
 
     try:
         document = json.loads(
-            text, object_pairs_hook=members, parse_constant=_no_constant, parse_int=str, parse_float=str
+            text, object_pairs_hook=members, parse_int=number, parse_float=number, parse_constant=_no_constant
         )
     except json.JSONDecodeError as error:
         _refuse("malformed_json", f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
-    if repeated or _UNSTORABLE.search(text):
+    if suspects or _UNSTORABLE.search(text):
         findings = tuple(_flaws("", document))
         if findings:
             raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)
+
+
+class _LongNumber:
+    """A number of more than MAX_DIGITS digits."""
 
 
 class _Object(dict[str, Any]):
@@ -93,6 +109,8 @@ def _flaws(pointer: str, value: object) -> Iterator[Finding]:
             for key, item in value.items():
                 yield from _text_flaws(_member(pointer, key), key)
                 yield from _flaws(_member(pointer, key), item)
+        case _LongNumber():
+            yield _flaw(pointer, "number_too_long", f"A number has at most {MAX_DIGITS} digits.")
         case _:
             return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -378,7 +378,7 @@ def _revisions(if_match: str | None) -> frozenset[str] | None:
 
 
 def _checked(as_of: datetime | None) -> datetime | None:
-    if as_of is None or as_of.astimezone(UTC).year in _YEARS:
+    if as_of is None or as_of.year in _YEARS:
         return as_of
     finding = Finding("/as_of", "out_of_range", f"as_of lies in the years {_YEARS.start} to {_YEARS.stop - 1}.")
     raise InvalidInput(finding.detail, findings=[finding])
