@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -73,7 +73,7 @@ class _Screen:
 
     def show(self, name: str, event: Mapping[str, Any]) -> None:
         """Draw one event; those that say nothing to a person are passed over."""
-        drawn = {
+        drawn: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "run.started": self._started,
             "text.delta": self._text,
             "text.end": lambda _event: self._end_text(),
