@@ -1,7 +1,7 @@
 """Background work: events to ClickHouse, computations, and the deleting of what is no longer needed.
 
 Any number of workers may run. What each may do is leased in PostgreSQL (docs/decisions/0002), so one that dies is
-replaced by the others within half a minute.
+replaced by the others when its lease ends.
 """
 
 from __future__ import annotations

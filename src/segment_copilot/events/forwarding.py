@@ -26,8 +26,8 @@ log = structlog.get_logger()
 MAX_BLOCK_EVENTS = 50_000
 MAX_BLOCK_BYTES = 32 * 2**20  # of payload text
 MAX_ATTEMPTS = 3
-LEASE = timedelta(seconds=30)
-_WRITE_SECONDS = 20  # shorter than the lease: whoever takes a block over is then alone with it
+LEASE = timedelta(seconds=20)
+_WRITE_SECONDS = 15  # shorter than the lease: whoever takes a block over is then alone with it
 
 _FORMING_LOCK = 0x5E9_B10C  # one worker at a time collects waiting events; the others go on with their blocks
 
@@ -138,11 +138,9 @@ async def _release(postgres: Postgres, block: Block) -> None:
 async def _note_failure(postgres: Postgres, block: Block, error: Exception) -> None:
     """Keep what failed, without the message: ClickHouse quotes the data in it."""
     reason = f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
-    await postgres.execute(
-        "UPDATE blocks SET error = $2, lease_until = now() + interval '1 second' * attempts WHERE id = $1",
-        block.id,
-        reason,
-    )
+    pause = timedelta(seconds=block.attempts if block.attempts < MAX_ATTEMPTS else 0)  # then it is cut up at once
+    sql = "UPDATE blocks SET error = $2, lease_until = now() + $3::interval WHERE id = $1"
+    await postgres.execute(sql, block.id, reason, pause)
     log.error("block.failed", block_id=block.id, attempts=block.attempts, reason=reason)
 
 

@@ -39,7 +39,7 @@ ON CONFLICT (tenant_id, event_type, path) DO UPDATE SET
     event_count = observed_names.event_count + excluded.event_count,
     first_seen = least(observed_names.first_seen, excluded.first_seen),
     last_seen = greatest(observed_names.last_seen, excluded.last_seen)
-"""  # noqa: S608 - a constant of ours
+"""
 
 
 class _Seen:

@@ -1,0 +1,221 @@
+"""Events over HTTP, as SegOps' clients send them, and a file imported."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import gzip
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from rich.console import Console
+
+from segment_copilot.errors import InvalidInput
+from segment_copilot.importing import Columns, import_file
+
+ECOM = Path(__file__).parent.parent / "data" / "ecom.csv.gz"
+TRACK, BATCH, STATUS = "/api/ingestion/track/", "/api/ingestion/track/batch/", "/api/ingestion/status/"
+EVENT = {"user_id": "ana", "event_type": "order_placed"}
+
+
+async def post(client: httpx2.AsyncClient, path: str, body: Any, **headers: str) -> httpx2.Response:
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return await client.post(path, content=content, headers={"Content-Type": "application/json", **headers})
+
+
+async def until_forwarded(client: httpx2.AsyncClient) -> dict[str, int]:
+    async with asyncio.timeout(30):
+        while (status := (await client.get(STATUS)).json())["pending"]:  # noqa: ASYNC110  # nothing to be woken by
+            await asyncio.sleep(0.05)
+    return status
+
+
+@pytest.mark.parametrize("path", [TRACK, TRACK.rstrip("/")])
+async def test_one_event_is_queued(client: httpx2.AsyncClient, path):
+    answer = await post(client, path, {**EVENT, "occurred_at": "2026-11-21T17:29:46.725056+00:00", "payload": {}})
+
+    assert (answer.status_code, answer.json()) == (202, {"queued": True})
+
+
+BAD_BODIES = [
+    (b"", "missing_body", None),
+    (b"{", "malformed_json", ""),
+    (b'{"user_id":"\xff","event_type":"x"}', "malformed_json", ""),
+    (b"[" * 100_000, "malformed_json", ""),
+    (b"[]", "invalid_event", ""),
+    ({"user_id": 1, "event_type": "x"}, "invalid_event", "/user_id"),
+    ({**EVENT, "payload": {"a": [{"b\0": 1}]}}, "invalid_event", "/payload/a/0/b\0"),
+    (b'{"user_id":"\\ud800","event_type":"x"}', "invalid_event", "/user_id"),
+    (b'{"user_id":"a","event_type":"x","payload":{"a":1e999}}', "invalid_event", "/payload/a"),
+    ({**EVENT, "traits": {}}, "invalid_event", "/traits"),
+    ({**EVENT, "occurred_at": "soon"}, "invalid_event", "/occurred_at"),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "pointer"), BAD_BODIES, ids=[str(row[0])[:30] for row in BAD_BODIES])
+async def test_a_bad_event_is_a_problem_that_says_where(client: httpx2.AsyncClient, body, code, pointer):
+    answer = await post(client, TRACK, body)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, code)
+    assert [error["pointer"] for error in problem["errors"]] == ([] if pointer is None else [pointer])
+
+
+async def test_a_batch_keeps_what_is_right_and_names_what_is_wrong(client: httpx2.AsyncClient):
+    body = msgspec.json.encode({"events": [EVENT, {}, "text", {**EVENT, "payload": []}]})
+    body = body.removesuffix(b"]}") + b',{"user_id":"\\udc00","event_type":"x"}]}'  # nor does this one spoil the others
+
+    answer = await post(client, BATCH, body)
+
+    assert answer.status_code == 202
+    found = answer.json()
+    assert (found["queued"], found["skipped"]) == (1, 4)
+    assert [(error["index"], error["pointer"], error["code"]) for error in found["errors"]] == [
+        (1, "/events/1/user_id", "missing_field"),
+        (2, "/events/2", "wrong_type"),
+        (3, "/events/3/payload", "wrong_type"),
+        (4, "/events/4/user_id", "lone_surrogate"),
+    ]
+
+
+async def test_only_the_first_reasons_of_a_batch_are_told(client: httpx2.AsyncClient):
+    found = (await post(client, BATCH, {"events": [{}] * 30})).json()
+
+    assert (found["queued"], found["skipped"], len(found["errors"])) == (0, 30, 20)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/events"),
+        ({"events": {}}, "/events"),
+        ({"events": [], "more": 1}, "/more"),
+        ({"events": [EVENT] * 501}, "/events"),
+    ],
+)
+async def test_a_batch_of_the_wrong_shape_is_a_problem(client: httpx2.AsyncClient, body, pointer):
+    answer = await post(client, BATCH, body)
+
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+async def test_an_empty_batch_is_fine(client: httpx2.AsyncClient):
+    assert (await post(client, BATCH, {"events": []})).json() == {"queued": 0, "skipped": 0, "errors": []}
+
+
+async def test_a_large_batch_is_taken_whole(client: httpx2.AsyncClient):
+    events = [{**EVENT, "payload": {"text": "x" * 10_000}}] * 500
+
+    assert (await post(client, BATCH, {"events": events})).json()["queued"] == 500
+
+
+async def test_a_request_repeated_with_its_idempotency_key_counts_once(server, client: httpx2.AsyncClient):
+    event = {**EVENT, "event_type": "repeated"}
+    for _ in range(2):
+        assert (await post(client, TRACK, event, **{"Idempotency-Key": "k-1"})).status_code == 202
+        assert (await post(client, BATCH, {"events": [event, event]}, **{"Idempotency-Key": "k-2"})).status_code == 202
+
+    sql = "SELECT count(*) FROM events WHERE event_type = 'repeated'"
+    assert await server.resources.postgres.fetchval(sql) == 3
+    assert (await post(client, TRACK, event, **{"Idempotency-Key": "k" * 256})).status_code == 400
+
+
+async def test_what_was_acknowledged_can_be_queried_when_nothing_is_pending(server, client: httpx2.AsyncClient):
+    await post(client, TRACK, {**EVENT, "event_type": "queried", "event_id": "q-1"})
+
+    status = await until_forwarded(client)
+
+    assert set(status) == {"pending", "oldest_pending_ms", "forwarded", "failed"}
+    sql = "SELECT count() FROM events WHERE event_type = 'queried'"
+    assert (await server.resources.clickhouse.fetch(sql, purpose="catalog")).rows == [(1,)]
+
+
+async def test_a_file_is_imported_once_however_often_and_its_users_are_right(server):
+    columns = Columns(
+        user="user_id",
+        event="event",
+        time="timestamp",
+        traits=("acquisition_channel", "user_cohort", "user_lifecycle", "platform"),
+    )
+    screen = io.StringIO()
+    options = {
+        "columns": columns,
+        "url": server.url,
+        "key": server.other_key,
+        "console": Console(file=screen, width=100),
+    }
+
+    tried = await import_file(ECOM, **options, dry_run=True)
+    assert (await server.resources.postgres.fetchval("SELECT count(*) FROM events WHERE tenant_id = 2")) == 0
+    first = await import_file(ECOM, **options)
+    again = await import_file(ECOM, **options, shift_to_now=True)
+
+    assert [(report.read, report.skipped) for report in (tried, first, again)] == [(31_106, 0)] * 3
+    assert tried.queued == first.queued == again.queued > 31_106
+    assert f"read 31106 rows, queued {first.queued} events, skipped 0" in screen.getvalue()
+    sql = """
+        SELECT count(), countIf(event_type != 'context_identified'), uniqExact(event_id) FROM events WHERE tenant_id = 2"""
+    assert (await server.resources.clickhouse.fetch(sql, purpose="catalog")).rows == [
+        (first.queued, 31_106, first.queued)
+    ]
+
+    with gzip.open(ECOM, "rt", newline="") as file:
+        rows = list(csv.DictReader(file))
+    bought = {row["user_id"] for row in rows if row["event"] == "purchase"}
+    wished = {row["user_id"] for row in rows if row["event"] == "wishlist_add"}
+    definition = {
+        "logic": "AND",
+        "conditions": [
+            {"type": "event_count", "event_type": "purchase"},
+            {"type": "event_count", "event_type": "wishlist_add", "operator": "eq", "value": 0},
+        ],
+    }
+    async with server.client(server.other_key) as client:
+        preview = (await client.post("/api/segments/preview/", json={"definition": definition, "limit": 1000})).json()
+    assert (preview["matched_users"], preview["universe"]) == (len(bought - wished), 600)
+    assert preview["sample_user_ids"] == sorted(bought - wished)
+
+
+async def test_rows_that_are_skipped_are_told_with_their_lines(server, tmp_path: Path):
+    path = tmp_path / "file.ndjson"
+    path.write_text(
+        '{"user":"a","event":"imported","time":"2026-01-01"}\n{"user":"","event":"imported","time":"2026-01-01"}\n'
+    )
+    screen = io.StringIO()
+
+    report = await import_file(
+        path,
+        columns=Columns(user="user", event="event", time="time"),
+        url=server.url + "/",
+        key=server.key,
+        shift_to_now=True,
+        console=Console(file=screen, width=100),
+    )
+
+    assert (report.read, report.queued, report.skipped) == (2, 1, 1)
+    assert report.reasons == ["line 2: user_id: user_id must not be empty."]
+    assert "line 2" in screen.getvalue()
+    sql = "SELECT occurred_at FROM events WHERE event_type = 'imported'"
+    occurred_at = (await server.resources.clickhouse.fetch(sql, purpose="catalog")).rows[0][0]
+    assert abs((datetime.now(UTC) - occurred_at).total_seconds()) < 60
+
+
+@pytest.mark.parametrize(("key", "timezone"), [("sk_wrong", "UTC"), (None, "Nowhere/City")])
+async def test_an_import_that_cannot_work_says_so_before_it_sends(server, tmp_path: Path, key, timezone):
+    path = tmp_path / "file.csv"
+    path.write_text("user,event,time\na,e,2026-01-01\n")
+
+    with pytest.raises(InvalidInput, match=r"401|time zone"):
+        await import_file(
+            path,
+            columns=Columns(user="user", event="event", time="time"),
+            url=server.url,
+            key=key or server.key,
+            timezone=timezone,
+        )

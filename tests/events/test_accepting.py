@@ -1,0 +1,132 @@
+"""Accepted means stored, once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from segment_copilot.events import Accepted, accept, clean_up, ingestion_status, recent_events
+from segment_copilot.postgres import Postgres
+
+TENANT, OTHER_TENANT = 1, 2
+NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+
+
+def event(**fields: Any) -> bytes:
+    return msgspec.json.encode({"user_id": "ana", "event_type": "order_placed", **fields})
+
+
+async def take(postgres: Postgres, *events: Any, tenant_id: int = TENANT, key: str | None = None, at=NOW) -> Accepted:
+    return await accept(postgres, tenant_id, events, received_at=at, idempotency_key=key)
+
+
+async def stored(postgres: Postgres, column: str = "event_id") -> list[Any]:
+    return [row[0] for row in await postgres.fetch(f"SELECT {column} FROM events ORDER BY seq")]
+
+
+async def test_good_events_are_stored_and_bad_ones_named(postgres: Postgres):
+    accepted = await take(postgres, event(event_id="1"), b"{}", event(event_id="2"), event(user_id=""))
+
+    assert (accepted.queued, accepted.stored) == (2, 2)
+    assert [(skip.index, skip.pointer, skip.code) for skip in accepted.skipped] == [
+        (1, "/user_id", "missing_field"),
+        (3, "/user_id", "empty_string"),
+    ]
+    assert await stored(postgres) == ["1", "2"]
+
+
+async def test_the_first_copy_of_an_id_stands_and_later_ones_count_as_queued(postgres: Postgres):
+    first = await take(postgres, event(event_id="1", payload={"n": 1}), event(event_id="1", payload={"n": 2}))
+    again = await take(postgres, event(event_id="1", user_id="ben", event_type="other", payload={"n": 3}))
+
+    assert (first.queued, first.stored) == (2, 1)
+    assert (again.queued, again.stored) == (1, 0)
+    assert await stored(postgres, "payload") == ['{"n":1}']
+
+
+async def test_an_identify_and_an_event_share_one_space_of_ids_but_tenants_do_not(postgres: Postgres):
+    await take(postgres, event(event_id="1"))
+    same_tenant = await take(postgres, event(event_id="1", event_type="context_identified"))
+    other_tenant = await take(postgres, event(event_id="1"), tenant_id=OTHER_TENANT)
+
+    assert (same_tenant.stored, other_tenant.stored) == (0, 1)
+
+
+async def test_the_same_batch_at_the_same_time_is_stored_once(postgres: Postgres):
+    batch = [event(event_id=str(number)) for number in range(300)]
+
+    answers = await asyncio.gather(*(take(postgres, *order) for order in (batch, batch[::-1]) * 4))
+
+    assert {answer.queued for answer in answers} == {300}
+    assert sum(answer.stored for answer in answers) == 300
+    assert sorted(await stored(postgres)) == sorted(str(number) for number in range(300))
+
+
+async def test_events_without_an_id_are_never_duplicates_and_their_ids_follow_their_order(postgres: Postgres):
+    for _ in range(3):
+        await take(postgres, *[event()] * 100)
+
+    ids = await stored(postgres)
+
+    assert len(set(ids)) == 300
+    assert ids == sorted(ids)
+
+
+async def test_a_repeated_request_with_an_idempotency_key_adds_nothing(postgres: Postgres):
+    batch = [event(), event(), event(payload={"n": 1})]
+
+    first = await take(postgres, *batch, key="k")
+    again = await take(postgres, *batch, key="k", at=NOW + timedelta(seconds=5))
+    ids = await stored(postgres)
+
+    assert (first.stored, again.queued, again.stored) == (3, 3, 0)
+    assert ids == sorted(ids)
+
+
+async def test_other_events_under_a_used_idempotency_key_are_not_lost(postgres: Postgres):
+    await take(postgres, event(payload={"n": 1}), key="k")
+
+    assert (await take(postgres, event(payload={"n": 2}), key="k")).stored == 1
+    assert (await take(postgres, event(payload={"n": 1}), key="other")).stored == 1
+    assert (await take(postgres, event(payload={"n": 1}), key="k", tenant_id=OTHER_TENANT)).stored == 1
+
+
+async def test_an_id_is_forgotten_after_its_days(postgres: Postgres):
+    await take(postgres, event(event_id="1"))
+    days = {"recent": timedelta(hours=72), "remembered": timedelta(days=90)}
+
+    await clean_up(postgres, now=NOW + timedelta(days=89), **days)
+    within = await take(postgres, event(event_id="1"))
+    await clean_up(postgres, now=NOW + timedelta(days=91), **days)
+    after = await take(postgres, event(event_id="1"))
+
+    assert (within.stored, after.stored) == (0, 1)
+
+
+async def test_recent_events_come_newest_first_with_counts_of_all_since(postgres: Postgres):
+    await take(postgres, event(event_type="a"), event(event_type="b"), at=NOW - timedelta(hours=2))
+    await take(postgres, event(event_type="b"), event(event_type="b", user_id="ben"), event(event_type="a"), at=NOW)
+    await take(postgres, event(event_type="c"), tenant_id=OTHER_TENANT, at=NOW)
+
+    recent = await recent_events(postgres, TENANT, since=NOW - timedelta(hours=1), limit=2)
+    every = await recent_events(postgres, TENANT)
+
+    assert [(one.event_type, one.user_id, one.received_at) for one in recent.events] == [
+        ("a", "ana", NOW),
+        ("b", "ben", NOW),
+    ]
+    assert [(kind.event_type, kind.count) for kind in recent.by_type] == [("b", 2), ("a", 1)]
+    assert (recent.total, every.total, len(every.events)) == (3, 5, 5)
+
+
+async def test_what_is_stored_is_pending_for_its_tenant_alone(postgres: Postgres):
+    await take(postgres, event(), event(), at=datetime.now(UTC) - timedelta(seconds=30))
+
+    mine, theirs = await ingestion_status(postgres, TENANT), await ingestion_status(postgres, OTHER_TENANT)
+
+    assert (mine.pending, mine.forwarded, mine.failed) == (2, 0, 0)
+    assert 30_000 <= mine.oldest_pending_ms < 90_000
+    assert (theirs.pending, theirs.oldest_pending_ms) == (0, 0)

@@ -1,0 +1,281 @@
+"""From PostgreSQL to ClickHouse: every event once, whatever fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from segment_copilot.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.errors import Unavailable
+from segment_copilot.events import (
+    ObservedNames,
+    accept,
+    clean_up,
+    forward_next_block,
+    forwarding,
+    ingestion_status,
+    recent_events,
+    write_block,
+)
+from segment_copilot.postgres import Postgres
+from segment_copilot.tenants import create_tenant
+
+NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+LAPSED = timedelta(0)
+"""The lease of a worker that is about to die."""
+
+
+@pytest.fixture
+async def tenant_id(postgres: Postgres) -> int:
+    return (await create_tenant(postgres, "acme")).id
+
+
+async def take(postgres: Postgres, tenant_id: int, *events: dict[str, Any]) -> None:
+    sent = [msgspec.json.encode({"user_id": "ana", "event_type": "order_placed", **event}) for event in events]
+    assert not (await accept(postgres, tenant_id, sent, received_at=NOW)).skipped
+
+
+async def forward(postgres: Postgres, clickhouse: ClickHouse, **options: Any) -> int:
+    return await forward_next_block(postgres, clickhouse, known=ObservedNames(), **options)
+
+
+async def forward_all(postgres: Postgres, clickhouse: ClickHouse, tenant_id: int) -> None:
+    """As the worker does, without its pauses."""
+    async with asyncio.timeout(60):
+        while (await ingestion_status(postgres, tenant_id)).pending:
+            await postgres.execute("UPDATE blocks SET lease_until = NULL WHERE attempts > 0")
+            try:
+                await forward(postgres, clickhouse)
+            except ClickHouseError:
+                continue
+
+
+async def rows(clickhouse: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
+    return (await clickhouse.fetch(sql, purpose="catalog")).rows
+
+
+async def ids(clickhouse: ClickHouse) -> list[str]:
+    return [row[0] for row in await rows(clickhouse, "SELECT event_id FROM events ORDER BY event_id")]
+
+
+async def test_an_event_arrives_as_it_was_sent(postgres: Postgres, clickhouse: ClickHouse, tenant_id: int):
+    payload = {"total": 89.95, "day": "2026-01-01", "a.b": 1, "a": {"b": "x"}, "n": 2**63, "tags": ["ü", "😀"]}
+    occurred_at = datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    await take(postgres, tenant_id, {"event_id": "1", "occurred_at": occurred_at.isoformat(), "payload": payload})
+
+    assert await forward(postgres, clickhouse) == 1
+
+    found = await rows(
+        clickhouse,
+        "SELECT tenant_id, event_type, user_key = sipHash64('ana'), occurred_at, event_id, toString(payload) FROM events "
+        "SETTINGS json_type_escape_dots_in_keys = 1",
+    )
+    assert found[0][:-1] == (tenant_id, "order_placed", 1, occurred_at, "1")
+    assert msgspec.json.decode(found[0][-1]) == payload
+    status = await ingestion_status(postgres, tenant_id)
+    assert (status.pending, status.forwarded) == (0, 1)
+
+
+async def test_nothing_waiting_is_nothing_forwarded(postgres: Postgres, clickhouse: ClickHouse):
+    assert await forward(postgres, clickhouse) == 0
+
+
+async def test_a_worker_that_dies_after_writing_leaves_no_second_copy(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    times = [f"2026-{month:02}-01T00:00:00Z" for month in range(1, 7)]  # several partitions
+    await take(postgres, tenant_id, *({"event_id": str(n), "occurred_at": time} for n, time in enumerate(times)))
+    block = await forwarding._form(postgres, LAPSED)
+    assert block is not None
+    events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
+    await write_block(clickhouse, events, token=str(block.token))  # and dies before it can say so
+    await take(postgres, tenant_id, {"event_id": "later"})
+
+    assert await forward(postgres, clickhouse) == 6  # the block of the dead worker first, as it was
+    assert await forward(postgres, clickhouse) == 1
+
+    assert await ids(clickhouse) == ["0", "1", "2", "3", "4", "5", "later"]
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 7
+
+
+async def test_a_worker_that_dies_half_way_through_the_tables_leaves_nothing_out(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, {"event_id": "1", "event_type": "context_identified", "payload": {"plan": "pro"}})
+    block = await forwarding._form(postgres, LAPSED)
+    assert block is not None
+    columns, row = ("tenant_id", "user_id", "first_seen", "last_seen"), (tenant_id, "ana", NOW, NOW)
+    await clickhouse.insert("users", columns, [row], token=f"{block.token}-users")
+
+    await forward(postgres, clickhouse)
+
+    assert await rows(clickhouse, "SELECT count() FROM users FINAL") == [(1,)]
+    assert await rows(clickhouse, "SELECT count() FROM traits") == [(1,)]
+    assert await ids(clickhouse) == ["1"]
+
+
+async def test_a_slow_worker_that_was_overtaken_counts_nothing_twice(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, {"event_id": "1"})
+    slow = await forwarding._form(postgres, LAPSED)
+    assert slow is not None
+    await forward(postgres, clickhouse)
+
+    assert await forwarding._forward(postgres, clickhouse, slow, known=ObservedNames()) == 0
+
+    assert await ids(clickhouse) == ["1"]
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 1
+
+
+async def test_workers_side_by_side_share_the_work(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(forwarding, "MAX_BLOCK_EVENTS", 50)
+    await take(postgres, tenant_id, *({"event_id": f"{n:04}"} for n in range(1000)))
+
+    async def work() -> int:
+        done = 0
+        while (await ingestion_status(postgres, tenant_id)).pending:
+            done += await forward(postgres, clickhouse)
+        return done
+
+    async with asyncio.timeout(60):
+        done = await asyncio.gather(*(work() for _ in range(4)))
+
+    assert sum(done) == 1000
+    assert await ids(clickhouse) == [f"{n:04}" for n in range(1000)]
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 1000
+
+
+async def test_a_block_is_bounded_in_bytes_but_never_empty(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(forwarding, "MAX_BLOCK_BYTES", 1000)
+    await take(postgres, tenant_id, {"payload": {"x": "x" * 2000}}, *({"payload": {"x": "x" * 400}} for _ in range(5)))
+
+    assert [await forward(postgres, clickhouse) for _ in range(5)] == [1, 3, 2, 0, 0]
+
+
+async def store_unchecked(postgres: Postgres, tenant_id: int, event_id: str) -> None:
+    """An event that validation would have refused: ClickHouse will."""
+    await postgres.execute(
+        "INSERT INTO events (tenant_id, event_id, user_id, event_type, occurred_at, payload) VALUES ($1, $2, $3, $4, $5, $6)",
+        tenant_id,
+        event_id,
+        "eve",
+        "order_placed",
+        NOW,
+        '{"a":1e400}',
+    )
+
+
+async def test_an_event_that_clickhouse_refuses_is_set_aside_alone(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, *({"event_id": f"good {n}"} for n in range(6)))
+    await store_unchecked(postgres, tenant_id, "bad")
+    await take(postgres, tenant_id, *({"event_id": f"good {n}"} for n in range(6, 11)))
+
+    await forward_all(postgres, clickhouse, tenant_id)
+
+    assert await ids(clickhouse) == sorted(f"good {n}" for n in range(11))
+    status = await ingestion_status(postgres, tenant_id)
+    assert (status.pending, status.forwarded, status.failed) == (0, 11, 1)
+    failed = await postgres.fetchrow("SELECT error FROM blocks WHERE status = 'failed'")
+    assert failed is not None
+    assert failed["error"] == "ClickHouseError 117"  # and not the data that ClickHouse quotes
+
+
+async def test_cutting_up_a_block_that_did_arrive_adds_nothing(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, *({"event_id": str(n)} for n in range(5)))
+    block = await forwarding._form(postgres, LAPSED)
+    assert block is not None
+    events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
+    await write_block(clickhouse, events[:3], token="a part of it")
+    await postgres.execute("UPDATE blocks SET attempts = $1", forwarding.MAX_ATTEMPTS)  # its workers died each time
+
+    await forward_all(postgres, clickhouse, tenant_id)
+
+    assert await ids(clickhouse) == ["0", "1", "2", "3", "4"]
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 5
+
+
+async def test_while_clickhouse_is_away_events_wait_readable_and_no_attempt_is_counted(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, {"event_id": "1"})
+    async with open_clickhouse("clickhouse://app:x@127.0.0.1:1/nowhere") as away:
+        for _ in range(5):
+            await postgres.execute("UPDATE blocks SET lease_until = NULL")
+            with pytest.raises(Unavailable):
+                await forward(postgres, away)
+
+    assert await postgres.fetchval("SELECT attempts FROM blocks") == 0
+    assert (await recent_events(postgres, tenant_id)).total == 1
+    await forward_all(postgres, clickhouse, tenant_id)
+    assert await ids(clickhouse) == ["1"]
+
+
+async def test_traits_are_rows_of_their_own_and_a_null_removes_one(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    identify = {"event_type": "context_identified", "occurred_at": "2026-06-01T00:00:00Z"}
+    await take(
+        postgres,
+        tenant_id,
+        {**identify, "event_id": "1", "payload": {"plan": "pro", "a.b": {"c": [1, "x"]}, "age": 41}},
+        {**identify, "event_id": "2", "payload": {"plan": None, "note": "null"}},
+        {"event_id": "3", "payload": {"plan": "no trait"}},
+    )
+
+    await forward(postgres, clickhouse)
+
+    sql = "SELECT event_id, property, toString(value), user_key = sipHash64('ana') FROM traits ORDER BY event_id, property"
+    assert await rows(clickhouse, sql) == [
+        ("1", "a.b", '{"v":{"c":[1,"x"]}}', 1),
+        ("1", "age", '{"v":41}', 1),
+        ("1", "plan", '{"v":"pro"}', 1),
+        ("2", "note", '{"v":"null"}', 1),
+        ("2", "plan", "{}", 1),
+    ]
+    assert await ids(clickhouse) == ["1", "2", "3"]  # naming context_identified in a condition sees identifies too
+
+
+async def test_users_are_known_from_their_first_sign_to_their_last(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    days = {"ana": (3, 1, 2), "ben": (5,)}
+    for user, order in days.items():
+        for day in order:
+            await take(postgres, tenant_id, {"user_id": user, "occurred_at": f"2026-06-{day:02}T00:00:00Z"})
+            await forward(postgres, clickhouse)
+
+    sql = "SELECT user_id, toDayOfMonth(first_seen), toDayOfMonth(last_seen) FROM users FINAL ORDER BY user_id"
+    assert await rows(clickhouse, sql) == [("ana", 1, 3), ("ben", 5, 5)]
+
+
+async def test_forwarded_events_leave_postgresql_after_their_hours_and_waiting_ones_stay(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    await take(postgres, tenant_id, {"event_id": "old"})
+    await forward(postgres, clickhouse)
+    await postgres.execute("UPDATE blocks SET forwarded_at = $1", NOW - timedelta(hours=73))
+    await take(postgres, tenant_id, {"event_id": "new"})
+    await forward(postgres, clickhouse)
+    await take(postgres, tenant_id, {"event_id": "waiting"})
+    await postgres.execute("UPDATE blocks SET forwarded_at = $1 WHERE forwarded_at > $1", NOW - timedelta(hours=71))
+
+    options = {"now": NOW, "recent": timedelta(hours=72), "remembered": timedelta(days=90)}
+    assert await clean_up(postgres, **options)
+    assert not await clean_up(postgres, **options)
+
+    assert [row[0] for row in await postgres.fetch("SELECT event_id FROM events ORDER BY seq")] == ["new", "waiting"]
+    assert await ids(clickhouse) == ["new", "old"]
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 2

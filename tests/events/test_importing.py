@@ -1,0 +1,232 @@
+"""A file becomes events."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from segment_copilot.errors import InvalidInput
+from segment_copilot.importing import BadRow, Columns, Row, reading
+
+ECOM = Path(__file__).parent.parent / "data" / "ecom.csv.gz"
+ECOM_TRAITS = ("acquisition_channel", "user_cohort", "user_lifecycle", "platform")
+COLUMNS = Columns(user="user", event="event", time="time", traits=("plan", "city"))
+
+
+def read(path: Path, *, columns: Columns = COLUMNS, timezone: str = "UTC", **options: Any) -> list[Row | BadRow]:
+    return list(reading.read_rows(path, columns=columns, zone=ZoneInfo(timezone), digest="d" * 64, **options))
+
+
+def written(tmp_path: Path, *lines: str, name: str = "file.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+    return path
+
+
+def events(rows: Iterable[Row | BadRow]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        assert isinstance(row, Row), row
+        found += row.events
+    return found
+
+
+HEADER = "user,event,time,plan,city,total,note"
+
+
+def test_cells_become_numbers_text_or_nothing(tmp_path: Path):
+    cells = ["89.95", "10.0", "1e3", "-0", "007", "+5", ".5", " 10", "1,000", "NaN", "1e999", "9" * 400, "true", "é"]
+    path = tmp_path / "file.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["user", "event", "time", "a", "b"], *(["7", "e", "2026-01-01", cell, ""] for cell in cells)]
+        )
+
+    rows = events(read(path, columns=Columns(user="user", event="event", time="time")))
+
+    assert [row["payload"] for row in rows] == [
+        {"a": value} for value in (89.95, 10.0, 1000.0, 0, *cells[4:])
+    ]  # fmt: skip
+    assert {row["user_id"] for row in rows} == {"7"}
+
+
+def test_a_trait_is_sent_when_it_differs_from_the_users_previous_row(tmp_path: Path):
+    path = written(
+        tmp_path,
+        HEADER,
+        "ana,view,2026-01-01,free,Rome,,",
+        "ben,view,2026-01-01,free,,,",
+        "ana,view,2026-01-02,free,Rome,,",
+        "ana,buy,2026-01-03,pro,Rome,5,x",
+        "ana,view,2026-01-04,,Rome,,",  # an empty cell is absent: nothing to say
+        "ana,view,2026-01-05,pro,Rome,,",
+        "ben,view,2026-01-06,free,7,,",
+    )
+
+    identifies = [event for event in events(read(path)) if event["event_type"] == "context_identified"]
+
+    assert [(one["user_id"], one["occurred_at"][:10], one["payload"]) for one in identifies] == [
+        ("ana", "2026-01-01", {"plan": "free", "city": "Rome"}),
+        ("ben", "2026-01-01", {"plan": "free"}),
+        ("ana", "2026-01-03", {"plan": "pro"}),
+        ("ana", "2026-01-05", {"plan": "pro"}),
+        ("ben", "2026-01-06", {"city": 7}),
+    ]
+
+
+def test_ids_are_of_the_file_and_the_line_unless_a_column_has_them(tmp_path: Path):
+    path = written(
+        tmp_path, "user,event,time,plan,city,key", "a,e,2026-01-01,x,,k1", "a,e,2026-01-01,x,,", "a,e,2026-01-01,x,,"
+    )
+    again = written(tmp_path, *path.read_text().splitlines(), name="copy.csv")
+    zipped = tmp_path / "zipped.csv.gz"
+    zipped.write_bytes(gzip.compress(path.read_bytes()))
+    other = written(tmp_path, *path.read_text().splitlines(), "b,e,2026-01-01,,,", name="other.csv")
+
+    def ids(path: Path, columns: Columns = COLUMNS) -> list[str]:
+        rows = reading.read_rows(path, columns=columns, zone=ZoneInfo("UTC"), digest=reading.survey(path).digest)
+        return [event["event_id"] for event in events(rows)]
+
+    assert len(set(ids(path))) == 4
+    assert ids(path)[1:] == sorted(ids(path)[1:])
+    assert ids(path) == ids(again) == ids(zipped)
+    assert not set(ids(path)) & set(ids(other))
+    own = ids(path, Columns(user="user", event="event", time="time", traits=("plan",), id="key"))
+    assert own == [ids(path)[0], "k1", *ids(path)[2:]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-06-01 12:00:00", "2026-06-01T10:00:00+00:00"),
+        ("2026-06-01T12:00:00Z", "2026-06-01T12:00:00+00:00"),
+        ("2026-06-01", "2026-05-31T22:00:00+00:00"),
+        ("2026-10-25 02:30:00", "2026-10-25T00:30:00+00:00"),  # occurs twice: the first
+        ("2026-03-29 02:30:00", "2026-03-29T01:30:00+00:00"),  # does not occur: moved on by the gap
+    ],
+)
+def test_a_time_without_an_offset_is_in_the_time_zone(tmp_path: Path, text, expected):
+    path = written(tmp_path, "user,event,time", f"a,e,{text}")
+
+    rows = events(read(path, columns=Columns(user="user", event="event", time="time"), timezone="Europe/Rome"))
+
+    assert [row["occurred_at"] for row in rows] == [expected]
+
+
+def test_times_move_together(tmp_path: Path):
+    path = written(
+        tmp_path, "user,event,time", "a,e,2026-01-01", "a,e,broken", "a,e,2026-03-01 06:00Z", "a,e,2026-02-01"
+    )
+    columns = Columns(user="user", event="event", time="time")
+
+    newest = reading.newest_time(path, columns=columns, zone=ZoneInfo("UTC"))
+    rows = read(path, columns=columns, shift=timedelta(days=10))
+
+    assert newest == datetime(2026, 3, 1, 6, tzinfo=UTC)
+    assert events(row for row in rows if isinstance(row, Row))[0]["occurred_at"] == "2026-01-11T00:00:00+00:00"
+
+
+def test_a_bad_row_is_named_by_its_line_and_the_others_are_read(tmp_path: Path):
+    path = written(
+        tmp_path,
+        "user,event,time,note",
+        'a,e,2026-01-01,"two',
+        'lines"',
+        ",e,2026-01-01,",
+        "a,,2026-01-01,",
+        "a,e,,",
+        "a,e,1800-01-01,",
+        "a,e,2026-01-01,1,2",
+        "a,e,2026-01-01,x\udcff",
+        "",
+        "a,e,2026-01-01",
+    )
+
+    rows = read(path, columns=Columns(user="user", event="event", time="time"))
+
+    assert [(row.line, row.reason.partition(":")[0]) for row in rows if isinstance(row, BadRow)] == [
+        (4, "user_id"),
+        (5, "event_type"),
+        (6, "time"),
+        (7, "occurred_at"),
+        (8, "It has 5 cells, and the header 4."),
+        (9, "It is not UTF-8."),
+    ]
+    assert [row.line for row in rows if isinstance(row, Row)] == [3, 11]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (["user,event,when", "a,e,2026-01-01"], "unknown_column"),
+        (["user,event,time,user"], "duplicate_column"),
+        ([], "unknown_column"),
+    ],
+)
+def test_a_wrong_header_stops_the_import(tmp_path: Path, lines, code):
+    with pytest.raises(InvalidInput) as caught:
+        read(written(tmp_path, *lines), columns=Columns(user="user", event="event", time="time"))
+
+    assert caught.value.code == code
+
+
+def test_a_cut_gzip_file_stops_the_import(tmp_path: Path):
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(gzip.compress(b"user,event,time\n" + b"a,e,2026-01-01\n" * 1000)[:-20])
+
+    with pytest.raises(InvalidInput, match="not a whole gzip file"):
+        reading.survey(path)
+
+
+def test_ndjson_keeps_its_types(tmp_path: Path):
+    lines = [
+        {"user": 7, "event": "e", "time": "2026-01-01", "plan": "pro", "total": "10", "tags": ["x"], "gift": True},
+        {"user": "7", "event": "e", "time": "2026-01-02", "plan": None, "none": None},
+        {"user": "7", "event": "e", "time": "2026-01-03", "plan": None, "payload": {"total": 5}, "more": 1},
+        {"user": True, "event": "e", "time": "2026-01-03"},
+        [],
+    ]
+    path = written(tmp_path, *map(json.dumps, lines), "{broken", "", name="file.ndjson")
+
+    rows = read(path)
+
+    assert events(row for row in rows if isinstance(row, Row)) == [
+        {"user_id": "7", "occurred_at": "2026-01-01T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": "pro"}, "event_id": "d" * 24 + "-0000000001-traits"},
+        {"user_id": "7", "occurred_at": "2026-01-01T00:00:00+00:00", "event_type": "e", "payload": {"total": "10", "tags": ["x"], "gift": True}, "event_id": "d" * 24 + "-0000000001"},
+        {"user_id": "7", "occurred_at": "2026-01-02T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": None}, "event_id": "d" * 24 + "-0000000002-traits"},
+        {"user_id": "7", "occurred_at": "2026-01-02T00:00:00+00:00", "event_type": "e", "payload": {"none": None}, "event_id": "d" * 24 + "-0000000002"},
+        {"user_id": "7", "occurred_at": "2026-01-03T00:00:00+00:00", "event_type": "e", "payload": {"more": 1, "total": 5}, "event_id": "d" * 24 + "-0000000003"},
+    ]  # fmt: skip
+    assert [row.line for row in rows if isinstance(row, BadRow)] == [4, 5, 6]
+
+
+def test_a_file_that_nobody_here_wrote_is_read_whole():
+    columns = Columns(user="user_id", event="event", time="timestamp", traits=ECOM_TRAITS)
+    with gzip.open(ECOM, "rt", newline="") as file:
+        expected = list(csv.DictReader(file))
+
+    read_events = events(read(ECOM, columns=columns))
+
+    identifies = [event for event in read_events if event["event_type"] == "context_identified"]
+    others = [event for event in read_events if event["event_type"] != "context_identified"]
+    assert len(expected) == 31_106
+    assert [(one["user_id"], one["event_type"], one["occurred_at"], one["payload"]) for one in others] == [
+        (row["user_id"], row["event"], f"{row['timestamp'].replace(' ', 'T')}+00:00", {"session_id": row["session_id"]})
+        for row in expected
+    ]
+    assert len({event["event_id"] for event in read_events}) == len(read_events)
+    latest: dict[str, dict[str, str]] = {}
+    for identify in sorted(identifies, key=lambda one: (one["occurred_at"], one["event_id"])):
+        latest.setdefault(identify["user_id"], {}).update(identify["payload"])
+    last_row = {row["user_id"]: row for row in sorted(expected, key=lambda row: row["timestamp"])}
+    assert latest == {user: {trait: row[trait] for trait in ECOM_TRAITS} for user, row in last_row.items()}
+    assert Counter(event["event_type"] for event in others)["purchase"] == 470
