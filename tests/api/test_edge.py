@@ -1,0 +1,185 @@
+"""What is the same for every request, whether a route was found or not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx2
+import pytest
+import structlog
+from litestar import get
+from litestar.params import FromPath
+
+from segment_copilot import tenants
+from segment_copilot.api.auth import PUBLIC
+from segment_copilot.app import create_app
+from segment_copilot.settings import Settings
+
+SECURITY = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+@get("/broken", opt=PUBLIC, include_in_schema=False)
+async def broken() -> str:
+    """Fail as only a mistake of ours can."""
+    raise RuntimeError("the password is hunter2")
+
+
+@get("/ids/{identifier:str}/events", opt=PUBLIC, include_in_schema=False)
+async def echo(identifier: FromPath[str]) -> list[str]:
+    """What a handler gets to see of a path."""
+    return [identifier]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def more_routes(server):
+    """Two routes that only this module's server has."""
+    server.app.register(broken)
+    server.app.register(echo)
+
+
+async def test_every_answer_has_a_request_id_and_security_headers(client):
+    for method, path in (
+        ("GET", "/health/live"),
+        ("GET", "/api/segments/"),
+        ("GET", "/nope"),
+        ("DELETE", "/health/live"),
+        ("POST", "/api/segments/preview/"),
+        ("GET", "/broken"),
+        ("OPTIONS", "/api/segments/"),
+        ("HEAD", "/api/segments/"),
+    ):
+        answer = await client.request(method, path)
+        assert len(answer.headers["x-request-id"]) == 36
+        assert {name: answer.headers[name] for name in SECURITY} == SECURITY
+
+
+async def test_a_sound_request_id_is_taken_over_and_any_other_replaced(client):
+    sound = await client.get("/nope", headers={"X-Request-Id": "my-request_0001"})
+    assert sound.headers["x-request-id"] == sound.json()["request_id"] == "my-request_0001"
+
+    for unsound in ("short", "x" * 65, "has space", "new\tline", "é" * 9):
+        answer = await client.get("/nope", headers={"X-Request-Id": unsound.encode()})
+        assert answer.headers["x-request-id"] != unsound
+        assert len(answer.headers["x-request-id"]) == 36
+
+
+async def test_paths_answer_with_and_without_their_slash_and_never_redirect(client):
+    for path in ("/health/live", "/api/segments", "/api/ingestion/status", "/schema", "/docs"):
+        for form in (path, f"{path}/"):
+            assert (await client.get(form, follow_redirects=False)).status_code == 200
+
+
+async def test_head_answers_as_get_without_the_body(client):
+    got = await client.get("/api/segments/")
+    head = await client.head("/api/segments/")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert (await client.head("/nope")).status_code == 404
+
+
+async def test_a_quoted_slash_or_percent_sign_stays_part_of_its_segment(client):
+    for identifier, quoted in {
+        "a/b": "a%2Fb",
+        "a%2Fb": "a%252Fb",
+        "ana@example.com": "ana%40example.com",
+        "two words": "two%20words",
+        "naïve": "na%C3%AFve",
+        "100%": "100%25",
+    }.items():
+        answer = await client.get(f"/ids/{quoted}/events/")
+        assert answer.json() == [identifier]
+    for refused in ("a%00b", "%ff", ""):
+        assert (await client.get(f"/ids/{refused}/events")).status_code == 404
+
+
+async def test_a_mistake_of_ours_is_a_500_that_tells_nothing_and_is_logged(client):
+    with structlog.testing.capture_logs() as lines:
+        answer = await client.get("/broken")
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "internal_error"
+    assert "hunter2" not in answer.text
+    logged = [line for line in lines if line["event"] == "http.unexpected_error"]
+    assert [line["error"] for line in logged] == ["RuntimeError"]
+    assert logged[0]["exc_info"]
+
+
+async def test_each_request_is_one_line_without_values(server, client):
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        await client.get("/api/segments/membership/?user_id=ana@example.com", headers={"X-Request-Id": "request-1"})
+        await client.get("/nope/ana@example.com")
+        await client.post("/api/segments/preview/", json={"definition": {"secret": "ana@example.com"}})
+
+    requests = [line for line in lines if line["event"] == "http.request"]
+    assert [(line["method"], line["route"], line["status"]) for line in requests] == [
+        ("GET", "/api/segments/membership", 200),
+        ("GET", "unmatched", 404),
+        ("POST", "/api/segments/preview", 400),
+    ]
+    assert requests[0]["request_id"] == "request-1"
+    assert requests[0]["tenant_id"] == 1
+    assert requests[0]["duration_ms"] > 0
+    assert "ana@example" not in json.dumps(lines, default=repr)
+    assert server.key not in json.dumps(lines, default=repr)
+
+
+async def test_requests_are_counted_by_route_and_never_by_path(client):
+    await client.get("/api/segments/123456/")
+    await client.get("/nope/123456")
+
+    text = (await client.get("/metrics")).text
+
+    assert 'segment_copilot_http_requests_total{method="GET",route="/api/segments/{segment_id}",status="404"}' in text
+    assert 'segment_copilot_http_requests_total{method="GET",route="unmatched",status="404"}' in text
+    assert "segment_copilot_http_open_streams 0.0" in text
+    assert "123456" not in text
+
+
+async def test_only_origins_of_the_setting_may_call_from_a_browser(module_database_url, module_clickhouse_url):
+    stores = {"database_url": module_database_url, "clickhouse_url": module_clickhouse_url}
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+
+    async def allowed(settings: Settings, origin: str) -> list[str | None]:
+        transport = httpx2.ASGITransport(create_app(settings))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
+            preflight = await client.options("/api/segments/", headers={"Origin": origin, **ask})
+            simple = await client.get("/nope", headers={"Origin": origin})
+        return [answer.headers.get("access-control-allow-origin") for answer in (preflight, simple)]
+
+    assert await allowed(Settings(**stores), "https://shop.example") == [None, None]
+    shop = Settings(**stores, cors_origins=("https://shop.example",))
+    assert await allowed(shop, "https://shop.example") == ["https://shop.example"] * 2
+    assert await allowed(shop, "https://evil.example") == [None, None]
+
+
+async def test_a_process_that_is_being_stopped_is_alive_but_not_ready(server, client):
+    draining: asyncio.Event = server.app.state.draining
+    assert (await client.get("/health/ready")).json() == {"status": "ok"}
+
+    draining.set()
+    try:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "server_draining")
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await client.get("/health/live")).status_code == 200
+    finally:
+        draining.clear()
+
+
+async def test_a_key_is_refused_within_seconds_of_its_revocation(server):
+    tenant = await tenants.get_tenant(server.resources.postgres, "first")
+    key, text = await tenants.create_key(server.resources.postgres, tenant.id)
+    async with server.client(text) as client:
+        assert (await client.get("/api/segments/")).status_code == 200
+        await tenants.revoke_key(server.resources.postgres, tenant.id, key.id)
+        async with asyncio.timeout(10):
+            while (await client.get("/api/segments/")).status_code != 401:  # noqa: ASYNC110  # nothing to be woken by
+                await asyncio.sleep(0.1)
