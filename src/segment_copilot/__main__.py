@@ -136,9 +136,9 @@ def import_(
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    from segment_copilot.api.openapi import openapi_document  # noqa: PLC0415  # builds every schema
+    from segment_copilot.app import openapi_document  # noqa: PLC0415  # builds every schema
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(openapi_document(), order="deterministic")))
+    typer.echo(msgspec.json.format(msgspec.json.encode(openapi_document())))
 
 
 @keys.command("create")
