@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from segment_copilot.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.copilot.models import Model
+from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import InvalidInput
 from segment_copilot.membership import Memberships
@@ -17,7 +19,7 @@ from segment_copilot.settings import Settings
 
 
 class Resources(Struct, frozen=True):
-    """The stores, and the use cases that stand on them."""
+    """The stores, the use cases that stand on them, and the copilot's model."""
 
     settings: Settings
     postgres: Postgres
@@ -25,6 +27,7 @@ class Resources(Struct, frozen=True):
     discovery: Discovery
     segments: Segments
     memberships: Memberships
+    model: Model
 
 
 @asynccontextmanager
@@ -38,8 +41,9 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         open_clickhouse(
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
+        open_model(settings) as model,
     ):
         discovery = Discovery(postgres)
         segments = Segments(postgres, clickhouse, discovery)
         memberships = Memberships(postgres, clickhouse, segments)
-        yield Resources(settings, postgres, clickhouse, discovery, segments, memberships)
+        yield Resources(settings, postgres, clickhouse, discovery, segments, memberships, model)

@@ -14,7 +14,7 @@ from segment_copilot.errors import Finding
 Number = int | float
 
 
-class MetricCard(Struct, frozen=True):
+class MetricCard(Struct, frozen=True, tag_field="component", tag=True):
     """One number. It comes from a tool result of the same run."""
 
     title: str
@@ -36,7 +36,7 @@ class SegmentRow(Struct, frozen=True):
     last_computed_at: datetime | None
 
 
-class SegmentTable(Struct, frozen=True):
+class SegmentTable(Struct, frozen=True, tag_field="component", tag=True):
     """Segments as stored, in the order asked for."""
 
     title: str
@@ -55,7 +55,7 @@ class Point(Struct, frozen=True):
 Measure = Literal["events", "members", "event_types"]
 
 
-class EventVolumeChart(Struct, frozen=True, rename={"from_": "from"}):
+class EventVolumeChart(Struct, frozen=True, tag_field="component", tag=True, rename={"from_": "from"}):
     """Bars: events or members per day, or events per type."""
 
     title: str
@@ -75,7 +75,7 @@ class SaveRequest(Struct, frozen=True):
     body: Mapping[str, Any]
 
 
-class CreateSegmentCTA(Struct, frozen=True):
+class CreateSegmentCTA(Struct, frozen=True, tag_field="component", tag=True):
     """A button that saves a draft: all a builder needs, nothing is stored."""
 
     label: str

@@ -1,0 +1,208 @@
+"""The copilot over HTTP: one question as a stream, or as one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from segment_copilot.api.sse import EventStream, frames
+from segment_copilot.copilot import tools
+from segment_copilot.copilot.collect import Collected, collect
+from segment_copilot.copilot.components import Component, Draft
+from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
+from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome, RunError
+from segment_copilot.copilot.loop import limits_of, prepare_run
+from segment_copilot.copilot.prompt import PROMPT_VERSION
+from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
+from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.resources import Resources
+from segment_copilot.tenants import Tenant
+
+MAX_BODY_BYTES: Final = 2 * 2**20
+
+_POINTERS: Final = {
+    "/messages/0": "/description",
+    "/messages/0/content": "/description",
+    "/context/as_of": "/as_of",
+    "/context/timezone": "/timezone",
+}
+
+
+class GenerateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """An audience in words."""
+
+    description: Annotated[str, Meta(min_length=1, max_length=100_000)]
+    as_of: Annotated[datetime, Meta(tz=True)] | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class Generated(Struct, frozen=True):
+    """What the copilot answered. *draft* is absent when it made none: *text* then says why."""
+
+    outcome: Outcome
+    text: str
+    model: str
+    draft: Draft | UnsetType = UNSET
+    clarification: Clarification | UnsetType = UNSET
+
+
+class ToolCapability(Struct, frozen=True):
+    """A tool the copilot has."""
+
+    name: str
+    kind: str
+    title: str
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+class Transport(Struct, frozen=True):
+    """How an answer travels."""
+
+    streaming: bool = True
+    resumable: bool = False
+
+
+class Capabilities(Struct, frozen=True):
+    """What this service's copilot can do. *components* holds the JSON Schema of each one's props."""
+
+    protocols: tuple[str, ...]
+    model: str
+    limits: Limits
+    prompt_version: str
+    tools_version: str
+    transport: Transport
+    tools: tuple[ToolCapability, ...]
+    components: Mapping[str, Any]
+
+
+class CopilotController(Controller):
+    """Questions in words about segments and events; drafts of segments. Nothing is ever saved by it."""
+
+    path = "/api/copilot"
+    tags = ("copilot",)
+
+    @post(
+        "/stream",
+        status_code=200,
+        request_max_body_size=MAX_BODY_BYTES,
+        opt={"events": Event},
+        response_description="The answer as it is made. The last event is run.finished or run.error.",
+    )
+    async def stream(
+        self,
+        data: JSONBody[CopilotRequest],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        draining: NamedDependency[asyncio.Event],
+    ) -> Response[Any]:
+        """Ask, and follow the answer.
+
+        A client that leaves ends the run: the model's connection is closed and its queries are stopped.
+        """
+        if draining.is_set():
+            raise Unavailable("This process is being stopped.", code="server_draining")
+        run = await prepare_run(resources, tenant, data)
+        source = frames(
+            run,
+            NativeEncoder(run.id),
+            heartbeat_seconds=resources.settings.copilot_heartbeat_seconds,
+            draining=draining,
+        )
+        return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": PROTOCOL})
+
+    @post("/generate", status_code=200, response_description="The whole answer.")
+    async def generate(
+        self,
+        data: JSONBody[GenerateRequest],
+        request: Request[Any, Any, Any],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+    ) -> Generated:
+        """Turn a description into a draft in one request.
+
+        The same run as a stream, collected. A client that leaves ends it.
+        """
+        asked = CopilotRequest(
+            messages=(ChatMessage("user", data.description),),
+            context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
+        )
+        try:
+            run = await prepare_run(resources, tenant, asked)
+        except InvalidInput as error:
+            findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
+            raise InvalidInput(error.detail, code=error.code, findings=findings) from error
+        collected = await _unless_left(request, asyncio.create_task(collect(run)))
+        if isinstance(collected.end, RunError):
+            raise _failed(collected.end)
+        return Generated(
+            outcome=collected.end.outcome,
+            text=collected.text,
+            model=run.model,
+            draft=collected.draft or UNSET,
+            clarification=collected.clarification or UNSET,
+        )
+
+    @get("/capabilities", response_description="For this service as it runs now.")
+    async def capabilities(self, resources: NamedDependency[Resources]) -> Capabilities:
+        """What the copilot can do here: its model, tools, components and limits."""
+        return Capabilities(
+            protocols=(PROTOCOL,),
+            model=resources.model.name,
+            limits=limits_of(resources.settings),
+            prompt_version=PROMPT_VERSION,
+            tools_version=tools.TOOLS_VERSION,
+            transport=Transport(),
+            tools=tuple(_capability(tool) for tool in tools.TOOLS.values()),
+            components=_COMPONENTS,
+        )
+
+
+async def _unless_left(request: Request[Any, Any, Any], work: asyncio.Task[Collected]) -> Collected:
+    """What *work* gives; it is cancelled when the client leaves first."""
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise Unavailable("The client left.", code="client_left")
+    finally:
+        leaving.cancel()
+        work.cancel()
+        await asyncio.wait({work, leaving})
+
+
+async def _left(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _failed(error: RunError) -> Exception:
+    """A run that ended badly, as a problem: our own mistakes stay unexplained, the rest may be tried again."""
+    if error.code == "internal":
+        return RuntimeError("The copilot's run failed; the log has it under the run's id.")
+    if error.code == "context_too_long":
+        return InvalidInput(error.message, code=error.code)
+    context = {} if error.retry_after_ms is UNSET else {"retry_after_seconds": -(-error.retry_after_ms // 1000)}
+    return Unavailable(error.message, code=error.code, context=context)
+
+
+def _capability(tool: tools.Tool) -> ToolCapability:
+    told = tool.specification
+    return ToolCapability(tool.name, tool.kind, tool.title, told.description, told.input_schema)
+
+
+def _component_schemas() -> Mapping[str, Any]:
+    _, found = msgspec.json.schema_components([Component], ref_template="#/components/{name}")
+    return found
+
+
+_COMPONENTS: Final = _component_schemas()

@@ -1,0 +1,363 @@
+"""One run: ask the model, run its tools, ask again, within limits; say everything as typed events.
+
+One task drives a run and writes its events into a queue; whoever opened the run reads them and closes it. The last
+event is always `run.finished` or `run.error`, then None.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+import msgspec
+import structlog
+from msgspec import UNSET
+from uuid_utils import uuid7
+
+from segment_copilot.catalog import Catalog
+from segment_copilot.copilot import closing, events, models, request, tools
+from segment_copilot.copilot.calls import Calls
+from segment_copilot.copilot.encoders.native import PROTOCOL
+from segment_copilot.copilot.failures import Failure, failure, failure_of
+from segment_copilot.copilot.models import Message, ModelRequest, TurnEnded, Usage
+from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
+from segment_copilot.copilot.request import CopilotRequest
+from segment_copilot.copilot.tools import TOOLS_VERSION
+from segment_copilot.copilot.tools.context import Memory, ToolContext, shown
+from segment_copilot.copilot.tools.display import button
+from segment_copilot.copilot.transcript import Transcript
+from segment_copilot.errors import Unavailable
+from segment_copilot.resources import Resources
+from segment_copilot.settings import Settings
+from segment_copilot.tenants import Tenant
+
+log = structlog.get_logger()
+
+MAX_TOKENS: Final = 8_000
+_QUEUED_EVENTS: Final = 64
+_CLOSE_SECONDS: Final = 5.0
+_ATTEMPTS: Final = 2
+_CUT: Final = "The model's answer ended before it was complete."
+_TOO_LONG: Final = "The conversation is too long for the model."
+
+
+async def prepare_run(resources: Resources, tenant: Tenant, asked: CopilotRequest) -> Run:
+    """A run that may begin. Raises what can be refused before anything is said.
+
+    Raises:
+        InvalidInput: The request says something that types cannot refuse.
+        Unavailable: The tenant's catalog cannot be read.
+    """
+    request.check(asked, model=resources.model.name)
+    return Run(resources, tenant, asked, catalog=await resources.discovery.catalog(tenant.id))
+
+
+def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
+    """What a run may use; a client may ask for fewer turns, not for more."""
+    return events.Limits(
+        max_turns=min(asked_turns or settings.copilot_max_turns, settings.copilot_max_turns),
+        max_tool_calls=settings.copilot_max_tool_calls,
+        deadline_ms=settings.copilot_deadline_seconds * 1000,
+    )
+
+
+class Run:
+    """A question on its way to an answer. Inside `driven`, read *events* until None."""
+
+    def __init__(self, resources: Resources, tenant: Tenant, asked: CopilotRequest, *, catalog: Catalog) -> None:
+        self.id = f"run_{uuid7().hex}"
+        self.model = resources.model.name
+        self.events: asyncio.Queue[events.Event | None] = asyncio.Queue(_QUEUED_EVENTS)
+        self._resources = resources
+        self._tenant = tenant
+        self._asked = asked
+        self._catalog = catalog
+        self._as_of = (asked.context.as_of or datetime.now(UTC)).astimezone(UTC)
+        self._timezone = asked.context.timezone or tenant.timezone
+        self._limits = limits_of(resources.settings, asked_turns=asked.options.max_turns)
+        components = asked.options.components
+        self._components = frozenset(components) if components is not None else tools.COMPONENTS
+        self._tools = tools.usable(self._components)
+        self._memory = Memory(self.id)
+        self._transcript = Transcript(self.events.put, reasoning=asked.options.reasoning == "summary")
+        self._calls = Calls(
+            self._tools,
+            transcript=self._transcript,
+            memory=self._memory,
+            surroundings=self._surroundings,
+            most=self._limits.max_tool_calls,
+        )
+        self._messages: list[Message] = list(request.history(asked))
+        self._usage = Usage()
+        self._turns = 0
+        self._open_turn: _Turn | None = None
+        self._started = time.monotonic()
+        self._clock: asyncio.Timeout | None = None
+        self._stopped: events.ErrorCode | None = None
+
+    @asynccontextmanager
+    async def driven(self) -> AsyncGenerator[None]:
+        """The run goes on inside the block. Leaving it ends the run: the model's connection and queries are closed."""
+        task = asyncio.create_task(self._drive(), name=f"copilot {self.id}")
+        try:
+            yield
+        finally:
+            task.cancel()
+            # Litestar cancels level-wise when a client leaves: an unshielded await would end here at once.
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await asyncio.wait({task})
+
+    def stop(self, code: events.ErrorCode) -> None:
+        """End the run soon with `run.error` *code*."""
+        self._stopped = self._stopped or code
+        if self._clock is not None:
+            self._clock.reschedule(asyncio.get_running_loop().time())
+
+    async def _drive(self) -> None:
+        """The whole run; what goes wrong becomes its last event."""
+        with structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant.id):
+            try:
+                terminal = await self._until_the_end()
+            except asyncio.CancelledError:
+                log.info("copilot.run", outcome="cancelled", turns=self._turns, duration_ms=self._elapsed_ms())
+                raise
+            await self.events.put(terminal)
+            await self.events.put(None)
+            outcome = terminal.outcome if isinstance(terminal, events.RunFinished) else terminal.code
+            log.info(
+                "copilot.run",
+                outcome=outcome,
+                model=self.model,
+                turns=self._turns,
+                tool_calls=self._calls.used,
+                input_tokens=self._usage.input_tokens,
+                output_tokens=self._usage.output_tokens,
+                duration_ms=self._elapsed_ms(),
+            )
+
+    async def _until_the_end(self) -> events.Terminal:
+        try:
+            return await self._within_deadline()
+        except TimeoutError:
+            code = self._stopped or "deadline_exceeded"
+        except Unavailable as error:
+            return await self._failed(failure_of(error))
+        except Exception:
+            log.exception("copilot.run_failed")
+            code = "internal"
+        return await self._failed(failure(code))
+
+    async def _within_deadline(self) -> events.Terminal:
+        seconds = 0 if self._stopped else self._limits.deadline_ms / 1000
+        try:
+            async with asyncio.timeout(seconds) as self._clock:
+                return await self._converse()
+        finally:
+            self._clock = None
+
+    async def _converse(self) -> events.RunFinished:
+        await self.events.put(self._run_started())
+        for warning in closing.warnings(self._asked):
+            await self.events.put(warning)
+        while True:
+            self._turns += 1
+            allowed = self._turns < self._limits.max_turns and self._calls.exhausted is None
+            ended = await self._turn(allowed=allowed)
+            match ended.stop_reason:
+                case "tool_use" if ended.message.tool_calls and allowed:
+                    continue
+                case "pause_turn" if allowed:
+                    continue
+                case "refusal":
+                    return await self._finish("refused")
+                case "max_tokens":
+                    return await self._finish("limit", "max_tokens")
+                case "context_too_long":
+                    raise Unavailable(_TOO_LONG, code="context_too_long")
+                case _ if not allowed:
+                    return await self._finish("limit", self._calls.exhausted or "max_turns")
+                case _:
+                    return await self._finish("completed")
+
+    async def _turn(self, *, allowed: bool) -> TurnEnded:
+        """One answer of the model with its tools; asked a second time when it fails."""
+        max_tokens = MAX_TOKENS
+        for attempt in range(1, _ATTEMPTS + 1):
+            turn = self._open_turn = _Turn(self._turns)
+            self._transcript.begin_turn()
+            await self.events.put(events.TurnStarted(self._turns, attempt))
+            try:
+                ended = await self._ask(self._request(allowed=allowed, max_tokens=max_tokens), turn)
+            except Unavailable as error:
+                failed = failure_of(error)
+                if attempt == _ATTEMPTS or not failed.retryable:
+                    raise
+                await self._transcript.reset(turn=self._turns, reason=failed.code)
+                await self._finish_turn(turn, stop_reason="failed")
+                await asyncio.sleep(failed.retry_seconds * random.uniform(1, 1.25))  # noqa: S311 — spread, no secret
+                continue
+            if ended.stop_reason == "max_tokens" and ended.message.tool_calls and attempt == 1:
+                # A call was cut: its arguments look complete and are not. Ask again with more room.
+                await self._transcript.reset(turn=self._turns, reason="max_tokens")
+                await self._finish_turn(turn, stop_reason="max_tokens", ended=ended)
+                max_tokens *= 2
+                continue
+            await self._conclude(ended, turn, allowed=allowed)
+            return ended
+        raise AssertionError  # the second attempt returns or raises
+
+    async def _ask(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
+        async with aclosing(self._resources.model.stream(asked)) as stream:
+            async for event in stream:
+                turn.heard()
+                if isinstance(event, TurnEnded):
+                    if event.stop_reason == "truncated":
+                        raise Unavailable(_CUT, code="upstream_disconnected")
+                    return event
+                await self._pass_on(event)
+        raise Unavailable(_CUT, code="upstream_disconnected")
+
+    async def _pass_on(self, event: models.ModelEvent) -> None:
+        match event:
+            case models.TextDelta(delta):
+                await self._transcript.text(delta)
+            case models.ReasoningDelta(delta):
+                await self._transcript.reasoning(delta)
+            case models.ToolCallStarted(call_id, name):
+                await self._transcript.tool_start(self._calls.start(call_id, name))
+            case models.ToolArgumentsDelta(call_id, delta):
+                await self._transcript.tool_args_delta(call_id, delta)
+            case models.ToolCall():
+                await self._announce(event)
+            case TurnEnded():
+                raise AssertionError  # handled by the caller
+
+    async def _announce(self, call: models.ToolCall) -> None:
+        await self._transcript.tool_start(self._calls.start(call.id, call.name))
+        await self._transcript.tool_args(self._calls.arguments(call))
+
+    async def _conclude(self, ended: TurnEnded, turn: _Turn, *, allowed: bool) -> None:
+        """Run the turn's calls and remember what was said."""
+        await self._transcript.close_text()
+        self._messages.append(ended.message)
+        calls = ended.message.tool_calls
+        if ended.stop_reason == "tool_use" and calls:
+            for call in calls:
+                await self._announce(call)
+            if allowed:
+                self._messages.append(await self._calls.run(calls))
+            else:
+                await self._calls.refuse(calls)
+        await self._transcript.close_all()
+        await self._finish_turn(turn, stop_reason=ended.stop_reason, ended=ended)
+
+    async def _finish_turn(self, turn: _Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
+        usage = ended.usage if ended else Usage()
+        self._usage = _sum(self._usage, usage)
+        self._open_turn = None
+        await self.events.put(turn.finished(stop_reason, usage, ended.upstream_request_id if ended else None))
+        await self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._usage)))
+
+    async def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
+        drafts = list(self._memory.drafts.values())
+        if not self._transcript.said_text or outcome == "refused":
+            await self._transcript.whole_text(closing.text(outcome, limit, drafts))
+        if drafts and not self._memory.offered and "CreateSegmentCTA" in self._components:
+            latest = drafts[-1]
+            component_id = self._memory.new_id("component")
+            await self.events.put(shown(button(latest), component_id=component_id, tool_call_id=UNSET))
+        return events.RunFinished(
+            outcome=outcome,
+            usage=self._usage,
+            turns=self._turns,
+            tool_calls=self._calls.used,
+            duration_ms=self._elapsed_ms(),
+            limit=limit or UNSET,
+        )
+
+    async def _failed(self, failed: Failure) -> events.RunError:
+        await self._transcript.close_all()
+        if self._open_turn is not None:
+            await self._finish_turn(self._open_turn, stop_reason="failed")
+        return failed.terminal(self._usage)
+
+    def _request(self, *, allowed: bool, max_tokens: int) -> ModelRequest:
+        return ModelRequest(
+            system=PROMPT,
+            messages=tuple(self._messages),
+            tools=tuple(tool.specification for tool in self._tools),
+            catalog=self._catalog,
+            as_of=self._as_of,
+            timezone=self._timezone,
+            tools_allowed=allowed,
+            max_tokens=max_tokens,
+            view=request.view(self._asked, self._catalog),
+            effort=self._asked.options.effort,
+        )
+
+    def _surroundings(self, call_id: str) -> ToolContext:
+        return ToolContext(
+            resources=self._resources,
+            tenant=self._tenant,
+            catalog=self._catalog,
+            as_of=self._as_of,
+            timezone=self._timezone,
+            timezone_asked=self._asked.context.timezone is not None,
+            components=self._components,
+            memory=self._memory,
+            tool_call_id=call_id,
+        )
+
+    def _run_started(self) -> events.RunStarted:
+        return events.RunStarted(
+            thread_id=self._asked.thread_id or f"thread_{uuid7().hex}",
+            protocol=PROTOCOL,
+            model=self.model,
+            limits=self._limits,
+            as_of=self._as_of,
+            timezone=self._timezone,
+            prompt_version=PROMPT_VERSION,
+            tools_version=TOOLS_VERSION,
+        )
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+
+class _Turn:
+    """The clock of one request to the model."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._started = time.monotonic()
+        self._first: float | None = None
+
+    def heard(self) -> None:
+        """Something arrived."""
+        self._first = self._first or time.monotonic()
+
+    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> events.TurnFinished:
+        """The event that ends the turn."""
+        return events.TurnFinished(
+            turn=self._number,
+            stop_reason=stop_reason,
+            usage=usage,
+            duration_ms=round((time.monotonic() - self._started) * 1000),
+            ttft_ms=UNSET if self._first is None else round((self._first - self._started) * 1000),
+            upstream_request_id=upstream_request_id or UNSET,
+        )
+
+
+def _sum(first: Usage, second: Usage) -> Usage:
+    return Usage(
+        first.input_tokens + second.input_tokens,
+        first.output_tokens + second.output_tokens,
+        first.cache_read_tokens + second.cache_read_tokens,
+        first.cache_write_tokens + second.cache_write_tokens,
+    )

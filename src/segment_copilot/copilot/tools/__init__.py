@@ -1,0 +1,96 @@
+"""The copilot's tools: plain async functions, and the registry that a model, the loop and `/capabilities` share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.copilot.events import Source, ToolKind
+from segment_copilot.copilot.models import ToolSpecification
+from segment_copilot.copilot.tools import analytics, display, drafts, reading
+from segment_copilot.copilot.tools.signature import arguments_of, specification
+
+PREVIEW_SECONDS: Final = 15.0
+CLICKHOUSE_SECONDS: Final = 10.0
+POSTGRES_SECONDS: Final = 3.0
+
+
+class Tool(Struct, frozen=True):
+    """A tool as the loop runs it. *title* says in words what a call does."""
+
+    name: str
+    run: Callable[..., Awaitable[Struct]]
+    kind: ToolKind
+    title: str
+    source: Source
+    timeout_seconds: float
+    arguments: type[Struct]
+    specification: ToolSpecification
+    component: str | None = None  # what the frontend must be able to draw
+
+
+def _tool(
+    run: Callable[..., Awaitable[Struct]],
+    title: str,
+    source: Source,
+    *,
+    kind: ToolKind = "data",
+    seconds: float | None = None,
+    component: str | None = None,
+) -> Tool:
+    name = str(getattr(run, "__name__", ""))
+    arguments = arguments_of(run)
+    return Tool(
+        name=name,
+        run=run,
+        kind=kind,
+        title=title,
+        source=source,
+        timeout_seconds=seconds or (CLICKHOUSE_SECONDS if source == "clickhouse" else POSTGRES_SECONDS),
+        arguments=arguments,
+        specification=specification(run, arguments),
+        component=component,
+    )
+
+
+_ALL = (
+    _tool(reading.list_segments, "Reading the segments", "postgres"),
+    _tool(reading.get_segment_detail, "Reading a segment", "postgres"),
+    _tool(reading.list_activations, "Reading the connectors", "postgres"),
+    _tool(reading.list_event_schemas, "Reading the event schemas", "postgres"),
+    _tool(reading.get_event_schema, "Reading an event schema", "postgres"),
+    _tool(reading.list_recent_events, "Reading the latest events", "postgres"),
+    _tool(analytics.query_top_events, "Ranking event types", "clickhouse"),
+    _tool(analytics.query_event_volume, "Counting events by day", "clickhouse"),
+    _tool(analytics.query_segment_membership_trend, "Reading the membership trend", "postgres"),
+    _tool(analytics.list_property_values, "Reading the values of a property", "clickhouse"),
+    _tool(drafts.preview_segment, "Counting users", "clickhouse", seconds=PREVIEW_SECONDS),
+    _tool(drafts.propose_segment, "Drafting a segment", "clickhouse", kind="draft", seconds=PREVIEW_SECONDS),
+    _tool(display.display_metric_card, "Showing a number", "none", kind="display", component="MetricCard"),
+    _tool(display.display_segment_table, "Showing segments", "postgres", kind="display", component="SegmentTable"),
+    _tool(display.display_event_chart, "Drawing a chart", "none", kind="display", component="EventVolumeChart"),
+    _tool(display.display_create_segment_cta, "Offering to save", "none", kind="display", component="CreateSegmentCTA"),
+)
+
+TOOLS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in sorted(_ALL, key=lambda tool: tool.name)}
+"""By name, in a fixed order: the same bytes for every request, so that they can be cached."""
+
+COMPONENTS: Final = frozenset(tool.component for tool in _ALL if tool.component is not None)
+
+
+def usable(components: frozenset[str]) -> tuple[Tool, ...]:
+    """The tools for a frontend that can draw *components*."""
+    return tuple(tool for tool in TOOLS.values() if tool.component is None or tool.component in components)
+
+
+def _version() -> str:
+    told: list[Any] = [tool.specification for tool in TOOLS.values()]
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:12]
+
+
+TOOLS_VERSION: Final = _version()
+"""Changes when a name, a description or a schema does."""

@@ -1,0 +1,200 @@
+"""Tools that count events, members and values over time."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta, Struct, structs
+
+from segment_copilot import analytics
+from segment_copilot.catalog import Property, Scalar, nearest
+from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
+from segment_copilot.errors import Finding, NotFound
+
+Limit = Annotated[int, Meta(ge=1, le=100)]
+
+
+class TypeCount(Struct, frozen=True):
+    """Events of one type."""
+
+    event_type: str
+    count: int
+
+
+class TopEvents(Struct, frozen=True, rename={"from_": "from"}):
+    """The busiest event types of a range."""
+
+    event_types: tuple[TypeCount, ...]
+    total: int
+    from_: str
+    to: str
+    timezone: str
+    truncated: bool
+
+
+class DayCount(Struct, frozen=True):
+    """One local day."""
+
+    day: date
+    count: int
+
+
+class EventVolume(Struct, frozen=True, rename={"from_": "from"}):
+    """Events per local day."""
+
+    points: tuple[DayCount, ...]
+    total: int
+    from_: str
+    to: str
+    timezone: str
+    event_type: str | None
+
+
+class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
+    """Members per local day, on the days the segment was computed."""
+
+    segment_id: int
+    name: str
+    points: tuple[DayCount, ...]
+    from_: str
+    to: str
+    timezone: str
+
+
+class ValueCount(Struct, frozen=True):
+    """How many events or users have a value."""
+
+    value: Scalar
+    count: int
+
+
+class PropertyValues(Struct, frozen=True):
+    """The most frequent values."""
+
+    values: tuple[ValueCount, ...]
+    total_distinct: int
+    truncated: bool
+
+
+async def query_top_events(context: ToolContext, from_: str, to: str, limit: Limit = 10) -> TopEvents:
+    """Rank event types by how many events of each happened in a range.
+
+    Args:
+        from_: Start of the range: a date (local midnight) or an RFC 3339 instant.
+        to: End of the range, not included: a date (local midnight) or an RFC 3339 instant.
+        limit: How many types to return.
+    """
+    span = _span(context, from_, to)
+    found = await analytics.top_events(context.resources.clickhouse, context.tenant.id, span, limit=limit)
+    listed = sum(item.count for item in found.event_types)
+    return TopEvents(
+        event_types=tuple(TypeCount(item.event_type, item.count) for item in found.event_types),
+        total=found.total,
+        from_=_stated(context, span.start),
+        to=_stated(context, min(span.end, span.as_of)),
+        timezone=context.timezone,
+        truncated=listed < found.total,
+    )
+
+
+async def query_event_volume(context: ToolContext, from_: str, to: str, event_type: str | None = None) -> EventVolume:
+    """Count events per local day over a range of at most 366 days; days without events are 0.
+
+    Args:
+        from_: Start of the range: a date (local midnight) or an RFC 3339 instant.
+        to: End of the range, not included: a date (local midnight) or an RFC 3339 instant.
+        event_type: One event type; without it all types together.
+    """
+    if event_type is not None:
+        known_event_type(context, event_type)
+    span = _span(context, from_, to)
+    found = await analytics.event_volume(
+        context.resources.clickhouse, context.tenant.id, span, timezone=context.timezone, event_type=event_type
+    )
+    return EventVolume(
+        points=tuple(DayCount(point.day, point.count) for point in found.points),
+        total=found.total,
+        from_=_stated(context, span.start),
+        to=_stated(context, min(span.end, span.as_of)),
+        timezone=context.timezone,
+        event_type=event_type,
+    )
+
+
+async def query_segment_membership_trend(
+    context: ToolContext, segment: SegmentReference, days: Annotated[int, Meta(ge=1, le=366)] = 30
+) -> MembershipTrend:
+    """How many members a segment had on each of the last days, as its computations found.
+
+    Args:
+        segment: The segment's id or name.
+        days: How many days back, today included.
+    """
+    found = await find_segment(context, segment)
+    start = analytics.local_midnight(context.as_of, context.timezone, days_before=days - 1)
+    local = structs.replace(context.tenant, timezone=context.timezone)  # the days are the person's
+    points = await context.resources.memberships.trend(local, found.id, days=days, as_of=context.as_of)
+    return MembershipTrend(
+        segment_id=found.id,
+        name=found.name,
+        points=tuple(DayCount(point.day, point.count) for point in points),
+        from_=_stated(context, start),
+        to=_stated(context, context.as_of),
+        timezone=context.timezone,
+    )
+
+
+async def list_property_values(
+    context: ToolContext,
+    property_: str,
+    event_type: str | None = None,
+    limit: Limit = 25,
+) -> PropertyValues:
+    """The most frequent values of an event's property or of a trait, with counts. Use it before testing a property for a value, to spell the value as the data does.
+
+    Args:
+        property_: The property's path, as the event schema or the list of traits gives it.
+        event_type: The event type whose property it is; without it the property is a trait.
+        limit: How many values to return.
+    """
+    _known_property(context, property_, event_type)
+    found = await analytics.property_values(
+        context.resources.clickhouse,
+        context.tenant.id,
+        property_,
+        event_type=event_type,
+        as_of=context.as_of,
+        limit=limit,
+    )
+    return PropertyValues(
+        values=tuple(ValueCount(item.value, item.count) for item in found.values),
+        total_distinct=found.total_distinct,
+        truncated=len(found.values) < found.total_distinct,
+    )
+
+
+def _known_property(context: ToolContext, path: str, event_type: str | None) -> None:
+    known: Any = context.catalog.traits if event_type is None else known_event_type(context, event_type).properties
+    if path in known:
+        return
+    names: dict[str, Property] = dict(known)
+    owner = "trait" if event_type is None else f"property of {event_type}"
+    detail = f"There is no {owner} named {path[:100]!r}."
+    near = nearest(path, names) or tuple(names)[:10]
+    raise NotFound(detail, code="unknown_name", findings=[Finding("/property", "unknown_name", detail, near)])
+
+
+def _span(context: ToolContext, start: str, end: str) -> analytics.Span:
+    return analytics.Span(context.instant(start, "/from"), context.instant(end, "/to"), context.as_of)
+
+
+def _stated(context: ToolContext, instant: datetime) -> str:
+    """A range's end as it is read: the date where it is local midnight, else the instant."""
+    local = instant.astimezone(ZoneInfo(context.timezone))
+    if local.time() == time():
+        return local.date().isoformat()
+    return str(msgspec.to_builtins(instant.astimezone(UTC)))

@@ -1,0 +1,116 @@
+"""What a tool may know: the tenant, the run's one instant, and what the run has found so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct, UnsetType, field
+
+from segment_copilot.catalog import Catalog
+from segment_copilot.conditions.lengths import to_instant
+from segment_copilot.copilot.components import Component, Draft
+from segment_copilot.copilot.events import ComponentShown, Event
+from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.resources import Resources
+from segment_copilot.tenants import Tenant
+
+
+class Found(Struct, frozen=True):
+    """The result of an earlier call of this run, as the model read it."""
+
+    name: str
+    document: Mapping[str, Any]
+
+
+class Memory(Struct):
+    """What a run has found and made. It lives as long as the run."""
+
+    run_id: str
+    results: dict[str, Found] = field(default_factory=dict[str, Found])  # by tool call id, in order of completion
+    drafts: dict[str, Draft] = field(default_factory=dict[str, Draft])
+    offered: set[str] = field(default_factory=set[str])  # drafts that have their button
+    failed_proposals: int = 0
+    _issued: int = 0
+
+    def new_id(self, kind: str) -> str:
+        """An id of this run; different in every run, so that a client may keep several."""
+        self._issued += 1
+        return f"{kind}_{self.run_id[-12:]}_{self._issued}"
+
+    def knows_number(self, value: float) -> bool:
+        """Whether *value* stands in a result of this run."""
+        return any(
+            math.isclose(value, known, rel_tol=1e-12)
+            for found in self.results.values()
+            for known in _numbers(found.document)
+        )
+
+
+class ToolContext(Struct, frozen=True):
+    """One call's surroundings. The tenant comes from the caller's key, never from arguments."""
+
+    resources: Resources
+    tenant: Tenant
+    catalog: Catalog
+    as_of: datetime
+    timezone: str
+    timezone_asked: bool  # whether the caller named it; else it is the tenant's
+    components: frozenset[str]  # what the frontend can draw
+    memory: Memory
+    tool_call_id: str
+    effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
+
+    def show(self, component: Component) -> str:
+        """Have *component* drawn after this call; its id."""
+        component_id = self.memory.new_id("component")
+        self.effects.append(shown(component, component_id=component_id, tool_call_id=self.tool_call_id))
+        return component_id
+
+    def instant(self, text: str, pointer: str) -> datetime:
+        """An RFC 3339 instant, or a date that is local midnight."""
+        try:
+            if len(text) == len("2026-01-01"):
+                day = date.fromisoformat(text)
+                found = to_instant(datetime(day.year, day.month, day.day), ZoneInfo(self.timezone))  # noqa: DTZ001 — a wall time
+            else:
+                found = msgspec.convert(text, datetime)
+                found = found if found.tzinfo else to_instant(found, ZoneInfo(self.timezone))
+        except (ValueError, msgspec.ValidationError, OverflowError) as error:
+            detail = "Use a date (2026-06-01) or an instant with an offset (2026-06-01T12:00:00Z)."
+            raise InvalidInput(
+                detail, code="invalid_instant", findings=[Finding(pointer, "invalid_instant", detail)]
+            ) from error
+        return found
+
+
+def shown(component: Component, *, component_id: str, tool_call_id: str | UnsetType) -> ComponentShown:
+    """The event that draws *component*."""
+    return ComponentShown(
+        id=component_id,
+        name=type(component).__name__,
+        schema_version=1,
+        op="render",
+        props=component,
+        tool_call_id=tool_call_id,
+    )
+
+
+def _numbers(value: object) -> Iterator[float]:
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield value
+        case dict():
+            for child in cast("dict[str, Any]", value).values():
+                yield from _numbers(child)
+        case list():
+            for child in cast("list[Any]", value):
+                yield from _numbers(child)
+        case _:
+            return

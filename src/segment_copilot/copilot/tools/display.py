@@ -1,0 +1,155 @@
+"""Tools that draw. They take ids and names of things this run has read; the server fills in what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from segment_copilot.copilot.components import (
+    CreateSegmentCTA,
+    Draft,
+    EventVolumeChart,
+    Measure,
+    MetricCard,
+    Number,
+    Point,
+    SaveRequest,
+    SegmentRow,
+    SegmentTable,
+)
+from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
+from segment_copilot.errors import Finding, InvalidInput, NotFound
+
+Title = Annotated[str, Meta(min_length=1, max_length=120)]
+SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+_CHARTED: Final[Mapping[Measure, tuple[str, str, str, str]]] = {  # tool, list, x, unit
+    "events": ("query_event_volume", "points", "day", "events"),
+    "members": ("query_segment_membership_trend", "points", "day", "members"),
+    "event_types": ("query_top_events", "event_types", "event_type", "events"),
+}
+
+
+class Shown(Struct, frozen=True):
+    """What was drawn."""
+
+    component_id: str
+
+
+async def display_metric_card(
+    context: ToolContext,
+    title: Title,
+    value: Number,
+    unit: Annotated[str, Meta(max_length=40)] | None = None,
+    note: Annotated[str, Meta(max_length=200)] | None = None,
+) -> Shown:
+    """Show one number as a card. The number must stand in an earlier tool result of this conversation turn: look it up first, and pass it unrounded.
+
+    Args:
+        title: What the number is, in a few words.
+        value: The number, exactly as a tool result gave it.
+        unit: What is counted, for example users.
+        note: One short remark, for example when it was computed.
+    """
+    if not context.memory.knows_number(value):
+        detail = "No tool result of this run holds this number. Read it with a tool first, and pass it unchanged."
+        raise InvalidInput(detail, code="unknown_number", findings=[Finding("/value", "unknown_number", detail)])
+    card = MetricCard(title=title, value=value, as_of=context.as_of, unit=unit or UNSET, note=note or UNSET)
+    return Shown(context.show(card))
+
+
+async def display_segment_table(
+    context: ToolContext, title: Title, segment_ids: Annotated[list[SegmentId], Meta(min_length=1, max_length=50)]
+) -> Shown:
+    """Show stored segments as a table with their counts and status. The server reads the rows.
+
+    Args:
+        title: What the table shows.
+        segment_ids: The segments, in the order to show them.
+    """
+    stored = [await context.resources.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
+    rows = tuple(msgspec.convert(segment, SegmentRow, from_attributes=True) for segment in stored)
+    total = _total(context.memory, default=len(rows))
+    return Shown(context.show(SegmentTable(title=title, rows=rows, total=total, truncated=total > len(rows))))
+
+
+async def display_event_chart(
+    context: ToolContext, title: Title, measure: Measure, tool_call_id: str | None = None
+) -> Shown:
+    """Show the result of an earlier query as bars: events per day (query_event_volume), members per day (query_segment_membership_trend) or events per type (query_top_events). The server takes the points from that result.
+
+    Args:
+        title: What the chart shows.
+        measure: Which kind of result to draw.
+        tool_call_id: The call whose result to draw; without it the latest one of that kind.
+    """
+    tool, items, x, unit = _CHARTED[measure]
+    found = _result(context.memory, tool, tool_call_id)
+    if found is None:
+        detail = f"There is no result of {tool} to draw. Call {tool} first, then display_event_chart."
+        raise InvalidInput(detail, code="nothing_to_draw", findings=[Finding("/measure", "nothing_to_draw", detail)])
+    document = found.document
+    chart = EventVolumeChart(
+        title=title,
+        measure=measure,
+        unit=unit,
+        points=tuple(Point(x=str(item[x]), y=item["count"]) for item in document[items]),
+        from_=document["from"],
+        to=document["to"],
+        timezone=document.get("timezone", context.timezone),
+    )
+    return Shown(context.show(chart))
+
+
+async def display_create_segment_cta(
+    context: ToolContext, draft_id: str, label: Annotated[str, Meta(min_length=1, max_length=60)] | None = None
+) -> Shown:
+    """Show the button that saves a draft. Nothing is saved before the person presses it.
+
+    Args:
+        draft_id: The draft, as propose_segment answered it in this conversation turn.
+        label: The button's text.
+    """
+    draft = context.memory.drafts.get(draft_id)
+    if draft is None:
+        detail = "This run has no such draft. Call propose_segment first and use the draft_id it answers."
+        known = tuple(context.memory.drafts)
+        raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, known)])
+    context.memory.offered.add(draft_id)
+    return Shown(context.show(button(draft, label)))
+
+
+def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:
+    """The button for *draft*: with it a client can save without asking again."""
+    body: dict[str, Any] = {
+        "name": draft.name,
+        "description": draft.description,
+        "segment_type": "ai",
+        "definition": draft.definition,
+    }
+    return CreateSegmentCTA(
+        label=label or f"Create “{draft.name}”"[:60],
+        draft_id=draft.draft_id,
+        name=draft.name,
+        description=draft.description,
+        definition=draft.definition,
+        tier=draft.tier,
+        count=draft.preview.count,
+        save=SaveRequest("POST", "/api/segments/", body),
+    )
+
+
+def _result(memory: Memory, tool: str, tool_call_id: str | None) -> Found | None:
+    if tool_call_id is not None:
+        found = memory.results.get(tool_call_id)
+        return found if found is not None and found.name == tool else None
+    return next((found for found in reversed(memory.results.values()) if found.name == tool), None)
+
+
+def _total(memory: Memory, *, default: int) -> int:
+    """How many segments the listing behind a table had in all."""
+    found = _result(memory, "list_segments", None)
+    return max(default, int(found.document["total"])) if found is not None else default

@@ -1,0 +1,286 @@
+"""Tools that read what is stored: segments, connectors, event schemas, the latest events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from segment_copilot import activations, events, schemas
+from segment_copilot.catalog import EventType, Property, Scalar, SegmentName, nearest
+from segment_copilot.conditions import encode
+from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.errors import Finding, NotFound
+from segment_copilot.segments import conditions_in_words
+
+Limit = Annotated[int, Meta(ge=1, le=100)]
+SegmentReference = Annotated[int, Meta(ge=1, le=2**63 - 1)] | str
+
+
+class SegmentSummary(Struct, frozen=True):
+    """A segment without its definition."""
+
+    id: int
+    name: str
+    description: str
+    segment_type: str
+    tier: str
+    status: str
+    member_count: int | None
+    last_computed_at: datetime | None
+
+
+class SegmentList(Struct, frozen=True):
+    """Some of the segments; *total* counts all that fit the query."""
+
+    segments: tuple[SegmentSummary, ...]
+    total: int
+    truncated: bool
+
+
+class SegmentDetail(Struct, frozen=True):
+    """A segment whole. *conditions* and *exclusions* are one phrase each."""
+
+    id: int
+    name: str
+    description: str
+    segment_type: str
+    tier: str
+    status: str
+    member_count: int | None
+    last_computed_at: datetime | None
+    definition: Mapping[str, Any]
+    words: str
+    logic: str
+    conditions: tuple[str, ...]
+    exclusions: tuple[str, ...]
+
+
+class ActivationSummary(Struct, frozen=True):
+    """A connector without its configuration."""
+
+    id: int
+    connector_type: str
+    segment_id: int
+    segment_name: str
+    status: str
+    last_synced_at: datetime | None
+    last_error: str | None
+
+
+class ActivationList(Struct, frozen=True):
+    """Every connector."""
+
+    activations: tuple[ActivationSummary, ...]
+    total: int
+
+
+class PropertySummary(Struct, frozen=True):
+    """A property as a schema names it, or as it was seen."""
+
+    name: str
+    type: str
+    description: str
+
+
+class SchemaSummary(Struct, frozen=True):
+    """An event type. *registered* is false for one that was only seen."""
+
+    event_type: str
+    description: str
+    property_count: int
+    properties: tuple[PropertySummary, ...]
+    event_count: int
+    last_seen: datetime | None
+    registered: bool
+
+
+class SchemaList(Struct, frozen=True):
+    """Every event type, the registered ones first."""
+
+    schemas: tuple[SchemaSummary, ...]
+    total: int
+    truncated: bool
+
+
+class PropertyDetail(Struct, frozen=True):
+    """A property with values that occurred."""
+
+    path: str
+    types: tuple[str, ...]
+    samples: tuple[Scalar, ...]
+    description: str
+
+
+class SchemaDetail(Struct, frozen=True):
+    """One event type with its properties."""
+
+    event_type: str
+    description: str
+    properties: tuple[PropertyDetail, ...]
+    event_count: int
+    last_seen: datetime | None
+
+
+class LatestEvents(Struct, frozen=True):
+    """The newest events first; *total* and *by_type* count all since *since*."""
+
+    events: tuple[events.RecentEvent, ...]
+    total: int
+    by_type: tuple[Mapping[str, Any], ...]
+    truncated: bool
+    since: datetime | UnsetType = UNSET
+
+
+async def list_segments(
+    context: ToolContext,
+    query: Annotated[str, Meta(max_length=200)] = "",
+    order: Literal["largest", "newest", "name"] = "largest",
+    limit: Limit = 20,
+) -> SegmentList:
+    """List the workspace's segments with their member counts. Look here before drafting a segment that may exist.
+
+    Args:
+        query: Part of a name or description; empty for all segments.
+        order: largest by members, newest, or by name.
+        limit: How many to return.
+    """
+    page = await context.resources.segments.list(context.tenant, query=query.strip(), order=order, limit=limit)
+    listed = tuple(msgspec.convert(segment, SegmentSummary, from_attributes=True) for segment in page.segments)
+    return SegmentList(listed, page.total, truncated=len(listed) < page.total)
+
+
+async def get_segment_detail(context: ToolContext, segment: SegmentReference) -> SegmentDetail:
+    """One segment: its count, its status, its definition, and each condition in words.
+
+    Args:
+        segment: The segment's id or name.
+    """
+    reference = await find_segment(context, segment)
+    found = await context.resources.segments.get(context.tenant, reference.id)
+    names = {key: name.name for key, name in context.catalog.segments.items()}
+    conditions, exclusions = conditions_in_words(found.definition, names)
+    return SegmentDetail(
+        id=found.id,
+        name=found.name,
+        description=found.description,
+        segment_type=found.segment_type,
+        tier=found.tier,
+        status=found.status,
+        member_count=found.member_count,
+        last_computed_at=found.last_computed_at,
+        definition=msgspec.json.decode(encode(found.definition)),
+        words=found.words,
+        logic=found.definition.logic,
+        conditions=tuple(conditions),
+        exclusions=tuple(exclusions),
+    )
+
+
+async def list_activations(context: ToolContext) -> ActivationList:
+    """List the connectors that send segments to other systems, with their status and last error."""
+    found = await activations.list_activations(context.resources.postgres, context.tenant.id)
+    listed = tuple(msgspec.convert(one, ActivationSummary, from_attributes=True) for one in found)
+    return ActivationList(listed, len(listed))
+
+
+async def list_event_schemas(context: ToolContext) -> SchemaList:
+    """List the event types with their properties and how many events of each there are: those with a registered schema, and those that were only seen."""
+    registered = {one.event_type for one in await schemas.list_schemas(context.resources.postgres, context.tenant.id)}
+    types = sorted(context.catalog.event_types.values(), key=lambda kind: (kind.name not in registered, kind.name))
+    listed = tuple(_summary(kind, registered=kind.name in registered) for kind in types)
+    return SchemaList(listed, len(listed), truncated=False)
+
+
+async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetail:
+    """One event type: its properties, their types, and values that occurred. Use it before testing a property.
+
+    Args:
+        event_type: The event type's name.
+    """
+    kind = known_event_type(context, event_type)
+    return SchemaDetail(
+        event_type=kind.name,
+        description=kind.description,
+        properties=tuple(
+            PropertyDetail(one.path, _types(one), one.samples[:10], one.description) for one in kind.properties.values()
+        ),
+        event_count=kind.event_count,
+        last_seen=kind.last_seen,
+    )
+
+
+async def list_recent_events(context: ToolContext, since: str | None = None, limit: Limit = 20) -> LatestEvents:
+    """The events that arrived last, and how many of each type arrived since an instant. Only the last few days are kept here; for longer ranges use query_top_events or query_event_volume.
+
+    Args:
+        since: A date (local midnight) or an RFC 3339 instant; without it as far back as they are kept.
+        limit: How many events to list; the counts are of all.
+    """
+    start = context.instant(since, "/since") if since is not None else None
+    found = await events.recent_events(context.resources.postgres, context.tenant.id, since=start, limit=limit)
+    return LatestEvents(
+        events=found.events,
+        total=found.total,
+        by_type=tuple({"event_type": one.event_type, "count": one.count} for one in found.by_type),
+        truncated=len(found.events) < found.total,
+        since=start if start is not None else UNSET,
+    )
+
+
+async def find_segment(context: ToolContext, reference: int | str) -> SegmentName:
+    """The segment of that id or name (in any case); raises NotFound with the nearest names."""
+    found = _named(context.catalog.segments, reference)
+    if not found:  # saved since the catalog was read?
+        fresh = await context.resources.discovery.catalog(context.tenant.id, fresh=True)
+        found = _named(fresh.segments, reference)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        detail = f"{len(found)} segments are named {found[0].name!r}. Say which by its id."
+        code, near = "ambiguous_segment", tuple(str(one.id) for one in found)
+    else:
+        detail, code = f"There is no segment {str(reference)[:100]!r}.", "unknown_segment"
+        near = nearest(str(reference), [one.name for one in context.catalog.segments.values()])
+    raise NotFound(detail, code=code, findings=[Finding("/segment", code, detail, near)])
+
+
+def _named(known: Mapping[int, SegmentName], reference: int | str) -> list[SegmentName]:
+    if isinstance(reference, int):
+        return [known[reference]] if reference in known else []
+    wanted = reference.strip()
+    named = [one for one in known.values() if one.name.casefold() == wanted.casefold()]
+    if not named and wanted.isdecimal() and len(wanted) < 19:  # noqa: PLR2004 — as many digits as an id has
+        return _named(known, int(wanted))
+    return named
+
+
+def known_event_type(context: ToolContext, name: str) -> EventType:
+    """The event type of that name; raises NotFound with the nearest names."""
+    if (found := context.catalog.event_types.get(name)) is not None:
+        return found
+    detail = f"There is no event type {name[:100]!r}."
+    near = nearest(name, context.catalog.event_types)
+    raise NotFound(detail, code="unknown_name", findings=[Finding("/event_type", "unknown_name", detail, near)])
+
+
+def _summary(kind: EventType, *, registered: bool) -> SchemaSummary:
+    properties = tuple(
+        PropertySummary(one.path, "/".join(_types(one)), one.description) for one in kind.properties.values()
+    )
+    return SchemaSummary(
+        event_type=kind.name,
+        description=kind.description,
+        property_count=len(properties),
+        properties=properties,
+        event_count=kind.event_count,
+        last_seen=kind.last_seen,
+        registered=registered,
+    )
+
+
+def _types(one: Property) -> tuple[str, ...]:
+    return (one.declared,) if one.declared is not None else one.types

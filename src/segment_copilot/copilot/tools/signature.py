@@ -1,0 +1,108 @@
+"""A tool's signature and docstring are its schema: what the model is told, and what is checked when it calls."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, cast, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from segment_copilot.conditions import Definition
+from segment_copilot.copilot.models import ToolSpecification
+from segment_copilot.errors import Finding, InvalidInput
+
+DefinitionDocument = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/$defs/Definition"})]
+"""A definition as the model wrote it. The use case decodes it, so that every mistake is found at once."""
+
+_ARGUMENT = re.compile(r"^ {4}(\w+): (.+)$", re.MULTILINE)
+_AT = re.compile(r"(?P<detail>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+def arguments_of(tool: Any) -> type[Struct]:
+    """The tool's parameters after the context, as a struct; `from_` is `from` in JSON."""
+    hints = get_type_hints(tool, include_extras=True)
+    told = dict(_ARGUMENT.findall(_documentation(tool)[1]))
+    fields: list[Any] = []
+    for name, parameter in list(inspect.signature(tool).parameters.items())[1:]:
+        hint = Annotated[hints[name], Meta(description=told[name])]  # KeyError: an argument nobody explained
+        fields.append((name, hint) if parameter.default is parameter.empty else (name, hint, parameter.default))
+    return msgspec.defstruct(
+        tool.__name__,
+        fields,
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename=lambda name: name.rstrip("_"),
+    )
+
+
+def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
+    """What a model is told: an object at the root, shared types under `$defs`."""
+    _, types = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
+    schema = types.pop(arguments.__name__)
+    if "#/$defs/Definition" in str(schema):
+        _, nodes = msgspec.json.schema_components([Definition], ref_template="#/$defs/{name}")
+        types |= nodes
+    if types:
+        schema["$defs"] = types
+    return ToolSpecification(tool.__name__, _documentation(tool)[0], _lean(schema))
+
+
+def decode_arguments(arguments: Mapping[str, Any], kind: type[Struct]) -> Mapping[str, Any]:
+    """*arguments* checked, by parameter name; raises InvalidInput with one finding."""
+    if pointer := _unstorable(arguments):
+        raise _invalid(pointer, "Leave out the NUL character.")
+    try:
+        checked = msgspec.convert(arguments, kind)
+    except msgspec.ValidationError as error:
+        found = _AT.fullmatch(str(error))
+        detail, path = (found["detail"], found["path"]) if found else ("Wrong arguments", "")
+        raise _invalid("".join(f"/{key or index}" for key, index in _STEP.findall(path or "")), f"{detail}.") from error
+    return {name: getattr(checked, name) for name in kind.__struct_fields__}
+
+
+def _invalid(pointer: str, detail: str) -> InvalidInput:
+    return InvalidInput(
+        f"The arguments do not fit the tool: {detail}",
+        code="invalid_arguments",
+        findings=[Finding(pointer, "invalid_arguments", detail)],
+    )
+
+
+def _unstorable(value: object, pointer: str = "") -> str:
+    """Where a string holds a NUL, which no store takes; empty when none does."""
+    match value:
+        case str():
+            return pointer if "\0" in value else ""
+        case dict():
+            children: Iterable[Any] = cast("dict[str, Any]", value).items()
+        case list():
+            children = enumerate(cast("list[Any]", value))
+        case _:
+            return ""
+    return next((found for key, child in children if (found := _unstorable(child, f"{pointer}/{key}"))), "")
+
+
+def _documentation(tool: Any) -> tuple[str, str]:
+    text, _, arguments = (inspect.getdoc(tool) or "").partition("\n\nArgs:\n")
+    return " ".join(text.split()), arguments
+
+
+def _lean(schema: Any) -> Any:
+    """Without what is no JSON Schema (`discriminator`) and what tells a model nothing (`title`)."""
+    match schema:
+        case dict():
+            fields = cast("dict[str, Any]", schema)
+            return {key: _lean(value) for key, value in fields.items() if key not in _noise(fields)}
+        case list():
+            return [_lean(item) for item in cast("list[Any]", schema)]
+        case _:
+            return schema
+
+
+def _noise(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("discriminator", "title") if isinstance(schema.get("title", ""), str) else ("discriminator",)

@@ -1,0 +1,7 @@
+"""The fixtures of the copilot's tests; what they share is in copilot_runs.py."""
+
+from __future__ import annotations
+
+from copilot_runs import ask, shop
+
+__all__ = ["ask", "shop"]

@@ -1,0 +1,116 @@
+"""What holds for every run, however it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+Frame = dict[str, Any]
+
+TERMINAL = {"run.finished", "run.error"}
+COUNTERS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+RECORDS = {"data", "args", "definition", "rows"}  # where null is a value
+
+
+def check(frames: list[Frame]) -> None:
+    """Fail unless every rule of the protocol holds."""
+    assert frames[0]["type"] == "run.started"
+    assert [frame["type"] in TERMINAL for frame in frames] == [False] * (len(frames) - 1) + [True]
+    assert [frame["seq"] for frame in frames] == list(range(len(frames)))
+    assert len({frame["run_id"] for frame in frames}) == 1
+    assert not list(nulls(frames)), "an optional field is absent, never null"
+    check_spans(frames)
+    check_turns(frames)
+    check_calls(frames)
+    check_usage(frames)
+    if frames[-1]["type"] == "run.finished":
+        discarded = {one for frame in frames if frame["type"] == "turn.reset" for one in frame["discard"]}
+        assert any(
+            frame["type"] == "text.delta" and frame["delta"].strip() and frame["id"] not in discarded
+            for frame in frames
+        ), "a run that ends well has said something"
+
+
+def nulls(value: object, path: str = "") -> Iterator[str]:
+    """Where a null stands that is not a value of a record."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if key not in RECORDS:
+                yield from nulls(child, f"{path}/{key}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from nulls(child, f"{path}/{index}")
+
+
+def check_spans(frames: list[Frame]) -> None:
+    """Texts and reasonings: one open at a time, every delta inside, every id once."""
+    opened: tuple[str, str] | None = None
+    seen = set[str]()
+    for frame in frames:
+        kind, _, what = frame["type"].partition(".")
+        if kind not in {"text", "reasoning"}:
+            continue
+        if what == "start":
+            assert opened is None
+            assert frame["id"] not in seen
+            opened = (kind, frame["id"])
+            seen.add(frame["id"])
+        else:
+            assert opened == (kind, frame["id"])
+            opened = None if what == "end" else opened
+    assert opened is None
+
+
+def check_turns(frames: list[Frame]) -> None:
+    """Turns come in pairs, never overlap, and each event inside one names it."""
+    current: int | None = None
+    for frame in frames:
+        match frame["type"]:
+            case "turn.started":
+                assert current is None
+                current = frame["turn"]
+            case "turn.finished":
+                assert frame["turn"] == current
+                current = None
+            case "turn.reset":
+                assert frame["turn"] == current
+            case _:
+                assert frame.get("turn") == current
+    assert current is None
+
+
+def check_calls(frames: list[Frame]) -> None:
+    """Each call starts once, has its arguments once and its result once, in this order."""
+    stages: dict[str, list[str]] = {}
+    written: dict[str, str] = {}
+    finished = set[str]()
+    for frame in frames:
+        name = frame["type"]
+        if name in {"component", "segment.draft"} and (call_id := frame.get("tool_call_id")):
+            assert call_id in finished, "what a call draws comes after its result"
+        if not name.startswith("tool."):
+            continue
+        call_id = frame["tool_call_id"]
+        if name == "tool.args.delta":
+            assert stages[call_id] == ["tool.start"]
+            written[call_id] = written.get(call_id, "") + frame["delta"]
+            continue
+        stages.setdefault(call_id, []).append(name)
+        if name == "tool.args" and frame["valid"] and call_id in written:
+            assert msgspec.json.decode(written[call_id]) == frame["args"]
+        if name == "tool.result":
+            finished.add(call_id)
+            assert frame["ok"] == ("error" not in frame)
+    assert all(stage == ["tool.start", "tool.args", "tool.result"] for stage in stages.values()), stages
+
+
+def check_usage(frames: list[Frame]) -> None:
+    """The turns' tokens add up to the run's."""
+    finished = [frame["usage"] for frame in frames if frame["type"] == "turn.finished"]
+    assert {name: frames[-1]["usage"][name] for name in COUNTERS} == {
+        name: sum(usage[name] for usage in finished) for name in COUNTERS
+    }
