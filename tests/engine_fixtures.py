@@ -7,6 +7,7 @@ create and drop databases. The user of the given URLs must be allowed to do that
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib.metadata
@@ -18,6 +19,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
+import asynch
+import asyncpg
 import pytest
 from msgspec import Struct
 
@@ -85,13 +88,25 @@ def docker_answers() -> bool:
 def describe_source(source: Source) -> str:
     """For pytest's header."""
     if source == "dsn":
-        versions = "the given servers"
+        versions = asyncio.run(ask_versions(os.environ["TEST_DATABASE_URL"], os.environ["TEST_CLICKHOUSE_URL"]))
     elif source == "docker":
         versions = f"{POSTGRES_IMAGE}, {CLICKHOUSE_IMAGE}"
     else:
         postgres = binaries.version(binaries.find_programs())
         versions = f"PostgreSQL {postgres}, ClickHouse of chdb-core {importlib.metadata.version('chdb-core')}"
     return f"engines: {source} ({versions})"
+
+
+async def ask_versions(database_url: str, clickhouse_url: str) -> str:
+    """What the given servers say they are."""
+    async with asyncio.timeout(10):
+        connection = await asyncpg.connect(database_url)
+        postgres = await connection.fetchval("SHOW server_version")
+        await connection.close()
+        async with asynch.Connection(dsn=clickhouse_url) as opened, opened.cursor() as cursor:
+            await cursor.execute("SELECT version()")
+            (clickhouse,) = await cursor.fetchone()
+    return f"PostgreSQL {postgres}, ClickHouse {clickhouse}"
 
 
 @contextlib.contextmanager

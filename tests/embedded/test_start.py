@@ -115,6 +115,17 @@ def test_a_port_that_is_demanded_and_taken_is_an_error(data_dir):
         start_clickhouse(data_dir / "clickhouse", port=taken.getsockname()[1])
 
 
+@pytest.mark.parametrize(
+    "module", ["segment_copilot.embedded.postgres_host", "segment_copilot.embedded.clickhouse_host"]
+)
+def test_a_host_loads_nothing_that_slows_a_start(module):
+    program = (
+        f"import sys, {module}; print(*sorted({{'structlog', 'rich', 'asyncio', 'psutil', 'chdb'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_missing_programs_are_named_with_a_way_out(data_dir, monkeypatch):
     monkeypatch.setenv("PG_BINDIR", "/nonexistent")
     with pytest.raises(Unavailable, match="set DATABASE_URL"):

@@ -3,6 +3,8 @@
 `start_engines` runs both in one data directory. Each engine lives under a small host process that holds a pipe
 from the process that started it: however that process ends, the pipe closes and the engine stops. All calls
 block for up to a minute or so; from asynchronous code use `asyncio.to_thread`.
+
+The hosts import this package too, twice per start: nothing heavy belongs here (not even structlog).
 """
 
 from segment_copilot.embedded.engine import Engine, start_clickhouse, start_postgres

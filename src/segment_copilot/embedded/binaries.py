@@ -21,6 +21,15 @@ _ADVICE = (
 )
 
 
+def check_platform() -> None:
+    """Raise `Unavailable` where the engines' wheels do not exist."""
+    if os.name != "posix":
+        raise Unavailable(
+            "The embedded engines run on Linux and macOS. Set DATABASE_URL and CLICKHOUSE_URL to servers.",
+            code="engine_missing",
+        )
+
+
 def find_programs() -> Path:
     """The directory of `postgres` and `initdb`: PG_BINDIR, else the wheel's, else the newest of Debian's.
 

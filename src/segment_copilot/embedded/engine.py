@@ -8,14 +8,12 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import msgspec
-import structlog
 
 from segment_copilot.embedded import binaries
 from segment_copilot.embedded.directory import (
@@ -31,8 +29,6 @@ from segment_copilot.embedded.directory import (
 )
 from segment_copilot.embedded.host import Failed, Order, Ready
 from segment_copilot.errors import Unavailable
-
-log = structlog.get_logger()
 
 Kind = Literal["postgresql", "clickhouse"]
 _HOSTS: dict[Kind, str] = {"postgresql": "postgres_host", "clickhouse": "clickhouse_host"}
@@ -53,7 +49,6 @@ class Engine:
         self._host: subprocess.Popen[bytes] | None = None
         self._ready: Ready | None = None
         self._log_start = 0
-        self._started = 0.0
 
     @property
     def pid(self) -> int:
@@ -90,7 +85,6 @@ class Engine:
         """Start the host and return at once; `wait_ready` comes next."""
         make_directory(self.directory, account=self._account)
         order = Order(directory=str(self.directory.resolve()), port=port, durable=self._durable)
-        self._started = time.monotonic()
         log_file = open_log(self.directory)
         self._log_start = log_size(self.directory)
         try:
@@ -124,12 +118,6 @@ class Engine:
                 f"{name} did not start. {self.directory / 'log'} ends with:\n{said}", code="engine_failed"
             )
         self._ready = report
-        log.info(
-            "engine.started",
-            engine=self.kind,
-            version=report.version,
-            seconds=round(time.monotonic() - self._started, 3),
-        )
 
     def _read_report(self) -> bytes:
         """The host's one line; empty when it ends or stays silent."""
@@ -208,12 +196,14 @@ def _start(engine: Engine, port: int | None) -> Engine:
 
 def prepare_postgres(directory: Path, *, durable: bool) -> Engine:
     """The engine, not launched; raises `Unavailable` when this machine cannot run it."""
+    binaries.check_platform()
     binaries.find_programs()
     return Engine("postgresql", directory, durable=durable, account=binaries.account_for(directory))
 
 
 def prepare_clickhouse(directory: Path) -> Engine:
     """The engine, not launched; raises `Unavailable` when this machine cannot run it."""
+    binaries.check_platform()
     if find_spec("chdb") is None:
         raise Unavailable(
             "ClickHouse is not on this machine. Install segment-copilot[embedded] (Linux and macOS), or set CLICKHOUSE_URL to a server.",

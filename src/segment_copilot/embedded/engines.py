@@ -10,6 +10,7 @@ from typing import Self
 
 from platformdirs import user_data_path
 
+from segment_copilot.embedded import binaries
 from segment_copilot.embedded.directory import locked, make_directory
 from segment_copilot.embedded.engine import Engine, prepare_clickhouse, prepare_postgres
 
@@ -62,6 +63,7 @@ def start_engines(
     unsafe against a power cut (not against kill -9), for tests. Raises `Conflict` when another process holds the
     directory and `Unavailable` when an engine cannot run here or does not start.
     """
+    binaries.check_platform()
     directory = (default_data_dir() if data_dir is None else data_dir).resolve()
     with contextlib.ExitStack() as resources:
         make_directory(directory, mode=0o711)
