@@ -14,6 +14,7 @@ _POLITE = {
     "hi", "hello", "hey", "now", "just", "ok", "okay", "so", "also", "then", "looking", "look", "am", "are", "for", "should", "must", "want",
 }  # fmt: skip
 _VERBS = stems("create build make generate define set draft find get show give list prepare design compose add pull fetch select return display start new segment target identify see know save craft produce assemble figure put filter query which what who")  # fmt: skip
+_CREATING = stems("create build make generate define draft prepare design compose produce assemble craft set save")
 _NOUNS = stems("segment audience group list cohort bucket")
 _DETERMINERS = {
     "a",
@@ -76,6 +77,7 @@ class Command(Struct, frozen=True):
 
     rest: tuple[Token, ...]
     drafts: bool = False
+    creates: bool = False  # a segment is to be made, not looked up
     name: str = ""
 
 
@@ -84,8 +86,10 @@ def strip_command(tokens: Sequence[Token]) -> Command:
     every = tuple(tokens)
     at = _polite(every, 0)
     verb = False
+    creates = False
     while at < len(every) and every[at].kind == "word" and every[at].stem in _VERBS and not _begins_audience(every, at):
         verb = True
+        creates |= every[at].stem in _CREATING
         at = _polite(every, at + 1)
     noun = _noun(every, at)
     if noun is None:
@@ -97,7 +101,8 @@ def strip_command(tokens: Sequence[Token]) -> Command:
     if not name:
         name, at = _named(every, at)
         at = _linked(every, at)
-    return Command(every[at:], drafts=True, name=name)
+    article = any(token.lower in {"a", "an", "new", "another"} for token in every[: noun - 1])
+    return Command(every[at:], drafts=True, name=name, creates=creates or article)
 
 
 def _only_polite(tokens: tuple[Token, ...]) -> bool:

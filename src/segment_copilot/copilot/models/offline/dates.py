@@ -25,6 +25,11 @@ def local_date(as_of: datetime, timezone: str) -> date:
     return as_of.astimezone(ZoneInfo(timezone)).date()
 
 
+def local(instant: datetime, timezone: str) -> datetime:
+    """The same instant on the clocks of *timezone*."""
+    return instant.astimezone(ZoneInfo(timezone))
+
+
 def midnight(day: date, timezone: str) -> datetime:
     """The instant at which *day* begins there, in UTC."""
     return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from segment_copilot.catalog import Catalog, EventType, Property, Scalar
 from segment_copilot.copilot.models.offline.lexer import read
 from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
+from segment_copilot.copilot.models.offline.stems import stem
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CUTTING = {
@@ -132,6 +133,11 @@ class Index:
         for field in (*self.traits, *(field for known in self.events for field in known.fields)):
             names += [field.path, *(str(value) for value in field.property.samples if isinstance(value, str))]
         return frozenset(word for name in names for word in re.findall(r"[^\W\d_]+", spoken(name).lower()))
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The stems of the vocabulary."""
+        return frozenset(stem(word) for word in self.vocabulary)
 
     @cached_property
     def cutting(self) -> tuple[tuple[str, ...], ...]:

@@ -14,7 +14,7 @@ def stems(words: str) -> frozenset[str]:
 
 # Concepts: words of one line mean the same when a phrase is linked to an event type. The first names the concept.
 
-_CONCEPTS = """
+CONCEPT_WORDS = """
 purchase buy order convert transaction sale
 view see look browse visit read watch visitor viewer viewed
 cart
@@ -78,7 +78,7 @@ site website store app application webshop eshop
 """
 
 CONCEPTS: dict[str, str] = {
-    stem(word): line.split()[0] for line in _CONCEPTS.strip().splitlines() for word in line.split()
+    stem(word): line.split()[0] for line in CONCEPT_WORDS.strip().splitlines() for word in line.split()
 }
 
 COMPOSED: dict[frozenset[str], str] = {

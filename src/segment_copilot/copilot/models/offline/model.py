@@ -62,7 +62,8 @@ def answer(request: ModelRequest) -> Turn:
         request.tools_allowed,
     )
     text = question.text if isinstance(question, UserMessage) else ""
-    return understand(text, context).turn(_results(request.messages[at + 1 :]), context)
+    follows = any(isinstance(message, UserMessage) for message in request.messages[:at])
+    return understand(text, context, follows=follows).turn(_results(request.messages[at + 1 :]), context)
 
 
 def _results(messages: Sequence[object]) -> tuple[Result, ...]:

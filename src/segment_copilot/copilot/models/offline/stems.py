@@ -108,3 +108,8 @@ def _compounds() -> dict[tuple[str, ...], str]:
 
 
 COMPOUNDS = _compounds()
+
+
+def irregular() -> frozenset[str]:
+    """Every form that is listed with its stem."""
+    return frozenset({*_IRREGULAR, *_IRREGULAR.values()})

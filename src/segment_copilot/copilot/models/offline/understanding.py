@@ -4,69 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
-from segment_copilot.copilot.models.offline.command import strip_command
+from segment_copilot.copilot.models.offline.command import Command, strip_command
 from segment_copilot.copilot.models.offline.draft import Inexpressible, propose
-from segment_copilot.copilot.models.offline.drafting import Draft
+from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.otherwise import ABILITIES, otherwise
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
+from segment_copilot.copilot.models.offline.questions import read_question
+from segment_copilot.copilot.models.offline.spelling import corrected
 
-ABILITIES = (
-    "I can draft a segment from a description (events with counts, amounts and time spans, traits, other segments, exclusions), "
-    "count an audience, and answer questions about segments, their sizes, trends and conditions, "
-    "events and their volumes, event schemas, and connectors."
-)
+_COUNTING = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"), ("count", "of"), ("what", "percentage", "of"),
+             ("what", "percent", "of"), ("what", "share", "of"), ("percentage", "of"), ("count",))  # fmt: skip
 
 
-def understand(text: str, context: Context) -> Plan:
-    """The plan that answers *text*."""
-    tokens = read(text)
+def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
+    """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
     index = Index(context.catalog)
-    if not any(token.kind != "sign" for token in tokens):
-        return Say(("There is no question in this message.", ABILITIES))
-    return _audience(tokens, index, context)
-
-
-def _audience(tokens: Sequence[Token], index: Index, context: Context) -> Plan:
+    plain = read(text)
+    said = otherwise(text, plain, follows=follows)
+    if said is not None:
+        return Say(said)
+    tokens, notes = corrected(plain, index)
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
-    audience = read_audience(command.rest, index, today)
+    return read_question(tokens, command, index, today) or _audience(command, notes, index, context)
+
+
+def _audience(command: Command, notes: tuple[str, ...], index: Index, context: Context) -> Plan:
+    today = dates.local_date(context.as_of, context.timezone)
+    counted = _counted(command.rest)
+    tokens = counted if counted is not None else command.rest
+    audience = read_audience(tokens, index, today)
     if audience.problems:
-        return Say(refusal(audience.problems))
+        return Say(refusal(audience.problems, notes))
     if audience.include is None and audience.exclude is None:
-        return Say(nothing(audience, command.rest))
-    proposal = propose(audience, named=command.name, text=written(command.rest))
+        return Say(nothing(tokens))
+    noted = structs.replace(audience, notes=(*notes, *audience.notes))
+    proposal = propose(noted, named=command.name, text=written(list(tokens)))
     if isinstance(proposal, Inexpressible):
         return Say(
             (f"I understood the audience, but this version cannot express it: {proposal.detail}", "I drafted nothing.")
         )
-    return Draft(proposal)
+    return Count(proposal) if counted is not None else Draft(proposal)
 
 
-def refusal(problems: Sequence[Problem]) -> tuple[str, ...]:
+def _counted(tokens: Sequence[Token]) -> tuple[Token, ...] | None:
+    """What follows "how many"; None when no number is asked for."""
+    words = tuple(token.lower for token in tokens)
+    for phrase in _COUNTING:
+        if words[: len(phrase)] == phrase:
+            rest = tuple(tokens[len(phrase) :])
+            return tuple(
+                token
+                for at, token in enumerate(rest)
+                if not (token.lower in {"are", "is", "there"} and at in {1, 2}) or _needed(rest, at)
+            )
+    return None
+
+
+def _needed(tokens: Sequence[Token], at: int) -> bool:
+    """Whether "are" belongs to a condition: "are not in", "are tagged"."""
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    return following in {"not", "tagged", "on", "in", "from"}
+
+
+def refusal(problems: Sequence[Problem], notes: Sequence[str] = ()) -> tuple[str, ...]:
     """What was not understood, clause by clause, and what would fit."""
-    asked = [problem for problem in problems if problem.kind in {"vague", "ambiguous"}]
-    sentences = [
-        f"{problem.detail}." if problem.kind == "vague" else f"In {problem.phrase!r}: {problem.detail}"
-        for problem in asked
-    ]
+    sentences: list[str] = []
     for problem in problems:
-        if problem not in asked:
-            near = f" Nearest: {', '.join(f'`{name}`' for name in problem.suggestions)}." if problem.suggestions else ""
-            sentences.append(f"I cannot draft {problem.phrase!r}: {problem.detail}.{near}")
-    return (
-        *sentences,
-        "I drafted nothing, so that no part of the request is lost. Please write the sentence again with this settled.",
-    )
+        near = f" Nearest: {', '.join(f'`{name}`' for name in problem.suggestions)}." if problem.suggestions else ""
+        match problem.kind:
+            case "vague":
+                sentences.append(f"{problem.detail}.")
+            case "ambiguous":
+                sentences.append(f"In {problem.phrase!r}: {problem.detail}")
+            case _:
+                sentences.append(f"I cannot draft {problem.phrase!r}: {problem.detail}.{near}")
+    end = "Nothing is drafted, so that no part of your request is lost; please write the sentence again with this settled."
+    return (*(f"{note}." for note in notes), *sentences, end)
 
 
-def nothing(audience: Audience, tokens: Sequence[Token]) -> tuple[str, ...]:
+def nothing(tokens: Sequence[Token]) -> tuple[str, ...]:
     """No condition was found."""
-    del audience
-    return (
-        f"I found no condition in {written(list(tokens))!r}: tell me at least one, for example 'users who purchased in the last 7 days'.",
-        ABILITIES,
-    )
+    about = f" in {written(list(tokens))!r}" if tokens else ""
+    return (f"I found nothing{about} that I can look up or draft.", ABILITIES)
+
+
+__all__ = ["ABILITIES", "Audience", "refusal", "understand"]
