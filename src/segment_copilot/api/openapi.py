@@ -60,7 +60,11 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The whole document of *app*; the same for the same code."""
+    """The whole document of *app* as plain JSON values; the same for the same code."""
+    return msgspec.json.decode(msgspec.json.encode(_document(app)))
+
+
+def _document(app: Litestar) -> dict[str, Any]:
     operations = list(_operations(app))
     schemas = _Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
@@ -176,8 +180,8 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
         "summary": handler.summary or summary,
         "tags": sorted(handler.resolve_tags()),
     }
-    if text := "\n\n".join(part for part in (summary if handler.summary else "", _without_raises(description)) if part):
-        entry["description"] = text
+    paragraphs = [summary] * bool(handler.summary) + [_without_raises(description)]
+    entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
     if parameters := [_parameter(name, field, kind) for name, field, kind in operation.parameters]:
         entry["parameters"] = parameters
     if body := operation.body:

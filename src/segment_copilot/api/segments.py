@@ -173,7 +173,10 @@ class SegmentController(Controller):
         order: Annotated[Order, QueryParameter(description="Which come first")] = "id",
         search: Annotated[str, QueryParameter(max_length=200, description="Only those with this in their name")] = "",
     ) -> SegmentList:
-        """List the segments."""
+        """List the segments.
+
+        Definitions come with them, and the counts of the last computations.
+        """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
         found = await resources.segments.list(tenant, limit=part.limit, offset=part.offset, order=order, query=search)
         more = part.offset + len(found.segments) < found.total and bool(found.segments)
@@ -201,7 +204,10 @@ class SegmentController(Controller):
     async def get_segment(
         self, segment_id: FromPath[int], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
     ) -> Response[Segment]:
-        """Read a segment."""
+        """Read a segment.
+
+        Its ETag changes with every write, but not when it is computed.
+        """
         segment = await resources.segments.get(tenant, segment_id)
         return Response(segment, headers={"ETag": _etag(segment)})
 
@@ -271,7 +277,10 @@ class SegmentController(Controller):
     async def preview_segment(
         self, data: JSONBody[PreviewRequest], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
     ) -> Preview:
-        """Count who would be in a segment; nothing is saved."""
+        """Count who would be in a segment.
+
+        Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id.
+        """
         as_of = _checked(data.as_of)
         with pointed():
             preview = await resources.segments.preview(
@@ -292,7 +301,10 @@ class SegmentController(Controller):
         tenant: NamedDependency[Tenant],
         data: JSONBody[EstimateRequest | None] = None,
     ) -> Preview:
-        """Count who would be in a stored segment; its members stay as they are."""
+        """Count who would be in a stored segment.
+
+        Its members stay as the last computation left them.
+        """
         wanted = data or EstimateRequest()
         as_of = _checked(wanted.as_of)
         segment = await resources.segments.get(tenant, segment_id)
@@ -349,7 +361,10 @@ class SegmentController(Controller):
         tenant: NamedDependency[Tenant],
         user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
     ) -> MembershipOfUser:
-        """List the segments a user is in, as of their last computations."""
+        """List the segments a user is in.
+
+        As of their last computations; a user nobody has seen is in none.
+        """
         return MembershipOfUser(user_id, await resources.memberships.of_user(tenant, user_id))
 
 
