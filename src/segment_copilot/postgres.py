@@ -43,8 +43,6 @@ _UNAVAILABLE = (
     OSError,  # includes TimeoutError, which is asyncpg's for a server that does not answer
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.LockNotAvailableError,
@@ -52,6 +50,20 @@ _UNAVAILABLE = (
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
+_LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,  # the server said goodbye between two steps of one statement
+)
+_UNFIT_VALUES = (  # besides those the driver finds itself
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.UntranslatableCharacterError,
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.InvalidTextRepresentationError,
+    asyncpg.DatetimeFieldOverflowError,
+)
+_TROUBLE = (*_UNAVAILABLE, *_LOST, asyncpg.InterfaceError)
 
 
 class Record(Protocol):
@@ -138,7 +150,7 @@ class Connection:
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
-        except (*_UNAVAILABLE, asyncpg.InterfaceError):
+        except _TROUBLE:
             self._raw.terminate()
 
 
@@ -204,7 +216,7 @@ class Postgres:
             yield connection
         finally:
             # What the caller came for is done, or its exception is on the way out: trouble here only ends a connection.
-            with suppress(*_UNAVAILABLE, asyncpg.InterfaceError):
+            with suppress(*_TROUBLE):
                 await self._pool.release(raw, timeout=_RELEASE_SECONDS)
 
     @asynccontextmanager
@@ -240,7 +252,7 @@ class Postgres:
         while True:
             try:
                 await self._listen_once(channel, woken)
-            except (*_UNAVAILABLE, asyncpg.InterfaceError) as error:
+            except _TROUBLE as error:
                 log.warning("postgres.listener_lost", channel=channel, error=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -289,7 +301,7 @@ async def _close(pool: Any) -> None:
     try:
         async with asyncio.timeout(2):
             await pool.close()
-    except (*_UNAVAILABLE, asyncpg.InterfaceError):
+    except _TROUBLE:
         pool.terminate()
 
 
@@ -333,10 +345,12 @@ def _our_errors() -> Generator[None]:
     except asyncpg.QueryCanceledError as error:
         raise QueryTimeout("The statement was stopped at its time limit.") from error
     except asyncpg.DataError as error:
-        if isinstance(error.__cause__, TypeError):  # an argument of the wrong Python type is a mistake of our code
+        # The driver's own is of this very class. A wrong Python type, and 1/0, are mistakes of our code.
+        by_driver = type(error) is asyncpg.DataError and not isinstance(error.__cause__, TypeError)
+        if not by_driver and not isinstance(error, _UNFIT_VALUES):
             raise
         raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
-    except asyncpg.ConnectionDoesNotExistError as error:
+    except _LOST as error:
         raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
     except _UNAVAILABLE as error:
         raise Unavailable("PostgreSQL does not answer.") from error

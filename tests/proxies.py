@@ -1,0 +1,80 @@
+"""A TCP proxy that can fall silent or hang up in front of a server, and a way to wait for what a server does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    """A TCP proxy in front of one server. `silence` keeps connections open and passes nothing on."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._left: int | None = None
+        self.accepted = 0
+
+    def silence(self) -> None:
+        self._passing.clear()
+
+    def speak(self) -> None:
+        self._passing.set()
+
+    def hang_up_after(self, size: int) -> None:
+        """Pass *size* more bytes of the server's answers on, then cut every connection there is."""
+        self._left = size
+
+    def hang_up(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        with suppress(OSError):
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+            self._writers |= {writer, server_writer}
+            await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer, answers=True))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._passing.wait()
+                if answers and self._left is not None and self._left < len(data):
+                    writer.write(data[: self._left])
+                    await writer.drain()
+                    self._left = None
+                    break
+                if answers and self._left is not None:
+                    self._left -= len(data)
+                writer.write(data)
+                await writer.drain()
+        writer.close()  # passes on what was written first
+
+
+@asynccontextmanager
+async def run_proxy(url: str) -> AsyncGenerator[tuple[Proxy, str]]:
+    """A proxy in front of the server of *url*, and the URL that goes through it."""
+    parts = urlsplit(url)
+    proxy = Proxy(parts.hostname or "", parts.port or 0)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    account = parts.netloc.rpartition("@")[0]
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy, parts._replace(netloc=f"{account}@127.0.0.1:{port}").geturl()
+    finally:
+        server.close()
+        proxy.speak()
+        proxy.hang_up()
+        await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    """Return once *condition* holds; fail after *seconds*."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - of a server, which sets no event here
+            await asyncio.sleep(0.02)

@@ -1,0 +1,142 @@
+"""Migrations of both stores: applied once, by one of many, and never changed afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from segment_copilot.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.errors import Conflict
+from segment_copilot.migrations import migrate, statements
+from segment_copilot.postgres import Postgres, open_postgres
+
+INITIAL = ["postgres/0001_initial.sql", "clickhouse/0001_initial.sql"]
+
+
+class Empty(Struct, frozen=True):
+    """A database of each store with nothing in it."""
+
+    database_url: str
+    clickhouse_url: str
+    postgres: Postgres
+    clickhouse: ClickHouse
+
+
+@pytest.fixture
+async def empty(empty_database_url: str, empty_clickhouse_url: str) -> AsyncGenerator[Empty]:
+    async with open_postgres(empty_database_url) as postgres, open_clickhouse(empty_clickhouse_url) as clickhouse:
+        yield Empty(empty_database_url, empty_clickhouse_url, postgres, clickhouse)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for store in ("postgres", "clickhouse"):
+        (tmp_path / store).mkdir()
+    (tmp_path / "postgres" / "0001_first.sql").write_text("CREATE TABLE one (id int); INSERT INTO one VALUES (1);")
+    (tmp_path / "clickhouse" / "0001_first.sql").write_text(
+        "CREATE TABLE IF NOT EXISTS one {on_cluster} (id UInt8) ENGINE = {engine}MergeTree ORDER BY id; -- first;\n"
+        "/* ; */ CREATE TABLE IF NOT EXISTS two (s String DEFAULT 'a;''b\\'; -- no comment') ENGINE = MergeTree ORDER BY s"
+    )
+    return tmp_path
+
+
+async def tables(empty: Empty) -> tuple[set[str], set[str]]:
+    rows = await empty.postgres.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = (await empty.clickhouse.fetch("SHOW TABLES", purpose="catalog")).rows
+    return {row["tablename"] for row in rows}, {name for (name,) in found}
+
+
+async def test_both_stores_are_migrated(empty: Empty) -> None:
+    assert await migrate(empty.postgres, empty.clickhouse) == INITIAL
+    in_postgres, in_clickhouse = await tables(empty)
+    assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
+    assert in_clickhouse == {"events", "traits", "users", "memberships"}
+
+
+async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:
+    await migrate(empty.postgres, empty.clickhouse)
+    assert await migrate(empty.postgres, empty.clickhouse) == []
+
+
+async def test_of_two_processes_at_once_one_applies_and_both_succeed(empty: Empty) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from segment_copilot.clickhouse import open_clickhouse\n"
+        "from segment_copilot.migrations import migrate\n"
+        "from segment_copilot.postgres import open_postgres\n"
+        "async def main(database_url, clickhouse_url):\n"
+        "    async with open_postgres(database_url) as postgres, open_clickhouse(clickhouse_url) as clickhouse:\n"
+        "        print('applied', len(await migrate(postgres, clickhouse)))\n"
+        "asyncio.run(main(*sys.argv[1:]))\n"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, empty.database_url, empty.clickhouse_url, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    outputs = [(await process.communicate())[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(output.split()[-1] for output in outputs) == [b"0", b"2"]
+
+
+async def test_many_tasks_at_once_apply_once(empty: Empty) -> None:
+    applied = await asyncio.gather(*(migrate(empty.postgres, empty.clickhouse) for _ in range(5)))
+    assert sorted(applied) == [[], [], [], [], INITIAL]
+
+
+async def test_a_new_file_is_applied_after_the_old(empty: Empty, source: Path) -> None:
+    await migrate(empty.postgres, empty.clickhouse, source=source)
+    (source / "postgres" / "0002_second.sql").write_text("INSERT INTO one VALUES (2);")
+    (source / "postgres" / "notes.txt").write_text("not a migration")
+    assert await migrate(empty.postgres, empty.clickhouse, source=source) == ["postgres/0002_second.sql"]
+    assert await empty.postgres.fetchval("SELECT sum(id) FROM one") == 3
+
+
+@pytest.mark.parametrize("store", ["postgres", "clickhouse"])
+async def test_a_file_changed_after_it_was_applied_is_refused(empty: Empty, source: Path, store: str) -> None:
+    await migrate(empty.postgres, empty.clickhouse, source=source)
+    with (source / store / "0001_first.sql").open("a") as file:
+        file.write(" ")
+    (source / store / "0002_second.sql").write_text("this is not looked at")
+    with pytest.raises(Conflict, match=f"{store}/0001_first.sql") as caught:
+        await migrate(empty.postgres, empty.clickhouse, source=source)
+    assert caught.value.code == "migration_changed"
+
+
+async def test_a_postgres_file_that_fails_leaves_nothing_behind(empty: Empty, source: Path) -> None:
+    (source / "postgres" / "0002_second.sql").write_text("CREATE TABLE half (id int); SELECT 1 / 0;")
+    with pytest.raises(Exception, match=r"division by zero"):
+        await migrate(empty.postgres, empty.clickhouse, source=source)
+    assert await tables(empty) == ({"schema_migrations", "one"}, set())
+    (source / "postgres" / "0002_second.sql").write_text("CREATE TABLE half (id int);")
+    assert "postgres/0002_second.sql" in await migrate(empty.postgres, empty.clickhouse, source=source)
+
+
+async def test_a_clickhouse_file_that_failed_half_way_is_run_again(empty: Empty, source: Path) -> None:
+    file = source / "clickhouse" / "0001_first.sql"
+    text = file.read_text()
+    file.write_text(text + "; SELECT no_such_column")
+    with pytest.raises(ClickHouseError):
+        await migrate(empty.postgres, empty.clickhouse, source=source)
+    file.write_text(text)
+    assert await migrate(empty.postgres, empty.clickhouse, source=source) == ["clickhouse/0001_first.sql"]
+    assert (await tables(empty))[1] == {"one", "two"}
+
+
+def test_statements_are_cut_outside_of_strings_names_and_comments() -> None:
+    text = """-- a; b
+        SELECT 'x;''y', "a;b", `c;d`, '\\';' /* ; -- */ ; ;
+        SELECT 2 -- it's the end;"""
+    assert statements(text) == ["""SELECT 'x;''y', "a;b", `c;d`, '\\';'""", "SELECT 2"]
+
+
+async def test_a_cluster_fills_the_places_left_for_it(empty: Empty, source: Path) -> None:
+    (source / "clickhouse" / "0001_first.sql").write_text("SELECT '{on_cluster} {engine}MergeTree' + 1")
+    with pytest.raises(ClickHouseError, match="ON CLUSTER `main` ReplicatedMergeTree"):
+        await migrate(empty.postgres, empty.clickhouse, cluster="main", source=source)

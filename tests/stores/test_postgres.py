@@ -1,0 +1,341 @@
+"""The pool, transactions, notifications, and each of the driver's errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+import structlog
+import uuid_utils
+
+from proxies import eventually, run_proxy
+from segment_copilot import postgres as module
+from segment_copilot.embedded import Engines
+from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+from segment_copilot.postgres import ForeignKeyViolation, Postgres, UniqueViolation, open_postgres
+
+SCHEMA = """
+CREATE TABLE parent (id bigint CONSTRAINT parent_key PRIMARY KEY, name text CONSTRAINT parent_name_key UNIQUE);
+CREATE TABLE child (parent bigint CONSTRAINT child_parent_fkey REFERENCES parent, run uuid, at timestamptz, body json);
+"""
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+async def tables(postgres: Postgres) -> AsyncGenerator[None]:
+    await postgres.execute(SCHEMA)
+    yield
+    await postgres.execute("DROP TABLE child; DROP TABLE parent")
+
+
+async def count(postgres: Postgres) -> int:
+    return await postgres.fetchval("SELECT count(*) FROM parent")
+
+
+async def test_a_row_comes_back_in_our_types(postgres: Postgres) -> None:
+    run = uuid4()
+    await postgres.execute("INSERT INTO parent VALUES (1, 'a')")
+    await postgres.execute("INSERT INTO child VALUES (1, $1, $2, '{\"a\":  1}')", run, NOON)
+    row = await postgres.fetchrow("SELECT * FROM child")
+    assert row is not None
+    assert dict(row) == {"parent": 1, "run": run, "at": NOON, "body": '{"a":  1}'}
+    assert type(row["run"]) is UUID
+    assert row["at"].tzinfo is not None
+    assert row[0] == 1
+
+
+async def test_any_kind_of_uuid_goes_in(postgres: Postgres) -> None:
+    run = uuid_utils.uuid7()
+    assert await postgres.fetchval("SELECT $1::uuid", run) == UUID(str(run))
+    assert await postgres.fetchval("SELECT $1::uuid", str(run)) == UUID(str(run))
+    assert await postgres.fetchval("SELECT $1::uuid[]", [UUID(int=1)]) == [UUID(int=1)]
+
+
+async def test_a_row_that_is_not_there_is_none(postgres: Postgres) -> None:
+    assert await postgres.fetchrow("SELECT * FROM parent") is None
+    assert await postgres.fetchval("SELECT id FROM parent") is None
+    assert await postgres.fetch("SELECT * FROM parent") == []
+
+
+async def test_execute_counts_rows(postgres: Postgres) -> None:
+    assert await postgres.execute("INSERT INTO parent SELECT n, n FROM generate_series(1, 5) n") == 5
+    assert await postgres.execute("UPDATE parent SET name = name || '!' WHERE id > $1", 3) == 2
+    assert await postgres.execute("DELETE FROM parent WHERE id = 99") == 0
+    assert await postgres.execute("SET application_name = 'x'") == 0
+
+
+async def test_many_rows_go_in_by_executemany_and_by_copy(postgres: Postgres) -> None:
+    await postgres.executemany("INSERT INTO parent VALUES ($1, $2)", [(1, "a"), (2, "b")])
+    await postgres.copy("parent", columns=["id", "name"], rows=((number, None) for number in range(10, 1000)))
+    assert await count(postgres) == 992
+
+
+async def test_a_copy_that_fails_stores_nothing(postgres: Postgres) -> None:
+    with pytest.raises(UniqueViolation):
+        await postgres.copy("parent", columns=["id", "name"], rows=[(1, "a"), (1, "b")])
+    with pytest.raises(InvalidInput):
+        await postgres.copy("parent", columns=["id", "name"], rows=[(1, "a"), (2, "\x00")])
+    assert await count(postgres) == 0
+
+
+async def test_a_transaction_commits_at_its_end(postgres: Postgres) -> None:
+    async with postgres.transaction() as connection:
+        await connection.execute("INSERT INTO parent VALUES (1, 'a')")
+        assert await count(postgres) == 0
+    assert await count(postgres) == 1
+
+
+async def test_a_transaction_rolls_back_on_an_exception(postgres: Postgres) -> None:
+    async def fail() -> None:
+        async with postgres.transaction() as connection:
+            await connection.execute("INSERT INTO parent VALUES (1, 'a')")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await count(postgres) == 0
+
+
+async def test_an_inner_transaction_is_a_savepoint(postgres: Postgres) -> None:
+    async with postgres.transaction() as connection:
+        await connection.execute("INSERT INTO parent VALUES (1, 'a')")
+        with pytest.raises(UniqueViolation):
+            async with connection.transaction():
+                await connection.execute("INSERT INTO parent VALUES (1, 'b')")
+        await connection.execute("INSERT INTO parent VALUES (2, 'c')")
+    assert await count(postgres) == 2
+
+
+async def test_a_cancelled_transaction_rolls_back_and_ends_its_query(postgres: Postgres) -> None:
+    async def sleep() -> None:
+        async with postgres.transaction() as connection:
+            await connection.execute("INSERT INTO parent VALUES (1, 'a')")
+            await connection.execute("SELECT pg_sleep(20)")
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(sleep(), 0.2)
+    assert await count(postgres) == 0
+
+    async def gone() -> bool:
+        return not await postgres.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(20)'")
+
+    await eventually(gone)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(("values", "constraint"), [("(1, 'b')", "parent_key"), ("(2, 'a')", "parent_name_key")])
+async def test_a_unique_violation_names_its_constraint(postgres: Postgres, values: str, constraint: str) -> None:
+    await postgres.execute("INSERT INTO parent VALUES (1, 'a')")
+    with pytest.raises(UniqueViolation) as caught:
+        await postgres.execute(f"INSERT INTO parent VALUES {values}")
+    assert caught.value.constraint == constraint
+
+
+async def test_a_foreign_key_violation_names_its_constraint(postgres: Postgres) -> None:
+    with pytest.raises(ForeignKeyViolation) as caught:
+        await postgres.execute("INSERT INTO child (parent) VALUES (1)")
+    assert caught.value.constraint == "child_parent_fkey"
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("text", "a\x00b"),
+        ("text", "\ud800"),
+        ("bigint", 2**63),
+        ("integer", -(2**31) - 1),
+        ("uuid", "no uuid"),
+        ("json", "{"),
+    ],
+)
+async def test_a_value_that_cannot_be_held_is_invalid_input(postgres: Postgres, type_: str, value: object) -> None:
+    with pytest.raises(InvalidInput):
+        await postgres.fetchval(f"SELECT $1::{type_}", value)
+
+
+async def test_an_argument_of_the_wrong_type_is_our_mistake(postgres: Postgres) -> None:
+    with pytest.raises(asyncpg.DataError):
+        await postgres.fetchval("SELECT $1::text", 5)
+
+
+async def test_wrong_sql_is_our_mistake(postgres: Postgres) -> None:
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await postgres.fetchval("SELECT 1 / 0")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await postgres.fetch("SELECT * FROM no_such_table")
+
+
+async def test_a_statement_past_its_time_is_a_timeout(postgres: Postgres) -> None:
+    async with postgres.connection(seconds=0.1) as connection:
+        with pytest.raises(QueryTimeout):
+            await connection.execute("SELECT pg_sleep(5)")
+    assert await postgres.fetchval("SHOW statement_timeout") == "30s"
+
+
+async def test_a_lock_held_too_long_is_unavailable(postgres: Postgres) -> None:
+    await postgres.execute("INSERT INTO parent VALUES (1, 'a')")
+    async with postgres.transaction() as holder, postgres.transaction() as other:
+        await holder.execute("UPDATE parent SET name = 'b'")
+        await other.execute("SET LOCAL lock_timeout = '50ms'")
+        with pytest.raises(Unavailable):
+            await other.execute("UPDATE parent SET name = 'c'")
+
+
+async def test_a_pool_in_full_use_is_unavailable(module_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ACQUIRE_SECONDS", 0.2)
+    async with open_postgres(module_database_url, pool=1) as postgres:
+        async with postgres.connection():
+            with pytest.raises(Unavailable):
+                await postgres.fetchval("SELECT 1")
+        assert await postgres.fetchval("SELECT 1") == 1
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        async with open_postgres("postgresql://app:app@127.0.0.1:1/db"):
+            pass
+
+
+@pytest.mark.parametrize("url", ["", "postgres", "mysql://app@host/db", "postgresql://app@host:port/db"])
+async def test_a_url_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match="PostgreSQL URL"):
+        async with open_postgres(url):
+            pass
+
+
+# A server that goes, freezes, comes back
+
+
+async def test_a_read_survives_a_restart_and_a_write_is_never_repeated(own_engines: Engines) -> None:
+    server = own_engines.postgres
+    assert server is not None
+    async with open_postgres(own_engines.database_url, pool=3) as postgres:
+        await postgres.execute("CREATE TABLE seen (id int)")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(postgres.fetchval("SELECT pg_sleep(0.05)"))
+        await asyncio.to_thread(server.kill)
+        with pytest.raises(Unavailable):
+            await postgres.ping()
+        await asyncio.to_thread(server.restart)
+        assert await postgres.fetchval("SELECT 1") == 1
+        with suppress(Unavailable):
+            await postgres.execute("INSERT INTO seen VALUES (1)")
+        assert await postgres.fetchval("SELECT count(*) FROM seen") <= 1
+
+
+async def test_a_read_whose_connection_is_cut_is_tried_again(postgres: Postgres) -> None:
+    asking = asyncio.create_task(postgres.fetchval("SELECT 7 FROM pg_sleep(0.3)"))
+    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'SELECT 7%' AND state = 'active'"
+
+    async def done() -> bool:
+        return await postgres.fetchval(cut) > 0
+
+    await eventually(done)
+    assert await asking == 7
+
+
+async def test_a_read_whose_connection_says_goodbye_before_it_is_tried_again(postgres: Postgres) -> None:
+    for _ in range(20):
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        _, answers = await asyncio.gather(
+            postgres.fetch(cut),
+            asyncio.gather(*(postgres.fetchval("SELECT 8") for _ in range(5)), return_exceptions=True),
+        )
+        # A second loss in a row is not hidden. What is never seen is an error that is not ours.
+        assert all(answer == 8 or isinstance(answer, Unavailable) for answer in answers)
+
+
+async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Postgres) -> None:
+    writing = asyncio.create_task(postgres.execute("INSERT INTO parent SELECT 1, 'a' FROM pg_sleep(0.3)"))
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'INSERT%' AND state = 'active'"
+    )
+
+    async def done() -> bool:
+        return await postgres.fetchval(cut) > 0
+
+    await eventually(done)
+    with pytest.raises(Unavailable):
+        await writing
+    assert await count(postgres) == 0
+
+
+async def test_a_frozen_server_does_not_hold_up_a_cancellation(module_database_url: str) -> None:
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
+        await postgres.ping()
+        proxy.silence()
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), postgres.transaction() as connection:
+                await connection.execute("SELECT 1")
+        assert time.monotonic() - started < 3
+        proxy.speak()
+        assert await postgres.fetchval("SELECT 1") == 1
+
+
+async def test_a_frozen_server_does_not_hold_up_the_end(module_database_url: str) -> None:
+    async with run_proxy(module_database_url) as (proxy, url):
+        started = time.monotonic()
+        async with open_postgres(url) as postgres:
+            await postgres.ping()
+            proxy.silence()
+        assert time.monotonic() - started < 4
+
+
+# Notifications
+
+
+async def test_a_listener_wakes_on_notify_and_only_on_its_channel(postgres: Postgres) -> None:
+    async with postgres.listen("work") as woken, asyncio.timeout(10):
+        await woken.wait()  # listening has begun
+        woken.clear()
+        await postgres.execute("SELECT pg_notify('other', '')")
+        await postgres.execute("SELECT pg_notify('work', '')")
+        await woken.wait()
+
+
+async def test_a_listener_that_lost_its_connection_wakes_and_listens_again(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RECONNECT_SECONDS", 0.01)
+    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    with structlog.testing.capture_logs() as lines:
+        async with postgres.listen("work") as woken, asyncio.timeout(10):
+            await woken.wait()
+            woken.clear()
+            assert await postgres.fetchval(cut) == 1
+            await woken.wait()
+            woken.clear()
+            await postgres.execute("SELECT pg_notify('work', '')")
+            await woken.wait()
+    assert "postgres.listener_lost" in [line["event"] for line in lines]
+
+
+async def test_a_listener_notices_a_server_that_fell_silent(
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LISTENER_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.1)
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
+        with structlog.testing.capture_logs() as lines:
+            async with postgres.listen("work") as woken, asyncio.timeout(10):
+                await woken.wait()
+                woken.clear()
+                proxy.silence()
+
+                async def noticed() -> bool:
+                    return "postgres.listener_lost" in [line["event"] for line in lines]
+
+                await eventually(noticed)
+                proxy.speak()
+                await woken.wait()
