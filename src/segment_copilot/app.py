@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.api import docs, health, metrics
 from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
+from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.edge import Edge
 from segment_copilot.api.health import drained_on_sigterm
 from segment_copilot.api.ingestion import IngestionController
@@ -33,6 +34,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *docs.ROUTES,
     IngestionController,
     SegmentController,
+    CopilotController,
 )
 
 
