@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from resource_fixtures import NOW, Remember
 
+from resource_fixtures import NOW, Remember
 from segment_copilot.errors import InvalidInput
 from segment_copilot.resources import Resources
 from segment_copilot.segments import Changes, Segment
