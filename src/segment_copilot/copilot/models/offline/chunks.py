@@ -42,9 +42,17 @@ class Chunk(Struct, frozen=True):
     def text(self) -> str:
         """The clause as written, without what only joins it to the sentence."""
         first = 0
-        while first < len(self.tokens) and (self.tokens[first].lower in _JOINING or self.tokens[first].kind == "sign"):
+        while first < len(self.tokens) and self._joins(first):
             first += 1
         return written(self.tokens[first:])
+
+    def _joins(self, at: int) -> bool:
+        token, following = self.tokens[at], lowers(self.tokens, at + 1, 1)
+        return (
+            token.kind == "sign"
+            or token.lower in _JOINING
+            or (token.lower in _AUXILIARIES and following not in {("not",), ("never",)})
+        )
 
     @property
     def window(self) -> Window | None:
@@ -53,32 +61,8 @@ class Chunk(Struct, frozen=True):
         return bounding[0] if bounding else None
 
 
-_JOINING = {
-    "who",
-    "that",
-    "which",
-    "whose",
-    "they",
-    "and",
-    "but",
-    "or",
-    "have",
-    "has",
-    "had",
-    "are",
-    "is",
-    "was",
-    "were",
-    "been",
-    "also",
-    "then",
-    "did",
-    "do",
-    "does",
-    "either",
-    "both",
-    "their",
-}
+_JOINING = {"who", "that", "which", "whose", "they", "and", "but", "or", "also", "then", "either", "both", "their"}
+_AUXILIARIES = {"have", "has", "had", "are", "is", "was", "were", "been", "did", "do", "does"}
 _NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody"}
 _PERFECT = {"have", "has", "had", "having"}
 _SKIPPED = stems("who which whose they them he she it be also either both then their we i")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline import money, recency, refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
-from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept
-from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_segment
+from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined
+from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
+from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
-from segment_copilot.copilot.models.offline.traits import read_traits
+from segment_copilot.copilot.models.offline.traits import places, read_traits
 from segment_copilot.copilot.models.offline.windows import Window
 
 Reading = Node | Problem
@@ -24,11 +24,27 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
     """The conditions of a clause, or why it has none."""
     if not chunk.words and not chunk.quantities:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
-    for reader in (_segment, money.read_money, recency.read_recency):
+    for reader in (_segment, _abandoned, money.read_money, recency.read_recency):
         read = reader(chunk, index)
         if read is not None:
             return read
-    return _best(chunk, index)
+    read = _best(chunk, index)
+    if isinstance(read, Problem) and read.kind == "unknown":
+        return _by_property(chunk, index) or read
+    return read
+
+
+def _by_property(chunk: Chunk, index: Index) -> Reading | None:
+    """A clause that names no event, only a property or value of one: "used a coupon", "came from google"."""
+    if chunk.negated and not chunk.words:
+        return None
+    links = link_property(chunk.items, index)
+    if not links:
+        return None
+    if len(links) > 1:
+        named = " or ".join(f"`{link.event_type}`" for link in links)
+        return Problem("ambiguous", chunk.text, f"which event is meant: {named}?")
+    return event_leaf(chunk, links[0], links[0].quantities[0] if links[0].quantities else None)
 
 
 def _best(chunk: Chunk, index: Index) -> Reading:
@@ -38,9 +54,7 @@ def _best(chunk: Chunk, index: Index) -> Reading:
     event = _event(chunk, links, index) if links else None
     if isinstance(traits, Problem) and (event is None or isinstance(event, Problem)):
         return traits
-    if _is_node(traits) and (
-        event is None or isinstance(event, Problem) or _describes(chunk) or links[0].score < _TRAIT_FIRST
-    ):
+    if _is_node(traits) and (_describes(chunk) or not _surely(event, links)):
         return traits  # type: ignore[return-value]
     if event is not None:
         return event
@@ -48,6 +62,11 @@ def _best(chunk: Chunk, index: Index) -> Reading:
 
 
 _TRAIT_FIRST = 0.7
+
+
+def _surely(event: Reading | None, links: tuple[Link, ...]) -> bool:
+    """Whether the event reading explains the clause by itself, and well."""
+    return isinstance(event, Leaf) and not links[0].unexplained and links[0].score >= _TRAIT_FIRST
 
 
 def _is_node(read: Reading | None) -> bool:
@@ -64,6 +83,8 @@ def _segment(chunk: Chunk, index: Index) -> Reading | None:
         return None
     words = [item for item in chunk.items if isinstance(item, Token)]
     found = link_segment(words, index)
+    if found and not any(word.stem in _NAMING for word in words) and _place(chunk, index):
+        return None
     if not found:
         return refusals.unknown_segment(chunk, index) if any(word.stem == "segment" for word in words) else None
     if len(found) > 1:
@@ -77,6 +98,45 @@ def _segment(chunk: Chunk, index: Index) -> Reading | None:
     return Leaf(condition, chunk.text, negated=chunk.negated)
 
 
+def _abandoned(chunk: Chunk, index: Index) -> Reading | None:
+    """ "abandoned their cart", where no event says so: put something into it and did not purchase."""
+    verbs = [item for item in chunk.items if isinstance(item, Token) and item.stem == "abandon"]
+    links = link_event(chunk.items, index) if verbs else ()
+    if not verbs or chunk.negated or (links and not links[0].unexplained):
+        return None
+    items = tuple(item for item in chunk.items if item not in verbs)
+    added = [
+        link
+        for verb in ("added", "started")
+        for link in link_event((word(verb), *items), index)
+        if not link.unexplained
+    ]
+    bought = link_event((word("purchase"),), index)
+    if not added or not bought:
+        return None
+    did = event_leaf(structs.replace(chunk, items=items), added[0], _counts(added[0])[0] if _counts(added[0]) else None)
+    absent = event_leaf(structs.replace(chunk, items=(), negated=True, perfect=False), bought[0], None)
+    if isinstance(did, Problem) or isinstance(absent, Problem):
+        return None
+    note = f"{chunk.text!r} is read as: `{added[0].event_type}`, and no `{bought[0].event_type}` in that time"
+    return joined(
+        "AND", (structs.replace(did, notes=(note,)), structs.replace(absent, text="no purchase", negated=True))
+    )
+
+
+_NAMING = stems("segment list audience group cohort member")
+
+
+def _place(chunk: Chunk, index: Index) -> bool:
+    """Whether the clause names a country or city, which a segment may be called after."""
+    read = read_traits(chunk, index)
+    return (
+        isinstance(read, Leaf)
+        and chunk.lead in {"in", "from", "living", "based", "located"}
+        and read.condition["property"] in places(index)
+    )
+
+
 def _event(chunk: Chunk, links: tuple[Link, ...], index: Index) -> Reading:
     link = chosen(links, chunk.text)
     if link.unknown_values:
@@ -87,13 +147,22 @@ def _event(chunk: Chunk, links: tuple[Link, ...], index: Index) -> Reading:
         if rest is None or isinstance(rest, Problem) or chunk.negated:
             return refusals.partly(chunk, link, index)
         extra = rest
-    counts = [read for read in link.quantities]
+    counts = _counts(link)
     if len(counts) > 1:
         return Problem("unknown", chunk.text, "it has more numbers than I can place")
     leaf = event_leaf(chunk, link, counts[0] if counts else None)
     if isinstance(leaf, Problem) or extra is None:
         return leaf
     return joined("AND", (leaf, extra))
+
+
+def _counts(link: Link) -> list[Quantity]:
+    """The numbers that say how often; "one order" beside another number or a filter is only an article."""
+    if len(link.quantities) > 1 or link.tests:
+        return [
+            item for item in link.quantities if not (item.bare and item.value == 1 and item.text in {"one", "a single"})
+        ]
+    return list(link.quantities)
 
 
 def _only(chunk: Chunk, words: tuple[Token, ...]) -> Chunk:
@@ -139,7 +208,7 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
         chunk.text,
         _notes(link, counted, window),
         link,
-        verbs_of(chunk),
+        verbs_of(chunk, link),
         negated=counted.value == 0,
         windowed=window is not None,
     )
@@ -171,10 +240,12 @@ def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted
     if negated:
         operator = OPPOSITES[operator]  # type: ignore[index]
     if operator in {"lt", "lte"}:
-        notes = (*notes, "people who never did it are included, because they did it 0 times")
+        notes = (*notes, NONE_INCLUDED)
     return _Counted(operator, count.value, count.value2, notes)
 
 
-def verbs_of(chunk: Chunk) -> tuple[Token, ...]:
-    """The words of a clause that a following one may share: what was done, without its object."""
-    return tuple(word for word in chunk.words if concept(word.stem) in ACTIONS or word.stem in LIGHT)
+def verbs_of(chunk: Chunk, link: Link) -> tuple[Token, ...]:
+    """The words of a clause that a following one may share: what was done, without its object and filters."""
+    tested = frozenset[int]().union(*(test.used for test in link.tests))
+    words = [item for at, item in enumerate(chunk.items) if at not in tested and isinstance(item, Token)]
+    return tuple(word for word in words if concept(word.stem) in ACTIONS or word.stem in LIGHT)

@@ -13,8 +13,14 @@ _POLITE = {
     "please", "can", "could", "would", "will", "you", "i", "we", "want", "need", "like", "d", "to", "help", "let", "lets", "us", "me", "my",
     "hi", "hello", "hey", "now", "just", "ok", "okay", "so", "also", "then", "looking", "look", "am", "are", "for", "should", "must", "want",
 }  # fmt: skip
-_VERBS = stems("create build make generate define set draft find get show give list prepare design compose add pull fetch select return display start new segment target identify see know save craft produce assemble figure put filter query which what who")  # fmt: skip
-_CREATING = stems("create build make generate define draft prepare design compose produce assemble craft set save")
+_VERBS = frozenset(
+    "create build make generate define set draft find get show give list prepare design compose pull fetch select return "
+    "display segment target identify see know save craft produce assemble figure filter query which what who".split()
+)
+"""Base forms only: "started a trial" is no command."""
+_CREATING = frozenset(
+    "create build make generate define draft prepare design compose produce assemble craft set save".split()
+)
 _NOUNS = stems("segment audience group list cohort bucket")
 _DETERMINERS = {
     "a",
@@ -87,9 +93,11 @@ def strip_command(tokens: Sequence[Token]) -> Command:
     at = _polite(every, 0)
     verb = False
     creates = False
-    while at < len(every) and every[at].kind == "word" and every[at].stem in _VERBS and not _begins_audience(every, at):
+    while (
+        at < len(every) and every[at].kind == "word" and every[at].lower in _VERBS and not _begins_audience(every, at)
+    ):
         verb = True
-        creates |= every[at].stem in _CREATING
+        creates |= every[at].lower in _CREATING
         at = _polite(every, at + 1)
     noun = _noun(every, at)
     if noun is None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from segment_copilot.conditions import decode
 from segment_copilot.copilot.models.offline.audience import Audience
-from segment_copilot.copilot.models.offline.leaves import Leaf, Node, leaves
+from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, leaves
 from segment_copilot.errors import InvalidDefinition
 
 _NAME_LENGTH = 60
@@ -40,9 +40,9 @@ class Proposal(Struct, frozen=True):
 
 
 class Inexpressible(Struct, frozen=True):
-    """Understood, but more than this version of the language can say."""
+    """Understood, but more than this version can draft. *details* says which clause, and what would do."""
 
-    detail: str
+    details: tuple[str, ...]
 
 
 def propose(audience: Audience, *, named: str, text: str) -> Proposal | Inexpressible:
@@ -54,7 +54,7 @@ def propose(audience: Audience, *, named: str, text: str) -> Proposal | Inexpres
         definition, more = _rolling(definition)
         notes = (*notes, *more)
         if not more or _mistakes(definition):
-            return Inexpressible(failed)
+            return Inexpressible(_reasons(audience))
     name = named or audience.label or _name(audience)
     return Proposal(
         name[:_MAX_NAME].strip(),
@@ -98,13 +98,51 @@ def _complement(leaf: Leaf) -> dict[str, Any]:
     condition = leaf.condition
     if condition["type"] == "segment_membership":
         return {**condition, "operator": "not_in" if condition["operator"] == "in" else "in"}
-    return {**condition, "negate": True}
+    turned = _OPPOSITES.get(condition["operator"]) if condition["type"] == "user_property" else None
+    return {**condition, "operator": turned} if turned else {**condition, "negate": True}
+
+
+_OPPOSITES = {
+    "eq": "neq",
+    "neq": "eq",
+    "in": "not_in",
+    "not_in": "in",
+    "contains": "does_not_contain",
+    "is_set": "is_not_set",
+    "is_not_set": "is_set",
+}
 
 
 def _notes(audience: Audience) -> tuple[str, ...]:
     nodes = [node for node in (audience.include, audience.exclude) if node is not None]
-    notes = [*audience.notes, *(note for node in nodes for leaf in leaves(node) for note in leaf.notes)]
+    present = _present(audience.include)
+    notes = [
+        *audience.notes,
+        *(
+            note
+            for node in nodes
+            for leaf in leaves(node)
+            for note in leaf.notes
+            if note != NONE_INCLUDED or leaf.condition.get("event_type") not in present
+        ),
+    ]
     return tuple(dict.fromkeys(_sentence(note) for note in notes))
+
+
+def _present(node: Node | None) -> set[str]:
+    """The event types that every member of the audience has had."""
+    if isinstance(node, Leaf):
+        together: tuple[Node, ...] = (node,)
+    else:
+        together = node.nodes if node is not None and node.logic == "AND" else ()
+    conditions = [
+        child.condition for child in together if isinstance(child, Leaf) and child.condition["type"] == "event_count"
+    ]
+    return {
+        str(item["event_type"])
+        for item in conditions
+        if item["operator"] in {"gt", "gte"} and item["value"] >= (item["operator"] == "gte")
+    }
 
 
 def _sentence(note: str) -> str:
@@ -118,6 +156,27 @@ def _mistakes(definition: dict[str, Any]) -> str:
     except InvalidDefinition as error:
         return "; ".join(dict.fromkeys(finding.detail for finding in error.findings)) or error.detail
     return ""
+
+
+def _reasons(audience: Audience) -> tuple[str, ...]:
+    """A sentence for each clause that the language refuses on its own."""
+    nodes = [node for node in (audience.include, audience.exclude) if node is not None]
+    refused = [
+        leaf for node in nodes for leaf in leaves(node) if _mistakes({"logic": "AND", "conditions": [leaf.condition]})
+    ]
+    return tuple(
+        f"I understood {leaf.text!r}, but cannot draft it yet: {_hint(leaf.condition)}." for leaf in refused
+    ) or ("I understood the audience, but it is more than one definition can hold.",)
+
+
+def _hint(condition: dict[str, Any]) -> str:
+    if condition["type"] == "user_property":
+        return "a date trait can only be compared with a fixed date so far, for example 'signed up since 2026-01-31'"
+    if condition["type"] == "event_sequence":
+        return "an ordered audience takes one time span, from the first to the last step ('within 7 days')"
+    if condition["type"] == "event_time":
+        return "the time of a first event cannot be tested so far"
+    return "time spans have to end now so far, for example 'in the last 30 days'"
 
 
 _PERIODS = {"this_week": "7d", "this_month": "1mo", "this_quarter": "3mo", "this_year": "1y", "today": "24h"}
@@ -142,17 +201,25 @@ def _rolling(value: Any) -> tuple[Any, tuple[str, ...]]:
 
 def _name(audience: Audience) -> str:
     """A short name from the user's own words, whole clauses only."""
-    texts = [_short(leaf.text) for node in (audience.include,) if node is not None for leaf in leaves(node)]
+    texts = _texts(audience.include) if audience.include is not None else []
     if audience.exclude is not None:
         texts += [f"not {_short(leaf.text)}" for leaf in leaves(audience.exclude)]
     texts = list(dict.fromkeys(text for text in texts if text))
     name = ""
     for text in texts:
-        longer = f"{name}, {text}" if name else text
+        longer = f"{name}{' ' if text.startswith('or ') else ', '}{text}" if name else text
         if len(longer) > _NAME_LENGTH and name:
             break
         name = longer
     return (name[:1].upper() + name[1:])[:_MAX_NAME] or "New segment"
+
+
+def _texts(node: Node) -> list[str]:
+    """A text for each condition; those joined by "or" are one."""
+    if isinstance(node, Leaf):
+        return [_short(node.text)]
+    parts = [" and ".join(_texts(child)) for child in node.nodes]
+    return [" or ".join(parts)] if node.logic == "OR" else parts
 
 
 def _short(text: str) -> str:

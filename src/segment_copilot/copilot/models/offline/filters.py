@@ -16,21 +16,29 @@ from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.values import Item, Test, mention, opposite, tests
 
 
-def attach(before: Joined, chunk: Chunk, fields: tuple[Field, ...]) -> Joined | None:
-    """The clause before with this clause as its filter; None when the event has no such property."""
+def attach(before: Joined, chunk: Chunk) -> Joined | None:
+    """The clause before with this clause as its filter; None when its event has no such property."""
     leaf = before.node
-    if not isinstance(leaf, Leaf) or leaf.condition["type"] not in {"event_count", "monetary", "recency"}:
+    if not isinstance(leaf, Leaf) or leaf.link is None or leaf.link.known is None:
         return None
-    found = _tests(chunk, fields)
+    if leaf.condition["type"] not in {"event_count", "monetary", "recency"}:
+        return None
+    found = _tests(chunk, leaf.link.known.fields)
     if not found:
         return None
     where: list[dict[str, Any]] = [*leaf.condition.get("where", []), *(test.json() for test in found)]
     windows = {} if leaf.windowed or chunk.window is None else chunk.window.json()
     condition = {**leaf.condition, "where": where, **windows}
     notes = (*leaf.notes, *(test.note for test in found if test.note))
-    text = f"{leaf.text} {'without' if chunk.negated else 'with'} {chunk.text.removeprefix('with ').removeprefix('without ')}"
+    text = f"{leaf.text} {_joint(chunk)}{chunk.text}".replace("with with", "with").replace("without without", "without")
     made = structs.replace(leaf, condition=condition, text=text, notes=notes, windowed=leaf.windowed or bool(windows))
     return structs.replace(before, node=made)
+
+
+def _joint(chunk: Chunk) -> str:
+    if chunk.tokens and chunk.tokens[0].lower in {"without", "with"}:
+        return ""
+    return "with " if not chunk.words or chunk.words[0].stem not in LIGHT else "and "
 
 
 def _tests(chunk: Chunk, fields: tuple[Field, ...]) -> list[Test]:

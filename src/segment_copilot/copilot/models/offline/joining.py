@@ -18,6 +18,7 @@ class Joined(Struct, frozen=True):
     weak: bool = False
     chunk: Chunk | None = None
     distributed: bool = False
+    tight: bool = False  # a value or object beside the one before: binds before "and" and "or"
 
 
 class Folded(Struct, frozen=True):
@@ -34,13 +35,13 @@ def fold(read: tuple[Joined, ...]) -> Folded:
     problems = tuple(item.node for item in read if isinstance(item.node, Problem))
     if problems:
         return Folded(None, None, (), problems)
-    sequenced = _sequences(_without_commas(list(read)))
+    sequenced = _sequences(_tightened(_without_commas(list(read))))
     if isinstance(sequenced, Problem):
         return Folded(None, None, (), (sequenced,))
     kept = [item for item in sequenced if item.joint != "except"]
     included, excluded = _excluded(sequenced)
     del kept
-    notes = (*_scope_notes(read), *_mixed_notes(included))
+    notes = (*_scope_notes(read), *_open_notes(read), *_mixed_notes(included))
     return Folded(_tree(included), _union(excluded), notes, ())
 
 
@@ -53,6 +54,19 @@ def _without_commas(read: list[Joined]) -> list[Joined]:
         later = joint if joint in {"and", "or"} and not item.weak else "and" if item.joint != "comma" else later
         resolved.append(structs.replace(item, joint=joint))
     return resolved[::-1]
+
+
+def _tightened(read: list[Joined]) -> list[Joined]:
+    """Join what binds first: "bought a dress or jeans and live in France" is about (a dress or jeans)."""
+    bound: list[Joined] = []
+    for item in read:
+        before = bound[-1] if bound else None
+        if before is None or not item.tight or item.weak or item.joint not in {"and", "or"}:
+            bound.append(item)
+        elif not isinstance(before.node, Problem) and not isinstance(item.node, Problem):
+            node = _merged("OR" if item.joint == "or" else "AND", (before.node, item.node))
+            bound[-1] = structs.replace(before, node=node)
+    return bound
 
 
 def _sequences(read: list[Joined]) -> list[Joined] | Problem:
@@ -208,22 +222,43 @@ def _tests_of(first: Leaf, second: Leaf) -> tuple[dict[str, Any] | None, dict[st
 
 def _scope_notes(read: tuple[Joined, ...]) -> tuple[str, ...]:
     """Say so when a time span at the end might have been meant for more than its own clause."""
-    if len(read) < 2 or read[-1].chunk is None or read[-1].chunk.window is None or read[-1].distributed:  # noqa: PLR2004 - two clauses
+    last = read[-1] if len(read) > 1 else None
+    if last is None or last.chunk is None or last.chunk.window is None or last.distributed or last.joint in _ORDERING:
         return ()
-    last = read[-1]
-    if isinstance(last.node, Problem) or not all(leaf.windowed for leaf in leaves(last.node)):
+    if not isinstance(last.node, Leaf) or last.node.condition["type"] not in _COUNTED or not last.node.windowed:
         return ()
-    open_ended = [
-        leaf.text
-        for item in read[:-1]
-        if not isinstance(item.node, Problem)
-        for leaf in leaves(item.node)
-        if not leaf.windowed and leaf.condition["type"] in {"event_count", "monetary"}
-    ]
-    if not open_ended or last.chunk is None or last.chunk.window is None:
+    open_ended = [repr(leaf.text) for item in read[:-1] for leaf in _open(item)]
+    if not open_ended:
         return ()
-    said = ", ".join(repr(text) for text in open_ended)
-    return (f"{last.chunk.window.text!r} is read as belonging to {last.chunk.text!r} only; {said} counts all history",)
+    window = last.chunk.window.text
+    return (
+        f"{window!r} is read as belonging to {last.chunk.text!r} only; {', '.join(open_ended)} looks at all history",
+    )
+
+
+_COUNTED = {"event_count", "monetary"}
+_ORDERING = {"then", "before", "after"}
+
+
+def _open(item: Joined) -> tuple[Leaf, ...]:
+    """The conditions of a clause that look at all history although nobody said so."""
+    if (
+        item.chunk is None
+        or isinstance(item.node, Problem)
+        or item.chunk.never
+        or any(window.kind == "ever" for window in item.chunk.windows)
+    ):
+        return ()
+    return tuple(leaf for leaf in leaves(item.node) if not leaf.windowed and leaf.condition["type"] in _COUNTED)
+
+
+def _open_notes(read: tuple[Joined, ...]) -> tuple[str, ...]:
+    """Say so when something not done has no time span although what was done has one."""
+    windowed = any(leaf.windowed for item in read if not isinstance(item.node, Problem) for leaf in leaves(item.node))
+    absent = [leaf for item in read for leaf in _open(item) if leaf.negated and leaf.condition.get("value") == 0]
+    if not windowed or not absent:
+        return ()
+    return tuple(f"{leaf.text!r} has no time span of its own, so it means in all history" for leaf in absent)
 
 
 def _mixed_notes(read: list[Joined]) -> tuple[str, ...]:

@@ -10,6 +10,10 @@ from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.linker import Link
 
 
+NONE_INCLUDED = "people who never did it are included, because they did it 0 times"
+"""Said of counts that 0 satisfies."""
+
+
 class Leaf(Struct, frozen=True):
     """One condition. *condition* is as the language writes it; *verbs* are what a following clause may share."""
 

@@ -63,7 +63,8 @@ def word(text: str) -> Token:
 def written(tokens: tuple[Token, ...] | list[Token]) -> str:
     """The tokens as text again, for naming a phrase in an answer."""
     text = " ".join(token.text for token in tokens)
-    return re.sub(r"\s+([,;:.!?)])", r"\1", text).strip(" ,;:.!?")
+    tight = re.sub(r"\s+([-/–])\s+", r"\1", re.sub(r"\s+([,;:.!?)%+])", r"\1", text))
+    return tight.replace("( ", "(").strip(" ,;:.!?")
 
 
 def _tokens_of(match: re.Match[str]) -> list[Token]:

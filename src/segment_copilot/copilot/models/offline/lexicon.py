@@ -17,7 +17,7 @@ def stems(words: str) -> frozenset[str]:
 CONCEPT_WORDS = """
 purchase buy order convert transaction sale
 view see look browse visit read watch visitor viewer viewed
-cart
+cart bag
 wishlist favorite bookmark
 checkout
 search query searcher
@@ -29,7 +29,7 @@ push notification
 click tap clicker
 open opener
 add put
-start begin initiate launch enter
+start begin initiate launch
 complete finish succeed success
 abandon
 remove delete drop
@@ -110,7 +110,7 @@ REVERSALS = frozenset(
 """Concepts that turn a meaning around: never assumed, never ignored."""
 
 LIGHT = stems("place make do perform complete submit have get use take go trigger fire record give happen receive request "
-              "conduct run hit land arrive access create leave raise file experience encounter finish")  # fmt: skip
+              "conduct run hit land arrive access create leave raise file experience encounter finish enter submit fill write")  # fmt: skip
 """Verbs that say little: they help a link, and need not be explained."""
 
 GENERIC = stems("item product thing something anything someone stuff good goods article page site website store app "
@@ -171,6 +171,8 @@ def weight(key: str) -> float:
         return 0.0
     if key in LIGHT or key in {"complete", "create", "receive", "user", "event"}:
         return 0.2
-    if key in {"page", "product", "site"} or key in GENERIC:
+    if key == "product":
+        return 0.6
+    if key in {"page", "site"} or key in GENERIC:
         return 0.4
     return 0.7 if key in ACTIONS and key not in {"purchase", "refund", "search"} else 1.0

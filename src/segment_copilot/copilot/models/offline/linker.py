@@ -21,7 +21,7 @@ from segment_copilot.copilot.models.offline.lexicon import (
     weight,
 )
 from segment_copilot.copilot.models.offline.phrases import Quantity
-from segment_copilot.copilot.models.offline.values import Item, Test, UnknownValue, tests
+from segment_copilot.copilot.models.offline.values import Item, Test, UnknownValue, mention, tests
 
 ENOUGH = 0.55
 """A link scoring less is none."""
@@ -44,6 +44,7 @@ class Link(Struct, frozen=True):
     unexplained: tuple[Token, ...] = ()
     unknown_values: tuple[UnknownValue, ...] = ()
     note: str = ""
+    by_property: bool = False  # nothing named the event type itself
 
 
 def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
@@ -85,15 +86,22 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
     explained = named.union(*(test.used for test in read), *(value.used for value in unknown))
     rest = [item for at, item in enumerate(items) if at not in explained]
     words = [item for item in rest if isinstance(item, Token) and _content(item)]
-    score = _score([items[at] for at in named], words, known)
-    strong = any(
-        weight(concept(item.stem)) >= 1 or item.kind == "name" for at in named if isinstance(item := items[at], Token)
-    )
-    left = tuple(word for word in words if not _may_stay(word, strong=strong))
+    strong = _strong([items[at] for at in named], known)
+    stays = [word for word in words if _may_stay(word, strong=strong or _is_visit(word, known))]
+    left = tuple(word for word in words if word not in stays and concept(word.stem) not in known.described)
+    score = _score([items[at] for at in named], words, known, stays=stays)
     if score * (0.8 if left else 1) < ENOUGH * (0.6 if left else 1):
         return None
     quantities = tuple(item for item in rest if isinstance(item, Quantity))
     return Link(known.name, tuple(read), score, known, quantities, left, tuple(unknown))
+
+
+def _strong(named: Sequence[Item], known: Known) -> bool:
+    """Whether what was matched says enough that a general word beside it needs no explanation."""
+    words = [item for item in named if isinstance(item, Token)]
+    told = total({concept(word.stem) for word in words})
+    bare = set(known.concepts) <= ACTIONS | {concept(word.stem) for word in words}
+    return told >= 1 or any(word.kind == "name" for word in words) or (told > 0 and bare and len(known.concepts) == 1)
 
 
 def _names(token: Token, known: Known) -> bool:
@@ -110,6 +118,11 @@ def _content(token: Token) -> bool:
     return token.kind not in {"sign"} and token.stem not in NOISE
 
 
+def _is_visit(word: Token, known: Known) -> bool:
+    """ "the site" of a visit needs no explanation."""
+    return concept(word.stem) == "site" and any(wanted <= set(known.concepts) for wanted in VISITS)
+
+
 def _may_stay(token: Token, *, strong: bool) -> bool:
     """Light verbs and general nouns need no explanation once something else names the event."""
     key = concept(token.stem)
@@ -118,20 +131,31 @@ def _may_stay(token: Token, *, strong: bool) -> bool:
     return strong and (token.stem in GENERIC or key in GENERIC or key in {"page", "product", "site", "view", "add"})
 
 
-def _score(named: Sequence[Item], words: Sequence[Token], known: Known) -> float:
+def _score(named: Sequence[Item], words: Sequence[Token], known: Known, *, stays: Sequence[Token]) -> float:
     """How well the words say this event type: what they cover of the phrase, and how much of the name they leave over."""
     if any(isinstance(item, Token) and item.kind == "name" for item in named):
         return 1.0
     matched = {concept(item.stem) for item in named if isinstance(item, Token)}
-    asked = {concept(word.stem) for word in words}
+    asked = {concept(word.stem) for word in words if word not in stays}
+    idle = {concept(word.stem) for word in stays} - asked
     described = {word for word in asked if word in known.described and weight(word) >= 1}
     covered = total(matched) + 0.6 * total(described)
     if covered <= 0:
         return 0.0
     left = {word for word in known.concepts if word not in matched and not known.meanings & matched}
-    coverage = covered / (total(matched) + total(asked))
+    if matched & REVERSALS:
+        left -= {"purchase"}
+    coverage = covered / (total(matched) + total(asked) + _IDLE * total(idle))
     precision = covered / (covered + total(left))
-    return coverage * (0.6 + 0.4 * precision) * _conflicts(asked - described, left, known)
+    return (
+        coverage
+        * (0.6 + 0.4 * precision)
+        * _conflicts((asked - described) | (idle & ACTIONS - {"view", "add"}), left, known)
+    )
+
+
+_IDLE = 0.25
+"""What a general word that nothing explains weighs."""
 
 
 def _conflicts(asked: set[str], left: set[str], known: Known) -> float:
@@ -181,6 +205,53 @@ def link_segment(tokens: Sequence[Token], index: Index) -> tuple[SegmentName, ..
         if tuple(word for word in name if word not in _AROUND_SEGMENTS) == words or name == words
     ]
     return tuple(index.catalog.segments[number] for number in exact)
+
+
+def link_property(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
+    """The event types of which the phrase names a property or a value that no other has, and nothing else."""
+    links: list[tuple[bool, Link]] = []
+    for known in index.events:
+        found, unknown = tests(items, known.fields, frozenset())
+        presence = _present(items, known) if not found and not unknown else None
+        read = (presence,) if presence else tuple(found)
+        used = frozenset[int]().union(*(test.used for test in read))
+        rest = [item for at, item in enumerate(items) if at not in used]
+        words = [item for item in rest if isinstance(item, Token) and _content(item)]
+        if read and not unknown and all(word.stem in LIGHT or word.stem in _HAVING for word in words):
+            quantities = tuple(item for item in rest if isinstance(item, Quantity))
+            named = any(test.named for test in read)
+            links.append(
+                (
+                    named,
+                    Link(known.name, read, 0.9, known, quantities, note=_shown(items, known.name), by_property=True),
+                )
+            )
+    named = [link for is_named, link in links if is_named]
+    return tuple(named or [link for _, link in links])
+
+
+_HAVING = stems("come arrive with apply redeem use had enter land visit via through source")
+
+
+def _shown(items: Sequence[Item], name: str) -> str:
+    text = written([item for item in items if isinstance(item, Token)])
+    return f"{text!r} is read as a property of `{name}`"
+
+
+def _present(items: Sequence[Item], known: Known) -> Test | None:
+    """A property of the event type named alone, by its whole name."""
+    for field in known.fields:
+        for at in range(len(items)):
+            length, coverage = mention(items, at, field, set())
+            if length and coverage >= 1 and not set(field.words) & _COMMON:
+                return Test(field, "is_set", None, frozenset(range(at, at + length)), named=True)
+    return None
+
+
+_COMMON = stems(
+    "item product currency category plan total value price query path device reason priority campaign amount name id result"
+)
+"""Properties that nearly every event of their kind has: naming one says nothing."""
 
 
 _AROUND_SEGMENTS = (NOISE | stems("segment list group member audience cohort called named belong part")) - stems("us")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from segment_copilot.copilot.models.offline import refusals
@@ -9,9 +10,10 @@ from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Field, Index, Known
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import REVERSALS, VAGUE, stems
+from segment_copilot.copilot.models.offline.lexicon import REVERSALS, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
+from segment_copilot.copilot.models.offline.stems import stem
 from segment_copilot.copilot.models.offline.values import Item
 
 _SPEND = stems("spend revenue ltv clv cltv clt aov worth spending monetary gmv turnover")
@@ -43,7 +45,7 @@ _NOUNS = {
     "checkout",
     "checkouts",
 }
-_AMOUNTS = ("total", "revenue", "amount", "grand", "value", "price", "sum", "subtotal", "spend", "cost", "gmv")
+_AMOUNTS = tuple(stem(word) for word in "total revenue amount grand value price sum subtotal spend cost gmv".split())
 
 
 def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
@@ -57,6 +59,10 @@ def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
     rest = tuple(
         item for item in chunk.items if item is not amount and not (isinstance(item, Token) and item.stem in _HEADS)
     )
+    if any(isinstance(item, Token) and item.stem in _AVERAGE for item in chunk.items):
+        rest = tuple(
+            word("purchase") if isinstance(item, Token) and concept(item.stem) == "cart" else item for item in rest
+        )
     links = _links(rest, chunk, index)
     if not links:
         return refusals.unexplained(chunk, index)
@@ -139,7 +145,7 @@ def _per_event(chunk: Chunk, field: Field, amount: Quantity, counts: list[Quanti
     stemmed = {item.stem for item in words}
     if stemmed & (_AVERAGE | _SMALLEST | stems("median")) or stemmed & stems("revenue ltv clv spending lifetime"):
         return False
-    if counts or "price" in field.words:
+    if counts or stem("price") in field.words or _each_total(words):
         return True
     whole = {token.lower for token in chunk.tokens} & {
         "total",
@@ -152,6 +158,11 @@ def _per_event(chunk: Chunk, field: Field, amount: Quantity, counts: list[Quanti
     }
     spend = stemmed & stems("spend pay")
     return not whole and not spend and any(item.lower in _NOUNS for item in words)
+
+
+def _each_total(words: list[Token]) -> bool:
+    """ "an order total", "order totals": the total of one order, not of all."""
+    return any(word.lower in _NOUNS and following.stem == "total" for word, following in itertools.pairwise(words))
 
 
 def _metric(chunk: Chunk) -> str:

@@ -36,7 +36,7 @@ _JOINTS: tuple[tuple[tuple[str, ...], Joint], ...] = tuple(
             ("although", "but"), ("though", "but"), ("while", "but"), ("whereas", "but"), ("yet", "but"), ("except for", "except"),
             ("except", "except"), ("excluding", "except"), ("exclude", "except"), ("excludes", "except"), ("minus", "except"), ("other than", "except"),
             ("apart from", "except"), ("aside from", "except"), ("leaving out", "except"), ("leave out", "except"), ("not including", "except"), ("do not include", "except"), ("not counting", "except"),
-            ("unless", "except"), ("omit", "except"), ("omitting", "except"), ("but not in", "but"), ("nor", "nor"), ("who", "relative"), ("that", "relative"), ("which", "relative"),
+            ("unless", "except"), ("omit", "except"), ("omitting", "except"),  ("nor", "nor"), ("who", "relative"), ("that", "relative"), ("which", "relative"),
             ("whose", "relative"), ("where", "relative"), ("with", "with"), ("without", "with"), ("having", "with"), (",", "comma"), (";", "relative"),
             (".", "relative"), ("!", "relative"), ("?", "relative"), (":", "relative"),
         ),
@@ -98,8 +98,10 @@ def _strongest(joints: list[Joint]) -> Joint:
 def _weak(joints: list[Joint]) -> bool:
     """Whether the joint ends a run: "but", "who" on its own, ", and who"."""
     strongest = _strongest(joints) if joints else "and"
-    if strongest == "or":
+    if strongest in {"or", "nor"}:
         return False
+    if strongest == "with":
+        return True
     return "but" in joints or "relative" in joints or (strongest == "and" and "comma" in joints)
 
 

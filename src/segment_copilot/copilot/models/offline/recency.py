@@ -22,6 +22,9 @@ def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
     """A clause that names the last time or says that nothing happens any more; None for any other."""
     if any(word.stem in _IDLE for word in chunk.words):
         return _idle(chunk)
+    first = [item for item in chunk.items if isinstance(item, Token) and item.lower == "first"]
+    if first and chunk.window:
+        return _first_time(chunk, chunk.window, index)
     heads = [word for word in chunk.items if isinstance(word, Token) and word.stem in _LAST]
     if not heads or not chunk.window:
         return None
@@ -33,6 +36,20 @@ def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
     if link.unknown_values or link.unexplained or link.quantities:
         return refusals.partly(chunk, link, index)
     return _last_time(chunk, link, chunk.window)
+
+
+def _first_time(chunk: Chunk, window: Window, index: Index) -> Node | Problem | None:
+    """ "their first order in the last 30 days"."""
+    rest = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.lower in {"first", "ever"}))
+    links = link_event(rest, index)
+    if not links or links[0].unexplained:
+        return None
+    condition: dict[str, Any] = {"type": "event_time", "event_type": links[0].event_type, "occurrence": "first"}
+    if window.kind == "last" and window.length:
+        condition |= {"operator": "not_in_last" if chunk.negated else "in_last", "value": window.length.json}
+    else:
+        condition |= {"operator": "between", **window.json()}
+    return Leaf(condition, chunk.text, link=links[0], windowed=True)
 
 
 def _idle(chunk: Chunk) -> Node | Problem:

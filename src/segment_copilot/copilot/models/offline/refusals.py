@@ -25,7 +25,13 @@ def unexplained(chunk: Chunk, index: Index) -> Problem:
     """Nothing in the catalog is near the phrase."""
     if any(word.lower in VAGUE for word in chunk.words):
         return vague(chunk)
-    return Problem("unknown", chunk.text, "nothing in this tenant's catalog matches it", near(chunk.words, index))
+    found = near(chunk.words, index)
+    return Problem(
+        "unknown",
+        chunk.text,
+        "nothing in this tenant's catalog matches it",
+        found or tuple(field.path for field in index.traits),
+    )
 
 
 def vague(chunk: Chunk) -> Problem:

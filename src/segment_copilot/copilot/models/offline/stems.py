@@ -31,7 +31,7 @@ _IRREGULAR: dict[str, str] = {
     "brought": "bring", "lived": "live", "living": "live", "lives": "live", "people": "person", "persons": "person",
     "women": "woman", "men": "man", "children": "child", "countries": "country", "cities": "city", "chose": "choose",
     "chosen": "choose", "kept": "keep", "lost": "lose", "met": "meet", "wrote": "write", "written": "write",
-    "shopped": "buy", "purchasing": "purchase", "tapped": "tap", "bag": "cart", "dates": "date", "used": "use",
+    "shopped": "buy", "purchasing": "purchase", "tapped": "tap",  "dates": "date", "used": "use",
     "using": "use", "uses": "use", "converted": "convert", "this": "this", "its": "its", "pricing": "pricing",
     "shipping": "shipping", "rating": "rating", "ratings": "rating", "marketing": "marketing", "billing": "billing",
     "news": "news", "us": "us", "address": "address", "always": "always", "previous": "previous", "less": "less",

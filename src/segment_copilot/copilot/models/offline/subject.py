@@ -7,6 +7,7 @@ from datetime import date
 
 from msgspec import Struct
 
+from segment_copilot.catalog import SegmentName
 from segment_copilot.copilot.models.offline.chunks import sort
 from segment_copilot.copilot.models.offline.clauses import event_leaf, read_clause
 from segment_copilot.copilot.models.offline.index import Index
@@ -61,6 +62,9 @@ _STOPS = {
     "to",
     "for",
 }
+_COMPOUNDS = stems(
+    "support service portal review profile page satisfaction care success id base journey experience data area account relation feedback survey login"
+)
 _REPEAT = stems("repeat returning recurring multiple")
 _FIRST = stems("onetime single")
 _NON = {"non"}
@@ -72,16 +76,34 @@ def read_subject(tokens: Sequence[Token], index: Index, today: date) -> Subject:
     prefix = _prefix(tokens)
     for end in range(len(prefix), 0, -1):
         segments = link_segment(prefix[:end], index)
-        if segments and _boundary(tokens, end):
-            words = [token for token in prefix[:end] if token.stem not in NOISE]
-            leaf = Leaf(
-                {"type": "segment_membership", "segment_id": segments[0].id, "operator": "in"}, f"in {segments[0].name}"
-            )
-            return Subject(leaf if words else None, end)
-    people = [at for at, token in enumerate(prefix) if token.stem in PEOPLE and token.kind == "word"]
+        if segments and _boundary(tokens, end) and _as_name(prefix[:end], segments[0].name):
+            return Subject(_in_segment(segments[0]), end)
+    people = [at for at, token in enumerate(prefix) if _is_subject(tokens, at, token)]
     if not people:
         return Subject(None, 0)
     return Subject(_described(prefix[: people[-1]], prefix[people[-1]], index, today), people[-1] + 1)
+
+
+def _is_subject(tokens: Sequence[Token], at: int, token: Token) -> bool:
+    """Whether a noun for people is the subject: a clause follows it, and it is not part of another noun ("customer service")."""
+    if token.kind != "word" or token.stem not in PEOPLE:
+        return False
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    return following is None or following.stem not in _COMPOUNDS
+
+
+def _in_segment(segment: SegmentName) -> Leaf:
+    note = f"{segment.name!r} is read as the segment of that name"
+    return Leaf(
+        {"type": "segment_membership", "segment_id": segment.id, "operator": "in"}, f"in {segment.name}", (note,)
+    )
+
+
+def _as_name(words: Sequence[Token], name: str) -> bool:
+    """Whether a phrase that also describes ("cart abandoners") is written as the segment's name."""
+    if words[-1].stem not in AGENTS and words[-1].stem not in PLAIN_PEOPLE:
+        return True
+    return written(words).replace(" - ", "-").endswith(name)
 
 
 def _boundary(tokens: Sequence[Token], end: int) -> bool:
@@ -108,9 +130,7 @@ def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: dat
         return None
     segments = link_segment(words, index)
     if segments:
-        return Leaf(
-            {"type": "segment_membership", "segment_id": segments[0].id, "operator": "in"}, f"in {segments[0].name}"
-        )
+        return _in_segment(segments[0])
     chunk = sort(words, today)
     traits = read_traits(chunk, index)
     if traits is not None:
@@ -177,6 +197,6 @@ def _abandoners(words: tuple[Token, ...], text: str, index: Index, today: date) 
     bought = _bought(Quantity("eq", 0, none=True), text, index, today)
     if isinstance(bought, Problem):
         return bought
-    note = f"{text!r} is read as: did {written(what)!r}, and never purchased"
+    note = f"{text!r} is read as: added to the {written(what)} and did not purchase"
     left = Leaf(added.condition, text, (*added.notes, note), added.link) if isinstance(added, Leaf) else added
     return joined("AND", (left, bought))

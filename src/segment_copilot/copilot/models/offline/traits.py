@@ -39,6 +39,12 @@ def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
     return joined("OR" if chunk.negated and len(nodes) > 1 else "AND", nodes)
 
 
+def places(index: Index) -> frozenset[str]:
+    """The traits that say where somebody is."""
+    wanted = stems("country city region state town province continent zip")
+    return frozenset(field.path for field in index.traits if set(field.words) & wanted)
+
+
 def _matters(item: Item) -> bool:
     return isinstance(item, Quantity) or (item.kind != "sign" and item.stem not in NOISE and item.stem not in _AROUND)
 

@@ -48,9 +48,7 @@ def _audience(command: Command, notes: tuple[str, ...], index: Index, context: C
     noted = structs.replace(audience, notes=(*notes, *audience.notes))
     proposal = propose(noted, named=command.name, text=written(list(tokens)))
     if isinstance(proposal, Inexpressible):
-        return Say(
-            (f"I understood the audience, but this version cannot express it: {proposal.detail}", "I drafted nothing.")
-        )
+        return Say((*proposal.details, "Nothing is drafted."))
     return Count(proposal) if counted is not None else Draft(proposal)
 
 

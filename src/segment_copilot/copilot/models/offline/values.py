@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.catalog import Scalar
 from segment_copilot.copilot.models.offline.countries import ALIASES, CODES_THAT_ARE_WORDS, NAMES
@@ -26,32 +26,9 @@ _FIELD_WORDS = {
     "acquir": "acquisition", "stag": "lifecycle", "membership": "plan", "cod": "code",
 }  # fmt: skip
 _COPULAS = {
-    "is",
-    "are",
-    "was",
-    "were",
-    "of",
-    "=",
-    ":",
-    "to",
-    "as",
-    "a",
-    "an",
-    "the",
-    "be",
-    "been",
-    "being",
-    "equals",
-    "equal",
-    "set",
-    "either",
-    "on",
-    "in",
-    "named",
-    "called",
-    "has",
-    "value",
-}
+    "is", "are", "was", "were", "of", "=", ":", "to", "as", "a", "an", "the", "be", "been", "being", "equals", "equal",
+    "either", "on", "in", "named", "called", "has", "value",
+}  # fmt: skip
 _NOT = {"not", "!=", "isn't", "other", "n't"}
 _SET = stems("set known present filled available given specified")
 _UNSET = stems("empty missing unknown blank null unset absent")
@@ -122,7 +99,19 @@ def tests(
             elif best is not None:
                 unknown.append(best)
                 used |= best.used
-    return sorted(found, key=lambda test: min(test.used)), unknown
+    return _without_repeats(sorted(found, key=lambda test: min(test.used))), unknown
+
+
+def _without_repeats(found: list[Test]) -> list[Test]:
+    """Two names of one field in a phrase ("opted in to email") are one test."""
+    kept: list[Test] = []
+    for test in found:
+        same = next((at for at, other in enumerate(kept) if other.json() == test.json()), None)
+        if same is None:
+            kept.append(test)
+        else:
+            kept[same] = structs.replace(kept[same], used=kept[same].used | test.used)
+    return kept
 
 
 def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[int]) -> Test | UnknownValue | None:
@@ -133,7 +122,12 @@ def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[
         length, coverage = mention(items, at, field, used)
         if not length:
             continue
-        read = _value_after(items, at, at + length, field, used) or _value_before(items, at, at + length, field, used)
+        read = _quantity_before(items, at, at + length, field, used)
+        read = (
+            read
+            or _value_after(items, at, at + length, field, used)
+            or _value_before(items, at, at + length, field, used)
+        )
         if isinstance(read, Test):
             readings.append((coverage + 0.01 * len(read.used), read))
         elif read is not None and coverage >= 1:
@@ -254,6 +248,15 @@ def _boolean(field: Field, start: int, at: int, *, negated: bool) -> Test | None
     return Test(field, "is_false" if negated else "is_true", None, frozenset(range(start, at)), named=True)
 
 
+def _quantity_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> Test | None:
+    """`more than 3 items`: a number right before the name belongs to it, whatever follows."""
+    before = items[start - 1] if start and start - 1 not in used else None
+    read = _number_operand(before, field, start - 1) if isinstance(before, Quantity) else None
+    return (
+        Test(field, read[0], read[1], frozenset(range(start - 1, end)), read[2], read[4], named=True) if read else None
+    )
+
+
 def _value_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> Test | None:
     """`pro plan`, `gold tier`, `high priority`, `more than 3 items`."""
     before = start - 1
@@ -261,12 +264,6 @@ def _value_before(items: Sequence[Item], start: int, end: int, field: Field, use
         before -= 1
     if before < 0 or before in used:
         return None
-    item = items[before]
-    if isinstance(item, Quantity):
-        read = _number_operand(item, field, before)
-        return (
-            Test(field, read[0], read[1], frozenset(range(before, end)), read[2], read[4], named=True) if read else None
-        )
     for first in range(max(0, start - _LONGEST), start):
         value = value_at(items, first, field, used)
         if value is not None and value[1] >= before + 1:

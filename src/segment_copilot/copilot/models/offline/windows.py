@@ -96,10 +96,16 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int
         _age(tokens, start, lead) or _rolling(tokens, start, lead) or _calendar(tokens, start, lead, today)
         or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
     )  # fmt: skip
-    if found is None:
+    if found is None or (
+        found[0].kind == "range" and lowers(tokens, found[1], 1)[:1] and lowers(tokens, found[1], 1)[0] in _NOT_DATED
+    ):
         return None
     read, end = found
     return _worded(read, lead, written(tokens[at:end])), end
+
+
+_NOT_DATED = {"cohort", "cohorts", "campaign", "collection", "season", "sale", "edition", "group"}
+"""Nouns that a date in front of them names: "the 2024-02 cohort"."""
 
 
 def _worded(read: Window, lead: str, text: str) -> Window:

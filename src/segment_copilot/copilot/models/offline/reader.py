@@ -1,0 +1,329 @@
+"""Pieces to conditions, in order; a piece may lean on the one before: its verb, its negation, its event, its window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from segment_copilot.copilot.models.offline.chunks import Chunk, sort
+from segment_copilot.copilot.models.offline.clauses import Reading, event_leaf, read_clause
+from segment_copilot.copilot.models.offline.filters import attach
+from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.joining import Joined, fold
+from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, leaves
+from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, PEOPLE, concept
+from segment_copilot.copilot.models.offline.linker import SURE
+from segment_copilot.copilot.models.offline.pieces import Piece
+from segment_copilot.copilot.models.offline.traits import trait_leaf
+from segment_copilot.copilot.models.offline.values import tests
+from segment_copilot.copilot.models.offline.windows import Window
+
+
+def read_pieces(
+    pieces: tuple[Piece, ...], index: Index, today: date, *, first: Sequence[Joined] = ()
+) -> tuple[list[Joined], tuple[str, ...]]:
+    """One node or problem per piece, after *first*, and notes on how they share windows."""
+    reader = _Reader(index, today, list(first))
+    for at, piece in enumerate(pieces):
+        reader.take(piece, pieces[at + 1 :])
+    return reader.finished()
+
+
+class _Candidate(Struct, frozen=True):
+    """A reading of a clause: on its own, with the verb of the one before, or with the object of the one after."""
+
+    node: Reading
+    chunk: Chunk
+    how: Literal["alone", "carried", "raised"] = "alone"
+
+
+class _Reader:
+    def __init__(self, index: Index, today: date, read: list[Joined]) -> None:
+        self._index = index
+        self._today = today
+        self._read = read
+        self._notes: list[str] = []
+        self._shared: Window | None = None
+
+    def take(self, piece: Piece, following: tuple[Piece, ...]) -> None:
+        """Read one piece."""
+        if piece.inner:
+            self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
+            return
+        chunk = sort(_without_subject(piece.tokens), self._today)
+        if chunk.words or chunk.quantities or chunk.negated:
+            self._clause(chunk, piece, following)
+        elif chunk.window:
+            self._spread(chunk.window)
+
+    def finished(self) -> tuple[list[Joined], tuple[str, ...]]:
+        """Everything read; a window that stood in front is on each clause that has none."""
+        self._share()
+        if self._shared:
+            windowed = [structs.replace(item, node=_windowed(item.node, self._shared)) for item in self._read]
+            if windowed == self._read:
+                problem = Problem("unknown", self._shared.text, "there is nothing in the sentence that it could bound")
+                windowed.append(Joined("and", problem))
+            self._read = windowed
+        return self._read, tuple(self._notes)
+
+    def _inner(self, piece: Piece) -> Reading:
+        read, notes = read_pieces(piece.inner, self._index, self._today)
+        self._notes += notes
+        inner = fold(tuple(read))
+        return inner.include or (inner.problems or (Problem("unknown", "()", "there is nothing in it"),))[0]
+
+    def _spread(self, window: Window) -> None:
+        """A window on its own: in front it holds for all that follows, behind for all before."""
+        windowed = [structs.replace(item, node=_windowed(item.node, window)) for item in self._read]
+        if windowed == self._read or any(isinstance(item.node, Problem) for item in self._read):
+            self._shared = window
+        else:
+            self._read = windowed
+
+    def _clause(self, chunk: Chunk, piece: Piece, following: tuple[Piece, ...]) -> None:
+        before = self._read[-1] if self._read else None
+        if (
+            before
+            and piece.joint == "with"
+            and (whole := attach(before, chunk) or self._whole(before, piece)) is not None
+        ):
+            self._read[-1] = whole
+            return
+        inherits = before is not None and before.chunk is not None and _inherits(chunk, piece, before.chunk)
+        if inherits and before is not None and before.chunk is not None:
+            chunk = structs.replace(chunk, negated=True, never=before.chunk.never, perfect=before.chunk.perfect)
+        best = self._best(chunk, piece, before, following)
+        if before and best.how == "alone" and (whole := self._filter(before, best, piece)) is not None:
+            self._read[-1] = whole
+            return
+        joint = "and" if inherits else piece.joint
+        if best.chunk.window and (inherits or best.how == "carried"):
+            self._again(len(self._read) - 1, best.chunk.window)
+        if inherits and isinstance(best.node, Leaf):
+            best = structs.replace(best, node=structs.replace(best.node, text=f"or {best.node.text}"))
+        item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits)
+        tight = best.how == "carried" or (before is not None and _same_property(before.node, best.node))
+        self._read.append(structs.replace(item, tight=tight and not inherits))
+
+    def _whole(self, before: Joined, piece: Piece) -> Joined | None:
+        """ "chatted with support": the clause before and this one as one, where together they name an event better."""
+        if before.chunk is None or piece.tokens[0].lower == "without":
+            return None
+        chunk = sort((*before.chunk.tokens, word("with"), *piece.tokens), self._today)
+        node = read_clause(chunk, self._index)
+        if (
+            chunk.quantities
+            or not isinstance(node, Leaf)
+            or node.link is None
+            or node.link.by_property
+            or node.link.tests
+        ):
+            return None
+        unsure = isinstance(before.node, Problem) or (_score(before.node) < SURE and _score(node) > _score(before.node))
+        return structs.replace(before, node=node, chunk=chunk) if unsure else None
+
+    def _filter(self, before: Joined, best: _Candidate, piece: Piece) -> Joined | None:
+        """ "searched but got 0 results": what names only a property of the event before is a filter of it."""
+        leaf = before.node
+        if piece.joint not in {"and", "but", "relative"} or not isinstance(leaf, Leaf) or leaf.link is None:
+            return None
+        by_property = isinstance(best.node, Leaf) and best.node.link is not None and best.node.link.by_property
+        same = (
+            by_property
+            and isinstance(best.node, Leaf)
+            and best.node.condition.get("event_type") == leaf.link.event_type
+        )
+        plain = (
+            leaf.condition.get("operator") == "gte"
+            and leaf.condition.get("value") == 1
+            and "where" not in leaf.condition
+        )
+        return attach(before, best.chunk) if same and plain else None
+
+    def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> _Candidate:
+        leaf = _last_leaf(before)
+        if not chunk.words and leaf is not None and leaf.link is not None:
+            return _Candidate(_same_event(chunk, leaf), chunk)
+        best = _Candidate(read_clause(chunk, self._index), chunk)
+        beside = piece.joint in {"or", "and", "comma"}
+        if leaf is not None and beside and (more := _continued(chunk, leaf, self._index)) is not None:
+            return _Candidate(more, chunk)
+        for other in (self._carried(chunk, leaf), self._raised(chunk, following)):
+            if other is not None and _better(other, best, leaf):
+                best = other
+        return best
+
+    def _carried(self, chunk: Chunk, leaf: Leaf | None) -> _Candidate | None:
+        """The clause with the verb of the one before: "viewed shoes or bags"."""
+        if leaf is None or not leaf.verbs or _acts(chunk):
+            return None
+        whole = structs.replace(chunk, items=(*leaf.verbs, *chunk.items))
+        return _Candidate(read_clause(whole, self._index), whole, "carried")
+
+    def _raised(self, chunk: Chunk, following: tuple[Piece, ...]) -> _Candidate | None:
+        """The clause with the object and window of the one after: "opened or clicked an email"."""
+        if not following or following[0].joint not in {"or", "and", "comma"} or not chunk.words:
+            return None
+        if not all(concept(word.stem) in ACTIONS for word in chunk.words) or chunk.quantities:
+            return None
+        after = sort(following[0].tokens, self._today)
+        things = tuple(word for word in after.words if concept(word.stem) not in ACTIONS and word.stem not in LIGHT)
+        if not things or not _acts(after):
+            return (
+                self._raised(chunk, following[1:])
+                if all(concept(word.stem) in ACTIONS for word in after.words)
+                else None
+            )
+        whole = structs.replace(chunk, items=(*chunk.items, *things), windows=chunk.windows or after.windows)
+        return _Candidate(read_clause(whole, self._index), whole, "raised")
+
+    def _again(self, at: int, window: Window) -> None:
+        """Read a clause again with a window that it shares, if it has none of its own."""
+        item = self._read[at]
+        if item.chunk is None or not isinstance(item.node, Leaf) or item.node.windowed:
+            return
+        chunk = structs.replace(item.chunk, windows=(*item.chunk.windows, window))
+        self._read[at] = structs.replace(item, node=read_clause(chunk, self._index), chunk=chunk)
+
+    def _share(self) -> None:
+        """ "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
+        for at in range(len(self._read) - 1, 0, -1):
+            item, before = self._read[at], self._read[at - 1]
+            if _side_by_side(before, item) and item.chunk and item.chunk.window and before.chunk:
+                self._notes.append(f"{item.chunk.window.text!r} is read as holding for {before.chunk.text!r} too")
+                self._again(at - 1, item.chunk.window)
+
+
+def _continued(chunk: Chunk, leaf: Leaf, index: Index) -> Leaf | None:
+    """Another value of the trait that the clause before tested: "loyal or returning"."""
+    if leaf.condition["type"] != "user_property" or chunk.quantities or chunk.windows:
+        return None
+    fields = [field for field in index.traits if field.path == leaf.condition["property"]]
+    found, unknown = tests(chunk.items, fields, frozenset())
+    words = [item for item in chunk.items if isinstance(item, Token) and item in chunk.words]
+    explained = {at for test in found for at in test.used}
+    if len(found) != 1 or unknown or any(item in words and at not in explained for at, item in enumerate(chunk.items)):
+        return None
+    return trait_leaf(found[0], chunk)
+
+
+def _side_by_side(before: Joined, item: Joined) -> bool:
+    if item.weak or item.joint not in {"and", "or", "comma"} or item.distributed:
+        return False
+    return _plain_deed(before, windowed=False) and _plain_deed(item, windowed=True)
+
+
+def _plain_deed(item: Joined, *, windowed: bool) -> bool:
+    """One condition "at least once", said without an auxiliary, a number, or "ever"."""
+    leaf, chunk = item.node, item.chunk
+    if chunk is None or not isinstance(leaf, Leaf) or leaf.windowed != windowed or chunk.negated or chunk.perfect:
+        return False
+    condition = leaf.condition
+    once = condition["type"] == "event_count" and condition["operator"] == "gte" and condition["value"] == 1
+    return once and not chunk.quantities and len(chunk.windows) == (1 if windowed else 0)
+
+
+def _same_property(before: Reading, node: Reading) -> bool:
+    """Two tests of one trait side by side, which bind before anything else: "in Berlin or Madrid"."""
+    if not (isinstance(before, Leaf) and isinstance(node, Leaf)):
+        return False
+    both = before.condition["type"] == node.condition["type"] == "user_property"
+    return both and before.condition["property"] == node.condition["property"]
+
+
+def _better(other: _Candidate, best: _Candidate, leaf: Leaf | None) -> bool:
+    """Whether a leaning reading is to be taken: the one alone fails or is unsure, or this one filters the same event."""
+    if isinstance(other.node, Problem):
+        return False
+    if isinstance(best.node, Problem):
+        return True
+    filters = isinstance(other.node, Leaf) and other.node.link is not None and bool(other.node.link.tests)
+    if (
+        other.how == "carried"
+        and filters
+        and leaf is not None
+        and leaf.link is not None
+        and isinstance(other.node, Leaf)
+    ):
+        same = other.node.link is not None and other.node.link.event_type == leaf.link.event_type
+        return same and (not _is_trait(best.node) or best.chunk.lead not in _DESCRIBING)
+    return _score(best.node) < SURE and _score(other.node) > _score(best.node)
+
+
+_DESCRIBING = {"in", "from", "on", "are", "is", "aged", "living", "based", "located", "tagged", "at", "with"}
+
+
+def _is_trait(node: Node) -> bool:
+    return isinstance(node, Leaf) and node.condition["type"] in {"user_property", "segment_membership"}
+
+
+def _score(node: Node) -> float:
+    return node.link.score if isinstance(node, Leaf) and node.link else 1.0
+
+
+def _last_leaf(before: Joined | None) -> Leaf | None:
+    return None if before is None or isinstance(before.node, Problem) else leaves(before.node)[-1]
+
+
+def _acts(chunk: Chunk) -> bool:
+    return any(concept(word.stem) in ACTIONS or word.stem in LIGHT for word in chunk.words)
+
+
+def _inherits(chunk: Chunk, piece: Piece, before: Chunk) -> bool:
+    """Whether a "not" before an "or" reaches this clause: "haven't visited or purchased"."""
+    if piece.joint == "nor":
+        return True
+    negative = before.negated or any(item.none for item in before.quantities)
+    if piece.joint not in {"or", "comma"} or piece.weak or chunk.negated or chunk.perfect or not negative:
+        return False
+    first = chunk.tokens[0].lower if chunk.tokens else ""
+    if first in {"in", "on", "from"}:
+        return before.lead in {"in", "on", "from"}
+    return first not in {"are", "is", "have", "has", "did", "do", "who", "they"}
+
+
+def _same_event(chunk: Chunk, leaf: Leaf) -> Leaf | Problem:
+    """ "but not in the last 7 days", "and at least once in the last week": the event of the clause before."""
+    if leaf.link is None:
+        return Problem("unknown", chunk.text, "it says nothing that I can test")
+    quantities = chunk.quantities
+    link = structs.replace(leaf.link, note="", quantities=())
+    return event_leaf(structs.replace(chunk, perfect=False), link, quantities[0] if quantities else None)
+
+
+def _windowed(node: Reading, window: Window) -> Reading:
+    """The node with the window on each event condition that has none."""
+    if isinstance(node, Problem):
+        return node
+    if isinstance(node, Group):
+        children = [_windowed(child, window) for child in node.nodes]
+        return Group(node.logic, tuple(child for child in children if not isinstance(child, Problem)))
+    if node.windowed or node.condition["type"] not in {"event_count", "monetary", "event_property"}:
+        return node
+    return structs.replace(
+        node, condition=node.condition | window.json(), windowed=True, text=f"{node.text} {window.words()}"
+    )
+
+
+def _without_subject(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """The clause without "users who" and the like in front."""
+    at = 0
+    while at < len(tokens) and (tokens[at].lower in _QUANTIFIERS or tokens[at].stem in PEOPLE):
+        if tokens[at].stem in PEOPLE:
+            following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+            plain = following in _AFTER_SUBJECT or tokens[at].lower in {"those", "anyone", "everyone", "people"}
+            return tokens[at + 1 :] if plain else tokens
+        at += 1
+    return tokens
+
+
+_QUANTIFIERS = {"any", "all", "the", "those", "only", "also", "for"}
+_AFTER_SUBJECT = {
+    "", "in", "from", "on", "who", "that", "with", "without", "not", "never", "have", "has", "are", "is", "living", "based",
+    "aged", "under", "over",
+}  # fmt: skip
