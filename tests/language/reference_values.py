@@ -121,8 +121,10 @@ def wanted_values(test: Mapping[str, Any]) -> list[Any]:
 
 
 def declared_type(schemas: Schemas, event_types: str | Sequence[str], path: str) -> str | None:
-    """The type in the schema, if all the named event types agree."""
+    """The type in the schema, if all the named event types agree; `"*"` names every one that there is."""
     names = [event_types] if isinstance(event_types, str) else event_types
+    if event_types == "*":
+        names = [name for name in schemas if name != "context_identified"]
     declared = {schemas.get(name, {}).get(path) for name in names}
     return declared.pop() if len(declared) == 1 else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -21,6 +21,7 @@ from segment_copilot.conditions.nodes import (
     Group,
     Leaf,
     SegmentMembership,
+    Step,
     UserProperty,
     WhereGroup,
 )
@@ -188,8 +189,10 @@ class _Walk:
         except msgspec.ValidationError as error:
             self.findings.append(_from_msgspec(pointer, str(error), kind))
             return None
-        if depth >= MAX_DEPTH and isinstance(_where_of(leaf), WhereGroup):
-            self._find(f"{pointer}/where", "too_deep", f"A where group adds a level, and {MAX_DEPTH} is the last.")
+        for inside, where in _wheres_of(leaf):
+            if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
+                detail = f"A where group adds a level, and {MAX_DEPTH} is the last."
+                self._find(f"{pointer}{inside}", "too_deep", detail)
         self.findings.extend(check_leaf(pointer, leaf))
         self.leaves.append(Located(pointer, leaf))
         return leaf if len(self.findings) == before else None
@@ -228,15 +231,29 @@ def known_timezone(name: str) -> bool:
     return name in available_timezones()
 
 
-def _where_of(leaf: Leaf) -> object:
-    return UNSET if isinstance(leaf, UserProperty | SegmentMembership | EventSequence) else leaf.where
+def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
+    """Each `where` of a leaf, and the pointer to it from there."""
+    if isinstance(leaf, EventSequence):
+        for index, step in enumerate(leaf.events):
+            if isinstance(step, Step):
+                yield f"/events/{index}/where", step.where
+    elif not isinstance(leaf, UserProperty | SegmentMembership):
+        yield "/where", leaf.where
 
 
 def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """`logic` is accepted in any case wherever it stands; a where group is decoded with its leaf."""
-    where = fields.get("where")
+    where, events = fields.get("where"), fields.get("events")
     if isinstance(where, dict) and isinstance(logic := cast("dict[str, Any]", where).get("logic"), str):
         return {**fields, "where": {**where, "logic": logic.upper()}}
+    if isinstance(events, list):
+        steps = cast("list[Any]", events)
+        return {
+            **fields,
+            "events": [
+                _upper_where(cast("dict[str, Any]", step)) if isinstance(step, dict) else step for step in steps
+            ],
+        }
     return fields
 
 

@@ -1,0 +1,97 @@
+"""What the two readings once disagreed about, smallest case each, over real data. The interpreter is asked too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from language.reference import Event, accept, members
+from segment_copilot.catalog import Catalog
+from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.compiler import compile_definition, render_members
+from segment_copilot.conditions import parse
+from segment_copilot.events import Event as StoredEvent
+from segment_copilot.events import write_block
+
+AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def event(user: str, minutes: float = 0, kind: str = "view", event_id: str = "", **payload: Any) -> Event:
+    """So many minutes before as_of."""
+    return Event(user, kind, AS_OF - timedelta(minutes=minutes), payload, event_id)
+
+
+def identify(user: str, **traits: Any) -> Event:
+    return Event(user, "context_identified", AS_OF, traits)
+
+
+def trait(operator: str, value: Any = None, **fields: Any) -> dict[str, Any]:
+    return (
+        {"type": "user_property", "property": "p", "operator": operator}
+        | ({"value": value} if value is not None else {})
+        | fields
+    )
+
+
+OR_IN_A_STEP = {
+    "event_type": "view",
+    "where": {"logic": "or", "conditions": [{"property": "x", "operator": "eq", "value": 1}]},
+}
+
+
+class Case(Struct, frozen=True):
+    """Whom *condition* means, given *history*."""
+
+    name: str
+    condition: dict[str, Any]
+    history: list[Event]
+    expected: str  # a user per letter
+    as_of: datetime = AS_OF
+    timezone: str = "UTC"
+
+
+CASES = [
+    Case(
+        "logic in any case, in a step's where too",
+        {"type": "event_sequence", "events": [OR_IN_A_STEP, "cart"]},
+        [event("a", 2, x=1), event("a", 1, "cart"), event("b", 2, x=2), event("b", 1, "cart")],
+        "a",
+    ),
+]
+
+
+async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case) -> set[str]:
+    compiled = compile_definition(
+        parse({"logic": "AND", "conditions": [case.condition]}),
+        catalog=Catalog(case.timezone),
+        references={},
+        tenant_id=tenant_id,
+        as_of=case.as_of,
+    )
+    query = render_members(compiled.plan)
+    return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows}
+
+
+async def store(clickhouse: ClickHouse, tenant_id: int, history: list[Event]) -> None:
+    """As the worker writes what was accepted."""
+    stored = [
+        StoredEvent(
+            tenant_id, e.event_id, e.user_id, e.event_type, e.occurred_at, msgspec.json.encode(e.payload).decode()
+        )
+        for e in accept(history)
+    ]
+    await write_block(clickhouse, stored, token=str(tenant_id))
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[case.name for case in CASES])
+async def test_both_readings_find(module_clickhouse: ClickHouse, number):
+    case = CASES[number]
+    definition = {"logic": "AND", "conditions": [case.condition]}
+    await store(module_clickhouse, number + 1, case.history)
+    assert members(definition, case.history, as_of=case.as_of, tenant_zone=case.timezone) == set(case.expected)
+    assert await compiled_members(module_clickhouse, number + 1, case) == set(case.expected)
