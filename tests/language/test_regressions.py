@@ -18,6 +18,7 @@ from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
 
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
+REPEATED = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # in Madrid the second 02:30 of that day
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -61,6 +62,52 @@ CASES = [
         {"type": "event_sequence", "events": [OR_IN_A_STEP, "cart"]},
         [event("a", 2, x=1), event("a", 1, "cart"), event("b", 2, x=2), event("b", 1, "cart")],
         "a",
+    ),
+    Case(
+        "no days is no step, in a repeated hour too",
+        {"type": "event_count", "event_type": "view", "window_days": 0},
+        [Event("a", "view", REPEATED), Event("b", "view", REPEATED - MICROSECOND)],
+        "a",
+        as_of=REPEATED,
+        timezone="Europe/Madrid",
+    ),
+    Case(
+        "a recency that reaches back before 1900",
+        {"type": "recency", "event_type": "view", "operator": "gt", "window_days": 36_500, "negate": True},
+        [Event("a", "view", datetime(1900, 1, 1, tzinfo=UTC))],
+        "a",
+        as_of=datetime(1950, 1, 1, tzinfo=UTC),
+    ),
+    *(
+        Case(
+            f"{operator} {day} in {zone}",
+            trait(operator, day),
+            [
+                identify(letter, p=text)
+                for letter, text in zip("abc", ("1900-01-01", "2026-06-01", "2299-12-31"), strict=True)
+            ],
+            expected,
+            timezone=zone,
+        )
+        for operator, day, zone, expected in [
+            ("lt", "1900-01-01", "America/New_York", ""),
+            ("gte", "1900-01-01", "America/New_York", "abc"),
+            ("gt", "2299-12-31", "Pacific/Apia", ""),
+            ("gt", "2299-12-30", "Pacific/Apia", "c"),
+            ("gt", "2299-12-31T20:00:00Z", "Pacific/Apia", ""),
+            ("lte", "2299-12-31", "Pacific/Apia", "abc"),
+        ]
+    ),
+    Case(
+        "a local day begins at its first instant, even when that is not the hour after midnight",
+        trait("gte", "1919-03-31"),
+        [
+            identify("a", p="1919-03-31T04:30:00Z"),
+            identify("b", p="1919-03-31T04:29:59Z"),
+            identify("c", p="1919-03-31"),
+        ],
+        "ac",
+        timezone="America/Toronto",
     ),
 ]
 

@@ -30,7 +30,7 @@ from segment_copilot.conditions import (
     UserProperty,
     WhereGroup,
 )
-from segment_copilot.conditions.lengths import EARLIEST, LATEST, Length, before, parse_length, to_instant
+from segment_copilot.conditions.lengths import EARLIEST, LATEST, Length, before, day_start, parse_length, to_instant
 from segment_copilot.conditions.nodes import EventTypes, Metric, Where
 from segment_copilot.conditions.paths import parse_path
 from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, parse_date, resolve_type
@@ -292,18 +292,19 @@ class _Planner:
         near = self._days_ago(leaf.window_days)
         match leaf.operator:
             case "gt":
-                last = Range(None, near - MICROSECOND)
+                ends = EARLIEST, near - MICROSECOND
             case "gte":
-                last = Range(None, near)
+                ends = EARLIEST, near
             case "lt":
-                last = Range(near + MICROSECOND, self.as_of)
+                ends = near + MICROSECOND, self.as_of
             case "lte":
-                last = Range(near, self.as_of)
+                ends = near, self.as_of
             case "eq":
-                last = Range(self._days_ago(leaf.window_days + 1) + MICROSECOND, near)
+                ends = self._days_ago(leaf.window_days + 1) + MICROSECOND, near
             case "between":
                 far = leaf.value2 if isinstance(leaf.value2, int) else leaf.window_days
-                last = Range(self._days_ago(far), near)
+                ends = self._days_ago(far), near
+        last = Range(*_kept(*ends))
         return LastSlot(self._matching(leaf.event_type, leaf.where, UNSET, UNSET), last)
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
@@ -421,21 +422,19 @@ class _Planner:
             return instant, instant
         if value is None:
             raise ValueError(f"not a date: {text!r}")  # checks refused it before
-        return self._midnight(value), self._midnight(value + timedelta(days=1)) - MICROSECOND
-
-    def _midnight(self, day: date) -> datetime:
-        return to_instant(datetime(day.year, day.month, day.day), self.zone)  # noqa: DTZ001  # a wall time
+        return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
 
     def _date_range(self, earliest: datetime, latest: datetime) -> DateRange:
         """Which bare dates have their local midnight in the range: compared as dates, so SQL needs no zone."""
-        earliest, latest = max(earliest, EARLIEST), min(latest, LATEST)
+        earliest, latest = _kept(earliest, latest)
         first = earliest.astimezone(self.zone).date()
-        if self._midnight(first) < earliest:
+        if day_start(first, self.zone) < earliest:
             first += timedelta(days=1)
         last = latest.astimezone(self.zone).date()
-        if self._midnight(last) > latest:
+        if day_start(last, self.zone) > latest:
             last -= timedelta(days=1)
-        return DateRange(earliest, latest, first, last)
+        first, last = max(first, EARLIEST.date()), min(last, LATEST.date())
+        return DateRange(earliest, latest, *((first, last) if first <= last else (LATEST.date(), EARLIEST.date())))
 
 
 _ABSOLUTE: Final = {
@@ -444,6 +443,12 @@ _ABSOLUTE: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+
+
+def _kept(earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:
+    """The part of a range that lies within the instants that are kept; the other way round when there is none."""
+    earliest, latest = max(earliest, EARLIEST), min(latest, LATEST)
+    return (earliest, latest) if earliest <= latest else (LATEST, EARLIEST)
 
 
 def _comparison(operator: str, value: Any, value2: Any) -> tuple[Comparison, bool]:

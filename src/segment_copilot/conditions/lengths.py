@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,8 @@ def parse_length(text: str, *, least: int = 1) -> Length:
 
 def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
     """*instant* minus *length*, in UTC; not earlier than `EARLIEST`."""
+    if length.count == 0:  # no step: the second occurrence of a wall time stays the second
+        return instant
     match length.unit:
         case "m":
             return _minus(instant, timedelta(minutes=length.count))
@@ -73,6 +75,20 @@ def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     # fold=0 reads a repeated time as its first occurrence, and one inside a gap with the offset before the gap,
     # which lands after it: moved forward by the gap.
     return early.astimezone(UTC)
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local day, in UTC; where a zone skipped the day, that of the next."""
+    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  # a wall time
+    first = to_instant(midnight, zone)
+    before, after = (midnight.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    if before is None or after is None or after <= before:
+        return first
+    low, high = first - (after - before), first  # midnight is inside a gap: the day begins where the gap ends
+    while high - low > timedelta(microseconds=1):
+        middle = low + (high - low) / 2
+        low, high = (low, middle) if middle.astimezone(zone).date() >= day else (middle, high)
+    return high
 
 
 def _minus(instant: datetime, delta: timedelta) -> datetime:
