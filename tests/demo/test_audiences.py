@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,8 +13,8 @@ import pytest
 from segment_copilot.conditions import decode
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
 from segment_copilot.demo.shop import generate_shop
+from segment_copilot.events import Event
 
-ENDS_AT = datetime(2026, 6, 10, 15, 30, tzinfo=UTC)
 EVER = 10_000
 
 
@@ -38,16 +38,21 @@ class History:
         return any(page["path"] == path for _, page in self.did["page_viewed"])
 
 
-@pytest.fixture(scope="module")
-def histories() -> list[History]:
+def read(events: Iterable[Event], ends_at: datetime) -> list[History]:
+    """The histories that the events tell."""
     users: dict[str, History] = defaultdict(History)
-    for event in generate_shop().events(1, ends_at=ENDS_AT):
+    for event in events:
         payload = msgspec.json.decode(event.payload)
         user = users[event.user_id]
-        user.did[event.event_type].append(((ENDS_AT - event.occurred_at) / timedelta(days=1), payload))
+        user.did[event.event_type].append(((ends_at - event.occurred_at) / timedelta(days=1), payload))
         if event.event_type == "context_identified":
             user.traits |= payload
     return list(users.values())
+
+
+@pytest.fixture(scope="module")
+def histories(ends_at: datetime) -> list[History]:
+    return read(generate_shop().events(1, ends_at=ends_at), ends_at)
 
 
 AUDIENCES: dict[str, tuple[Callable[[History], bool], int, int]] = {
@@ -86,6 +91,56 @@ AUDIENCES: dict[str, tuple[Callable[[History], bool], int, int]] = {
 def test_an_example_audience_is_neither_nobody_nor_everybody(words, histories):
     matches, least, most = AUDIENCES[words]
     assert least < sum(map(matches, histories)) < most
+
+
+DEFINITIONS = {
+    "purchased in the last 7 days but never added to a wishlist": [
+        {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1, "window_days": 7},
+        {"type": "event_count", "event_type": "wishlist_add", "operator": "eq", "value": 0},
+    ],
+    "placed more than 3 orders in the last 90 days": [
+        {"type": "event_count", "event_type": "order_placed", "operator": "gt", "value": 3, "window_days": 90},
+    ],
+    "spent over $500 total and haven't visited in 30 days": [
+        {"type": "monetary", "event_type": "order_placed", "property": "total", "metric": "sum", "operator": "gt", "value": 500},
+        {"type": "recency", "event_type": "page_viewed", "operator": "gt", "window_days": 30},
+    ],
+    "in the US who started a trial but never purchased": [
+        {"type": "user_property", "property": "country", "operator": "eq", "value": "US"},
+        {"type": "event_count", "event_type": "trial_started", "operator": "gte", "value": 1},
+        {"type": "event_count", "event_type": "order_placed", "operator": "eq", "value": 0},
+    ],
+    "viewed the /pricing page at least once and hasn't converted": [
+        {
+            "type": "event_count", "event_type": "page_viewed", "operator": "gte", "value": 1,
+            "where": [{"property": "path", "operator": "eq", "value": "/pricing"}],
+        },
+        {"type": "event_count", "event_type": "order_placed", "operator": "eq", "value": 0},
+    ],
+    "total revenue over $1000, at least 5 orders, last order within 60 days": [
+        {"type": "monetary", "event_type": "order_placed", "property": "total", "metric": "sum", "operator": "gt", "value": 1000},
+        {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 5},
+        {"type": "recency", "event_type": "order_placed", "operator": "lt", "window_days": 60},
+    ],
+    "added to cart but never placed an order in the last 14 days": [
+        {"type": "event_count", "event_type": "cart_add", "operator": "gte", "value": 1},
+        {"type": "event_count", "event_type": "order_placed", "operator": "eq", "value": 0, "window_days": 14},
+    ],
+    "added to cart in the last 14 days but placed no order in them": [
+        {"type": "event_count", "event_type": "cart_add", "operator": "gte", "value": 1, "window_days": 14},
+        {"type": "event_count", "event_type": "order_placed", "operator": "eq", "value": 0, "window_days": 14},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", AUDIENCES)
+async def test_a_preview_counts_what_the_plain_reading_counts(words, shop, demo_tenant, loaded, ends_at):
+    matches, _, _ = AUDIENCES[words]
+    definition = {"logic": "AND", "conditions": DEFINITIONS[words]}
+    preview = await shop.segments.preview(demo_tenant, definition, as_of=ends_at)
+    assert preview.matched_users == sum(map(matches, read(loaded, ends_at)))
+    assert 0 < preview.matched_users < preview.universe == 4_000
+    assert not preview.warnings
 
 
 def test_every_trait_tells_users_apart(histories):

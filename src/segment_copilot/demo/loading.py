@@ -7,7 +7,8 @@ by whoever comes next and begun again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -22,9 +23,11 @@ from segment_copilot.demo.schemas import SCHEMAS
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
 from segment_copilot.demo.shop import SEED, USERS, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
-from segment_copilot.events import Event, observe_names, write_block
+from segment_copilot.events import Event, ObservedNames, write_block
+from segment_copilot.events.names import new_names, write_names
 from segment_copilot.postgres import Postgres
 from segment_copilot.resources import Resources
+from segment_copilot.schemas import save_schema
 from segment_copilot.tenants import Tenant
 
 log = structlog.get_logger()
@@ -45,7 +48,13 @@ def _ignore(_told: str) -> None: ...
 
 
 async def load_demo(
-    resources: Resources, *, ends_at: datetime, seed: int = SEED, users: int = USERS, progress: Progress = _ignore
+    resources: Resources,
+    *,
+    ends_at: datetime,
+    seed: int = SEED,
+    users: int = USERS,
+    history_days: int = HISTORY_DAYS,
+    progress: Progress = _ignore,
 ) -> Tenant:
     """The tenant `demo`, whose last event is just before *ends_at* (aware, not in the future).
 
@@ -61,11 +70,20 @@ async def load_demo(
         shop = await asyncio.to_thread(generate_shop, seed=seed, users=users)
         events = list(shop.events(tenant.id, ends_at=ends_at))
         await _load_events(resources, events, ends_at=ends_at, progress=progress)
-        await _register_schemas(resources.postgres, tenant)
+        for schema in SCHEMAS:
+            await save_schema(
+                resources.postgres,
+                tenant.id,
+                event_type=schema.event_type,
+                description=schema.description,
+                properties=schema.properties,
+            )
         resources.discovery.forget(tenant.id)
         ids = await _save_segments(resources, tenant, ends_at=ends_at)
         await _connect(resources.postgres, tenant, ids, ends_at=ends_at)
-        await _compute(resources, tenant, list(ids.values()), ends_at=ends_at, progress=progress)
+        days = [ends_at - timedelta(days=ago) for ago in range(history_days - 1, 0, -1)]
+        await _compute_history(resources, tenant, ids.values(), days=days, progress=progress)
+        await _compute(resources, tenant, ids.values(), as_of=ends_at)
         await resources.postgres.execute("UPDATE tenants SET slug = $2 WHERE id = $1", tenant.id, SLUG)
     log.info("demo.loaded", tenant_id=tenant.id, events=len(events), seed=seed)
     return await tenants.get_tenant(resources.postgres, SLUG)
@@ -84,6 +102,14 @@ async def _alone(postgres: Postgres) -> AsyncGenerator[None]:
             await connection.execute("RESET lock_timeout")
 
 
+_CLEAR_AWAY: Final = (  # what does not go with the tenant's row
+    "DELETE FROM blocks WHERE id IN (SELECT block_id FROM events WHERE tenant_id = $1)",
+    "DELETE FROM events WHERE tenant_id = $1",
+    "DELETE FROM activations WHERE tenant_id = $1",
+    "DELETE FROM segment_references WHERE segment_id IN (SELECT id FROM segments WHERE tenant_id = $1)",
+)
+
+
 async def _clear_away(resources: Resources) -> None:
     """Remove what a loading that died has left: what is in ClickHouse first, since the tenant's row leads to it."""
     try:
@@ -96,8 +122,7 @@ async def _clear_away(resources: Resources) -> None:
             "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}", params, purpose="ingest"
         )
     async with resources.postgres.transaction() as transaction:
-        blocks = "DELETE FROM blocks WHERE id IN (SELECT block_id FROM events WHERE tenant_id = $1)"
-        for sql in (blocks, "DELETE FROM events WHERE tenant_id = $1", "DELETE FROM activations WHERE tenant_id = $1"):
+        for sql in _CLEAR_AWAY:
             await transaction.execute(sql, left.id)
         await transaction.execute("DELETE FROM tenants WHERE id = $1", left.id)
     resources.discovery.forget(left.id)
@@ -112,8 +137,21 @@ async def _load_events(resources: Resources, events: Sequence[Event], *, ends_at
     recent = [event for event in events if event.occurred_at > since]
     async with asyncio.TaskGroup() as group:
         group.create_task(_write_blocks(resources.clickhouse, events, progress=progress))
-        group.create_task(observe_names(resources.postgres, events))
+        group.create_task(_observe(resources.postgres, events))
         group.create_task(_keep_recent(resources.postgres, recent))
+
+
+async def _observe(postgres: Postgres, events: Sequence[Event]) -> None:
+    """Record the names of *events* (in the order of time). Most payloads come often; their first and last are read."""
+    first: dict[tuple[str, str], Event] = {}
+    last: dict[tuple[str, str], Event] = {}
+    for event in events:
+        said = event.event_type, event.payload
+        first.setdefault(said, event)
+        last[said] = event
+    names = new_names([*first.values(), *last.values()], known=ObservedNames())
+    names.event_counts = dict(Counter((event.tenant_id, event.event_type) for event in events))
+    await write_names(postgres, names)
 
 
 async def _write_blocks(clickhouse: ClickHouse, events: Sequence[Event], *, progress: Progress) -> None:
@@ -154,16 +192,6 @@ async def _keep_recent(postgres: Postgres, recent: Sequence[Event]) -> None:
 # What was registered and saved
 
 
-async def _register_schemas(postgres: Postgres, tenant: Tenant) -> None:
-    rows = [
-        (tenant.id, schema.event_type, schema.description, msgspec.json.encode(schema.properties).decode())
-        for schema in SCHEMAS
-    ]
-    await postgres.executemany(
-        "INSERT INTO event_schemas (tenant_id, event_type, description, properties) VALUES ($1, $2, $3, $4)", rows
-    )
-
-
 async def _save_segments(resources: Resources, tenant: Tenant, *, ends_at: datetime) -> dict[str, int]:
     """Ids by name. They are dated before their history begins, one a day."""
     ids: dict[str, int] = {}
@@ -200,26 +228,28 @@ async def _connect(postgres: Postgres, tenant: Tenant, ids: dict[str, int], *, e
     )
 
 
-# Members, now and on each day before
+# Members, on each day before and now
 
 
-async def _compute(
-    resources: Resources, tenant: Tenant, segment_ids: Sequence[int], *, ends_at: datetime, progress: Progress
+async def _compute_history(
+    resources: Resources, tenant: Tenant, segment_ids: Collection[int], *, days: Sequence[datetime], progress: Progress
 ) -> None:
-    """Members as of *ends_at*, after their number on each of the days before, by our own compiler."""
-    days = [ends_at - timedelta(days=ago) for ago in range(HISTORY_DAYS, 0, -1)]
+    """The number of members on each of the days, by our own compiler."""
     waiting = iter(enumerate(segment_ids))
 
     async def fill() -> None:
         for place, segment_id in waiting:
-            progress(f"{HISTORY_DAYS} days of {place + 1} of {len(segment_ids)} segments")
+            progress(f"history of {place + 1} of {len(segment_ids)} segments")
             await resources.memberships.backfill(tenant, segment_id, days)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
             group.create_task(fill())
+
+
+async def _compute(resources: Resources, tenant: Tenant, segment_ids: Collection[int], *, as_of: datetime) -> None:
     for segment_id in segment_ids:
-        await resources.memberships.request(tenant, segment_id, as_of=ends_at)
+        await resources.memberships.request(tenant, segment_id, as_of=as_of)
     await _until_computed(resources, tenant)
 
 
@@ -229,7 +259,8 @@ async def _until_computed(resources: Resources, tenant: Tenant) -> None:
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):
             while await resources.postgres.fetchval(sql, tenant.id):
-                if not await resources.memberships.run_next():
+                done = await asyncio.gather(*(resources.memberships.run_next() for _ in range(_AT_ONCE)))
+                if not any(done):
                     await asyncio.sleep(0.05)
     except TimeoutError:
         raise Unavailable("The segments of the demo tenant were not computed in time.") from None

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
-
-class PropertySchema(Struct, frozen=True):
-    """One property of an event type, as a registered schema describes it."""
-
-    name: str
-    type: Literal["string", "number", "boolean", "datetime", "list"]
-    description: str
-    required: bool = True
+from segment_copilot.catalog import IDENTIFY
+from segment_copilot.schemas import PropertyType, SchemaProperty
 
 
 class DemoSchema(Struct, frozen=True):
@@ -21,15 +15,19 @@ class DemoSchema(Struct, frozen=True):
 
     event_type: str
     description: str
-    properties: tuple[PropertySchema, ...]
+    properties: tuple[SchemaProperty, ...]
 
 
-def _text(name: str, description: str) -> PropertySchema:
-    return PropertySchema(name, "string", description)
+def _text(name: str, description: str) -> SchemaProperty:
+    return SchemaProperty(name, "string", required=True, description=description)
 
 
-def _number(name: str, description: str) -> PropertySchema:
-    return PropertySchema(name, "number", description)
+def _number(name: str, description: str) -> SchemaProperty:
+    return SchemaProperty(name, "number", required=True, description=description)
+
+
+def _trait(name: str, type_: PropertyType, description: str) -> SchemaProperty:
+    return SchemaProperty(name, type_, description=description)
 
 
 _PRODUCT: Final = _text("product_id", "Stock keeping unit of the product, like SKU-103")
@@ -74,7 +72,7 @@ SCHEMAS: Final = (
             _text("currency", "Currency of the order: USD, EUR or GBP"),
             _number("items", "How many pieces were ordered"),
             _text("category", "Category of the first product of the order"),
-            PropertySchema("coupon", "string", "Coupon code, on orders that used one", required=False),
+            SchemaProperty("coupon", "string", description="Coupon code, on orders that used one"),
         ),
     ),
     DemoSchema(
@@ -96,5 +94,19 @@ SCHEMAS: Final = (
         "support_ticket_opened",
         "The customer service was asked for help",
         (_text("priority", "low, normal, high or urgent"),),
+    ),
+    DemoSchema(
+        IDENTIFY,
+        "What is known of a user: traits as they were told or changed",
+        (
+            _trait("country", "string", "Country of residence, two letters: US, ES, DE"),
+            _trait("city", "string", "City of residence"),
+            _trait("plan", "string", "Membership plan: free, starter, pro or business"),
+            _trait("loyalty_tier", "string", "bronze, silver, gold or platinum, by orders; none before the first"),
+            _trait("email_opt_in", "boolean", "Whether the user agreed to marketing emails"),
+            _trait("age", "number", "Age in years, where it was told"),
+            _trait("tags", "list", "Labels: interests, and staff or vip"),
+            _trait("signup_date", "datetime", "The day the user signed up"),
+        ),
     ),
 )

@@ -69,7 +69,6 @@ SEGMENTS: Final = (
         "High LTV",
         "Customers who have spent more than 500 in total",
         (_spent("gt", 500),),
-        without=("Staff",),
     ),
     DemoSegment(
         "VIP Buyers",
@@ -81,7 +80,6 @@ SEGMENTS: Final = (
         "Churn Risk",
         "Customers with two orders or more whose last visit is 30 to 90 days ago",
         (_orders("gte", 2), {**_last("page_viewed", "between", 30), "value2": 90}),
-        without=("Staff",),
     ),
     DemoSegment(
         "High-Value Churners",
@@ -113,18 +111,11 @@ SEGMENTS: Final = (
         "Coupon Shoppers",
         "The latest order was placed with a coupon",
         ({"type": "event_property", "event_type": "order_placed", "property": "coupon", "operator": "is_set"},),
-        without=("Staff",),
     ),
     DemoSegment(
-        "Quick Deciders",
-        "Went from a product to the cart to an order within a day",
-        (
-            {
-                "type": "event_sequence",
-                "events": ["product_viewed", "cart_add", "order_placed"],
-                "window_days": 1,
-            },
-        ),
+        "Trial Converters",
+        "Ordered within 30 days of starting a trial",
+        ({"type": "event_sequence", "events": ["trial_started", "order_placed"], "window_days": 30},),
     ),
 )
 
