@@ -109,6 +109,15 @@ CASES = [
         "ac",
         timezone="America/Toronto",
     ),
+    *(
+        Case(
+            f"{metric} leaves out numbers whose millionths are no integer",
+            {"type": "monetary", "event_type": "view", "property": "x", "metric": metric, "operator": "eq", "value": 1},
+            [event("a", x=x) for x in (1, 1e303, -1e303, "1.7e308", 2**64 - 1)] + [event("b", x=1e303)],
+            "a",
+        )
+        for metric in ("sum", "avg", "median")
+    ),
 ]
 
 

@@ -189,7 +189,7 @@ class _Rendering:
         value = stored("payload", slot.path, self.params)
         match slot.metric:
             case "sum":
-                return self._compare(f"sum(ifNull({_millionths(value)}, 0))", slot.comparison, "Int128")
+                return self._compare(f"sum({_millionths(value)})", slot.comparison, "Int128")
             case "avg":
                 return self._average(value, slot.comparison)
             case "median":
@@ -204,7 +204,7 @@ class _Rendering:
 
     def _average(self, value: Stored, comparison: Comparison) -> str:
         """The sum against bound × count: nothing is divided."""
-        total, count = f"toInt256(sum(ifNull({_millionths(value)}, 0)))", f"toInt256(count({_millionths(value)}))"
+        total, count = f"toInt256(sum({_millionths(value)}))", f"toInt256(countIf({_is_summed(value)}))"
         low = f"toInt256({self.params.bind(int(comparison.low), 'Int128')}) * {count}"
         if comparison.high is not None:
             high = f"toInt256({self.params.bind(int(comparison.high), 'Int128')}) * {count}"
@@ -213,7 +213,7 @@ class _Rendering:
 
     def _median(self, value: Stored, comparison: Comparison) -> str:
         """The two middle values added, against twice the bound."""
-        ordered = f"arraySort(groupArray({_millionths(value)}))"
+        ordered = f"arraySort(groupArrayIf({_millionths(value)}, {_is_summed(value)}))"
         middle = f"{ordered}[intDiv(length({ordered}) + 1, 2)] + {ordered}[intDiv(length({ordered}), 2) + 1]"
         doubled = Comparison(
             comparison.operator, comparison.low * 2, None if comparison.high is None else comparison.high * 2
@@ -308,10 +308,17 @@ def _turned(having: str, slot: CountSlot | AggregateSlot) -> str:
     return f"NOT {having}" if slot.complement else having
 
 
+def _is_summed(value: Stored) -> str:
+    """Whether there is a number, and not one beyond ±9 × 10^12."""
+    return f"ifNull(abs({value.number}) <= {_LARGEST_EXACT}, 0)"
+
+
 def _millionths(value: Stored) -> str:
-    """Nullable(Int128): a number as whole millionths, ties to even; NULL beyond ±9 × 10^12."""
-    kept = f"if(abs({value.number}) <= {_LARGEST_EXACT}, roundBankers({value.number} * 1000000), NULL)"
-    return f"toInt128({kept})"
+    """Int128: a number as whole millionths, ties to even; 0 where none is summed.
+
+    What is not summed becomes 0 before the conversion: behind a NULL there may be an infinity, which has no integer.
+    """
+    return f"toInt128(roundBankers(if({_is_summed(value)}, assumeNotNull({value.number}), 0) * 1000000))"
 
 
 def _scalar(value: Stored) -> str:
