@@ -1,8 +1,7 @@
 """Server-sent events that end well: one owner, a heartbeat, a limit on slow readers, and a clean stop.
 
-What Litestar's own stream lacks, each seen to matter: a checkpoint per chunk (a source that never waits keeps the
-worker busy long after its reader has gone), a close of the source whatever happens, a limit on a send that hangs,
-LF framing, and an end when the process is stopped.
+What Litestar's own stream lacks, each seen to matter: a close of the source whatever happens, a limit on a send that
+hangs, LF framing, heartbeats, and an end when the process is stopped.
 """
 
 from __future__ import annotations
@@ -55,13 +54,16 @@ async def frames(
         try:
             async for batch in _batches(run.events, heartbeat_seconds):
                 yield b"".join([encoder.frame(event) for event in batch]) if batch else encoder.heartbeat
-                await asyncio.sleep(0)  # a send into a socket's buffer does not wait: let a cancellation in
         finally:
             drain.cancel()
 
 
 async def _batches(events: asyncio.Queue[Event | None], seconds: float) -> AsyncGenerator[list[Event]]:
-    """All events that are there, as soon as there is one; nothing after *seconds* of silence. Ends at None."""
+    """All events that are there, as soon as there is one; nothing after *seconds* of silence. Ends at None.
+
+    It waits at least once for each time the queue fills up. So a model that never waits does not keep the process
+    busy, even though a send into a socket's buffer does not wait either.
+    """
     while True:
         try:
             event = events.get_nowait()

@@ -14,7 +14,7 @@ import msgspec
 from segment_copilot.copilot.events import Event, TurnFinished, TurnReset, TurnStarted
 
 PROTOCOL: Final = "segment-copilot/1"
-CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
+CONTENT_TYPE: Final = "text/event-stream"
 OPENING: Final = b": connected\nretry: 3000\n\n"
 """First bytes of a stream, sent at once so that proxies open it."""
 HEARTBEAT: Final = b": hb\n\n"
