@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import stamina.instrumentation
 import typer
 from rich.console import Console
 
@@ -25,11 +26,18 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 keys = typer.Typer(no_args_is_help=True, help="Tenants and the keys that speak for them.")
 cli.add_typer(keys, name="keys")
 
+
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where `dev` keeps its data; default: the platform's user data directory")
+    Path | None,
+    typer.Option(envvar="DATA_DIR", help="Where `dev` keeps its data; default: the platform's user data directory"),
 ]
-Url = Annotated[str | None, typer.Option(help="The service; default: the one that `dev` runs")]
-ApiKey = Annotated[str | None, typer.Option(help="A secret key (sk_…); default: that of the `dev` service")]
+Url = Annotated[
+    str | None, typer.Option(envvar="SEGMENT_COPILOT_URL", help="The service; default: the one that `dev` runs")
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="SEGMENT_COPILOT_KEY", help="A secret key (sk_…); default: that of the `dev` service"),
+]
 SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(
     f"{field.encode_name} ({field.default!r}): {(getattr(field.type, '__metadata__', None) or [msgspec.Meta()])[0].description}"
     for field in msgspec.structs.fields(Settings)
@@ -174,6 +182,7 @@ def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[s
 
 def main() -> None:
     """Run a command; an error that we foresaw is one sentence on standard error, and exit code 1."""
+    stamina.instrumentation.set_on_retry_hooks([])  # it would write each wait, with its arguments, to the terminal
     try:
         cli()
     except SegmentCopilotError as error:
