@@ -37,14 +37,14 @@ from segment_copilot.literals import identifier, lower
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
 
-Purpose = Literal["preview", "compute", "copilot", "catalog", "ingest", "delivery", "migrate"]
+Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest", "delivery", "migrate"]
 
 
 class Limits(Struct, frozen=True):
     """What a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
 
     seconds: int
-    gibibytes: int
+    gibibytes: float
     result_rows: int = 0
     rows_read: int = 0
     threads: int = 0
@@ -56,6 +56,9 @@ LIMITS: dict[Purpose, Limits] = {
     "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
     "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
+    "history": Limits(
+        300, 8, rows_read=10_000_000_000, threads=1, priority=10
+    ),  # many in a row: threads cost more than they give
     "delivery": Limits(300, 2, result_rows=1_000_000, priority=10),
     "ingest": Limits(60, 4),
     "migrate": Limits(600, 4),
@@ -247,7 +250,8 @@ class ClickHouse:
 
     async def close(self) -> None:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
-        if self._kills:
+        await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
+        while self._kills:
             await asyncio.wait(self._kills)
         self._drop_idle()
         await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
@@ -365,7 +369,7 @@ def _settings(purpose: Purpose) -> dict[str, Any]:
     limits = LIMITS[purpose]
     return _SETTINGS | {
         "max_execution_time": limits.seconds,
-        "max_memory_usage": limits.gibibytes * 2**30,
+        "max_memory_usage": int(limits.gibibytes * 2**30),
         "max_result_rows": limits.result_rows,
         "max_rows_to_read": limits.rows_read,
         "priority": limits.priority,

@@ -254,8 +254,10 @@ async def test_a_read_whose_connection_says_goodbye_before_it_is_tried_again(pos
         assert all(answer == 8 or isinstance(answer, Unavailable) for answer in answers)
 
 
-async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Postgres) -> None:
-    writing = asyncio.create_task(postgres.execute("INSERT INTO parent SELECT 1, 'a' FROM pg_sleep(0.3)"))
+@pytest.mark.parametrize("method", ["execute", "fetchval"])
+async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Postgres, method: str) -> None:
+    sql = "INSERT INTO parent SELECT 1, 'a' FROM pg_sleep(0.3) RETURNING id"
+    writing = asyncio.create_task(getattr(postgres, method)(sql))
     cut = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'INSERT%' AND state = 'active'"
     )
