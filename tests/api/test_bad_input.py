@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from segment_copilot.api import problems
 from segment_copilot.api.requests import ApiRequest
 from segment_copilot.app import openapi_document
 
@@ -32,6 +34,7 @@ on_each_with_a_body = on([each for each in OPERATIONS if "requestBody" in each[2
 on_each_with_an_id = on([each for each in OPERATIONS if "{segment_id}" in each[1]])
 on_each_with_a_key = on([each for each in OPERATIONS if each[2].get("security") != []])
 
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
 JSON = {"Content-Type": "application/json"}
 DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 
@@ -62,12 +65,13 @@ def assert_problem(answer, *statuses: int) -> dict:
     problem = answer.json()
     assert {"type", "title", "status", "detail", "instance", "request_id", "code", "errors"} <= problem.keys()
     assert problem["type"] == f"/problems/{problem['code']}"
+    assert f"\n### {problem['code']}\n" in DOCUMENTED
     assert problem["status"] == answer.status_code
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert problem["instance"] == answer.request.url.raw_path.decode().partition("?")[0]
     for error in problem["errors"]:
         assert error["pointer"] == "" or error["pointer"].startswith("/")
-        assert error["code"]
+        assert f"`{error['code']}`" in DOCUMENTED or f"\n### {error['code']}\n" in DOCUMENTED
         assert error["detail"]
     return problem
 
@@ -373,3 +377,10 @@ async def test_a_path_that_is_no_route_is_404_and_a_method_it_lacks_405(client):
         assert set(answer.headers["allow"].split(", ")) == allowed
         if method != "HEAD":
             assert_problem(answer, 405)
+
+
+def test_every_error_class_and_refusal_has_a_heading_and_a_title():
+    codes = {error.code for error in problems.STATUS} | set(problems.HTTP_CODES.values()) | {"invalid_definition"}
+    for code in codes:
+        assert f"\n### {code}\n" in DOCUMENTED
+        assert code in problems.TITLES

@@ -192,8 +192,15 @@ def _finding(pointer: str, error: msgspec.ValidationError) -> Finding:
     sentence, _, path = str(error).partition(" - at `$")
     for step in _PATH_STEP.finditer(path.partition("[...]")[0].removesuffix("`")):
         pointer = _member(pointer, step[1] or step[2])
-    code = "unknown_field" if "unknown field" in sentence else "wrong_value"
-    return Finding(pointer, code, f"{pointer.lstrip('/') or 'The body'}: {sentence}.")
+    return Finding(pointer, _code_of(sentence), f"{pointer.lstrip('/') or 'The body'}: {sentence}.")
+
+
+def _code_of(sentence: str) -> str:
+    if "unknown field" in sentence:
+        return "unknown_field"
+    if "missing required field" in sentence:
+        return "missing_field"
+    return "out_of_range" if "of length" in sentence or "` <= " in sentence or "` >= " in sentence else "wrong_type"
 
 
 def _member(pointer: str, key: str) -> str:
