@@ -1,0 +1,72 @@
+"""SegOps' own public SDKs, unmodified: the real clients that prove the wire contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from segops import SegOpsClient, UserContext
+from segops_admin import SegOpsAdmin, SegOpsApiError
+
+BUYERS = {
+    "logic": "AND",
+    "conditions": [{"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1}],
+}
+
+
+@pytest.fixture
+def admin(url: str, key: str) -> SegOpsAdmin:
+    return SegOpsAdmin(key, base_url=f"{url}/api")
+
+
+def send(url: str, key: str, *, batch: bool) -> list[BaseException]:
+    """What an application does: identify a user, track an order, shut down."""
+    errors: list[BaseException] = []
+    client = SegOpsClient(url, key, get_user=lambda: UserContext(user_id="ana"), batch=batch, on_error=errors.append)
+    client.identify(user_id="ana", traits={"country": "ES"})
+    client.track(user_id="ana", event_type="order_placed", payload={"total": 12.5})
+    client.shutdown()
+    return errors
+
+
+@pytest.mark.parametrize("batch", [True, False])
+async def test_the_ingestion_sdk_delivers_events(client, url, key, batch):
+    before = (await client.get("/api/ingestion/status/")).json()["forwarded"]
+
+    errors = await asyncio.to_thread(send, url, key, batch=batch)
+
+    assert errors == []
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["forwarded"] < before + 2:
+            pass
+
+
+async def test_the_admin_sdk_manages_segments(client, url, key, admin):
+    await asyncio.to_thread(send, url, key, batch=True)
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+
+    segment = await asyncio.to_thread(admin.segments.create, {"name": "Buyers", "definition": BUYERS})
+    preview = await asyncio.to_thread(admin.segments.preview, BUYERS)
+    queued = await asyncio.to_thread(admin.segments.recompute, segment["id"])
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(admin.segments.get, segment["id"]))["status"] != "computed":
+            pass
+    members = await asyncio.to_thread(admin.segments.members, segment["id"])
+    membership = await asyncio.to_thread(admin.segments.membership, "ana")
+    listed = await asyncio.to_thread(lambda: list(admin.segments.iterate()))
+    renamed = await asyncio.to_thread(admin.segments.update, segment["id"], {"name": "Customers"})
+    deleted = await asyncio.to_thread(admin.segments.delete, segment["id"])
+
+    assert preview["sample_user_ids"] == ["ana"]
+    assert queued["status"] == "queued"
+    assert [member["user_id"] for member in members["results"]] == ["ana"]
+    assert [found["segment_id"] for found in membership["segments"]] == [segment["id"]]
+    assert [found["id"] for found in listed] == [segment["id"]]
+    assert renamed["name"] == "Customers"
+    assert deleted is None
+    with pytest.raises(SegOpsApiError) as missing:
+        await asyncio.to_thread(admin.segments.get, segment["id"])
+    assert missing.value.status == 404
+    assert "detail" in missing.value.body
