@@ -11,7 +11,7 @@ from typing import Final
 
 _SPECIAL = re.compile(r"!?\[|!\Z|<(?=[a-zA-Z/!]|\Z)")
 _BRACKETS = re.compile(r"[\[\]<>]")
-_HELD_AT_MOST: Final = 4_000
+_HELD_AT_MOST: Final = 1_000
 
 
 class LinkFilter:
@@ -20,6 +20,7 @@ class LinkFilter:
     def __init__(self) -> None:
         self._held = ""
         self._line_start = True  # whether what was shown so far ends a line
+        self._last = ""  # its last character
 
     def feed(self, delta: str) -> str:
         """What may be shown now."""
@@ -32,17 +33,20 @@ class LinkFilter:
             if end < 0 and len(text) - found.start() <= _HELD_AT_MOST:
                 self._held = text[found.start() :]
                 break
-            shown.append(words)
+            shown.append(words or self._gap(shown))
             position = found.end() if end < 0 else end
         else:
             shown.append(text[position:])
         return self._note("".join(shown))
 
     def flush(self) -> str:
-        """What was held back, at the end of a text: it cannot become a link any more."""
-        text, self._held = self._held, ""
-        self._line_start = True
-        return text
+        """What was held back, at the end of a text: its first bracket opens nothing any more, a later one may."""
+        shown = ""
+        while text := self._held:
+            self._held = ""
+            shown += text[0] + self.feed(text[1:])
+        self._line_start, self._last = True, ""
+        return shown
 
     def _construct(self, text: str, found: re.Match[str], shown: list[str]) -> tuple[int, str]:
         """Where the construct at *found* ends (-1: not in sight) and the words it leaves."""
@@ -72,7 +76,12 @@ class LinkFilter:
         before = "".join(shown).rstrip(" ")
         return before.endswith("\n") if before else self._line_start
 
+    def _gap(self, shown: list[str]) -> str:
+        """What stands for a construct that left no words: `[a]<i>(b)` may not become a link by losing its middle."""
+        return " " if ("".join(shown) or self._last).endswith("]") else ""
+
     def _note(self, shown: str) -> str:
+        self._last = shown[-1:] or self._last
         if shown.strip(" "):
             self._line_start = shown.rstrip(" ").endswith("\n")
         return shown

@@ -1,0 +1,62 @@
+"""No address gets out in a text, wherever its pieces are cut."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from segment_copilot.copilot.links import LinkFilter
+
+
+def filtered(*pieces: str) -> str:
+    links = LinkFilter()
+    return "".join([links.feed(piece) for piece in pieces]) + links.flush()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See [docs](http://e.com/x?(a)) now", "See docs now"),
+        ("![chart](http://e.com/?d=1)", "chart"),
+        ("[![alt](http://a)](http://b)", "!alt(http://a)"),
+        ("[a][b]\n[b]: http://e.com\nend", "a\n\nend"),
+        ("<img src=http://e.com/?d=1>fine", "fine"),
+        ("<http://e.com>", ""),
+        ("total[0] is 3 < 4, wow!", "total[0] is 3 < 4, wow!"),
+        ("a [b] c [d", "a [b] c [d"),
+        ("1 [list] and (more)", "1 [list] and (more)"),
+    ],
+)
+def test_links_lose_their_address_and_other_text_stays(text: str, shown: str):
+    assert filtered(text) == shown
+
+
+MARKDOWN = st.text(alphabet="ab[]()!<>:\n /", max_size=40)
+
+
+@given(text=MARKDOWN, cuts=st.lists(st.integers(0, 40), max_size=6))
+@example(text="![a](b)", cuts=[1, 2, 4])
+def test_it_does_not_matter_where_a_text_is_cut(text: str, cuts: list[int]):
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+
+    assert filtered(*pieces) == filtered(text)
+
+
+@given(text=MARKDOWN)
+@example(text="[a]<b>(c)")
+@example(text="[a]![](b)(c)")
+@example(text="[[a]](b)")
+def test_no_link_is_left(text: str):
+    assert not re.search(r"\[[^\[\]]*\]\([^()]*\)|<[a-z][^<>]*>", filtered(text))
+
+
+def test_a_bracket_that_never_closes_does_not_hold_a_text_back_for_ever():
+    links = LinkFilter()
+
+    shown = links.feed("[" + "x" * 10_000)
+
+    assert len(shown) > 5_000
