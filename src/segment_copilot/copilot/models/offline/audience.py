@@ -36,10 +36,17 @@ def read_audience(tokens: Sequence[Token], index: Index, today: date) -> Audienc
     return Audience(folded.include, folded.exclude, (*notes, *folded.notes), folded.problems, label)
 
 
+_NOT_NAMES = {
+    "except", "exclude", "excluding", "without", "who", "that", "not", "in", "from", "on", "with", "unless", "living", "based", "never", "but",
+}  # fmt: skip
+"""Words that make what stands before a colon a part of the audience, not its name."""
+
+
 def _labelled(tokens: Sequence[Token]) -> tuple[str, tuple[Token, ...]]:
     """A name in front of a colon, and the rest."""
     every = tuple(tokens)
     for at, token in enumerate(every):
         if token.lower == ":" and 0 < at < len(every) - 1:
-            return written(every[:at]), every[at + 1 :]
+            named = not any(item.lower in _NOT_NAMES or item.kind in {"number", "money"} for item in every[:at])
+            return (written(every[:at]), every[at + 1 :]) if named else ("", every)
     return "", every

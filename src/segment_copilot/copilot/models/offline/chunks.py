@@ -63,7 +63,7 @@ class Chunk(Struct, frozen=True):
 
 _JOINING = {"who", "that", "which", "whose", "they", "and", "but", "or", "also", "then", "either", "both", "their"}
 _AUXILIARIES = {"have", "has", "had", "are", "is", "was", "were", "been", "did", "do", "does"}
-_NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody"}
+_NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody", "nothing"}
 _PERFECT = {"have", "has", "had", "having"}
 _SKIPPED = stems("who which whose they them he she it be also either both then their we i")
 

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline import money, recency, refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.distinct import read_distinct
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined
 from segment_copilot.copilot.models.offline.lexer import Token, word
@@ -24,7 +25,7 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
     """The conditions of a clause, or why it has none."""
     if not chunk.words and not chunk.quantities:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
-    for reader in (_segment, _abandoned, money.read_money, recency.read_recency):
+    for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency):
         read = reader(chunk, index)
         if read is not None:
             return read
@@ -99,7 +100,7 @@ def _segment(chunk: Chunk, index: Index) -> Reading | None:
 
 
 def _abandoned(chunk: Chunk, index: Index) -> Reading | None:
-    """ "abandoned their cart", where no event says so: put something into it and did not purchase."""
+    """Of "abandoned their cart", where no event says so: put something into it and did not purchase."""
     verbs = [item for item in chunk.items if isinstance(item, Token) and item.stem == "abandon"]
     links = link_event(chunk.items, index) if verbs else ()
     if not verbs or chunk.negated or (links and not links[0].unexplained):
@@ -195,6 +196,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
         return recency.not_for(chunk, link, window)
     if len([item for item in chunk.windows if item.kind != "ever"]) > 1:
         return Problem("unknown", chunk.text, "it has more than one time span")
+    if chunk.only and count is None:
+        return Problem("unknown", chunk.text, "I cannot test that somebody did only this and nothing else")
     counted = _counted(chunk, count, negated=negated)
     condition: dict[str, Any] = {"type": "event_count", "event_type": link.event_type}
     if link.tests:
@@ -235,8 +238,8 @@ def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted
         notes = (f"{count.text!r} is read as at least {count.value}",)
     if count.operator == "eq" and count.text == "once":
         notes = ("'once' is read as exactly once",)
-    if count.text == "twice":
-        notes = ("'twice' is read as at least 2 times",)
+    if count.text in {"twice", "again"}:
+        notes = (f"{count.text!r} is read as at least 2 times",)
     if negated:
         operator = OPPOSITES[operator]  # type: ignore[index]
     if operator in {"lt", "lte"}:

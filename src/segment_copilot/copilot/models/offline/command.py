@@ -127,7 +127,7 @@ def _polite(tokens: tuple[Token, ...], at: int) -> int:
 
 
 def _begins_audience(tokens: tuple[Token, ...], at: int) -> bool:
-    """ "who" of "users who" begins a clause; "list" as a noun is no verb; so is "segment" before "for"."""
+    """Of "who" of "users who" begins a clause; "list" as a noun is no verb; so is "segment" before "for"."""
     return at > 0 and tokens[at].stem in _NOUNS and tokens[at - 1].lower in {"a", "an", "the", "new"}
 
 

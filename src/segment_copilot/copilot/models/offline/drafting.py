@@ -88,7 +88,7 @@ def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> 
 
 def _matched(document: Mapping[str, Any], count: int) -> str:
     share = f" ({document['percent']:g} %)" if isinstance(document.get("percent"), int | float) else ""
-    return f"It matches {count:,} of {document['universe']:,} users{share}."
+    return f"The audience matches {count:,} of {document['universe']:,} users{share}."
 
 
 def _words(document: Mapping[str, Any]) -> str:

@@ -168,9 +168,7 @@ class Recent(Struct, frozen=True):
                 "display_metric_card",
                 {"title": f"Events ingested {said}", "value": document["total"], "unit": "events"},
             )
-        return Turn(
-            (self._counted(document, said), *_by_type(document), *_newest(document, context), *self._range(context))
-        )
+        return Turn((self._counted(document, said), *_by_type(document), *_newest(document), *self._range(context)))
 
     def _counted(self, document: Mapping[str, Any], said: str) -> str:
         if not document["total"]:
@@ -193,11 +191,11 @@ def _by_type(document: Mapping[str, Any]) -> tuple[str, ...]:
     return ("By type: " + "; ".join(f"{item['event_type']} {item['count']:,}" for item in types[:_SHOWN]) + more + ".",)
 
 
-def _newest(document: Mapping[str, Any], context: Context) -> tuple[str, ...]:
+def _newest(document: Mapping[str, Any]) -> tuple[str, ...]:
     listed = document.get("events") or ()
     if not listed:
         return ()
-    return (f"The newest is {listed[0]['event_type']} of {day_of(listed[0]['occurred_at'], context.timezone)}.",)
+    return (f"The newest is {listed[0]['event_type']} of {day_of(listed[0]['occurred_at'])}.",)
 
 
 class Schemas(Struct, frozen=True):

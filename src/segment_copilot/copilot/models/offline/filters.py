@@ -1,4 +1,4 @@
-""" "with a coupon", "without a coupon": a filter that belongs to the clause before."""
+"""Of "with a coupon", "without a coupon": a filter that belongs to the clause before."""
 
 from __future__ import annotations
 

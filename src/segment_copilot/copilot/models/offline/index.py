@@ -50,22 +50,27 @@ def stems_of(text: str) -> tuple[str, ...]:
     return tuple(token.stem for token in read(spoken(text)) if token.kind != "sign")
 
 
+_TELLS_NOTHING = frozenset(
+    stem(word) for word in "every each least most first last one more less other again never always only".split()
+)
+
+
 class Field(Struct, frozen=True):
     """A property of an event type or a trait, with its words."""
 
-    property: Property
+    known: Property
     words: tuple[str, ...]
     values: Mapping[tuple[str, ...], Scalar]  # stems of a sample → the sample
 
     @property
     def path(self) -> str:
         """Its path in a definition."""
-        return self.property.path
+        return self.known.path
 
     @property
     def kinds(self) -> frozenset[str]:
         """The types of its values: declared, or as observed."""
-        return frozenset({self.property.declared} if self.property.declared else self.property.types)
+        return frozenset({self.known.declared} if self.known.declared else self.known.types)
 
     @property
     def numeric(self) -> bool:
@@ -131,7 +136,7 @@ class Index:
         names: list[str] = [known.name for known in self.events]
         names += [segment.name for segment in self.catalog.segments.values()]
         for field in (*self.traits, *(field for known in self.events for field in known.fields)):
-            names += [field.path, *(str(value) for value in field.property.samples if isinstance(value, str))]
+            names += [field.path, *(str(value) for value in field.known.samples if isinstance(value, str))]
         return frozenset(word for name in names for word in re.findall(r"[^\W\d_]+", spoken(name).lower()))
 
     @cached_property
@@ -144,7 +149,7 @@ class Index:
         """Segment names and values with a word that would otherwise end a clause, in lower case."""
         names = [segment.name for segment in self.catalog.segments.values()]
         for field in (*self.traits, *(field for known in self.events for field in known.fields)):
-            names += [value for value in field.property.samples if isinstance(value, str)]
+            names += [value for value in field.known.samples if isinstance(value, str)]
         split = (tuple(token.lower for token in read(name)) for name in names)
         return tuple(dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING))
 
@@ -158,7 +163,9 @@ class Index:
 def _known(event_type: EventType) -> Known:
     concepts = tuple(concept(word) for word in stems_of(event_type.name))
     meanings = {meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts)}
-    described = frozenset(concept(word) for word in stems_of(event_type.description) if word not in NOISE)
+    described = frozenset(
+        concept(word) for word in stems_of(event_type.description) if word not in NOISE and word not in _TELLS_NOTHING
+    )
     fields = tuple(_field(item) for item in event_type.properties.values())
     return Known(event_type, concepts, frozenset(meanings), described, fields)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -60,7 +61,7 @@ def word(text: str) -> Token:
     return Token("word", text, text.lower(), stem(text.lower()))
 
 
-def written(tokens: tuple[Token, ...] | list[Token]) -> str:
+def written(tokens: Sequence[Token]) -> str:
     """The tokens as text again, for naming a phrase in an answer."""
     text = " ".join(token.text for token in tokens)
     tight = re.sub(r"\s+([-/–])\s+", r"\1", re.sub(r"\s+([,;:.!?)%+])", r"\1", text))

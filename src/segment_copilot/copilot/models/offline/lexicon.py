@@ -120,11 +120,10 @@ GENERIC = stems("item product thing something anything someone stuff good goods 
 
 NOISE = stems(
     "a an the some any of to for at on in into from with by via their its his her my our your this that these those it "
-    "them they he she we i you be have do will would should can could also already just ever currently actually again "
-    "really then there so far per as who whom which whose both all each every please kindly now me us about total "
-    "overall time ago there here if and or but us up out off such like one other own same least most very too anywhere "
-    "altogether combined whatsoever either already since during through within over under while when where than "
-    "successfully ones basically simply anymore yet still even"
+    "them they he she we i you be have do also already currently actually really then there so far as who whom which "
+    "whose both all please kindly now me us total overall time ago here if and or but up out off one own anywhere "
+    "altogether combined whatsoever either since during through within over under while when where than successfully "
+    "because due reason ones basically simply anymore yet still even or so ever very"
 ) - {"us"}
 """Words that carry nothing by themselves once the phrases they belong to are read."""
 
@@ -144,6 +143,15 @@ AGENTS: dict[str, str] = {
 }  # fmt: skip
 """Subjects that say what the user did."""
 
+
+def agent(token_stem: str, lower: str) -> str | None:
+    """What a noun says that its bearer did: "buyers", "openers", "starters"; None for other words."""
+    if token_stem in AGENTS:
+        return AGENTS[token_stem]
+    root = concept(stem(lower.removesuffix("s").removesuffix("er")))
+    return root if lower.endswith("ers") and root in ACTIONS else None
+
+
 VAGUE: dict[str, str] = {
     "big": "amount", "high": "amount", "top": "amount", "best": "amount", "heavy": "amount", "whale": "amount",
     "valuable": "amount", "low": "amount", "wealthy": "amount", "premium": "amount", "great": "amount",
@@ -151,7 +159,7 @@ VAGUE: dict[str, str] = {
     "engaged": "count", "often": "count", "several": "count", "many": "count", "power": "count", "active": "count",
     "few": "count", "lots": "count", "lot": "count", "repeatedly": "count", "rarely": "count", "avid": "count",
     "quiet": "recency", "lapsed": "recency", "dormant": "recency", "inactive": "recency", "recently": "recency",
-    "recent": "recency", "churned": "recency", "sleeping": "recency", "old": "recency", "new": "recency",
+    "recent": "recency", "just": "recency", "churned": "recency", "sleeping": "recency", "old": "recency", "new": "recency",
     "cold": "recency", "lately": "recency", "stale": "recency", "silent": "recency", "disengaged": "recency",
     "slipping": "recency", "fresh": "recency", "long": "recency", "while": "recency",
 }  # fmt: skip

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from segment_copilot.catalog import SegmentName
 from segment_copilot.copilot.models.offline.index import Index, Known, total
-from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import (
     ACTIONS,
     GENERIC,
@@ -21,7 +21,7 @@ from segment_copilot.copilot.models.offline.lexicon import (
     weight,
 )
 from segment_copilot.copilot.models.offline.phrases import Quantity
-from segment_copilot.copilot.models.offline.values import Item, Test, UnknownValue, mention, tests
+from segment_copilot.copilot.models.offline.values import Item, Test, UnknownValue, mention, searched, tests
 
 ENOUGH = 0.55
 """A link scoring less is none."""
@@ -49,12 +49,24 @@ class Link(Struct, frozen=True):
 
 def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
     """The readings of an event phrase, best first; none when no event type is near enough."""
+    items = _taken_back(items)
     visit = _visit(items, index)
     if visit:
         return (visit,)
     links = [link for known in index.events if (link := _link(items, known)) is not None]
     links.sort(key=lambda link: -link.score + 0.5 * len(link.unexplained) + 0.2 * len(link.unknown_values))
     return tuple(links)
+
+
+def _taken_back(items: Sequence[Item]) -> Sequence[Item]:
+    """To return something is to get its money back; to return is to visit."""
+    goods = any(isinstance(item, Token) and (item.stem in _GOODS or concept(item.stem) == "purchase") for item in items)
+    if not goods:
+        return items
+    return [word("refund") if isinstance(item, Token) and item.stem == "return" else item for item in items]
+
+
+_GOODS = stems("item product something good thing article piece")
 
 
 def chosen(links: Sequence[Link], phrase: str) -> Link:
@@ -83,6 +95,10 @@ def chosen(links: Sequence[Link], phrase: str) -> Link:
 def _link(items: Sequence[Item], known: Known) -> Link | None:
     named = frozenset(at for at, item in enumerate(items) if isinstance(item, Token) and _names(item, known))
     read, unknown = tests(items, known.fields, named)
+    read = _consistent(read)
+    looked = searched(items, known.fields, named.union(*(test.used for test in read))) if named else None
+    if looked is not None:
+        read = [*read, looked]
     explained = named.union(*(test.used for test in read), *(value.used for value in unknown))
     rest = [item for at, item in enumerate(items) if at not in explained]
     words = [item for item in rest if isinstance(item, Token) and _content(item)]
@@ -94,6 +110,15 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
         return None
     quantities = tuple(item for item in rest if isinstance(item, Quantity))
     return Link(known.name, tuple(read), score, known, quantities, left, tuple(unknown))
+
+
+def _consistent(read: list[Test]) -> list[Test]:
+    """Without the weaker of two values for one property: one event has one."""
+    kept: list[Test] = []
+    for test in sorted(read, key=lambda item: not item.named):
+        if not any(other.field.path == test.field.path and {other.operator, test.operator} == {"eq"} for other in kept):
+            kept.append(test)
+    return kept
 
 
 def _strong(named: Sequence[Item], known: Known) -> bool:
@@ -119,7 +144,7 @@ def _content(token: Token) -> bool:
 
 
 def _is_visit(word: Token, known: Known) -> bool:
-    """ "the site" of a visit needs no explanation."""
+    """Of "the site" of a visit needs no explanation."""
     return concept(word.stem) == "site" and any(wanted <= set(known.concepts) for wanted in VISITS)
 
 
@@ -254,7 +279,9 @@ _COMMON = stems(
 """Properties that nearly every event of their kind has: naming one says nothing."""
 
 
-_AROUND_SEGMENTS = (NOISE | stems("segment list group member audience cohort called named belong part")) - stems("us")
+_AROUND_SEGMENTS = (
+    NOISE | stems("segment list group member audience cohort called named belong part join subscribe subscriber")
+) - stems("us")
 
 
 def link_named(text: str, index: Index) -> tuple[SegmentName, ...]:

@@ -54,7 +54,7 @@ def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
         return None
     amount = _amount(chunk)
     if amount is None:
-        return _without_amount(chunk)
+        return _without_amount(chunk, index)
     counts = [item for item in chunk.quantities if item is not amount]
     rest = tuple(
         item for item in chunk.items if item is not amount and not (isinstance(item, Token) and item.stem in _HEADS)
@@ -88,7 +88,11 @@ def _amount(chunk: Chunk) -> Quantity | None:
     return (money or plain or [None])[-1]
 
 
-def _without_amount(chunk: Chunk) -> Problem | None:
+def _without_amount(chunk: Chunk, index: Index) -> Node | Problem | None:
+    links = link_event((word("purchase"),), index)
+    if (chunk.negated or any(item.none for item in chunk.quantities)) and links:
+        condition = {"type": "event_count", "event_type": links[0].event_type, "operator": "eq", "value": 0}
+        return _with_window(chunk, links[0], condition, (f"{chunk.text!r} is read as no `{links[0].event_type}`",))
     if any(word.lower in VAGUE for word in chunk.words):
         return refusals.vague(chunk)
     return Problem(
@@ -161,7 +165,7 @@ def _per_event(chunk: Chunk, field: Field, amount: Quantity, counts: list[Quanti
 
 
 def _each_total(words: list[Token]) -> bool:
-    """ "an order total", "order totals": the total of one order, not of all."""
+    """Of "an order total", "order totals": the total of one order, not of all."""
     return any(word.lower in _NOUNS and following.stem == "total" for word, following in itertools.pairwise(words))
 
 

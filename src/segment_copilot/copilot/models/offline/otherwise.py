@@ -31,6 +31,7 @@ _ENGLISH = frozenset(
 _SCRIPT = re.compile(r"[\u0370-\u1cff\u2e80-\uffdc]")
 _GREETINGS = {"hi", "hello", "hey", "thanks", "thank", "help", "test", "ok", "okay", "bye", "cheers", "yo"}
 _WRITES = stems("delete recompute recalculate refresh rename save archive deactivate activate pause resume export import upload send email schedule sync connect disconnect publish duplicate clone copy push message notify compute rerun trigger launch cancel")  # fmt: skip
+_SENDS = stems("send export import upload notify push sync message")
 _WRITTEN = stems(
     "segment connector activation schema event user everyone everything all it this that them draft csv file list members member product customer audience campaign people"
 )
@@ -39,7 +40,7 @@ _EDITS = stems(
 )
 _EDIT_STARTS = (
     "make it", "make that", "make this", "set it", "set the", "drop the", "remove the", "also add", "also include", "also exclude", "add the condition", "add a condition",
-    "only those", "only the ones", "and also", "instead of", "actually", "what if", "same but", "the same but", "now only", "now exclude", "or ", "undo", "and ", "without the", "take out",
+    "only ", "just ", "same ", "and also", "instead of", "actually", "what if", "same but", "the same but", "now only", "now exclude", "or ", "undo", "and ", "without the", "take out",
     "loosen", "tighten", "include also", "but ", "use ", "more than ", "not ", "no,", "yes",
 )  # fmt: skip
 _ANALYSIS = stems(
@@ -83,9 +84,15 @@ def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str
             "I do not understand edits of an earlier draft yet.",
             "Please write the whole audience again with the change, for example 'users who placed at least 5 orders in the last 90 days'.",
         )
-    if any(word.stem in _ANALYSIS for word in words[:2]) or lower.startswith("why"):
-        return ("I cannot explain causes, predict or recommend: I only count what happened.", ABILITIES)
     return None
+
+
+def analysis(tokens: Sequence[Token]) -> tuple[str, ...] | None:
+    """The sentences for a question about causes or the future; None for any other."""
+    words = [token for token in tokens if token.kind != "sign"]
+    if not any(word.stem in _ANALYSIS for word in words[:2]):
+        return None
+    return ("I cannot explain causes, predict or recommend: I only count what happened.", ABILITIES)
 
 
 def _writes(words: Sequence[Token]) -> bool:
@@ -113,13 +120,17 @@ def _writes(words: Sequence[Token]) -> bool:
     if words[start].stem not in _WRITES or words[start].lower in {"activated", "sent"}:
         return False
     following = words[start + 1 : start + 7]
-    return not following or any(word.stem in _WRITTEN or word.kind == "name" for word in following)
+    return (
+        words[start].stem in _SENDS
+        or not following
+        or any(word.stem in _WRITTEN or word.kind == "name" for word in following)
+    )
 
 
 def _edits(words: Sequence[Token], lower: str, *, follows: bool) -> bool:
     if words[0].stem in _EDITS:
         return True
-    people = any(word.stem in PEOPLE for word in words)
+    people = any(word.stem in PEOPLE - stems("one those") for word in words)
     return (
         follows
         and not people

@@ -86,7 +86,12 @@ _AFTER: dict[tuple[str, ...], Operator] = {
     ("and", "younger"): "lte",
 }  # fmt: skip
 _TIMES = {"times", "time", "x", "occasions", "occasion"}
-_COUNTED: dict[str, tuple[Operator, int]] = {"once": ("eq", 1), "twice": ("gte", 2), "thrice": ("gte", 3)}
+_COUNTED: dict[str, tuple[Operator, int]] = {
+    "again": ("gte", 2),
+    "once": ("eq", 1),
+    "twice": ("gte", 2),
+    "thrice": ("gte", 3),
+}
 _UNITS: dict[str, tuple[Unit, int]] = {
     "minute": ("m", 1), "minutes": ("m", 1), "min": ("m", 1), "mins": ("m", 1), "m": ("m", 1),
     "hour": ("h", 1), "hours": ("h", 1), "hr": ("h", 1), "hrs": ("h", 1), "h": ("h", 1),
@@ -121,6 +126,8 @@ def quantity(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
         times, end = True, end + 1
     if read.bare and (after := _comparison_after(tokens, end)):
         read, end = Quantity(after[0], read.value, currency=read.currency), after[1]
+        if end < len(tokens) and tokens[end].lower in _TIMES and not read.currency:
+            times, end = True, end + 1
     return _renewed(read, times=times, text=written(tokens[at:end])), end
 
 

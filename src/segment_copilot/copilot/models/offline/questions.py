@@ -26,9 +26,8 @@ _PROPERTIES = stems("property field attribute payload column parameter schema")
 _TREND = stems(
     "trend growth grow grew evolve evolution history historical change develop development shrink progress progression trajectory timeline over-time"
 )
-_RULES = stems(
-    "condition rule definition criterion criteria logic define defined mean consist explain describe made filter contain built qualify"
-)
+_RULES = stems("condition rule definition criterion criteria logic define defined explain describe qualify")
+_WEAK_RULES = stems("mean consist made filter contain built work include")
 _TOP = stems(
     "top popular common frequent frequently rank ranked ranking highest biggest busiest volume most largest leading"
 )
@@ -75,11 +74,30 @@ def read_question(tokens: Sequence[Token], command: Command, index: Index, today
     question = _sorted(tuple(tokens), index, today)
     if command.creates:
         return None
+    if (members := _members(question)) is not None:
+        return members
+    if _tells(question):
+        return None
     for reader in _READERS:
         plan = reader(question, index, today)
         if plan is not None:
             return plan
     return None
+
+
+def _tells(question: Question) -> bool:
+    """Whether it speaks of people and what they did, rather than asks: "users in Staff who made a purchase"."""
+    if question.how_many:
+        return False
+    nouns = _RULES | _TREND | _SIZE | _EVENTS | _SEGMENTS | _CONNECTORS | _SCHEMAS | _PROPERTIES | _WEAK_RULES
+    people = next(
+        (at for at, token in enumerate(question.rest) if token.stem in PEOPLE and token.lower != "account"), None
+    )
+    asked = next((at for at, token in enumerate(question.rest) if token.stem in nouns), None)
+    clause = {"who", "whose", "except", "excluding", "but", "never", "unless"} & {
+        token.lower for token in question.rest[1:]
+    }
+    return bool(clause) or (people is not None and (asked is None or people < asked))
 
 
 def _sorted(tokens: tuple[Token, ...], index: Index, today: date) -> Question:
@@ -110,7 +128,7 @@ def _sorted(tokens: tuple[Token, ...], index: Index, today: date) -> Question:
 
 
 def _bare_window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
-    """ "last 30 days" is read as such; "30-day" and "weekly" trends bring no preposition."""
+    """Of "last 30 days" is read as such; "30-day" and "weekly" trends bring no preposition."""
     if at + 2 < len(tokens) and tokens[at].kind == "number" and tokens[at + 1].lower == "-":
         return window((*tokens[:at], Token("word", "last", "last", "last"), *tokens[at:]), at, today) and _shifted(
             tokens, at, today
@@ -184,7 +202,10 @@ def _focus(tokens: Sequence[Token]) -> str:
 
 
 def _rules(question: Question, index: Index, today: date) -> Plan | None:
-    if not question.has(_RULES) or (question.focus == "people" and question.segment is None):
+    asks = question.tokens[0].lower in {"what", "how", "which"}
+    if not (question.has(_RULES) or (asks and question.segment and question.has(_WEAK_RULES))) or (
+        question.focus == "people" and question.segment is None
+    ):
         return None
     named = question.segment or _unknown_segment(question, _RULES)
     return segment_answers.Conditions(_reference(named)) if named else None
@@ -207,7 +228,7 @@ def _size(question: Question, index: Index, today: date) -> Plan | None:
     if named is None:
         unknown = _unknown_segment(question, _SIZE)
         return (
-            segment_answers.Size(unknown)
+            segment_answers.Size(_reference(unknown))
             if unknown and not question.words & (_LARGEST - stems("size big large"))
             else None
         )
@@ -226,12 +247,16 @@ def _unexplained(question: Question) -> bool:
     return any(token.kind == "word" and token.stem not in spent for token in question.rest)
 
 
-def _members(question: Question, index: Index, today: date) -> Plan | None:
-    if question.segment is None or question.has(_RULES):
+def _members(question: Question) -> Plan | None:
+    if question.segment is None or question.has(_RULES) or question.how_many:
         return None
-    if question.tokens[0].lower == "who" or ("list" in question.lowers and question.words & stems("member user")):
-        return segment_answers.Members(question.segment.id) if not _unexplained(question) else None
-    return None
+    first = question.tokens[0].lower
+    asks = first in {"who", "which", "what"} or ("list" in question.lowers and question.words & stems("member user"))
+    return (
+        segment_answers.Members(question.segment.id)
+        if asks and not _unexplained(question) and question.words & (PEOPLE | {"who"})
+        else None
+    )
 
 
 def _connectors(question: Question, index: Index, today: date) -> Plan | None:
@@ -240,7 +265,7 @@ def _connectors(question: Question, index: Index, today: date) -> Plan | None:
     wanted = (
         "active"
         if question.words & stems("active enabled running live on") - {"on"}
-        else "failed"
+        else "failing"
         if question.words & stems("fail error broken failing")
         else ""
     )
@@ -261,7 +286,7 @@ def _schema(question: Question, index: Index, today: date) -> Plan | None:
 
 
 def _event_types(question: Question, index: Index, today: date) -> Plan | None:
-    """ "What events do you track", "list my event types"."""
+    """Of "What events do you track", "list my event types"."""
     kinds = {"type", "typ", "kind"} & question.words
     listing = question.words & stems("track collect have exist available know list name") and not question.window
     if (
@@ -338,13 +363,12 @@ def _segments(question: Question, index: Index, today: date) -> Plan | None:
 
 
 def _values(question: Question, index: Index, today: date) -> Plan | None:
-    """ "Which plans are there", "values of utm_source"."""
-    if question.focus in {"segments", "people"} and not question.words & stems("value"):
-        return None
-    if not (
-        question.has(_VALUES)
-        or (question.tokens[0].lower in {"which", "what"} and question.words & stems("there have exist"))
-    ):
+    """Of "Which plans are there", "values of utm_source"."""
+    named = bool(question.lowers & {"values", "options"}) and bool(question.lowers & {"of", "for", "does"})
+    asks = question.tokens[0].lower in {"which", "what"} and bool(
+        question.words & stems("there have exist possible available")
+    )
+    if question.focus in {"segments", "people"} or not (named or asks):
         return None
     items = tuple(token for token in question.rest if token.stem not in _VALUES)
     fields = [(field, None) for field in index.traits] + [
@@ -418,6 +442,6 @@ def _about(question: Question) -> str:
 
 
 _READERS: tuple[Callable[[Question, Index, date], Plan | None], ...] = (
-    _rules, _membership_trend, _size, _members, _connectors, _schema, _event_types, _top, _ingested, _volume, _arrived,
+    _rules, _membership_trend, _size, _connectors, _schema, _event_types, _top, _ingested, _volume, _arrived,
     _segments, _values,
 )  # fmt: skip

@@ -14,12 +14,13 @@ from segment_copilot.copilot.models.offline.filters import attach
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
 from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, leaves
-from segment_copilot.copilot.models.offline.lexer import Token, word
-from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, PEOPLE, concept
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, PEOPLE, concept, stems
 from segment_copilot.copilot.models.offline.linker import SURE
 from segment_copilot.copilot.models.offline.pieces import Piece
+from segment_copilot.copilot.models.offline.refusals import unknown_value
 from segment_copilot.copilot.models.offline.traits import trait_leaf
-from segment_copilot.copilot.models.offline.values import tests
+from segment_copilot.copilot.models.offline.values import UnknownValue, tests
 from segment_copilot.copilot.models.offline.windows import Window
 
 
@@ -55,6 +56,8 @@ class _Reader:
             self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
             return
         chunk = sort(_without_subject(piece.tokens), self._today)
+        if _empty(chunk):
+            return
         if chunk.words or chunk.quantities or chunk.negated:
             self._clause(chunk, piece, following)
         elif chunk.window:
@@ -111,7 +114,7 @@ class _Reader:
         self._read.append(structs.replace(item, tight=tight and not inherits))
 
     def _whole(self, before: Joined, piece: Piece) -> Joined | None:
-        """ "chatted with support": the clause before and this one as one, where together they name an event better."""
+        """Of "chatted with support": the clause before and this one as one, where together they name an event better."""
         if before.chunk is None or piece.tokens[0].lower == "without":
             return None
         chunk = sort((*before.chunk.tokens, word("with"), *piece.tokens), self._today)
@@ -128,7 +131,7 @@ class _Reader:
         return structs.replace(before, node=node, chunk=chunk) if unsure else None
 
     def _filter(self, before: Joined, best: _Candidate, piece: Piece) -> Joined | None:
-        """ "searched but got 0 results": what names only a property of the event before is a filter of it."""
+        """Of "searched but got 0 results": what names only a property of the event before is a filter of it."""
         leaf = before.node
         if piece.joint not in {"and", "but", "relative"} or not isinstance(leaf, Leaf) or leaf.link is None:
             return None
@@ -156,6 +159,9 @@ class _Reader:
         for other in (self._carried(chunk, leaf), self._raised(chunk, following)):
             if other is not None and _better(other, best, leaf):
                 best = other
+        if beside and leaf is not None and isinstance(best.node, Problem) and _value_like(chunk, leaf):
+            fields = [field for field in self._index.traits if field.path == leaf.condition["property"]]
+            return _Candidate(unknown_value(UnknownValue(fields[0], written(chunk.words), frozenset())), chunk)
         return best
 
     def _carried(self, chunk: Chunk, leaf: Leaf | None) -> _Candidate | None:
@@ -191,12 +197,20 @@ class _Reader:
         self._read[at] = structs.replace(item, node=read_clause(chunk, self._index), chunk=chunk)
 
     def _share(self) -> None:
-        """ "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
+        """Of "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
         for at in range(len(self._read) - 1, 0, -1):
             item, before = self._read[at], self._read[at - 1]
             if _side_by_side(before, item) and item.chunk and item.chunk.window and before.chunk:
                 self._notes.append(f"{item.chunk.window.text!r} is read as holding for {before.chunk.text!r} too")
                 self._again(at - 1, item.chunk.window)
+
+
+def _value_like(chunk: Chunk, leaf: Leaf) -> bool:
+    """Whether a clause can only be meant as another value of the trait before it: a name and nothing else."""
+    named = chunk.words and all(word.text[:1].isupper() for word in chunk.words)
+    return (
+        bool(named) and leaf.condition["type"] == "user_property" and "value" in leaf.condition and not chunk.quantities
+    )
 
 
 def _continued(chunk: Chunk, leaf: Leaf, index: Index) -> Leaf | None:
@@ -210,6 +224,12 @@ def _continued(chunk: Chunk, leaf: Leaf, index: Index) -> Leaf | None:
     if len(found) != 1 or unknown or any(item in words and at not in explained for at, item in enumerate(chunk.items)):
         return None
     return trait_leaf(found[0], chunk)
+
+
+def _empty(chunk: Chunk) -> bool:
+    """ "but left without buying": leaving says nothing by itself."""
+    gone = [word for word in chunk.words if word.stem in stems("leave go bounce exit")]
+    return len(gone) == len(chunk.words) > 0 and not chunk.quantities and not chunk.window and not chunk.negated
 
 
 def _side_by_side(before: Joined, item: Joined) -> bool:
@@ -288,7 +308,7 @@ def _inherits(chunk: Chunk, piece: Piece, before: Chunk) -> bool:
 
 
 def _same_event(chunk: Chunk, leaf: Leaf) -> Leaf | Problem:
-    """ "but not in the last 7 days", "and at least once in the last week": the event of the clause before."""
+    """Of "but not in the last 7 days", "and at least once in the last week": the event of the clause before."""
     if leaf.link is None:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
     quantities = chunk.quantities

@@ -39,7 +39,7 @@ def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
 
 
 def _first_time(chunk: Chunk, window: Window, index: Index) -> Node | Problem | None:
-    """ "their first order in the last 30 days"."""
+    """Of "their first order in the last 30 days"."""
     rest = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.lower in {"first", "ever"}))
     links = link_event(rest, index)
     if not links or links[0].unexplained:
@@ -65,7 +65,8 @@ def _idle(chunk: Chunk) -> Node | Problem:
         1.0,
         note=f"{written([word for word in chunk.words if word.stem in _IDLE])!r} is read as no event of any kind",
     )
-    return _longer_than(chunk, link, window, "gt" if not chunk.negated else "lt")
+    idle = window.operator if window.operator in {"gt", "gte"} else "gt"
+    return _longer_than(chunk, link, window, _turned(idle, chunk))
 
 
 def _last_time(chunk: Chunk, link: Link, window: Window) -> Node | Problem:

@@ -68,7 +68,7 @@ def partly(chunk: Chunk, link: Link, index: Index) -> Problem:
 
 def unknown_value(value: UnknownValue) -> Problem:
     """A field was named with a value that it does not have."""
-    samples = [str(sample) for sample in value.field.property.samples]
+    samples = [str(sample) for sample in value.field.known.samples]
     ordered = [*dict.fromkeys([*nearest(value.text, samples), *samples])][:_SHOWN]
     more = "" if len(samples) <= _SHOWN else ", and others"
     return Problem(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -32,13 +32,10 @@ def stopped() -> Turn:
     return Turn(("I stopped before I could look that up: this answer may make no more look-ups.",))
 
 
-def day_of(instant: Any, timezone: str) -> str:
-    """An instant of a result as a local date and time, for people."""
-    try:
-        read = datetime.fromisoformat(str(instant))
-    except ValueError:
-        return str(instant)
-    return str(instant)[:10] if read.tzinfo is None else f"{dates.local(read, timezone):%Y-%m-%d %H:%M}"
+def day_of(instant: Any) -> str:
+    """An instant of a result for people, in UTC as it was given."""
+    text = str(instant)
+    return f"{text[:10]} {text[11:16]} UTC" if "T" in text else text
 
 
 class Size(Struct, frozen=True):
@@ -56,11 +53,7 @@ class Size(Struct, frozen=True):
         document = detail.document
         if document.get("member_count") is None:
             return self._now(results, context, document)
-        note = (
-            f"computed {day_of(document['last_computed_at'], context.timezone)}"
-            if document.get("last_computed_at")
-            else ""
-        )
+        note = f"computed {day_of(document['last_computed_at'])}" if document.get("last_computed_at") else ""
         if (
             latest(results, "display_metric_card") is None
             and context.tools_allowed
@@ -142,18 +135,17 @@ class Trend(Struct, frozen=True):
         )
         if days > _MOST_DAYS:
             return _MOST_DAYS, f"the last {_MOST_DAYS} days, which is as far back as I can look"
-        said = self.window.words().removeprefix("in ")
-        return max(1, days), said
+        return max(1, days), self.window.words().removeprefix("in ")
 
 
 def _trend_sentences(document: Mapping[str, Any], said: str) -> tuple[str, ...]:
     points = document["points"]
     if not points:
-        return (f"{document['name']} has no stored membership history over {said}.",)
+        return (f"{document['name']} has no stored membership history for this: {said}.",)
     first, last = points[0], points[-1]
     low, high = min(points, key=lambda point: point["count"]), max(points, key=lambda point: point["count"])
     return (
-        f"{document['name']} over {said}: {first['count']:,} members on {first['day']}, {last['count']:,} on {last['day']}.",
+        f"{document['name']}, {said}: {first['count']:,} members on {first['day']}, {last['count']:,} on {last['day']}.",
         f"The lowest day was {low['day']} with {low['count']:,}, the highest {high['day']} with {high['count']:,}.",
     )
 
@@ -305,24 +297,23 @@ class Connectors(Struct, frozen=True):
         every = listed.document["activations"]
         if not every:
             return Turn(("No connectors are set up.",))
-        wanted = [item for item in every if item["status"] == self.status] if self.status else list(every)
+        wanted = [item for item in every if self._wants(item)]
         others = [item for item in every if item not in wanted]
         head = f"{self.status.capitalize()} connectors:" if self.status else "Connectors:"
         sentences = [
-            "\n".join([head, *(_connector(item, context) for item in wanted)])
-            if wanted
-            else f"No connector is {self.status}."
+            "\n".join([head, *(_connector(item) for item in wanted)]) if wanted else f"No connector is {self.status}."
         ]
         if others:
-            sentences.append("\n".join(["The others:", *(_connector(item, context) for item in others)]))
+            sentences.append("\n".join(["The others:", *(_connector(item) for item in others)]))
         return Turn(tuple(sentences))
 
+    def _wants(self, item: Mapping[str, Any]) -> bool:
+        if self.status == "failing":
+            return bool(item.get("last_error")) or item["status"] in {"failed", "error"}
+        return not self.status or item["status"] == self.status
 
-def _connector(item: Mapping[str, Any], context: Context) -> str:
-    synced = (
-        f", last synced {day_of(item['last_synced_at'], context.timezone)}"
-        if item.get("last_synced_at")
-        else ", not synced yet"
-    )
+
+def _connector(item: Mapping[str, Any]) -> str:
+    synced = f", last synced {day_of(item['last_synced_at'])}" if item.get("last_synced_at") else ", not synced yet"
     error = f", last error: {item['last_error']}" if item.get("last_error") else ""
     return f"- {item['connector_type']} for {item['segment_name']}: {item['status']}{synced}{error}"

@@ -43,16 +43,25 @@ def _meant(token: Token, vocabulary: frozenset[str], stemmed: frozenset[str]) ->
 
 
 def _nearest(lower: str, vocabulary: frozenset[str]) -> str | None:
-    allowed = 2 if len(lower) >= _LONG else 1
-    near = [
+    near = sorted(
         (DamerauLevenshtein.distance(lower, known), known)
         for known in vocabulary
-        if known[0] == lower[0] and abs(len(known) - len(lower)) <= allowed and len(known) >= _SHORTEST - 1
-    ]
-    close = sorted(pair for pair in near if pair[0] <= allowed)
-    if not close or (len(close) > 1 and close[0][0] == close[1][0] and not _same(close[0][1], close[1][1])):
+        if known[0] == lower[0]
+        and abs(len(known) - len(lower)) <= 1
+        and len(known) >= _SHORTEST - 1
+        and _slip(lower, known)
+    )
+    if not near or (len(near) > 1 and near[0][0] == near[1][0] and not _same(near[0][1], near[1][1])):
         return None
-    return close[0][1]
+    return near[0][1]
+
+
+def _slip(lower: str, known: str) -> bool:
+    """One letter left out, doubled or swapped; another letter only in a long word, where it rarely makes a word of its own."""
+    distance = DamerauLevenshtein.distance(lower, known)
+    if len(lower) == len(known):
+        return distance == 1 and (sorted(lower) == sorted(known) or len(lower) >= _LONG)
+    return distance == 1 or (distance == 2 and len(lower) > _LONG)  # noqa: PLR2004 - two slips in a long word
 
 
 @cache

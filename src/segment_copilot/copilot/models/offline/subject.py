@@ -13,7 +13,7 @@ from segment_copilot.copilot.models.offline.clauses import event_leaf, read_clau
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import AGENTS, NOISE, PEOPLE, PLAIN_PEOPLE, VAGUE, stems
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, PLAIN_PEOPLE, VAGUE, agent, stems
 from segment_copilot.copilot.models.offline.linker import link_event, link_segment
 from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.refusals import vague
@@ -65,6 +65,7 @@ _STOPS = {
 _COMPOUNDS = stems(
     "support service portal review profile page satisfaction care success id base journey experience data area account relation feedback survey login"
 )
+_QUANTIFIERS = {"all", "any", "every", "each", "only", "other", "such"}
 _REPEAT = stems("repeat returning recurring multiple")
 _FIRST = stems("onetime single")
 _NON = {"non"}
@@ -86,7 +87,7 @@ def read_subject(tokens: Sequence[Token], index: Index, today: date) -> Subject:
 
 def _is_subject(tokens: Sequence[Token], at: int, token: Token) -> bool:
     """Whether a noun for people is the subject: a clause follows it, and it is not part of another noun ("customer service")."""
-    if token.kind != "word" or token.stem not in PEOPLE:
+    if token.kind != "word" or (token.stem not in PEOPLE and agent(token.stem, token.lower) is None):
         return False
     following = tokens[at + 1] if at + 1 < len(tokens) else None
     return following is None or following.stem not in _COMPOUNDS
@@ -101,7 +102,7 @@ def _in_segment(segment: SegmentName) -> Leaf:
 
 def _as_name(words: Sequence[Token], name: str) -> bool:
     """Whether a phrase that also describes ("cart abandoners") is written as the segment's name."""
-    if words[-1].stem not in AGENTS and words[-1].stem not in PLAIN_PEOPLE:
+    if agent(words[-1].stem, words[-1].lower) is None and words[-1].stem not in PLAIN_PEOPLE:
         return True
     return written(words).replace(" - ", "-").endswith(name)
 
@@ -121,11 +122,13 @@ def _prefix(tokens: Sequence[Token]) -> tuple[Token, ...]:
 
 def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: date) -> Node | Problem | None:
     words = tuple(
-        token for token in modifiers if token.kind != "sign" and (token.stem not in NOISE or token.text == "US")
+        token
+        for token in modifiers
+        if token.kind != "sign" and token.lower not in _QUANTIFIERS and (token.stem not in NOISE or token.text == "US")
     )
-    agent = AGENTS.get(noun.stem)
-    if agent and (words or noun.stem not in PLAIN_PEOPLE):
-        return _agent(words, noun, agent, index, today)
+    deed = agent(noun.stem, noun.lower)
+    if deed and (words or noun.stem not in PLAIN_PEOPLE):
+        return _agent(words, noun, deed, index, today)
     if not words:
         return None
     segments = link_segment(words, index)
@@ -137,6 +140,8 @@ def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: dat
         return traits
     if words[0].stem in _REPEAT and len(words) == 1:
         return _bought(Quantity("gte", 2, text="repeat"), f"{written(modifiers)} {noun.text}", index, today)
+    if len(words) == 1 and words[0].stem in stems("pay purchase convert"):
+        return _bought(Quantity("gte", 1), f"{written(modifiers)} {noun.text}", index, today)
     if any(token.lower in VAGUE or token.stem in VAGUE for token in words):
         return vague(chunk)
     read = read_clause(chunk, index)
@@ -150,13 +155,13 @@ def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: dat
     return read
 
 
-def _agent(words: tuple[Token, ...], noun: Token, agent: str, index: Index, today: date) -> Node | Problem | None:
+def _agent(words: tuple[Token, ...], noun: Token, deed: str, index: Index, today: date) -> Node | Problem | None:
     text = written([*words, noun])
     if noun.stem == "abandon":
         return _abandoners(words, text, index, today)
     first = words[0] if words else None
     if (
-        agent == "purchase"
+        deed == "purchase"
         and first is not None
         and len(words) == 1
         and (first.stem in _REPEAT | _FIRST or first.lower in _NON)
@@ -169,11 +174,11 @@ def _agent(words: tuple[Token, ...], noun: Token, agent: str, index: Index, toda
             else Quantity("eq", 1)
         )
         return _bought(count, text, index, today)
-    if any(token.lower in VAGUE for token in words) or agent == "spend":
+    if any(token.lower in VAGUE for token in words) or deed == "spend":
         traits = read_traits(sort(words, today), index) if words else None
         if traits is None or isinstance(traits, Problem):
             return vague(sort([*words, noun], today))
-    chunk = sort([word(agent), *words], today)
+    chunk = sort([word(deed), *words], today)
     read = read_clause(chunk, index)
     if isinstance(read, Leaf):
         return Leaf(read.condition, text, read.notes, read.link)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Field, Index
@@ -33,10 +35,24 @@ def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
     rest = [item for at, item in enumerate(items) if at not in used]
     if unknown and not any(_matters(item) for item in rest):
         return refusals.unknown_value(unknown[0])
+    if not found and (there := _presence(items, index)) is not None:
+        found, rest = [there], [item for at, item in enumerate(items) if at not in there.used]
+        chunk = structs.replace(chunk, negated=chunk.negated != any(item.none for item in chunk.quantities))
+        rest = [item for item in rest if not (isinstance(item, Quantity) and item.none)]
     if not found or unknown or any(_matters(item) for item in rest):
         return None
     nodes = tuple(trait_leaf(test, chunk) for test in found)
     return joined("OR" if chunk.negated and len(nodes) > 1 else "AND", nodes)
+
+
+def _presence(items: tuple[Item, ...], index: Index) -> Test | None:
+    """A trait named alone: "with a city", "no loyalty tier"."""
+    for field in index.traits:
+        for at in range(len(items)):
+            length, coverage = mention(items, at, field, set())
+            if length and coverage >= 1 and not field.boolean:
+                return Test(field, "is_set", None, frozenset(range(at, at + length)), named=True)
+    return None
 
 
 def places(index: Index) -> frozenset[str]:
@@ -62,13 +78,18 @@ def _missing_note(test: Test) -> str:
     return ""
 
 
+_AFTER_AGE = {"in", "from", "on", "living", "based", "with", "who"}
+
+
 def _with_ages(items: tuple[Item, ...]) -> tuple[Item, ...]:
     """Put "age" in front of "older than 30" and "under 25 years old"."""
     aged: list[Item] = []
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
         old = isinstance(following, Token) and following.lower == "old"
-        if isinstance(item, Quantity) and not item.times and (old or "older" in item.text or "younger" in item.text):
+        alone = at == 0 and (following is None or (isinstance(following, Token) and following.lower in _AFTER_AGE))
+        said = old or "older" in getattr(item, "text", "") or "younger" in getattr(item, "text", "")
+        if isinstance(item, Quantity) and not (item.times or item.currency or item.none) and (said or alone):
             aged.append(word("age"))
         aged.append(item)
     return tuple(

@@ -9,18 +9,27 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
 from segment_copilot.copilot.models.offline.command import Command, strip_command
-from segment_copilot.copilot.models.offline.draft import Inexpressible, propose
+from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
-from segment_copilot.copilot.models.offline.otherwise import ABILITIES, otherwise
+from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, otherwise
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question
 from segment_copilot.copilot.models.offline.spelling import corrected
 
 _COUNTING = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"), ("count", "of"), ("what", "percentage", "of"),
              ("what", "percent", "of"), ("what", "share", "of"), ("percentage", "of"), ("count",))  # fmt: skip
+
+
+_EVERYBODY = Proposal(
+    "All users",
+    "Every user.",
+    {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "*", "operator": "gte", "value": 0}]},
+    (),
+)
+"""Everybody has had no event or more: a group without conditions would be an error."""
 
 
 def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
@@ -33,7 +42,10 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     tokens, notes = corrected(plain, index)
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
-    return read_question(tokens, command, index, today) or _audience(command, notes, index, context)
+    plan = read_question(tokens, command, index, today)
+    if plan is None and (said := analysis(tokens)) is not None:
+        return Say(said)
+    return plan or _audience(command, notes, index, context)
 
 
 def _audience(command: Command, notes: tuple[str, ...], index: Index, context: Context) -> Plan:
@@ -44,9 +56,9 @@ def _audience(command: Command, notes: tuple[str, ...], index: Index, context: C
     if audience.problems:
         return Say(refusal(audience.problems, notes))
     if audience.include is None and audience.exclude is None:
-        return Say(nothing(tokens))
+        return Count(_EVERYBODY) if counted is not None else Say(nothing(tokens))
     noted = structs.replace(audience, notes=(*notes, *audience.notes))
-    proposal = propose(noted, named=command.name, text=written(list(tokens)))
+    proposal = propose(noted, named=command.name, text=written(tokens))
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
     return Count(proposal) if counted is not None else Draft(proposal)
@@ -90,7 +102,7 @@ def refusal(problems: Sequence[Problem], notes: Sequence[str] = ()) -> tuple[str
 
 def nothing(tokens: Sequence[Token]) -> tuple[str, ...]:
     """No condition was found."""
-    about = f" in {written(list(tokens))!r}" if tokens else ""
+    about = f" in {written(tokens)!r}" if tokens else ""
     return (f"I found nothing{about} that I can look up or draft.", ABILITIES)
 
 

@@ -13,6 +13,7 @@ from segment_copilot.copilot.models.offline.index import Field
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.lexicon import NOISE, concept, stems
 from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.stems import stem
 
 Item = Token | Quantity
 SAMPLE_LIMIT = 50
@@ -236,7 +237,7 @@ def _unseen(item: Token, at: int, field: Field) -> tuple[str, Any, Any, int, str
         return None
     if field.numeric or field.boolean or field.dated:
         return None
-    if 0 < len(field.property.samples) < SAMPLE_LIMIT:
+    if 0 < len(field.known.samples) < SAMPLE_LIMIT:
         return "unknown", item.text, None, at + 1, ""
     note = f"{item.text!r} is not among the values of `{field.path}` that I know; I took it as written"
     return ("contains" if field.listed else "eq"), item.text, None, at + 1, note
@@ -295,10 +296,9 @@ def _loose_text(items: Sequence[Item], at: int, fields: list[Field]) -> Test | N
     item = items[at]
     if isinstance(item, Quantity) or item.kind not in {"quoted", "path"}:
         return None
-    likely = {
-        "path": {"path", "url", "pathname", "location", "page"},
-        "quoted": {"query", "search", "term", "keyword", "title", "name"},
-    }[item.kind]
+    likely = {"path": {"path", "url", "pathname", "location", "page"}, "quoted": {"title", "name", "subject"}}[
+        item.kind
+    ]
     holding = [field for field in fields if likely & {*field.words, *(_field_word(word) for word in field.words)}]
     if len(holding) != 1:
         return None
@@ -313,12 +313,13 @@ def value_at(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tu
             continue
         run = items[at:end]
         words = [item for item in run if isinstance(item, Token)]
-        if len(words) == len(run) and (value := _value_of(words, field)) is not None:
+        paged = end < len(items) and isinstance(after := items[end], Token) and after.stem == stem("page")
+        if len(words) == len(run) and (value := _value_of(words, field, paged=paged)) is not None:
             return value, end
     return None
 
 
-def _value_of(words: list[Token], field: Field) -> Scalar | None:
+def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scalar | None:
     if len(words) == 1 and words[0].kind in {"quoted", "path", "name", "date"}:
         return _same_text(words[0].text, field)
     if (
@@ -330,15 +331,41 @@ def _value_of(words: list[Token], field: Field) -> Scalar | None:
     if _is_country(field) and (country := _country(words, field)) is not None:
         return country
     key = tuple(word.stem for word in words if word.kind != "sign")
-    if all(word in NOISE for word in key) and not (
-        len(words) == 1 and words[0].text in field.property.samples and words[0].text.isupper()
-    ):
+    shouted = len(words) == 1 and words[0].text in field.known.samples and words[0].text.isupper()
+    if all(word in NOISE for word in key) and not paged and not shouted:
         return None
-    return field.values.get(key)
+    if key in field.values or not {"path", "url", "page"} & set(field.words):
+        return field.values.get(key)
+    return next(
+        (value for words, value in field.values.items() if len(words) > 1 and sorted(words) == sorted(key)), None
+    )
+
+
+def searched(items: Sequence[Item], fields: Iterable[Field], used: frozenset[int]) -> Test | None:
+    """Free text that was searched for: "searched for boots" looks for the word in the query."""
+    free = [field for field in fields if {"query", "search", "term", "keyword", "q"} & set(field.words)]
+    start = next(
+        (at + 1 for at, item in enumerate(items) if isinstance(item, Token) and item.lower in {"for", "about"}), None
+    )
+    if len(free) != 1 or start is None:
+        return None
+    run = [at for at in range(start, len(items)) if at not in used and isinstance(items[at], Token)]
+    words = [
+        item
+        for at in run
+        if isinstance(item := items[at], Token)
+        and item.kind in {"word", "quoted"}
+        and item.lower not in {"a", "an", "the", "any"}
+    ]
+    if not words:
+        return None
+    text = " ".join(item.text for item in words)
+    note = f"{text!r} is looked for anywhere in `{free[0].path}`"
+    return Test(free[0], "contains", text, frozenset(run), note=note)
 
 
 def _same_text(text: str, field: Field) -> Scalar | None:
-    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    samples = [sample for sample in field.known.samples if isinstance(sample, str)]
     same = [sample for sample in samples if sample == text] or [
         sample for sample in samples if sample.lower() == text.lower()
     ]
@@ -346,7 +373,7 @@ def _same_text(text: str, field: Field) -> Scalar | None:
 
 
 def _is_country(field: Field) -> bool:
-    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    samples = [sample for sample in field.known.samples if isinstance(sample, str)]
     if "country" in field.words:
         return True
     return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)  # noqa: PLR2004 - most of them
@@ -364,7 +391,7 @@ def _country(words: Sequence[Token], field: Field) -> Scalar | None:
     code = country_code(words)
     if code is None:
         return None
-    samples = [sample for sample in field.property.samples if isinstance(sample, str)]
+    samples = [sample for sample in field.known.samples if isinstance(sample, str)]
     for sample in samples:
         if ALIASES.get(sample.lower()) == code:
             return sample

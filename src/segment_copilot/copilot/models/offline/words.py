@@ -23,6 +23,17 @@ conditions definition membership trend volume largest smallest newest create cre
 active inactive recent recently placed added bought happened ingested received integration integrations activation activations property properties
 their there these those other others among where while whose would could should please doing every great group lifetime worth account price
 priced older younger number first final again until using chose whether along still later month's signing adding placing making paying
+chart charts stop stopped stops watch watched match matched patch batch catch march arch treat treats create crate beach reach reached teach
+press dress address stress express class glass grass price prize pride bride shipped shopped hopped dropped skipped flipped clicked ticked picked
+liked linked listed tested rested wasted tasted rated dated stated related treated waited wanted counted mounted discounted founded
+rounded sounded ended spender sender render lender gender tender center enter counter country county court sport report support resort
+short shirt shirts skirt skirts shorts shoes shows store stores stone stove score scores share shared spare scare square screen
+green great greet street sweet sheet sleet sleep sleeps steep keep keeps hotel motel model models modal medal metal petal
+phone phones photo photos chairs chair stair stairs table tables cable label labels level lever never fever seven eleven
+books boots roots tools pools rolls polls calls balls bills mills skills coffee office officer offers other others brother
+mother father feature features future nature picture pictures texture lecture money monkey honey donkey power tower flower lower slower
+water later gamer games names named flames frames brand brands grand stand trend trends spend send lend blend
+laptop laptops desktop tablet camera cameras watches headphones monitor printer keyboard mouse speaker speakers television tickets
 """.split()
 
 

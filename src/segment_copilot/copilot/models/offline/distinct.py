@@ -1,0 +1,65 @@
+"""How many different values: "bought from at least 2 different categories"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.index import Field, Index
+from segment_copilot.copilot.models.offline.leaves import Leaf
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexicon import concept, stems
+from segment_copilot.copilot.models.offline.linker import Link, link_event
+from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
+from segment_copilot.copilot.models.offline.values import Item, mention
+
+_DIFFERENT = stems("different distinct unique various")
+
+
+def read_distinct(chunk: Chunk, index: Index) -> Leaf | None:
+    """A clause that counts different values of a property; None for any other."""
+    if len(chunk.quantities) != 1 or not any(word.stem in _DIFFERENT for word in chunk.words):
+        return None
+    items = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.stem in _DIFFERENT))
+    for at in range(len(items)):
+        rest = tuple(item for place, item in enumerate(items) if place != at and not isinstance(item, Quantity))
+        links = [link for link in link_event(rest or items, index) if not link.unexplained] or list(
+            link_event(items, index)
+        )
+        for link in links[:1]:
+            field = _field(items, at, link)
+            if field is not None and not [word for word in link.unexplained if word is not items[at]]:
+                return _leaf(chunk, link, field)
+    return None
+
+
+def _field(items: tuple[Item, ...], at: int, link: Link) -> Field | None:
+    item = items[at]
+    if link.known is None or not isinstance(item, Token):
+        return None
+    ids = [field for field in link.known.fields if set(field.words) == {concept(item.stem), "id"}]
+    named = [field for field in link.known.fields if mention(items, at, field, set())[0]]
+    pages = [
+        field for field in link.known.fields if concept(item.stem) == "page" and {"path", "url"} & set(field.words)
+    ]
+    return (ids or named or pages or [None])[0]
+
+
+def _leaf(chunk: Chunk, link: Link, field: Field) -> Leaf:
+    count = chunk.quantities[0]
+    operator = OPPOSITES[count.operator] if chunk.negated else count.operator
+    condition: dict[str, Any] = {
+        "type": "monetary",
+        "event_type": link.event_type,
+        "property": field.path,
+        "metric": "count_distinct",
+        "operator": operator,
+        "value": count.value,
+    }
+    if count.value2 is not None:
+        condition["value2"] = count.value2
+    if link.tests:
+        condition["where"] = [test.json() for test in link.tests]
+    condition |= chunk.window.json() if chunk.window else {}
+    notes = (f"different values of `{link.event_type}.{field.path}` are counted",)
+    return Leaf(condition, chunk.text, notes, link, windowed=chunk.window is not None)
