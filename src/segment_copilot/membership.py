@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -191,7 +191,8 @@ class Memberships:
             entered=entered,
             left=left,
         )
-        await self._drop_other_runs(claimed)
+        if claimed.previous_run is not None or claimed.attempts > 1:  # a first computation has nothing behind it
+            await self._drop_other_runs(claimed)
 
     async def _differences(self, claimed: _Claimed) -> tuple[int, int, int]:
         """Members of this run, and how many entered and left since the published one."""
@@ -267,13 +268,11 @@ class Memberships:
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
-        rows = list[tuple[Any, ...]]()
-        for instant in instants:
-            prepared = await self._segments.prepare(tenant, msgspec.json.encode(segment.definition), as_of=instant)
-            preview = await self._segments.count(prepared, limit=0, purpose="compute")
-            rows.append(
-                (tenant.id, segment_id, segment.version, instant, "done", preview.matched_users, instant, instant)
-            )
+        counts = await self._segments.count_over_time(tenant, segment.definition, instants)
+        rows = [
+            (tenant.id, segment_id, segment.version, instant, "done", count, instant, instant)
+            for instant, count in zip(instants, counts, strict=True)
+        ]
         columns = ("tenant_id", "segment_id", "version", "as_of", "status", "member_count", "created_at", "finished_at")
         await self._postgres.copy("computations", columns=columns, rows=rows)
 

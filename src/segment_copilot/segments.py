@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -213,6 +213,20 @@ class Segments:
             warnings=prepared.warnings,
             conditions=_breakdown(prepared, counts) if breakdown else UNSET,
         )
+
+    async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
+        """How many users matched a saved definition at each of *instants*: what as many previews say, for less."""
+        references = await load_references(self._postgres, tenant.id, referenced_segments(all_conditions(definition)))
+        catalog = await self._discovery.catalog(tenant.id)
+        counts = list[int]()
+        for instant in instants:
+            compiled = compiler.compile_definition(
+                parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
+            )
+            query = compiler.render_preview(compiled.plan, sample=0, breakdown=False)
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose="history")
+            counts.append(result.rows[0][1])
+        return counts
 
     # Read
 

@@ -82,11 +82,6 @@ SEGMENTS: Final = (
         (_orders("gte", 2), {**_last("page_viewed", "between", 30), "value2": 90}),
     ),
     DemoSegment(
-        "High-Value Churners",
-        "Spent 500 or more and have not been back for 30 days",
-        (_spent("gte", 500), _last("page_viewed", "gt", 30)),
-    ),
-    DemoSegment(
         "Cart Abandoners",
         "Put something into the cart in the last 14 days and ordered nothing since",
         (_did("cart_add", window_days=14), _orders("eq", 0, window_days=14)),
@@ -101,11 +96,6 @@ SEGMENTS: Final = (
         "Trial Users",
         "Started a trial and have never ordered",
         (_did("trial_started"), _orders("eq", 0)),
-    ),
-    DemoSegment(
-        "Spain",
-        "Users who live in Spain",
-        (_trait("country", "eq", value="ES"),),
     ),
     DemoSegment(
         "Coupon Shoppers",
