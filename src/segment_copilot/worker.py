@@ -7,8 +7,6 @@ replaced by the others when its lease ends.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,9 +16,7 @@ import structlog
 from segment_copilot import events
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import ObservedNames
-from segment_copilot.logs import configure_logging
-from segment_copilot.resources import Resources, open_resources
-from segment_copilot.settings import read_settings
+from segment_copilot.resources import Resources
 
 log = structlog.get_logger()
 
@@ -96,22 +92,3 @@ async def _clean_up(resources: Resources) -> bool:
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),
     )
-
-
-async def _main() -> None:
-    settings = read_settings(os.environ)
-    configure_logging(level=settings.log_level, form=settings.log_format)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_resources(settings) as resources:
-        await run_worker(resources, stop=stop)
-
-
-def main() -> None:
-    """Run a worker on the stores that the environment names, until SIGTERM or SIGINT."""
-    asyncio.run(_main())
-
-
-if __name__ == "__main__":
-    main()

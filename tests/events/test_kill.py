@@ -42,7 +42,7 @@ class Worker:
     async def start(self) -> None:
         """Return when it works."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "segment_copilot.worker", env=self._environment, stderr=asyncio.subprocess.PIPE
+            sys.executable, "-m", "segment_copilot", "worker", env=self._environment, stderr=asyncio.subprocess.PIPE
         )
         started = asyncio.Event()
         self._reading = asyncio.create_task(self._read(self._process.stderr, started))

@@ -77,7 +77,7 @@ async def test_event_types_are_counted_with_their_first_and_last_time(postgres: 
     row = await postgres.fetchrow("SELECT event_count, first_seen, last_seen FROM observed_names WHERE path = ''")
 
     assert row is not None
-    assert tuple(row) == (6, NOW - timedelta(days=5), NOW - timedelta(days=1))
+    assert tuple(row.values()) == (6, NOW - timedelta(days=5), NOW - timedelta(days=1))
 
 
 def test_a_process_writes_a_path_again_only_when_it_learns_something():
