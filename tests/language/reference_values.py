@@ -154,7 +154,7 @@ def passes(test: Mapping[str, Any], value: Any, *, clock: Clock, declared: str |
     if name in NEGATIVE:
         return not passes({**test, "operator": NEGATIVE[name]}, value, clock=clock, declared=declared)
     if name == "is_set":
-        return value is not MISSING
+        return _is_set(value)
     if name == "contains":
         return _contains(value, test, clock)
     if name in _LIST_OPERATORS:
@@ -170,6 +170,13 @@ def passes(test: Mapping[str, Any], value: Any, *, clock: Clock, declared: str |
     if name in {"is_true", "is_false"}:
         return stored is (name == "is_true")
     return _order_test(name, _folded(stored, test), [_folded(_wanted(one, type_), test) for one in wanted_values(test)])
+
+
+def _is_set(value: Any) -> bool:
+    """Whether a value other than null is there; an object is there when anything in it is."""
+    if isinstance(value, dict):
+        return any(_is_set(inside) for inside in value.values())
+    return value is not MISSING and value is not None
 
 
 def _wanted(value: Any, type_: str) -> Any:

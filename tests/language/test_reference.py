@@ -444,7 +444,8 @@ TRUE, FALSE = True, False
         ({"operator": "not_between", "value": 1, "value2": 2}, MISSING, TRUE),
         ({"operator": "between", "value": [1, 2]}, 2, TRUE),
         ({"operator": "between", "value": 1, "value2": 2}, 2.5, FALSE),
-        *(({"operator": "is_set"}, value, TRUE) for value in ("", 0, False, [], {})),
+        *(({"operator": "is_set"}, value, TRUE) for value in ("", 0, False, [], [None], {"x": {"y": 0}})),
+        *(({"operator": "is_set"}, value, FALSE) for value in ({}, {"x": None}, {"x": {}})),
         ({"operator": "is_set", "value_type": "number"}, "x", TRUE),
         ({"operator": "is_not_set"}, MISSING, TRUE),
         # strings

@@ -118,6 +118,27 @@ CASES = [
         )
         for metric in ("sum", "avg", "median")
     ),
+    *(
+        Case(
+            f"an identify between the steps does not count for strict, {name}",
+            {"type": "event_sequence", "events": events, "strict": True} | fields,
+            [
+                event("a", 40, "view"),
+                event("a", 30, "context_identified"),
+                event("a", 20, "context_identified"),
+                event("a", 10, "cart"),
+            ],
+            expected,
+        )
+        for name, events, fields, expected in [
+            ("once", ["view", "context_identified", "cart"], {}, "a"),
+            ("not at all", ["view", "cart"], {}, "a"),
+            ("twice", ["view", "context_identified", "context_identified", "cart"], {}, "a"),
+            ("from the later one", ["context_identified", "cart"], {"window": {"last": "10m"}}, "a"),
+            ("from the first one", ["view", "context_identified"], {"window": {"last": "10m"}}, "a"),
+            ("too many", ["view", *["context_identified"] * 3, "cart"], {}, ""),
+        ]
+    ),
 ]
 
 

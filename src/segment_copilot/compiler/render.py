@@ -278,25 +278,34 @@ class _Rendering:
         return f"SELECT user_key FROM (\n{indent(ordered, '  ')}\n)\nWHERE {chained}"
 
     def _strict_sequence(self, slot: SequenceSlot) -> str:
-        """No other event between two steps: the steps stand at neighbouring instants of the user's history.
+        """No other event between two steps: carry the latest possible start forward, step by step, up to the next event.
 
-        Each instant carries a mask of the steps that happened then. An identify is there only as a step.
+        Each instant of the user's history has a mask of the steps that happened then, and whether an event did: an
+        identify is there only as a step, and several of them may stand between two events. Where a step may follow
+        from begins at the last event before it.
         """
         steps = [self._step(step) for step in slot.steps]
         mask = " + ".join(f"{1 << index} * toUInt16({step})" for index, step in enumerate(steps))
         tests = [f"tenant_id = {self.tenant}", *self._in_range("occurred_at", slot.steps[0].range)]
         where = " AND ".join([*tests, f"(event_type != '{IDENTIFY}' OR steps != 0)"])
         instants = (
-            f"SELECT user_key, toUnixTimestamp64Micro(occurred_at) AS instant, groupBitOr({mask} AS steps) AS possible\n"
+            f"SELECT user_key, toUnixTimestamp64Micro(occurred_at) + {_TO_1900} AS instant, groupBitOr({mask} AS steps) AS possible,\n"
+            f"  max(event_type != '{IDENTIFY}') AS is_event\n"
             f"FROM events\nWHERE {where}\nGROUP BY user_key, occurred_at"
         )
-        history = f"SELECT user_key, arraySort(groupArray((instant, possible))) AS history FROM (\n{indent(instants, '  ')}\n)\nGROUP BY user_key"
-        tests = [f"bitTest(history[position + {index}].2, {index})" for index in range(len(steps))]
-        if slot.span is not None:
-            last = f"history[position + {len(steps) - 1}].1"
-            tests.append(f"{last} - history[position].1 <= {self.params.bind(slot.span, 'Int64')}")
-        in_a_row = f"arrayExists(position -> {' AND '.join(tests)}, arrayEnumerate(history))"
-        return f"SELECT user_key FROM (\n{indent(history, '  ')}\n)\nWHERE {in_a_row}"
+        history = (
+            "SELECT user_key, arraySort(groupArray((instant, possible, is_event))) AS history,\n"
+            "  arrayFill((position, at) -> at.3, arrayEnumerate(history), history) AS last_event,\n"
+            "  arrayMap((first, position) -> (first, toUInt64(position - first)), arrayPushFront(arrayPopBack(last_event), 1), arrayEnumerate(history)) AS before\n"
+            f"FROM (\n{indent(instants, '  ')}\n)\nGROUP BY user_key"
+        )
+        starts = "arrayMap(at -> if(bitTest(at.2, 0), at.1, 0), history)"
+        for index in range(1, len(steps)):
+            reached = f"arrayReduceInRanges('max', before, {starts})"
+            starts = f"arrayMap((at, start) -> if(bitTest(at.2, {index}), start, 0), history, {reached})"
+        within = "" if slot.span is None else f" AND at.1 - start <= {self.params.bind(slot.span, 'Int64')}"
+        chained = f"arrayExists((at, start) -> start > 0{within}, history, {starts})"
+        return f"SELECT user_key FROM (\n{indent(history, '  ')}\n)\nWHERE {chained}"
 
 
 def _select(source: str, having: str, extra: str = "") -> str:
