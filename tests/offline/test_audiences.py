@@ -122,7 +122,7 @@ DEMO_AUDIENCES = (
     ("users who visited the site from a tablet in the last 10 days", "count(page_viewed[device=tablet])≥1 in 10d"),
     ("I'd like to target people that have looked at dresses at least four times this past fortnight and still haven't ordered", "count(product_viewed[category=dresses])≥4 in 2w & count(order_placed)=0"),
     ("Everybody who joined the newsletter but hasn't clicked a single email in 45 days", "in segment 2 & last(email_clicked)>45d"),
-    ("Give me customers with at least one refund and more than 2 support tickets in the past 90 days", "count(order_refunded)≥1 & count(support_ticket_opened)>2 in 90d"),
+    ("Give me customers with at least one refund and more than 2 support tickets in the past 90 days", "count(order_refunded)≥1 in 90d & count(support_ticket_opened)>2 in 90d"),
     ("Could you build me a segment of gold customers that have not been back in a month?", "loyalty_tier=gold & last(page_viewed)>30d"),
     ("users over 40 in Italy on the starter plan", "age>40 & country=IT & plan=starter"),
     ("Silver-tier members with an AOV under €60", "loyalty_tier=silver & avg(order_placed.total)<60"),

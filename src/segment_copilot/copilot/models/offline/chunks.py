@@ -63,7 +63,7 @@ class Chunk(Struct, frozen=True):
 
 _JOINING = {"who", "that", "which", "whose", "they", "and", "but", "or", "also", "then", "either", "both", "their"}
 _AUXILIARIES = {"have", "has", "had", "are", "is", "was", "were", "been", "did", "do", "does"}
-_NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody", "nothing"}
+_NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody", "nothing", "non", "outside"}
 _PERFECT = {"have", "has", "had", "having"}
 _SKIPPED = stems("who which whose they them he she it be also either both then their we i")
 
@@ -107,7 +107,7 @@ def _of_age(tokens: tuple[Token, ...], at: int) -> bool:
 def _without_unit(tokens: tuple[Token, ...], read: Quantity, end: int) -> tuple[Quantity, int]:
     """Drop the units of an age: "30 years old"."""
     if lowers(tokens, end, 1) in {("years",), ("year",), ("yrs",)} and (
-        lowers(tokens, end + 1, 1) in {("old",)} or _of_age(tokens, end + 1)
+        lowers(tokens, end + 1, 1) == ("old",) or _of_age(tokens, end + 1)
     ):
         return read, end + 1
     return read, end

@@ -224,6 +224,8 @@ def _notes(link: Link, counted: _Counted, window: Window | None) -> tuple[str, .
 
 def window_notes(window: Window | None) -> tuple[str, ...]:
     """What a window leaves to be said."""
+    if window and window.assumed:
+        return (f"{window.text!r} is read in days",)
     if window and window.kind == "last" and window.operator in {"gt", "gte"}:
         return (f"{window.text!r} is read as the last {window.length.words if window.length else ''}",)
     return ()

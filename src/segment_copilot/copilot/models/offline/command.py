@@ -8,18 +8,22 @@ from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.lexicon import stems
+from segment_copilot.copilot.models.offline.stems import listed
 
 _POLITE = {
     "please", "can", "could", "would", "will", "you", "i", "we", "want", "need", "like", "d", "to", "help", "let", "lets", "us", "me", "my",
-    "hi", "hello", "hey", "now", "just", "ok", "okay", "so", "also", "then", "looking", "look", "am", "are", "for", "should", "must", "want",
+    "hi", "hello", "hey", "now", "just", "ok", "okay", "so", "also", "then", "looking", "look", "am", "are", "for", "should", "must",
 }  # fmt: skip
 _VERBS = frozenset(
-    "create build make generate define set draft find get show give list prepare design compose pull fetch select return "
-    "display segment target identify see know save craft produce assemble figure filter query which what who".split()
+    listed(
+        "create build make generate define set draft find get show give list prepare design compose pull "
+        "fetch select return display segment target identify see know save craft produce assemble figure "
+        "filter query which what who"
+    )
 )
 """Base forms only: "started a trial" is no command."""
 _CREATING = frozenset(
-    "create build make generate define draft prepare design compose produce assemble craft set save".split()
+    listed("create build make generate define draft prepare design compose produce assemble craft set save")
 )
 _NOUNS = stems("segment audience group list cohort bucket")
 _DETERMINERS = {

@@ -8,13 +8,15 @@ from zoneinfo import ZoneInfo
 
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.phrases import Length, lowers
+from segment_copilot.copilot.models.offline.stems import listed
 
-_MONTH_NAMES = "january february march april may june july august september october november december".split()
+_MONTH_NAMES = listed("january february march april may june july august september october november december")
 MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)} | {
     name[:3]: number for number, name in enumerate(_MONTH_NAMES, 1) if name != "may"
 } | {"sept": 9}  # fmt: skip
 WEEKDAYS = {
-    name: number for number, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
+    name: number
+    for number, name in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
 }
 _MONTHS_A_YEAR = 12
 _YEARS = range(1970, 2200)
@@ -175,7 +177,7 @@ def _relative(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, da
     one, two = lowers(tokens, at, 1), lowers(tokens, at, 2)
     if one and one[0] in {"today", "yesterday"}:
         return *period(one[0], today), at + 1
-    if one in {("last",), ("this",)} and len(two) == 2 and two[1] in WEEKDAYS:  # noqa: PLR2004 - two words
+    if one in {("last",), ("this",)} and len(two) == 2 and two[1] in WEEKDAYS:
         at, one = at + 1, (two[1],)
     if one and one[0] in WEEKDAYS:
         first = today - timedelta(days=(today.weekday() - WEEKDAYS[one[0]]) % 7)
@@ -192,7 +194,7 @@ def _named_period(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date
         len(words) == 2
         and words[0] in {"this", "last", "previous"}
         and words[1] in {"week", "month", "quarter", "year"}
-    ):  # noqa: PLR2004 - two words
+    ):
         return *period(f"{'this' if words[0] == 'this' else 'last'}_{words[1]}", today), at + 2
     return None
 

@@ -207,7 +207,7 @@ def _name(audience: Audience) -> str:
     texts = list(dict.fromkeys(text for text in texts if text))
     name = ""
     for text in texts:
-        longer = f"{name}{' ' if text.startswith('or ') else ', '}{text}" if name else text
+        longer = f"{name}{' ' if text.startswith(('or ', 'nor ')) else ', '}{text}" if name else text
         if len(longer) > _NAME_LENGTH and name:
             break
         name = longer

@@ -11,7 +11,7 @@ from msgspec import Struct
 from segment_copilot.catalog import Catalog, EventType, Property, Scalar
 from segment_copilot.copilot.models.offline.lexer import read
 from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
-from segment_copilot.copilot.models.offline.stems import stem
+from segment_copilot.copilot.models.offline.stems import listed, stem
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CUTTING = {
@@ -51,7 +51,7 @@ def stems_of(text: str) -> tuple[str, ...]:
 
 
 _TELLS_NOTHING = frozenset(
-    stem(word) for word in "every each least most first last one more less other again never always only".split()
+    stem(word) for word in listed("every each least most first last one more less other again never always only")
 )
 
 

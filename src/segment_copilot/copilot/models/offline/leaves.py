@@ -9,7 +9,6 @@ from msgspec import Struct
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.linker import Link
 
-
 NONE_INCLUDED = "people who never did it are included, because they did it 0 times"
 """Said of counts that 0 satisfies."""
 

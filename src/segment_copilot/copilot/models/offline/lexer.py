@@ -31,6 +31,7 @@ _TOKEN = re.compile(
     r"""
       (?P<quoted>"[^"]*"|“[^”]*”|«[^»]*»|‘[^’]*’(?!\w)|(?<!\w)'[^']*'(?!\w)|`[^`]*`)
     | (?P<url>https?://[^\s,;]+)
+    | (?P<code>(?-i:[A-Z][A-Z0-9]*-(?=[A-Z0-9-]*\d)[A-Z0-9]+(?:-[A-Z0-9]+)*)(?![\w]))
     | (?P<path>(?<![\w/])/(?:[\w.~%*-]+(?:/[\w.~%*-]*)*/?)?(?![\w/]))
     | (?P<date>(?<![\w-])\d{4}-\d{2}(?:-\d{2})?(?![\w-]))
     | (?P<money>(?:us\$|[$€£¥])\s?\d+(?:,\d{3})*(?:\.\d+)?[km]?(?!\w)|\d+(?:,\d{3})*(?:\.\d+)?k?\s?[€£¥$])
@@ -79,6 +80,8 @@ def _tokens_of(match: re.Match[str]) -> list[Token]:
             return [_number(text)]
         case "path" | "url":
             return [Token("path", text, text.lower(), text.lower())] if text != "/" else [_sign(text)]
+        case "code":
+            return [Token("name", text, text.lower(), text.lower())]
         case "date":
             return [Token("date", text, text, text)]
         case "sign":
@@ -196,7 +199,7 @@ def _leading_number(tokens: list[Token], at: int) -> tuple[float, int]:
     value = NUMBER_WORDS[token.lower]
     skip = 2 if lowers[:1] == ["-"] else 1
     unit = tokens[at + skip].lower if at + skip < len(tokens) else ""
-    if value >= 20 and value % 10 == 0 and 0 < NUMBER_WORDS.get(unit, 0) < 10:  # noqa: PLR2004 - tens and units
+    if value >= 20 and value % 10 == 0 and 0 < NUMBER_WORDS.get(unit, 0) < 10:
         return value + NUMBER_WORDS[unit], skip + 1
     return value, 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from segment_copilot.copilot.models.offline.stems import stem
+from segment_copilot.copilot.models.offline.stems import listed, stem
 
 
 def stems(words: str) -> frozenset[str]:
@@ -98,14 +98,16 @@ VISITS: tuple[frozenset[str], ...] = (
 """Concepts of event types that are a visit as such, best first; `visit` only where the name has no other word."""
 
 ACTIONS = frozenset(
-    "purchase view add start complete abandon remove cancel click open search refund share download install compare "
-    "filter login logout signup subscribe unsubscribe invite upgrade downgrade renew pay ship contact chat rating "
-    "create receive apply send error".split()
+    listed(
+        "purchase view add start complete abandon remove cancel click open search refund share download "
+        "install compare filter login logout signup subscribe unsubscribe invite upgrade downgrade renew pay "
+        "ship contact chat rating create receive apply send error"
+    )
 )
 """Concepts that say what was done; two different ones do not mean the same event."""
 
 REVERSALS = frozenset(
-    "refund cancel error remove abandon unsubscribe downgrade logout return decline expire reject".split()
+    listed("refund cancel error remove abandon unsubscribe downgrade logout return decline expire reject")
 )
 """Concepts that turn a meaning around: never assumed, never ignored."""
 

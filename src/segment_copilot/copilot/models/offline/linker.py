@@ -140,7 +140,7 @@ def _names(token: Token, known: Known) -> bool:
 
 
 def _content(token: Token) -> bool:
-    return token.kind not in {"sign"} and token.stem not in NOISE
+    return token.kind != "sign" and token.stem not in NOISE
 
 
 def _is_visit(word: Token, known: Known) -> bool:

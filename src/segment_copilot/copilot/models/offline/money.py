@@ -13,7 +13,7 @@ from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import REVERSALS, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
-from segment_copilot.copilot.models.offline.stems import stem
+from segment_copilot.copilot.models.offline.stems import listed, stem
 from segment_copilot.copilot.models.offline.values import Item
 
 _SPEND = stems("spend revenue ltv clv cltv clt aov worth spending monetary gmv turnover")
@@ -45,7 +45,7 @@ _NOUNS = {
     "checkout",
     "checkouts",
 }
-_AMOUNTS = tuple(stem(word) for word in "total revenue amount grand value price sum subtotal spend cost gmv".split())
+_AMOUNTS = tuple(stem(word) for word in listed("total revenue amount grand value price sum subtotal spend cost gmv"))
 
 
 def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
+from segment_copilot.copilot.models.offline.stems import listed
 
 ABILITIES = (
     "I can draft a segment from a description (what people did or never did, how often, how much and when, their traits, other segments, exclusions), "
@@ -14,19 +15,25 @@ ABILITIES = (
     "event schemas and connectors."
 )
 
-_FOREIGN = frozenset(
-    "el los las una unos unas que quién quienes para por con sin pero nunca han ha hace últimos últimas días usuarios clientes compraron cuántos cuáles cómo mis "
-    "le les des du qui dans sur avec sans mais jamais ont depuis derniers jours utilisateurs clients acheté combien quels quelles mes est "
-    "der die das den dem und oder aber nicht kein keine die mit ohne von für auf letzten tagen nutzer kunden gekauft wie viele welche meine ist haben "
-    "il lo gli che chi per senza ma mai hanno negli ultimi giorni utenti clienti acquistato quanti quali "
-    "os as uns umas quem com sem mas nunca nos últimos dias usuários compraram quantos quais meus "
-    "het een niet geen met zonder maar nooit laatste dagen gebruikers klanten gekocht hoeveel mijn crear crea segmento créer erstelle segmente pokaż użytkownicy"
-    .split()
+_FOREIGN = frozenset(listed(
+    "el los las una unos unas que quién quienes para por con sin pero nunca han ha hace últimos últimas "
+    "días usuarios clientes compraron cuántos cuáles cómo mis le les des du qui dans sur avec sans mais "
+    "jamais ont depuis derniers jours utilisateurs clients acheté combien quels quelles mes est der die "
+    "das den dem und oder aber nicht kein keine die mit ohne von für auf letzten tagen nutzer kunden "
+    "gekauft wie viele welche meine ist haben il lo gli che chi per senza ma mai hanno negli ultimi "
+    "giorni utenti clienti acquistato quanti quali os as uns umas quem com sem mas nunca nos últimos dias "
+    "usuários compraram quantos quais meus het een niet geen met zonder maar nooit laatste dagen "
+    "gebruikers klanten gekocht hoeveel mijn crear crea segmento créer erstelle segmente pokaż "
+    "użytkownicy"
+)
 )  # fmt: skip
-_ENGLISH = frozenset(
-    "the a an of to and or but not who that which with without in on for from have has had are is was were users user customers customer people anyone segment segments "
-    "last days day week weeks month months never how many what show list create build find more than less over under least did do i my me we our events event at all "
-    "this most their they purchased bought visited viewed spent active per any every no top named were been give count".split()
+_ENGLISH = frozenset(listed(
+    "the a an of to and or but not who that which with without in on for from have has had are is was "
+    "were users user customers customer people anyone segment segments last days day week weeks month "
+    "months never how many what show list create build find more than less over under least did do i my "
+    "me we our events event at all this most their they purchased bought visited viewed spent active per "
+    "any every no top named were been give count"
+)
 )  # fmt: skip
 _SCRIPT = re.compile(r"[\u0370-\u1cff\u2e80-\uffdc]")
 _GREETINGS = {"hi", "hello", "hey", "thanks", "thank", "help", "test", "ok", "okay", "bye", "cheers", "yo"}
@@ -56,7 +63,7 @@ def foreign(text: str, tokens: Sequence[Token]) -> bool:
     other = sum(word in _FOREIGN and word not in _ENGLISH for word in words)
     own = sum(word in _ENGLISH for word in words)
     del tokens
-    return other >= 2 and other > own  # noqa: PLR2004 - one word may be a name
+    return other >= 2 and other > own
 
 
 def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str, ...] | None:
@@ -72,7 +79,7 @@ def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str
         and words[0].lower in _GREETINGS
         or re.match(r"(what|how) (can|do) (you|i|we)( do)?( use| ask|\b)(?! (have|track|see|know|collect))", lower)
         and "segment" not in lower
-    ):  # noqa: PLR2004, RUF021
+    ):
         return (ABILITIES,)
     if _writes(words):
         return (
@@ -137,4 +144,4 @@ def _edits(words: Sequence[Token], lower: str, *, follows: bool) -> bool:
         and any(lower.startswith(start) for start in _EDIT_STARTS)
         or any(lower.startswith(start) for start in ("make it ", "make that ", "drop the ", "change ", "undo"))
         and not people
-    )  # noqa: RUF021
+    )

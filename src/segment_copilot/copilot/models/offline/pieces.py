@@ -142,7 +142,7 @@ def _is_part(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], current
     if words in {("that",), ("which",)}:
         return bool(current) and current[-1].lower in {"on", "of", "in", "to"}
     if words in {("with",), ("after",), ("before",), ("later",)}:
-        return not current and words != ("with",) and words != ("after",)
+        return not current and words not in (("with",), ("after",))
     return words == ("-",)
 
 
@@ -152,6 +152,6 @@ def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tupl
         tokens[at].lower == "of"
         and len(current) > 2
         and current[-1].lower.rstrip("s") in {"day", "hour", "week", "month", "minute"}
-    ):  # noqa: PLR2004 - "within 7 days"
+    ):
         return "after", at + 1
     return None

@@ -78,7 +78,7 @@ class Say(Struct, frozen=True):
 
     sentences: tuple[str, ...]
 
-    def turn(self, results: Sequence[Result], context: Context) -> Turn:  # noqa: ARG002 - a plan's signature
+    def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """Say it."""
         return Turn(self.sentences)
 

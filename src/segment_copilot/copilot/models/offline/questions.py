@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 
-from msgspec import Struct
-
 from segment_copilot.catalog import SegmentName
 from segment_copilot.copilot.models.offline import event_answers, segment_answers
+from segment_copilot.copilot.models.offline.asking import (
+    CONNECTORS,
+    EVENTS,
+    SCHEMAS,
+    SEGMENT_WORDS,
+    SEGMENTS,
+    TREND,
+    Question,
+    sort_question,
+)
 from segment_copilot.copilot.models.offline.command import Command
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.lexer import Token, written
@@ -16,16 +24,8 @@ from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, stems
 from segment_copilot.copilot.models.offline.linker import Link, link_event
 from segment_copilot.copilot.models.offline.plan import Plan
 from segment_copilot.copilot.models.offline.values import mention
-from segment_copilot.copilot.models.offline.windows import Window, window
 
-_EVENTS = stems("event activity")
-_SEGMENTS = stems("segment")
-_CONNECTORS = stems("connector activation integration destination sync connection")
-_SCHEMAS = stems("schema taxonomy")
 _PROPERTIES = stems("property field attribute payload column parameter schema")
-_TREND = stems(
-    "trend growth grow grew evolve evolution history historical change develop development shrink progress progression trajectory timeline over-time"
-)
 _RULES = stems("condition rule definition criterion criteria logic define defined explain describe qualify")
 _WEAK_RULES = stems("mean consist made filter contain built work include")
 _TOP = stems(
@@ -40,38 +40,11 @@ _NEWEST = stems("newest latest recent recently new")
 _SIZE = stems("size big large count member membership many number population")
 _VOLUME = stems("volume daily per number count many chart graph plot often trend time timeline development happen")
 _VALUES = stems("value option possible exist distinct available different")
-_SEGMENT_WORDS = _SEGMENTS | stems("group list audience cohort")
-
-
-class Question(Struct, frozen=True):
-    """The words of a question, sorted by what they may be about."""
-
-    tokens: tuple[Token, ...]
-    words: frozenset[str]
-    lowers: frozenset[str]
-    window: Window | None
-    number: int | None
-    segment: SegmentName | None
-    rest: tuple[Token, ...]  # without the segment's name and the window
-    focus: str  # the first noun that says what is asked about: people segments events connectors schemas
-
-    def has(self, *groups: frozenset[str]) -> bool:
-        """Whether a word of each group occurs."""
-        return all(bool(self.words & group) for group in groups)
-
-    @property
-    def how_many(self) -> bool:
-        """Whether a number is asked for."""
-        text = " ".join(token.lower for token in self.tokens)
-        return (
-            any(said in text for said in ("how many", "number of", "count of", "how often", "how much", "total number"))
-            or self.tokens[0].lower == "count"
-        )
 
 
 def read_question(tokens: Sequence[Token], command: Command, index: Index, today: date) -> Plan | None:
     """The plan for a question; None when it is an audience, or nothing known."""
-    question = _sorted(tuple(tokens), index, today)
+    question = sort_question(tuple(tokens), index, today)
     if command.creates:
         return None
     if (members := _members(question)) is not None:
@@ -79,7 +52,7 @@ def read_question(tokens: Sequence[Token], command: Command, index: Index, today
     if _tells(question):
         return None
     for reader in _READERS:
-        plan = reader(question, index, today)
+        plan = reader(question)
         if plan is not None:
             return plan
     return None
@@ -89,7 +62,7 @@ def _tells(question: Question) -> bool:
     """Whether it speaks of people and what they did, rather than asks: "users in Staff who made a purchase"."""
     if question.how_many:
         return False
-    nouns = _RULES | _TREND | _SIZE | _EVENTS | _SEGMENTS | _CONNECTORS | _SCHEMAS | _PROPERTIES | _WEAK_RULES
+    nouns = _RULES | TREND | _SIZE | EVENTS | SEGMENTS | CONNECTORS | SCHEMAS | _PROPERTIES | _WEAK_RULES
     people = next(
         (at for at, token in enumerate(question.rest) if token.stem in PEOPLE and token.lower != "account"), None
     )
@@ -100,108 +73,7 @@ def _tells(question: Question) -> bool:
     return bool(clause) or (people is not None and (asked is None or people < asked))
 
 
-def _sorted(tokens: tuple[Token, ...], index: Index, today: date) -> Question:
-    segment, kept = _segment(tokens, index)
-    found: Window | None = None
-    rest: list[Token] = []
-    at = 0
-    while at < len(kept):
-        read = window(kept, at, today) or _bare_window(kept, at, today)
-        if read and read[0].kind != "ever":
-            found = found or read[0]
-            at = read[1]
-        else:
-            rest.append(kept[at])
-            at += 1
-    number = next(
-        (
-            int(token.value)
-            for token in rest
-            if token.kind == "number" and 0 < token.value <= 100 and float(token.value).is_integer()
-        ),
-        None,
-    )  # noqa: PLR2004 - the most rows a tool gives
-    words = frozenset(token.stem for token in rest)
-    return Question(
-        tokens, words, frozenset(token.lower for token in tokens), found, number, segment, tuple(rest), _focus(rest)
-    )
-
-
-def _bare_window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
-    """Of "last 30 days" is read as such; "30-day" and "weekly" trends bring no preposition."""
-    if at + 2 < len(tokens) and tokens[at].kind == "number" and tokens[at + 1].lower == "-":
-        return window((*tokens[:at], Token("word", "last", "last", "last"), *tokens[at:]), at, today) and _shifted(
-            tokens, at, today
-        )
-    return None
-
-
-def _shifted(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
-    read = window((*tokens[:at], Token("word", "last", "last", "last"), *tokens[at:]), at, today)
-    return (read[0], read[1] - 1) if read else None
-
-
-def _segment(tokens: tuple[Token, ...], index: Index) -> tuple[SegmentName | None, tuple[Token, ...]]:
-    """The longest run of words that is a segment's name, and the tokens without it."""
-    best: tuple[int, int, int] | None = None
-    stemmed = [token.stem for token in tokens]
-    for number, name in index.segments.items():
-        plain = [at for at, token in enumerate(tokens) if token.kind != "sign"]
-        for first in range(len(plain)):
-            run = plain[first : first + len(name)]
-            if (
-                name
-                and tuple(stemmed[at] for at in run) == name
-                and (best is None or len(name) > best[0])
-                and _is_name(tokens, run, index.catalog.segments[number].name)
-            ):
-                best = (len(name), number, first)
-    quoted = [
-        (at, segment)
-        for at, token in enumerate(tokens)
-        if token.kind == "quoted"
-        for segment in index.catalog.segments.values()
-        if segment.name.lower() == token.lower
-    ]
-    if quoted:
-        return quoted[0][1], tuple(token for at, token in enumerate(tokens) if at != quoted[0][0])
-    if best is None:
-        return None, tokens
-    plain = [at for at, token in enumerate(tokens) if token.kind != "sign"]
-    taken = set(range(plain[best[2]], plain[best[2] + best[0] - 1] + 1))
-    return index.catalog.segments[best[1]], tuple(token for at, token in enumerate(tokens) if at not in taken)
-
-
-def _is_name(tokens: tuple[Token, ...], run: list[int], name: str) -> bool:
-    """Whether a single word is meant as the name: written as it is, or next to "segment"."""
-    if len(run) > 1 or not run:
-        return bool(run)
-    around = {tokens[at].stem for at in (run[0] - 1, run[0] + 1) if 0 <= at < len(tokens)}
-    before = tokens[run[0] - 1].lower if run[0] else ""
-    return bool(around & _SEGMENT_WORDS) or tokens[run[0]].text == name or before in {"for", "of", "in", "is", "the"}
-
-
-def _focus(tokens: Sequence[Token]) -> str:
-    for at, token in enumerate(tokens):
-        following = tokens[at + 1].stem if at + 1 < len(tokens) else ""
-        if token.stem in _EVENTS:
-            return "schemas" if following in _SCHEMAS else "events"
-        if token.stem in _SEGMENTS:
-            return "segments"
-        if token.stem in _CONNECTORS:
-            return "connectors"
-        if token.stem in _SCHEMAS:
-            return "schemas"
-        if (
-            token.stem in PEOPLE
-            and token.lower not in {"those", "ones", "account", "accounts"}
-            and following not in _TREND | _SCHEMAS
-        ):
-            return "people"
-    return ""
-
-
-def _rules(question: Question, index: Index, today: date) -> Plan | None:
+def _rules(question: Question) -> Plan | None:
     asks = question.tokens[0].lower in {"what", "how", "which"}
     if not (question.has(_RULES) or (asks and question.segment and question.has(_WEAK_RULES))) or (
         question.focus == "people" and question.segment is None
@@ -211,19 +83,19 @@ def _rules(question: Question, index: Index, today: date) -> Plan | None:
     return segment_answers.Conditions(_reference(named)) if named else None
 
 
-def _membership_trend(question: Question, index: Index, today: date) -> Plan | None:
-    trend = question.has(_TREND) or "over time" in written(question.tokens).lower()
+def _membership_trend(question: Question) -> Plan | None:
+    trend = question.has(TREND) or "over time" in written(question.tokens).lower()
     if not trend or (question.segment is None and not question.words & stems("membership member segment")):
         return None
-    named = question.segment or _unknown_segment(question, _TREND | stems("membership member"))
+    named = question.segment or _unknown_segment(question, TREND | stems("membership member"))
     return segment_answers.Trend(_reference(named), question.window) if named else None
 
 
-def _size(question: Question, index: Index, today: date) -> Plan | None:
+def _size(question: Question) -> Plan | None:
     if not (question.how_many or question.has(_SIZE)) or question.focus in {"events", "connectors", "schemas"}:
         return None
     named = question.segment
-    if named is None and question.focus == "people" and not question.words & _SEGMENTS:
+    if named is None and question.focus == "people" and not question.words & SEGMENTS:
         return None
     if named is None:
         unknown = _unknown_segment(question, _SIZE)
@@ -239,7 +111,7 @@ def _unexplained(question: Question) -> bool:
     """Whether words remain that make the question one about an audience: "in High LTV who ordered"."""
     spent = (
         _SIZE
-        | _SEGMENT_WORDS
+        | SEGMENT_WORDS
         | NOISE
         | PEOPLE
         | stems("how is show tell what give current currently have contain there size belong")
@@ -259,8 +131,8 @@ def _members(question: Question) -> Plan | None:
     )
 
 
-def _connectors(question: Question, index: Index, today: date) -> Plan | None:
-    if question.focus != "connectors" and not (question.has(_CONNECTORS) and question.focus != "people"):
+def _connectors(question: Question) -> Plan | None:
+    if question.focus != "connectors" and not (question.has(CONNECTORS) and question.focus != "people"):
         return None
     wanted = (
         "active"
@@ -272,20 +144,18 @@ def _connectors(question: Question, index: Index, today: date) -> Plan | None:
     return segment_answers.Connectors(wanted)
 
 
-def _schema(question: Question, index: Index, today: date) -> Plan | None:
+def _schema(question: Question) -> Plan | None:
     if not question.has(_PROPERTIES) or question.focus in {"people", "segments"}:
         return None
-    link = _event(
-        question, index, _PROPERTIES | _EVENTS | stems("type list detail available have carry name registered")
-    )
+    link = _event(question, _PROPERTIES | EVENTS | stems("type list detail available have carry name registered"))
     if link is not None and link.known is not None:
         return event_answers.Schema(link.known.name)
-    if question.focus in {"schemas", "events"} or question.words & _SCHEMAS:
+    if question.focus in {"schemas", "events"} or question.words & SCHEMAS:
         return event_answers.Schemas(0)
     return None
 
 
-def _event_types(question: Question, index: Index, today: date) -> Plan | None:
+def _event_types(question: Question) -> Plan | None:
     """Of "What events do you track", "list my event types"."""
     kinds = {"type", "typ", "kind"} & question.words
     listing = question.words & stems("track collect have exist available know list name") and not question.window
@@ -300,7 +170,7 @@ def _event_types(question: Question, index: Index, today: date) -> Plan | None:
     return None
 
 
-def _top(question: Question, index: Index, today: date) -> Plan | None:
+def _top(question: Question) -> Plan | None:
     if (
         question.focus != "events"
         or not question.has(_TOP)
@@ -312,7 +182,7 @@ def _top(question: Question, index: Index, today: date) -> Plan | None:
     return event_answers.Top(question.number or 10, question.window)
 
 
-def _arrived(question: Question, index: Index, today: date) -> Plan | None:
+def _arrived(question: Question) -> Plan | None:
     happened = "what" in question.lowers and bool(question.words & stems("happen"))
     if question.focus != "events" and not happened:
         return None
@@ -326,22 +196,21 @@ def _arrived(question: Question, index: Index, today: date) -> Plan | None:
     return event_answers.Recent(question.window, question.number)
 
 
-def _ingested(question: Question, index: Index, today: date) -> Plan | None:
+def _ingested(question: Question) -> Plan | None:
     """What arrived, said so: before a volume, which a word such as "many" may also mean."""
     if question.words & stems("ingest receive arrive ingestion") or not question.has(_VOLUME):
-        return _arrived(question, index, today)
+        return _arrived(question)
     return None
 
 
-def _volume(question: Question, index: Index, today: date) -> Plan | None:
+def _volume(question: Question) -> Plan | None:
     if question.focus == "people" or not (question.how_many or question.has(_VOLUME)) or question.segment:
         return None
     link = _event(
         question,
-        index,
         _VOLUME
-        | _EVENTS
-        | _TREND
+        | EVENTS
+        | TREND
         | stems("make place perform have do there day week month hour line bar during receive get total"),
     )
     if link is not None and link.event_type != "*" and link.known is not None and not link.unexplained:
@@ -349,7 +218,7 @@ def _volume(question: Question, index: Index, today: date) -> Plan | None:
     return event_answers.Volume(None, question.window) if question.focus == "events" else None
 
 
-def _segments(question: Question, index: Index, today: date) -> Plan | None:
+def _segments(question: Question) -> Plan | None:
     if question.focus != "segments" or question.segment is not None:
         return None
     if question.words & _SMALLEST:
@@ -362,7 +231,7 @@ def _segments(question: Question, index: Index, today: date) -> Plan | None:
     return segment_answers.Segments("name", question.number, about=about, counted=question.how_many)
 
 
-def _values(question: Question, index: Index, today: date) -> Plan | None:
+def _values(question: Question) -> Plan | None:
     """Of "Which plans are there", "values of utm_source"."""
     named = bool(question.lowers & {"values", "options"}) and bool(question.lowers & {"of", "for", "does"})
     asks = question.tokens[0].lower in {"which", "what"} and bool(
@@ -371,8 +240,8 @@ def _values(question: Question, index: Index, today: date) -> Plan | None:
     if question.focus in {"segments", "people"} or not (named or asks):
         return None
     items = tuple(token for token in question.rest if token.stem not in _VALUES)
-    fields = [(field, None) for field in index.traits] + [
-        (field, known.name) for known in index.events for field in known.fields
+    fields = [(field, None) for field in question.index.traits] + [
+        (field, known.name) for known in question.index.events for field in known.fields
     ]
     for at in range(len(items)):
         found = [
@@ -387,7 +256,7 @@ def _values(question: Question, index: Index, today: date) -> Plan | None:
     return None
 
 
-def _event(question: Question, index: Index, spent: frozenset[str]) -> Link | None:
+def _event(question: Question, spent: frozenset[str]) -> Link | None:
     """The event type that the rest of the question names."""
     asking = stems(
         "what which show list give tell how many much often number count see display chart can you i want need get find plot draw graph look"
@@ -404,7 +273,7 @@ def _event(question: Question, index: Index, spent: frozenset[str]) -> Link | No
     ]
     if not words:
         return None
-    links = link_event(words, index)
+    links = link_event(words, question.index)
     return links[0] if links and not links[0].unexplained else None
 
 
@@ -421,12 +290,12 @@ def _unknown_segment(question: Question, spent: frozenset[str]) -> str:
             after
             and token.kind in {"word", "name"}
             and token.stem
-            not in spent | _SEGMENT_WORDS | {"the", "my", "our", "there", "mean", "have", "has", "contain", "had"}
+            not in spent | SEGMENT_WORDS | {"the", "my", "our", "there", "mean", "have", "has", "contain", "had"}
             and not (token.stem in NOISE and not words)
         ):
             words.append(token.text)
     number = next((str(int(token.value)) for token in question.rest if token.kind == "number"), "")
-    return " ".join(words) or (number if question.words & _SEGMENTS else "")
+    return " ".join(words) or (number if question.words & SEGMENTS else "")
 
 
 def _reference(named: SegmentName | str) -> int | str:
@@ -441,7 +310,7 @@ def _about(question: Question) -> str:
     return ""
 
 
-_READERS: tuple[Callable[[Question, Index, date], Plan | None], ...] = (
+_READERS: tuple[Callable[[Question], Plan | None], ...] = (
     _rules, _membership_trend, _size, _connectors, _schema, _event_types, _top, _ingested, _volume, _arrived,
     _segments, _values,
 )  # fmt: skip

@@ -90,11 +90,10 @@ class _Reader:
 
     def _clause(self, chunk: Chunk, piece: Piece, following: tuple[Piece, ...]) -> None:
         before = self._read[-1] if self._read else None
-        if (
-            before
-            and piece.joint == "with"
-            and (whole := attach(before, chunk) or self._whole(before, piece)) is not None
-        ):
+        if chunk.only and following and following[0].joint == "but":
+            chunk = structs.replace(chunk, only=False)
+        whole = attach(before, chunk) or self._whole(before, piece) if before and piece.joint == "with" else None
+        if whole is not None:
             self._read[-1] = whole
             return
         inherits = before is not None and before.chunk is not None and _inherits(chunk, piece, before.chunk)
@@ -107,8 +106,10 @@ class _Reader:
         joint = "and" if inherits else piece.joint
         if best.chunk.window and (inherits or best.how == "carried"):
             self._again(len(self._read) - 1, best.chunk.window)
+        if best.how == "carried" and before and before.chunk and not before.chunk.quantities and best.chunk.quantities:
+            self._counted_alike(len(self._read) - 1, best.chunk)
         if inherits and isinstance(best.node, Leaf):
-            best = structs.replace(best, node=structs.replace(best.node, text=f"or {best.node.text}"))
+            best = structs.replace(best, node=structs.replace(best.node, text=_after_or(best.node.text)))
         item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits)
         tight = best.how == "carried" or (before is not None and _same_property(before.node, best.node))
         self._read.append(structs.replace(item, tight=tight and not inherits))
@@ -152,6 +153,8 @@ class _Reader:
         leaf = _last_leaf(before)
         if not chunk.words and leaf is not None and leaf.link is not None:
             return _Candidate(_same_event(chunk, leaf), chunk)
+        if not chunk.words and (counted := self._raised(chunk, following)) is not None:
+            return counted
         best = _Candidate(read_clause(chunk, self._index), chunk)
         beside = piece.joint in {"or", "and", "comma"}
         if leaf is not None and beside and (more := _continued(chunk, leaf, self._index)) is not None:
@@ -173,6 +176,8 @@ class _Reader:
 
     def _raised(self, chunk: Chunk, following: tuple[Piece, ...]) -> _Candidate | None:
         """The clause with the object and window of the one after: "opened or clicked an email"."""
+        if chunk.quantities and not chunk.words:
+            return self._counted_noun(chunk, following)
         if not following or following[0].joint not in {"or", "and", "comma"} or not chunk.words:
             return None
         if not all(concept(word.stem) in ACTIONS for word in chunk.words) or chunk.quantities:
@@ -188,6 +193,15 @@ class _Reader:
         whole = structs.replace(chunk, items=(*chunk.items, *things), windows=chunk.windows or after.windows)
         return _Candidate(read_clause(whole, self._index), whole, "raised")
 
+    def _counted_noun(self, chunk: Chunk, following: tuple[Piece, ...]) -> _Candidate | None:
+        """The number with the noun and window of the one after: "at least 1 but fewer than 4 orders"."""
+        after = sort(following[0].tokens, self._today) if following else None
+        if after is None or not after.words or not after.quantities:
+            return None
+        items = (*chunk.items, *(item for item in after.items if isinstance(item, Token)))
+        whole = structs.replace(chunk, items=items, windows=chunk.windows or after.windows)
+        return _Candidate(read_clause(whole, self._index), whole, "raised")
+
     def _again(self, at: int, window: Window) -> None:
         """Read a clause again with a window that it shares, if it has none of its own."""
         item = self._read[at]
@@ -195,6 +209,13 @@ class _Reader:
             return
         chunk = structs.replace(item.chunk, windows=(*item.chunk.windows, window))
         self._read[at] = structs.replace(item, node=read_clause(chunk, self._index), chunk=chunk)
+
+    def _counted_alike(self, at: int, chunk: Chunk) -> None:
+        """Read a clause again with the number that stands behind the value beside it: "viewed /a or /b twice"."""
+        item = self._read[at]
+        if item.chunk is not None and isinstance(item.node, Leaf):
+            whole = structs.replace(item.chunk, items=(*item.chunk.items, *chunk.quantities))
+            self._read[at] = structs.replace(item, node=read_clause(whole, self._index), chunk=whole)
 
     def _share(self) -> None:
         """Of "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
@@ -232,10 +253,33 @@ def _empty(chunk: Chunk) -> bool:
     return len(gone) == len(chunk.words) > 0 and not chunk.quantities and not chunk.window and not chunk.negated
 
 
+def _after_or(text: str) -> str:
+    return text if text.startswith("nor ") else f"or {text}"
+
+
 def _side_by_side(before: Joined, item: Joined) -> bool:
     if item.weak or item.joint not in {"and", "or", "comma"} or item.distributed:
         return False
+    if _counted_nouns(before) and _counted_nouns(item):
+        return (
+            isinstance(before.node, Leaf)
+            and isinstance(item.node, Leaf)
+            and item.node.windowed
+            and not before.node.windowed
+        )
     return _plain_deed(before, windowed=False) and _plain_deed(item, windowed=True)
+
+
+def _counted_nouns(item: Joined) -> bool:
+    """A number with a noun and no verb: "2 searches and no purchases in the last week"."""
+    chunk, leaf = item.chunk, item.node
+    if chunk is None or not isinstance(leaf, Leaf) or leaf.condition["type"] != "event_count" or not chunk.quantities:
+        return False
+    return (
+        not chunk.perfect
+        and not chunk.negated
+        and not any(word.lower.endswith("ed") or word.stem in LIGHT for word in chunk.words)
+    )
 
 
 def _plain_deed(item: Joined, *, windowed: bool) -> bool:

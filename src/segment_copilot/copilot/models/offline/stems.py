@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 
+
+def listed(words: str) -> tuple[str, ...]:
+    """Space-separated words, one by one."""
+    return tuple(words.split())
+
+
 NUMBER_WORDS: dict[str, int] = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
@@ -13,8 +19,12 @@ NUMBER_WORDS: dict[str, int] = {
 }  # fmt: skip
 
 CONTRACTIONS: dict[str, str] = {
-    **{f"{verb}n't": f"{verb} not" for verb in "have has had do does did is are was were would could should".split()},
-    **{f"{verb}nt": f"{verb} not" for verb in "have has had do does did is are was were".split()},
+    **{f"{verb}n't": f"{verb} not" for verb in listed(
+    "have has had do does did is are was were would could should"
+)},
+    **{f"{verb}nt": f"{verb} not" for verb in listed(
+    "have has had do does did is are was were"
+)},
     "can't": "can not", "cannot": "can not", "won't": "will not", "ain't": "is not", "who've": "who have",
     "who's": "who is", "what's": "what is", "that's": "that is", "where's": "where is", "how's": "how is",
     "there's": "there is", "they're": "they are", "they've": "they have", "i'm": "i am", "i'd": "i would",

@@ -27,7 +27,7 @@ _AROUND = (
 
 def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
     """The trait conditions of a clause when they explain all of it; a problem when a trait is named with a value it lacks."""
-    items = _with_ages(chunk.items)
+    items = _with_ages(chunk.items, chunk.lead)
     if chunk.window:
         return _dated(chunk, items, index)
     found, unknown = tests(items, index.traits, frozenset())
@@ -78,16 +78,21 @@ def _missing_note(test: Test) -> str:
     return ""
 
 
+_AGE_LEADS = {"over", "under", "above", "below", "between", "aged"}
 _AFTER_AGE = {"in", "from", "on", "living", "based", "with", "who"}
 
 
-def _with_ages(items: tuple[Item, ...]) -> tuple[Item, ...]:
+def _with_ages(items: tuple[Item, ...], chunk_lead: str) -> tuple[Item, ...]:
     """Put "age" in front of "older than 30" and "under 25 years old"."""
     aged: list[Item] = []
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
         old = isinstance(following, Token) and following.lower == "old"
-        alone = at == 0 and (following is None or (isinstance(following, Token) and following.lower in _AFTER_AGE))
+        alone = (
+            at == 0
+            and chunk_lead in _AGE_LEADS
+            and (following is None or (isinstance(following, Token) and following.lower in _AFTER_AGE))
+        )
         said = old or "older" in getattr(item, "text", "") or "younger" in getattr(item, "text", "")
         if isinstance(item, Quantity) and not (item.times or item.currency or item.none) and (said or alone):
             aged.append(word("age"))
@@ -137,6 +142,6 @@ def _date_test(window: Window) -> dict[str, Any]:
 
 
 def _last_day(window: Window) -> str:
-    from datetime import timedelta  # noqa: PLC0415
+    from datetime import timedelta
 
     return (window.after - timedelta(days=1)).isoformat() if window.after else ""

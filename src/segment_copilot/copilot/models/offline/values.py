@@ -155,7 +155,7 @@ def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tup
         said.add(key)
         length += 1
     coverage = len(said) / max(1, len(set(words)))
-    return (length, coverage) if length and (coverage >= 0.5 or words[-1:] == [next(iter(said))]) else (0, 0.0)  # noqa: PLR2004 - half the name
+    return (length, coverage) if length and (coverage >= 0.5 or words[-1:] == [next(iter(said))]) else (0, 0.0)
 
 
 def _field_word(word: str) -> str:
@@ -376,7 +376,7 @@ def _is_country(field: Field) -> bool:
     samples = [sample for sample in field.known.samples if isinstance(sample, str)]
     if "country" in field.words:
         return True
-    return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)  # noqa: PLR2004 - most of them
+    return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)
 
 
 def country_code(words: Sequence[Token]) -> str | None:

@@ -26,6 +26,7 @@ class Window(Struct, frozen=True):
     rolling: bool = False
     length: Length | None = None
     near: Length | None = None
+    assumed: bool = False  # the unit was not said: days
     operator: Operator | None = None
     name: str = ""
     first: date | None = None
@@ -110,7 +111,7 @@ _NOT_DATED = {"cohort", "cohorts", "campaign", "collection", "season", "sale", "
 
 def _worded(read: Window, lead: str, text: str) -> Window:
     return Window(
-        read.kind, text=text, lead=lead, rolling=read.rolling, length=read.length, near=read.near,
+        read.kind, text=text, lead=lead, rolling=read.rolling, length=read.length, near=read.near, assumed=read.assumed,
         operator=read.operator, name=read.name, first=read.first, after=read.after,
     )  # fmt: skip
 
@@ -141,7 +142,7 @@ def _rolling(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int
         return None
     if lowers(tokens, start, 1) == ("full",):
         return None
-    read = length(tokens, start)
+    read = length(tokens, start) or _days_unsaid(tokens, start)
     if read is None or lowers(tokens, start, 1) in {("a",), ("an",)}:
         return None
     if (
@@ -151,7 +152,21 @@ def _rolling(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int
         and tokens[start].lower in _PERIODS
     ):
         return None
-    return Window("last", rolling=True, length=read[0]), read[1]
+    unsaid = length(tokens, start) is None
+    return Window("last", rolling=True, length=read[0], assumed=unsaid), read[1]
+
+
+def _days_unsaid(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
+    """The 7 of "but visited in the last 7"."""
+    number = tokens[at] if at < len(tokens) else None
+    if number is None or number.kind != "number" or not float(number.value).is_integer() or number.value < 1:
+        return None
+    following = lowers(tokens, at + 1, 1)
+    return (
+        (Length(int(number.value), "d"), at + 1)
+        if not following or following[0] in {",", ".", ";", "and", "or", "but", "?"}
+        else None
+    )
 
 
 def _age(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
