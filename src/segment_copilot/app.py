@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
@@ -50,6 +49,12 @@ def create_app(settings: Settings) -> Litestar:
             with drained_on_sigterm(app.state.draining):
                 yield
 
+    def provide_resources() -> Resources:
+        return app.state.resources
+
+    def provide_draining() -> asyncio.Event:
+        return app.state.draining
+
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
@@ -85,13 +90,3 @@ def cors(settings: Settings) -> CORSConfig | None:
         allow_headers=["Authorization", "Content-Type", "If-Match", "Idempotency-Key", "X-Request-Id"],
         expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
     )
-
-
-def provide_resources(state: State) -> Resources:
-    """Everything opened once per process."""
-    return state.resources
-
-
-def provide_draining(state: State) -> asyncio.Event:
-    """Set once the process is being stopped."""
-    return state.draining

@@ -16,6 +16,8 @@ QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2")
 
 _SECRETS = re.compile(r"\b((?:sk|pk|mk)[_-])[A-Za-z0-9_-]{6,}|(://[^:/@\s]*:)[^@/\s]+(?=@)")
 
+_MARKS = ("sk_", "pk_", "mk_", "sk-", "pk-", "mk-", "://")
+
 
 def configure_logging(
     *, level: str = "info", form: Literal["json", "console"] = "json", stream: TextIO | None = None
@@ -69,4 +71,6 @@ def _encode(event: EventDict, **_: Any) -> str:
 
 def _redacted(_logger: WrappedLogger, _method: str, line: Any) -> str:
     """API keys and the passwords of store addresses, wherever in a line they stand."""
+    if not any(mark in line for mark in _MARKS):  # nearly every line: searching for text is 50 times faster
+        return line
     return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", line)

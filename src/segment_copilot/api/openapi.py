@@ -20,13 +20,14 @@ from msgspec import Meta, Struct
 
 from segment_copilot.api.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.conditions import Condition, Definition
+from segment_copilot.copilot.events import Event
 from segment_copilot.errors import SegmentCopilotError
 
 REFERENCE: Final = "#/components/schemas/{name}"
 DEFINITION: Final = {"$ref": REFERENCE.format(name="Definition")}
 """`extra_json_schema` of a field that takes a definition as raw JSON."""
 
-NAMED_UNIONS: Final[Mapping[str, Any]] = {"Condition": Condition}
+NAMED_UNIONS: Final[Mapping[str, Any]] = {"Condition": Condition, "CopilotEvent": Event}
 """Unions that get a component of their own, so that generated clients name them."""
 
 TAGS: Final[Mapping[str, str]] = {
