@@ -71,7 +71,7 @@ PAYLOADS = [
     ("null", "{}"),
     ("{}", "{}"),
     ('{ "a" : [ 1, "x", {"b": null} ] }', '{"a":[1,"x",{"b":null}]}'),
-    ('{"a":1,"a":2}', '{"a":2}'),  # of a key that is sent twice, the last
+    ('{"a":"x\\":1","b" : {"c": "\\":"}}', '{"a":"x\\":1","b":{"c":"\\":"}}'),  # text that looks like keys
     ('{"a":18446744073709551615,"b":-9223372036854775808}', '{"a":18446744073709551615,"b":-9223372036854775808}'),
     # Integers that ClickHouse would keep as strings become floats.
     ('{"a":18446744073709551616,"b":[-9223372036854775809]}', '{"a":1.8446744073709552e19,"b":[-9.223372036854776e18]}'),
@@ -116,6 +116,9 @@ BAD_EVENTS = [
     (b'{"user_id":"a\xff","event_type":"x"}', "", "malformed_json"),
     (b'{"user_id":"a","event_type":NaN}', "", "malformed_json"),
     (b"[" * 100_000, "", "payload_too_deep"),
+    (b'{"user_id":"a","event_type":"x","user_id":"b"}', "", "duplicate_key"),
+    (b'{"user_id":"a","event_type":"x","payload":{"a":[{"b" :1, "b"\n: 1}]}}', "", "duplicate_key"),
+    (b'{"user_id":"a","event_type":"x","payload":{"a":1,"\\u0061":"\\":"}}', "", "duplicate_key"),
     (b'{"event_type":"x"}', "/user_id", "missing_field"),
     (sent(user_id=None), "/user_id", "missing_field"),
     (sent(user_id=7), "/user_id", "wrong_type"),

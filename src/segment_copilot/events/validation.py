@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ _INSTANT = re.compile(
     r"(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?)?",
     re.ASCII,
 )
+_KEY = re.compile(rb'"[ \t\r\n]*:')
 _FIELDS = frozenset({"user_id", "event_type", "occurred_at", "payload", "anonymous_id", "event_id"})
 
 
@@ -92,7 +93,7 @@ def in_range(instant: datetime) -> datetime | None:
 def _decode(event: bytes | msgspec.Raw) -> object:
     """Decode with the fast parser; what it refuses for its values alone is read again to say which value."""
     try:
-        return msgspec.json.decode(event)
+        decoded = msgspec.json.decode(event)
     except RecursionError:
         raise _too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -102,6 +103,34 @@ def _decode(event: bytes | msgspec.Raw) -> object:
             raise _too_deep() from None
         except ValueError as error:
             raise Rejected("", code="malformed_json", detail=f"The event is not JSON: {error}.") from None
+    # What looks like a key in the text is one, or part of a string: as many as were decoded means none came twice.
+    if len(_KEY.findall(event)) != _count_keys(decoded):
+        json.loads(bytes(event), object_pairs_hook=_refuse_repeated_key)
+    return decoded
+
+
+def _count_keys(value: object) -> int:
+    count = 0
+    items: Iterable[object] = ()
+    if type(value) is dict:
+        members = cast("dict[str, object]", value)
+        count, items = len(members), members.values()
+    elif type(value) is list:
+        items = cast("list[object]", value)
+    for item in items:
+        kind: type = type(item)
+        if kind is dict or kind is list:
+            count += _count_keys(item)
+    return count
+
+
+def _refuse_repeated_key(members: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for key, _ in members:
+        if key in seen:
+            detail = f"The key {key[:64]!r} occurs twice in one object; which was meant is not guessed."
+            raise Rejected("", code="duplicate_key", detail=detail)
+        seen.add(key)
 
 
 def _refuse_constant(name: str) -> None:
