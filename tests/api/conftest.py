@@ -40,9 +40,8 @@ class Server(Struct, frozen=True):
 @asynccontextmanager
 async def served(app: Litestar) -> AsyncGenerator[str]:
     """*app* on a free port of this loop; the address."""
-    # With proto=0, asyncio leaves Nagle's algorithm on for the connections it accepts: 40 ms an answer.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
         serving = asyncio.create_task(server._serve([listener]))
         try:

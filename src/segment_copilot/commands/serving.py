@@ -60,6 +60,8 @@ async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[
     """API and worker in this process: the URL, and a task that ends when the server was told to stop."""
     server = api_server(settings)
     listener = socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
+    # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()
     async with open_resources(settings) as resources, asyncio.TaskGroup() as group:
