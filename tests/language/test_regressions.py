@@ -139,6 +139,33 @@ CASES = [
             ("too many", ["view", *["context_identified"] * 3, "cart"], {}, ""),
         ]
     ),
+    Case(
+        "a date has a month and a day",
+        trait("gt", "1999-01-01"),
+        [
+            identify("a", p="2026-06-00"),
+            identify("b", p="2026-00-01"),
+            identify("c", p="2026-06-31"),
+            identify("d", p="2026-06-30"),
+        ],
+        "d",
+    ),
+    *(
+        Case(
+            f"a day that the zone skipped begins with the next: {operator} {value}",
+            trait(operator, value, value_type="datetime"),
+            [identify("a", p="2011-12-30"), identify("b", p="2011-12-31"), identify("c", p="2011-12-29")],
+            expected,
+            timezone="Pacific/Apia",
+        )
+        for operator, value, expected in [
+            ("gt", "2011-12-29", "ab"),
+            ("lt", "2011-12-30", "c"),
+            ("eq", "2011-12-30", ""),
+            ("eq", "2011-12-31", "ab"),
+            ("lt", "2011-12-31", "c"),
+        ]
+    ),
 ]
 
 

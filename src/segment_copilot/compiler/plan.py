@@ -36,6 +36,7 @@ from segment_copilot.conditions.paths import parse_path
 from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, parse_date, resolve_type
 
 MICROSECOND: Final = timedelta(microseconds=1)
+DAY: Final = timedelta(days=1)
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
@@ -422,19 +423,22 @@ class _Planner:
             return instant, instant
         if value is None:
             raise ValueError(f"not a date: {text!r}")  # checks refused it before
-        return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
+        return day_start(value, self.zone), day_start(value + DAY, self.zone) - MICROSECOND
 
     def _date_range(self, earliest: datetime, latest: datetime) -> DateRange:
         """Which bare dates have their local midnight in the range: compared as dates, so SQL needs no zone."""
         earliest, latest = _kept(earliest, latest)
-        first = earliest.astimezone(self.zone).date()
-        if day_start(first, self.zone) < earliest:
-            first += timedelta(days=1)
-        last = latest.astimezone(self.zone).date()
-        if day_start(last, self.zone) > latest:
-            last -= timedelta(days=1)
+        first = self._first_day(earliest)
+        last = self._first_day(latest + MICROSECOND) - DAY
         first, last = max(first, EARLIEST.date()), min(last, LATEST.date())
         return DateRange(earliest, latest, *((first, last) if first <= last else (LATEST.date(), EARLIEST.date())))
+
+    def _first_day(self, instant: datetime) -> date:
+        """The first date that begins at *instant* or later; a day that the zone skipped begins with the next."""
+        day = instant.astimezone(self.zone).date()
+        while day_start(day - DAY, self.zone) >= instant:
+            day -= DAY
+        return day if day_start(day, self.zone) >= instant else day + DAY
 
 
 _ABSOLUTE: Final = {

@@ -16,7 +16,7 @@ from segment_copilot.compiler.plan import DateRange, Filter, Test
 from segment_copilot.conditions.value_types import json_type
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
-_DAY: Final = "(19|2[0-2])[0-9]{2}-[0-9]{2}-[0-9]{2}"
+_DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final = f"'^{_DAY}$'"
 _INSTANT: Final = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
