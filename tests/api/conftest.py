@@ -1,69 +1,16 @@
-"""A real server on a free port over real stores, with two tenants in it."""
+"""A real server over real stores, with two tenants in it."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-import uvicorn
-from litestar import Litestar
-from msgspec import Struct
 
+from http_server import Server, served, worked
 from segment_copilot import tenants
 from segment_copilot.app import create_app
-from segment_copilot.resources import Resources
 from segment_copilot.settings import Settings
-from segment_copilot.worker import run_worker
-
-
-class Server(Struct, frozen=True):
-    """What a test needs of the running server."""
-
-    url: str
-    app: Litestar
-    key: str
-    other_key: str
-
-    @property
-    def resources(self) -> Resources:
-        return self.app.state.resources
-
-    def client(self, key: str | None = None) -> httpx2.AsyncClient:
-        """A client that speaks for the first tenant, or with *key*."""
-        return httpx2.AsyncClient(base_url=self.url, headers={"Authorization": f"ApiKey {key or self.key}"}, timeout=30)
-
-
-@asynccontextmanager
-async def served(app: Litestar) -> AsyncGenerator[str]:
-    """*app* on a free port of this loop; the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
-        serving = asyncio.create_task(server._serve([listener]))
-        try:
-            async with asyncio.timeout(30):
-                while not server.started and not serving.done():  # noqa: ASYNC110  # nothing to be woken by
-                    await asyncio.sleep(0.01)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-
-
-@asynccontextmanager
-async def worked(resources: Resources) -> AsyncGenerator[None]:
-    """A worker beside the server."""
-    stop = asyncio.Event()
-    working = asyncio.create_task(run_worker(resources, stop=stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await working
 
 
 @pytest.fixture(scope="module")

@@ -385,6 +385,19 @@ async def test_a_client_that_leaves_ends_its_answer(client: httpx2.AsyncClient, 
             await asyncio.sleep(0.01)
 
 
+async def test_a_process_that_stops_ends_its_answers_too(server: Any, client: httpx2.AsyncClient, use: Use):
+    model = Script([models.TextDelta("Wait"), asyncio.Event()])
+    use(model)
+    asking = asyncio.create_task(client.post("/api/copilot/generate/", json={"description": "x"}))
+    async with asyncio.timeout(5):
+        while not model.requests:  # noqa: ASYNC110 - the model tells nobody that it was asked
+            await asyncio.sleep(0.01)
+        server.app.state.draining.set()
+        response = await asking
+
+    assert (response.status_code, response.json()["code"]) == (503, "server_draining")
+
+
 async def test_the_capabilities_are_those_of_this_service(client: httpx2.AsyncClient):
     found = (await client.get("/api/copilot/capabilities/")).json()
 

@@ -1,0 +1,53 @@
+"""While a store is away: 503 and a time to come back, and what does not need the store still works."""
+
+from __future__ import annotations
+
+import asyncio
+
+from http_server import Server, served
+from segment_copilot import migrations, tenants
+from segment_copilot.app import create_app
+from segment_copilot.settings import Settings
+
+DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
+
+
+async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_engines):
+    app = create_app(Settings(database_url=own_engines.database_url, clickhouse_url=own_engines.clickhouse_url))
+    async with served(app) as url:
+        resources = app.state.resources
+        await migrations.migrate(resources.postgres, resources.clickhouse)
+        tenant = await tenants.create_tenant(resources.postgres, "first")
+        server = Server(url, app, (await tenants.create_key(resources.postgres, tenant.id))[1], "")
+        async with server.client() as client:
+            created = (await client.post("/api/segments/", json={"name": "A", "definition": DEFINITION})).json()
+
+            await asyncio.to_thread(own_engines.clickhouse.kill)
+
+            assert (await client.get("/health/live")).status_code == 200
+            ready = await client.get("/health/ready")
+            assert (ready.status_code, ready.json()["silent"]) == (503, ["clickhouse"])
+            assert (await client.get(f"/api/segments/{created['id']}/")).json()["name"] == "A"
+            event = {"user_id": "u", "event_type": "order_placed"}
+            assert (await client.post("/api/ingestion/track/", json=event)).status_code == 202
+            away = await client.post("/api/segments/preview/", json={"definition": DEFINITION})
+            assert (away.status_code, away.json()["code"]) == (503, "unavailable")
+            assert int(away.headers["retry-after"]) > 0
+            members = await client.get(f"/api/segments/{created['id']}/members/")
+            assert members.status_code == 503
+
+            await asyncio.to_thread(own_engines.postgres.kill)
+
+            assert (await client.get("/health/ready")).json()["silent"] == ["postgres", "clickhouse"]
+            for method, path in (("GET", "/api/segments/"), ("POST", "/api/ingestion/track/")):
+                answer = await client.request(method, path, json=event)
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+            await asyncio.to_thread(own_engines.postgres.restart)
+            await asyncio.to_thread(own_engines.clickhouse.restart)
+
+            async with asyncio.timeout(30):
+                while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110  # nothing to be woken by
+                    await asyncio.sleep(0.1)
+            again = await client.post("/api/segments/preview/", json={"definition": DEFINITION})
+            assert again.status_code == 200
