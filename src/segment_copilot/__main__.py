@@ -23,8 +23,10 @@ from segment_copilot.importing import Columns, import_file
 from segment_copilot.settings import Settings, read_settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-keys = typer.Typer(no_args_is_help=True, help="Tenants and the keys that speak for them.")
+keys = typer.Typer(no_args_is_help=True, help="Keys that speak for a tenant.")
+tenants = typer.Typer(no_args_is_help=True, help="Tenants: whose data it is.")
 cli.add_typer(keys, name="keys")
+cli.add_typer(tenants, name="tenants")
 
 
 DataDir = Annotated[
@@ -171,6 +173,29 @@ def list_keys(tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
 def revoke_key(key_id: int, tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
     """Make a key answer 401 from now on."""
     asyncio.run(keyring.revoke(read_settings(os.environ), tenant, key_id))
+
+
+@tenants.command("create")
+def create_tenant(
+    slug: str,
+    timezone: Annotated[str, typer.Option(help="IANA name: where its days begin")] = "UTC",
+    dynamic_plus_limit: Annotated[
+        int | None, typer.Option(min=0, help="Most Dynamic Plus segments; default: any")
+    ] = None,
+) -> None:
+    """Make a tenant."""
+    settings = read_settings(os.environ)
+    made = keyring.create_tenant(settings, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
+    typer.echo(asyncio.run(made))
+
+
+@tenants.command("limit")
+def limit_tenant(
+    slug: str,
+    dynamic_plus: Annotated[int | None, typer.Option(min=0, help="Most Dynamic Plus segments; left out: any")] = None,
+) -> None:
+    """Change a tenant's quota of Dynamic Plus segments."""
+    asyncio.run(keyring.set_limit(read_settings(os.environ), slug, dynamic_plus_limit=dynamic_plus))
 
 
 def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[str, str]:

@@ -68,6 +68,17 @@ async def get_tenant(postgres: Postgres, slug: str) -> Tenant:
     return _tenant(row)
 
 
+async def set_dynamic_plus_limit(postgres: Postgres, slug: str, limit: int | None) -> Tenant:
+    """Change how many Dynamic Plus segments a tenant may have; those above the limit stay."""
+    sql = """
+        UPDATE tenants SET dynamic_plus_limit = $2 WHERE slug = $1
+        RETURNING id, slug, timezone, dynamic_plus_limit"""
+    row = await postgres.fetchrow(sql, slug, limit)
+    if row is None:
+        raise NotFound(f"There is no tenant {slug!r}.", code="tenant_not_found")
+    return _tenant(row)
+
+
 async def create_key(
     postgres: Postgres | Connection, tenant_id: int, *, kind: KeyKind = "secret", name: str = ""
 ) -> tuple[Key, str]:

@@ -12,6 +12,19 @@ from segment_copilot.settings import Settings
 from segment_copilot.tenants import KeyKind
 
 
+async def create_tenant(settings: Settings, slug: str, *, timezone: str, dynamic_plus_limit: int | None) -> str:
+    """A new tenant's line."""
+    async with _postgres(settings) as postgres:
+        tenant = await tenants.create_tenant(postgres, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
+        return f"{tenant.slug}\t{tenant.timezone}"
+
+
+async def set_limit(settings: Settings, slug: str, *, dynamic_plus_limit: int | None) -> None:
+    """How many Dynamic Plus segments the tenant may have; None for any number."""
+    async with _postgres(settings) as postgres:
+        await tenants.set_dynamic_plus_limit(postgres, slug, dynamic_plus_limit)
+
+
 async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> str:
     """A new key's text; the tenant is made when it does not exist."""
     async with _postgres(settings) as postgres:
