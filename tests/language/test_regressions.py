@@ -166,6 +166,22 @@ CASES = [
             ("lt", "2011-12-31", "c"),
         ]
     ),
+    *(
+        Case(
+            f"count_distinct compares with any number: {operator} {value}",
+            {"type": "monetary", "event_type": "view", "property": "x", "metric": "count_distinct"}
+            | {"operator": operator, "value": value},
+            [event("a", x=-0.0), event("a", x=0), event("a", x="0"), event("b", x=1), identify("c")],
+            expected,
+        )
+        for operator, value, expected in [
+            ("eq", 2, "a"),
+            ("eq", 1.5, ""),
+            ("gt", 1.5, "a"),
+            ("lt", 0.5, "c"),
+            ("gt", -1, "abc"),
+        ]
+    ),
 ]
 
 

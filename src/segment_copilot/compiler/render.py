@@ -198,9 +198,8 @@ class _Rendering:
                 extreme = f"{metric}OrNull({value.number})"
                 return f"ifNull({self._compare(extreme, slot.comparison, 'Float64')}, 0)"
             case "count_distinct":
-                return self._compare(
-                    f"uniqExactIf({_scalar(value)}, {_scalar(value)} != '')", slot.comparison, "UInt64"
-                )
+                scalar = _scalar(value)
+                return self._compare(f"toFloat64(uniqExactIf({scalar}, {scalar} != ''))", slot.comparison, "Float64")
 
     def _average(self, value: Stored, comparison: Comparison) -> str:
         """The sum against bound × count: nothing is divided."""
@@ -333,7 +332,7 @@ def _millionths(value: Stored) -> str:
 def _scalar(value: Stored) -> str:
     """A scalar as text that starts with its type, so that 1 and 1.0 are one and "1" is another; '' for anything else."""
     path = f"{value.column}.{value.path}"
-    number = f"coalesce({path}.:Float64, toFloat64({path}.:Int64), toFloat64({path}.:UInt64))"
+    number = f"coalesce({path}.:Float64, toFloat64({path}.:Int64), toFloat64({path}.:UInt64)) + 0"  # -0.0 + 0 is 0
     return (
         f"multiIf({value.string} IS NOT NULL, concat('s', assumeNotNull({value.string})), "
         f"{value.boolean} IS NOT NULL, concat('b', toString(assumeNotNull({value.boolean}))), "
