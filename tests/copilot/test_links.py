@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -41,7 +42,7 @@ MARKDOWN = st.text(alphabet="ab[]()!<>:\n /", max_size=40)
 @example(text="![a](b)", cuts=[1, 2, 4])
 def test_it_does_not_matter_where_a_text_is_cut(text: str, cuts: list[int]):
     ends = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
-    pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(ends)]
 
     assert filtered(*pieces) == filtered(text)
 

@@ -106,6 +106,16 @@ async def test_wrong_arguments_are_an_error_that_says_where(ask: Ask, arguments,
     assert error["findings"][0]["pointer"] == pointer
 
 
+async def test_arguments_that_nest_without_end_are_an_error(ask: Ask):
+    deep: dict[str, Any] = {}
+    for _ in range(700):
+        deep = {"a": deep}
+
+    told = await ask(Script(calls(("preview_segment", {"definition": deep})), says("Sorry.")))
+
+    assert told.one("tool.result")["error"]["code"] in {"invalid_arguments", "invalid_definition"}
+
+
 async def test_arguments_that_are_no_object_are_an_error(ask: Ask):
     call = ToolCall("c1", "list_segments", {}, malformed='{"limit": 5, "or')
     told = await ask(Script([call, TurnEnded("tool_use", AssistantMessage("", (call,)), TOKENS)], says("Sorry.")))

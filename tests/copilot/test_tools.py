@@ -220,7 +220,7 @@ async def test_a_draft_counts_what_it_will_have_as_members(ask: Ask, shop: Shop)
     told = await called(ask, ("propose_segment", {**PROPOSAL, "assumptions": ["A purchase is order_placed."]}))
 
     draft = told.one("segment.draft")
-    saved = await shop.resources.segments.preview(shop.tenant, draft["definition"], as_of=NOW)
+    saved = await shop.resources.previews.preview(shop.tenant, draft["definition"], as_of=NOW)
     assert draft["preview"]["count"] == saved.matched_users == 2
     assert draft["preview"]["as_of"] == "2026-06-15T12:00:00Z"
     assert draft["tier"] == "dynamic_plus"

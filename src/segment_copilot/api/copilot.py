@@ -126,6 +126,7 @@ class CopilotController(Controller):
         request: Request[Any, Any, Any],
         resources: NamedDependency[Resources],
         tenant: NamedDependency[Tenant],
+        draining: NamedDependency[asyncio.Event],
     ) -> Generated:
         """Turn a description into a draft in one request.
 
@@ -140,7 +141,7 @@ class CopilotController(Controller):
         except InvalidInput as error:
             findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
             raise InvalidInput(error.detail, code=error.code, findings=findings) from error
-        collected = await _unless_left(request, asyncio.create_task(collect(run)))
+        collected = await _unless_left(request, asyncio.create_task(collect(run, draining=draining)))
         if isinstance(collected.end, RunError):
             raise _failed(collected.end)
         return Generated(

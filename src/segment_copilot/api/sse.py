@@ -49,13 +49,9 @@ async def frames(
 ) -> AsyncGenerator[bytes]:
     """The run as bytes; a comment in every silence. Closing the generator ends the run."""
     yield encoder.opening
-    async with run.driven():
-        drain = asyncio.create_task(_stop_when(draining, run))
-        try:
-            async for batch in _batches(run.events, heartbeat_seconds):
-                yield b"".join([encoder.frame(event) for event in batch]) if batch else encoder.heartbeat
-        finally:
-            drain.cancel()
+    async with run.driven(draining=draining):
+        async for batch in _batches(run.events, heartbeat_seconds):
+            yield b"".join([encoder.frame(event) for event in batch]) if batch else encoder.heartbeat
 
 
 async def _batches(events: asyncio.Queue[Event | None], seconds: float) -> AsyncGenerator[list[Event]]:
@@ -84,11 +80,6 @@ async def _batches(events: asyncio.Queue[Event | None], seconds: float) -> Async
             yield batch
         if event is None:
             return
-
-
-async def _stop_when(draining: asyncio.Event, run: Run) -> None:
-    await draining.wait()
-    run.stop("server_draining")
 
 
 class EventStream(Stream):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from msgspec import Struct
 
 from segment_copilot.copilot import events
@@ -18,13 +20,13 @@ class Collected(Struct, frozen=True):
     clarification: events.Clarification | None
 
 
-async def collect(run: Run) -> Collected:
+async def collect(run: Run, *, draining: asyncio.Event | None = None) -> Collected:
     """Drive *run* to its end. Of several drafts the last one stands."""
     texts: dict[str, list[str]] = {}
     draft: Draft | None = None
     clarification: events.Clarification | None = None
     end: events.Terminal | None = None
-    async with run.driven():
+    async with run.driven(draining=draining):
         while (event := await run.events.get()) is not None:
             match event:
                 case events.TextDelta(text_id, delta):

@@ -102,22 +102,32 @@ class Run:
         self._stopped: events.ErrorCode | None = None
 
     @asynccontextmanager
-    async def driven(self) -> AsyncGenerator[None]:
-        """The run goes on inside the block. Leaving it ends the run: the model's connection and queries are closed."""
-        task = asyncio.create_task(self._drive(), name=f"copilot {self.id}")
+    async def driven(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
+        """The run goes on inside the block. Leaving it ends the run: the model's connection and queries are closed.
+
+        Once *draining* is set, the run ends itself.
+        """
+        tasks = {asyncio.create_task(self._drive(), name=f"copilot {self.id}")}
+        if draining is not None:
+            tasks.add(asyncio.create_task(self._stop_when(draining)))
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             # Litestar cancels level-wise when a client leaves: an unshielded await would end here at once.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-                await asyncio.wait({task})
+                await asyncio.wait(tasks)
 
     def stop(self, code: events.ErrorCode) -> None:
         """End the run soon with `run.error` *code*."""
         self._stopped = self._stopped or code
         if self._clock is not None:
             self._clock.reschedule(asyncio.get_running_loop().time())
+
+    async def _stop_when(self, draining: asyncio.Event) -> None:
+        await draining.wait()
+        self.stop("server_draining")
 
     async def _drive(self) -> None:
         """The whole run; what goes wrong becomes its last event."""
@@ -309,7 +319,6 @@ class Run:
             as_of=self._as_of,
             timezone=self._timezone,
             timezone_asked=self._asked.context.timezone is not None,
-            components=self._components,
             memory=self._memory,
             tool_call_id=call_id,
         )

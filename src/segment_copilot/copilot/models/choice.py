@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from segment_copilot.copilot.models import Model
-from segment_copilot.copilot.models.offline import OfflineModel
 from segment_copilot.errors import InvalidInput
 from segment_copilot.settings import Settings
 
@@ -21,6 +20,8 @@ async def open_model(settings: Settings) -> AsyncGenerator[Model]:
     if settings.copilot_model == "claude" and not settings.anthropic_api_key:
         raise InvalidInput("COPILOT_MODEL is claude: set ANTHROPIC_API_KEY as well.", code="invalid_settings")
     if settings.copilot_model == "offline" or not settings.anthropic_api_key:
+        from segment_copilot.copilot.models.offline import OfflineModel  # noqa: PLC0415  # only what is used is loaded
+
         yield OfflineModel()
         return
     from segment_copilot.copilot.models.claude import open_claude  # noqa: PLC0415  # the SDK takes seconds to import

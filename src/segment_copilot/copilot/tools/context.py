@@ -60,7 +60,6 @@ class ToolContext(Struct, frozen=True):
     as_of: datetime
     timezone: str
     timezone_asked: bool  # whether the caller named it; else it is the tenant's
-    components: frozenset[str]  # what the frontend can draw
     memory: Memory
     tool_call_id: str
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result

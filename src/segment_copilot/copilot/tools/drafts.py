@@ -15,7 +15,7 @@ from segment_copilot.copilot.events import SegmentDraft
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
-from segment_copilot.segments import ConditionCount, Prepared, Preview
+from segment_copilot.previews import ConditionCount, Prepared, Preview
 
 MAX_REPAIRS: Final = 3
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
@@ -51,11 +51,11 @@ class Proposed(Struct, frozen=True):
     conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
 
 
-async def preview_segment(context: ToolContext, definition: DefinitionDocument) -> Counted:
+async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> Counted:
     """Count the users a definition matches, without drafting or saving it. Use it for questions about how many; propose_segment counts by itself.
 
     Args:
-        definition: The definition in the segment language. It may name only what exists in this workspace.
+        definition: The definition in the segment language, exactly as propose_segment takes it.
     """
     _, preview = await _count(context, definition)
     return Counted(
@@ -143,14 +143,14 @@ async def _count(context: ToolContext, document: Mapping[str, Any]) -> tuple[Pre
     if context.timezone_asked and "timezone" not in document:
         document = {**document, "timezone": context.timezone}
     try:
-        prepared = await context.resources.segments.prepare(context.tenant, document, as_of=context.as_of)
+        prepared = await context.resources.previews.prepare(context.tenant, document, as_of=context.as_of)
         if unknown := [finding for finding in prepared.warnings if finding.code == "unknown_name"]:
             raise invalid(unknown)
     except InvalidDefinition as error:
         findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
         raise InvalidDefinition(error.detail, code=error.code, findings=findings) from error
-    preview = await context.resources.segments.count(prepared, limit=0, purpose="copilot")
+    preview = await context.resources.previews.count(prepared, limit=0, purpose="copilot")
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         return prepared, preview
     # Nobody or nearly everybody: a typo looks just like that, so each condition is counted alone.
-    return prepared, await context.resources.segments.count(prepared, limit=0, breakdown=True, purpose="copilot")
+    return prepared, await context.resources.previews.count(prepared, limit=0, breakdown=True, purpose="copilot")

@@ -14,7 +14,7 @@ from segment_copilot.catalog import EventType, Property, Scalar, SegmentName, ne
 from segment_copilot.conditions import encode
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, NotFound
-from segment_copilot.segments import conditions_in_words
+from segment_copilot.previews import conditions_in_words
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 SegmentReference = Annotated[int, Meta(ge=1, le=2**63 - 1)] | str

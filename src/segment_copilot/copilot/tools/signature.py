@@ -54,10 +54,12 @@ def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
 
 def decode_arguments(arguments: Mapping[str, Any], kind: type[Struct]) -> Mapping[str, Any]:
     """*arguments* checked, by parameter name; raises InvalidInput with one finding."""
-    if pointer := _unstorable(arguments):
-        raise _invalid(pointer, "Leave out the NUL character.")
     try:
+        if pointer := _unstorable(arguments):
+            raise _invalid(pointer, "Leave out the NUL character.")
         checked = msgspec.convert(arguments, kind)
+    except RecursionError as error:
+        raise _invalid("", "They nest too deep.") from error
     except msgspec.ValidationError as error:
         found = _AT.fullmatch(str(error))
         detail, path = (found["detail"], found["path"]) if found else ("Wrong arguments", "")
