@@ -54,6 +54,7 @@ class Question(Struct, frozen=True):
 
 
 def sort_question(tokens: tuple[Token, ...], index: Index, today: date) -> Question:
+    """Sort a question's words by what they may be about."""
     segment, kept = _segment(tokens, index)
     found: Window | None = None
     rest: list[Token] = []

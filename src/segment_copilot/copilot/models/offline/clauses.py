@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -14,7 +15,7 @@ from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, N
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
-from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
+from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
 from segment_copilot.copilot.models.offline.traits import places, read_traits
 from segment_copilot.copilot.models.offline.windows import Window
 
@@ -42,10 +43,11 @@ def _by_property(chunk: Chunk, index: Index) -> Reading | None:
     links = link_property(chunk.items, index)
     if not links:
         return None
-    if len(links) > 1:
+    first, *others = links
+    if others:
         named = " or ".join(f"`{link.event_type}`" for link in links)
         return Problem("ambiguous", chunk.text, f"which event is meant: {named}?")
-    return event_leaf(chunk, links[0], links[0].quantities[0] if links[0].quantities else None)
+    return event_leaf(chunk, first, first.quantities[0] if first.quantities else None)
 
 
 def _best(chunk: Chunk, index: Index) -> Reading:
@@ -53,10 +55,11 @@ def _best(chunk: Chunk, index: Index) -> Reading:
     traits = read_traits(chunk, index)
     links = link_event(chunk.items, index)
     event = _event(chunk, links, index) if links else None
+    sure = event is not None and _surely(event, links[0])
     if isinstance(traits, Problem) and (event is None or isinstance(event, Problem)):
         return traits
-    if _is_node(traits) and (_describes(chunk) or not _surely(event, links)):
-        return traits  # type: ignore[return-value]
+    if traits is not None and not isinstance(traits, Problem) and (_describes(chunk) or not sure):
+        return traits
     if event is not None:
         return event
     return refusals.unexplained(chunk, index)
@@ -65,13 +68,9 @@ def _best(chunk: Chunk, index: Index) -> Reading:
 _TRAIT_FIRST = 0.7
 
 
-def _surely(event: Reading | None, links: tuple[Link, ...]) -> bool:
+def _surely(event: Reading, link: Link) -> bool:
     """Whether the event reading explains the clause by itself, and well."""
-    return isinstance(event, Leaf) and not links[0].unexplained and links[0].score >= _TRAIT_FIRST
-
-
-def _is_node(read: Reading | None) -> bool:
-    return read is not None and not isinstance(read, Problem)
+    return isinstance(event, Leaf) and not link.unexplained and link.score >= _TRAIT_FIRST
 
 
 def _describes(chunk: Chunk) -> bool:
@@ -88,12 +87,13 @@ def _segment(chunk: Chunk, index: Index) -> Reading | None:
         return None
     if not found:
         return refusals.unknown_segment(chunk, index) if any(word.stem == "segment" for word in words) else None
-    if len(found) > 1:
+    first, *others = found
+    if others:
         names = " or ".join(f"{segment.name} ({segment.id})" for segment in found)
         return Problem("ambiguous", chunk.text, f"which segment is meant: {names}?")
     condition = {
         "type": "segment_membership",
-        "segment_id": found[0].id,
+        "segment_id": first.id,
         "operator": "not_in" if chunk.negated else "in",
     }
     return Leaf(condition, chunk.text, negated=chunk.negated)
@@ -102,8 +102,10 @@ def _segment(chunk: Chunk, index: Index) -> Reading | None:
 def _abandoned(chunk: Chunk, index: Index) -> Reading | None:
     """Of "abandoned their cart", where no event says so: put something into it and did not purchase."""
     verbs = [item for item in chunk.items if isinstance(item, Token) and item.stem == "abandon"]
-    links = link_event(chunk.items, index) if verbs else ()
-    if not verbs or chunk.negated or (links and not links[0].unexplained):
+    if not verbs or chunk.negated:
+        return None
+    links = link_event(chunk.items, index)
+    if links and not links[0].unexplained:
         return None
     items = tuple(item for item in chunk.items if item not in verbs)
     added = [
@@ -138,13 +140,13 @@ def _place(chunk: Chunk, index: Index) -> bool:
     )
 
 
-def _event(chunk: Chunk, links: tuple[Link, ...], index: Index) -> Reading:
+def _event(chunk: Chunk, links: Sequence[Link], index: Index) -> Reading:
     link = chosen(links, chunk.text)
     if link.unknown_values:
         return refusals.unknown_value(link.unknown_values[0])
     extra: Node | None = None
     if link.unexplained:
-        rest = read_traits(_only(chunk, link.unexplained), index)
+        rest = read_traits(_only(link.unexplained), index)
         if rest is None or isinstance(rest, Problem) or chunk.negated:
             return refusals.partly(chunk, link, index)
         extra = rest
@@ -166,12 +168,12 @@ def _counts(link: Link) -> list[Quantity]:
     return list(link.quantities)
 
 
-def _only(chunk: Chunk, words: tuple[Token, ...]) -> Chunk:
+def _only(words: tuple[Token, ...]) -> Chunk:
     return Chunk(words, words)
 
 
 class _Counted(Struct, frozen=True):
-    operator: str
+    operator: Operator
     value: float
     value2: float | None = None
     notes: tuple[str, ...] = ()
@@ -234,7 +236,7 @@ def window_notes(window: Window | None) -> tuple[str, ...]:
 def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted:
     if count is None or count.none:
         return _Counted("eq", 0) if negated else _Counted("gte", 1)
-    operator = "eq" if count.bare and chunk.only else count.operator
+    operator: Operator = "eq" if count.bare and chunk.only else count.operator
     notes: tuple[str, ...] = ()
     if count.bare and not chunk.only:
         notes = (f"{count.text!r} is read as at least {count.value}",)
@@ -243,7 +245,7 @@ def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted
     if count.text in {"twice", "again"}:
         notes = (f"{count.text!r} is read as at least 2 times",)
     if negated:
-        operator = OPPOSITES[operator]  # type: ignore[index]
+        operator = OPPOSITES[operator]
     if operator in {"lt", "lte"}:
         notes = (*notes, NONE_INCLUDED)
     return _Counted(operator, count.value, count.value2, notes)

@@ -102,7 +102,7 @@ ALIASES: dict[str, str] = {
 """Any spelling in lower case → ISO 3166-1 alpha-2 code."""
 
 NAMES: dict[str, str] = {
-    line.split("|")[0]: next(name for name in line.split("|")[1:] if len(name) > 3 and "." not in name)
+    line.split("|")[0]: next(name for name in line.split("|")[1:] if len(name) > len("USA") and "." not in name)
     for line in _TABLE.strip().splitlines()
 }
 """ISO 3166-1 alpha-2 code → name."""

@@ -55,7 +55,7 @@ def add_months(day: date, months: int) -> date:
 
 
 def period(name: str, today: date) -> tuple[date, date]:
-    """The first day of a calendar period and the first day after it: today, this_week, last_month, …"""
+    """The first day of a calendar period (today, this_week, last_month and so on) and the first day after it."""
     if name in {"today", "yesterday"}:
         first = today - timedelta(days=1 if name == "yesterday" else 0)
         return first, first + timedelta(days=1)
@@ -167,18 +167,18 @@ def _quarter(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, dat
 
 def _year(tokens: tuple[Token, ...], at: int) -> tuple[date, date, int] | None:
     year = _number_at(tokens, at)
-    if year not in _YEARS or tokens[at].text != str(year):
+    if year is None or year not in _YEARS or tokens[at].text != str(year):
         return None
     return date(year, 1, 1), date(year + 1, 1, 1), at + 1
 
 
 def _relative(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, date, int] | None:
     """Today, yesterday, Monday, last Monday, the start of the year, this month."""
-    one, two = lowers(tokens, at, 1), lowers(tokens, at, 2)
+    one = lowers(tokens, at, 1)
     if one and one[0] in {"today", "yesterday"}:
         return *period(one[0], today), at + 1
-    if one in {("last",), ("this",)} and len(two) == 2 and two[1] in WEEKDAYS:
-        at, one = at + 1, (two[1],)
+    if one in {("last",), ("this",)} and set(lowers(tokens, at + 1, 1)) & set(WEEKDAYS):
+        at, one = at + 1, lowers(tokens, at + 1, 1)
     if one and one[0] in WEEKDAYS:
         first = today - timedelta(days=(today.weekday() - WEEKDAYS[one[0]]) % 7)
         return first, first + timedelta(days=1), at + 1
@@ -189,14 +189,13 @@ def _relative(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, da
 
 
 def _named_period(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, date, int] | None:
-    words = lowers(tokens, at, 2)
-    if (
-        len(words) == 2
-        and words[0] in {"this", "last", "previous"}
-        and words[1] in {"week", "month", "quarter", "year"}
-    ):
-        return *period(f"{'this' if words[0] == 'this' else 'last'}_{words[1]}", today), at + 2
-    return None
+    which, unit = lowers(tokens, at, 1), lowers(tokens, at + 1, 1)
+    if not (set(which) & {"this", "last", "previous"} and set(unit) & _UNITS):
+        return None
+    return *period(f"{'this' if which == ('this',) else 'last'}_{unit[0]}", today), at + 2
+
+
+_UNITS = {"week", "month", "quarter", "year"}
 
 
 def _bare_period(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, date, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -179,24 +178,35 @@ def _hint(condition: dict[str, Any]) -> str:
     return "time spans have to end now so far, for example 'in the last 30 days'"
 
 
-_PERIODS = {"this_week": "7d", "this_month": "1mo", "this_quarter": "3mo", "this_year": "1y", "today": "24h"}
+_PERIODS = {
+    "this_week": ("7d", "7 days"),
+    "this_month": ("1mo", "month"),
+    "this_quarter": ("3mo", "3 months"),
+    "this_year": ("1y", "year"),
+    "today": ("24h", "24 hours"),
+}
 
 
-def _rolling(value: Any) -> tuple[Any, tuple[str, ...]]:
-    """Calendar periods that end now as rolling windows, with a sentence that says so."""
-    if isinstance(value, list):
-        read = [_rolling(item) for item in value]
-        return [item for item, _ in read], tuple(note for _, notes in read for note in notes)
-    if not isinstance(value, dict):
-        return value, ()
-    if set(value) == {"period"} and value["period"] in _PERIODS:
-        length = _PERIODS[value["period"]]
-        said = value["period"].replace("_", " ")
-        return {"last": length}, (
-            f"'{said}' is read as the last {length}, because calendar periods cannot be drafted yet.",
-        )
-    read = {key: _rolling(item) for key, item in value.items()}
-    return {key: item for key, (item, _) in read.items()}, tuple(note for _, notes in read.values() for note in notes)
+def _rolling(definition: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Calendar periods that end now as rolling windows, with a sentence for each that says so."""
+    notes: list[str] = []
+    made = {**definition, "conditions": [_rolled(item, notes) for item in definition["conditions"]]}
+    if "exclude" in definition:
+        excluded = definition["exclude"]
+        made["exclude"] = {**excluded, "conditions": [_rolled(item, notes) for item in excluded["conditions"]]}
+    return made, tuple(dict.fromkeys(notes))
+
+
+def _rolled(condition: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    if condition["type"] == "group":
+        return {**condition, "conditions": [_rolled(item, notes) for item in condition["conditions"]]}
+    period = condition.get("window", {}).get("period", "")
+    if period not in _PERIODS:
+        return condition
+    last, words = _PERIODS[period]
+    said = period.replace("_", " ")
+    notes.append(f"'{said}' is read as the last {words}, because calendar periods cannot be drafted yet.")
+    return {**condition, "window": {"last": last}}
 
 
 def _name(audience: Audience) -> str:
@@ -233,8 +243,3 @@ def _short(text: str) -> str:
 def _description(text: str) -> str:
     cleaned = text.strip(" .,:;!?")
     return f"{cleaned[:1].upper()}{cleaned[1:]}."[:_DESCRIPTION]
-
-
-def numbers(notes: Sequence[str]) -> tuple[str, ...]:
-    """The numbers that assumptions mention."""
-    return tuple(number for note in notes for number in re.findall(r"\d[\d,.]*", note))

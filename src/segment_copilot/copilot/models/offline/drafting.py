@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.draft import Proposal
@@ -68,9 +69,7 @@ class Count(Struct, frozen=True):
 def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> tuple[str, ...]:
     """What a draft is, from the tool's result."""
     warnings = tuple(
-        f"Note: {warning['detail']}"
-        for warning in document.get("warnings") or ()
-        if isinstance(warning, Mapping) and warning.get("detail")
+        f"Note: {warning['detail']}" for warning in _records(document, "warnings") if warning.get("detail")
     )
     tier = str(document.get("tier", "")).replace("_", " ")
     reason = str(document.get("tier_reason") or "").rstrip(".")
@@ -102,8 +101,13 @@ def _assumed(assumptions: Sequence[str]) -> tuple[str, ...]:
 
 def _alone(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Where nobody or nearly everybody matches, how many each condition matches alone."""
-    counts = [item for item in document.get("conditions") or () if isinstance(item, Mapping)]
+    counts = _records(document, "conditions")
     if not counts:
         return ()
     said = "; ".join(f"{item['words']}: {item['matched_users']:,}" for item in counts)
     return (f"Each condition on its own matches: {said}.",)
+
+
+def _records(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects in a result; empty where it is missing."""
+    return msgspec.convert(document.get(name) or [], list[dict[str, Any]])

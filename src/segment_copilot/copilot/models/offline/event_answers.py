@@ -131,7 +131,7 @@ class Volume(Struct, frozen=True):
 
 
 def _extremes(points: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    if len(points) < 2:
+    if len(points) <= 1:
         return ()
     high = max(points, key=lambda point: point["count"])
     return (f"The busiest day was {high['day']} with {high['count']:,}.",)

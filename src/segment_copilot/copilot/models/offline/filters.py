@@ -43,7 +43,7 @@ def _joint(chunk: Chunk) -> str:
 
 def _tests(chunk: Chunk, fields: tuple[Field, ...]) -> list[Test]:
     found, unknown = tests(chunk.items, fields, frozenset())
-    used = frozenset().union(*(test.used for test in found))
+    used = frozenset[int]().union(*(test.used for test in found))
     rest = [item for at, item in enumerate(chunk.items) if at not in used]
     if unknown or any(_matters(item) for item in rest):
         set_ = _presence(chunk, fields)

@@ -80,7 +80,7 @@ class Field(Struct, frozen=True):
     @property
     def boolean(self) -> bool:
         """Whether its values are true and false."""
-        return self.kinds == {"boolean"}
+        return self.kinds == frozenset({"boolean"})
 
     @property
     def listed(self) -> bool:

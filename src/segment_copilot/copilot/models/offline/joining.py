@@ -191,15 +191,17 @@ def _one(logic: str, first: Leaf, second: Leaf) -> Leaf | None:
     neither = operators in {("neq", "neq"), ("not_in", "neq")} and logic == "AND" and not where
     if not (union or neither):
         return None
-    values = test["value"] if isinstance(test["value"], list) else [test["value"]]
-    listed = test | {"operator": "in" if union else "not_in", "value": [*values, other["value"]]}
+    values: list[Any] = (
+        [*test["value"], other["value"]] if "in" in test["operator"] else [test["value"], other["value"]]
+    )
+    listed: dict[str, Any] = test | {"operator": "in" if union else "not_in", "value": values}
     notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
     if union and logic == "AND":
         notes = (
             *notes,
-            f"one person has one `{test['property']}`, so {_said(listed['value'])} is read as any of these",
+            f"one person has one `{test['property']}`, so {_said(values)} is read as any of these",
         )
-    condition = {**first.condition, "where": [listed]} if where else {**first.condition, **listed}
+    condition: dict[str, Any] = {**first.condition, "where": [listed]} if where else {**first.condition, **listed}
     return structs.replace(first, condition=condition, text=f"{first.text} or {second.text}", notes=notes)
 
 

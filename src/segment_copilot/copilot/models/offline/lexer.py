@@ -48,6 +48,7 @@ _CURRENCY_WORDS = {
     "dollar": "$", "dollars": "$", "usd": "$", "bucks": "$", "euro": "€", "euros": "€", "eur": "€",
     "pound": "£", "pounds": "£", "gbp": "£", "yen": "¥", "jpy": "¥", "chf": "CHF", "cad": "CAD", "aud": "AUD",
 }  # fmt: skip
+_TENS, _DIGITS = range(20, 100, 10), range(1, 10)
 _MULTIPLIERS = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "k": 1_000, "dozen": 12, "grand": 1_000}
 
 
@@ -199,7 +200,7 @@ def _leading_number(tokens: list[Token], at: int) -> tuple[float, int]:
     value = NUMBER_WORDS[token.lower]
     skip = 2 if lowers[:1] == ["-"] else 1
     unit = tokens[at + skip].lower if at + skip < len(tokens) else ""
-    if value >= 20 and value % 10 == 0 and 0 < NUMBER_WORDS.get(unit, 0) < 10:
+    if value in _TENS and NUMBER_WORDS.get(unit, 0) in _DIGITS:
         return value + NUMBER_WORDS[unit], skip + 1
     return value, 1
 

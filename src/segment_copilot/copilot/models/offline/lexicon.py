@@ -92,10 +92,10 @@ COMPOSED: dict[frozenset[str], str] = {
 """An event type whose name holds these concepts also means this one."""
 
 VISITS: tuple[frozenset[str], ...] = (
-    frozenset({"visit"}), frozenset({"session"}), frozenset({"page", "view"}), frozenset({"site", "view"}),
+frozenset({"session"}), frozenset({"page", "view"}), frozenset({"site", "view"}),
     frozenset({"site", "open"}),
 )  # fmt: skip
-"""Concepts of event types that are a visit as such, best first; `visit` only where the name has no other word."""
+"""Concepts of event types that are a visit as such, best first."""
 
 ACTIONS = frozenset(
     listed(

@@ -203,8 +203,9 @@ def _visit(items: Sequence[Item], index: Index) -> Link | None:
         return None
     for wanted in VISITS:
         for known in index.events:
-            concepts = {"visit" if wanted == {"visit"} and word == "visit" else word for word in known.concepts}
-            if wanted <= concepts and total(concepts - wanted) <= weight("start"):
+            if set(known.concepts) == {"view"}:
+                return Link(known.name, (), 1.0, known, quantities)
+            if wanted <= set(known.concepts) and total(set(known.concepts) - wanted) <= weight("start"):
                 return Link(known.name, (), 0.9, known, quantities)
     note = f"no event type here is a visit as such, so {written(words)!r} is read as any event"
     return Link("*", (), 0.9, quantities=quantities, note=note)

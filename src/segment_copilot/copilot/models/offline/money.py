@@ -63,7 +63,7 @@ def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
         rest = tuple(
             word("purchase") if isinstance(item, Token) and concept(item.stem) == "cart" else item for item in rest
         )
-    links = _links(rest, chunk, index)
+    links = _links(rest, index)
     if not links:
         return refusals.unexplained(chunk, index)
     priced = [link for link in links if link.known and amount_field(link.known, chunk)]
@@ -100,7 +100,7 @@ def _without_amount(chunk: Chunk, index: Index) -> Node | Problem | None:
     )
 
 
-def _links(rest: tuple[Item, ...], chunk: Chunk, index: Index) -> tuple[Link, ...]:
+def _links(rest: tuple[Item, ...], index: Index) -> tuple[Link, ...]:
     """The event the amount belongs to: the one that is named, or else the purchase."""
     links = link_event(rest, index)
     if links and not links[0].unexplained and links[0].event_type != "*":
@@ -138,12 +138,12 @@ def _leaf(chunk: Chunk, link: Link, amount: Quantity, counts: list[Quantity]) ->
     notes += [test.note for test in link.tests if test.note]
     currency = f"; {amount.currency} is not converted" if amount.currency else ""
     notes.append(f"the amount is `{link.event_type}.{field.path}`, as stored{currency}")
-    if _per_event(chunk, field, amount, counts):
+    if _per_event(chunk, field, counts):
         return _counted(chunk, link, field, amount, counts, tuple(notes))
     return _aggregate(chunk, link, field, amount, tuple(notes))
 
 
-def _per_event(chunk: Chunk, field: Field, amount: Quantity, counts: list[Quantity]) -> bool:
+def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
     """Whether the amount bounds each event: "an order over $100", "3 orders above $50", not "spent over $500"."""
     words = [item for item in chunk.items if isinstance(item, Token)]
     stemmed = {item.stem for item in words}

@@ -36,6 +36,9 @@ _ENGLISH = frozenset(listed(
 )
 )  # fmt: skip
 _SCRIPT = re.compile(r"[\u0370-\u1cff\u2e80-\uffdc]")
+_GREETING_LENGTH = 4
+_HELP = re.compile(r"(what|how) (can|do) (you|i|we)( do)?( use| ask|\b)(?! (have|track|see|know|collect))")
+_EDIT_COMMANDS = ("make it ", "make that ", "drop the ", "change ", "undo")
 _GREETINGS = {"hi", "hello", "hey", "thanks", "thank", "help", "test", "ok", "okay", "bye", "cheers", "yo"}
 _WRITES = stems("delete recompute recalculate refresh rename save archive deactivate activate pause resume export import upload send email schedule sync connect disconnect publish duplicate clone copy push message notify compute rerun trigger launch cancel")  # fmt: skip
 _SENDS = stems("send export import upload notify push sync message")
@@ -55,31 +58,25 @@ _ANALYSIS = stems(
 )
 
 
-def foreign(text: str, tokens: Sequence[Token]) -> bool:
+def foreign(text: str) -> bool:
     """Whether the message is not in English."""
     if len(_SCRIPT.findall(text)) > len(re.findall(r"[A-Za-z]", text)):
         return True
     words = [word for word in re.findall(r"[^\W\d_]+", text.lower()) if word]
     other = sum(word in _FOREIGN and word not in _ENGLISH for word in words)
     own = sum(word in _ENGLISH for word in words)
-    del tokens
-    return other >= 2 and other > own
+    return other > max(1, own)  # one foreign word may be a name
 
 
 def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str, ...] | None:
     """The sentences for a message that no plan answers; None for one that may be a question or an audience."""
     words = [token for token in tokens if token.kind != "sign"]
     lower = text.strip().lower()
-    if foreign(text, tokens):
+    if foreign(text):
         return ("I only understand English for now; please ask in English.",)
     if not words:
         return ("There is no question in this message.", ABILITIES)
-    if (
-        len(words) <= 4
-        and words[0].lower in _GREETINGS
-        or re.match(r"(what|how) (can|do) (you|i|we)( do)?( use| ask|\b)(?! (have|track|see|know|collect))", lower)
-        and "segment" not in lower
-    ):
+    if _greets(words, lower):
         return (ABILITIES,)
     if _writes(words):
         return (
@@ -100,6 +97,12 @@ def analysis(tokens: Sequence[Token]) -> tuple[str, ...] | None:
     if not any(word.stem in _ANALYSIS for word in words[:2]):
         return None
     return ("I cannot explain causes, predict or recommend: I only count what happened.", ABILITIES)
+
+
+def _greets(words: Sequence[Token], lower: str) -> bool:
+    if len(words) <= _GREETING_LENGTH and words[0].lower in _GREETINGS:
+        return True
+    return bool(_HELP.match(lower)) and "segment" not in lower
 
 
 def _writes(words: Sequence[Token]) -> bool:
@@ -138,10 +141,6 @@ def _edits(words: Sequence[Token], lower: str, *, follows: bool) -> bool:
     if words[0].stem in _EDITS:
         return True
     people = any(word.stem in PEOPLE - stems("one those") for word in words)
-    return (
-        follows
-        and not people
-        and any(lower.startswith(start) for start in _EDIT_STARTS)
-        or any(lower.startswith(start) for start in ("make it ", "make that ", "drop the ", "change ", "undo"))
-        and not people
-    )
+    if people:
+        return False
+    return lower.startswith(_EDIT_COMMANDS) or (follows and lower.startswith(_EDIT_STARTS))

@@ -73,7 +73,7 @@ _COMPARATORS: dict[str, Operator] = {
     "exactly": "eq", "precisely": "eq", "equal to": "eq", "equals": "eq", "=": "eq", "just": "eq", "only": "eq",
     "exact": "eq", "a total of exactly": "eq", "!=": "neq", "not equal to": "neq", "not exactly": "neq",
 }  # fmt: skip
-_BY_LENGTH = sorted(
+_BY_LENGTH: list[tuple[tuple[str, ...], Operator]] = sorted(
     ((tuple(words.split()), operator) for words, operator in _COMPARATORS.items()), key=lambda pair: -len(pair[0])
 )
 _AFTER: dict[tuple[str, ...], Operator] = {

@@ -25,29 +25,30 @@ class Piece(Struct, frozen=True):
     weak: bool = False
 
 
+_SPOKEN: dict[Joint, str] = {
+    "or": "and / or | or else | or",
+    "and": "and | and also | & | plus | as well as | along with | together with | in addition to",
+    "then": "then | and then | and later | and afterwards | and subsequently | followed by | afterwards | later | subsequently",
+    "before": "before | prior to",
+    "after": "after",
+    "but": "but | however | although | though | while | whereas | yet",
+    "except": "except | except for | excluding | exclude | excludes | minus | other than | apart from | aside from | leaving out | leave out "
+    "| not including | do not include | not counting | unless | omit | omitting",
+    "nor": "nor",
+    "relative": "who | that | which | whose | where | ; | . | ! | ? | :",
+    "with": "with | without | having",
+    "comma": ",",
+}
 _JOINTS: tuple[tuple[tuple[str, ...], Joint], ...] = tuple(
-    (tuple(words.split()), joint)
-    for words, joint in sorted(
-        (
-            ("and / or", "or"), ("and then", "then"), ("and later", "then"), ("followed by", "then"), ("and afterwards", "then"), ("and subsequently", "then"),
-            ("then", "then"), ("afterwards", "then"), ("later", "then"), ("subsequently", "then"), ("before", "before"), ("prior to", "before"),
-            ("after", "after"), ("as well as", "and"), ("along with", "and"), ("together with", "and"), ("in addition to", "and"),
-            ("and also", "and"), ("and", "and"), ("&", "and"), ("plus", "and"), ("or else", "or"), ("or", "or"), ("but", "but"), ("however", "but"),
-            ("although", "but"), ("though", "but"), ("while", "but"), ("whereas", "but"), ("yet", "but"), ("except for", "except"),
-            ("except", "except"), ("excluding", "except"), ("exclude", "except"), ("excludes", "except"), ("minus", "except"), ("other than", "except"),
-            ("apart from", "except"), ("aside from", "except"), ("leaving out", "except"), ("leave out", "except"), ("not including", "except"), ("do not include", "except"), ("not counting", "except"),
-            ("unless", "except"), ("omit", "except"), ("omitting", "except"),  ("nor", "nor"), ("who", "relative"), ("that", "relative"), ("which", "relative"),
-            ("whose", "relative"), ("where", "relative"), ("with", "with"), ("without", "with"), ("having", "with"), (",", "comma"), (";", "relative"),
-            (".", "relative"), ("!", "relative"), ("?", "relative"), (":", "relative"),
-        ),
-        key=lambda pair: -len(pair[0].split()),
+    sorted(
+        ((tuple(words.split()), joint) for joint, spoken in _SPOKEN.items() for words in spoken.split(" | ")),
+        key=lambda pair: -len(pair[0]),
     )
-)  # fmt: skip
+)
 _KEPT = {"without", "whose", "nor"}
 _STRENGTH: dict[Joint, int] = {
     "except": 9, "then": 8, "before": 8, "after": 8, "nor": 7, "or": 6, "but": 5, "and": 4, "with": 3, "relative": 2, "comma": 1,
 }  # fmt: skip
-_SUBJECTS = {"who", "that", "they", "are", "is"}
 
 
 def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]:
@@ -150,7 +151,7 @@ def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tupl
     """The "of" of "within 7 days of signing up"."""
     if (
         tokens[at].lower == "of"
-        and len(current) > 2
+        and len(current) >= len(("within", "7", "days"))
         and current[-1].lower.rstrip("s") in {"day", "hour", "week", "month", "minute"}
     ):
         return "after", at + 1

@@ -37,22 +37,27 @@ class Result(Struct, frozen=True):
     @property
     def message(self) -> str:
         """Why it failed, and what would fit."""
-        error = self.document.get("error")
-        if not isinstance(error, Mapping):
+        try:
+            error = msgspec.convert(self.document.get("error"), _Error)
+        except msgspec.ValidationError:
             return "the tool gave no reason"
-        details = [
-            str(item.get("detail", ""))
-            for item in error.get("errors") or error.get("findings") or ()
-            if isinstance(item, Mapping)
-        ]
-        nearest = [
-            str(name)
-            for item in error.get("findings") or ()
-            if isinstance(item, Mapping)
-            for name in item.get("suggestions") or ()
-        ]
-        said = " ".join(dict.fromkeys(part for part in (str(error.get("message") or ""), *details) if part))
-        return f"{said} Nearest: {', '.join(dict.fromkeys(nearest))}." if nearest else said
+        said = " ".join(
+            dict.fromkeys(part for part in (error.message, *(one.detail for one in error.findings)) if part)
+        )
+        nearest = dict.fromkeys(name for one in error.findings for name in one.suggestions)
+        return f"{said} Nearest: {', '.join(nearest)}." if nearest else said
+
+
+class _Finding(Struct):
+    detail: str = ""
+    suggestions: list[str] = []
+
+
+class _Error(Struct):
+    """A tool's error, as far as it is said."""
+
+    message: str = ""
+    findings: list[_Finding] = []
 
 
 class Context(Struct, frozen=True):
@@ -80,6 +85,7 @@ class Say(Struct, frozen=True):
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """Say it."""
+        del results, context  # a plan's signature
         return Turn(self.sentences)
 
 
@@ -91,7 +97,6 @@ def latest(results: Sequence[Result], name: str) -> Result | None:
 def read_document(content: str) -> Mapping[str, Any]:
     """A tool result's JSON; empty when it is not an object."""
     try:
-        document = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError):
         return {}
-    return document if isinstance(document, dict) else {}

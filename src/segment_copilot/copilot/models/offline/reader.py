@@ -248,7 +248,7 @@ def _continued(chunk: Chunk, leaf: Leaf, index: Index) -> Leaf | None:
 
 
 def _empty(chunk: Chunk) -> bool:
-    """ "but left without buying": leaving says nothing by itself."""
+    """Whether it only says that somebody left ("but left without buying"), which is nothing to test."""
     gone = [word for word in chunk.words if word.stem in stems("leave go bounce exit")]
     return len(gone) == len(chunk.words) > 0 and not chunk.quantities and not chunk.window and not chunk.negated
 

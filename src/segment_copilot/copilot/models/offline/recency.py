@@ -7,11 +7,11 @@ from typing import Any
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
-from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Length
+from segment_copilot.copilot.models.offline.phrases import Length
 from segment_copilot.copilot.models.offline.windows import Window
 
 _LAST = stems("last latest recent previous")
@@ -121,7 +121,7 @@ def _longer_than(chunk: Chunk, link: Link, window: Window, operator: str) -> Lea
     if length is None:
         return refusals.vague(chunk)
     tests = tuple(test.note for test in link.tests if test.note)
-    notes = tuple(note for note in (link.note, *tests, never_note(chunk, link, operator)) if note)
+    notes = tuple(note for note in (link.note, *tests, never_note(link, operator)) if note)
     condition: dict[str, Any] = {"type": "recency", "event_type": link.event_type}
     if link.tests:
         condition["where"] = [test.json() for test in link.tests]
@@ -143,31 +143,19 @@ def _about(length: Length) -> tuple[int | None, str]:
     """Months and years in days: the last time is compared with whole days."""
     scale = {"mo": 30, "y": 365}.get(length.unit)
     if scale is None:
-        return (
-            (length.count // 24, f"{length.words} is {length.count // 24} days")
-            if length.unit == "h" and length.count % 24 == 0
-            else (None, "")
-        )
+        days, hours = divmod(length.count, 24)
+        whole = length.unit == "h" and not hours
+        return (days, f"{length.words} is {days} days") if whole else (None, "")
     return length.count * scale, f"{length.words} is read as {length.count * scale} days"
 
 
-def never_note(chunk: Chunk, link: Link, operator: str) -> str:
+def never_note(link: Link, operator: str) -> str:
     """Who is left out because they never did it."""
-    if operator not in {"gt", "gte", "lte", "lt", "eq"} or operator in {"lt", "lte", "eq"}:
+    if operator not in {"gt", "gte"}:
         return ""
     done = "had any event" if link.event_type == "*" else f"had `{link.event_type}`"
-    return f"people who never {done} are not included; say 'or never' to include them" if link.event_type else ""
+    return f"people who never {done} are not included; say 'or never' to include them"
 
 
 def _verbs(chunk: Chunk) -> tuple[Token, ...]:
     return tuple(word for word in chunk.words if concept(word.stem) in ACTIONS or word.stem in LIGHT)
-
-
-def opposite(operator: str) -> str:
-    """The complement of a comparison."""
-    return OPPOSITES[operator]  # type: ignore[index]
-
-
-def group(node: Node) -> bool:
-    """Whether the node holds several."""
-    return isinstance(node, Group)

@@ -61,7 +61,7 @@ def _slip(lower: str, known: str) -> bool:
     distance = DamerauLevenshtein.distance(lower, known)
     if len(lower) == len(known):
         return distance == 1 and (sorted(lower) == sorted(known) or len(lower) >= _LONG)
-    return distance == 1 or (distance == 2 and len(lower) > _LONG)
+    return distance <= (2 if len(lower) > _LONG else 1)
 
 
 @cache

@@ -87,7 +87,7 @@ def _cut(word: str) -> str:
         return word
     if word.endswith(("ies", "ied")) and len(word) > _SHORT + 1:
         return word[:-3] + "y"
-    if word.endswith("sses") or word.endswith(("xes", "ches", "shes", "zes")):
+    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
         return word[:-2]
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from msgspec import structs
@@ -31,7 +32,7 @@ def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
     if chunk.window:
         return _dated(chunk, items, index)
     found, unknown = tests(items, index.traits, frozenset())
-    used = frozenset().union(*(test.used for test in found), *(value.used for value in unknown))
+    used = frozenset[int]().union(*(test.used for test in found), *(value.used for value in unknown))
     rest = [item for at, item in enumerate(items) if at not in used]
     if unknown and not any(_matters(item) for item in rest):
         return refusals.unknown_value(unknown[0])
@@ -142,6 +143,4 @@ def _date_test(window: Window) -> dict[str, Any]:
 
 
 def _last_day(window: Window) -> str:
-    from datetime import timedelta
-
     return (window.after - timedelta(days=1)).isoformat() if window.after else ""

@@ -19,6 +19,7 @@ Item = Token | Quantity
 SAMPLE_LIMIT = 50
 """The catalog keeps this many values of a field; fewer means that it holds them all."""
 _LONGEST = 5
+_HALF = 0.5  # of a name: less says too little
 
 _FIELD_WORDS = {
     "nation": "country", "town": "city", "level": "tier", "package": "plan", "label": "tag", "tagged": "tag",
@@ -59,18 +60,6 @@ class Test(Struct, frozen=True):
         if self.value2 is not None:
             test["value2"] = self.value2
         return test
-
-    def words(self) -> str:
-        """For names and sentences: "plan is pro"."""
-        signs = {"eq": "is", "neq": "is not", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "contains": "contains",
-                 "in": "is one of", "not_in": "is none of", "does_not_contain": "does not contain",
-                 "between": "between", "is_true": "is true", "is_false": "is false", "is_set": "is set", "is_not_set": "is not set",
-                 "starts_with": "starts with", "ends_with": "ends with"}  # fmt: skip
-        values = self.value if isinstance(self.value, list) else [] if self.value is None else [self.value]
-        said = (" and " if self.value2 is not None else " or ").join(
-            str(value) for value in [*values, *([self.value2] if self.value2 is not None else [])]
-        )
-        return " ".join(part for part in (self.field.path, signs.get(self.operator, self.operator), said) if part)
 
 
 class UnknownValue(Struct, frozen=True):
@@ -155,7 +144,7 @@ def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tup
         said.add(key)
         length += 1
     coverage = len(said) / max(1, len(set(words)))
-    return (length, coverage) if length and (coverage >= 0.5 or words[-1:] == [next(iter(said))]) else (0, 0.0)
+    return (length, coverage) if length and (coverage >= _HALF or words[-1:] == [next(iter(said))]) else (0, 0.0)
 
 
 def _field_word(word: str) -> str:
@@ -199,7 +188,7 @@ def _operand(
     if field.boolean and item.lower in _TRUE | _FALSE:
         return ("is_true" if item.lower in _TRUE else "is_false"), None, None, at + 1, ""
     if item.stem in _STRING_TESTS and at + 1 < len(items):
-        return _string_test(items, at, field)
+        return _string_test(items, at)
     value = value_at(items, at, field, used)
     if value is not None:
         return ("contains" if field.listed else "eq"), value[0], None, value[1], ""
@@ -214,7 +203,7 @@ def _number_operand(item: Quantity, field: Field, at: int) -> tuple[str, Any, An
     return operator, item.value, item.value2, at + 1, note
 
 
-def _string_test(items: Sequence[Item], at: int, field: Field) -> tuple[str, Any, Any, int, str] | None:
+def _string_test(items: Sequence[Item], at: int) -> tuple[str, Any, Any, int, str] | None:
     first = items[at]
     position = at + 1
     following = items[position]
@@ -261,7 +250,7 @@ def _quantity_before(items: Sequence[Item], start: int, end: int, field: Field, 
 def _value_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> Test | None:
     """`pro plan`, `gold tier`, `high priority`, `more than 3 items`."""
     before = start - 1
-    while before >= 0 and isinstance(items[before], Token) and items[before].lower == "-":  # type: ignore[union-attr]
+    while before >= 0 and isinstance(item := items[before], Token) and item.lower == "-":
         before -= 1
     if before < 0 or before in used:
         return None

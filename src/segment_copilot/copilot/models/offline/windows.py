@@ -94,7 +94,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int
             return Window("ever", text=" ".join(words)), at + len(words)
     start, lead = _lead(tokens, at)
     found = (
-        _age(tokens, start, lead) or _rolling(tokens, start, lead) or _calendar(tokens, start, lead, today)
+        _age(tokens, start, lead) or _rolling(tokens, start) or _calendar(tokens, start)
         or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
     )  # fmt: skip
     if found is None or (
@@ -134,7 +134,7 @@ def _lead(tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
     return start, lead
 
 
-def _rolling(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
+def _rolling(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     """[in the] last 7 days; "last week" without an article is the calendar's."""
     word = tokens[at].lower if at < len(tokens) else ""
     start = at + 2 if lowers(tokens, at, 2) == ("most", "recent") else at + 1
@@ -217,7 +217,7 @@ def _length_or_more(tokens: tuple[Token, ...], at: int) -> tuple[Length, Operato
     return read[0], None, read[1]
 
 
-def _calendar(tokens: tuple[Token, ...], at: int, lead: str, today: date) -> tuple[Window, int] | None:
+def _calendar(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     word = tokens[at].lower if at < len(tokens) else ""
     if word in {"today", "yesterday"}:
         return Window("period", name=word), at + 1
