@@ -24,13 +24,13 @@ from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.conditions.lengths import to_instant
 from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError, Unavailable
 from segment_copilot.postgres import Postgres, Record
+from segment_copilot.previews import Previews
 from segment_copilot.segments import Segments, not_found
 from segment_copilot.tenants import Tenant
 
 log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 3
-CHANNEL: Final = "computations"
 _LEASE: Final = timedelta(seconds=360)  # longer than a compute query may run, so a live worker is never overtaken
 _WAIT_FOR_STORE: Final = timedelta(seconds=5)
 
@@ -94,10 +94,11 @@ class _Cursor(Struct, frozen=True, array_like=True):
 class Memberships:
     """Members of all tenants' segments; every method is told whose."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, segments: Segments) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, segments: Segments, previews: Previews) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._segments = segments
+        self._previews = previews
 
     # Compute
 
@@ -118,7 +119,6 @@ class Memberships:
                     RETURNING id, status, as_of"""
                 row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
                 await transaction.execute("UPDATE segments SET status = 'queued' WHERE id = $1", segment_id)
-                await transaction.execute(f"SELECT pg_notify('{CHANNEL}', '')")
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return Computation(row["id"], row["status"], row["as_of"])
 
@@ -177,7 +177,7 @@ class Memberships:
         return claimed
 
     async def _run(self, claimed: _Claimed) -> None:
-        prepared = await self._segments.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
+        prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
         plan = prepared.compiled.plan
         query = compiler.render_membership_insert(plan, segment_id=claimed.segment_id, run_id=claimed.run_id)
         await self._clickhouse.execute(query.sql, query.params, purpose="compute")
@@ -268,7 +268,7 @@ class Memberships:
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
-        counts = await self._segments.count_over_time(tenant, segment.definition, instants)
+        counts = await self._previews.count_over_time(tenant, segment.definition, instants)
         rows = [
             (tenant.id, segment_id, segment.version, instant, "done", count, instant, instant)
             for instant, count in zip(instants, counts, strict=True)

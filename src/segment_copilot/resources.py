@@ -14,6 +14,7 @@ from segment_copilot.discovery import Discovery
 from segment_copilot.errors import InvalidInput
 from segment_copilot.membership import Memberships
 from segment_copilot.postgres import Postgres, open_postgres
+from segment_copilot.previews import Previews
 from segment_copilot.segments import Segments
 from segment_copilot.settings import Settings
 
@@ -25,6 +26,7 @@ class Resources(Struct, frozen=True):
     postgres: Postgres
     clickhouse: ClickHouse
     discovery: Discovery
+    previews: Previews
     segments: Segments
     memberships: Memberships
     model: Model
@@ -44,6 +46,7 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         open_model(settings) as model,
     ):
         discovery = Discovery(postgres)
-        segments = Segments(postgres, clickhouse, discovery)
-        memberships = Memberships(postgres, clickhouse, segments)
-        yield Resources(settings, postgres, clickhouse, discovery, segments, memberships, model)
+        previews = Previews(postgres, clickhouse, discovery)
+        segments = Segments(postgres, clickhouse, discovery, previews)
+        memberships = Memberships(postgres, clickhouse, segments, previews)
+        yield Resources(settings, postgres, clickhouse, discovery, previews, segments, memberships, model)

@@ -1,30 +1,26 @@
-"""USE CASE: segments and previews. A definition is parsed, bound against the catalog, counted, saved as a version."""
+"""USE CASE: segments: saved, named, versioned definitions, and what keeps them from being lost or used twice."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from segment_copilot import compiler
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse, Purpose
-from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
-from segment_copilot.conditions import Condition, Definition, Group, Leaf, Tier, decode, encode, invalid, parse, tier_of
-from segment_copilot.describe import describe, describe_condition
+from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.compiler import all_conditions, referenced_segments
+from segment_copilot.conditions import Definition, Tier, decode, encode, invalid
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
 from segment_copilot.postgres import Connection, ForeignKeyViolation, Postgres, Record
+from segment_copilot.previews import Prepared, Previews
 from segment_copilot.tenants import Tenant
 
 SegmentType = Literal["rule", "ai", "static"]
 Status = Literal["draft", "queued", "computing", "computed", "failed"]
 Order = Literal["id", "largest", "newest", "name"]
-MAX_SAMPLE: Final = 1_000
 MAX_NAME: Final = 200
 _ORDERS: Final[dict[Order, str]] = {
     "id": "id",
@@ -82,42 +78,6 @@ class SegmentPage(Struct, frozen=True):
     total: int
 
 
-class ConditionCount(Struct, frozen=True):
-    """How many users one condition matches by itself."""
-
-    pointer: str
-    words: str
-    matched_users: int
-
-
-class Preview(Struct, frozen=True, omit_defaults=True):
-    """Who would be in a segment; nothing is saved. *sample_user_ids* are the first by id."""
-
-    matched_users: int
-    universe: int
-    sample_user_ids: tuple[str, ...]
-    sql: str
-    params: dict[str, Any]
-    as_of: datetime
-    tier: Tier
-    words: str
-    duration_ms: float
-    warnings: tuple[Finding, ...]
-    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
-
-
-class Prepared(Struct, frozen=True):
-    """A definition that compiled, with everything derived from it."""
-
-    compiled: Compiled
-    definition: Definition
-    names: Mapping[int, str]
-    tier: Tier
-    tier_reason: str
-    words: str
-    warnings: tuple[Finding, ...]
-
-
 class Changes(Struct, frozen=True):
     """What a PATCH may change; absent fields stay."""
 
@@ -131,102 +91,11 @@ class Changes(Struct, frozen=True):
 class Segments:
     """Segments of all tenants; every method is told whose."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery, previews: Previews) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._discovery = discovery
-
-    # Compile and count
-
-    async def prepare(
-        self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
-    ) -> Prepared:
-        """Parse, bind, plan, describe.
-
-        A name that the remembered catalog lacks is looked for once in a fresh one before it is called unknown.
-
-        Raises:
-            InvalidDefinition: With every mistake, each with a pointer into *definition*.
-        """
-        parsed = parse(definition)
-        named = [located.leaf for located in parsed.leaves]
-        references = await load_references(self._postgres, tenant.id, referenced_segments(named))
-        catalog = await self._discovery.catalog(tenant.id)
-        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
-        if any(warning.code == "unknown_name" for warning in compiled.bound.warnings):
-            catalog = await self._discovery.catalog(tenant.id, fresh=True)
-            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
-        bound = compiled.bound.definition
-        names = await segment_names(self._postgres, tenant.id, references)
-        tier, reason = tier_of(bound)
-        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), compiled.bound.warnings)
-
-    def _compile(
-        self,
-        parsed: Any,
-        catalog: Catalog,
-        references: Mapping[int, Definition],
-        tenant: Tenant,
-        as_of: datetime,
-        own_id: int | None,
-    ) -> Compiled:
-        return compiler.compile_definition(
-            parsed, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of, own_id=own_id
-        )
-
-    async def preview(
-        self,
-        tenant: Tenant,
-        definition: bytes | Mapping[str, Any],
-        *,
-        as_of: datetime | None = None,
-        limit: int = 10,
-        breakdown: bool = False,
-        purpose: Purpose = "preview",
-    ) -> Preview:
-        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
-        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
-
-    async def count(
-        self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
-    ) -> Preview:
-        """Count a definition that was prepared."""
-        if not 0 <= limit <= MAX_SAMPLE:
-            finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
-            raise InvalidInput(finding.detail, findings=[finding])
-        plan = prepared.compiled.plan
-        query = compiler.render_preview(plan, sample=limit, breakdown=breakdown)
-        started = time.perf_counter()
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        universe, matched, sample, *counts = result.rows[0]
-        return Preview(
-            matched_users=matched,
-            universe=universe,
-            sample_user_ids=tuple(sample),
-            sql=query.sql,
-            params=query.params,
-            as_of=plan.as_of,
-            tier=prepared.tier,
-            words=prepared.words,
-            duration_ms=round((time.perf_counter() - started) * 1000, 3),
-            warnings=prepared.warnings,
-            conditions=_breakdown(prepared, counts) if breakdown else UNSET,
-        )
-
-    async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
-        """How many users matched a saved definition at each of *instants*: what as many previews say, for less."""
-        references = await load_references(self._postgres, tenant.id, referenced_segments(all_conditions(definition)))
-        catalog = await self._discovery.catalog(tenant.id)
-        counts = list[int]()
-        for instant in instants:
-            compiled = compiler.compile_definition(
-                parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
-            )
-            query = compiler.render_preview(compiled.plan, sample=0, breakdown=False)
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose="history")
-            counts.append(result.rows[0][1])
-        return counts
+        self._previews = previews
 
     # Read
 
@@ -262,7 +131,7 @@ class Segments:
     ) -> SavedSegment:
         """Save a first version; nothing is computed yet."""
         _check_names(name, segment_type)
-        prepared = await self.prepare(tenant, definition, as_of=datetime.now(UTC))
+        prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
         stored = _stored(prepared.definition, tenant)
         sql = f"""
             INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words)
@@ -288,7 +157,9 @@ class Segments:
         _check_names(changes.name, changes.segment_type)
         prepared: Prepared | None = None
         if changes.definition is not UNSET:
-            prepared = await self.prepare(tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id)
+            prepared = await self._previews.prepare(
+                tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
+            )
         async with self._postgres.transaction() as transaction:
             sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
             row = await transaction.fetchrow(sql, tenant.id, segment_id)
@@ -327,65 +198,9 @@ class Segments:
         await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
 
 
-# What a definition refers to
-
-
-async def load_references(postgres: Postgres, tenant_id: int, wanted: Any) -> dict[int, Definition]:
-    """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
-    found = dict[int, Definition]()
-    waiting = set(wanted)
-    while waiting:
-        ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
-        rows = await postgres.fetch(
-            "SELECT id, definition FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])", tenant_id, ids
-        )
-        for row in rows:
-            found[row["id"]] = decode(row["definition"].encode())
-        named = {target for row in rows for target in referenced_segments(all_conditions(found[row["id"]]))}
-        waiting = named - found.keys()
-    return found
-
-
-async def segment_names(postgres: Postgres, tenant_id: int, ids: Mapping[int, object]) -> dict[int, str]:
-    """Names of the segments with these ids."""
-    if not ids:
-        return {}
-    sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
-    return {row["id"]: row["name"] for row in await postgres.fetch(sql, tenant_id, list(ids))}
-
-
 def not_found(segment_id: int) -> NotFound:
     """The same for an id that never was and for another tenant's."""
     return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
-
-
-def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tuple[list[str], list[str]]:
-    """Each top-level condition of the include and of the exclude tree, in words."""
-    exclude = definition.exclude.conditions if definition.exclude is not UNSET else []
-    return (
-        [describe_condition(condition, names) for condition in definition.conditions],
-        [describe_condition(condition, names) for condition in exclude],
-    )
-
-
-def _breakdown(prepared: Prepared, counts: list[int]) -> tuple[ConditionCount, ...]:
-    described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
-    planned = leaves(prepared.compiled.plan.root)
-    return tuple(
-        ConditionCount(leaf.pointer, words, matched)
-        for leaf, words, matched in zip(planned, described, counts, strict=True)
-    )
-
-
-def _leaves_in_words(conditions: list[Condition], names: Mapping[int, str]) -> list[str]:
-    found = list[str]()
-    for condition in conditions:
-        if isinstance(condition, Group):
-            found.extend(_leaves_in_words(condition.conditions, names))
-        else:
-            leaf: Leaf = condition
-            found.append(describe_condition(leaf, names))
-    return found
 
 
 def _stored(definition: Definition, tenant: Tenant) -> str:

@@ -95,7 +95,7 @@ async def test_only_the_first_reasons_of_a_batch_are_told(client: httpx2.AsyncCl
         ({}, "/events"),
         ({"events": {}}, "/events"),
         ({"events": [], "more": 1}, "/more"),
-        ({"events": [EVENT] * 501}, "/events"),
+        ({"events": [EVENT] * 5001}, "/events"),
     ],
 )
 async def test_a_batch_of_the_wrong_shape_is_a_problem(client: httpx2.AsyncClient, body, pointer):

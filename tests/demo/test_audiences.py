@@ -137,7 +137,7 @@ DEFINITIONS = {
 async def test_a_preview_counts_what_the_plain_reading_counts(words, shop, demo_tenant, loaded, ends_at):
     matches, _, _ = AUDIENCES[words]
     definition = {"logic": "AND", "conditions": DEFINITIONS[words]}
-    preview = await shop.segments.preview(demo_tenant, definition, as_of=ends_at)
+    preview = await shop.previews.preview(demo_tenant, definition, as_of=ends_at)
     assert preview.matched_users == sum(map(matches, read(loaded, ends_at)))
     assert 0 < preview.matched_users < preview.universe == 4_000
     assert not preview.warnings

@@ -55,7 +55,7 @@ async def test_the_history_has_30_days_and_says_what_a_preview_of_the_day_says(r
         trend = await resources.memberships.trend(tenant, segment.id, days=30, as_of=ends_at)
         assert [point.day for point in trend] == [(ends_at - timedelta(days=ago)).date() for ago in range(29, -1, -1)]
         assert trend[-1].count == segment.member_count
-        preview = await resources.segments.preview(tenant, encode(segment.definition), as_of=then)
+        preview = await resources.previews.preview(tenant, encode(segment.definition), as_of=then)
         assert preview.matched_users == next(point.count for point in trend if point.day == then.date())
         assert not preview.warnings
 

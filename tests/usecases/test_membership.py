@@ -56,7 +56,7 @@ async def test_a_preview_and_a_computation_at_the_same_instant_agree(
     segment = await buyers(resources, tenant)
     await remember(tenant, [(f"user-{n}", "order_placed", n * DAY / 10, {}) for n in range(150)])
 
-    preview = await resources.segments.preview(tenant, BUYERS, as_of=NOW, limit=1000)
+    preview = await resources.previews.preview(tenant, BUYERS, as_of=NOW, limit=1000)
     computed = await compute(resources, tenant, segment, preview.as_of)
     members = await resources.memberships.members(tenant, segment.id, limit=1000)
 

@@ -62,7 +62,7 @@ async def test_a_preview_counts_exactly_the_users_that_match(
     await remember(tenant, HISTORY)
     await remember(other_tenant, [("eve", "order_placed", DAY, {"total": 100.5, "category": "shoes"})])
 
-    preview = await resources.segments.preview(tenant, definition(*conditions), as_of=NOW, limit=100)
+    preview = await resources.previews.preview(tenant, definition(*conditions), as_of=NOW, limit=100)
 
     assert set(preview.sample_user_ids) == expected
     assert (preview.matched_users, preview.universe) == (len(expected), 4)
@@ -72,7 +72,7 @@ async def test_an_exclusion_takes_users_out(resources: Resources, tenant: Tenant
     await remember(tenant, HISTORY)
     asked = definition(BOUGHT, exclude=definition(SPANISH))
 
-    preview = await resources.segments.preview(tenant, asked, as_of=NOW, breakdown=True)
+    preview = await resources.previews.preview(tenant, asked, as_of=NOW, breakdown=True)
 
     assert preview.sample_user_ids == ("ben",)
     assert [(count.pointer, count.matched_users) for count in preview.conditions] == [
@@ -81,15 +81,21 @@ async def test_an_exclusion_takes_users_out(resources: Resources, tenant: Tenant
     ]
 
 
-async def test_a_name_never_seen_is_a_warning_with_the_nearest(resources: Resources, tenant: Tenant, remember: Remember):
+async def test_a_name_never_seen_is_a_warning_with_the_nearest(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
     await resources.discovery.catalog(tenant.id)  # remembered before the names exist: it has to be read afresh
     await remember(tenant, HISTORY)
 
-    preview = await resources.segments.preview(
+    preview = await resources.previews.preview(
         tenant,
         definition(
             {"type": "event_count", "event_type": "order_plced"},
-            {"type": "event_count", "event_type": "order_placed", "where": [{"property": "totl", "operator": "is_set"}]},
+            {
+                "type": "event_count",
+                "event_type": "order_placed",
+                "where": [{"property": "totl", "operator": "is_set"}],
+            },
             {"type": "user_property", "property": "contry", "operator": "is_set"},
         ),
         as_of=NOW,
@@ -111,7 +117,7 @@ async def test_every_mistake_is_reported_at_once(resources: Resources, tenant: T
     )
 
     with pytest.raises(InvalidDefinition) as caught:
-        await resources.segments.preview(tenant, broken)
+        await resources.previews.preview(tenant, broken)
 
     assert [(finding.pointer, finding.code) for finding in caught.value.findings] == [
         ("/conditions/0/event_type", "wrong_type"),
@@ -144,7 +150,7 @@ async def test_another_tenants_segment_does_not_exist(resources: Resources, tena
     with pytest.raises(NotFound):
         await resources.memberships.members(other_tenant, saved.segment.id)
     with pytest.raises(InvalidDefinition, match="There is no segment"):
-        await resources.segments.preview(other_tenant, member_of)
+        await resources.previews.preview(other_tenant, member_of)
 
 
 async def test_a_reference_reads_the_current_definition(resources: Resources, tenant: Tenant, remember: Remember):
@@ -152,9 +158,9 @@ async def test_a_reference_reads_the_current_definition(resources: Resources, te
     saved = await resources.segments.create(tenant, name="Buyers", definition=definition(BOUGHT))
     others = definition({"type": "segment_membership", "segment_id": saved.segment.id, "operator": "not_in"})
 
-    before = await resources.segments.preview(tenant, others, as_of=NOW)
+    before = await resources.previews.preview(tenant, others, as_of=NOW)
     await resources.segments.update(tenant, saved.segment.id, Changes(definition=definition(SPANISH)))
-    after = await resources.segments.preview(tenant, others, as_of=NOW)
+    after = await resources.previews.preview(tenant, others, as_of=NOW)
 
     assert before.sample_user_ids == ("cai", "dot")
     assert after.sample_user_ids == ("ben", "cai", "dot")

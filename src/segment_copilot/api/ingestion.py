@@ -20,7 +20,7 @@ from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MA
 from segment_copilot.resources import Resources
 from segment_copilot.tenants import Tenant
 
-MAX_BATCH: Final = 500
+MAX_BATCH: Final = 5_000  # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx
 MAX_ERRORS: Final = 20
 MAX_BATCH_BYTES: Final = 16 * 2**20
 
@@ -155,7 +155,7 @@ class IngestionController(Controller):
         tenant: NamedDependency[Tenant],
         idempotency_key: IdempotencyKey = None,
     ) -> BatchTracked:
-        """Store up to 500 events.
+        """Store up to 5,000 events.
 
         Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202.
         """

@@ -25,6 +25,7 @@ from segment_copilot.api.pages import (
     PageSize,
     slice_of,
 )
+from segment_copilot.api.requests import unless_left
 from segment_copilot.conditions import encode
 from segment_copilot.errors import (
     Conflict,
@@ -36,8 +37,9 @@ from segment_copilot.errors import (
 )
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.membership import Member, SegmentOfUser
+from segment_copilot.previews import MAX_SAMPLE, Preview
 from segment_copilot.resources import Resources
-from segment_copilot.segments import MAX_SAMPLE, Changes, Order, Preview, SavedSegment, Segment, SegmentType
+from segment_copilot.segments import Changes, Order, SavedSegment, Segment, SegmentType
 from segment_copilot.tenants import Tenant
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
@@ -275,17 +277,23 @@ class SegmentController(Controller):
 
     @post("/preview", status_code=200, opt={"problems": (QueryTimeout,)}, response_description="The count.")
     async def preview_segment(
-        self, data: JSONBody[PreviewRequest], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+        self,
+        request: Request[Any, Any, State],
+        data: JSONBody[PreviewRequest],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
     ) -> Preview:
         """Count who would be in a segment.
 
-        Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id.
+        Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
+        is stopped when the client leaves.
         """
         as_of = _checked(data.as_of)
         with pointed():
-            preview = await resources.segments.preview(
+            work = resources.previews.preview(
                 tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
             )
+            preview = await unless_left(request, work)
         return _pointed_preview(preview)
 
     @post(
@@ -296,6 +304,7 @@ class SegmentController(Controller):
     )
     async def estimate_segment(
         self,
+        request: Request[Any, Any, State],
         segment_id: FromPath[int],
         resources: NamedDependency[Resources],
         tenant: NamedDependency[Tenant],
@@ -309,9 +318,10 @@ class SegmentController(Controller):
         as_of = _checked(wanted.as_of)
         segment = await resources.segments.get(tenant, segment_id)
         with pointed():
-            preview = await resources.segments.preview(
+            work = resources.previews.preview(
                 tenant, encode(segment.definition), as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown
             )
+            preview = await unless_left(request, work)
         return _pointed_preview(preview)
 
     @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
