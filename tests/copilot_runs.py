@@ -228,9 +228,9 @@ async def run_to_end(resources: Resources, tenant: Tenant, asked: CopilotRequest
     events: list[Event] = []
     frames: list[dict[str, Any]] = []
     async with asyncio.timeout(60), run.driven():
-        while (event := await run.events.get()) is not None:
-            events.append(event)
-            frames.append(payload(encoder.frame(event)))
+        while batch := await run.events.take():
+            events += batch
+            frames += [payload(encoder.frame(event)) for event in batch]
     copilot_invariants.check(frames)
     return Told(events, frames)
 

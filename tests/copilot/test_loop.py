@@ -14,6 +14,7 @@ from copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, run_t
 from proxies import eventually
 from segment_copilot.clickhouse import open_clickhouse
 from segment_copilot.copilot import models
+from segment_copilot.copilot.events import Event, RunError, RunStarted
 from segment_copilot.copilot.loop import prepare_run
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.errors import InvalidInput, Unavailable
@@ -296,26 +297,60 @@ async def test_a_run_that_is_left_closes_its_model_at_once(shop: Shop):
 
     async with asyncio.timeout(1):
         async with run.driven():
-            while not isinstance(await run.events.get(), models.TextDelta | type(None)):
-                if model.requests:
-                    break
+            while not model.requests:
+                await run.events.take()
         assert model.closed == 1
 
 
 async def test_a_run_that_is_stopped_says_why(shop: Shop):
+    draining = asyncio.Event()
     run = await prepare_run(
         wired(shop.resources, Script([models.TextDelta("Wait"), asyncio.Event()])), shop.tenant, asking()
     )
-    told = []
+    told: list[Event] = []
+
+    async with asyncio.timeout(5), run.driven(draining=draining):
+        while batch := await run.events.take():
+            told += batch
+            draining.set()
+
+    assert isinstance(told[-1], RunError)
+    assert (told[-1].code, told[-1].retryable) == ("server_draining", True)
+
+
+async def test_a_run_that_is_stopped_before_it_began_still_has_a_start_and_an_end(shop: Shop):
+    run = await prepare_run(wired(shop.resources, Script([asyncio.Event()])), shop.tenant, asking())
+    run.stop("server_draining")
+    told: list[Event] = []
 
     async with asyncio.timeout(5), run.driven():
-        while (event := await run.events.get()) is not None:
-            told.append(event)
-            if len(told) == 3:
-                run.stop("server_draining")
+        while batch := await run.events.take():
+            told += batch
 
-    assert told[-1].code == "server_draining"
-    assert told[-1].retryable is True
+    assert isinstance(told[0], RunStarted)
+    assert isinstance(told[-1], RunError)
+
+
+async def test_a_slow_reader_slows_the_model_down(shop: Shop):
+    wrote: list[int] = []
+
+    def endless(_request: models.ModelRequest) -> Any:
+        class Endless(list[Any]):
+            def __iter__(self):
+                while True:
+                    wrote.append(1)
+                    yield models.TextDelta("and on ")
+
+        return Endless()
+
+    run = await prepare_run(wired(shop.resources, Script(endless)), shop.tenant, asking())
+
+    async with asyncio.timeout(5), run.driven():
+        await run.events.take()
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    assert len(wrote) < 200
 
 
 async def test_a_draft_without_a_button_gets_one_at_the_end(ask: Ask):

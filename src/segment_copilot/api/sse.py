@@ -25,7 +25,6 @@ log = structlog.get_logger()
 
 SEND_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 10.0  # more than a run takes to close what it holds
-_EVENTS_PER_CHUNK: Final = 64
 
 HEADERS: Final = {
     "cache-control": "no-cache, no-transform",
@@ -50,36 +49,16 @@ async def frames(
     """The run as bytes; a comment in every silence. Closing the generator ends the run."""
     yield encoder.opening
     async with run.driven(draining=draining):
-        async for batch in _batches(run.events, heartbeat_seconds):
-            yield b"".join([encoder.frame(event) for event in batch]) if batch else encoder.heartbeat
-
-
-async def _batches(events: asyncio.Queue[Event | None], seconds: float) -> AsyncGenerator[list[Event]]:
-    """All events that are there, as soon as there is one; nothing after *seconds* of silence. Ends at None.
-
-    It waits at least once for each time the queue fills up. So a model that never waits does not keep the process
-    busy, even though a send into a socket's buffer does not wait either.
-    """
-    while True:
-        try:
-            event = events.get_nowait()
-        except asyncio.QueueEmpty:
+        while True:
             try:
-                async with asyncio.timeout(seconds):
-                    event = await events.get()
+                async with asyncio.timeout(heartbeat_seconds):  # never around a yield
+                    batch = await run.events.take()
             except TimeoutError:
-                yield []
+                yield encoder.heartbeat
                 continue
-        batch: list[Event] = []
-        while event is not None:
-            batch.append(event)
-            if len(batch) == _EVENTS_PER_CHUNK or events.empty():
-                break
-            event = events.get_nowait()
-        if batch:
-            yield batch
-        if event is None:
-            return
+            if not batch:
+                return
+            yield b"".join([encoder.frame(event) for event in batch])
 
 
 class EventStream(Stream):

@@ -107,10 +107,10 @@ class Calls:
             await self._keep(call, answers)
         return ToolResults(tuple(_result(call, answers[call.id]) for call in calls))
 
-    async def refuse(self, calls: Sequence[ToolCall]) -> None:
+    def refuse(self, calls: Sequence[ToolCall]) -> None:
         """Give each of *calls* a result that says it was not run."""
         for call in calls:
-            await self._tell(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
+            self._tell(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
 
     def _sort(self, calls: Sequence[ToolCall]) -> tuple[list[ToolCall], list[ToolCall], list[ToolCall]]:
         """Calls to run at once, one by one, and after an equal one of the same turn."""
@@ -139,24 +139,24 @@ class Calls:
         started = time.monotonic()
         key = _fingerprint(call)
         if refused := self._refused(call, key):
-            await self._tell(call, refused, started=started)
+            self._tell(call, refused, started=started)
             return refused
         if (known := self._answers.get(key)) is not None:
             known = _Answer({**known.document, "note": _REPEATED}, known.error, known.truncated)
-            await self._tell(call, known, started=started, cached=True)
+            self._tell(call, known, started=started, cached=True)
             return known
         context = self._surroundings(call.id)
         try:
             answer = await self._execute(call, context)
         except Unavailable as error:
             log.warning("copilot.tool", tool=call.name, outcome="unavailable", code=error.code)
-            await self._tell(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
+            self._tell(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
             raise
         if answer.error is None:
             self._memory.results[call.id] = Found(call.name, answer.document)
         if answer.error is None or answer.error.retry != "once":
             self._answers[key] = answer
-        await self._tell(call, answer, started=started, effects=context.effects)
+        self._tell(call, answer, started=started, effects=context.effects)
         return answer
 
     def _refused(self, call: ToolCall, key: bytes) -> _Answer | None:
@@ -203,7 +203,7 @@ class Calls:
             raise InvalidInput("The arguments are not a JSON object. Write them again.", code="malformed_arguments")
         return tool, decode_arguments(call.arguments, tool.arguments)
 
-    async def _tell(
+    def _tell(
         self,
         call: ToolCall,
         answer: _Answer,
@@ -226,7 +226,7 @@ class Calls:
             error=answer.error or UNSET,
         )
         log.info("copilot.tool", tool=call.name, ok=result.ok, duration_ms=duration_ms, cached=cached)
-        await self._transcript.tool_result(result, effects)
+        self._transcript.tool_result(result, effects)
 
 
 _GONE: Final = "A store does not answer."

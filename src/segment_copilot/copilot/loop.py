@@ -1,7 +1,7 @@
 """One run: ask the model, run its tools, ask again, within limits; say everything as typed events.
 
-One task drives a run and writes its events into a queue; whoever opened the run reads them and closes it. The last
-event is always `run.finished` or `run.error`, then None.
+One task drives a run and puts its events into an outbox; whoever prepared the run takes them. The first event is always
+`run.started`, the last `run.finished` or `run.error`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from segment_copilot.copilot.calls import Calls
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
 from segment_copilot.copilot.models import Message, ModelRequest, TurnEnded, Usage
+from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
 from segment_copilot.copilot.tools import TOOLS_VERSION
@@ -40,7 +41,6 @@ from segment_copilot.tenants import Tenant
 log = structlog.get_logger()
 
 MAX_TOKENS: Final = 8_000
-_QUEUED_EVENTS: Final = 64
 _CLOSE_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 2
 _CUT: Final = "The model's answer ended before it was complete."
@@ -68,12 +68,12 @@ def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.L
 
 
 class Run:
-    """A question on its way to an answer. Inside `driven`, read *events* until None."""
+    """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
 
     def __init__(self, resources: Resources, tenant: Tenant, asked: CopilotRequest, *, catalog: Catalog) -> None:
         self.id = f"run_{uuid7().hex}"
         self.model = resources.model.name
-        self.events: asyncio.Queue[events.Event | None] = asyncio.Queue(_QUEUED_EVENTS)
+        self.events = Outbox()
         self._resources = resources
         self._tenant = tenant
         self._asked = asked
@@ -132,13 +132,14 @@ class Run:
     async def _drive(self) -> None:
         """The whole run; what goes wrong becomes its last event."""
         with structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant.id):
+            self.events.put(self._run_started())
             try:
                 terminal = await self._until_the_end()
             except asyncio.CancelledError:
                 log.info("copilot.run", outcome="cancelled", turns=self._turns, duration_ms=self._elapsed_ms())
                 raise
-            await self.events.put(terminal)
-            await self.events.put(None)
+            self.events.put(terminal)
+            self.events.close()
             outcome = terminal.outcome if isinstance(terminal, events.RunFinished) else terminal.code
             log.info(
                 "copilot.run",
@@ -157,11 +158,11 @@ class Run:
         except TimeoutError:
             code = self._stopped or "deadline_exceeded"
         except Unavailable as error:
-            return await self._failed(failure_of(error))
+            return self._failed(failure_of(error))
         except Exception:
             log.exception("copilot.run_failed")
             code = "internal"
-        return await self._failed(failure(code))
+        return self._failed(failure(code))
 
     async def _within_deadline(self) -> events.Terminal:
         seconds = 0 if self._stopped else self._limits.deadline_ms / 1000
@@ -172,9 +173,8 @@ class Run:
             self._clock = None
 
     async def _converse(self) -> events.RunFinished:
-        await self.events.put(self._run_started())
         for warning in closing.warnings(self._asked):
-            await self.events.put(warning)
+            self.events.put(warning)
         while True:
             self._turns += 1
             allowed = self._turns < self._limits.max_turns and self._calls.exhausted is None
@@ -185,15 +185,15 @@ class Run:
                 case "pause_turn" if allowed:
                     continue
                 case "refusal":
-                    return await self._finish("refused")
+                    return self._finish("refused")
                 case "max_tokens":
-                    return await self._finish("limit", "max_tokens")
+                    return self._finish("limit", "max_tokens")
                 case "context_too_long":
                     raise Unavailable(_TOO_LONG, code="context_too_long")
                 case _ if not allowed:
-                    return await self._finish("limit", self._calls.exhausted or "max_turns")
+                    return self._finish("limit", self._calls.exhausted or "max_turns")
                 case _:
-                    return await self._finish("completed")
+                    return self._finish("completed")
 
     async def _turn(self, *, allowed: bool) -> TurnEnded:
         """One answer of the model with its tools; asked a second time when it fails."""
@@ -201,21 +201,21 @@ class Run:
         for attempt in range(1, _ATTEMPTS + 1):
             turn = self._open_turn = _Turn(self._turns)
             self._transcript.begin_turn()
-            await self.events.put(events.TurnStarted(self._turns, attempt))
+            self.events.put(events.TurnStarted(self._turns, attempt))
             try:
                 ended = await self._ask(self._request(allowed=allowed, max_tokens=max_tokens), turn)
             except Unavailable as error:
                 failed = failure_of(error)
                 if attempt == _ATTEMPTS or not failed.retryable:
                     raise
-                await self._transcript.reset(turn=self._turns, reason=failed.code)
-                await self._finish_turn(turn, stop_reason="failed")
+                self._transcript.reset(turn=self._turns, reason=failed.code)
+                self._finish_turn(turn, stop_reason="failed")
                 await asyncio.sleep(failed.retry_seconds * random.uniform(1, 1.25))  # noqa: S311 — spread, no secret
                 continue
             if ended.stop_reason == "max_tokens" and ended.message.tool_calls and attempt == 1:
                 # A call was cut: its arguments look complete and are not. Ask again with more room.
-                await self._transcript.reset(turn=self._turns, reason="max_tokens")
-                await self._finish_turn(turn, stop_reason="max_tokens", ended=ended)
+                self._transcript.reset(turn=self._turns, reason="max_tokens")
+                self._finish_turn(turn, stop_reason="max_tokens", ended=ended)
                 max_tokens *= 2
                 continue
             await self._conclude(ended, turn, allowed=allowed)
@@ -226,62 +226,63 @@ class Run:
         async with aclosing(self._resources.model.stream(asked)) as stream:
             async for event in stream:
                 turn.heard()
+                await self.events.room()
                 if isinstance(event, TurnEnded):
                     if event.stop_reason == "truncated":
                         raise Unavailable(_CUT, code="upstream_disconnected")
                     return event
-                await self._pass_on(event)
+                self._pass_on(event)
         raise Unavailable(_CUT, code="upstream_disconnected")
 
-    async def _pass_on(self, event: models.ModelEvent) -> None:
+    def _pass_on(self, event: models.ModelEvent) -> None:
         match event:
             case models.TextDelta(delta):
-                await self._transcript.text(delta)
+                self._transcript.text(delta)
             case models.ReasoningDelta(delta):
-                await self._transcript.reasoning(delta)
+                self._transcript.reasoning(delta)
             case models.ToolCallStarted(call_id, name):
-                await self._transcript.tool_start(self._calls.start(call_id, name))
+                self._transcript.tool_start(self._calls.start(call_id, name))
             case models.ToolArgumentsDelta(call_id, delta):
-                await self._transcript.tool_args_delta(call_id, delta)
+                self._transcript.tool_args_delta(call_id, delta)
             case models.ToolCall():
-                await self._announce(event)
+                self._announce(event)
             case TurnEnded():
                 raise AssertionError  # handled by the caller
 
-    async def _announce(self, call: models.ToolCall) -> None:
-        await self._transcript.tool_start(self._calls.start(call.id, call.name))
-        await self._transcript.tool_args(self._calls.arguments(call))
+    def _announce(self, call: models.ToolCall) -> None:
+        self._transcript.tool_start(self._calls.start(call.id, call.name))
+        self._transcript.tool_args(self._calls.arguments(call))
 
     async def _conclude(self, ended: TurnEnded, turn: _Turn, *, allowed: bool) -> None:
         """Run the turn's calls and remember what was said."""
-        await self._transcript.close_text()
+        self._transcript.close_text()
         self._messages.append(ended.message)
         calls = ended.message.tool_calls
         if ended.stop_reason == "tool_use" and calls:
             for call in calls:
-                await self._announce(call)
+                self._announce(call)
             if allowed:
                 self._messages.append(await self._calls.run(calls))
             else:
-                await self._calls.refuse(calls)
-        await self._transcript.close_all()
-        await self._finish_turn(turn, stop_reason=ended.stop_reason, ended=ended)
+                self._calls.refuse(calls)
+        self._transcript.close_all()
+        self._finish_turn(turn, stop_reason=ended.stop_reason, ended=ended)
 
-    async def _finish_turn(self, turn: _Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
+    def _finish_turn(self, turn: _Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
         usage = ended.usage if ended else Usage()
         self._usage = _sum(self._usage, usage)
         self._open_turn = None
-        await self.events.put(turn.finished(stop_reason, usage, ended.upstream_request_id if ended else None))
-        await self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._usage)))
+        self.events.put(turn.finished(stop_reason, usage, ended.upstream_request_id if ended else None))
+        self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._usage)))
 
-    async def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
+    def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
         drafts = list(self._memory.drafts.values())
         if not self._transcript.said_text or outcome == "refused":
-            await self._transcript.whole_text(closing.text(outcome, limit, drafts))
+            self._transcript.whole_text(closing.text(outcome, limit, drafts))
         if drafts and not self._memory.offered and "CreateSegmentCTA" in self._components:
             latest = drafts[-1]
             component_id = self._memory.new_id("component")
-            await self.events.put(shown(button(latest), component_id=component_id, tool_call_id=UNSET))
+            self.events.put(shown(button(latest), component_id=component_id, tool_call_id=UNSET))
         return events.RunFinished(
             outcome=outcome,
             usage=self._usage,
@@ -291,10 +292,10 @@ class Run:
             limit=limit or UNSET,
         )
 
-    async def _failed(self, failed: Failure) -> events.RunError:
-        await self._transcript.close_all()
+    def _failed(self, failed: Failure) -> events.RunError:
+        self._transcript.close_all()
         if self._open_turn is not None:
-            await self._finish_turn(self._open_turn, stop_reason="failed")
+            self._finish_turn(self._open_turn, stop_reason="failed")
         return failed.terminal(self._usage)
 
     def _request(self, *, allowed: bool, max_tokens: int) -> ModelRequest:
