@@ -21,7 +21,7 @@ from segment_copilot.tenants import Tenant, create_tenant
 
 Json = dict[str, Any]
 
-USERS = 100
+USERS = 200
 STRANGE_USERS = ("it's", "a\\b", "ñ🙂", "line\nbreak", "%_", "' OR 1=1 --", "{as_of:String}", " ", "Ω" * 120)
 SEGMENT_IDS = (1, 2, 3)
 RECEIVED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ async def fetch_members(clickhouse: ClickHouse, query: CompiledQuery) -> set[str
 
 def draw_world(seed: int) -> World:
     """Two instants and three zones to ask about."""
-    first = seed % len(AS_OFS)
+    first = 2 * seed % len(AS_OFS)
     zones = tuple(dict.fromkeys(ZONES[(seed + step) % len(ZONES)] for step in (0, 1, 3)))
     return world((AS_OFS[first], AS_OFS[(first + 1) % len(AS_OFS)]), zones)
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from language.reference import Event
 from language.reference_times import Clock, Span, back, shift, wanted_span
+from segment_copilot.catalog import ValueType
 
 Json = dict[str, Any]
 
@@ -67,7 +68,7 @@ WEIRD = {
     "{p0:String}": "{p0:String}",
 }
 NESTED = ("nested.deep", "nested", r"nested.do\.t.x", "dot.ted", "status.x", "tags.x", "absent")
-DECLARED = {"declared_date": "datetime", "declared_text": "string"}
+DECLARED: dict[str, ValueType] = {"declared_date": "datetime", "declared_text": "string"}
 
 NUMBERS: tuple[Any, ...] = (0, 1, 2, 10, 0.1, 0.2, 0.3, 0.6, -5, 2.5, 89.95, 1000, 1e-7, 5e-7, 1.5e-6, 2**53, 2**53 + 1)
 LARGE_NUMBERS: tuple[Any, ...] = (
@@ -465,7 +466,7 @@ class Draw:
             {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
             if depth > 1 and self.chance(4)
             else self.leaf(segment_ids)
-            for _ in range(self.random.randint(1, 3))
+            for _ in range(self.one([1, 1, 2, 3]))
         ]
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
 

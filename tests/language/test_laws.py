@@ -1,0 +1,109 @@
+"""Laws that hold between answers, whatever they are: asked of the compiled SQL over one random data set."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from language.data_sets import DataSet, deliver, fetch_members, load_data_set
+from language.reference import accept
+from language.strategies import DAYS, Draw
+from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.postgres import Postgres
+from segment_copilot.tenants import create_tenant
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> DataSet:
+    return await load_data_set(module_postgres, module_clickhouse, 77)
+
+
+class Asked:
+    """Asks for the members of conditions, at the data set's first instant."""
+
+    def __init__(self, clickhouse: ClickHouse, data: DataSet) -> None:
+        self.clickhouse = clickhouse
+        self.data = data
+        self.as_of = data.world.as_ofs[0]
+        self.everyone = set(data.universe(self.as_of))
+
+    async def group(self, logic: str, *conditions: Json) -> set[str]:
+        definition = {"logic": logic, "conditions": list(conditions)}
+        return await fetch_members(self.clickhouse, self.data.compile(definition, self.as_of))
+
+
+@pytest.fixture
+def asked(module_clickhouse: ClickHouse, data: DataSet) -> Asked:
+    return Asked(module_clickhouse, data)
+
+
+def conditions(data: DataSet, number: int) -> list[Json]:
+    """Conditions that are not negated."""
+    draw = Draw(data.seed, data.world)
+    return [draw.leaf() | {"negate": False} for _ in range(number)]
+
+
+def negated(condition: Json) -> Json:
+    return condition | {"negate": not condition["negate"]}
+
+
+def group(logic: str, *parts: Json, negate: bool = False) -> Json:
+    return {"type": "group", "logic": logic, "conditions": list(parts), "negate": negate}
+
+
+async def test_a_condition_and_its_negation_split_the_universe(asked: Asked):
+    for condition in conditions(asked.data, 20):
+        those, others = await asked.group("AND", condition), await asked.group("AND", negated(condition))
+        assert not those & others, condition
+        assert those | others == asked.everyone, condition
+
+
+async def test_de_morgan_and_double_negation(asked: Asked):
+    drawn = conditions(asked.data, 24)
+    for one, other in zip(drawn[::2], drawn[1::2], strict=True):
+        neither = await asked.group("AND", group("OR", one, other, negate=True))
+        assert neither == await asked.group("AND", negated(one), negated(other)), (one, other)
+        not_both = await asked.group("AND", group("AND", one, other, negate=True))
+        assert not_both == await asked.group("OR", negated(one), negated(other)), (one, other)
+        twice = group("AND", group("AND", one, other, negate=True), negate=True)
+        assert await asked.group("AND", twice) == await asked.group("AND", one, other), (one, other)
+
+
+async def test_who_did_it_in_a_window_did_it_in_every_longer_one(asked: Asked):
+    for least in (1, 2):
+        count: Json = {"type": "event_count", "event_type": "*", "value": least}
+        windows = [await asked.group("AND", count | {"window_days": days}) for days in DAYS]
+        windows.append(await asked.group("AND", count))
+        for shorter, longer in pairwise(windows):
+            assert shorter <= longer
+        assert windows[0] < windows[-1]
+
+
+async def test_asking_again_gives_the_same_members(module_clickhouse: ClickHouse, asked: Asked):
+    for condition in conditions(asked.data, 8):
+        query = asked.data.compile({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        answers = [await module_clickhouse.fetch(query.sql, query.params, purpose=p) for p in ("preview", "compute")]
+        assert sorted(answers[0].rows) == sorted(answers[1].rows), condition
+
+
+async def test_neither_the_order_of_delivery_nor_repetition_matters(
+    module_postgres: Postgres, module_clickhouse: ClickHouse, data: DataSet
+):
+    """When each event has an id: delivered once in order, and delivered twice out of order in other blocks."""
+    random = Random(5)  # noqa: S311  (a test is to be repeatable)
+    once = accept(data.deliveries)
+    again = once * 2
+    random.shuffle(again)
+    asked: list[Asked] = []
+    for name, deliveries, chunk in (("ordered", once, 5000), ("shuffled", again, 700)):
+        tenant = await create_tenant(module_postgres, name, timezone=data.tenant.timezone)
+        await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries, chunk=chunk)
+        asked.append(Asked(module_clickhouse, DataSet(data.seed, data.world, tenant, tuple(deliveries), {})))
+    for condition in conditions(data, 20):
+        one, other = [await each.group("AND", condition) for each in asked]
+        assert one == other, condition
