@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from http_server import Server, served
 from segment_copilot import migrations, tenants
 from segment_copilot.app import create_app
@@ -51,3 +53,36 @@ async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_
                     await asyncio.sleep(0.1)
             again = await client.post("/api/segments/preview/", json={"definition": DEFINITION})
             assert again.status_code == 200
+
+
+async def test_a_preview_is_stopped_when_its_client_leaves(server, client):
+    clickhouse = server.resources.clickhouse
+    looking = "SELECT count() FROM system.processes WHERE query LIKE '%FROM events%' AND query NOT LIKE '%processes%'"
+
+    async def reached(number: int) -> None:
+        async with asyncio.timeout(3):
+            while (await clickhouse.fetch(looking, purpose="catalog")).rows != [(number,)]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    body = {"definition": DEFINITION}
+    event = {"user_id": "ana", "event_type": "order_placed"}
+    assert (await client.post("/api/ingestion/track/", json=event)).status_code == 202
+    async with asyncio.timeout(20):
+        while (await client.post("/api/segments/preview/", json=body)).json()["matched_users"] != 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await clickhouse.execute("RENAME TABLE events TO stored_events", purpose="migrate")
+    try:
+        slow = "CREATE VIEW events AS SELECT stored_events.* FROM stored_events, system.numbers AS n "
+        slow += "WHERE NOT ignore(n.number, stored_events.event_type)"
+        await clickhouse.execute(slow, purpose="migrate")
+        asking = asyncio.create_task(client.post("/api/segments/preview/", json=body))
+        await reached(1)
+
+        asking.cancel()
+
+        await reached(0)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    finally:
+        await clickhouse.execute("DROP VIEW IF EXISTS events", purpose="migrate")
+        await clickhouse.execute("RENAME TABLE stored_events TO events", purpose="migrate")

@@ -40,12 +40,14 @@ HTTP_CODES: Mapping[int, str] = {
     408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
+    499: "client_left",
     503: "unavailable",
 }
 """Codes of what the framework itself refuses."""
 
 TITLES: Mapping[str, str] = {
     "body_too_large": "The body is too large",
+    "client_left": "The client left before the answer",
     "conflict": "The request contradicts what is stored",
     "duplicate_key": "A key occurs twice in one JSON object",
     "forbidden": "This key may not do that",

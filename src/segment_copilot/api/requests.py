@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
 from litestar import Request
@@ -26,6 +26,18 @@ ITEMS_JUDGED_LATER: Final = {"items_judged_later": True}
 """`opt` of a route whose use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
 
 _JSON = "application/json"
+
+T = TypeVar("T")
+
+
+class ClientLeft(HTTPException):
+    """Nobody is there to read the answer; the status is for the log."""
+
+    status_code = 499
+    detail = "The client left."
+
+    def __init__(self) -> None:
+        super().__init__(detail=self.detail)
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -50,7 +62,7 @@ class ApiRequest(Request[Any, Any, State]):
                 headers={"Connection": "close"},
             ) from None
         except InternalServerException:  # Litestar's word for a client that left
-            raise HTTPException(status_code=400, detail="The body ended early.") from None
+            raise ClientLeft from None
         if body:
             self._check_content_type()
         elif (field := self.route_handler.parsed_data_field) and not field.is_optional:
@@ -68,6 +80,31 @@ class ApiRequest(Request[Any, Any, State]):
         is_json = kind == _JSON or (kind.startswith("application/") and kind.endswith("+json"))
         if not is_json or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
             raise HTTPException(status_code=415, detail=f"Send the body as {_JSON} in UTF-8.")
+
+
+async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+    """What *work* gives. It is cancelled, and its queries with it, when the client leaves first.
+
+    Raises:
+        ClientLeft: it did.
+
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientLeft
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait({working, leaving})
+
+
+async def _left(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def parameters_checked(app: ASGIApp) -> ASGIApp:
