@@ -55,7 +55,7 @@ DEMO = Catalog(
             prop("email_opt_in", "boolean", True, False),
             prop("age", "number", 18, 25, 34, 61),
             prop("tags", "list", "staff", "vip", "shoes", "sale", "gift", "sustainable"),
-            prop("signup_date", "datetime", "2026-01-05", "2025-11-30"),
+            Property("signup_date", ("string",), samples=("2026-01-05", "2025-11-30")),
         )
     },
     segments={

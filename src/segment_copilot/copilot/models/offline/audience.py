@@ -10,7 +10,8 @@ from msgspec import Struct
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
 from segment_copilot.copilot.models.offline.leaves import Node, Problem
-from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.phrases import lowers
 from segment_copilot.copilot.models.offline.pieces import cut
 from segment_copilot.copilot.models.offline.reader import read_pieces
 from segment_copilot.copilot.models.offline.subject import read_subject
@@ -28,12 +29,35 @@ class Audience(Struct, frozen=True):
 
 def read_audience(tokens: Sequence[Token], index: Index, today: date) -> Audience:
     """Read an audience; the request's command ("create a segment for") is already taken off."""
-    label, body = _labelled(tokens)
+    label, labelled = _labelled(tokens)
+    body = _ordered(labelled)
     subject = read_subject(body, index, today)
     first = (Joined("and", subject.node),) if subject.node is not None else ()
     read, notes = read_pieces(cut(body[subject.end :], index, today), index, today, first=first)
     folded = fold(tuple(read))
     return Audience(folded.include, folded.exclude, (*notes, *folded.notes), folded.problems, label)
+
+
+def _ordered(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Of "viewed, added and purchased in that order": every joint becomes a "then"."""
+    for words in (
+        ("in", "that", "order"),
+        ("in", "this", "order"),
+        ("in", "order"),
+        ("in", "sequence"),
+        ("in", "that", "sequence"),
+    ):
+        for at in range(len(tokens)):
+            if lowers(tokens, at, len(words)) == words:
+                rest = (*tokens[:at], *tokens[at + len(words) :])
+                joints = [token.lower in {",", "and"} for token in rest]
+                kept = [
+                    token
+                    for place, token in enumerate(rest)
+                    if not (joints[place] and joints[place + 1 : place + 2] == [True])
+                ]
+                return tuple(word("then") if token.lower in {",", "and"} else token for token in kept)
+    return tokens
 
 
 _NOT_NAMES = {

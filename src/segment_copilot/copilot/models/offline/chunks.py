@@ -81,7 +81,7 @@ def sort(tokens: Sequence[Token], today: date) -> Chunk:
             windows.append(read[0])
         elif isinstance(read[0], Quantity):
             items.append(read[0])
-        elif not _flag(every, at, flags):
+        elif not _flag(every, at, flags) and not _us(every, at):
             items.append(every[at])
         at = read[1]
     return Chunk(
@@ -100,6 +100,11 @@ def _phrase(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window | Q
     return None, at + 1
 
 
+def _us(tokens: tuple[Token, ...], at: int) -> bool:
+    """Whether "us" is the one who asks, not the country."""
+    return tokens[at].text == "us" and lowers(tokens, at - 1, 1) not in {("the",), ("in",), ("from",)}
+
+
 def _of_age(tokens: tuple[Token, ...], at: int) -> bool:
     return lowers(tokens, at, 2) == ("of", "age")
 
@@ -109,7 +114,7 @@ def _without_unit(tokens: tuple[Token, ...], read: Quantity, end: int) -> tuple[
     if lowers(tokens, end, 1) in {("years",), ("year",), ("yrs",)} and (
         lowers(tokens, end + 1, 1) == ("old",) or _of_age(tokens, end + 1)
     ):
-        return read, end + 1
+        return read, end + (2 if _of_age(tokens, end + 1) else 1)
     return read, end
 
 

@@ -16,6 +16,7 @@ from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
+from segment_copilot.copilot.models.offline.totals import read_total
 from segment_copilot.copilot.models.offline.traits import places, read_traits
 from segment_copilot.copilot.models.offline.windows import Window
 
@@ -26,7 +27,15 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
     """The conditions of a clause, or why it has none."""
     if not chunk.words and not chunk.quantities:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
-    for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency):
+    if len([item for item in chunk.windows if item.kind != "ever"]) > 1:
+        return Problem("unknown", chunk.text, "it has more than one time span")
+    if chunk.tokens and chunk.tokens[-1].lower in {"since", "until", "till"}:
+        return Problem(
+            "unsupported",
+            chunk.text,
+            f"{chunk.tokens[-1].text!r} points at another event; I can only test time spans that end now",
+        )
+    for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency, read_total):
         read = reader(chunk, index)
         if read is not None:
             return read
@@ -151,6 +160,8 @@ def _event(chunk: Chunk, links: Sequence[Link], index: Index) -> Reading:
             return refusals.partly(chunk, link, index)
         extra = rest
     counts = _counts(link)
+    if chunk.negated:
+        counts = [item for item in counts if not (item.bare and item.text == "one")]
     if len(counts) > 1:
         return Problem("unknown", chunk.text, "it has more numbers than I can place")
     leaf = event_leaf(chunk, link, counts[0] if counts else None)
@@ -196,8 +207,6 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
         and (count is None or count.none)
     ):
         return recency.not_for(chunk, link, window)
-    if len([item for item in chunk.windows if item.kind != "ever"]) > 1:
-        return Problem("unknown", chunk.text, "it has more than one time span")
     if chunk.only and count is None:
         return Problem("unknown", chunk.text, "I cannot test that somebody did only this and nothing else")
     counted = _counted(chunk, count, negated=negated)

@@ -37,6 +37,7 @@ _CUTTING = {
     "week",
     "over",
 }
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|T)")
 _SEPARATORS = re.compile(r"[_.\-:/\\]+")
 
 
@@ -89,8 +90,9 @@ class Field(Struct, frozen=True):
 
     @property
     def dated(self) -> bool:
-        """Whether its values are instants or days."""
-        return "datetime" in self.kinds
+        """Whether its values are instants or days: declared so, or written so throughout."""
+        written = [value for value in self.known.samples if isinstance(value, str)]
+        return "datetime" in self.kinds or (bool(written) and all(_DATE.match(value) for value in written))
 
 
 class Known(Struct, frozen=True):

@@ -29,7 +29,7 @@ _HEADS = (
     | _SMALLEST
     | stems("median value lifetime amount generate bring pay cost price priced each per size customer sum")
 )
-_NOUNS = {
+EVENT_NOUNS = {
     "order",
     "orders",
     "purchase",
@@ -79,7 +79,26 @@ def _is_money(chunk: Chunk) -> bool:
     words = {item.stem for item in chunk.items if isinstance(item, Token)}
     if words & _SPEND or any(item.currency for item in chunk.quantities):
         return True
-    return bool(words & _VALUE and words & _OF_VALUE and chunk.quantities and "total" not in words - _VALUE)
+    return _priced(chunk) or bool(
+        words & _VALUE and words & _OF_VALUE and chunk.quantities and "total" not in words - _VALUE
+    )
+
+
+def _priced(chunk: Chunk) -> bool:
+    """Of "an order of over 200": a number behind one event bounds its amount, even without a currency."""
+    for at, item in enumerate(chunk.items):
+        if isinstance(item, Quantity) and not (item.bare or item.times or item.none) and item.value > 1:
+            before = [word.lower for word in chunk.items[max(0, at - 4) : at] if isinstance(word, Token)]
+            noun = next(
+                (place for place, word in enumerate(before) if word in EVENT_NOUNS and not word.endswith("s")), 0
+            )
+            if (
+                noun
+                and before[noun - 1] in {"a", "an", "single", "one", "any", "each", "every"}
+                and set(before[noun + 1 :]) <= {"of"}
+            ):
+                return True
+    return False
 
 
 def _amount(chunk: Chunk) -> Quantity | None:
@@ -151,6 +170,10 @@ def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
         return False
     if counts or stem("price") in field.words or _each_total(words):
         return True
+    if stemmed & stems("something anything item product article thing") and stemmed & stems(
+        "cost price priced worth over"
+    ):
+        return True
     whole = {token.lower for token in chunk.tokens} & {
         "total",
         "overall",
@@ -161,12 +184,12 @@ def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
         "lifetime",
     }
     spend = stemmed & stems("spend pay")
-    return not whole and not spend and any(item.lower in _NOUNS for item in words)
+    return not whole and not spend and any(item.lower in EVENT_NOUNS for item in words)
 
 
 def _each_total(words: list[Token]) -> bool:
     """Of "an order total", "order totals": the total of one order, not of all."""
-    return any(word.lower in _NOUNS and following.stem == "total" for word, following in itertools.pairwise(words))
+    return any(word.lower in EVENT_NOUNS and following.stem == "total" for word, following in itertools.pairwise(words))
 
 
 def _metric(chunk: Chunk) -> str:

@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE
 from segment_copilot.copilot.models.offline.phrases import lowers, quantity
 from segment_copilot.copilot.models.offline.windows import window
 
@@ -31,7 +32,7 @@ _SPOKEN: dict[Joint, str] = {
     "then": "then | and then | and later | and afterwards | and subsequently | followed by | afterwards | later | subsequently",
     "before": "before | prior to",
     "after": "after",
-    "but": "but | however | although | though | while | whereas | yet",
+    "but": "but | but include | include | keep | however | although | though | while | whereas | yet",
     "except": "except | except for | excluding | exclude | excludes | minus | other than | apart from | aside from | leaving out | leave out "
     "| not including | do not include | not counting | unless | omit | omitting",
     "nor": "nor",
@@ -75,15 +76,25 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
             )
             joints, at = [], close + 1
         elif (found := _joint(every, at, current)) is not None:
-            if current:
-                pieces, current, joints = _closed(pieces, current, joints), [], []
+            if current and not _only_people(current):
+                pieces, joints = _closed(pieces, current, joints), []
+            current = []
             joints.append(found[0])
             current += [token for token in every[at : found[1]] if token.lower in _KEPT]
             at = found[1]
         else:
             current.append(every[at])
             at += 1
-    return tuple(_closed(pieces, current, joints))
+    trailing = [joint for joint in joints if joint in {"then", "after", "before"}] if not current else []
+    return tuple(_closed(pieces, current or [word(joint) for joint in trailing[:1]], joints))
+
+
+def _only_people(tokens: Sequence[Token]) -> bool:
+    """Whether the clause is still to come: "customers" of "exclude customers who"."""
+    return all(token.stem in PEOPLE or token.lower in _QUANTIFIERS for token in tokens)
+
+
+_QUANTIFIERS = {"any", "all", "the", "those", "every"}
 
 
 def _closed(pieces: list[Piece], current: list[Token], joints: list[Joint]) -> list[Piece]:
@@ -139,7 +150,15 @@ def _is_part(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], current
     """Words that look like a joint and are part of a clause: "but" of "all but", "that page", a final "yet"."""
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
     if words == ("yet",):
-        return following in {"", ",", ".", ";", "and", "but", "or"}
+        return (bool(current) and current[-1].lower in {"not", "has", "have"}) or following in {
+            "",
+            ",",
+            ".",
+            ";",
+            "and",
+            "but",
+            "or",
+        }
     if words in {("that",), ("which",)}:
         return bool(current) and current[-1].lower in {"on", "of", "in", "to"}
     if words in {("with",), ("after",), ("before",), ("later",)}:

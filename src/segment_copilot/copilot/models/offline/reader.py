@@ -111,7 +111,7 @@ class _Reader:
         if inherits and isinstance(best.node, Leaf):
             best = structs.replace(best, node=structs.replace(best.node, text=_after_or(best.node.text)))
         item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits)
-        tight = best.how == "carried" or (before is not None and _same_property(before.node, best.node))
+        tight = best.how == "carried" or (before is not None and _bound(before.node, best))
         self._read.append(structs.replace(item, tight=tight and not inherits))
 
     def _whole(self, before: Joined, piece: Piece) -> Joined | None:
@@ -151,8 +151,9 @@ class _Reader:
 
     def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> _Candidate:
         leaf = _last_leaf(before)
-        if not chunk.words and leaf is not None and leaf.link is not None:
-            return _Candidate(_same_event(chunk, leaf), chunk)
+        told = bool(chunk.window or chunk.quantities or chunk.never)
+        if not chunk.words and told and leaf is not None and leaf.link is not None:
+            return _Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")
         if not chunk.words and (counted := self._raised(chunk, following)) is not None:
             return counted
         best = _Candidate(read_clause(chunk, self._index), chunk)
@@ -267,7 +268,8 @@ def _side_by_side(before: Joined, item: Joined) -> bool:
             and item.node.windowed
             and not before.node.windowed
         )
-    return _plain_deed(before, windowed=False) and _plain_deed(item, windowed=True)
+    counted = item.joint == "or"
+    return _plain_deed(before, windowed=False, counted=counted) and _plain_deed(item, windowed=True, counted=counted)
 
 
 def _counted_nouns(item: Joined) -> bool:
@@ -282,20 +284,29 @@ def _counted_nouns(item: Joined) -> bool:
     )
 
 
-def _plain_deed(item: Joined, *, windowed: bool) -> bool:
+def _plain_deed(item: Joined, *, windowed: bool, counted: bool) -> bool:
     """One condition "at least once", said without an auxiliary, a number, or "ever"."""
     leaf, chunk = item.node, item.chunk
     if chunk is None or not isinstance(leaf, Leaf) or leaf.windowed != windowed or chunk.negated or chunk.perfect:
         return False
     condition = leaf.condition
-    once = condition["type"] == "event_count" and condition["operator"] == "gte" and condition["value"] == 1
-    return once and not chunk.quantities and len(chunk.windows) == (1 if windowed else 0)
+    if condition["type"] != "event_count" or len(chunk.windows) != (1 if windowed else 0):
+        return False
+    return counted or (condition["operator"] == "gte" and condition["value"] == 1 and not chunk.quantities)
 
 
-def _same_property(before: Reading, node: Reading) -> bool:
-    """Two tests of one trait side by side, which bind before anything else: "in Berlin or Madrid"."""
+def _or_never(chunk: Chunk, leaf: Leaf) -> bool:
+    """Of "haven't visited in 30 days, or never"."""
+    return chunk.never and not chunk.window and leaf.condition["type"] == "recency"
+
+
+def _bound(before: Reading, item: _Candidate) -> bool:
+    """What binds before anything else: two tests of one trait ("in Berlin or Madrid"), and "or never" of the same event."""
+    node = item.node
     if not (isinstance(before, Leaf) and isinstance(node, Leaf)):
         return False
+    if _or_never(item.chunk, before):
+        return before.condition["event_type"] == node.condition.get("event_type")
     both = before.condition["type"] == node.condition["type"] == "user_property"
     return both and before.condition["property"] == node.condition["property"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Index
@@ -72,6 +74,8 @@ def _idle(chunk: Chunk) -> Node | Problem:
 def _last_time(chunk: Chunk, link: Link, window: Window) -> Node | Problem:
     if window.kind == "ago":
         return from_age(chunk, link, window)
+    if window.kind == "between":
+        return _between(chunk, link, window)
     if window.kind != "last" or not window.length:
         return Problem(
             "unsupported",
@@ -79,6 +83,19 @@ def _last_time(chunk: Chunk, link: Link, window: Window) -> Node | Problem:
             "the last time can be compared with a number of days, not yet with calendar dates",
         )
     return _longer_than(chunk, link, window, _turned("lt", chunk))
+
+
+def _between(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:
+    """Of "their last order 30 to 60 days ago"."""
+    near, far = (length.days if length else None for length in (window.near, window.length))
+    if near is None or far is None or chunk.negated:
+        return Problem("unsupported", chunk.text, "a stretch for the last time is told in days or weeks")
+    leaf = _longer_than(chunk, link, window, "between")
+    return (
+        leaf
+        if isinstance(leaf, Problem)
+        else structs.replace(leaf, condition=leaf.condition | {"window_days": near, "value2": far})
+    )
 
 
 def _turned(operator: str, chunk: Chunk) -> str:
@@ -153,7 +170,9 @@ def never_note(link: Link, operator: str) -> str:
     """Who is left out because they never did it."""
     if operator not in {"gt", "gte"}:
         return ""
-    done = "had any event" if link.event_type == "*" else f"had `{link.event_type}`"
+    done = (
+        "had any event" if link.event_type == "*" else f"had `{link.event_type}`{' of this kind' if link.tests else ''}"
+    )
     return f"people who never {done} are not included; say 'or never' to include them"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from segment_copilot.catalog import nearest
 from segment_copilot.copilot.models.offline.chunks import Chunk
-from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.index import Field, Index
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, written
-from segment_copilot.copilot.models.offline.lexicon import VAGUE
+from segment_copilot.copilot.models.offline.lexicon import VAGUE, stems
 from segment_copilot.copilot.models.offline.linker import Link
 from segment_copilot.copilot.models.offline.values import UnknownValue
 
@@ -25,6 +25,9 @@ def unexplained(chunk: Chunk, index: Index) -> Problem:
     """Nothing in the catalog is near the phrase."""
     if any(word.lower in VAGUE for word in chunk.words):
         return vague(chunk)
+    if chunk.lead in {"in", "from", "living", "based", "located", "outside"} and (where := _places(index)):
+        has = "; ".join(f"`{field.path}` has {_some(field.known.samples)}" for field in where)
+        return Problem("unknown", chunk.text, f"no place known here is called that: {has}")
     found = near(chunk.words, index)
     return Problem(
         "unknown",
@@ -32,6 +35,17 @@ def unexplained(chunk: Chunk, index: Index) -> Problem:
         "nothing in this tenant's catalog matches it",
         found or tuple(field.path for field in index.traits),
     )
+
+
+def _some(values: Sequence[object]) -> str:
+    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    return f"{shown} and others" if len(values) > _SHOWN else shown
+
+
+def _places(index: Index) -> list[Field]:
+    return [
+        field for field in index.traits if set(field.words) & stems("country city region state") and field.known.samples
+    ]
 
 
 def vague(chunk: Chunk) -> Problem:

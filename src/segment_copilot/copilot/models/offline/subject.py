@@ -43,6 +43,8 @@ _STOPS = {
     ",",
     ":",
     "except",
+    "exclude",
+    "include",
     "excluding",
     "which",
     "where",
@@ -82,7 +84,19 @@ def read_subject(tokens: Sequence[Token], index: Index, today: date) -> Subject:
     people = [at for at, token in enumerate(prefix) if _is_subject(tokens, at, token)]
     if not people:
         return Subject(None, 0)
-    return Subject(_described(prefix[: people[-1]], prefix[people[-1]], index, today), people[-1] + 1)
+    noun = prefix[people[-1]]
+    things, end = _of_what(tokens, people[-1] + 1) if agent(noun.stem, noun.lower) else ((), people[-1] + 1)
+    return Subject(_described((*prefix[: people[-1]], *things), noun, index, today), end)
+
+
+def _of_what(tokens: Sequence[Token], at: int) -> tuple[tuple[Token, ...], int]:
+    """The object of "buyers of shoes"."""
+    end = at + 1
+    if at >= len(tokens) or tokens[at].lower != "of":
+        return (), at
+    while end < len(tokens) and tokens[end].lower not in _STOPS:
+        end += 1
+    return tuple(tokens[at + 1 : end]), end
 
 
 def _is_subject(tokens: Sequence[Token], at: int, token: Token) -> bool:
@@ -181,7 +195,7 @@ def _agent(words: tuple[Token, ...], noun: Token, deed: str, index: Index, today
     chunk = sort([word(deed), *words], today)
     read = read_clause(chunk, index)
     if isinstance(read, Leaf):
-        return Leaf(read.condition, text, read.notes, read.link)
+        return Leaf(read.condition, text, read.notes, read.link, verbs=(word(deed),))
     return read
 
 

@@ -79,6 +79,7 @@ def _missing_note(test: Test) -> str:
     return ""
 
 
+_OLDEST = 120
 _AGE_LEADS = {"over", "under", "above", "below", "between", "aged"}
 _AFTER_AGE = {"in", "from", "on", "living", "based", "with", "who"}
 
@@ -95,7 +96,11 @@ def _with_ages(items: tuple[Item, ...], chunk_lead: str) -> tuple[Item, ...]:
             and (following is None or (isinstance(following, Token) and following.lower in _AFTER_AGE))
         )
         said = old or "older" in getattr(item, "text", "") or "younger" in getattr(item, "text", "")
-        if isinstance(item, Quantity) and not (item.times or item.currency or item.none) and (said or alone):
+        if (
+            isinstance(item, Quantity)
+            and not (item.times or item.currency or item.none or item.value > _OLDEST)
+            and (said or alone)
+        ):
             aged.append(word("age"))
         aged.append(item)
     return tuple(

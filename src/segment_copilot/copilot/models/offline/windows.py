@@ -175,7 +175,8 @@ def _age(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | 
         return None
     compared = comparator(tokens, at) or (("gt", at) if lead == "over" else None)
     read = _length_or_more(tokens, compared[1] if compared else at)
-    if read and lowers(tokens, read[2], 1) in {("ago",), ("back",)}:
+    old = bool(read) and read[0].unit != "y" and lowers(tokens, read[2], 1) == ("old",)
+    if read and (old or lowers(tokens, read[2], 1) in {("ago",), ("back",)}):
         operator: Operator = compared[0] if compared else read[1] or "eq"
         return Window("ago", length=read[0], operator=operator), read[2] + 1
     return _ages(tokens, at)
