@@ -13,9 +13,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from segment_copilot.api.requests import unless_left
 from segment_copilot.api.sse import EventStream, frames
 from segment_copilot.copilot import tools
-from segment_copilot.copilot.collect import Collected, collect
+from segment_copilot.copilot.collect import collect
 from segment_copilot.copilot.components import Component, Draft
 from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
 from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome, RunError
@@ -141,7 +142,7 @@ class CopilotController(Controller):
         except InvalidInput as error:
             findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
             raise InvalidInput(error.detail, code=error.code, findings=findings) from error
-        collected = await _unless_left(request, asyncio.create_task(collect(run, draining=draining)))
+        collected = await unless_left(request, collect(run, draining=draining))
         if isinstance(collected.end, RunError):
             raise _failed(collected.end)
         return Generated(
@@ -165,25 +166,6 @@ class CopilotController(Controller):
             tools=tuple(_capability(tool) for tool in tools.TOOLS.values()),
             components=_COMPONENTS,
         )
-
-
-async def _unless_left(request: Request[Any, Any, Any], work: asyncio.Task[Collected]) -> Collected:
-    """What *work* gives; it is cancelled when the client leaves first."""
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise Unavailable("The client left.", code="client_left")
-    finally:
-        leaving.cancel()
-        work.cancel()
-        await asyncio.wait({work, leaving})
-
-
-async def _left(request: Request[Any, Any, Any]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _failed(error: RunError) -> Exception:

@@ -20,7 +20,8 @@ from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MA
 from segment_copilot.resources import Resources
 from segment_copilot.tenants import Tenant
 
-MAX_BATCH: Final = 5_000  # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx
+# SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
+MAX_BATCH: Final = 5_000
 MAX_ERRORS: Final = 20
 MAX_BATCH_BYTES: Final = 16 * 2**20
 
