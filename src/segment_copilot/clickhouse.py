@@ -77,9 +77,13 @@ _SETTINGS = {
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an answer means stored
     "max_partitions_per_insert_block": 0,  # a block of history spans as many months as it does
-    # JSON keeps what was sent: dates stay strings, a dot in a key stays a dot, a key given twice counts once.
+    # JSON keeps what was sent: dates stay strings, booleans beside numbers or strings in a list stay booleans,
+    # a dot in a key stays a dot, a key given twice counts once.
     "input_format_try_infer_dates": 0,
     "input_format_try_infer_datetimes": 0,
+    "input_format_json_read_bools_as_numbers": 0,
+    "input_format_json_read_bools_as_strings": 0,
+    "input_format_json_read_numbers_as_strings": 0,
     "json_type_escape_dots_in_keys": 1,
     "type_json_skip_duplicated_paths": 1,
 }

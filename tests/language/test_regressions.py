@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,6 +182,15 @@ CASES = [
             ("lt", 0.5, "c"),
             ("gt", -1, "abc"),
         ]
+    ),
+    *(
+        Case(
+            f"booleans in a list stay booleans: contains {json.dumps(value)}",
+            trait("contains", value),
+            [identify("a", p=[1, True]), identify("b", p=["1", True]), identify("c", p=[1]), identify("d", p=["true"])],
+            expected,
+        )
+        for value, expected in [(True, "ab"), (1, "abc"), ("true", "d"), ("1", "b")]
     ),
 ]
 
