@@ -131,7 +131,7 @@ def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:
         "definition": draft.definition,
     }
     return CreateSegmentCTA(
-        label=label or f"Create “{draft.name}”"[:60],
+        label=label or f"Create “{draft.name}”",
         draft_id=draft.draft_id,
         name=draft.name,
         description=draft.description,

@@ -1,0 +1,29 @@
+"""docs/copilot.md names what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from segment_copilot.copilot.events import ErrorCode, Event
+from segment_copilot.copilot.failures import failure
+from segment_copilot.copilot.tools import COMPONENTS, TOOLS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "copilot.md").read_text()
+
+
+@pytest.mark.parametrize("name", [kind.__struct_config__.tag for kind in get_args(Event)])
+def test_every_event_is_documented(name: str):
+    assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("code", get_args(ErrorCode))
+def test_every_error_code_is_documented_with_whether_to_try_again(code: ErrorCode):
+    assert f"| `{code}` | {'yes' if failure(code).retryable else 'no'} |" in TEXT
+
+
+@pytest.mark.parametrize("name", [*TOOLS, *COMPONENTS])
+def test_every_tool_and_component_is_documented(name: str):
+    assert name in TEXT
