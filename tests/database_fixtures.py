@@ -39,6 +39,14 @@ async def run_postgres(url: str, *statements: str) -> None:
         await connection.close()
 
 
+async def drop_database(url: str, name: str) -> None:
+    """Drop *name*, whoever is connected."""
+    try:
+        await run_postgres(url, f"DROP DATABASE {name} WITH (FORCE)")
+    except asyncpg.InsufficientPrivilegeError:  # autovacuum is at work in it, which only a plain drop may send away
+        await run_postgres(url, f"DROP DATABASE {name}")
+
+
 async def postgres_value(url: str, sql: str) -> Any:
     """The first column of the first row of *sql*."""
     connection = await asyncpg.connect(url)
@@ -71,7 +79,7 @@ async def postgres_database(url: str, *, template: str) -> AsyncGenerator[str]:
     try:
         yield with_database(url, name)
     finally:
-        await run_postgres(url, f"DROP DATABASE {name} WITH (FORCE)")
+        await drop_database(url, name)
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +112,7 @@ async def template(servers: Servers) -> AsyncGenerator[str]:
     ):
         await migrations.migrate(postgres, clickhouse)
     yield name
-    await run_postgres(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+    await drop_database(servers.database_url, name)
 
 
 @pytest.fixture
