@@ -13,7 +13,7 @@ from language.reference import IDENTIFY, Event, Person, Reading, people
 from language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, World, world
 from segment_copilot.catalog import Catalog, EventType, Property
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import CompiledQuery, bind, compile_definition, render_members
+from segment_copilot.compiler import CompiledQuery, Plan, bind, compile_definition, render_members
 from segment_copilot.conditions import Definition, parse
 from segment_copilot.events import ObservedNames, accept, forward_next_block
 from segment_copilot.postgres import Postgres
@@ -63,16 +63,18 @@ class DataSet(Struct, frozen=True):
     def universe(self, as_of: datetime) -> dict[str, Person]:
         return people(self.deliveries, as_of)
 
-    def compile(self, definition: Json, as_of: datetime) -> CompiledQuery:
-        """The query for the members."""
-        compiled = compile_definition(
+    def plan(self, definition: Json, as_of: datetime) -> Plan:
+        return compile_definition(
             parse(definition),
             catalog=self.catalog,
             references=self.bound_references,
             tenant_id=self.tenant.id,
             as_of=as_of,
-        )
-        return render_members(compiled.plan)
+        ).plan
+
+    def compile(self, definition: Json, as_of: datetime) -> CompiledQuery:
+        """The query for the members."""
+        return render_members(self.plan(definition, as_of))
 
 
 async def fetch_members(clickhouse: ClickHouse, query: CompiledQuery) -> set[str]:

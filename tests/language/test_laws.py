@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import DataSet, deliver, fetch_members, load_data_set
+from language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, leaves_of, load_data_set
 from language.reference import accept
 from language.strategies import DAYS, Draw
 from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.compiler import render_is_member, render_preview
 from segment_copilot.postgres import Postgres
 from segment_copilot.tenants import create_tenant
 
@@ -82,6 +83,34 @@ async def test_who_did_it_in_a_window_did_it_in_every_longer_one(asked: Asked):
         for shorter, longer in pairwise(windows):
             assert shorter <= longer
         assert windows[0] < windows[-1]
+
+
+async def test_a_preview_counts_the_members_and_samples_the_first_of_them(module_clickhouse: ClickHouse, asked: Asked):
+    data, draw = asked.data, Draw(asked.data.seed + 1, asked.data.world)
+    for definition in [draw.definition(SEGMENT_IDS) for _ in range(12)]:
+        plan = data.plan(definition, asked.as_of)
+        query = render_preview(plan, sample=5, breakdown=True)
+        result = await module_clickhouse.fetch(query.sql, query.params, purpose="preview")
+        row = dict(zip(result.columns, result.rows[0], strict=True))
+        members = data.read(definition, asked.as_of, data.universe(asked.as_of))
+        assert row["universe"] == len(asked.everyone)
+        assert row["matched_users"] == len(members), definition
+        assert row["sample_user_ids"] == sorted(members)[:5]
+        for index, leaf in enumerate(leaves_of(definition)):
+            alone = {key: value for key, value in definition.items() if key != "exclude"} | {"conditions": [leaf]}
+            found = data.read(alone, asked.as_of, data.universe(asked.as_of))
+            assert row[f"leaf_{index}"] == len(found), leaf
+
+
+async def test_membership_of_one_user_is_what_the_members_say(module_clickhouse: ClickHouse, asked: Asked):
+    users = sorted(asked.everyone)[:8]
+    for condition in conditions(asked.data, 4):
+        members = await asked.group("AND", condition)
+        plan = asked.data.plan({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        for user_id in [*users, "nobody"]:
+            query = render_is_member(plan, user_id=user_id)
+            rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+            assert bool(rows) == (user_id in members)
 
 
 async def test_asking_again_gives_the_same_members(module_clickhouse: ClickHouse, asked: Asked):

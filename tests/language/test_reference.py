@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,11 @@ def order_count(**fields: Any) -> dict[str, Any]:
 
 def trait(**fields: Any) -> dict[str, Any]:
     return {"type": "user_property", "property": "p", **fields}
+
+
+def test_the_interpreter_shares_no_code_with_the_compiler():
+    for path in Path(__file__).parent.glob("reference*.py"):
+        assert "segment_copilot" not in path.read_text()
 
 
 # The universe, logic, negation.
