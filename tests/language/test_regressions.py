@@ -225,3 +225,9 @@ async def test_both_readings_find(module_clickhouse: ClickHouse, number):
     await store(module_clickhouse, number + 1, case.history)
     assert members(definition, case.history, as_of=case.as_of, tenant_zone=case.timezone) == set(case.expected)
     assert await compiled_members(module_clickhouse, number + 1, case) == set(case.expected)
+
+
+def test_the_stored_form_of_a_dotted_key_is_no_path():
+    """Else `a%2Eb` would read the key `a.b`, which only `a\\.b` names."""
+    findings = parse({"logic": "AND", "conditions": [trait("is_set", property="a%2Eb")]}).findings
+    assert [(finding.pointer, finding.code) for finding in findings] == [("/conditions/0/property", "bad_path")]

@@ -7,7 +7,7 @@ def parse_path(text: str) -> tuple[str, ...]:
     """The keys of a path, outermost first.
 
     Raises:
-        ValueError: An empty step, or a backslash before anything but a dot or a backslash.
+        ValueError: An empty step, a backslash before anything but a dot or a backslash, or a key that no event can have.
     """
     steps, step = list[str](), ""
     characters = iter(text)
@@ -23,6 +23,8 @@ def parse_path(text: str) -> tuple[str, ...]:
         else:
             step += character
     steps.append(step)
+    if any("%2E" in step for step in steps):
+        raise ValueError("A key cannot hold %2E, which is how a dot in a key is stored: write \\. for the dot.")
     if not all(steps):
         raise ValueError("A path has no empty step; write a literal dot as \\.")
     return tuple(steps)
