@@ -228,6 +228,6 @@ async def test_both_readings_find(module_clickhouse: ClickHouse, number):
 
 
 def test_the_stored_form_of_a_dotted_key_is_no_path():
-    """Else `a%2Eb` would read the key `a.b`, which only `a\\.b` names."""
+    r"""Else `a%2Eb` would read the key `a.b`, which only `a\.b` names."""
     findings = parse({"logic": "AND", "conditions": [trait("is_set", property="a%2Eb")]}).findings
     assert [(finding.pointer, finding.code) for finding in findings] == [("/conditions/0/property", "bad_path")]
