@@ -125,6 +125,7 @@ class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
     warnings: ReadOnly = None
+    tenant: ReadOnly = None
 
 
 class WrittenSegment(Segment, frozen=True):
