@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -148,7 +149,7 @@ async def test_only_origins_of_the_setting_may_call_from_a_browser(module_databa
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
 
     async def allowed(settings: Settings, origin: str) -> list[str | None]:
-        transport = httpx2.ASGITransport(create_app(settings))
+        transport = httpx2.ASGITransport(cast("Any", create_app(settings)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
             preflight = await client.options("/api/segments/", headers={"Origin": origin, **ask})
             simple = await client.get("/nope", headers={"Origin": origin})
