@@ -16,7 +16,7 @@ from resource_fixtures import NOW
 from segment_copilot.copilot import models
 from segment_copilot.copilot.encoders.native import NativeEncoder
 from segment_copilot.copilot.events import Event
-from segment_copilot.copilot.loop import prepare_run
+from segment_copilot.copilot.loop import Copilot, prepare_run
 from segment_copilot.copilot.models import AssistantMessage, ModelEvent, ModelRequest, ToolCall, TurnEnded, Usage
 from segment_copilot.copilot.request import CopilotRequest
 from segment_copilot.events import Event as StoredEvent
@@ -179,9 +179,9 @@ def calls(*wanted: tuple[str, dict[str, Any]], text: str = "", prefix: str = "ca
     return turn
 
 
-def wired(resources: Resources, model: Any, **settings: Any) -> Resources:
-    """*resources* with another model and other settings."""
-    return structs.replace(resources, model=model, settings=structs.replace(resources.settings, **settings))
+def wired(resources: Resources, model: Any, **settings: Any) -> Copilot:
+    """*resources* with a model and other settings."""
+    return Copilot(structs.replace(resources, settings=structs.replace(resources.settings, **settings)), model)
 
 
 def asking(text: str = "How are sales?", **more: Any) -> CopilotRequest:
@@ -221,9 +221,9 @@ class Told(Struct, frozen=True):
 Ask = Callable[..., Awaitable[Told]]
 
 
-async def run_to_end(resources: Resources, tenant: Tenant, asked: CopilotRequest) -> Told:
+async def run_to_end(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) -> Told:
     """Every event of a run; every invariant of the protocol is checked on it."""
-    run = await prepare_run(resources, tenant, asked)
+    run = await prepare_run(copilot, tenant, asked)
     encoder = NativeEncoder(run.id)
     events: list[Event] = []
     frames: list[dict[str, Any]] = []

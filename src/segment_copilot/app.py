@@ -22,6 +22,8 @@ from segment_copilot.api.openapi import document
 from segment_copilot.api.problems import problem_response
 from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
+from segment_copilot.copilot.loop import Copilot
+from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 
@@ -42,8 +44,9 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        async with open_resources(settings) as resources:
+        async with open_resources(settings) as resources, open_model(settings) as model:
             app.state.resources = resources
+            app.state.copilot = Copilot(resources, model)
             app.state.keyring = Keyring(resources.postgres)
             app.state.draining = asyncio.Event()
             with drained_on_sigterm(app.state.draining):
@@ -51,6 +54,9 @@ def create_app(settings: Settings) -> Litestar:
 
     def provide_resources() -> Resources:
         return app.state.resources
+
+    def provide_copilot() -> Copilot:
+        return app.state.copilot
 
     def provide_draining() -> asyncio.Event:
         return app.state.draining
@@ -61,6 +67,7 @@ def create_app(settings: Settings) -> Litestar:
         middleware=[authenticated, parameters_checked],
         dependencies={
             "resources": Provide(provide_resources, sync_to_thread=False),
+            "copilot": Provide(provide_copilot, sync_to_thread=False),
             "draining": Provide(provide_draining, sync_to_thread=False),
             "tenant": Provide(provide_tenant, sync_to_thread=False),
         },

@@ -19,9 +19,9 @@ IDENTIFY = "context_identified"
 
 
 class Property(Struct, frozen=True):
-    """A property of an event type, or a trait.
+    r"""A property of an event type, or a trait.
 
-    *path* is as in a definition: dots walk into objects, a literal dot is ``\\.``.
+    *path* is as in a definition: dots walk into objects, a literal dot is ``\.``.
     """
 
     path: str

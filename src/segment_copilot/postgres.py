@@ -74,7 +74,7 @@ class Record(Protocol):
     def values(self) -> Iterable[Any]: ...  # noqa: D102 - as a dict's
 
 
-class _Violation(Exception):  # noqa: N818 - named for what happened, as the tree in errors is
+class _Violation(Exception):
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
         self.constraint = constraint

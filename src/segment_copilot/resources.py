@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from segment_copilot.clickhouse import ClickHouse, open_clickhouse
-from segment_copilot.copilot.models import Model
-from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import InvalidInput
 from segment_copilot.membership import Memberships
@@ -20,7 +18,7 @@ from segment_copilot.settings import Settings
 
 
 class Resources(Struct, frozen=True):
-    """The stores, the use cases that stand on them, and the copilot's model."""
+    """The stores, and the use cases that stand on them."""
 
     settings: Settings
     postgres: Postgres
@@ -29,7 +27,6 @@ class Resources(Struct, frozen=True):
     previews: Previews
     segments: Segments
     memberships: Memberships
-    model: Model
 
 
 @asynccontextmanager
@@ -43,10 +40,9 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         open_clickhouse(
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
-        open_model(settings) as model,
     ):
         discovery = Discovery(postgres)
         previews = Previews(postgres, clickhouse, discovery)
         segments = Segments(postgres, clickhouse, discovery, previews)
         memberships = Memberships(postgres, clickhouse, segments, previews)
-        yield Resources(settings, postgres, clickhouse, discovery, previews, segments, memberships, model)
+        yield Resources(settings, postgres, clickhouse, discovery, previews, segments, memberships)

@@ -22,6 +22,7 @@ from messages_server import broken_off, run_messages_server, stall, text
 from proxies import eventually
 from segment_copilot.api import sse
 from segment_copilot.copilot import models
+from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
 from segment_copilot.copilot.models.claude import Claude
 from segment_copilot.errors import Unavailable
@@ -37,15 +38,14 @@ Use = Callable[..., None]
 @pytest.fixture
 def use(server: Any):
     """Let the running service use a model of the test's own, and other settings."""
-    before = server.app.state.resources
+    before = server.app.state.copilot
 
     def exchange(model: Any, **settings: Any) -> None:
-        server.app.state.resources = structs.replace(
-            before, model=model, settings=structs.replace(before.settings, **settings)
-        )
+        changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
+        server.app.state.copilot = Copilot(changed, model)
 
     yield exchange
-    server.app.state.resources = before
+    server.app.state.copilot = before
     server.app.state.draining.clear()
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from copilot_runs import Told, asking, run_to_end
+from copilot_runs import Told, asking, run_to_end, wired
+from segment_copilot.copilot.models.offline import OfflineModel
 from segment_copilot.demo import load_demo
 from segment_copilot.migrations import migrate
 from segment_copilot.resources import Resources, open_resources
@@ -47,7 +48,7 @@ class Demo(Struct, frozen=True):
     tenant: Tenant
 
     async def ask(self, question: str) -> Told:
-        return await run_to_end(self.resources, self.tenant, asking(question, context={"as_of": ENDS}))
+        return await run_to_end(wired(self.resources, OfflineModel()), self.tenant, asking(question, context={"as_of": ENDS}))
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,10 @@ from segment_copilot.copilot.collect import collect
 from segment_copilot.copilot.components import Component, Draft
 from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
 from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome, RunError
-from segment_copilot.copilot.loop import limits_of, prepare_run
+from segment_copilot.copilot.loop import Copilot, limits_of, prepare_run
 from segment_copilot.copilot.prompt import PROMPT_VERSION
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.errors import InvalidInput, Unavailable
-from segment_copilot.resources import Resources
 from segment_copilot.tenants import Tenant
 
 MAX_BODY_BYTES: Final = 2 * 2**20
@@ -101,7 +100,7 @@ class CopilotController(Controller):
     async def stream(
         self,
         data: JSONBody[CopilotRequest],
-        resources: NamedDependency[Resources],
+        copilot: NamedDependency[Copilot],
         tenant: NamedDependency[Tenant],
         draining: NamedDependency[asyncio.Event],
     ) -> Response[Any]:
@@ -111,11 +110,11 @@ class CopilotController(Controller):
         """
         if draining.is_set():
             raise Unavailable("This process is being stopped.", code="server_draining")
-        run = await prepare_run(resources, tenant, data)
+        run = await prepare_run(copilot, tenant, data)
         source = frames(
             run,
             NativeEncoder(run.id),
-            heartbeat_seconds=resources.settings.copilot_heartbeat_seconds,
+            heartbeat_seconds=copilot.resources.settings.copilot_heartbeat_seconds,
             draining=draining,
         )
         return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": PROTOCOL})
@@ -125,7 +124,7 @@ class CopilotController(Controller):
         self,
         data: JSONBody[GenerateRequest],
         request: Request[Any, Any, Any],
-        resources: NamedDependency[Resources],
+        copilot: NamedDependency[Copilot],
         tenant: NamedDependency[Tenant],
         draining: NamedDependency[asyncio.Event],
     ) -> Generated:
@@ -138,7 +137,7 @@ class CopilotController(Controller):
             context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
         )
         try:
-            run = await prepare_run(resources, tenant, asked)
+            run = await prepare_run(copilot, tenant, asked)
         except InvalidInput as error:
             findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
             raise InvalidInput(error.detail, code=error.code, findings=findings) from error
@@ -154,12 +153,12 @@ class CopilotController(Controller):
         )
 
     @get("/capabilities", response_description="For this service as it runs now.")
-    async def capabilities(self, resources: NamedDependency[Resources]) -> Capabilities:
+    async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
         """What the copilot can do here: its model, tools, components and limits."""
         return Capabilities(
             protocols=(PROTOCOL,),
-            model=resources.model.name,
-            limits=limits_of(resources.settings),
+            model=copilot.model.name,
+            limits=limits_of(copilot.resources.settings),
             prompt_version=PROMPT_VERSION,
             tools_version=tools.TOOLS_VERSION,
             transport=Transport(),

@@ -17,7 +17,7 @@ from typing import Final
 import anyio
 import msgspec
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from uuid_utils import uuid7
 
 from segment_copilot.catalog import Catalog
@@ -25,7 +25,7 @@ from segment_copilot.copilot import closing, events, models, request, tools
 from segment_copilot.copilot.calls import Calls
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
-from segment_copilot.copilot.models import Message, ModelRequest, TurnEnded, Usage
+from segment_copilot.copilot.models import Message, Model, ModelRequest, TurnEnded, Usage
 from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
@@ -47,15 +47,22 @@ _CUT: Final = "The model's answer ended before it was complete."
 _TOO_LONG: Final = "The conversation is too long for the model."
 
 
-async def prepare_run(resources: Resources, tenant: Tenant, asked: CopilotRequest) -> Run:
+class Copilot(Struct, frozen=True):
+    """What every run of a process shares: the use cases that tools call, and the model that calls them."""
+
+    resources: Resources
+    model: Model
+
+
+async def prepare_run(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) -> Run:
     """A run that may begin. Raises what can be refused before anything is said.
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
         Unavailable: The tenant's catalog cannot be read.
     """
-    request.check(asked, model=resources.model.name)
-    return Run(resources, tenant, asked, catalog=await resources.discovery.catalog(tenant.id))
+    request.check(asked, model=copilot.model.name)
+    return Run(copilot, tenant, asked, catalog=await copilot.resources.discovery.catalog(tenant.id))
 
 
 def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
@@ -70,17 +77,17 @@ def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.L
 class Run:
     """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
 
-    def __init__(self, resources: Resources, tenant: Tenant, asked: CopilotRequest, *, catalog: Catalog) -> None:
+    def __init__(self, copilot: Copilot, tenant: Tenant, asked: CopilotRequest, *, catalog: Catalog) -> None:
         self.id = f"run_{uuid7().hex}"
-        self.model = resources.model.name
+        self.model = copilot.model.name
         self.events = Outbox()
-        self._resources = resources
+        self._copilot = copilot
         self._tenant = tenant
         self._asked = asked
         self._catalog = catalog
         self._as_of = (asked.context.as_of or datetime.now(UTC)).astimezone(UTC)
         self._timezone = asked.context.timezone or tenant.timezone
-        self._limits = limits_of(resources.settings, asked_turns=asked.options.max_turns)
+        self._limits = limits_of(copilot.resources.settings, asked_turns=asked.options.max_turns)
         components = asked.options.components
         self._components = frozenset(components) if components is not None else tools.COMPONENTS
         self._tools = tools.usable(self._components)
@@ -223,7 +230,7 @@ class Run:
         raise AssertionError  # the second attempt returns or raises
 
     async def _ask(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
-        async with aclosing(self._resources.model.stream(asked)) as stream:
+        async with aclosing(self._copilot.model.stream(asked)) as stream:
             async for event in stream:
                 turn.heard()
                 await self.events.room()
@@ -314,7 +321,7 @@ class Run:
 
     def _surroundings(self, call_id: str) -> ToolContext:
         return ToolContext(
-            resources=self._resources,
+            resources=self._copilot.resources,
             tenant=self._tenant,
             catalog=self._catalog,
             as_of=self._as_of,

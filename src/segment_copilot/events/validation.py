@@ -30,7 +30,7 @@ _KEY = re.compile(rb'"[ \t\r\n]*:')
 _FIELDS = frozenset({"user_id", "event_type", "occurred_at", "payload", "anonymous_id", "event_id"})
 
 
-class Rejected(Exception):  # noqa: N818 - a verdict about one event, not an error of ours
+class Rejected(Exception):
     """Why one event is not stored. *pointer* is an RFC 6901 pointer into the event."""
 
     def __init__(self, pointer: str, *, code: str, detail: str) -> None:
