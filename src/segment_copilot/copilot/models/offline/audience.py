@@ -11,7 +11,8 @@ from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
 from segment_copilot.copilot.models.offline.leaves import Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.lexicon import stems
+from segment_copilot.copilot.models.offline.phrases import length, lowers
 from segment_copilot.copilot.models.offline.pieces import cut
 from segment_copilot.copilot.models.offline.reader import read_pieces
 from segment_copilot.copilot.models.offline.subject import read_subject
@@ -30,7 +31,7 @@ class Audience(Struct, frozen=True):
 def read_audience(tokens: Sequence[Token], index: Index, today: date) -> Audience:
     """Read an audience; the request's command ("create a segment for") is already taken off."""
     label, labelled = _labelled(tokens)
-    body = _ordered(labelled)
+    body = _idle(_ordered(labelled))
     subject = read_subject(body, index, today)
     first = (Joined("and", subject.node),) if subject.node is not None else ()
     read, notes = read_pieces(cut(body[subject.end :], index, today), index, today, first=first)
@@ -60,6 +61,17 @@ def _ordered(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
     return tokens
 
 
+def _idle(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Of "gone 45 days without ordering": not ordered in 45 days."""
+    for at, token in enumerate(tokens):
+        span = length(tokens, at + 1) if token.stem in _GOING else None
+        if span and lowers(tokens, span[1], 1) == ("without",):
+            read = [word(text) for text in ("have", "not", "in")]
+            return (*tokens[:at], *read, *tokens[at + 1 : span[1]], *tokens[span[1] + 1 :])
+    return tokens
+
+
+_GOING = stems("go gone spend")
 _NOT_NAMES = {
     "except", "exclude", "excluding", "without", "who", "that", "not", "in", "from", "on", "with", "unless", "living", "based", "never", "but",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
-from segment_copilot.copilot.models.offline.phrases import Quantity, length, lowers, quantity
+from segment_copilot.copilot.models.offline.phrases import Quantity, lowers, quantity
 from segment_copilot.copilot.models.offline.values import Item
 from segment_copilot.copilot.models.offline.windows import Window, window
 
@@ -144,8 +144,3 @@ def _one_time(items: list[Item]) -> list[Item]:
         Quantity("eq", 1, times=True, text=item.text) if isinstance(item, Token) and item.lower == "onetime" else item
         for item in items
     ]
-
-
-def starts_length(tokens: tuple[Token, ...], at: int) -> bool:
-    """Whether a length of time begins there."""
-    return length(tokens, at) is not None

@@ -29,6 +29,8 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
     if len([item for item in chunk.windows if item.kind != "ever"]) > 1:
         return Problem("unknown", chunk.text, "it has more than one time span")
+    if chunk.window and chunk.window.kind == "same":
+        return Problem("unknown", chunk.text, f"no time span stands before {chunk.window.text!r}")
     if chunk.tokens and chunk.tokens[-1].lower in {"since", "until", "till"}:
         return Problem(
             "unsupported",

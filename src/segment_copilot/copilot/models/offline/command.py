@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import stems
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.stems import listed
 
 _POLITE = {
@@ -47,6 +47,20 @@ _DETERMINERS = {
     "customer",
     "user",
     "contact",
+}
+_PLAIN = {
+    "marketing",
+    "target",
+    "custom",
+    "simple",
+    "quick",
+    "small",
+    "separate",
+    "special",
+    "campaign",
+    "test",
+    "audience",
+    "email",
 }
 _LINKS = {
     "for",
@@ -103,7 +117,7 @@ def strip_command(tokens: Sequence[Token]) -> Command:
         verb = True
         creates |= every[at].lower in _CREATING
         at = _polite(every, at + 1)
-    noun = _noun(every, at)
+    start, noun = at, _noun(every, at)
     if noun is None:
         return Command(every[at:] if verb else every[_polite(every, 0) if _only_polite(every) else 0 :])
     if not verb and at == 0 and noun == 1 and not _followed(every, noun):
@@ -114,7 +128,8 @@ def strip_command(tokens: Sequence[Token]) -> Command:
         name, at = _named(every, at)
         at = _linked(every, at)
     article = any(token.lower in {"a", "an", "new", "another"} for token in every[: noun - 1])
-    return Command(every[at:], drafts=True, name=name, creates=creates or article)
+    described = tuple(token for token in every[start : noun - 1] if token.lower not in _DETERMINERS | _PLAIN)
+    return Command((*described, *every[at:]), drafts=True, name=name, creates=creates or article)
 
 
 def _only_polite(tokens: tuple[Token, ...]) -> bool:
@@ -140,8 +155,13 @@ def _noun(tokens: tuple[Token, ...], at: int) -> int | None:
     position = at
     while position < len(tokens) and tokens[position].lower in _DETERMINERS:
         position += 1
-    if position < len(tokens) and tokens[position].stem in _NOUNS:
-        return position + 1
+    described = position
+    while (
+        position > at and described < min(len(tokens), position + 2) and tokens[described].stem not in _NOUNS | PEOPLE
+    ):
+        described += 1
+    if described < len(tokens) and tokens[described].stem in _NOUNS:
+        return described + 1
     if at and tokens[at - 1].stem in _NOUNS and position == at:
         return at
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from segment_copilot.copilot.models.offline.chunks import Chunk
@@ -18,7 +19,10 @@ _DIFFERENT = stems("different distinct unique various")
 
 def read_distinct(chunk: Chunk, index: Index) -> Leaf | None:
     """A clause that counts different values of a property; None for any other."""
-    if len(chunk.quantities) != 1 or not any(word.stem in _DIFFERENT for word in chunk.words):
+    said = any(word.stem in _DIFFERENT for word in chunk.words)
+    if len(chunk.quantities) != 1 or chunk.quantities[0].none or chunk.quantities[0].times:
+        return None
+    if not said and not _counts_values(chunk, index):
         return None
     items = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.stem in _DIFFERENT))
     for at in range(len(items)):
@@ -28,9 +32,34 @@ def read_distinct(chunk: Chunk, index: Index) -> Leaf | None:
         )
         for link in links[:1]:
             field = _field(items, at, link)
-            if field is not None and not [word for word in link.unexplained if word is not items[at]]:
+            if (
+                field is not None
+                and (said or _several(items, at, field, link))
+                and not [word for word in link.unexplained if word is not items[at]]
+            ):
                 return _leaf(chunk, link, field)
     return None
+
+
+def _counts_values(chunk: Chunk, index: Index) -> bool:
+    """Whether a number stands right before a word that names a property."""
+    for number, following in itertools.pairwise(chunk.items):
+        if (
+            isinstance(number, Quantity)
+            and isinstance(following, Token)
+            and concept(following.stem) in index.field_words
+        ):
+            return True
+    return False
+
+
+def _several(items: tuple[Item, ...], at: int, field: Field, link: Link) -> bool:
+    """Of "bought in more than 2 categories": a number of something that cannot be added up."""
+    named = (
+        link.known is not None and isinstance(item := items[at], Token) and concept(item.stem) in link.known.concepts
+    )
+    counted = at > 0 and isinstance(items[at - 1], Quantity)
+    return counted and not named and not field.numeric and len(field.words) == 1
 
 
 def _field(items: tuple[Item, ...], at: int, link: Link) -> Field | None:

@@ -15,7 +15,6 @@ from segment_copilot.copilot.models.offline.segment_answers import called, day_o
 from segment_copilot.copilot.models.offline.windows import Window
 
 _MONTH = Window("last", rolling=True, length=Length(30, "d"))
-_TODAY = Window("period", name="today", text="today")
 _SHOWN = 15
 
 

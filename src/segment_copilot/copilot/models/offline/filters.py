@@ -23,12 +23,17 @@ def attach(before: Joined, chunk: Chunk) -> Joined | None:
         return None
     if leaf.condition["type"] not in {"event_count", "monetary", "recency"}:
         return None
-    found = _tests(chunk, leaf.link.known.fields)
+    counts = [item for item in chunk.quantities if item.times]
+    plain = leaf.condition["type"] == "event_count" and before.chunk is not None and not before.chunk.quantities
+    count = counts[0] if len(counts) == 1 and plain and not leaf.negated and not chunk.negated else None
+    bare = structs.replace(chunk, items=tuple(item for item in chunk.items if item is not count))
+    found = _tests(bare, leaf.link.known.fields)
     if not found:
         return None
     where: list[dict[str, Any]] = [*leaf.condition.get("where", []), *(test.json() for test in found)]
     windows = {} if leaf.windowed or chunk.window is None else chunk.window.json()
-    condition = {**leaf.condition, "where": where, **windows}
+    counted: dict[str, Any] = {"operator": count.operator, "value": count.value} if count else {}
+    condition = {**leaf.condition, **counted, "where": where, **windows}
     notes = (*leaf.notes, *(test.note for test in found if test.note))
     text = f"{leaf.text} {_joint(chunk)}{chunk.text}".replace("with with", "with").replace("without without", "without")
     made = structs.replace(leaf, condition=condition, text=text, notes=notes, windowed=leaf.windowed or bool(windows))

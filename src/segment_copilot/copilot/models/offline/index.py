@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -111,7 +112,7 @@ class Known(Struct, frozen=True):
 
 
 class Index:
-    """A tenant's catalog, read once per request."""
+    """A tenant's catalog, read once."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -126,6 +127,11 @@ class Index:
     def traits(self) -> tuple[Field, ...]:
         """Every trait."""
         return tuple(_field(item) for item in self.catalog.traits.values())
+
+    @cached_property
+    def field_words(self) -> frozenset[str]:
+        """The words of every property that is named in one word."""
+        return frozenset(field.words[0] for known in self.events for field in known.fields if len(field.words) == 1)
 
     @cached_property
     def segments(self) -> Mapping[int, tuple[str, ...]]:
@@ -160,6 +166,21 @@ class Index:
         wanted = spoken(name).lower()
         exact = [known for known in self.events if known.name == name]
         return (exact or [known for known in self.events if spoken(known.name).lower() == wanted] or [None])[0]
+
+
+_KEPT = 8
+_recent: OrderedDict[int, Index] = OrderedDict()
+
+
+def index_of(catalog: Catalog) -> Index:
+    """The index of a catalog; those used last are kept, because a catalog serves every turn of a minute."""
+    known = _recent.get(id(catalog))
+    if known is None or known.catalog is not catalog:
+        known = _recent[id(catalog)] = Index(catalog)
+    _recent.move_to_end(id(catalog))
+    while len(_recent) > _KEPT:
+        _recent.popitem(last=False)
+    return known
 
 
 def _known(event_type: EventType) -> Known:

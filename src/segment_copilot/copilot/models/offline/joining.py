@@ -51,7 +51,7 @@ def _without_commas(read: list[Joined]) -> list[Joined]:
     later = "and"
     for item in reversed(read):
         joint = later if item.joint == "comma" else item.joint
-        later = joint if joint in {"and", "or"} and not item.weak else "and" if item.joint != "comma" else later
+        later = joint if joint in {"and", "or", "then"} and not item.weak else "and" if item.joint != "comma" else later
         resolved.append(structs.replace(item, joint=joint))
     return resolved[::-1]
 

@@ -143,6 +143,9 @@ def _compound(tokens: list[Token], at: int) -> tuple[Token, int]:
         for length in (4, 3, 2):
             key = tuple(token.stem for token in tokens[at : at + length])
             if len(key) == length and key in COMPOUNDS:
+                following = tokens[at + length].lower if at + length < len(tokens) else ""
+                if COMPOUNDS[key] == "checkout" and following in {"the", "a", "an", "our", "this", "some", "any"}:
+                    return word("viewed"), length
                 text = " ".join(token.text for token in tokens[at : at + length]).replace(" - ", "-")
                 return Token("word", text, COMPOUNDS[key], stem(COMPOUNDS[key])), length
     return tokens[at], 1

@@ -94,11 +94,7 @@ def chosen(links: Sequence[Link], phrase: str) -> Link:
 
 def _link(items: Sequence[Item], known: Known) -> Link | None:
     named = frozenset(at for at, item in enumerate(items) if isinstance(item, Token) and _names(item, known))
-    read, unknown = tests(items, known.fields, named)
-    read = _consistent(read)
-    looked = searched(items, known.fields, named.union(*(test.used for test in read))) if named else None
-    if looked is not None:
-        read = [*read, looked]
+    read, unknown = _filters(items, known, named)
     explained = named.union(*(test.used for test in read), *(value.used for value in unknown))
     rest = [item for at, item in enumerate(items) if at not in explained]
     words = [item for item in rest if isinstance(item, Token) and _content(item)]
@@ -110,6 +106,28 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
         return None
     quantities = tuple(item for item in rest if isinstance(item, Quantity))
     return Link(known.name, tuple(read), score, known, quantities, left, tuple(unknown))
+
+
+def _filters(items: Sequence[Item], known: Known, named: frozenset[int]) -> tuple[list[Test], list[UnknownValue]]:
+    """What the phrase says about properties of the event type, whose name it spells with the items *named*."""
+    found, unknown = tests(items, known.fields, named)
+    read = _consistent(found)
+    used = named.union(*(test.used for test in read))
+    tested = {test.field.path for test in read}
+    free = [field for field in known.fields if field.path not in tested]
+    more = searched(items, free, used) if named else None
+    if more is None and named:
+        more = _beside(items, known, used)
+    return ([*read, more] if more is not None else read), unknown
+
+
+def _beside(items: Sequence[Item], known: Known, used: frozenset[int]) -> Test | None:
+    """Of "ordered using a coupon": a property that some events have, said to be there."""
+    there = _present(items, known)
+    if there is None or there.used & used:
+        return None
+    before = [item.lower for item in items[max(0, min(there.used) - 2) : min(there.used)] if isinstance(item, Token)]
+    return there if set(before) & {"using", "with", "used", "through", "via", "redeemed", "redeeming"} else None
 
 
 def _consistent(read: list[Test]) -> list[Test]:
@@ -126,7 +144,13 @@ def _strong(named: Sequence[Item], known: Known) -> bool:
     words = [item for item in named if isinstance(item, Token)]
     told = total({concept(word.stem) for word in words})
     bare = set(known.concepts) <= ACTIONS | {concept(word.stem) for word in words}
-    return told >= 1 or any(word.kind == "name" for word in words) or (told > 0 and bare and len(known.concepts) == 1)
+    whole = set(known.concepts) <= {concept(word.stem) for word in words}
+    return (
+        told >= 1
+        or whole
+        or any(word.kind == "name" for word in words)
+        or (told > 0 and bare and len(known.concepts) == 1)
+    )
 
 
 def _names(token: Token, known: Known) -> bool:
@@ -283,8 +307,3 @@ _COMMON = stems(
 _AROUND_SEGMENTS = (
     NOISE | stems("segment list group member audience cohort called named belong part join subscribe subscriber")
 ) - stems("us")
-
-
-def link_named(text: str, index: Index) -> tuple[SegmentName, ...]:
-    """The segment of exactly this text, in any case."""
-    return tuple(segment for segment in index.catalog.segments.values() if segment.name.lower() == text.lower())

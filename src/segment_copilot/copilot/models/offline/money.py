@@ -9,8 +9,8 @@ from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Field, Index, Known
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
-from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import REVERSALS, VAGUE, concept, stems
+from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Quantity
 from segment_copilot.copilot.models.offline.stems import listed, stem
@@ -124,8 +124,7 @@ def _links(rest: tuple[Item, ...], index: Index) -> tuple[Link, ...]:
     links = link_event(rest, index)
     if links and not links[0].unexplained and links[0].event_type != "*":
         return links
-    bought = link_event((word("purchase"), *rest), index)
-    return bought or link_event((word("purchase"),), index)
+    return link_event((word("purchase"), *rest), index)
 
 
 def amount_field(known: Known, chunk: Chunk) -> Field | None:
@@ -257,13 +256,3 @@ def _with_window(chunk: Chunk, link: Link, condition: dict[str, Any], notes: tup
     window = chunk.window
     condition |= window.json() if window else {}
     return Leaf(condition, chunk.text, notes, link, negated=chunk.negated, windowed=window is not None)
-
-
-def reversal(known: Known) -> bool:
-    """Whether the event type takes something back."""
-    return bool(set(known.concepts) & REVERSALS)
-
-
-def said(chunk: Chunk) -> str:
-    """The clause in the user's words."""
-    return written(chunk.tokens)

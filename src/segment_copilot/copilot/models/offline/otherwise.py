@@ -94,9 +94,10 @@ def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str
 def analysis(tokens: Sequence[Token]) -> tuple[str, ...] | None:
     """The sentences for a question about causes or the future; None for any other."""
     words = [token for token in tokens if token.kind != "sign"]
-    if not any(word.stem in _ANALYSIS for word in words[:2]):
+    compares = bool(words) and words[0].lower == "compare"
+    if not compares and not any(word.stem in _ANALYSIS for word in words[:2]):
         return None
-    return ("I cannot explain causes, predict or recommend: I only count what happened.", ABILITIES)
+    return ("I cannot explain causes, compare, predict or recommend: I only count what happened.", ABILITIES)
 
 
 def _greets(words: Sequence[Token], lower: str) -> bool:

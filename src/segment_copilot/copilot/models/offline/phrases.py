@@ -73,9 +73,10 @@ _COMPARATORS: dict[str, Operator] = {
     "exactly": "eq", "precisely": "eq", "equal to": "eq", "equals": "eq", "=": "eq", "just": "eq", "only": "eq",
     "exact": "eq", "a total of exactly": "eq", "!=": "neq", "not equal to": "neq", "not exactly": "neq",
 }  # fmt: skip
-_BY_LENGTH: list[tuple[tuple[str, ...], Operator]] = sorted(
-    ((tuple(words.split()), operator) for words, operator in _COMPARATORS.items()), key=lambda pair: -len(pair[0])
-)
+_BY_WORDS: dict[tuple[str, ...], Operator] = {
+    tuple(words.split()): operator for words, operator in _COMPARATORS.items()
+}
+_LONGEST = max(len(words) for words in _BY_WORDS)
 _AFTER: dict[tuple[str, ...], Operator] = {
     ("+",): "gte", ("plus",): "gte", ("or", "more"): "gte", ("or", "over"): "gte", ("or", "above"): "gte",
     ("or", "higher"): "gte", ("or", "greater"): "gte", ("and", "up"): "gte", ("and", "above"): "gte",
@@ -109,9 +110,9 @@ def lowers(tokens: tuple[Token, ...], at: int, count: int) -> tuple[str, ...]:
 
 def comparator(tokens: tuple[Token, ...], at: int) -> tuple[Operator, int] | None:
     """Words that say how to compare: "more than", "at least", "<="."""
-    for words, operator in _BY_LENGTH:
-        if lowers(tokens, at, len(words)) == words:
-            return operator, at + len(words)
+    for size in range(min(_LONGEST, len(tokens) - at), 0, -1):
+        if operator := _BY_WORDS.get(lowers(tokens, at, size)):
+            return operator, at + size
     return None
 
 
@@ -205,8 +206,9 @@ def _compared(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None
 
 def length(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
     """A length of time at *at*: "7 days", "24h", "a week", "two months", "30-day"."""
-    if lowers(tokens, at, 3) == ("half", "a", "year"):
-        return Length(6, "mo"), at + 3
+    for words in (("half", "a", "year"), ("half", "year"), ("half", "-", "year")):
+        if lowers(tokens, at, len(words)) == words:
+            return Length(6, "mo"), at + len(words)
     number, start = _count_of_units(tokens, at)
     if lowers(tokens, start, 1) == ("-",):
         start += 1

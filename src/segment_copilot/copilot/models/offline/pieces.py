@@ -40,12 +40,10 @@ _SPOKEN: dict[Joint, str] = {
     "with": "with | without | having",
     "comma": ",",
 }
-_JOINTS: tuple[tuple[tuple[str, ...], Joint], ...] = tuple(
-    sorted(
-        ((tuple(words.split()), joint) for joint, spoken in _SPOKEN.items() for words in spoken.split(" | ")),
-        key=lambda pair: -len(pair[0]),
-    )
-)
+_JOINTS: dict[tuple[str, ...], Joint] = {
+    tuple(words.split()): joint for joint, spoken in _SPOKEN.items() for words in spoken.split(" | ")
+}
+_LONGEST = max(len(words) for words in _JOINTS)
 _KEPT = {"without", "whose", "nor"}
 _STRENGTH: dict[Joint, int] = {
     "except": 9, "then": 8, "before": 8, "after": 8, "nor": 7, "or": 6, "but": 5, "and": 4, "with": 3, "relative": 2, "comma": 1,
@@ -85,8 +83,8 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
         else:
             current.append(every[at])
             at += 1
-    trailing = [joint for joint in joints if joint in {"then", "after", "before"}] if not current else []
-    return tuple(_closed(pieces, current or [word(joint) for joint in trailing[:1]], joints))
+    ordering = not current and bool({"then", "after", "before"} & set(joints))
+    return tuple(_closed(pieces, [word("afterwards")] if ordering else current, joints))
 
 
 def _only_people(tokens: Sequence[Token]) -> bool:
@@ -140,9 +138,10 @@ def _names(index: Index) -> tuple[tuple[str, ...], ...]:
 
 
 def _joint(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:
-    for words, joint in _JOINTS:
-        if lowers(tokens, at, len(words)) == words and not _is_part(tokens, at, words, current):
-            return joint, at + len(words)
+    for size in range(min(_LONGEST, len(tokens) - at), 0, -1):
+        words = lowers(tokens, at, size)
+        if words in _JOINTS and not _is_part(tokens, at, words, current):
+            return _JOINTS[words], at + size
     return _within_of(tokens, at, current)
 
 

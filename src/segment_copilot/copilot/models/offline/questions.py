@@ -60,7 +60,10 @@ def read_question(tokens: Sequence[Token], command: Command, index: Index, today
 
 def _tells(question: Question) -> bool:
     """Whether it speaks of people and what they did, rather than asks: "users in Staff who made a purchase"."""
-    if question.how_many:
+    thing = question.rest[1] if len(question.rest) > 1 else None
+    if question.how_many or (
+        question.tokens[0].lower in {"which", "what"} and thing and thing.stem not in PEOPLE | {"who"}
+    ):
         return False
     nouns = _RULES | TREND | _SIZE | EVENTS | SEGMENTS | CONNECTORS | SCHEMAS | _PROPERTIES | _WEAK_RULES
     people = next(
@@ -114,7 +117,7 @@ def _unexplained(question: Question) -> bool:
         | SEGMENT_WORDS
         | NOISE
         | PEOPLE
-        | stems("how is show tell what give current currently have contain there size belong")
+        | stems("how is show tell what give current currently have contain there size belong right today moment")
     )
     return any(token.kind == "word" and token.stem not in spent for token in question.rest)
 
@@ -145,9 +148,16 @@ def _connectors(question: Question) -> Plan | None:
 
 
 def _schema(question: Question) -> Plan | None:
-    if not question.has(_PROPERTIES) or question.focus in {"people", "segments"}:
+    inside = question.focus == "events" and bool(question.words & stems("contain include hold look"))
+    if not (question.has(_PROPERTIES) or inside) or question.focus in {"people", "segments"}:
         return None
-    link = _event(question, _PROPERTIES | EVENTS | stems("type list detail available have carry name registered"))
+    link = _event(
+        question,
+        _PROPERTIES
+        | EVENTS
+        | stems("contain include hold like")
+        | stems("type list detail available have carry name registered"),
+    )
     if link is not None and link.known is not None:
         return event_answers.Schema(link.known.name)
     if question.focus in {"schemas", "events"} or question.words & SCHEMAS:
@@ -183,7 +193,7 @@ def _top(question: Question) -> Plan | None:
 
 
 def _arrived(question: Question) -> Plan | None:
-    happened = "what" in question.lowers and bool(question.words & stems("happen"))
+    happened = "what" in question.lowers and bool(question.words & stems("happen ingest track receive come arrive"))
     if question.focus != "events" and not happened:
         return None
     if (
@@ -237,7 +247,12 @@ def _values(question: Question) -> Plan | None:
     asks = question.tokens[0].lower in {"which", "what"} and bool(
         question.words & stems("there have exist possible available")
     )
-    if question.focus in {"segments", "people"} or not (named or asks):
+    where = (
+        question.tokens[0].lower in {"which", "what"}
+        and question.rest[2:3]
+        and question.rest[2].lower in {"are", "is", "do"}
+    )
+    if question.focus == "segments" or not (named or asks or where) or (question.focus == "people" and not where):
         return None
     items = tuple(token for token in question.rest if token.stem not in _VALUES)
     fields = [(field, None) for field in question.index.traits] + [

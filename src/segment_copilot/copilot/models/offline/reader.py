@@ -55,13 +55,21 @@ class _Reader:
         if piece.inner:
             self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
             return
-        chunk = sort(_without_subject(piece.tokens), self._today)
+        chunk = self._same_period(sort(_without_subject(piece.tokens), self._today))
         if _empty(chunk):
             return
         if chunk.words or chunk.quantities or chunk.negated:
             self._clause(chunk, piece, following)
         elif chunk.window:
             self._spread(chunk.window)
+
+    def _same_period(self, chunk: Chunk) -> Chunk:
+        """Of "in that period": the time span of a clause before."""
+        if not any(item.kind == "same" for item in chunk.windows):
+            return chunk
+        spans = [item.chunk.window for item in self._read if item.chunk and item.chunk.window]
+        windows = tuple(spans[-1] if item.kind == "same" and spans else item for item in chunk.windows)
+        return structs.replace(chunk, windows=windows, perfect=False)
 
     def finished(self) -> tuple[list[Joined], tuple[str, ...]]:
         """Everything read; a window that stood in front is on each clause that has none."""
@@ -170,7 +178,7 @@ class _Reader:
 
     def _carried(self, chunk: Chunk, leaf: Leaf | None) -> _Candidate | None:
         """The clause with the verb of the one before: "viewed shoes or bags"."""
-        if leaf is None or not leaf.verbs or _acts(chunk):
+        if leaf is None or not leaf.verbs or _acts(chunk) or not (chunk.words or chunk.quantities):
             return None
         whole = structs.replace(chunk, items=(*leaf.verbs, *chunk.items))
         return _Candidate(read_clause(whole, self._index), whole, "carried")

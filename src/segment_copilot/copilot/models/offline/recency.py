@@ -115,6 +115,8 @@ def not_for(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:
 
 def from_age(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:
     """Of "more than 30 days ago": how long ago the last time was."""
+    if chunk.negated and window.operator in {None, "eq"}:
+        return Problem("unsupported", chunk.text, f"what did not happen exactly {window.text} cannot be tested")
     note = (
         ""
         if any(word.stem in _LAST for word in chunk.words)

@@ -21,7 +21,7 @@ _AROUND = (
     LIGHT
     | PLAIN_PEOPLE
     | stems(
-        "live base locate reside come belong use speak marketing hold year old aged acquire arrive choose accept agree say trait value speaking living located"
+        "live base locate reside come belong use marketing hold year old aged acquire arrive choose accept agree say trait value living located"
     )
 )
 

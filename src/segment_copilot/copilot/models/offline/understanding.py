@@ -11,7 +11,7 @@ from segment_copilot.copilot.models.offline.audience import Audience, read_audie
 from segment_copilot.copilot.models.offline.command import Command, strip_command
 from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
-from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, otherwise
@@ -34,7 +34,7 @@ _EVERYBODY = Proposal(
 
 def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
-    index = Index(context.catalog)
+    index = index_of(context.catalog)
     plain = read(text)
     said = otherwise(text, plain, follows=follows)
     if said is not None:
@@ -69,13 +69,23 @@ def _counted(tokens: Sequence[Token]) -> tuple[Token, ...] | None:
     words = tuple(token.lower for token in tokens)
     for phrase in _COUNTING:
         if words[: len(phrase)] == phrase:
-            rest = tuple(tokens[len(phrase) :])
+            rest = _without_filler(tuple(tokens[len(phrase) :]))
             return tuple(
                 token
                 for at, token in enumerate(rest)
                 if not (token.lower in {"are", "is", "there"} and at in {1, 2}) or _needed(rest, at)
             )
     return None
+
+
+def _without_filler(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Without the "do we have" of "how many users do we have in Spain"."""
+    words = tuple(token.lower for token in tokens)
+    for filler in (("do", "we", "have"), ("do", "i", "have"), ("have", "we", "got"), ("are", "there")):
+        for at in (1, 2):
+            if words[at : at + len(filler)] == filler:
+                return (*tokens[:at], *tokens[at + len(filler) :])
+    return tokens
 
 
 def _needed(tokens: Sequence[Token], at: int) -> bool:

@@ -192,7 +192,7 @@ def _operand(
     value = value_at(items, at, field, used)
     if value is not None:
         return ("contains" if field.listed else "eq"), value[0], None, value[1], ""
-    return _unseen(item, at, field) if joined or item.kind in {"quoted", "path"} else None
+    return _unseen(item, at, field) if joined or item.kind in {"quoted", "path", "name"} else None
 
 
 def _number_operand(item: Quantity, field: Field, at: int) -> tuple[str, Any, Any, int, str] | None:
@@ -333,24 +333,24 @@ def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scala
 def searched(items: Sequence[Item], fields: Iterable[Field], used: frozenset[int]) -> Test | None:
     """Free text that was searched for: "searched for boots" looks for the word in the query."""
     free = [field for field in fields if {"query", "search", "term", "keyword", "q"} & set(field.words)]
-    start = next(
-        (at + 1 for at, item in enumerate(items) if isinstance(item, Token) and item.lower in {"for", "about"}), None
-    )
+    start = next((at + 1 for at, item in enumerate(items) if isinstance(item, Token) and item.lower in _ABOUT), None)
     if len(free) != 1 or start is None:
         return None
-    run = [at for at in range(start, len(items)) if at not in used and isinstance(items[at], Token)]
-    words = [
-        item
-        for at in run
-        if isinstance(item := items[at], Token)
-        and item.kind in {"word", "quoted"}
-        and item.lower not in {"a", "an", "the", "any"}
-    ]
-    if not words:
-        return None
-    text = " ".join(item.text for item in words)
+    while start < len(items) and isinstance(item := items[start], Token) and item.lower in {"a", "an", "the", "any"}:
+        start += 1
+    end = start
+    while end < len(items) and end not in used and _is_wanted(items[end]):
+        end += 1
+    text = " ".join(item.text for item in items[start:end] if isinstance(item, Token))
     note = f"{text!r} is looked for anywhere in `{free[0].path}`"
-    return Test(free[0], "contains", text, frozenset(run), note=note)
+    return Test(free[0], "contains", text, frozenset(range(start, end)), note=note) if text else None
+
+
+_ABOUT = {"for", "about"}
+
+
+def _is_wanted(item: Item) -> bool:
+    return isinstance(item, Token) and (item.kind == "quoted" or (item.kind == "word" and item.stem not in NOISE))
 
 
 def _same_text(text: str, field: Field) -> Scalar | None:

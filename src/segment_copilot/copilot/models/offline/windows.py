@@ -16,11 +16,11 @@ class Window(Struct, frozen=True):
     """When something happened.
 
     *kind*: `last` (rolling, *length* back), `period` (calendar, *name*), `range` (*first* day up to the day before
-    *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `ever`.
+    *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `ever`, `same` (as another clause).
     *lead* is the preposition it came with; *rolling* whether "last" or "past" was said.
     """
 
-    kind: Literal["last", "period", "range", "between", "ago", "ever"]
+    kind: Literal["last", "period", "range", "between", "ago", "ever", "same"]
     text: str = ""
     lead: str = ""
     rolling: bool = False
@@ -87,12 +87,21 @@ _EVER = (
 )  # fmt: skip
 
 
+_SAME = {
+    (which, what)
+    for which in ("that", "this", "same")
+    for what in ("period", "time", "window", "timeframe", "span", "interval")
+}
+
+
 def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
     """A window at *at*, with its preposition."""
     for words in _EVER:
         if lowers(tokens, at, len(words)) == words:
             return Window("ever", text=" ".join(words)), at + len(words)
     start, lead = _lead(tokens, at)
+    if lead and lowers(tokens, start, 2) in _SAME:
+        return Window("same", text=written(tokens[at : start + 2])), start + 2
     found = (
         _age(tokens, start, lead) or _rolling(tokens, start) or _calendar(tokens, start)
         or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
