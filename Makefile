@@ -24,7 +24,7 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadscope
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py

@@ -24,6 +24,6 @@ def test_every_error_code_is_documented_with_whether_to_try_again(code: ErrorCod
     assert f"| `{code}` | {'yes' if failure(code).retryable else 'no'} |" in TEXT
 
 
-@pytest.mark.parametrize("name", [*TOOLS, *COMPONENTS])
+@pytest.mark.parametrize("name", [*TOOLS, *sorted(COMPONENTS)])
 def test_every_tool_and_component_is_documented(name: str):
     assert name in TEXT

@@ -48,7 +48,9 @@ class Demo(Struct, frozen=True):
     tenant: Tenant
 
     async def ask(self, question: str) -> Told:
-        return await run_to_end(wired(self.resources, OfflineModel()), self.tenant, asking(question, context={"as_of": ENDS}))
+        return await run_to_end(
+            wired(self.resources, OfflineModel()), self.tenant, asking(question, context={"as_of": ENDS})
+        )
 
 
 @pytest.fixture(scope="module")

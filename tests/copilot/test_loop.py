@@ -15,7 +15,7 @@ from proxies import eventually
 from segment_copilot.clickhouse import open_clickhouse
 from segment_copilot.copilot import models
 from segment_copilot.copilot.events import Event, RunError, RunStarted
-from segment_copilot.copilot.loop import prepare_run
+from segment_copilot.copilot.loop import Copilot, prepare_run
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.errors import InvalidInput, Unavailable
 
@@ -268,11 +268,16 @@ async def test_our_own_mistake_is_logged_and_not_told(ask: Ask):
     assert "hunter2" not in str(told.frames)
 
 
+def changed(copilot: Copilot, **parts: Any) -> Copilot:
+    """*copilot* with other stores or use cases."""
+    return structs.replace(copilot, resources=structs.replace(copilot.resources, **parts))
+
+
 async def test_a_mistake_inside_a_tool_is_logged_and_not_told(shop: Shop):
     resources = wired(shop.resources, Script(calls(("list_segments", {})), says("Sorry.")))
     incomplete: Any = None
 
-    told = await run_to_end(structs.replace(resources, segments=incomplete), shop.tenant, asking())
+    told = await run_to_end(changed(resources, segments=incomplete), shop.tenant, asking())
 
     assert told.one("tool.result")["error"]["code"] == "internal"
     assert "NoneType" not in str(told.frames)
@@ -283,7 +288,7 @@ async def test_a_store_that_is_gone_ends_the_run_and_the_other_calls_with_it(sho
     model = Script(calls(LIST, ("query_top_events", {"from": "2026-06-01", "to": "2026-06-15"})), says("Never said."))
 
     async with open_clickhouse("clickhouse://app:app@127.0.0.1:1/db") as gone, locked(shop) as waiting:
-        told = await run_to_end(structs.replace(wired(shop.resources, model), clickhouse=gone), shop.tenant, asking())
+        told = await run_to_end(changed(wired(shop.resources, model), clickhouse=gone), shop.tenant, asking())
         await eventually(lambda: waiting(0))
 
     assert told.frames[-1]["code"] == "tool_backend_unavailable"
