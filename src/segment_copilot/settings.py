@@ -17,7 +17,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Field *x* is read from the environment variable *X*; lists are comma-separated."""
 
     database_url: Annotated[str, Meta(description="PostgreSQL: postgresql://user:password@host:port/database")] = ""
-    clickhouse_url: Annotated[str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")] = ""
+    clickhouse_url: Annotated[
+        str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")
+    ] = ""
     clickhouse_cluster: Annotated[str, Meta(description="Cluster name for ON CLUSTER DDL; empty for one server")] = ""
     postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
     clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
@@ -25,23 +27,34 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     host: Annotated[str, Meta(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the API listens on; 0 takes a free one")] = 8000
     cors_origins: Annotated[tuple[str, ...], Meta(description="Origins a browser may call from; none by default")] = ()
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")] = "info"
-    log_format: Annotated[Literal["json", "console"], Meta(description="json for machines, console for people")] = "json"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")
+    ] = "info"
+    log_format: Annotated[Literal["json", "console"], Meta(description="json for machines, console for people")] = (
+        "json"
+    )
 
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
-    recent_event_hours: Annotated[Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")] = 72
+    recent_event_hours: Annotated[
+        Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
+    ] = 72
 
     copilot_model: Annotated[
-        Literal["auto", "claude", "offline"], Meta(description="auto: claude when ANTHROPIC_API_KEY is set, else offline")
+        Literal["auto", "claude", "offline"],
+        Meta(description="auto: claude when ANTHROPIC_API_KEY is set, else offline"),
     ] = "auto"
     anthropic_api_key: Annotated[str, Meta(description="Key for Claude; empty for none")] = ""
     anthropic_base_url: Annotated[str, Meta(description="Any endpoint that speaks the Messages API")] = ""
     claude_model: Annotated[str, Meta(description="Model id sent to the Messages API")] = "claude-sonnet-5-5"
-    claude_effort: Annotated[Literal["low", "medium", "high"], Meta(description="Effort sent to the Messages API")] = "low"
+    claude_effort: Annotated[Literal["low", "medium", "high"], Meta(description="Effort sent to the Messages API")] = (
+        "low"
+    )
     copilot_max_turns: Annotated[Positive, Meta(description="Model requests per run")] = 8
     copilot_max_tool_calls: Annotated[Positive, Meta(description="Tool calls per run")] = 24
     copilot_deadline_seconds: Annotated[Positive, Meta(description="Wall time of a run")] = 120
-    copilot_heartbeat_seconds: Annotated[float, Meta(gt=0, description="Silence on a stream before a comment is sent")] = 10.0
+    copilot_heartbeat_seconds: Annotated[
+        float, Meta(gt=0, description="Silence on a stream before a comment is sent")
+    ] = 10.0
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
