@@ -132,6 +132,8 @@ def _flag(tokens: tuple[Token, ...], at: int, flags: set[str]) -> bool:
     if lower == "only":
         flags |= {"only"}
         return True
+    if {*lowers(tokens, at - 1, 1), *lowers(tokens, at + 1, 1)} & {"-"} and at:
+        return False  # a part of a name: "we-miss-you"
     return (
         tokens[at].stem in _SKIPPED
         and tokens[at].kind == "word"

@@ -169,6 +169,8 @@ def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
         return False
     if counts or stem("price") in field.words or _each_total(words):
         return True
+    if _worth_of(chunk):
+        return False
     if stemmed & stems("something anything item product article thing") and stemmed & stems(
         "cost price priced worth over"
     ):
@@ -184,6 +186,15 @@ def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
     }
     spend = stemmed & stems("spend pay")
     return not whole and not spend and any(item.lower in EVENT_NOUNS for item in words)
+
+
+def _worth_of(chunk: Chunk) -> bool:
+    """Of "$200 in refunds", "$50 worth of orders": all of them together."""
+    for at, item in enumerate(chunk.items):
+        following = [word.lower for word in chunk.items[at + 1 : at + 4] if isinstance(word, Token)]
+        if isinstance(item, Quantity) and following[:1] and following[0] in {"in", "of", "worth"}:
+            return any(word in EVENT_NOUNS and word.endswith("s") for word in following[1:])
+    return False
 
 
 def _each_total(words: list[Token]) -> bool:

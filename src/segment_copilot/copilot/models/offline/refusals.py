@@ -24,7 +24,7 @@ _OPTIONS = {
 def unexplained(chunk: Chunk, index: Index) -> Problem:
     """Nothing in the catalog is near the phrase."""
     if any(word.lower in VAGUE for word in chunk.words):
-        return vague(chunk)
+        return vague(chunk, index)
     if chunk.lead in {"in", "from", "living", "based", "located", "outside"} and (where := _places(index)):
         has = "; ".join(f"`{field.path}` has {_some(field.known.samples)}" for field in where)
         return Problem("unknown", chunk.text, f"no place known here is called that: {has}")
@@ -48,15 +48,19 @@ def _places(index: Index) -> list[Field]:
     ]
 
 
-def vague(chunk: Chunk) -> Problem:
-    """A word that needs a number."""
+def vague(chunk: Chunk, index: Index | None = None) -> Problem:
+    """A word that needs a number; or, where a segment is called so, its name."""
     found = [word for word in chunk.words if word.lower in VAGUE] or [*chunk.words]
     kinds = dict.fromkeys(VAGUE.get(word.lower, "amount") for word in found)
-    return Problem(
-        "vague",
-        chunk.text,
-        f"{written(found)!r} has no number: tell me {', or '.join(_OPTIONS[kind] for kind in kinds)}",
-    )
+    detail = f"{written(found)!r} has no number: tell me {', or '.join(_OPTIONS[kind] for kind in kinds)}"
+    said = {word.stem for word in chunk.words}
+    near_names = [
+        segment.name
+        for segment in (index.catalog.segments.values() if index else ())
+        if len(said & set(index.segments[segment.id] if index else ())) > 1
+    ]
+    hint = f"; or name the segment: {', '.join(repr(name) for name in near_names)}" if near_names else ""
+    return Problem("vague", chunk.text, detail + hint)
 
 
 def partly(chunk: Chunk, link: Link, index: Index) -> Problem:

@@ -157,7 +157,7 @@ def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: dat
     if len(words) == 1 and words[0].stem in stems("pay purchase convert"):
         return _bought(Quantity("gte", 1), f"{written(modifiers)} {noun.text}", index, today)
     if any(token.lower in VAGUE or token.stem in VAGUE for token in words):
-        return vague(chunk)
+        return vague(chunk, index)
     read = read_clause(chunk, index)
     if isinstance(read, Leaf) and read.link:
         return Leaf(
@@ -191,7 +191,7 @@ def _agent(words: tuple[Token, ...], noun: Token, deed: str, index: Index, today
     if any(token.lower in VAGUE for token in words) or deed == "spend":
         traits = read_traits(sort(words, today), index) if words else None
         if traits is None or isinstance(traits, Problem):
-            return vague(sort([*words, noun], today))
+            return vague(sort([*words, noun], today), index)
     chunk = sort([word(deed), *words], today)
     read = read_clause(chunk, index)
     if isinstance(read, Leaf):
