@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from segment_copilot.tenants import Tenant, create_tenant
 DAY = timedelta(days=1)
 
 
-def definition(*conditions: dict[str, object], logic: str = "AND", **more: object) -> dict[str, object]:
+def definition(*conditions: Any, logic: str = "AND", **more: Any) -> dict[str, Any]:
     return {"logic": logic, "conditions": list(conditions), **more}
 
 
