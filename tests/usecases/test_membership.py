@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,20 @@ async def buyers(resources: Resources, tenant: Tenant) -> Segment:
     return (await resources.segments.create(tenant, name="Buyers", definition=BUYERS)).segment
 
 
+async def claim(resources: Resources) -> Any:
+    """What a worker that then dies, or is slow, holds."""
+    claimed = await resources.memberships._claim()
+    assert claimed is not None
+    return claimed
+
+
 async def compute(resources: Resources, tenant: Tenant, segment: Segment, as_of=NOW) -> Segment:
     await resources.memberships.request(tenant, segment.id, as_of=as_of)
     assert await resources.memberships.run_next()
     return await resources.segments.get(tenant, segment.id)
 
 
-async def last_computation(resources: Resources):
+async def last_computation(resources: Resources) -> Any:
     return await resources.postgres.fetchrow("SELECT * FROM computations ORDER BY id DESC LIMIT 1")
 
 
@@ -117,6 +125,7 @@ async def test_a_failed_computation_keeps_the_last_good_members(
 
     failed = await compute(resources, tenant, segment)
 
+    assert failed.last_error is not None
     assert (failed.status, failed.member_count, failed.last_error.code) == ("failed", 1, "invalid_definition")
     members = await resources.memberships.members(tenant, segment.id)
     assert [member.user_id for member in members.members] == ["ana"]
@@ -128,7 +137,7 @@ async def test_a_computation_whose_worker_died_is_taken_over_and_counted_once(
     segment = await buyers(resources, tenant)
     await remember(tenant, [("ana", "order_placed", DAY, {})])
     await resources.memberships.request(tenant, segment.id, as_of=NOW)
-    dead = await resources.memberships._claim()
+    dead = await claim(resources)
     expire = "UPDATE computations SET lease_until = now() - interval '1 second'"
     await resources.postgres.execute(expire)
 
@@ -144,12 +153,13 @@ async def test_a_computation_that_kills_its_worker_three_times_is_over(resources
     segment = await buyers(resources, tenant)
     await resources.memberships.request(tenant, segment.id, as_of=NOW)
     for _ in range(3):
-        assert await resources.memberships._claim()
+        await claim(resources)
         await resources.postgres.execute("UPDATE computations SET lease_until = now() - interval '1 second'")
 
     assert await resources.memberships.run_next() is False
 
     failed = await resources.segments.get(tenant, segment.id)
+    assert failed.last_error is not None
     assert (failed.status, failed.last_error.code) == ("failed", "computation_crashed")
 
 
@@ -160,7 +170,7 @@ async def test_an_older_computation_does_not_overtake_a_newer_one(
     await remember(tenant, [("ana", "order_placed", DAY, {})])
     await resources.memberships.request(tenant, segment.id, as_of=NOW)
     await resources.memberships.request(tenant, segment.id, as_of=NOW + 30 * DAY)
-    first, second = await resources.memberships._claim(), await resources.memberships._claim()
+    first, second = await claim(resources), await claim(resources)
 
     await resources.memberships._run(second)
     await resources.memberships._run(first)

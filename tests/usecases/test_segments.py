@@ -76,7 +76,7 @@ async def test_an_exclusion_takes_users_out(resources: Resources, tenant: Tenant
     preview = await resources.previews.preview(tenant, asked, as_of=NOW, breakdown=True)
 
     assert preview.sample_user_ids == ("ben",)
-    assert [(count.pointer, count.matched_users) for count in preview.conditions] == [
+    assert [(count.pointer, count.matched_users) for count in preview.conditions or ()] == [
         ("/conditions/0", 2),
         ("/exclude/conditions/0", 1),
     ]
