@@ -90,7 +90,7 @@ def compares_strings(test: Json) -> bool:
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: ascii(payload)[:20])
 def test_the_text_is_the_same_for_every_string(payload):
-    for definition in definitions(60):
+    for definition in definitions(30):
         usual, unusual = compiled(with_strings(definition, "usual")), compiled(with_strings(definition, payload))
         for one, other in zip(usual, unusual, strict=True):
             assert one.sql == other.sql
