@@ -16,16 +16,22 @@ from segment_copilot.conditions import (
     Condition,
     Definition,
     EventCount,
+    EventMatch,
+    EventPeriods,
     EventProperty,
     EventSequence,
+    EventTime,
     Group,
-    LastWindow,
     Monetary,
     Recency,
+    Sample,
     SegmentMembership,
+    Step,
     UserProperty,
     WhereGroup,
+    Window,
 )
+from segment_copilot.conditions.checks import as_date_test
 from segment_copilot.conditions.lengths import Length, parse_length
 from segment_copilot.conditions.nodes import EventTypes, Where
 from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, resolve_type
@@ -93,7 +99,20 @@ _TESTS: Final = {
     "does_not_contain": "does not contain {0} or is unknown",
     "is_not_set": "is unknown",
 }
+_LIST_TESTS: Final = {
+    "contains_any": "contains {0}",
+    "contains_all": "contains all of {0}",
+    "contains_none": "contains none of {0} or is unknown",
+}
+_CLOCK_TESTS: Final = {
+    "in_last": "is in the last {0}",
+    "not_in_last": "is not in the last {0} or is unknown",
+    "in_next": "is in the next {0}",
+    "anniversary_in_next": "comes round in the next {0}",
+}
 _DATE_TESTS: Final = {
+    "before": "is before {0}",
+    "after": "is after {0}",
     "gt": "is after {0}",
     "gte": "is on or after {0}",
     "lt": "is before {0}",
@@ -156,6 +175,13 @@ class _Words:
                 return _count(condition)
             case Recency():
                 return _recency(condition)
+            case EventTime():
+                return _event_time(condition)
+            case EventPeriods():
+                return _periods(condition)
+            case Sample():
+                share = f"{_number(condition.from_)} % up to {_number(condition.to)} %"
+                return f"who are in the share from {share} of the split “{condition.salt}”"
             case Monetary():
                 return _monetary(condition)
             case EventProperty():
@@ -226,6 +252,22 @@ def _recency(leaf: Recency) -> str:
             return f"who last {did} between {leaf.window_days:,} and {_number(leaf.value2)} days ago"
 
 
+def _event_time(leaf: EventTime) -> str:
+    told = _test(as_date_test(leaf)).removesuffix(" or is unknown")
+    never = " (people who never did are included)" if leaf.operator in POSITIVE_OF else ""
+    return f"for whom the {leaf.occurrence} time they {_did(leaf.event_type, leaf.where)} {told}{never}"
+
+
+def _periods(leaf: EventPeriods) -> str:
+    low, high = _pair(leaf.value, leaf.value2)
+    counted = _NUMBERS[leaf.operator].format(_number(low), _number(high))
+    least = "" if leaf.min_per_period == 1 else f" at least {_number(leaf.min_per_period)} times"
+    one = f"1 {leaf.period}" if leaf.last == 1 else f"{leaf.last:,} {leaf.period}s"
+    never = " (never counts too)" if _zero_passes(leaf.operator, low, high) else ""
+    did = _did(leaf.event_type, leaf.where)
+    return f"who {did}{least} in {counted} of the last {one}, this {leaf.period} included{never}"
+
+
 def _monetary(leaf: Monetary) -> str:
     low, high = _pair(leaf.value, leaf.value2)
     amount = _NUMBERS[leaf.operator].replace("fewer", "less").replace("any number", "anything")
@@ -246,15 +288,27 @@ def _event_property(leaf: EventProperty) -> str:
 
 
 def _sequence(leaf: EventSequence) -> str:
-    steps = [_did(step, UNSET) if isinstance(step, str) else _did(step.event_type, step.where) for step in leaf.events]
+    steps = [_step(step) for step in leaf.events]
     span = ""
     if leaf.window_days is not UNSET:
         span = f" within {Length(leaf.window_days, 'd').words}" if leaf.window_days != 1 else " within 1 day"
-    elif leaf.window is not UNSET:
-        length = parse_length(leaf.window.last)
-        span = f" within {'1 ' if length.count == 1 else ''}{length.words}"
-    strict = " with no other event in between" if leaf.strict else ""
-    return f"who {', then '.join(steps)}{span}{strict}"
+    elif leaf.window is not UNSET and leaf.window.last is not UNSET:
+        span = f" within {_length(leaf.window.last)}"
+    between = " with no other event in between" if leaf.strict else ""
+    if leaf.none_between is not UNSET:
+        others = [re.sub(r"^did ", "", _step(match)) for match in leaf.none_between]
+        between += f"{' and' if between else ','} without having {_listed(others)} in between"
+    when = "" if leaf.search_window is UNSET else f", all of it{_window(UNSET, leaf.search_window)}"
+    return f"who {', then '.join(steps)}{', all' if span and len(steps) > 1 else ''}{span}{between}{when}"
+
+
+def _step(step: str | Step | EventMatch) -> str:
+    if isinstance(step, str):
+        return _did(step, UNSET)
+    did = _did(step.event_type, step.where)
+    if isinstance(step, Step) and step.within is not UNSET:
+        return f"within {_length(step.within)} {did}"
+    return did
 
 
 def _did(event_type: EventTypes, where: Where | UnsetType) -> str:
@@ -288,6 +342,11 @@ def _test(test: AnyTest) -> str:
     if test.value2 is not UNSET:
         values.append(_value(test.value2))
     case = ", in any case," if test.ignore_case else ""
+    if test.operator in _CLOCK_TESTS and isinstance(test.value, str):
+        return _CLOCK_TESTS[test.operator].format(parse_length(test.value).words)
+    if test.operator in _LIST_TESTS:
+        joined = _listed(values, "and") if test.operator == "contains_all" else _listed(values)
+        return _LIST_TESTS[test.operator].format(joined) + (", in any case" if test.ignore_case else "")
     if test.operator in {"in", "not_in"}:
         return (
             f"is {_listed(values)}{case}" if test.operator == "in" else f"is not {_listed(values)}{case} or is unknown"
@@ -301,12 +360,28 @@ def _test(test: AnyTest) -> str:
     return told
 
 
-def _window(days: int | UnsetType, window: LastWindow | UnsetType) -> str:
-    if window is not UNSET:
-        return f" in the last {parse_length(window.last).words}"
-    if days is UNSET:
+def _window(days: int | UnsetType, window: Window | UnsetType) -> str:
+    if days is not UNSET:
+        return f" in the last {Length(days, 'd').words}"
+    if window is UNSET:
         return ""
-    return f" in the last {Length(days, 'd').words}"
+    if window.last is not UNSET:
+        return f" in the last {parse_length(window.last).words}"
+    if window.period is not UNSET:
+        name = window.period.replace("_", " ")
+        return f" {name}"
+    if window.between is not UNSET:
+        far, near = (_length(end) for end in window.between)
+        return f" between {far} and {near} ago"
+    since = "" if window.from_ is UNSET else f" from {window.from_}"
+    until = "" if window.to is UNSET else f" until before {window.to}"
+    return since + until
+
+
+def _length(text: str) -> str:
+    """As in "1 hour" or "90 days"."""
+    length = parse_length(text, least=0)
+    return f"1 {length.words}" if length.count == 1 else length.words
 
 
 def _pair(value: float | list[int | float], value2: float | UnsetType) -> tuple[float, float | None]:
@@ -327,7 +402,7 @@ def _number(number: Any) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
 
 
-def _listed(words: Iterable[str]) -> str:
+def _listed(words: Iterable[str], word: str = "or") -> str:
     """One, one or two, one, two or three."""
     *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last

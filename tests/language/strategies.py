@@ -204,6 +204,20 @@ ODD_VALUES: tuple[Any, ...] = (
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
+PERIODS = [
+    "today",
+    "yesterday",
+    "this_week",
+    "last_week",
+    "this_month",
+    "last_month",
+    "this_quarter",
+    "last_quarter",
+    "this_year",
+    "last_year",
+]
+
+
 class World(Struct, frozen=True):
     """What a data set is drawn from: the instants asked about, and the times on their edges."""
 
@@ -343,6 +357,22 @@ class Draw:
         wanted = self.one(["a", "A", "b", "é", "É", "", "1", "%", "\\", "true", "ΟΣ", "it's", "\n"])
         return test | {"value": wanted} | self.any_case() | told
 
+    def list_test(self) -> Json:
+        """Any, all or none of a few values of one type."""
+        values = self.one([["a", "A", "b", "é", "É", "1", ""], [1, 1.0, 10, 2.5, 2**53], [True, False]])
+        wanted = self.some(values, 1, 3)
+        case = self.any_case() if isinstance(wanted[0], str) else {}
+        told = {"value_type": "list"} if self.chance(4) else {}
+        return {"operator": self.one(["contains_any", "contains_all", "contains_none"]), "value": wanted} | case | told
+
+    def clock_test(self) -> Json:
+        """A test of a date whose answer changes with the clock."""
+        values = [*DATES, *INSTANTS, *(self.one(self.world.times).isoformat() for _ in range(4))]
+        sided = {"operator": self.one(["before", "after"]), "value": self.one(values)}
+        lengths = {"operator": self.one(["in_last", "not_in_last", "in_next"]), "value": self.one([*LENGTHS, "1mo", "2y"])}
+        round_again = {"operator": "anniversary_in_next", "value": self.one(["1d", "30d", "2w", "3mo", "1y", "9y"])}
+        return self.one([sided, lengths, lengths, round_again]) | self.told("datetime")
+
     def boolean_test(self) -> Json:
         flag = {"operator": self.one(["is_true", "is_false"])}
         return self.one([flag, self.equality((True, False)), self.choice((True, False))]) | self.told("boolean")
@@ -372,13 +402,13 @@ class Draw:
             AMOUNT: [self.number_test],
             STATUS: [self.string_test, self.string_test, self.containment_test],
             FLAG: [self.boolean_test],
-            TAGS: [self.containment_test],
-            MOMENT: [self.date_test],
+            TAGS: [self.containment_test, self.list_test],
+            MOMENT: [self.date_test, self.clock_test],
             "nested.deep": [self.number_test],
         }
         path = self.one([*kinds, *kinds, *kinds, *NESTED, *WEIRD, *DECLARED])
         if path in DECLARED:
-            return {"property": path} | self.date_test(declared=True)
+            return {"property": path} | self.one([self.date_test(declared=True), self.clock_test()])
         every = [one for tests in kinds.values() for one in tests] + [self.presence_test]
         test = self.one(every if path not in kinds or self.chance(4) else kinds[path])
         return {"property": path} | test()
@@ -407,9 +437,25 @@ class Draw:
     def window(self, lengths: Sequence[str] = LENGTHS) -> Json:
         return self.one([{}, {"window_days": self.one(DAYS)}, {"window": {"last": self.one(lengths)}}])
 
+    def any_window(self) -> Json:
+        """Every form of a window."""
+        if self.chance(2):
+            return self.window()
+        return {"window": self.one([self.from_to(), self.between(), {"period": self.one(PERIODS)}])}
+
+    def from_to(self) -> Json:
+        times = sorted(self.some(self.world.times, 2, 2))
+        ends = [self.one([time.isoformat(), time.date().isoformat()]) for time in times]
+        both = {"from": ends[0], "to": ends[1]}
+        return self.one([{"from": ends[0]}, {"to": ends[1]}, *([both] if _start(ends[0]) < _start(ends[1]) else [])])
+
+    def between(self) -> Json:
+        near, far = sorted(self.some([*DAYS, 0], 2, 2))
+        return {"between": [f"{max(far, 1)}d", f"{near}d"]}
+
     def event_count(self) -> Json:
         compared = self.one([{}, self.equality((0, 1, 2)), self.order((0, 1, 2, 3))])
-        return {"type": "event_count"} | self.match() | self.window() | compared
+        return {"type": "event_count"} | self.match() | self.any_window() | compared
 
     def recency(self) -> Json:
         operator = self.one(["gt", "gte", "lt", "lte", "eq", "between"])
@@ -422,12 +468,12 @@ class Draw:
         amounts = (*NUMBERS, 0.15, 0.05, 0.5, 5, 45.475, *LARGE_NUMBERS)
         values = (0, 1, 2, 3) if metric == "count_distinct" else amounts
         path = self.one([AMOUNT, AMOUNT, AMOUNT, "nested.deep", STATUS, TAGS, "a[]", "absent"])
-        fields = {"type": "monetary", "property": path, "metric": metric} | self.match() | self.window()
+        fields = {"type": "monetary", "property": path, "metric": metric} | self.match() | self.any_window()
         return fields | self.one([self.equality(values), self.order(values)])
 
     def event_property(self) -> Json:
         occurrence = self.one([{}, *({"occurrence": name} for name in ("latest", "first", "any", "every"))])
-        return {"type": "event_property"} | self.match() | self.window() | self.property_test() | occurrence
+        return {"type": "event_property"} | self.match() | self.any_window() | self.property_test() | occurrence
 
     def user_property(self) -> Json:
         return {"type": "user_property"} | self.property_test()
@@ -437,8 +483,31 @@ class Draw:
             self.match() if self.chance(3) else self.one([*EVENT_TYPES, IDENTIFY, "*"])
             for _ in range(self.one([2, 2, 3, 4]))
         ]
-        strict = {"strict": True} if self.chance(3) else {}
-        return {"type": "event_sequence", "events": steps} | self.window(SPANS) | strict
+        for index, step in enumerate(steps[1:], 1):
+            if self.chance(4):
+                match = step if isinstance(step, dict) else {"event_type": step}
+                steps[index] = match | {"within": self.one(SPANS)}
+        rules = {"strict": True} if self.chance(3) else {}
+        if self.chance(3):
+            rules["none_between"] = [self.one([self.one(EVENT_TYPES), self.match()]) for _ in range(self.one([1, 2]))]
+        if self.chance(3):
+            rules["search_window"] = self.one([{"last": self.one(LENGTHS)}, self.from_to(), self.between()])
+        return {"type": "event_sequence", "events": steps} | self.window(SPANS) | rules
+
+    def event_time(self) -> Json:
+        test = self.one([self.date_test(declared=True), self.clock_test()])
+        test.pop("value_type", None)
+        return {"type": "event_time"} | self.match() | test | self.one([{}, {"occurrence": "last"}])
+
+    def event_periods(self) -> Json:
+        fields = {"period": self.one(["day", "week", "month"]), "last": self.one([1, 2, 3, 8])}
+        least = self.one([{}, {}, {"min_per_period": 2}])
+        compared = self.one([self.equality((0, 1, 2)), self.order((0, 1, 2, 3))])
+        return {"type": "event_periods"} | self.match() | fields | least | compared
+
+    def sample(self) -> Json:
+        start, end = sorted(self.random.sample([0, 0.1, 12.5, 33, 50, 99.9, 100], 2))
+        return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
 
     def membership(self, segment_ids: Sequence[int]) -> Json:
         condition = {"type": "segment_membership", "segment_id": self.one(segment_ids)}
@@ -449,11 +518,15 @@ class Draw:
         kinds = [
             self.event_count,
             self.recency,
+            self.event_time,
+            self.event_periods,
+            self.sample,
             self.monetary,
             self.event_property,
             self.event_property,
             self.user_property,
             self.user_property,
+            self.sequence,
             self.sequence,
         ]
         if segment_ids:

@@ -59,8 +59,10 @@ def with_strings(item: Any, text: str) -> Any:
         changed["property"] = (text or "p").replace("\\", "\\\\").replace(".", "\\.")
     if "event_type" in item:
         changed["event_type"] = with_names(item["event_type"], text)
-    if "events" in item:
-        changed["events"] = [with_names(step, text) if isinstance(step, str) else step for step in changed["events"]]
+    for name in item.keys() & {"events", "none_between"}:
+        changed[name] = [with_names(step, text) if isinstance(step, str) else step for step in changed[name]]
+    if "salt" in item:
+        changed["salt"] = text or "s"
     if "operator" in item and compares_strings(item):
         for name in item.keys() & {"value", "value2"}:
             changed[name] = with_text(item[name], re.escape(text) if item["operator"] == "matches_regex" else text)
@@ -82,7 +84,8 @@ def with_text(value: Any, text: str) -> Any:
 
 def compares_strings(test: Json) -> bool:
     """Whether any other string may stand in its place: a date may not always."""
-    if test.get("value_type") == "datetime":
+    dates = {"before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next"}
+    if test.get("value_type") == "datetime" or test["operator"] in dates or test.get("type") == "event_time":
         return False
     ordered = test["operator"] in {"gt", "gte", "lt", "lte", "between", "not_between"}
     return not ordered or test.get("value_type") == "string"

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
-from segment_copilot.compiler.plan import Plan, leaves, plan
+from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
     render_is_member,
@@ -23,6 +23,7 @@ from segment_copilot.compiler.render import (
     render_membership_insert,
     render_preview,
 )
+from segment_copilot.compiler.slots import Plan, leaves
 from segment_copilot.conditions import Definition, Parsed
 
 

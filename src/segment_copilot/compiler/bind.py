@@ -6,7 +6,7 @@ a cycle, or an operator that its type does not have is an error; all are found i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from segment_copilot.catalog import IDENTIFY, Catalog, Property, nearest
 from segment_copilot.conditions import (
     Condition,
     Definition,
+    EventMatch,
     EventProperty,
     EventSequence,
     Group,
@@ -24,6 +25,7 @@ from segment_copilot.conditions import (
     Monetary,
     Parsed,
     PropertyTest,
+    Sample,
     SegmentMembership,
     Step,
     UserProperty,
@@ -38,6 +40,7 @@ from segment_copilot.errors import Finding
 MAX_REFERENCE_DEPTH: Final = 8
 MAX_REACHED_LEAVES: Final = 500
 
+MatchT = TypeVar("MatchT", Step, EventMatch)
 TestT = TypeVar("TestT", PropertyTest, EventProperty, UserProperty)
 
 
@@ -102,13 +105,13 @@ class _Binder:
     def leaf(self, located: Located) -> Leaf:
         pointer, leaf = located.pointer, located.leaf
         match leaf:
-            case SegmentMembership():
+            case SegmentMembership() | Sample():
                 return leaf
             case UserProperty():
                 self._trait(f"{pointer}/property", leaf.property)
                 return self._test(pointer, leaf, _declared([self.catalog.traits], leaf.property))
             case EventSequence():
-                return msgspec.structs.replace(leaf, events=list(self._steps(f"{pointer}/events", leaf.events)))
+                return self._sequence(pointer, leaf)
             case _:
                 pass
         self._event_types(f"{pointer}/event_type", leaf.event_type)
@@ -119,15 +122,23 @@ class _Binder:
             return self._test(pointer, leaf, _declared(self._properties(leaf.event_type), leaf.property))
         return leaf
 
-    def _steps(self, pointer: str, steps: list[str | Step]) -> Iterator[str | Step]:
-        for index, step in enumerate(steps):
+    def _sequence(self, pointer: str, leaf: EventSequence) -> EventSequence:
+        events = list(self._matches(f"{pointer}/events", leaf.events))
+        if leaf.none_between is UNSET:
+            return msgspec.structs.replace(leaf, events=events)
+        none_between = list(self._matches(f"{pointer}/none_between", leaf.none_between))
+        return msgspec.structs.replace(leaf, events=events, none_between=none_between)
+
+    def _matches(self, pointer: str, matches: Sequence[str | MatchT]) -> Iterator[str | MatchT]:
+        for index, match in enumerate(matches):
             here = f"{pointer}/{index}"
-            if isinstance(step, str):
-                self._event_types(here, step)
-                yield step
+            if isinstance(match, str):
+                self._event_types(here, match)
+                yield match
             else:
-                self._event_types(f"{here}/event_type", step.event_type)
-                yield Step(step.event_type, self._where(f"{here}/where", step.event_type, step.where))
+                self._event_types(f"{here}/event_type", match.event_type)
+                where = self._where(f"{here}/where", match.event_type, match.where)
+                yield msgspec.structs.replace(match, where=where)
 
     def _where(self, pointer: str, event_type: EventTypes, where: Where | UnsetType) -> Where | UnsetType:
         if where is UNSET:

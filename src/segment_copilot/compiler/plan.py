@@ -7,31 +7,75 @@ nothing happened (`count lt 3`) are complements, so no slot needs a row for a us
 
 from __future__ import annotations
 
+import calendar
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from itertools import starmap
-from typing import Any, Final, Literal, assert_never, cast
+from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
+from segment_copilot.compiler.slots import (
+    AggregateSlot,
+    Anniversaries,
+    Branch,
+    Choice,
+    Comparison,
+    CountSlot,
+    DateRange,
+    Filter,
+    Kind,
+    Matching,
+    MembersSlot,
+    Node,
+    OccurrenceSlot,
+    PeriodsSlot,
+    Plan,
+    Range,
+    SampleSlot,
+    SequenceSlot,
+    SequenceStep,
+    Slot,
+    Test,
+    TimeSlot,
+    TraitSlot,
+)
 from segment_copilot.conditions import (
     Condition,
     Definition,
     EventCount,
+    EventMatch,
+    EventPeriods,
     EventProperty,
     EventSequence,
+    EventTime,
     Group,
-    LastWindow,
     Leaf,
     Monetary,
     Recency,
+    Sample,
     SegmentMembership,
+    Step,
     UserProperty,
     WhereGroup,
+    Window,
 )
-from segment_copilot.conditions.lengths import EARLIEST, LATEST, Length, before, day_start, parse_length, to_instant
-from segment_copilot.conditions.nodes import EventTypes, Metric, Where
+from segment_copilot.conditions.calendar_periods import period_bounds, period_start
+from segment_copilot.conditions.checks import as_date_test
+from segment_copilot.conditions.lengths import (
+    EARLIEST,
+    LATEST,
+    Length,
+    after,
+    before,
+    day_start,
+    parse_length,
+    to_instant,
+)
+from segment_copilot.conditions.nodes import EventTypes, Where
 from segment_copilot.conditions.paths import parse_path
 from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, parse_date, resolve_type
 
@@ -40,167 +84,7 @@ DAY: Final = timedelta(days=1)
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
-_UTC: Final = ZoneInfo("UTC")
-
-# Ranges and comparisons
-
-
-class Range(Struct, frozen=True):
-    """Instants from *earliest* to *latest*, both in; None is open."""
-
-    earliest: datetime | None
-    latest: datetime
-
-
-class Comparison(Struct, frozen=True):
-    """A positive test of a number: *low* for one operand, *low* and *high* for between."""
-
-    operator: Literal["eq", "gt", "gte", "lt", "lte", "between"]
-    low: int | float
-    high: int | float | None = None
-
-    def holds(self, number: float) -> bool:
-        """The same test in Python; the planner asks it what zero gives."""
-        match self.operator:
-            case "eq":
-                return number == self.low
-            case "gt":
-                return number > self.low
-            case "gte":
-                return number >= self.low
-            case "lt":
-                return number < self.low
-            case "lte":
-                return number <= self.low
-            case "between":
-                return self.high is not None and self.low <= number <= self.high
-
-
-class DateRange(Struct, frozen=True):
-    """A datetime test as two ranges: of stored instants, and of stored bare dates (whose midnight is local)."""
-
-    earliest: datetime
-    latest: datetime
-    first_date: date
-    last_date: date
-
-
-Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment"]
-
-
-class Test(Struct, frozen=True):
-    """A positive test of one stored value, false where the value is missing; *complement* turns it round."""
-
-    path: tuple[str, ...]
-    kind: Kind
-    operator: str
-    values: tuple[Any, ...] = ()
-    ignore_case: bool = False
-    complement: bool = False
-
-
-class Filter(Struct, frozen=True):
-    """Tests of one event, joined by *logic*."""
-
-    logic: Literal["AND", "OR"]
-    tests: tuple[Test, ...]
-
-
-class Matching(Struct, frozen=True):
-    """Which events: of these types (None: every event but an identify), that pass the filter, in the range."""
-
-    event_types: tuple[str, ...] | None
-    filter: Filter | None
-    range: Range
-
-
-# Slots: each is a set of users
-
-
-class CountSlot(Struct, frozen=True, tag=True):
-    """Users with at least one match, whose number of matches passes."""
-
-    matching: Matching
-    comparison: Comparison
-    complement: bool = False  # of the comparison, among users with a match
-
-
-class LastSlot(Struct, frozen=True, tag=True):
-    """Users whose last match lies in *last*."""
-
-    matching: Matching
-    last: Range
-
-
-class AggregateSlot(Struct, frozen=True, tag=True):
-    """Users with a match, whose aggregate passes; sums and averages compare in whole millionths."""
-
-    matching: Matching
-    path: tuple[str, ...]
-    metric: Metric
-    comparison: Comparison
-    complement: bool = False
-
-
-class OccurrenceSlot(Struct, frozen=True, tag=True):
-    """Users for whom one occurrence, any, or every match passes the test."""
-
-    matching: Matching
-    test: Test
-    occurrence: Literal["latest", "first", "any", "every"]
-
-
-class TraitSlot(Struct, frozen=True, tag=True):
-    """Users whose trait passes the test, as it stood at *as_of*."""
-
-    property: str
-    test: Test
-    as_of: datetime
-
-
-class SequenceSlot(Struct, frozen=True, tag=True):
-    """Users with the steps in order, first to last within *span* microseconds."""
-
-    steps: tuple[Matching, ...]
-    span: int | None
-    strict: bool
-
-
-class MembersSlot(Struct, frozen=True, tag=True):
-    """The members of another segment, at the same instant."""
-
-    segment_id: int
-    root: Node
-
-
-Slot = CountSlot | LastSlot | AggregateSlot | OccurrenceSlot | TraitSlot | SequenceSlot | MembersSlot
-
-
-class Choice(Struct, frozen=True, tag=True):
-    """A leaf: in the slot, or (complement) in the universe and not in the slot."""
-
-    slot: Slot
-    complement: bool
-    pointer: str
-
-
-class Branch(Struct, frozen=True, tag=True):
-    """Children joined by *logic*, then turned round if *complement*."""
-
-    logic: Literal["AND", "OR"]
-    children: tuple[Node, ...]
-    complement: bool = False
-
-
-Node = Choice | Branch
-
-
-class Plan(Struct, frozen=True):
-    """A question about one tenant at one instant."""
-
-    tenant_id: int
-    as_of: datetime
-    root: Node
+_TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight years without a leap day
 
 
 def plan(
@@ -217,13 +101,6 @@ def plan(
     """
     planner = _Planner(as_of=as_of.astimezone(UTC), timezone=timezone, references=references)
     return Plan(tenant_id, planner.as_of, planner.definition(definition, ""))
-
-
-def leaves(node: Node) -> list[Choice]:
-    """The leaves of a plan in reading order, those of referenced segments left out."""
-    if isinstance(node, Choice):
-        return [node]
-    return [leaf for child in node.children for leaf in leaves(child)]
 
 
 class _Planner:
@@ -264,6 +141,10 @@ class _Planner:
                 return self._count(leaf)
             case Recency():
                 return self._recency(leaf), False
+            case EventTime():
+                return self._event_time(leaf)
+            case EventPeriods():
+                return self._periods(leaf)
             case Monetary():
                 return self._monetary(leaf)
             case EventProperty():
@@ -275,6 +156,8 @@ class _Planner:
                 return TraitSlot(steps[0], positive, self.as_of), test.complement
             case EventSequence():
                 return self._sequence(leaf), False
+            case Sample():
+                return _sample(leaf), False
             case SegmentMembership():
                 members = MembersSlot(leaf.segment_id, self.definition(self.references[leaf.segment_id], ""))
                 return members, leaf.operator == "not_in"
@@ -306,7 +189,27 @@ class _Planner:
                 far = leaf.value2 if isinstance(leaf.value2, int) else leaf.window_days
                 ends = self._days_ago(far), near
         last = Range(*_kept(*ends))
-        return LastSlot(self._matching(leaf.event_type, leaf.where, UNSET, UNSET), last)
+        return TimeSlot(self._matching(leaf.event_type, leaf.where), "last", (last,))
+
+    def _event_time(self, leaf: EventTime) -> tuple[Slot, bool]:
+        matching = self._matching(leaf.event_type, leaf.where)
+        test = self._test(as_date_test(leaf))
+        if test.kind == "anniversary":
+            return TimeSlot(matching, leaf.occurrence, test.values[0]), test.complement
+        ranges: tuple[DateRange, ...] = test.values
+        when = tuple(Range(item.earliest, item.latest) for item in ranges)
+        return TimeSlot(matching, leaf.occurrence, when), test.complement
+
+    def _periods(self, leaf: EventPeriods) -> tuple[Slot, bool]:
+        today = self.as_of.astimezone(self.zone).date()
+        first_days = [period_start(leaf.period, today, ago) for ago in range(leaf.last - 1, -1, -1)]
+        starts = tuple(day_start(day, self.zone) for day in first_days)
+        names, wanted = self._names(leaf.event_type), self._filter(leaf.where)
+        matching = Matching(names, wanted, Range(starts[0], self.as_of))
+        comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
+        if comparison.holds(0):
+            return PeriodsSlot(matching, starts, leaf.min_per_period, comparison, complement=True), not complement
+        return PeriodsSlot(matching, starts, leaf.min_per_period, comparison), complement
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
         matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
@@ -332,27 +235,43 @@ class _Planner:
         return OccurrenceSlot(matching, positive, leaf.occurrence), test.complement
 
     def _sequence(self, leaf: EventSequence) -> Slot:
+        when = self._range(UNSET, leaf.search_window)
         steps = tuple(
-            self._matching(step, UNSET, UNSET, UNSET)
+            SequenceStep(self._match(step, when))
             if isinstance(step, str)
-            else self._matching(step.event_type, step.where, UNSET, UNSET)
+            else SequenceStep(self._match(step, when), None if step.within is UNSET else _microseconds(step.within))
             for step in leaf.events
         )
         span = None
         if leaf.window_days is not UNSET:
-            span = timedelta(days=leaf.window_days) // MICROSECOND
-        elif leaf.window is not UNSET:
-            length = parse_length(leaf.window.last)
-            span = length.count * _ABSOLUTE[length.unit] // MICROSECOND
-        return SequenceSlot(steps, span, leaf.strict)
+            span = _microseconds(f"{leaf.window_days}d")
+        elif leaf.window is not UNSET and leaf.window.last is not UNSET:
+            span = _microseconds(leaf.window.last)
+        blockers = [self._match(match, when) for match in leaf.none_between or []]
+        if leaf.strict:
+            blockers.append(Matching(None, None, when))
+        return SequenceSlot(steps, span, tuple(blockers))
 
     # Parts of leaves
 
     def _matching(
-        self, event_type: EventTypes, where: Where | UnsetType, days: int | UnsetType, window: LastWindow | UnsetType
+        self,
+        event_type: EventTypes,
+        where: Where | UnsetType = UNSET,
+        days: int | UnsetType = UNSET,
+        window: Window | UnsetType = UNSET,
     ) -> Matching:
-        names = None if event_type == "*" else (event_type,) if isinstance(event_type, str) else tuple(event_type)
-        return Matching(names, self._filter(where), self._range(days, window))
+        return Matching(self._names(event_type), self._filter(where), self._range(days, window))
+
+    def _match(self, match: str | Step | EventMatch, when: Range) -> Matching:
+        if isinstance(match, str):
+            return Matching(self._names(match), None, when)
+        return Matching(self._names(match.event_type), self._filter(match.where), when)
+
+    def _names(self, event_type: EventTypes) -> tuple[str, ...] | None:
+        if event_type == "*":
+            return None
+        return (event_type,) if isinstance(event_type, str) else tuple(event_type)
 
     def _filter(self, where: Where | UnsetType) -> Filter | None:
         if where is UNSET:
@@ -366,12 +285,22 @@ class _Planner:
         complement = planned.complement != test.negate
         return Test(planned.path, planned.kind, planned.operator, planned.values, planned.ignore_case, complement)
 
-    def _range(self, days: int | UnsetType, window: LastWindow | UnsetType) -> Range:
+    def _range(self, days: int | UnsetType, window: Window | UnsetType) -> Range:
         if days is not UNSET:
             return Range(self._days_ago(days), self.as_of)
-        if window is not UNSET:
+        if window is UNSET:
+            return Range(None, self.as_of)
+        if window.last is not UNSET:
             return Range(before(self.as_of, parse_length(window.last), self.zone), self.as_of)
-        return Range(None, self.as_of)
+        if window.between is not UNSET:
+            far, near = (before(self.as_of, parse_length(end, least=0), self.zone) for end in window.between)
+            return Range(*_kept(far, near))
+        if window.period is not UNSET:
+            start, end = period_bounds(window.period, self.as_of, self.zone)
+            return Range(*_kept(start, min(end - MICROSECOND, self.as_of)))
+        start = EARLIEST if window.from_ is UNSET else self._span(window.from_)[0]
+        end = LATEST if window.to is UNSET else self._span(window.to)[0] - MICROSECOND
+        return Range(*_kept(start, min(end, self.as_of)))
 
     def _days_ago(self, days: int) -> datetime:
         return before(self.as_of, Length(days, "d"), self.zone)
@@ -386,6 +315,8 @@ class _Planner:
         match operator:
             case "is_set":
                 kind, values = "presence", ()
+            case "anniversary_in_next":
+                kind, values = "anniversary", (self._anniversaries(values[0]),)
             case "contains":
                 kind = "containment"
             case "is_true" | "is_false":
@@ -400,13 +331,18 @@ class _Planner:
 
     def _date_ranges(self, operator: str, values: tuple[Any, ...]) -> list[DateRange]:
         """The ranges of which a stored datetime must lie in one."""
+        if operator == "in_last":
+            return [self._date_range(before(self.as_of, parse_length(values[0]), self.zone), self.as_of)]
+        if operator == "in_next":
+            ahead = after(self.as_of, parse_length(values[0]), self.zone)
+            return [self._date_range(self.as_of + MICROSECOND, ahead)]
         spans = [self._span(value) for value in values]
         match operator:
-            case "gt":
+            case "gt" | "after":
                 return [self._date_range(spans[0][1] + MICROSECOND, LATEST)]
             case "gte":
                 return [self._date_range(spans[0][0], LATEST)]
-            case "lt":
+            case "lt" | "before":
                 return [self._date_range(EARLIEST, spans[0][0] - MICROSECOND)]
             case "lte":
                 return [self._date_range(EARLIEST, spans[0][1])]
@@ -414,6 +350,20 @@ class _Planner:
                 return [self._date_range(spans[0][0], spans[1][1])]
             case _:
                 return list(starmap(self._date_range, spans))
+
+    def _anniversaries(self, text: str) -> Anniversaries:
+        """The days of the year that lie from today to today plus the length; 29 February is 28 in common years."""
+        today = self.as_of.astimezone(self.zone).date()
+        ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
+        end = max(today, ahead.astimezone(self.zone).date())
+        last_year = dict[int, int]()
+        day = max(today, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
+        while day <= end:
+            last_year[day.month * 100 + day.day] = day.year
+            if (day.month, day.day) == (2, 28) and not calendar.isleap(day.year):
+                last_year[229] = day.year
+            day += DAY
+        return Anniversaries(self.zone.key, tuple(last_year), tuple(last_year.values()))
 
     def _span(self, text: str) -> tuple[datetime, datetime]:
         """First and last instant of a test's value: a bare date is its whole local day."""
@@ -447,6 +397,18 @@ _ABSOLUTE: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+
+
+def _microseconds(length: str) -> int:
+    """A length inside a sequence: absolute, so a day is 24 hours."""
+    parsed = parse_length(length, least=0)
+    return parsed.count * _ABSOLUTE[parsed.unit] // MICROSECOND
+
+
+def _sample(leaf: Sample) -> SampleSlot:
+    """From * 2^64 <= 100 * hash < to * 2^64, solved for the hash exactly."""
+    low, high = (math.ceil(Fraction(percent) * 2**64 / 100) for percent in (leaf.from_, leaf.to))
+    return SampleSlot(leaf.salt, low, high - 1)
 
 
 def _kept(earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from segment_copilot.compiler.params import Params
-from segment_copilot.compiler.plan import DateRange, Filter, Test
+from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
 from segment_copilot.conditions.value_types import json_type
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
@@ -20,6 +20,8 @@ _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # 
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final = f"'^{_DAY}$'"
 _INSTANT: Final = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
+_FIRST: Final = "toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
+_LAST: Final = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
 _SYMBOLS: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -83,7 +85,11 @@ def render_test(column: str, test: Test, params: Params) -> str:
             positive = f"ifNull({_compare(value.boolean, test, 'Bool', params)}, 0)"
         case "datetime":
             positive = _in_ranges(value.string, test.values, params)
-        case "string" | "list":  # binding refuses every other operator of a list
+        case "list":
+            positive = _list(value, test, params)
+        case "anniversary":
+            positive = _anniversary(value, test.values[0], params)
+        case "string":
             positive = f"ifNull({_string(value.string, test, params)}, 0)"
     return f"(NOT {positive})" if test.complement else f"({positive})"
 
@@ -123,9 +129,33 @@ def _string(subject: str, test: Test, params: Params) -> str:
             return f"{subject} {_SYMBOLS[operator]} {bound[0]}"
 
 
-def _containment(value: Stored, test: Test, params: Params) -> str:
-    """A list with an equal element, or a string with the wanted text in it: what is stored decides."""
-    wanted = test.values[0]
+def render_anniversary(instant: str, wanted: Anniversaries, params: Params) -> str:
+    """Whether the local day and month of *instant* come round in a later year: the one use of a time zone in SQL."""
+    return _comes_round(f"toTimeZone({instant}, {params.bind(wanted.zone, 'String')})", wanted, params)
+
+
+def _comes_round(local: str, wanted: Anniversaries, params: Params) -> str:
+    days, years = params.bind(list(wanted.days), "Array(UInt16)"), params.bind(list(wanted.years), "Array(UInt16)")
+    return f"(toYear({local}) < transform(toUInt16(toMonth({local}) * 100 + toDayOfMonth({local})), {days}, {years}, toUInt16(0)))"
+
+
+def _anniversary(value: Stored, wanted: Anniversaries, params: Params) -> str:
+    """A stored date is a local day already; a stored instant has one in the time zone."""
+    parsed = f"parseDateTime64BestEffortOrNull({value.string}, 6, 'UTC')"
+    by_date = f"match({value.string}, {_DATE}), {_comes_round(parsed, wanted, params)}"
+    kept = f"{parsed} BETWEEN {_FIRST} AND {_LAST}"
+    by_instant = f"match({value.string}, {_INSTANT}) AND {kept}, {render_anniversary(parsed, wanted, params)}"
+    return f"ifNull(multiIf({by_date}, {by_instant}, 0), 0)"
+
+
+def _list(value: Stored, test: Test, params: Params) -> str:
+    """Of the wanted values: any (or all) equal an element. A scalar is no list: false."""
+    equals = [_has(value, wanted, ignore_case=test.ignore_case, params=params) for wanted in test.values]
+    return f"({(' AND ' if test.operator == 'contains_all' else ' OR ').join(equals)})"
+
+
+def _has(value: Stored, wanted: Any, *, ignore_case: bool, params: Params) -> str:
+    """Whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     match json_type(wanted):
         case "boolean":
             return f"has({value.elements}, {params.bind('true' if wanted else 'false', 'String')})"
@@ -133,12 +163,22 @@ def _containment(value: Stored, test: Test, params: Params) -> str:
             number = params.bind(float(wanted), "Float64")
             return f"arrayExists(element -> ifNull({_element_number()} = {number}, 0), {value.elements})"
         case _:
-            text = params.bind(wanted, "String")
-            subject, found = value.string, "JSONExtractString(element)"
-            if test.ignore_case:
-                subject, found, text = f"lowerUTF8({subject})", f"lowerUTF8({found})", f"lowerUTF8({text})"
-            equal = f"arrayExists(element -> JSONType(element) = 'String' AND {found} = {text}, {value.elements})"
-            return f"(ifNull(position({subject}, {text}) > 0, 0) OR {equal})"
+            text, found = params.bind(wanted, "String"), "JSONExtractString(element)"
+            if ignore_case:
+                found, text = f"lowerUTF8({found})", f"lowerUTF8({text})"
+            return f"arrayExists(element -> JSONType(element) = 'String' AND {found} = {text}, {value.elements})"
+
+
+def _containment(value: Stored, test: Test, params: Params) -> str:
+    """A list with an equal element, or a string with the wanted text in it: what is stored decides."""
+    wanted = test.values[0]
+    equal = _has(value, wanted, ignore_case=test.ignore_case, params=params)
+    if not isinstance(wanted, str):
+        return equal
+    subject, text = value.string, params.bind(wanted, "String")
+    if test.ignore_case:
+        subject, text = f"lowerUTF8({subject})", f"lowerUTF8({text})"
+    return f"(ifNull(position({subject}, {text}) > 0, 0) OR {equal})"
 
 
 def _element_number() -> str:

@@ -6,6 +6,7 @@ The shape is one scan of the universe with an `IN` subquery per leaf. Every tabl
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from textwrap import indent
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -14,30 +15,39 @@ from msgspec import Struct
 
 from segment_copilot.catalog import IDENTIFY
 from segment_copilot.compiler.params import Params
-from segment_copilot.compiler.plan import (
+from segment_copilot.compiler.predicates import Stored, render_anniversary, render_filter, render_test, stored
+from segment_copilot.compiler.slots import (
     AggregateSlot,
+    Anniversaries,
     Branch,
     Choice,
     Comparison,
     CountSlot,
-    LastSlot,
     Matching,
     MembersSlot,
     Node,
     OccurrenceSlot,
+    PeriodsSlot,
     Plan,
     Range,
+    SampleSlot,
     SequenceSlot,
     Slot,
+    TimeSlot,
     TraitSlot,
     leaves,
 )
-from segment_copilot.compiler.predicates import Stored, render_filter, render_test, stored
 
 INSTANT: Final = "DateTime64(6, 'UTC')"
 _SYMBOLS: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _LARGEST_EXACT: Final = "9000000000000"  # beyond ±9 × 10^12 a number is missing to sum and avg
-_TO_1900: Final = "2208988800000001"  # microseconds from 1900 to 1970, and one so that no instant is 0
+_INSTANT: Final = "(toUnixTimestamp64Micro(occurred_at) + 2208988800000001)"  # from 1900; no instant is 0
+_BLOCKER: Final = 15
+_IS_SUMMED: Final = f"ifNull(abs(value) <= {_LARGEST_EXACT}, 0)"  # a number, and not one beyond ±9 × 10^12
+# A number as whole millionths, ties to even; 0 where none is summed. What is not summed becomes 0 before the
+# conversion: behind a NULL there may be an infinity, which has no integer.
+_MILLIONTHS: Final = f"toInt128(roundBankers(if({_IS_SUMMED}, assumeNotNull(value), 0) * 1000000))"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CompiledQuery(Struct, frozen=True):
@@ -143,17 +153,21 @@ class _Rendering:
         match slot:
             case CountSlot():
                 return self._grouped(slot.matching, _turned(self._compare("count()", slot.comparison, "UInt64"), slot))
-            case LastSlot():
-                return self._grouped(slot.matching, " AND ".join(self._in_range("max(occurred_at)", slot.last)))
+            case TimeSlot():
+                return self._grouped(slot.matching, self._when(slot))
             case AggregateSlot():
-                return self._grouped(slot.matching, _turned(self._aggregate(slot), slot))
+                return self._aggregated(slot)
             case OccurrenceSlot():
                 return self._grouped(slot.matching, self._occurrence(slot))
+            case PeriodsSlot():
+                return self._periods(slot)
             case TraitSlot():
                 test = render_test("value", slot.test, self.params)
                 return _select(self.from_traits(slot), f"argMax({test}, (occurred_at, event_id))")
             case SequenceSlot():
-                return self._strict_sequence(slot) if slot.strict else self._sequence(slot)
+                return self._sequence(slot)
+            case SampleSlot():
+                return self._sample(slot)
             case MembersSlot():
                 return f"SELECT user_key\n{self.from_users()}\n  AND {self.predicate(slot.root)}"
             case _:
@@ -161,6 +175,28 @@ class _Rendering:
 
     def _grouped(self, matching: Matching, having: str) -> str:
         return _select(self.from_events(matching), having)
+
+    def _when(self, slot: TimeSlot) -> str:
+        instant = "min(occurred_at)" if slot.occurrence == "first" else "max(occurred_at)"
+        if isinstance(slot.when, Anniversaries):
+            return render_anniversary(instant, slot.when, self.params)
+        return " OR ".join(f"({' AND '.join(self._in_range(instant, item))})" for item in slot.when)
+
+    def _periods(self, slot: PeriodsSlot) -> str:
+        """Each event's period is the greatest start that is not later; the starts are sorted."""
+        starts = self.params.bind([_to_microseconds(start) for start in slot.starts], "Array(Int64)")
+        period = f"roundDown(toUnixTimestamp64Micro(occurred_at), {starts})"
+        events = self.from_events(slot.matching)
+        least = self.params.bind(slot.min_per_period, "UInt64")
+        active = f"SELECT user_key\n{events}\nGROUP BY user_key, {period}\nHAVING count() >= {least}"
+        tested = _turned(self._compare("count()", slot.comparison, "UInt64"), slot)
+        return f"SELECT user_key FROM (\n{indent(active, '  ')}\n)\nGROUP BY user_key\nHAVING {tested}"
+
+    def _sample(self, slot: SampleSlot) -> str:
+        salt = self.params.bind(slot.salt, "String")
+        hashed = f"reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
+        low, high = self.params.bind(slot.low, "UInt64"), self.params.bind(slot.high, "UInt64")
+        return f"SELECT user_key\n{self.from_users()}\n  AND {hashed} BETWEEN {low} AND {high}"
 
     # Parts of slots
 
@@ -185,34 +221,39 @@ class _Rendering:
             return f"({subject} BETWEEN {low} AND {self.params.bind(convert(comparison.high), type_)})"
         return f"({subject} {_SYMBOLS[comparison.operator]} {low})"
 
-    def _aggregate(self, slot: AggregateSlot) -> str:
+    def _aggregated(self, slot: AggregateSlot) -> str:
+        """The value is named once, because its expression is long and the planner reads every repetition."""
         value = stored("payload", slot.path, self.params)
+        events = self.from_events(slot.matching)
+        having = _turned(self._aggregate(slot), slot)
+        read = _scalar(value) if slot.metric == "count_distinct" else value.number
+        return f"WITH {read} AS value\n{_select(events, having)}"
+
+    def _aggregate(self, slot: AggregateSlot) -> str:
         match slot.metric:
             case "sum":
-                return self._compare(f"sum({_millionths(value)})", slot.comparison, "Int128")
+                return self._compare(f"sum({_MILLIONTHS})", slot.comparison, "Int128")
             case "avg":
-                return self._average(value, slot.comparison)
+                return self._average(slot.comparison)
             case "median":
-                return self._median(value, slot.comparison)
+                return self._median(slot.comparison)
             case "min" | "max" as metric:
-                extreme = f"{metric}OrNull({value.number})"
-                return f"ifNull({self._compare(extreme, slot.comparison, 'Float64')}, 0)"
+                return f"ifNull({self._compare(f'{metric}OrNull(value)', slot.comparison, 'Float64')}, 0)"
             case "count_distinct":
-                scalar = _scalar(value)
-                return self._compare(f"toFloat64(uniqExactIf({scalar}, {scalar} != ''))", slot.comparison, "Float64")
+                return self._compare("toFloat64(uniqExactIf(value, value != ''))", slot.comparison, "Float64")
 
-    def _average(self, value: Stored, comparison: Comparison) -> str:
+    def _average(self, comparison: Comparison) -> str:
         """The sum against bound × count: nothing is divided."""
-        total, count = f"toInt256(sum({_millionths(value)}))", f"toInt256(countIf({_is_summed(value)}))"
+        total, count = f"toInt256(sum({_MILLIONTHS}))", f"toInt256(countIf({_IS_SUMMED}))"
         low = f"toInt256({self.params.bind(int(comparison.low), 'Int128')}) * {count}"
         if comparison.high is not None:
             high = f"toInt256({self.params.bind(int(comparison.high), 'Int128')}) * {count}"
             return f"({count} > 0 AND {total} BETWEEN {low} AND {high})"
         return f"({count} > 0 AND {total} {_SYMBOLS[comparison.operator]} {low})"
 
-    def _median(self, value: Stored, comparison: Comparison) -> str:
+    def _median(self, comparison: Comparison) -> str:
         """The two middle values added, against twice the bound."""
-        ordered = f"arraySort(groupArrayIf({_millionths(value)}, {_is_summed(value)}))"
+        ordered = f"arraySort(groupArrayIf({_MILLIONTHS}, {_IS_SUMMED}))"
         middle = f"{ordered}[intDiv(length({ordered}) + 1, 2)] + {ordered}[intDiv(length({ordered}), 2) + 1]"
         doubled = Comparison(
             comparison.operator, comparison.low * 2, None if comparison.high is None else comparison.high * 2
@@ -233,78 +274,64 @@ class _Rendering:
 
     # Sequences: exact, and linear in one user's events (docs/decisions/0004-sequences.md)
 
-    def _step(self, step: Matching) -> str:
-        tests = [self._is_type(step)]
-        if step.filter:
-            tests.append(render_filter("payload", step.filter, self.params))
+    def _is(self, matching: Matching) -> str:
+        tests = [self._is_type(matching)]
+        if matching.filter:
+            tests.append(render_filter("payload", matching.filter, self.params))
         return f"({' AND '.join(tests)})"
 
-    def _any_step(self, slot: SequenceSlot) -> str:
+    def _sequence(self, slot: SequenceSlot) -> str:
+        """Sort what happened to each user, then carry a chain of steps forward, step by step.
+
+        A step is coded `time * 16 + (steps after it)`, so at equal times later steps sort first and see only what is
+        strictly earlier; what may not stand between two steps is coded 15 and sorts last, for the same reason. Of all
+        chains that reach a step, the one that reached it latest also began latest: carrying that one is enough.
+        """
+        count = len(slot.steps)
+        steps = [self._is(step.matching) for step in slot.steps]
+        kinds = [(count - 1 - index, step) for index, step in enumerate(steps)]
+        if slot.blockers:
+            kinds.append((_BLOCKER, f"({' OR '.join(self._is(blocker) for blocker in slot.blockers)})"))
+        codes = ",\n".join(f"groupArrayIf({_INSTANT} * 16 + {code}, {test})" for code, test in kinds)
+        columns = f"arraySort(arrayConcat(\n{indent(codes, '  ')}\n)) AS codes"
+        if slot.blockers:
+            blocked = f"arrayMap(code -> if(bitAnd(code, 15) = {_BLOCKER}, bitShiftRight(code, 4), 0), codes)"
+            columns += f",\n  arrayFill(blocker -> blocker > 0, {blocked}) AS blockers"
+        having = " AND ".join(f"countIf({step}) > 0" for step in steps)
+        ordered = _select(self._read_by_sequence(slot), having, columns)
+        return f"SELECT user_key FROM (\n{indent(ordered, '  ')}\n)\nWHERE {self._chained(slot)}"
+
+    def _chained(self, slot: SequenceSlot) -> str:
+        """Whether a chain of all steps exists. A chain is (when it began, when it reached its step)."""
+        last = len(slot.steps) - 1
+        arrays = "codes, blockers" if slot.blockers else "codes"
+        names = "code, blocker" if slot.blockers else "code"
+        first = f"if(bitAnd(code, 15) = {last}, (bitShiftRight(code, 4), bitShiftRight(code, 4)), (0, 0))"
+        chains = f"arrayFill(chain -> chain.1 > 0, arrayMap(code -> {first}, codes))"
+        for index, step in enumerate(slot.steps[1:], 1):
+            tests = [f"bitAnd(code, 15) = {last - index}", "chain.1 > 0"]
+            if step.within is not None:
+                tests.append(f"bitShiftRight(code, 4) - chain.2 <= {self.params.bind(step.within, 'Int64')}")
+            if slot.blockers:
+                tests.append("blocker <= chain.2")
+            if index == last:
+                if slot.span is not None:
+                    tests.append(f"bitShiftRight(code, 4) - chain.1 <= {self.params.bind(slot.span, 'Int64')}")
+                return f"arrayExists(({names}, chain) -> {' AND '.join(tests)}, {arrays}, {chains})"
+            kept = f"if({' AND '.join(tests)}, (chain.1, bitShiftRight(code, 4)), (0, 0))"
+            chains = f"arrayFill(chain -> chain.1 > 0, arrayMap(({names}, chain) -> {kept}, {arrays}, {chains}))"
+        raise AssertionError("a sequence has two steps or more")
+
+    def _read_by_sequence(self, slot: SequenceSlot) -> str:
         """The types and instants that can matter; the steps themselves say which event is which."""
-        named = {name for step in slot.steps for name in step.event_types or ()}
-        tests = self._in_range("occurred_at", slot.steps[0].range)
-        if all(step.event_types is not None for step in slot.steps):
+        matchings = [*(step.matching for step in slot.steps), *slot.blockers]
+        named = {name for matching in matchings for name in matching.event_types or ()}
+        tests = [f"tenant_id = {self.tenant}", *self._in_range("occurred_at", slot.steps[0].matching.range)]
+        if all(matching.event_types is not None for matching in matchings):
             tests.append(f"event_type IN {self.params.bind(sorted(named), 'Array(String)')}")
         elif IDENTIFY not in named:
             tests.append(f"event_type != '{IDENTIFY}'")
-        return " AND ".join(tests)
-
-    def _sequence(self, slot: SequenceSlot) -> str:
-        """Sort each user's steps in time, then carry the latest possible start forward, step by step.
-
-        An event is coded `time * 16 + (steps after it)`, so at equal times later steps sort first and see only
-        what is strictly earlier.
-        """
-        count = len(slot.steps)
-        steps = [self._step(step) for step in slot.steps]
-        codes = ",\n".join(
-            f"groupArrayIf((toUnixTimestamp64Micro(occurred_at) + {_TO_1900}) * 16 + {count - 1 - index}, {step})"
-            for index, step in enumerate(steps)
-        )
-        having = " AND ".join(f"countIf({step}) > 0" for step in steps)
-        source = f"FROM events\nWHERE tenant_id = {self.tenant} AND {self._any_step(slot)}"
-        ordered = _select(source, having, f"arraySort(arrayConcat(\n{indent(codes, '  ')}\n)) AS codes")
-        starts = f"arrayFill(start -> start > 0, arrayMap(code -> if(bitAnd(code, 15) = {count - 1}, bitShiftRight(code, 4), 0), codes))"
-        for after in range(count - 2, 0, -1):
-            kept = f"arrayMap((code, start) -> if(bitAnd(code, 15) = {after} AND start > 0, start, 0), codes, {starts})"
-            starts = f"arrayFill(start -> start > 0, {kept})"
-        within = (
-            ""
-            if slot.span is None
-            else f" AND bitShiftRight(code, 4) - start <= {self.params.bind(slot.span, 'Int64')}"
-        )
-        chained = f"arrayExists((code, start) -> bitAnd(code, 15) = 0 AND start > 0{within}, codes, {starts})"
-        return f"SELECT user_key FROM (\n{indent(ordered, '  ')}\n)\nWHERE {chained}"
-
-    def _strict_sequence(self, slot: SequenceSlot) -> str:
-        """No other event between two steps: carry the latest possible start forward, step by step, up to the next event.
-
-        Each instant of the user's history has a mask of the steps that happened then, and whether an event did: an
-        identify is there only as a step, and several of them may stand between two events. Where a step may follow
-        from begins at the last event before it.
-        """
-        steps = [self._step(step) for step in slot.steps]
-        mask = " + ".join(f"{1 << index} * toUInt16({step})" for index, step in enumerate(steps))
-        tests = [f"tenant_id = {self.tenant}", *self._in_range("occurred_at", slot.steps[0].range)]
-        where = " AND ".join([*tests, f"(event_type != '{IDENTIFY}' OR steps != 0)"])
-        instants = (
-            f"SELECT user_key, toUnixTimestamp64Micro(occurred_at) + {_TO_1900} AS instant, groupBitOr({mask} AS steps) AS possible,\n"
-            f"  max(event_type != '{IDENTIFY}') AS is_event\n"
-            f"FROM events\nWHERE {where}\nGROUP BY user_key, occurred_at"
-        )
-        history = (
-            "SELECT user_key, arraySort(groupArray((instant, possible, is_event))) AS history,\n"
-            "  arrayFill((position, at) -> at.3, arrayEnumerate(history), history) AS last_event,\n"
-            "  arrayMap((first, position) -> (first, toUInt64(position - first)), arrayPushFront(arrayPopBack(last_event), 1), arrayEnumerate(history)) AS before\n"
-            f"FROM (\n{indent(instants, '  ')}\n)\nGROUP BY user_key"
-        )
-        starts = "arrayMap(at -> if(bitTest(at.2, 0), at.1, 0), history)"
-        for index in range(1, len(steps)):
-            reached = f"arrayReduceInRanges('max', before, {starts})"
-            starts = f"arrayMap((at, start) -> if(bitTest(at.2, {index}), start, 0), history, {reached})"
-        within = "" if slot.span is None else f" AND at.1 - start <= {self.params.bind(slot.span, 'Int64')}"
-        chained = f"arrayExists((at, start) -> start > 0{within}, history, {starts})"
-        return f"SELECT user_key FROM (\n{indent(history, '  ')}\n)\nWHERE {chained}"
+        return "FROM events\nWHERE " + "\n  AND ".join(tests)
 
 
 def _select(source: str, having: str, extra: str = "") -> str:
@@ -312,21 +339,12 @@ def _select(source: str, having: str, extra: str = "") -> str:
     return f"SELECT {columns}\n{source}\nGROUP BY user_key\nHAVING {having}"
 
 
-def _turned(having: str, slot: CountSlot | AggregateSlot) -> str:
+def _to_microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def _turned(having: str, slot: CountSlot | AggregateSlot | PeriodsSlot) -> str:
     return f"NOT {having}" if slot.complement else having
-
-
-def _is_summed(value: Stored) -> str:
-    """Whether there is a number, and not one beyond ±9 × 10^12."""
-    return f"ifNull(abs({value.number}) <= {_LARGEST_EXACT}, 0)"
-
-
-def _millionths(value: Stored) -> str:
-    """Int128: a number as whole millionths, ties to even; 0 where none is summed.
-
-    What is not summed becomes 0 before the conversion: behind a NULL there may be an infinity, which has no integer.
-    """
-    return f"toInt128(roundBankers(if({_is_summed(value)}, assumeNotNull({value.number}), 0) * 1000000))"
 
 
 def _scalar(value: Stored) -> str:

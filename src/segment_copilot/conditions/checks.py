@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Final, cast
 
 from msgspec import UNSET, UnsetType
@@ -16,14 +17,18 @@ from segment_copilot.conditions.lengths import parse_length
 from segment_copilot.conditions.nodes import (
     EventCondition,
     EventCount,
+    EventMatch,
+    EventPeriods,
     EventProperty,
     EventSequence,
+    EventTime,
     EventTypes,
-    LastWindow,
     Leaf,
     Monetary,
     Number,
+    PropertyTest,
     Recency,
+    Sample,
     Scalar,
     SegmentMembership,
     Step,
@@ -32,9 +37,10 @@ from segment_copilot.conditions.nodes import (
     ValueType,
     Where,
     WhereGroup,
+    Window,
 )
 from segment_copilot.conditions.paths import parse_path
-from segment_copilot.conditions.value_types import OPERATORS, AnyTest, json_type, operands, parse_date
+from segment_copilot.conditions.value_types import LENGTHS, OPERATORS, AnyTest, json_type, operands, parse_date
 from segment_copilot.errors import Finding
 
 MAX_DAYS: Final = 36_500
@@ -43,10 +49,12 @@ MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
 YEARS: Final = range(1900, 2300)
+PERIODS: Final = range(1, 367)
 _NO_OPERAND: Final = frozenset({"is_set", "is_not_set", "is_true", "is_false"})
-_LIST_OPERAND: Final = frozenset({"in", "not_in"})
+_LIST_OPERAND: Final = frozenset({"in", "not_in", "contains_any", "contains_all", "contains_none"})
 _PAIR_OPERAND: Final = frozenset({"between", "not_between"})
 _LARGEST_WHOLE: Final = 2**63 - 1
+_SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
 _re2: Any = importlib.import_module("re2")  # ClickHouse's own engine; it has no type stubs
 _quiet: Any = _re2.Options()
@@ -63,7 +71,9 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
                 yield Finding(f"{pointer}/segment_id", "out_of_range", "A segment id is a positive whole number.")
         case EventSequence():
             yield from _check_sequence(pointer, leaf)
-        case EventCount() | Recency() | Monetary() | EventProperty():
+        case Sample():
+            yield from _check_sample(pointer, leaf)
+        case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield from _check_event_leaf(pointer, leaf)
 
 
@@ -81,7 +91,28 @@ def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
         case Recency():
             yield from _check_recency(pointer, leaf)
             return
+        case EventTime():
+            test = as_date_test(leaf)
+            yield from _check_operands(pointer, test)
+            yield from check_typed_test(pointer, test, "datetime")
+            return
+        case EventPeriods():
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
+            yield from _check_whole(f"{pointer}/last", leaf.last, PERIODS)
+            yield from _check_whole(f"{pointer}/min_per_period", leaf.min_per_period, range(1, _LARGEST_WHOLE + 1))
+            return
     yield from _check_window(pointer, leaf.window_days, leaf.window)
+
+
+def as_date_test(leaf: EventTime) -> PropertyTest:
+    """The test that an event_time makes of the instant it picks."""
+    return PropertyTest(
+        "instant",
+        leaf.operator,
+        list(leaf.value) if isinstance(leaf.value, list) else leaf.value,
+        leaf.value2,
+        "datetime",
+    )
 
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
@@ -98,8 +129,8 @@ def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
 def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) -> Iterator[Finding]:
     """Whether *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
     if value_type is None:
-        if test.ignore_case and test.operator in {"is_set", "is_not_set"}:
-            yield _unread(f"{pointer}/ignore_case", "ignore_case", test.operator)
+        if test.ignore_case and not any(isinstance(value, str) for value in operands(test)):
+            yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; leave it out.")
         return
     if test.operator not in OPERATORS[value_type]:
         yield Finding(
@@ -109,10 +140,14 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
             tuple(sorted(OPERATORS[value_type])),
         )
         return
-    if test.ignore_case and value_type != "string":
+    if test.ignore_case and value_type == "list" and not any(isinstance(value, str) for value in operands(test)):
+        yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; these are none.")
+    elif test.ignore_case and value_type not in {"string", "list"}:
         yield Finding(
             f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test."
         )
+    if test.operator in LENGTHS:  # their length was looked at already
+        return
     for where, value in _located_operands(pointer, test):
         if value_type == "datetime":
             date = parse_date(value) if isinstance(value, str) else None
@@ -194,7 +229,9 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
     else:
         if value2 is not UNSET:
             yield _unread(f"{pointer}/value2", "value2", operator)
-        if operator in _LIST_OPERAND:
+        if operator in LENGTHS:
+            yield from _check_length_operand(f"{pointer}/value", test)
+        elif operator in _LIST_OPERAND:
             yield from _check_list(f"{pointer}/value", operator, value)
         elif isinstance(value, list):
             yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
@@ -267,26 +304,133 @@ def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
         if isinstance(step, Step):
             yield from check_event_types(f"{here}/event_type", step.event_type)
             yield from check_where(f"{here}/where", step.where)
+            if step.within is not UNSET:
+                if index == 0:
+                    yield Finding(f"{here}/within", "unread_field", "The first step follows nothing; leave within out.")
+                yield from _check_length(f"{here}/within", step.within, units=_SPAN_UNITS)
         else:
             yield from check_event_types(here, step)
-    yield from _check_window(pointer, leaf.window_days, leaf.window, absolute=True)
+    yield from _check_none_between(f"{pointer}/none_between", leaf.none_between)
+    if leaf.search_window is not UNSET:
+        yield from check_window(f"{pointer}/search_window", leaf.search_window)
+    yield from _check_span(pointer, leaf)
 
 
-def _check_window(
-    pointer: str, days: int | UnsetType, window: LastWindow | UnsetType, *, absolute: bool = False
-) -> Iterator[Finding]:
+def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetType) -> Iterator[Finding]:
+    if blockers is UNSET:
+        return
+    if not blockers:
+        yield Finding(pointer, "empty_list", "Name at least one event type, or leave none_between out.")
+    for index, match in enumerate(blockers):
+        here = f"{pointer}/{index}"
+        if isinstance(match, EventMatch):
+            yield from check_event_types(f"{here}/event_type", match.event_type)
+            yield from check_where(f"{here}/where", match.where)
+        else:
+            yield from check_event_types(here, match)
+
+
+def _check_span(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
+    if leaf.window_days is not UNSET:
+        yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+        if leaf.window is not UNSET:
+            yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
+    if leaf.window is UNSET:
+        return
+    if leaf.window.last is UNSET or leaf.window != Window(last=leaf.window.last):
+        detail = "The window of a sequence is its span, {last: …}; search_window says where the steps may lie."
+        yield Finding(f"{pointer}/window", "bad_window", detail)
+    else:
+        yield from _check_length(f"{pointer}/window/last", leaf.window.last, units=_SPAN_UNITS)
+
+
+def _check_window(pointer: str, days: int | UnsetType, window: Window | UnsetType) -> Iterator[Finding]:
     if days is not UNSET:
         yield from _check_days(f"{pointer}/window_days", days)
         if window is not UNSET:
             yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
     if window is not UNSET:
-        try:
-            length = parse_length(window.last)
-        except ValueError as error:
-            yield Finding(f"{pointer}/window/last", "bad_length", str(error))
-            return
-        if absolute and length.unit in {"mo", "y"}:
-            yield Finding(f"{pointer}/window/last", "bad_length", "The span of a sequence is in m, h, d or w.")
+        yield from check_window(f"{pointer}/window", window)
+
+
+def check_window(pointer: str, window: Window) -> Iterator[Finding]:
+    """Exactly one form, and a range that runs forward."""
+    forms = [
+        window.last is not UNSET,
+        window.from_ is not UNSET or window.to is not UNSET,
+        window.between is not UNSET,
+        window.period is not UNSET,
+    ]
+    if sum(forms) != 1:
+        yield Finding(pointer, "bad_window", "A window is exactly one of last, from and/or to, between, period.")
+    if window.last is not UNSET:
+        yield from _check_length(f"{pointer}/last", window.last)
+    if window.between is not UNSET:
+        yield from _check_between(f"{pointer}/between", window.between)
+    yield from _check_from_to(pointer, window)
+
+
+def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
+    if len(ends) != 2:  # noqa: PLR2004  # the far and the near end
+        yield Finding(pointer, "wrong_type", "between takes two lengths: the farther and the nearer end.")
+        return
+    wrong = [*_check_length(f"{pointer}/0", ends[0]), *_check_length(f"{pointer}/1", ends[1], least=0)]
+    yield from wrong
+    if not wrong and parse_length(ends[0]).about_days < parse_length(ends[1], least=0).about_days:
+        yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
+
+
+def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
+    found = list[date | datetime]()
+    for name, text in (("from", window.from_), ("to", window.to)):
+        if text is UNSET:
+            continue
+        moment = parse_date(text)
+        if moment is None:
+            yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+        elif moment.year not in YEARS:
+            yield Finding(f"{pointer}/{name}", "out_of_range", "A date lies between 1900 and 2299.")
+        else:
+            found.append(moment)
+    if len(found) == 2 and _as_utc(found[0]) >= _as_utc(found[1]):  # noqa: PLR2004  # both ends are there
+        yield Finding(pointer, "reversed_range", "from lies before to.")
+
+
+def _as_utc(moment: date | datetime) -> datetime:
+    """Near enough to tell a reversed range: a wall time counts as UTC."""
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+
+
+def _check_length(pointer: str, text: str, *, least: int = 1, units: str = "m h d w mo y") -> Iterator[Finding]:
+    try:
+        length = parse_length(text, least=least)
+    except ValueError as error:
+        yield Finding(pointer, "bad_length", str(error))
+        return
+    if length.unit not in units.split():
+        yield Finding(pointer, "bad_length", f"Here a length is in {units.replace(' ', ', ')}.")
+
+
+def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    if not isinstance(test.value, str):
+        yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
+        return
+    units = "d w mo y" if test.operator == "anniversary_in_next" else "m h d w mo y"
+    yield from _check_length(pointer, test.value, units=units)
+
+
+def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
+    if not leaf.salt:
+        yield Finding(f"{pointer}/salt", "empty_name", "A salt is not empty: it names the split.")
+    if not (_finite(leaf.from_) and _finite(leaf.to) and 0 <= leaf.from_ < leaf.to <= 100):  # noqa: PLR2004  # percent
+        yield Finding(f"{pointer}/to", "out_of_range", "from and to are percent: 0 <= from < to <= 100.")
+
+
+def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]:
+    if number not in allowed:
+        yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
 
 
 def _check_days(pointer: str, days: int) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -16,10 +16,12 @@ from segment_copilot.conditions.nodes import (
     LEAF_TYPES,
     Condition,
     Definition,
+    EventMatch,
     EventSequence,
     Exclusion,
     Group,
     Leaf,
+    Sample,
     SegmentMembership,
     Step,
     UserProperty,
@@ -233,28 +235,35 @@ def known_timezone(name: str) -> bool:
 
 def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
     """Each `where` of a leaf, and the pointer to it from there."""
-    if isinstance(leaf, EventSequence):
-        for index, step in enumerate(leaf.events):
-            if isinstance(step, Step):
-                yield f"/events/{index}/where", step.where
-    elif not isinstance(leaf, UserProperty | SegmentMembership):
-        yield "/where", leaf.where
+    match leaf:
+        case EventSequence():
+            lists: dict[str, Sequence[str | Step | EventMatch]] = {
+                "events": leaf.events,
+                "none_between": leaf.none_between or [],
+            }
+            for name, matches in lists.items():
+                for index, match in enumerate(matches):
+                    if not isinstance(match, str):
+                        yield f"/{name}/{index}/where", match.where
+        case UserProperty() | SegmentMembership() | Sample():
+            pass
+        case _:
+            yield "/where", leaf.where
 
 
 def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """`logic` is accepted in any case wherever it stands; a where group is decoded with its leaf."""
-    where, events = fields.get("where"), fields.get("events")
+    changed = dict(fields)
+    where = fields.get("where")
     if isinstance(where, dict) and isinstance(logic := cast("dict[str, Any]", where).get("logic"), str):
-        return {**fields, "where": {**where, "logic": logic.upper()}}
-    if isinstance(events, list):
-        steps = cast("list[Any]", events)
-        return {
-            **fields,
-            "events": [
-                _upper_where(cast("dict[str, Any]", step)) if isinstance(step, dict) else step for step in steps
-            ],
-        }
-    return fields
+        changed["where"] = {**where, "logic": logic.upper()}
+    for name in ("events", "none_between"):
+        if isinstance(matches := fields.get(name), list):
+            changed[name] = [
+                _upper_where(cast("dict[str, Any]", match)) if isinstance(match, dict) else match
+                for match in cast("list[Any]", matches)
+            ]
+    return changed
 
 
 def _from_msgspec(pointer: str, message: str, kind: type[Any]) -> Finding:

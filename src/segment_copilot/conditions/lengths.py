@@ -32,6 +32,11 @@ class Length(Struct, frozen=True):
     unit: Unit
 
     @property
+    def about_days(self) -> float:
+        """Near enough to tell which of two lengths is the longer."""
+        return self.count * {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30.4, "y": 365.2}[self.unit]
+
+    @property
     def words(self) -> str:
         """As in "90 days" or "month"."""
         noun = _SPOKEN[self.unit]
@@ -69,6 +74,22 @@ def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
             return _minus_months(instant, 12 * length.count, zone)
 
 
+def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
+    """*instant* plus *length*, in UTC; not later than `LATEST`."""
+    match length.unit:
+        case "m" | "h":
+            delta = timedelta(minutes=length.count) if length.unit == "m" else timedelta(hours=length.count)
+            return min(instant + delta, LATEST)
+        case "d" | "w":
+            days = length.count * (7 if length.unit == "w" else 1)
+            wall = instant.astimezone(zone).replace(tzinfo=None)
+            if wall.toordinal() + days >= LATEST.toordinal():
+                return LATEST
+            return min(to_instant(wall + timedelta(days=days), zone), LATEST)
+        case "mo" | "y":
+            return _plus_months(instant, length.count * (12 if length.unit == "y" else 1), zone)
+
+
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The instant of a naive wall time in *zone*, in UTC."""
     early = wall.replace(tzinfo=zone, fold=0)
@@ -103,10 +124,16 @@ def _minus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
 
 
 def _minus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
+    return _plus_months(instant, -months, zone)
+
+
+def _plus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
+    """Months clamp: a day that the month lacks is its last."""
     wall = instant.astimezone(zone).replace(tzinfo=None)
-    index = wall.year * 12 + wall.month - 1 - months
-    year, month = divmod(index, 12)
+    year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     if year < EARLIEST.year:
         return EARLIEST
+    if year > LATEST.year:
+        return LATEST
     day = min(wall.day, calendar.monthrange(year, month + 1)[1])
-    return max(to_instant(wall.replace(year=year, month=month + 1, day=day), zone), EARLIEST)
+    return min(max(to_instant(wall.replace(year=year, month=month + 1, day=day), zone), EARLIEST), LATEST)

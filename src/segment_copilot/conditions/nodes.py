@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Scalar = str | bool | int | float
 Value = Scalar | list[Scalar]
@@ -35,6 +35,33 @@ PropertyOperator = Literal[
     "is_not_set",
     "is_true",
     "is_false",
+    "contains_any",
+    "contains_all",
+    "contains_none",
+    "before",
+    "after",
+    "in_last",
+    "not_in_last",
+    "in_next",
+    "anniversary_in_next",
+]
+DateOperator = Literal[
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "not_between",
+    "in",
+    "not_in",
+    "before",
+    "after",
+    "in_last",
+    "not_in_last",
+    "in_next",
+    "anniversary_in_next",
 ]
 NumberOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
 RecencyOperator = Literal["gt", "gte", "lt", "lte", "eq", "between"]
@@ -69,13 +96,32 @@ class WhereGroup(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 Where = list[PropertyTest] | WhereGroup
 
 
-class LastWindow(Struct, frozen=True, forbid_unknown_fields=True):
-    """Rolling: from `as_of` minus this length up to `as_of`, both ends in."""
+PeriodName = Literal[
+    "today",
+    "yesterday",
+    "this_week",
+    "last_week",
+    "this_month",
+    "last_month",
+    "this_quarter",
+    "last_quarter",
+    "this_year",
+    "last_year",
+]
 
-    last: Annotated[str, Meta(description="A length: a whole number and m, h, d, w, mo or y, as in `36h`.")]
 
+class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"from_": "from"}):
+    """When: exactly one of `last`, `from` and/or `to`, `between`, `period`."""
 
-Window = LastWindow
+    last: Annotated[str, Meta(description="Rolling, up to `as_of`, both ends in: `36h`; m h d w mo y.")] | UnsetType = (
+        UNSET
+    )
+    from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
+    to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
+    between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
+        UNSET
+    )
+    period: Annotated[PeriodName, Meta(description="A calendar period in the time zone.")] | UnsetType = UNSET
 
 
 class _Condition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", kw_only=True):
@@ -134,6 +180,30 @@ class EventProperty(_Condition, frozen=True, tag="event_property"):
     window: Window | UnsetType = UNSET
 
 
+class EventTime(_Condition, frozen=True, tag="event_time"):
+    """When the first (or last) matching event happened; a user without one does not match."""
+
+    event_type: EventTypes
+    operator: DateOperator
+    value: str | list[str]
+    value2: str | UnsetType = UNSET
+    occurrence: Literal["first", "last"] = "first"
+    where: Where | UnsetType = UNSET
+
+
+class EventPeriods(_Condition, frozen=True, tag="event_periods"):
+    """In how many of the last calendar periods, the current one included, there were matching events."""
+
+    event_type: EventTypes
+    period: Literal["day", "week", "month"]
+    last: Annotated[int, Meta(description="How many periods to look at, 1 to 366.")]
+    operator: NumberOperator
+    value: Number | list[Number]
+    value2: Number | UnsetType = UNSET
+    min_per_period: Annotated[int, Meta(description="Matching events that make a period count.")] = 1
+    where: Where | UnsetType = UNSET
+
+
 class UserProperty(_Condition, frozen=True, tag="user_property"):
     """A trait, as it stood at `as_of`."""
 
@@ -145,11 +215,19 @@ class UserProperty(_Condition, frozen=True, tag="user_property"):
     ignore_case: bool = False
 
 
-class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One step of a sequence, when a name is not enough."""
+class EventMatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Events of a type that pass a filter, when a name is not enough."""
 
     event_type: EventTypes
     where: Where | UnsetType = UNSET
+
+
+class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of a sequence, when a name is not enough; *within* bounds the gap to the step before."""
+
+    event_type: EventTypes
+    where: Where | UnsetType = UNSET
+    within: Annotated[str, Meta(description="A length in m, h, d or w; d is 24 hours.")] | UnsetType = UNSET
 
 
 class EventSequence(_Condition, frozen=True, tag="event_sequence"):
@@ -157,8 +235,12 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
 
     events: list[str | Step]
     window_days: Days | UnsetType = UNSET
-    window: Window | UnsetType = UNSET
-    strict: bool = False
+    window: Annotated[Window, Meta(description="The span from first to last step: `last` only.")] | UnsetType = UNSET
+    strict: Annotated[bool, Meta(description="No other event between two steps.")] = False
+    none_between: (
+        Annotated[list[str | EventMatch], Meta(description="None of these between two steps.")] | UnsetType
+    ) = UNSET
+    search_window: Annotated[Window, Meta(description="Where the steps may lie.")] | UnsetType = UNSET
 
 
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
@@ -166,6 +248,14 @@ class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
 
     segment_id: int
     operator: Literal["in", "not_in"] = "in"
+
+
+class Sample(_Condition, frozen=True, tag="sample"):
+    """A stable share of users, for holdouts and splits: the same users for the same salt."""
+
+    salt: str
+    from_: Annotated[Number, Meta(description="Percent, in.")] = field(name="from")
+    to: Annotated[Number, Meta(description="Percent, out.")]
 
 
 class Group(_Condition, frozen=True, tag="group"):
@@ -191,9 +281,10 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     timezone: Annotated[str, Meta(description="IANA name; the tenant's zone when left out.")] | UnsetType = UNSET
 
 
-EventCondition = EventCount | Recency | Monetary | EventProperty
-Windowed = EventCount | Monetary | EventProperty | EventSequence
-Leaf = EventCount | Recency | Monetary | EventProperty | UserProperty | EventSequence | SegmentMembership
+EventCondition = EventCount | Recency | EventTime | Monetary | EventProperty | EventPeriods
+"""The leaves about the matching events of one `event_type` and `where`."""
+
+Leaf = EventCondition | UserProperty | EventSequence | SegmentMembership | Sample
 Condition = Leaf | Group
 
 LEAF_TYPES: dict[str, type[Any]] = {leaf.__struct_config__.tag: leaf for leaf in get_args(Leaf)}

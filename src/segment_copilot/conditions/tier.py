@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from segment_copilot.conditions.nodes import Definition, UserProperty
+from segment_copilot.conditions.value_types import LENGTHS
 
 Tier = Literal["dynamic", "dynamic_plus"]
 
@@ -21,6 +22,11 @@ def tier_of(definition: Definition) -> tuple[Tier, str]:
         return "dynamic_plus", "It has an exclusion."
     if len(definition.conditions) > 1 and definition.logic == "OR":
         return "dynamic_plus", "It joins several conditions by OR."
+    clocked = [
+        item.operator for item in definition.conditions if isinstance(item, UserProperty) and item.operator in LENGTHS
+    ]
+    if clocked:
+        return "dynamic_plus", f"Its members change with the clock alone: it tests {clocked[0]}."
     others = [condition for condition in definition.conditions if not isinstance(condition, UserProperty)]
     if others:
         kind = type(others[0]).__struct_config__.tag

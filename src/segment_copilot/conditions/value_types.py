@@ -27,17 +27,24 @@ POSITIVE_OF: Final[dict[str, str]] = {
     "not_between": "between",
     "does_not_contain": "contains",
     "is_not_set": "is_set",
+    "contains_none": "contains_any",
+    "not_in_last": "in_last",
 }
 """Each negative operator is the exact complement of its positive one, so it matches a missing value."""
 
 _ORDER: Final = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between", "in", "not_in"})
 _PRESENCE: Final = frozenset({"is_set", "is_not_set"})
+_LISTS: Final = frozenset({"contains_any", "contains_all", "contains_none"})
+LENGTHS: Final = frozenset({"in_last", "not_in_last", "in_next", "anniversary_in_next"})
+"""Operators whose value is a length; their answer changes with the clock alone."""
+
+_DATES: Final = LENGTHS | {"before", "after"}
 OPERATORS: Final[dict[ValueType, frozenset[str]]] = {
     "string": _ORDER | _PRESENCE | {"contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"},
     "number": _ORDER | _PRESENCE,
     "boolean": _PRESENCE | {"eq", "neq", "in", "not_in", "is_true", "is_false"},
-    "datetime": _ORDER | _PRESENCE,
-    "list": _PRESENCE | {"contains", "does_not_contain"},
+    "datetime": _ORDER | _PRESENCE | _DATES,
+    "list": _PRESENCE | _LISTS | {"contains", "does_not_contain"},
 }
 
 _BETWEEN: Final = frozenset({"between", "not_between"})
@@ -95,6 +102,10 @@ def resolve_type(test: AnyTest, declared: ValueType | None) -> ValueType | None:
         return test.value_type
     if operator in _STRING_ONLY:
         return "string"
+    if operator in _LISTS:
+        return "list"
+    if operator in _DATES:
+        return "datetime"
     if operator in {"is_true", "is_false"}:
         return "boolean"
     values = operands(test)

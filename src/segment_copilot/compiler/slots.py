@@ -1,0 +1,221 @@
+"""What a plan is made of: ranges of instants, tests of stored values, and slots: sets of users for whom something happened."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from segment_copilot.conditions.nodes import Metric
+
+# Ranges and comparisons
+
+
+class Range(Struct, frozen=True):
+    """Instants from *earliest* to *latest*, both in; None is open."""
+
+    earliest: datetime | None
+    latest: datetime
+
+
+class Comparison(Struct, frozen=True):
+    """A positive test of a number: *low* for one operand, *low* and *high* for between."""
+
+    operator: Literal["eq", "gt", "gte", "lt", "lte", "between"]
+    low: int | float
+    high: int | float | None = None
+
+    def holds(self, number: float) -> bool:
+        """The same test in Python; the planner asks it what zero gives."""
+        match self.operator:
+            case "eq":
+                return number == self.low
+            case "gt":
+                return number > self.low
+            case "gte":
+                return number >= self.low
+            case "lt":
+                return number < self.low
+            case "lte":
+                return number <= self.low
+            case "between":
+                return self.high is not None and self.low <= number <= self.high
+
+
+class DateRange(Struct, frozen=True):
+    """A datetime test as two ranges: of stored instants, and of stored bare dates (whose midnight is local)."""
+
+    earliest: datetime
+    latest: datetime
+    first_date: date
+    last_date: date
+
+
+class Anniversaries(Struct, frozen=True):
+    """Days of the year (month * 100 + day) that come round, each with the last year in which it does."""
+
+    zone: str
+    days: tuple[int, ...]
+    years: tuple[int, ...]
+
+
+Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary"]
+
+
+class Test(Struct, frozen=True):
+    """A positive test of one stored value, false where the value is missing; *complement* turns it round."""
+
+    path: tuple[str, ...]
+    kind: Kind
+    operator: str
+    values: tuple[Any, ...] = ()
+    ignore_case: bool = False
+    complement: bool = False
+
+
+class Filter(Struct, frozen=True):
+    """Tests of one event, joined by *logic*."""
+
+    logic: Literal["AND", "OR"]
+    tests: tuple[Test, ...]
+
+
+class Matching(Struct, frozen=True):
+    """Which events: of these types (None: every event but an identify), that pass the filter, in the range."""
+
+    event_types: tuple[str, ...] | None
+    filter: Filter | None
+    range: Range
+
+
+# Slots: each is a set of users
+
+
+class CountSlot(Struct, frozen=True, tag=True):
+    """Users with at least one match, whose number of matches passes."""
+
+    matching: Matching
+    comparison: Comparison
+    complement: bool = False  # of the comparison, among users with a match
+
+
+class TimeSlot(Struct, frozen=True, tag=True):
+    """Users whose first or last match lies in one of the ranges, or comes round."""
+
+    matching: Matching
+    occurrence: Literal["first", "last"]
+    when: tuple[Range, ...] | Anniversaries
+
+
+class AggregateSlot(Struct, frozen=True, tag=True):
+    """Users with a match, whose aggregate passes; sums and averages compare in whole millionths."""
+
+    matching: Matching
+    path: tuple[str, ...]
+    metric: Metric
+    comparison: Comparison
+    complement: bool = False
+
+
+class OccurrenceSlot(Struct, frozen=True, tag=True):
+    """Users for whom one occurrence, any, or every match passes the test."""
+
+    matching: Matching
+    test: Test
+    occurrence: Literal["latest", "first", "any", "every"]
+
+
+class PeriodsSlot(Struct, frozen=True, tag=True):
+    """Users with a match, whose number of active periods passes; *starts* are the first instants of the periods."""
+
+    matching: Matching
+    starts: tuple[datetime, ...]
+    min_per_period: int
+    comparison: Comparison
+    complement: bool = False
+
+
+class TraitSlot(Struct, frozen=True, tag=True):
+    """Users whose trait passes the test, as it stood at *as_of*."""
+
+    property: str
+    test: Test
+    as_of: datetime
+
+
+class SequenceStep(Struct, frozen=True):
+    """A step, and at most how many microseconds after the one before."""
+
+    matching: Matching
+    within: int | None = None
+
+
+class SequenceSlot(Struct, frozen=True, tag=True):
+    """Users with the steps in order, first to last within *span* microseconds, none of *blockers* between two."""
+
+    steps: tuple[SequenceStep, ...]
+    span: int | None
+    blockers: tuple[Matching, ...]
+
+
+class SampleSlot(Struct, frozen=True, tag=True):
+    """Users whose hash for this salt lies from *low* to *high*, both in."""
+
+    salt: str
+    low: int
+    high: int
+
+
+class MembersSlot(Struct, frozen=True, tag=True):
+    """The members of another segment, at the same instant."""
+
+    segment_id: int
+    root: Node
+
+
+Slot = (
+    CountSlot
+    | TimeSlot
+    | AggregateSlot
+    | OccurrenceSlot
+    | PeriodsSlot
+    | TraitSlot
+    | SequenceSlot
+    | SampleSlot
+    | MembersSlot
+)
+
+
+class Choice(Struct, frozen=True, tag=True):
+    """A leaf: in the slot, or (complement) in the universe and not in the slot."""
+
+    slot: Slot
+    complement: bool
+    pointer: str
+
+
+class Branch(Struct, frozen=True, tag=True):
+    """Children joined by *logic*, then turned round if *complement*."""
+
+    logic: Literal["AND", "OR"]
+    children: tuple[Node, ...]
+    complement: bool = False
+
+
+Node = Choice | Branch
+
+
+class Plan(Struct, frozen=True):
+    """A question about one tenant at one instant."""
+
+    tenant_id: int
+    as_of: datetime
+    root: Node
+
+
+def leaves(node: Node) -> list[Choice]:
+    """The leaves of a plan in reading order, those of referenced segments left out."""
+    if isinstance(node, Choice):
+        return [node]
+    return [leaf for child in node.children for leaf in leaves(child)]
