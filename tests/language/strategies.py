@@ -369,7 +369,10 @@ class Draw:
         """A test of a date whose answer changes with the clock."""
         values = [*DATES, *INSTANTS, *(self.one(self.world.times).isoformat() for _ in range(4))]
         sided = {"operator": self.one(["before", "after"]), "value": self.one(values)}
-        lengths = {"operator": self.one(["in_last", "not_in_last", "in_next"]), "value": self.one([*LENGTHS, "1mo", "2y"])}
+        lengths = {
+            "operator": self.one(["in_last", "not_in_last", "in_next"]),
+            "value": self.one([*LENGTHS, "1mo", "2y"]),
+        }
         round_again = {"operator": "anniversary_in_next", "value": self.one(["1d", "30d", "2w", "3mo", "1y", "9y"])}
         return self.one([sided, lengths, lengths, round_again]) | self.told("datetime")
 
