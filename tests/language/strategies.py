@@ -490,7 +490,7 @@ class Draw:
             if self.chance(4):
                 match = step if isinstance(step, dict) else {"event_type": step}
                 steps[index] = match | {"within": self.one(SPANS)}
-        rules = {"strict": True} if self.chance(3) else {}
+        rules: Json = {"strict": True} if self.chance(3) else {}
         if self.chance(3):
             rules["none_between"] = [self.one([self.one(EVENT_TYPES), self.match()]) for _ in range(self.one([1, 2]))]
         if self.chance(3):

@@ -38,10 +38,21 @@ def _one(condition: Mapping[str, Any]) -> str:
         case "segment_membership":
             return f"{not_}{condition['operator'].replace('_', ' ')} segment {condition['segment_id']}"
         case "event_sequence":
-            steps = [_event(step) if isinstance(step, Mapping) else step for step in condition["events"]]
-            return f"{not_}seq({' > '.join(steps)}){_window(condition)}"
+            return f"{not_}{_sequence(condition)}"
+        case "event_time":
+            return f"{not_}{condition.get('occurrence', 'first')}({_event(condition)}){_compared(condition)}"
         case _:
             return f"{not_}{dict(condition)}"
+
+
+def _sequence(condition: Mapping[str, Any]) -> str:
+    steps = [_step(step) if isinstance(step, Mapping) else step for step in condition["events"]]
+    lying = _window({"window": condition["search_window"]}) if "search_window" in condition else ""
+    return f"seq({' > '.join(steps)}){_window(condition)}{lying and f' all{lying}'}"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    return _event(step) + (f" within {step['within']}" if "within" in step else "")
 
 
 def _event(condition: Mapping[str, Any]) -> str:
@@ -70,4 +81,12 @@ def _window(condition: Mapping[str, Any]) -> str:
     if "window" not in condition:
         return ""
     window = condition["window"]
-    return f" in {window['last']}" if set(window) == {"last"} else f" in {dict(window)}"
+    match list(window):
+        case ["last"]:
+            return f" in {window['last']}"
+        case ["period"]:
+            return f" {window['period'].replace('_', ' ')}"
+        case ["between"]:
+            return f" {'..'.join(window['between'])} ago"
+        case _:
+            return "".join(f" {name} {window[name]}" for name in ("from", "to") if name in window)

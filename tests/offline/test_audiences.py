@@ -102,8 +102,8 @@ DEMO_AUDIENCES = (
     ("users that have a platinum loyalty tier or spent more than 3000", "loyalty_tier=platinum | sum(order_placed.total)>3000"),
     ("users in both VIP Buyers and Newsletter", "in segment 4 & in segment 2"),
     ("users in VIP Buyers but not in Newsletter", "in segment 4 & not in segment 2"),
-    ("users not in the Staff segment who purchased today", "not in segment 1 & count(order_placed)≥1 in 24h"),
-    ("who bought jeans more than twice this year", "count(order_placed[category=jeans])>2 in 1y"),
+    ("users not in the Staff segment who purchased today", "not in segment 1 & count(order_placed)≥1 today"),
+    ("who bought jeans more than twice this year", "count(order_placed[category=jeans])>2 this year"),
     ("users who bought a dress or jeans in the last 2 months and live in France", "count(order_placed[category in dresses,jeans])≥1 in 2mo & country=FR"),
     ("users who looked at a product at least 5 times in the last 3 days without adding it to the cart", "count(product_viewed)≥5 in 3d & count(cart_add)=0"),
     ("Users that purchased at least once, but no more than 3 times, in the last 180 days", "count(order_placed)≥1 in 180d & count(order_placed)≤3 in 180d"),
@@ -348,6 +348,18 @@ DEMO_AUDIENCES = (
     ("users with over $200 in refunds", "sum(order_refunded.total)>200"),
 )
 
+DATED_AUDIENCES = (
+    ("users who signed up in the last 30 days", "signup_date in_last 30d"),
+    ("Anyone that clicked an email but hasn't purchased since June 1", "count(email_clicked)≥1 & count(order_placed)=0 from 2026-06-01"),
+    ("users who opened an email within the last 7 days and then purchased", "seq(email_opened > order_placed) all in 7d"),
+    ("users who placed their first order in the last 30 days", "first(order_placed) in_last 30d"),
+    ("users that were active last month but not this month", "count(*)≥1 last month & count(*)=0 this month"),
+    ("Everyone who added an item to the cart yesterday", "count(cart_add)≥1 yesterday"),
+    ("Users who signed up more than a year ago", "signup_date is_set & signup_date not_in_last 1y"),
+    ("users whose first order was in the last week", "first(order_placed) in_last 1w"),
+    ("users that ordered in May", "count(order_placed)≥1 from 2026-05-01 to 2026-06-01"),
+)
+
 ECOM_AUDIENCES = (
     ("users who purchased but never added to a wishlist", "count(purchase)≥1 & count(wishlist_add)=0"),
     ("Create a segment for users who purchased in the last 30 days but never added to a wishlist", "count(purchase)≥1 in 30d & count(wishlist_add)=0"),
@@ -410,15 +422,11 @@ ECOM_AUDIENCES = (
 
 DEMO_REFUSED = (
     "women over 30",
-    "users who signed up in the last 30 days",
     "loyal customers",
     "users who bought electronics",
     "users who started the pro trial but never upgraded",
     "big spenders",
-    "Anyone that clicked an email but hasn't purchased since June 1",
     "users who purchased via mobile",
-    "users who opened an email within the last 7 days and then purchased",
-    "users who placed their first order in the last 30 days",
     "active users on the business plan",
     "Shoppers from London or Manchester whose total purchases exceed £750",
     "Users who first purchased more than a year ago",
@@ -441,12 +449,9 @@ DEMO_REFUSED = (
     "users who no longer visit",
     "users who just purchased",
     "users who purchased recently",
-    "users that were active last month but not this month",
-    "Everyone who added an item to the cart yesterday",
     "Everyone with an open rate below 10%",
     "users who unsubscribed",
     "users who bought on their first visit",
-    "Users who signed up more than a year ago",
     "users that clicked the flash sale email but haven't purchased since",
     "users who viewed the same page",
     "users in Seville or Valencia",
@@ -454,10 +459,8 @@ DEMO_REFUSED = (
     "Users who viewed the sale page in the past 5 days and have an account older than 2026",
     "shoppers with more than 3 cart adds per week",
     "women in Madrid",
-    "users whose first order was in the last week",
     "people who have visited the help page and opened a ticket",
     "users who bought a bag or a jacket but not both",
-    "users that ordered in May",
     "users who unsubscribed from emails",
     "Spanish speaking users",
     "customers with high spend",
@@ -488,7 +491,7 @@ def definition(sentence: str, catalog: Catalog) -> dict:
     return found
 
 
-@pytest.mark.parametrize(("sentence", "meaning"), DEMO_AUDIENCES)
+@pytest.mark.parametrize(("sentence", "meaning"), DEMO_AUDIENCES + DATED_AUDIENCES)
 def test_a_sentence_about_the_demo_shop_means(sentence: str, meaning: str) -> None:
     assert brief(definition(sentence, DEMO)) == meaning
 
@@ -507,7 +510,7 @@ def test_what_cannot_be_said_is_refused_and_not_drafted(sentence: str, catalog: 
     assert "Nothing is drafted" in played.text
 
 
-@pytest.mark.parametrize("rows", [DEMO_AUDIENCES[start::8] for start in range(8)])
+@pytest.mark.parametrize("rows", [(DEMO_AUDIENCES + DATED_AUDIENCES)[start::8] for start in range(8)])
 def test_no_word_is_lost_in_silence(rows: tuple[tuple[str, str], ...]) -> None:
     """A word nobody knows, put anywhere behind the first, must stop the draft; only what was searched for may be any word."""
     for place, (sentence, _) in enumerate(rows):
