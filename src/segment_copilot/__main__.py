@@ -40,10 +40,14 @@ ApiKey = Annotated[
     str | None,
     typer.Option(envvar="SEGMENT_COPILOT_KEY", help="A secret key (sk_…); default: that of the `dev` service"),
 ]
-SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(
-    f"{field.encode_name} ({field.default!r}): {(getattr(field.type, '__metadata__', None) or [msgspec.Meta()])[0].description}"
-    for field in msgspec.structs.fields(Settings)
-)
+
+
+def _described(field: msgspec.structs.FieldInfo) -> str:
+    notes = [note.description for note in field.type.__metadata__ if note.description]
+    return f"{field.encode_name} ({field.default!r}): {notes[-1]}"
+
+
+SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(map(_described, msgspec.structs.fields(Settings)))
 
 
 @cli.command()

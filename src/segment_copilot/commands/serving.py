@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 import uvicorn
 
 from segment_copilot.app import create_app
+from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.logs import configure_logging
 from segment_copilot.migrations import migrate
 from segment_copilot.resources import open_resources
@@ -23,7 +24,14 @@ DRAIN_SECONDS = 25
 def serve(settings: Settings) -> None:
     """The API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
+    asyncio.run(_check(settings))
     api_server(settings).run()
+
+
+async def _check(settings: Settings) -> None:
+    """Open everything once: a missing setting or a store that is away is then one sentence, not a server's traceback."""
+    async with open_resources(settings), open_model(settings):
+        pass
 
 
 def work(settings: Settings) -> None:
