@@ -429,7 +429,7 @@ DEMO_REFUSED = (
     "users who purchased via mobile",
     "active users on the business plan",
     "Shoppers from London or Manchester whose total purchases exceed £750",
-    "Users who first purchased more than a year ago",
+
     "Female customers in Paris",
     "customers whose email is gmail",
     "customers with loyalty tier above silver",

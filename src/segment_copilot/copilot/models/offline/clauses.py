@@ -35,7 +35,7 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
         return Problem(
             "unsupported",
             chunk.text,
-            f"{chunk.tokens[-1].text!r} points at another event; I can only test time spans that end now",
+            f"{chunk.tokens[-1].text!r} points at another event, and a time span cannot start or end at one",
         )
     for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency, read_total):
         read = reader(chunk, index)
@@ -232,16 +232,11 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
 
 def _notes(link: Link, counted: _Counted, window: Window | None) -> tuple[str, ...]:
     tests = tuple(test.note for test in link.tests if test.note)
-    return tuple(note for note in (link.note, *tests, *counted.notes, *window_notes(window)) if note)
-
-
-def window_notes(window: Window | None) -> tuple[str, ...]:
-    """What a window leaves to be said."""
-    if window and window.assumed:
-        return (f"{window.text!r} is read in days",)
-    if window and window.kind == "last" and window.operator in {"gt", "gte"}:
-        return (f"{window.text!r} is read as the last {window.length.words if window.length else ''}",)
-    return ()
+    absent = counted.value == 0 and window is not None and window.kind in {"period", "range"}
+    never = f"people who never had `{link.event_type}` are included" if absent else ""
+    return tuple(
+        note for note in (link.note, *tests, *counted.notes, never, *(window.notes() if window else ())) if note
+    )
 
 
 def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted:

@@ -90,5 +90,8 @@ def _leaf(chunk: Chunk, link: Link, field: Field) -> Leaf:
     if link.tests:
         condition["where"] = [test.json() for test in link.tests]
     condition |= chunk.window.json() if chunk.window else {}
-    notes = (f"different values of `{link.event_type}.{field.path}` are counted",)
+    notes = (
+        f"different values of `{link.event_type}.{field.path}` are counted",
+        *(chunk.window.notes() if chunk.window else ()),
+    )
     return Leaf(condition, chunk.text, notes, link, windowed=chunk.window is not None)

@@ -48,12 +48,8 @@ def propose(audience: Audience, *, named: str, text: str) -> Proposal | Inexpres
     """A proposal for an audience without problems. *text* is the request without its command."""
     definition = definition_of(audience)
     notes = _notes(audience)
-    failed = _mistakes(definition)
-    if failed:
-        definition, more = _rolling(definition)
-        notes = (*notes, *more)
-        if not more or _mistakes(definition):
-            return Inexpressible(_reasons(audience))
+    if _mistakes(definition):
+        return Inexpressible(_reasons(audience))
     name = named or audience.label or _name(audience)
     return Proposal(
         name[:_MAX_NAME].strip(),
@@ -160,53 +156,13 @@ def _mistakes(definition: dict[str, Any]) -> str:
 def _reasons(audience: Audience) -> tuple[str, ...]:
     """A sentence for each clause that the language refuses on its own."""
     nodes = [node for node in (audience.include, audience.exclude) if node is not None]
-    refused = [
-        leaf for node in nodes for leaf in leaves(node) if _mistakes({"logic": "AND", "conditions": [leaf.condition]})
+    failed = [
+        (leaf, _mistakes({"logic": "AND", "conditions": [leaf.condition]})) for node in nodes for leaf in leaves(node)
     ]
-    return tuple(
-        f"I understood {leaf.text!r}, but cannot draft it yet: {_hint(leaf.condition)}." for leaf in refused
-    ) or ("I understood the audience, but it is more than one definition can hold.",)
-
-
-def _hint(condition: dict[str, Any]) -> str:
-    if condition["type"] == "user_property":
-        return "a date trait can only be compared with a fixed date so far, for example 'signed up since 2026-01-31'"
-    if condition["type"] == "event_sequence":
-        return "an ordered audience takes one time span, from the first to the last step ('within 7 days')"
-    if condition["type"] == "event_time":
-        return "the time of a first event cannot be tested so far"
-    return "time spans have to end now so far, for example 'in the last 30 days'"
-
-
-_PERIODS = {
-    "this_week": ("7d", "7 days"),
-    "this_month": ("1mo", "month"),
-    "this_quarter": ("3mo", "3 months"),
-    "this_year": ("1y", "year"),
-    "today": ("24h", "24 hours"),
-}
-
-
-def _rolling(definition: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Calendar periods that end now as rolling windows, with a sentence for each that says so."""
-    notes: list[str] = []
-    made = {**definition, "conditions": [_rolled(item, notes) for item in definition["conditions"]]}
-    if "exclude" in definition:
-        excluded = definition["exclude"]
-        made["exclude"] = {**excluded, "conditions": [_rolled(item, notes) for item in excluded["conditions"]]}
-    return made, tuple(dict.fromkeys(notes))
-
-
-def _rolled(condition: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    if condition["type"] == "group":
-        return {**condition, "conditions": [_rolled(item, notes) for item in condition["conditions"]]}
-    period = condition.get("window", {}).get("period", "")
-    if period not in _PERIODS:
-        return condition
-    last, words = _PERIODS[period]
-    said = period.replace("_", " ")
-    notes.append(f"'{said}' is read as the last {words}, because calendar periods cannot be drafted yet.")
-    return {**condition, "window": {"last": last}}
+    refused = [
+        f"I understood {leaf.text!r}, but the language refuses it: {mistake}" for leaf, mistake in failed if mistake
+    ]
+    return tuple(refused) or ("I understood the audience, but it is more than one definition can hold.",)
 
 
 def _name(audience: Audience) -> str:

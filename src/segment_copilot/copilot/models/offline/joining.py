@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, joined, leaves
+from segment_copilot.copilot.models.offline.windows import Window
 
 
 class Joined(Struct, frozen=True):
@@ -84,23 +85,55 @@ def _sequences(read: list[Joined]) -> list[Joined] | Problem:
 
 
 def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
-    first, second = before.node, item.node
-    text = f"{_text(first)} {item.joint} {_text(second)}"
-    if not (isinstance(first, Leaf) and isinstance(second, Leaf) and _may_step(first) and _may_step(second)):
+    first, second = (item, before) if item.joint == "after" else (before, item)
+    text = f"{_text(before.node)} {item.joint} {_text(item.node)}"
+    one, two = first.node, second.node
+    if not (isinstance(one, Leaf) and isinstance(two, Leaf) and _may_step(one) and _may_step(two)):
         return Problem("unsupported", text, "only events that happened can be put in an order, one after the other")
-    steps = [*_steps(first), *_steps(second)] if item.joint != "after" else [*_steps(second), *_steps(first)]
-    spans = [joined_.chunk.window for joined_ in (before, item) if joined_.chunk and joined_.chunk.window]
+    steps = [*_steps(one), *_steps(two)]
+    spans = [_span(first), _span(second)]
+    said = [span for span in spans if span]
     condition: dict[str, Any] = {"type": "event_sequence", "events": steps}
-    notes = (*first.notes, *second.notes)
-    for span in spans[:1]:
+    notes = (*one.notes, *two.notes)
+    earlier = one.condition if one.condition["type"] == "event_sequence" else two.condition
+    condition |= {name: earlier[name] for name in ("search_window",) if name in earlier}
+    for span in said:
         if span.rolling or span.kind != "last":
+            if "search_window" in condition:
+                return Problem("unsupported", text, "it has more than one time span")
             condition["search_window"] = span.json().get("window", {"last": f"{span.json().get('window_days')}d"})
+            if not (span is spans[0] and _ends_now(span)):
+                notes = (*notes, f"all steps lie {span.text!r}")
+        elif "window" in condition or "window_days" in condition:
+            return Problem("unsupported", text, "it has more than one time span")
         else:
-            condition |= span.json()
-            notes = (*notes, f"{span.text!r} bounds the time from the first to the last step")
-    if len(spans) > 1:
-        return Problem("unsupported", text, "it has more than one time span")
-    return Leaf(condition, text, notes, second.link)
+            made = _first_to_last(span)
+            condition |= made[0]
+            notes = (*notes, *made[1])
+    return structs.replace(two, condition=condition, text=text, notes=notes)
+
+
+def _span(item: Joined) -> Window | None:
+    """The time span of a step; what is a sequence already has its own."""
+    ordered = isinstance(item.node, Leaf) and item.node.condition["type"] == "event_sequence"
+    return None if ordered or item.chunk is None else item.chunk.window
+
+
+def _ends_now(span: Window) -> bool:
+    """Whether it bounds what follows as well, because what follows lies between it and now."""
+    if span.kind == "period":
+        return span.name == "today" or span.name.startswith("this_")
+    return span.kind == "last" or (span.kind == "range" and span.after is None)
+
+
+def _first_to_last(span: Window) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The window of a sequence, and what to say of it; months have no fixed length, so they become days."""
+    note = f"{span.text!r} bounds the time from the first to the last step"
+    scale = {"mo": 30, "y": 365}.get(span.length.unit) if span.length else None
+    if span.length is None or scale is None:
+        return span.json(), (note,)
+    days = span.length.count * scale
+    return {"window_days": days}, (note, f"{span.length.words} is read as {days} days")
 
 
 def _may_step(leaf: Leaf) -> bool:

@@ -266,4 +266,5 @@ def _with_window(chunk: Chunk, link: Link, condition: dict[str, Any], notes: tup
         condition["where"] = [test.json() for test in link.tests]
     window = chunk.window
     condition |= window.json() if window else {}
-    return Leaf(condition, chunk.text, notes, link, negated=chunk.negated, windowed=window is not None)
+    said = (*notes, *(window.notes() if window else ()))
+    return Leaf(condition, chunk.text, said, link, negated=chunk.negated, windowed=window is not None)

@@ -389,7 +389,11 @@ def _windowed(node: Reading, window: Window) -> Reading:
     if node.windowed or node.condition["type"] not in {"event_count", "monetary", "event_property"}:
         return node
     return structs.replace(
-        node, condition=node.condition | window.json(), windowed=True, text=f"{node.text} {window.words()}"
+        node,
+        condition=node.condition | window.json(),
+        notes=(*node.notes, *window.notes()),
+        windowed=True,
+        text=f"{node.text} {window.words()}",
     )
 
 

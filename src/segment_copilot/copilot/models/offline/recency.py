@@ -8,8 +8,9 @@ from msgspec import structs
 
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.date_tests import COMPLEMENTS, date_tests, fixed
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
@@ -17,6 +18,7 @@ from segment_copilot.copilot.models.offline.phrases import Length
 from segment_copilot.copilot.models.offline.windows import Window
 
 _LAST = stems("last latest recent previous")
+_FIRST = stems("first ever very")
 _IDLE = stems("inactive dormant silent quiet idle disengage disengaged sleeping asleep")
 
 
@@ -24,8 +26,7 @@ def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
     """A clause that names the last time or says that nothing happens any more; None for any other."""
     if any(word.stem in _IDLE for word in chunk.words):
         return _idle(chunk)
-    first = [item for item in chunk.items if isinstance(item, Token) and item.lower == "first"]
-    if first and chunk.window:
+    if chunk.window and any(isinstance(item, Token) and item.lower == "first" for item in chunk.items):
         return _first_time(chunk, chunk.window, index)
     heads = [word for word in chunk.items if isinstance(word, Token) and word.stem in _LAST]
     if not heads or not chunk.window:
@@ -42,16 +43,31 @@ def read_recency(chunk: Chunk, index: Index) -> Node | Problem | None:
 
 def _first_time(chunk: Chunk, window: Window, index: Index) -> Node | Problem | None:
     """Of "their first order in the last 30 days"."""
-    rest = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.lower in {"first", "ever"}))
+    rest = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.stem in _FIRST))
     links = link_event(rest, index)
-    if not links or links[0].unexplained:
+    if not links:
         return None
-    condition: dict[str, Any] = {"type": "event_time", "event_type": links[0].event_type, "occurrence": "first"}
-    if window.kind == "last" and window.length:
-        condition |= {"operator": "not_in_last" if chunk.negated else "in_last", "value": window.length.json}
-    else:
-        condition |= {"operator": "between", **window.json()}
-    return Leaf(condition, chunk.text, link=links[0], windowed=True)
+    link = chosen(links, written([item for item in rest if isinstance(item, Token)]))
+    if link.unknown_values or link.unexplained or link.quantities:
+        return None
+    return _event_time(chunk, link, window, "first")
+
+
+def _event_time(chunk: Chunk, link: Link, window: Window, occurrence: str) -> Node | Problem:
+    """When it was first or last done, told by the calendar; who never did it has no such time."""
+    tests = date_tests(window, negated=chunk.negated)
+    if not tests:
+        detail = f"the {occurrence} time can be compared with a day, a span of days, or a length such as 30 days"
+        return Problem("unsupported", chunk.text, detail)
+    event: dict[str, Any] = {"event_type": link.event_type}
+    if link.tests:
+        event["where"] = [test.json() for test in link.tests]
+    made: list[dict[str, Any]] = [{"type": "event_time", **event, "occurrence": occurrence, **test} for test in tests]
+    if made[0]["operator"] in COMPLEMENTS:
+        made.insert(0, {"type": "event_count", **event, "operator": "gte", "value": 1})
+    notes = tuple(note for note in (link.note, *(test.note for test in link.tests), *fixed(window)) if note)
+    found = [Leaf(condition, chunk.text, notes, link, _verbs(chunk), windowed=True) for condition in made]
+    return joined("AND", tuple(found))
 
 
 def _idle(chunk: Chunk) -> Node | Problem:
@@ -76,13 +92,28 @@ def _last_time(chunk: Chunk, link: Link, window: Window) -> Node | Problem:
         return from_age(chunk, link, window)
     if window.kind == "between":
         return _between(chunk, link, window)
+    if window.kind == "period":
+        return _last_period(chunk, link, window)
     if window.kind != "last" or not window.length:
-        return Problem(
-            "unsupported",
-            chunk.text,
-            "the last time can be compared with a number of days, not yet with calendar dates",
-        )
+        return _event_time(chunk, link, window, "last")
     return _longer_than(chunk, link, window, _turned("lt", chunk))
+
+
+def _last_period(chunk: Chunk, link: Link, window: Window) -> Node | Problem:
+    """Of "whose last order was last month": some in that month and none since."""
+    if chunk.negated:
+        return Problem("unsupported", chunk.text, "say instead when the last time was")
+    event: dict[str, Any] = {"type": "event_count", "event_type": link.event_type}
+    if link.tests:
+        event["where"] = [test.json() for test in link.tests]
+    some = event | {"operator": "gte", "value": 1} | window.json()
+    notes = tuple(note for note in (link.note, *(test.note for test in link.tests)) if note)
+    done = Leaf(some, chunk.text, notes, link, _verbs(chunk), windowed=True)
+    current = {"yesterday": "today"}.get(window.name, window.name.replace("last_", "this_"))
+    if current == window.name:
+        return done
+    none = event | {"operator": "eq", "value": 0, "window": {"period": current}}
+    return joined("AND", (done, structs.replace(done, condition=none, text=f"not {current.replace('_', ' ')}")))
 
 
 def _between(chunk: Chunk, link: Link, window: Window) -> Leaf | Problem:

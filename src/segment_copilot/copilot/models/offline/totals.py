@@ -44,5 +44,8 @@ def _leaf(chunk: Chunk, link: Link, counted: Test) -> Leaf:
     if others:
         condition["where"] = others
     condition |= chunk.window.json() if chunk.window else {}
-    notes = (f"`{link.event_type}.{counted.field.path}` is added up over all events",)
+    notes = (
+        f"`{link.event_type}.{counted.field.path}` is added up over all events",
+        *(chunk.window.notes() if chunk.window else ()),
+    )
     return Leaf(condition, chunk.text, notes, link, windowed=chunk.window is not None)

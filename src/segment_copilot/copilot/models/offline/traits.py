@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from msgspec import structs
 
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
+from segment_copilot.copilot.models.offline.date_tests import COMPLEMENTS, date_tests, fixed
 from segment_copilot.copilot.models.offline.index import Field, Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
 from segment_copilot.copilot.models.offline.lexer import Token, word
@@ -124,28 +124,22 @@ def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Proble
     return None
 
 
-def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Leaf:
-    test = _date_test(window)
-    condition: dict[str, Any] = {"type": "user_property", "property": field.path, **test}
-    if chunk.negated:
-        condition["negate"] = True
-    return Leaf(condition, chunk.text, negated=chunk.negated)
-
-
-def _date_test(window: Window) -> dict[str, Any]:
-    if window.kind == "range" and window.first and window.after:
-        return {"operator": "between", "value": window.first.isoformat(), "value2": _last_day(window)}
-    if window.kind == "range" and window.first:
-        return {"operator": "gte", "value": window.first.isoformat()}
-    if window.kind == "range" and window.after:
-        return {"operator": "lt", "value": window.after.isoformat()}
-    if window.kind == "ago" and window.length:
-        return {
-            "operator": "not_in_last" if window.operator in {"gt", "gte"} else "in_last",
-            "value": window.length.json,
-        }
-    return {"operator": "in_last", "value": window.length.json if window.length else window.name}
-
-
-def _last_day(window: Window) -> str:
-    return (window.after - timedelta(days=1)).isoformat() if window.after else ""
+def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Node | Problem:
+    tests_ = date_tests(window, negated=chunk.negated)
+    if not tests_:
+        detail = (
+            "a date can be compared with a day, a span of days, or 'in the last 30 days' and 'more than 30 days ago'"
+        )
+        return Problem("unsupported", chunk.text, detail)
+    made: list[dict[str, Any]] = [{"type": "user_property", "property": field.path, **test} for test in tests_]
+    for condition in made:
+        if condition["operator"] in {"eq", "neq"}:
+            condition["value_type"] = "datetime"  # else a day would equal nothing but its own text
+    notes = fixed(window)
+    passes = made[0]["operator"] in COMPLEMENTS
+    if passes and chunk.negated:
+        notes = (*notes, f"people without `{field.path}` are included")
+    elif passes:
+        made.insert(0, {"type": "user_property", "property": field.path, "operator": "is_set"})
+    found = [Leaf(condition, chunk.text, notes, negated=chunk.negated) for condition in made]
+    return joined("AND", tuple(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from segment_copilot.copilot.models.offline.phrases import Length, Operator, com
 class Window(Struct, frozen=True):
     """When something happened.
 
-    *kind*: `last` (rolling, *length* back), `period` (calendar, *name*), `range` (*first* day up to the day before
+    *kind*: `last` (rolling, *length* back), `period` (calendar, *name*, now *first* up to *after*), `range` (*first* day up to the day before
     *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `ever`, `same` (as another clause).
     *lead* is the preposition it came with; *rolling* whether "last" or "past" was said.
     """
@@ -61,6 +62,26 @@ class Window(Struct, frozen=True):
             case _:
                 return self.text
 
+    def notes(self) -> tuple[str, ...]:
+        """What it leaves to be said: the unit, the year, the day of a "Monday"."""
+        if self.assumed:
+            return (f"{self.text!r} is read in days",)
+        if self.kind == "last" and self.operator in {"gt", "gte"} and self.length:
+            return (f"{self.text!r} is read as the last {self.length.words}",)
+        ends = 2 if self.text.startswith(("between", "from")) and self.after else 1
+        if self.kind == "range" and len(_YEAR.findall(self.text)) < ends:
+            return (f"{self.text!r} is read as {self.days()}",)
+        return ()
+
+    def days(self) -> str:
+        """From which day to which: "1 May 2026 to 31 May 2026"."""
+        if self.after is None:
+            return f"from {_told(self.first)} on" if self.first else "any time"
+        if self.first is None:
+            return f"before {_told(self.after)}"
+        last = self.after - timedelta(days=1)
+        return _told(self.first) if last == self.first else f"{_told(self.first)} to {_told(last)}"
+
     def span(self, as_of: datetime, timezone: str) -> tuple[datetime, datetime]:
         """From when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
         first, after = self._days(as_of, timezone)
@@ -76,6 +97,13 @@ class Window(Struct, frozen=True):
         if self.kind == "range":
             return self.first or date(1970, 1, 1), self.after
         return date(1970, 1, 1), None
+
+
+_YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
+
+
+def _told(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
 
 
 _LEADS = {"in", "within", "during", "over", "for", "from", "through", "throughout", "inside", "across"}
@@ -103,7 +131,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int
     if lead and lowers(tokens, start, 2) in _SAME:
         return Window("same", text=written(tokens[at : start + 2])), start + 2
     found = (
-        _age(tokens, start, lead) or _rolling(tokens, start) or _calendar(tokens, start)
+        _age(tokens, start, lead) or _rolling(tokens, start) or _calendar(tokens, start, today)
         or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
     )  # fmt: skip
     if found is None or (
@@ -227,22 +255,38 @@ def _length_or_more(tokens: tuple[Token, ...], at: int) -> tuple[Length, Operato
     return read[0], None, read[1]
 
 
-def _calendar(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
+def _calendar(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    """Today, this month, last week, last full quarter, year to date."""
+    if lowers(tokens, at, 1) in {("earlier",), ("later",)}:
+        at += 1
     word = tokens[at].lower if at < len(tokens) else ""
     if word in {"today", "yesterday"}:
-        return Window("period", name=word), at + 1
-    nxt = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-    if word in {"this", "last", "previous", "current"} and nxt in _PERIODS:
-        return Window("period", name=f"{'this' if word in {'this', 'current'} else 'last'}_{nxt}"), at + 2
-    if lowers(tokens, at, 3) in {("month", "to", "date"), ("year", "to", "date"), ("week", "to", "date")}:
-        return Window("period", name=f"this_{word}"), at + 3
+        return _period(word, today), at + 1
+    whole = lowers(tokens, at + 1, 1) in {("full",), ("calendar",), ("complete",)}
+    unit = at + 2 if whole else at + 1
+    if word in _CURRENT | _BEFORE and set(lowers(tokens, unit, 1)) & _PERIODS:
+        return _period(f"{'this' if word in _CURRENT else 'last'}_{tokens[unit].lower}", today), unit + 1
+    if word in _PERIODS and lowers(tokens, at + 1, 2) == ("to", "date"):
+        return _period(f"this_{word}", today), at + 3
     return None
+
+
+_CURRENT = {"this", "current"}
+_BEFORE = {"last", "previous"}
+
+
+def _period(name: str, today: date) -> Window:
+    first, after = dates.period(name, today)
+    return Window("period", name=name, first=first, after=after)
 
 
 def _dates(tokens: tuple[Token, ...], at: int, lead: str, today: date) -> tuple[Window, int] | None:
     word = tokens[at].lower if at < len(tokens) else ""
     if word == "between" or lead == "from":
-        return _date_range(tokens, at + 1 if word == "between" else at, today)
+        start = at + 1 if word == "between" else at
+        return _date_range(tokens, start, today) or (_from_on(tokens, start, today) if lead == "from" else None)
+    if lowers(tokens, at, 2) == ("prior", "to") and not lead:
+        return _open_range(tokens, at + 1, "before", today)
     if word in {"since", "after", "before", "until", "till", "on", "starting"} and not lead:
         return _open_range(tokens, at, word, today)
     if lead in {"in", "during", "over", "for"}:
@@ -256,7 +300,23 @@ def _date_range(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window
     if low is None or lowers(tokens, low[2], 1) not in {("and",), ("to",), ("until",), ("through",), ("till",), ("-",)}:
         return None
     high = dates.read_date(tokens, low[2] + 1, today)
-    return (Window("range", first=low[0], after=high[1]), high[2]) if high and high[1] > low[0] else None
+    if high is None:
+        return None
+    first, after = low[0], high[1]
+    if not _YEAR.search(written(tokens[at : low[2]])) and _YEAR.search(written(tokens[low[2] : high[2]])):
+        year = after.year if (first.month, first.day) < (after.month, after.day) else after.year - 1
+        first = dates.add_months(first, 12 * (year - first.year))
+    elif after <= first and not _YEAR.search(written(tokens[at : high[2]])):
+        after = dates.add_months(after, 12)  # "between May 20 and June 20", said in between
+    return (Window("range", first=first, after=after), high[2]) if first < after else None
+
+
+def _from_on(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    """From June 1 on; without the "on" it would be somebody from somewhere."""
+    read = dates.read_date(tokens, at, today)
+    if read is None or lowers(tokens, read[2], 1) not in {("on",), ("onward",), ("onwards",)}:
+        return None
+    return Window("range", first=read[0]), read[2] + 1
 
 
 def _open_range(tokens: tuple[Token, ...], at: int, word: str, today: date) -> tuple[Window, int] | None:
