@@ -1,0 +1,5 @@
+SELECT user_key
+FROM events
+WHERE tenant_id = {tenant} AND event_type = 'order_placed' AND occurred_at <= {as_of}
+GROUP BY user_key
+HAVING argMax(ifNull(payload.payment.:String = 'card', 0), time_and_id())

@@ -1,0 +1,28 @@
+SELECT DISTINCT user_key
+FROM events
+WHERE tenant_id = {tenant} AND event_type = 'coupon_applied' AND occurred_at <= {as_of}
+  AND user_key IN (
+    SELECT user_key
+    FROM events
+    WHERE tenant_id = {tenant} AND event_type = 'order_placed' AND occurred_at >= {d30} AND occurred_at <= {as_of}
+    UNION ALL
+    SELECT user_key
+    FROM events
+    WHERE tenant_id = {tenant} AND event_type = 'cart_updated' AND occurred_at >= {d30} AND occurred_at <= {as_of}
+      AND user_key IN (
+        SELECT user_key
+        FROM events
+        WHERE tenant_id = {tenant} AND event_type = 'email_clicked' AND occurred_at >= {d30} AND occurred_at <= {as_of}
+      )
+    GROUP BY user_key
+    HAVING count() >= 2
+  )
+  AND user_key NOT IN (
+    SELECT user_key
+    FROM events
+    WHERE tenant_id = {tenant} AND event_type = 'refund_requested' AND occurred_at <= {as_of}
+    UNION ALL
+    SELECT user_key
+    FROM events
+    WHERE tenant_id = {tenant} AND event_type = 'support_contacted' AND occurred_at >= {d90} AND occurred_at <= {as_of}
+  )
