@@ -44,7 +44,8 @@ def service(environment: dict[str, str]) -> Generator[Runtime]:
             yield wait_for_service(Path(environment["DATA_DIR"]), process)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            assert process.wait(timeout=60) == 0
+            assert not (Path(environment["DATA_DIR"]) / "runtime.json").exists()
 
 
 def wait_for_service(data_dir: Path, process: subprocess.Popen[bytes]) -> Runtime:

@@ -66,8 +66,8 @@ def _tested(test: Mapping[str, Any]) -> str:
 
 def _compared(test: Mapping[str, Any]) -> str:
     operator, value = test["operator"], test.get("value")
-    if operator == "between":
-        return f" {value}..{test['value2']}"
+    if operator in {"between", "not_between"}:
+        return f"{' not' if operator == 'not_between' else ''} {value}..{test['value2']}"
     if isinstance(value, list):
         value = ",".join(str(item) for item in value)
     if operator in _SIGNS:

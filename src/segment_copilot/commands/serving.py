@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 
 import uvicorn
 
@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
     """The API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_check(settings))
-    api_server(settings).run()
+    uvicorn.Server(_config(settings)).run()
 
 
 async def _check(settings: Settings) -> None:
@@ -48,9 +48,18 @@ async def _work(settings: Settings) -> None:
         await run_worker(resources, stop=stop)
 
 
-def api_server(settings: Settings) -> uvicorn.Server:
-    """Uvicorn around the application, configured the one way this project runs it."""
-    config = uvicorn.Config(
+class _Server(uvicorn.Server):
+    """Leaves signals alone: uvicorn raises a caught SIGTERM again, which would end `dev` before it has tidied up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """`running` listens to them."""
+        yield
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    """The one way this project runs uvicorn."""
+    return uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
@@ -60,13 +69,25 @@ def api_server(settings: Settings) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return uvicorn.Server(config)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
+    """SIGTERM and SIGINT let the server finish; the process then ends by returning."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
     """API and worker in this process: the URL, and a task that ends when the server was told to stop."""
-    server = api_server(settings)
+    server = _Server(_config(settings))
     listener = socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
     # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -76,7 +97,8 @@ async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[
         group.create_task(run_worker(resources, stop=stop))
         serving = group.create_task(server.serve(sockets=[listener]))
         try:
-            yield f"http://{host}:{port}", serving
+            with _stopped_by_signals(server):
+                yield f"http://{host}:{port}", serving
         finally:
             server.should_exit = True
             await asyncio.wait([serving])

@@ -7,7 +7,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
 from segment_copilot.copilot.models.offline.phrases import Quantity, lowers, quantity
 from segment_copilot.copilot.models.offline.values import Item
@@ -85,7 +85,7 @@ def sort(tokens: Sequence[Token], today: date) -> Chunk:
             items.append(every[at])
         at = read[1]
     return Chunk(
-        every, tuple(_one_time(items)), tuple(windows), negated="not" in flags, never="never" in flags, perfect="have" in flags,
+        every, tuple(_one_time(items, dated=bool(windows))), tuple(windows), negated="not" in flags, never="never" in flags, perfect="have" in flags,
         only="only" in flags, lead=next((token.lower for token in every if token.lower not in {"who", "that", "they", "not"}), ""),
     )  # fmt: skip
 
@@ -141,8 +141,14 @@ def _flag(tokens: tuple[Token, ...], at: int, flags: set[str]) -> bool:
     )
 
 
-def _one_time(items: list[Item]) -> list[Item]:
-    return [
-        Quantity("eq", 1, times=True, text=item.text) if isinstance(item, Token) and item.lower == "onetime" else item
-        for item in items
-    ]
+def _one_time(items: list[Item], *, dated: bool) -> list[Item]:
+    """A "one-time" purchase is one; of a "first-time" one, a time span says when the first was."""
+    read: list[Item] = []
+    for item in items:
+        if not (isinstance(item, Token) and item.lower == "onetime"):
+            read.append(item)
+        elif dated and item.text.lower().startswith("first"):
+            read.append(word("first"))
+        else:
+            read.append(Quantity("eq", 1, times=True, text=item.text))
+    return read

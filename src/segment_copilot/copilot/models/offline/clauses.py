@@ -11,7 +11,7 @@ from segment_copilot.copilot.models.offline import money, recency, refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.distinct import read_distinct
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined
+from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
@@ -40,11 +40,21 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
     for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency, read_total):
         read = reader(chunk, index)
         if read is not None:
-            return read
+            return _bounded(read, chunk)
     read = _best(chunk, index)
     if isinstance(read, Problem) and read.kind == "unknown":
         return _by_property(chunk, index) or read
     return read
+
+
+def _bounded(read: Reading, chunk: Chunk) -> Reading:
+    """*read*, unless it is an amount "more than 30 days ago", which no window says."""
+    window = chunk.window
+    amounts = not isinstance(read, Problem) and any(leaf.condition["type"] == "monetary" for leaf in leaves(read))
+    return Problem("unsupported", chunk.text, _AGED) if amounts and window and window.kind == "ago" else read
+
+
+_AGED = "a number goes with a stretch of time such as 'in the last 30 days' or 'between 60 and 30 days ago'"
 
 
 def _by_property(chunk: Chunk, index: Index) -> Reading | None:
@@ -115,6 +125,8 @@ def _abandoned(chunk: Chunk, index: Index) -> Reading | None:
     verbs = [item for item in chunk.items if isinstance(item, Token) and item.stem == "abandon"]
     if not verbs or chunk.negated:
         return None
+    if chunk.window and chunk.window.kind == "ago":
+        return Problem("unsupported", chunk.text, _AGED)
     links = link_event(chunk.items, index)
     if links and not links[0].unexplained:
         return None
@@ -199,7 +211,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
     negated = chunk.negated != bool(count and count.none)
     window = chunk.window
     if window and window.kind == "ago":
-        return recency.from_age(chunk, link, window)
+        often = count is not None and not count.none and (count.operator, count.value) != ("gte", 1)
+        return Problem("unsupported", chunk.text, _AGED) if often else recency.from_age(chunk, link, window)
     if (
         negated
         and window
@@ -212,6 +225,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
     if chunk.only and count is None:
         return Problem("unknown", chunk.text, "I cannot test that somebody did only this and nothing else")
     counted = _counted(chunk, count, negated=negated)
+    if counted.value == 0 and chunk.perfect and not chunk.never and window:
+        counted = structs.replace(counted, notes=(*counted.notes, NONE_INCLUDED))  # unlike "in the last 30 days"
     condition: dict[str, Any] = {"type": "event_count", "event_type": link.event_type}
     if link.tests:
         condition["where"] = [test.json() for test in link.tests]
@@ -232,10 +247,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
 
 def _notes(link: Link, counted: _Counted, window: Window | None) -> tuple[str, ...]:
     tests = tuple(test.note for test in link.tests if test.note)
-    absent = counted.value == 0 and window is not None and window.kind in {"period", "range"}
-    never = f"people who never had `{link.event_type}` are included" if absent else ""
     return tuple(
-        note for note in (link.note, *tests, *counted.notes, never, *(window.notes() if window else ())) if note
+        note for note in (link.note, *tests, *counted.notes, *(window.notes() if window else ())) if note
     )
 
 

@@ -31,13 +31,19 @@ def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
 
 def fixed(window: Window) -> tuple[str, ...]:
     """What to say of a calendar period that becomes fixed days."""
-    if window.kind != "period":
+    if window.kind == "range":
         return window.notes()
+    if window.kind != "period":
+        return (f"{window.text!r} is read in days",) if window.assumed else ()
     return (f"{window.text!r} is fixed as {window.days()}, it does not move on with the calendar",)
 
 
 def _tests(window: Window) -> tuple[dict[str, Any], ...]:
     match window.kind:
+        case "last" if window.length and window.operator in {"gt", "gte"}:  # "for more than a year"
+            return ({"operator": "not_in_last", "value": window.length.json},)
+        case "last" if window.lead == "for" and not window.rolling:
+            return ()
         case "last" if window.length:
             return ({"operator": "in_last", "value": window.length.json},)
         case "ago" if window.length and window.operator in {"gt", "gte"}:

@@ -86,6 +86,8 @@ def read_date(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, da
     """A date, month, quarter or year at *at*: its first day, the first day after it, and the position after."""
     if at < len(tokens) and tokens[at].lower == "the":
         at += 1
+    if lowers(tokens, at, 2) == ("month", "of"):
+        at += 2
     return (
         _iso(tokens, at) or _month(tokens, at, today) or _day_month(tokens, at, today) or _quarter(tokens, at, today)
         or _year(tokens, at) or _relative(tokens, at, today)
@@ -155,12 +157,17 @@ def _day(day: int, month: int, year: tuple[int | None, int], today: date) -> tup
     return first, first + timedelta(days=1), year[1]
 
 
+_QUARTERS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
+
+
 def _quarter(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, date, int] | None:
+    """Q2, Q2 2026, the second quarter of 2026."""
     word = tokens[at].lower if at < len(tokens) else ""
-    if word not in {"q1", "q2", "q3", "q4"}:
+    spoken = lowers(tokens, at + 1, 1) == ("quarter",) and word in _QUARTERS
+    if not spoken and word not in {"q1", "q2", "q3", "q4"}:
         return None
-    month = 3 * int(word[1]) - 2
-    year, end = _year_at(tokens, at + 1)
+    month = 3 * (_QUARTERS[word] if spoken else int(word[1])) - 2
+    year, end = _year_at(tokens, at + 2 if spoken else at + 1)
     first = date(year or _past_year(month, 1, today), month, 1)
     return first, add_months(first, 3), end
 

@@ -97,6 +97,8 @@ def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
     notes = (*one.notes, *two.notes)
     earlier = one.condition if one.condition["type"] == "event_sequence" else two.condition
     condition |= {name: earlier[name] for name in ("search_window",) if name in earlier}
+    if one.condition["type"] == "event_sequence" and {"window", "window_days"} & set(one.condition):
+        return _gaps(one, two, text, notes, spans[1])
     for span in said:
         if span.rolling or span.kind != "last":
             if "search_window" in condition:
@@ -136,10 +138,31 @@ def _first_to_last(span: Window) -> tuple[dict[str, Any], tuple[str, ...]]:
     return {"window_days": days}, (note, f"{span.length.words} is read as {days} days")
 
 
+def _gaps(one: Leaf, two: Leaf, text: str, notes: tuple[str, ...], span: Window | None) -> Leaf | Problem:
+    """Of "viewed, then added within 1 hour, then purchased within 2 days": each span is the gap to the step before."""
+    if len(one.condition["events"]) > 2 or two.condition["type"] == "event_sequence":  # noqa: PLR2004  # first and second
+        return Problem("unsupported", text, "it has more than one time span")
+    if span and (span.rolling or span.kind != "last"):
+        return Problem("unsupported", text, "it has more than one time span")
+    first, second = one.condition["events"]
+    steps = [first, _within(second, one.condition), _within(*_steps(two), _first_to_last(span)[0] if span else {})]
+    condition = {name: value for name, value in one.condition.items() if name not in {"window", "window_days"}}
+    said = tuple(note.replace("from the first to the last step", "since the step before") for note in notes)
+    more = (f"{span.text!r} bounds the time since the step before",) if span else ()
+    return structs.replace(two, condition=condition | {"events": steps}, text=text, notes=(*said, *more))
+
+
+def _within(step: str | dict[str, Any], window: dict[str, Any]) -> str | dict[str, Any]:
+    gap = f"{window['window_days']}d" if "window_days" in window else window.get("window", {}).get("last")
+    if gap is None:
+        return step
+    return ({"event_type": step} if isinstance(step, str) else step) | {"within": gap}
+
+
 def _may_step(leaf: Leaf) -> bool:
     condition = leaf.condition
     if condition["type"] == "event_sequence":
-        return "window_days" not in condition and "window" not in condition
+        return not any(isinstance(step, dict) and "within" in step for step in condition["events"])
     return condition["type"] == "event_count" and condition["operator"] == "gte" and condition["value"] == 1
 
 

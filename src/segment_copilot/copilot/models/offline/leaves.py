@@ -23,6 +23,7 @@ class Leaf(Struct, frozen=True):
     verbs: tuple[Token, ...] = ()
     negated: bool = False
     windowed: bool = False
+    first: bool = False  # "first-time buyers": a time span says when the first time was
 
 
 class Group(Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
+from segment_copilot.copilot.models.offline import recency
 from segment_copilot.copilot.models.offline.chunks import Chunk, sort
 from segment_copilot.copilot.models.offline.clauses import Reading, event_leaf, read_clause
 from segment_copilot.copilot.models.offline.filters import attach
@@ -386,6 +387,10 @@ def _windowed(node: Reading, window: Window) -> Reading:
     if isinstance(node, Group):
         children = [_windowed(child, window) for child in node.nodes]
         return Group(node.logic, tuple(child for child in children if not isinstance(child, Problem)))
+    if window.kind == "ago" and not node.first:
+        return Problem("unsupported", window.text, "it stands alone; say what was done then")
+    if node.first and not node.windowed:
+        return recency.first_in(node, window)
     if node.windowed or node.condition["type"] not in {"event_count", "monetary", "event_property"}:
         return node
     return structs.replace(
@@ -393,8 +398,12 @@ def _windowed(node: Reading, window: Window) -> Reading:
         condition=node.condition | window.json(),
         notes=(*node.notes, *window.notes()),
         windowed=True,
-        text=f"{node.text} {window.words()}",
+        text=f"{node.text} {_inner(window.words())}",
     )
+
+
+def _inner(words: str) -> str:
+    return words[:1].lower() + words[1:]
 
 
 def _without_subject(tokens: tuple[Token, ...]) -> tuple[Token, ...]:

@@ -10,7 +10,7 @@ from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.date_tests import COMPLEMENTS, date_tests, fixed
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
@@ -51,6 +51,18 @@ def _first_time(chunk: Chunk, window: Window, index: Index) -> Node | Problem | 
     if link.unknown_values or link.unexplained or link.quantities:
         return None
     return _event_time(chunk, link, window, "first")
+
+
+def first_in(leaf: Leaf, window: Window) -> Node | Problem:
+    """Of "first-time buyers in the last 30 days", *leaf* being the first-time buyers."""
+    chunk = Chunk((), (), (window,))
+    if leaf.link is None:
+        return Problem("unsupported", leaf.text, f"{window.text!r} has nothing there that it could bound")
+    found = _event_time(chunk, leaf.link, window, "first")
+    if isinstance(found, Problem):
+        return found
+    text = f"{leaf.text} {window.words()}"
+    return joined("AND", tuple(structs.replace(one, text=text) for one in leaves(found)))
 
 
 def _event_time(chunk: Chunk, link: Link, window: Window, occurrence: str) -> Node | Problem:

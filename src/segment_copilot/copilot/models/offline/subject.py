@@ -205,7 +205,9 @@ def _bought(count: Quantity, text: str, index: Index, today: date) -> Node | Pro
     if not links:
         return Problem("missing", text, "no event type here is a purchase")
     leaf = event_leaf(chunk, links[0], count)
-    return leaf if isinstance(leaf, Problem) else Leaf(leaf.condition, text, (), leaf.link)
+    if isinstance(leaf, Problem):
+        return leaf
+    return Leaf(leaf.condition, text, (), leaf.link, first=text.lower().startswith("first"))
 
 
 def _abandoners(words: tuple[Token, ...], text: str, index: Index, today: date) -> Node | Problem:
