@@ -247,9 +247,7 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
 
 def _notes(link: Link, counted: _Counted, window: Window | None) -> tuple[str, ...]:
     tests = tuple(test.note for test in link.tests if test.note)
-    return tuple(
-        note for note in (link.note, *tests, *counted.notes, *(window.notes() if window else ())) if note
-    )
+    return tuple(note for note in (link.note, *tests, *counted.notes, *(window.notes() if window else ())) if note)
 
 
 def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted:

@@ -145,14 +145,15 @@ def _gaps(one: Leaf, two: Leaf, text: str, notes: tuple[str, ...], span: Window 
     if span and (span.rolling or span.kind != "last"):
         return Problem("unsupported", text, "it has more than one time span")
     first, second = one.condition["events"]
-    steps = [first, _within(second, one.condition), _within(*_steps(two), _first_to_last(span)[0] if span else {})]
+    last = _first_to_last(span)[0] if span else {}
+    steps = [first, _within(second, one.condition), _within(_steps(two)[0], last)]
     condition = {name: value for name, value in one.condition.items() if name not in {"window", "window_days"}}
     said = tuple(note.replace("from the first to the last step", "since the step before") for note in notes)
     more = (f"{span.text!r} bounds the time since the step before",) if span else ()
     return structs.replace(two, condition=condition | {"events": steps}, text=text, notes=(*said, *more))
 
 
-def _within(step: str | dict[str, Any], window: dict[str, Any]) -> str | dict[str, Any]:
+def _within(step: Any, window: dict[str, Any]) -> Any:  # a name or a step, as the language writes it
     gap = f"{window['window_days']}d" if "window_days" in window else window.get("window", {}).get("last")
     if gap is None:
         return step
