@@ -204,6 +204,7 @@ MISTAKES = [
     ({"definition": DEFINITION, "as_of": "2026-01-01T00:00:00"}, "/as_of"),
     ({"definition": DEFINITION, "as_of": "0001-01-01T00:00:00+14:00"}, "/as_of"),
     ({"definition": DEFINITION, "as_of": "9999-12-31T23:59:59-14:00"}, "/as_of"),
+    ({"definition": DEFINITION, "as_of": "1900-01-01T00:00:00+05:00"}, "/as_of"),
     ({"definition": DEFINITION, "as_of": 5}, "/as_of"),
     ({"definition": None}, "/definition"),
     ({"definition": "x"}, "/definition"),

@@ -39,6 +39,9 @@ def _one(condition: Mapping[str, Any]) -> str:
             return f"{not_}{condition['operator'].replace('_', ' ')} segment {condition['segment_id']}"
         case "event_sequence":
             return f"{not_}{_sequence(condition)}"
+        case "event_periods":
+            span = f" of {condition['last']} {condition['period']}s"
+            return f"{not_}periods({_event(condition)}){_compared(condition)}{span}"
         case "event_time":
             return f"{not_}{condition.get('occurrence', 'first')}({_event(condition)}){_compared(condition)}"
         case _:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from resource_fixtures import NOW, Remember
+from segment_copilot.catalog import Catalog, Property
+from segment_copilot.compiler.bind import bind
+from segment_copilot.conditions import parse
 from segment_copilot.errors import Conflict, InvalidDefinition, NotFound, PreconditionFailed
 from segment_copilot.resources import Resources
 from segment_copilot.segments import Changes
@@ -210,3 +213,16 @@ async def test_a_write_that_expects_another_version_is_refused(resources: Resour
         await resources.segments.update(tenant, saved.id, Changes(name="B"), if_revision={saved.revision})
 
     assert (changed.segment.version, changed.segment.name) == (2, "A")
+
+
+def test_a_schema_that_declares_a_list_allows_only_its_operators():
+    tags = Property("tags", declared="list")
+    catalog = Catalog(traits={"tags": tags})
+    parsed = parse(definition({"type": "user_property", "property": "tags", "operator": "eq", "value": "vip"}))
+
+    with pytest.raises(InvalidDefinition) as caught:
+        bind(parsed, catalog, {})
+
+    assert [(finding.pointer, finding.code) for finding in caught.value.findings] == [
+        ("/conditions/0/operator", "operator_not_allowed")
+    ]

@@ -27,6 +27,7 @@ from segment_copilot.api.pages import (
 )
 from segment_copilot.api.requests import unless_left
 from segment_copilot.conditions import encode
+from segment_copilot.conditions.lengths import EARLIEST, LATEST
 from segment_copilot.errors import (
     Conflict,
     Finding,
@@ -43,7 +44,6 @@ from segment_copilot.segments import Changes, Order, SavedSegment, Segment, Segm
 from segment_copilot.tenants import Tenant
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
-_YEARS: Final = range(1900, 2300)  # instants outside are no time of any event
 
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
 Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset; now when left out")]
@@ -404,9 +404,9 @@ def _revisions(if_match: str | None) -> frozenset[str] | None:
 
 
 def _checked(as_of: datetime | None) -> datetime | None:
-    if as_of is None or as_of.year in _YEARS:
+    if as_of is None or EARLIEST <= as_of <= LATEST:
         return as_of
-    finding = Finding("/as_of", "out_of_range", f"as_of lies in the years {_YEARS.start} to {_YEARS.stop - 1}.")
+    finding = Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
     raise InvalidInput(finding.detail, findings=[finding])
 
 

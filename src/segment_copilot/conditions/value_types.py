@@ -109,7 +109,7 @@ def resolve_type(test: AnyTest, declared: ValueType | None) -> ValueType | None:
     if operator in {"is_true", "is_false"}:
         return "boolean"
     values = operands(test)
-    if declared is not None and declared != "list":
+    if declared is not None:
         return declared
     if operator in _COMPARES and _all_dates(values):
         return "datetime"

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from segment_copilot.catalog import Catalog
 from segment_copilot.conditions.decode import known_timezone
+from segment_copilot.conditions.lengths import EARLIEST, LATEST
 from segment_copilot.copilot.models import AssistantMessage, Message, UserMessage
 from segment_copilot.errors import Finding, InvalidInput
 
@@ -76,8 +77,8 @@ def check(request: CopilotRequest, *, model: str) -> None:
         findings.append(
             Finding("/context/timezone", "unknown_timezone", "Use an IANA name, for example Europe/Madrid.")
         )
-    if (as_of := request.context.as_of) is not None and not 1900 <= as_of.year <= 2299:  # noqa: PLR2004 — what the stores hold
-        findings.append(Finding("/context/as_of", "out_of_range", "Use an instant between 1900 and 2299."))
+    if (as_of := request.context.as_of) is not None and not EARLIEST <= as_of <= LATEST:
+        findings.append(Finding("/context/as_of", "out_of_range", "Use an instant between 1900 and 2299, in UTC."))
     if request.context.draft is not None and len(msgspec.json.encode(request.context.draft)) > 256 * 1024:
         findings.append(Finding("/context/draft", "too_large", "A draft holds at most 256 KiB."))
     if request.options.model not in (None, model):

@@ -15,6 +15,7 @@ from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, N
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
+from segment_copilot.copilot.models.offline.periods import read_periods
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
 from segment_copilot.copilot.models.offline.totals import read_total
 from segment_copilot.copilot.models.offline.traits import places, read_traits
@@ -37,7 +38,7 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
             chunk.text,
             f"{chunk.tokens[-1].text!r} points at another event, and a time span cannot start or end at one",
         )
-    for reader in (_segment, _abandoned, read_distinct, money.read_money, recency.read_recency, read_total):
+    for reader in (_segment, _abandoned, read_periods, read_distinct, money.read_money, recency.read_recency, read_total):
         read = reader(chunk, index)
         if read is not None:
             return _bounded(read, chunk)

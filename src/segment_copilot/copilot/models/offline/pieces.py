@@ -171,6 +171,7 @@ def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tupl
         tokens[at].lower == "of"
         and len(current) >= len(("within", "7", "days"))
         and current[-1].lower.rstrip("s") in {"day", "hour", "week", "month", "minute"}
+        and current[-2].lower not in {"every", "each"}
     ):
         return "after", at + 1
     return None
