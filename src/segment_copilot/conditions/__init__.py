@@ -1,5 +1,6 @@
 """The language: what a definition is, how JSON becomes one, and what is wrong with JSON that does not."""
 
+from segment_copilot.conditions.canonical import canonical, fingerprint
 from segment_copilot.conditions.decode import Located, Parsed, decode, encode, invalid, parse
 from segment_copilot.conditions.nodes import (
     Condition,
@@ -49,8 +50,10 @@ __all__ = [
     "UserProperty",
     "WhereGroup",
     "Window",
+    "canonical",
     "decode",
     "encode",
+    "fingerprint",
     "invalid",
     "parse",
     "tier_of",

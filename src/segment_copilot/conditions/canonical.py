@@ -1,0 +1,61 @@
+"""The one way to write a definition, and its fingerprint: two definitions that say the same in other words compare equal.
+
+Only spelling is settled (a list of one name, a pair as a list, days as a window, 1.0 for 1); the order of conditions
+stays, because people read it, and no condition is moved, merged or dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from segment_copilot.conditions.decode import decode
+from segment_copilot.conditions.nodes import Definition
+
+
+def canonical(definition: Definition) -> bytes:
+    """Canonical JSON: keys sorted, defaults left out."""
+    settled = decode(_settled(msgspec.to_builtins(definition)))  # decoded once more: settling may bring out a default
+    return msgspec.json.encode(settled, order="sorted")
+
+
+def fingerprint(definition: Definition) -> str:
+    """SHA-256 of the canonical form, in hexadecimal."""
+    return hashlib.sha256(canonical(definition)).hexdigest()
+
+
+def _settled(document: Any) -> Any:
+    match document:
+        case dict():
+            fields = cast("dict[str, Any]", document)
+            return _node({name: _settled(value) for name, value in fields.items()})
+        case list():
+            return [_settled(item) for item in cast("list[Any]", document)]
+        case float() if document.is_integer() and abs(document) < 2**53:
+            return int(document)
+        case _:
+            return document
+
+
+def _node(fields: Mapping[str, Any]) -> dict[str, Any]:
+    settled = dict(fields)
+    match settled.get("event_type"):
+        case [name]:
+            settled["event_type"] = name
+        case _:
+            pass
+    if settled.get("operator") in {"between", "not_between"} and isinstance(settled.get("value"), list):
+        settled["value"], settled["value2"] = settled["value"]
+    if settled.get("window_days") and settled.get("type") != "recency":  # 0 is no length; in recency it is the test
+        settled["window"] = {"last": f"{settled.pop('window_days')}d"}
+    match settled.get("where"):
+        case {"logic": "AND", "conditions": tests}:
+            settled["where"] = tests
+        case {"conditions": [test]}:
+            settled["where"] = [test]
+        case _:
+            pass
+    return settled

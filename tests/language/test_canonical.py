@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from language.strategies import AS_OFS, ZONES, Draw, world
+from segment_copilot.conditions import decode
+from segment_copilot.conditions.canonical import canonical, fingerprint
+
+COUNT = {"type": "event_count", "event_type": "order_placed"}
+TEST = {"property": "total", "operator": "gt", "value": 5}
+
+SAME = [
+    (COUNT | {"window_days": 7}, COUNT | {"window": {"last": "7d"}}),
+    (COUNT | {"event_type": ["order_placed"]}, COUNT),
+    (COUNT | {"operator": "gte", "value": 1, "negate": False}, COUNT),
+    (COUNT | {"operator": "between", "value": [1, 3]}, COUNT | {"operator": "between", "value": 1, "value2": 3}),
+    (COUNT | {"value": 2.0}, COUNT | {"value": 2}),
+    (COUNT | {"where": {"logic": "and", "conditions": [TEST, TEST]}}, COUNT | {"where": [TEST, TEST]}),
+    (COUNT | {"where": {"logic": "OR", "conditions": [TEST]}}, COUNT | {"where": [TEST]}),
+]
+OTHER = [
+    (COUNT | {"window_days": 7}, COUNT | {"window_days": 8}),
+    (COUNT | {"window_days": 7}, COUNT | {"window": {"last": "168h"}}),
+    (COUNT | {"value": 2}, COUNT | {"value": 3}),
+    (COUNT | {"where": [TEST]}, COUNT | {"where": [TEST | {"value": "5"}]}),
+    (COUNT, COUNT | {"negate": True}),
+]
+
+
+def of(*conditions, logic="AND"):
+    return decode({"logic": logic, "conditions": list(conditions)})
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_two_spellings_have_one_fingerprint(one, other):
+    assert canonical(of(one)) == canonical(of(other))
+    assert fingerprint(of(one)) == fingerprint(of(other))
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_another_meaning_has_another_fingerprint(one, other):
+    assert fingerprint(of(one)) != fingerprint(of(other))
+
+
+def test_the_canonical_form_decodes_to_itself():
+    draw = Draw(11, world(AS_OFS[:1], ZONES[:2]))
+    for _ in range(300):
+        written = canonical(decode(draw.definition((1,))))
+
+        assert canonical(decode(written)) == written
+        assert msgspec.json.encode(msgspec.json.decode(written), order="sorted") == written
