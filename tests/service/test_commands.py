@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -64,6 +65,16 @@ def test_a_second_dev_says_who_holds_the_directory():
 
     assert told.returncode == 1
     assert str(os.getpid()) in told.stderr
+
+
+def test_a_taken_port_is_said():
+    with data_directory() as directory, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = run("dev", "--no-demo", "--once", "--port", port, DATA_DIR=str(directory))
+
+    assert told.returncode == 1
+    assert f"127.0.0.1:{port}" in told.stderr.replace("\n", "")
+    assert "Traceback" not in told.stderr
 
 
 def test_every_setting_is_in_the_help():

@@ -12,6 +12,7 @@ import uvicorn
 
 from segment_copilot.app import create_app
 from segment_copilot.copilot.models.choice import open_model
+from segment_copilot.errors import Unavailable
 from segment_copilot.logs import configure_logging
 from segment_copilot.migrations import migrate
 from segment_copilot.resources import open_resources
@@ -71,6 +72,14 @@ def _config(settings: Settings) -> uvicorn.Config:
     )
 
 
+def _listener(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=2048)
+    except OSError as error:
+        detail = f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another port with --port or PORT."
+        raise Unavailable(detail, code="port_taken") from error
+
+
 @contextlib.contextmanager
 def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
     """SIGTERM and SIGINT let the server finish; the process then ends by returning."""
@@ -88,7 +97,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
     """API and worker in this process: the URL, and a task that ends when the server was told to stop."""
     server = _Server(_config(settings))
-    listener = socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
+    listener = _listener(settings)
     # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     host, port = listener.getsockname()[:2]
