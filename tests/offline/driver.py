@@ -12,6 +12,7 @@ from catalogs import AS_OF, DEMO
 from msgspec import Struct
 
 from segment_copilot.catalog import Catalog
+from segment_copilot.conditions import decode
 from segment_copilot.copilot.models import (
     AssistantMessage,
     Message,
@@ -99,6 +100,16 @@ def play(
         given += made
         messages = (*messages, ended.message, ToolResults(tuple(made)))
     raise AssertionError(f"no end after {_MOST_TURNS} turns: {[call.name for call in calls]}")
+
+
+def definition(sentence: str, catalog: Catalog = DEMO) -> dict[str, Any]:
+    """What is proposed for a sentence; the language takes it."""
+    calls = [event for event in turn(request(sentence, catalog=catalog)) if isinstance(event, ToolCall)]
+    assert [call.name for call in calls] == ["propose_segment"], calls
+    found = calls[0].arguments["definition"]
+    decode(found)
+    assert calls[0].arguments["unmapped"] == []
+    return found
 
 
 def _result(call: ToolCall, failing: str, results: Mapping[str, Any]) -> ToolResult:

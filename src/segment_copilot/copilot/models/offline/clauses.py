@@ -38,7 +38,15 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
             chunk.text,
             f"{chunk.tokens[-1].text!r} points at another event, and a time span cannot start or end at one",
         )
-    for reader in (_segment, _abandoned, read_periods, read_distinct, money.read_money, recency.read_recency, read_total):
+    for reader in (
+        _segment,
+        _abandoned,
+        read_periods,
+        read_distinct,
+        money.read_money,
+        recency.read_recency,
+        read_total,
+    ):
         read = reader(chunk, index)
         if read is not None:
             return _bounded(read, chunk)

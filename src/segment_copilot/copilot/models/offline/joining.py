@@ -104,7 +104,7 @@ def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
             if "search_window" in condition:
                 return Problem("unsupported", text, "it has more than one time span")
             condition["search_window"] = span.json().get("window", {"last": f"{span.json().get('window_days')}d"})
-            if not (span is spans[0] and _ends_now(span)):
+            if not (span is spans[0] and span.ends_now):  # what follows lies between the first step and now
                 notes = (*notes, f"all steps lie {span.text!r}")
         elif "window" in condition or "window_days" in condition:
             return Problem("unsupported", text, "it has more than one time span")
@@ -119,13 +119,6 @@ def _span(item: Joined) -> Window | None:
     """The time span of a step; what is a sequence already has its own."""
     ordered = isinstance(item.node, Leaf) and item.node.condition["type"] == "event_sequence"
     return None if ordered or item.chunk is None else item.chunk.window
-
-
-def _ends_now(span: Window) -> bool:
-    """Whether it bounds what follows as well, because what follows lies between it and now."""
-    if span.kind == "period":
-        return span.name == "today" or span.name.startswith("this_")
-    return span.kind == "last" or (span.kind == "range" and span.after is None)
 
 
 def _first_to_last(span: Window) -> tuple[dict[str, Any], tuple[str, ...]]:

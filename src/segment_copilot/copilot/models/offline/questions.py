@@ -201,7 +201,7 @@ def _arrived(question: Question) -> Plan | None:
         or question.segment
     ):
         return None
-    if question.window and question.window.kind == "period" and question.window.name != "today":
+    if question.window and not question.window.ends_now:
         return event_answers.Top(question.number or 10, question.window)
     return event_answers.Recent(question.window, question.number)
 

@@ -84,11 +84,34 @@ class Window(Struct, frozen=True):
 
     def span(self, as_of: datetime, timezone: str) -> tuple[datetime, datetime]:
         """From when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
+        if self.kind in {"between", "ago"} and self.length:
+            return self._back(as_of, timezone, self.length)
         first, after = self._days(as_of, timezone)
         start = dates.midnight(first, timezone)
         if self.kind == "last" and self.length:
             start = dates.back(as_of, self.length, timezone)
         return start, min(as_of, dates.midnight(after, timezone)) if after else as_of
+
+    @property
+    def ends_now(self) -> bool:
+        """Whether it lasts until the instant of the question."""
+        if self.kind == "period":
+            return self.name == "today" or self.name.startswith("this_")
+        recent = self.kind == "ago" and self.operator in {"lt", "lte"}
+        return recent or self.kind in {"last", "ever", "same"} or (self.kind == "range" and self.after is None)
+
+    def _back(self, as_of: datetime, timezone: str, length: Length) -> tuple[datetime, datetime]:
+        far = dates.back(as_of, length, timezone)
+        if self.near:
+            return far, dates.back(as_of, self.near, timezone)
+        if self.operator in {"lt", "lte"}:
+            return far, as_of
+        if self.operator in {"gt", "gte"}:
+            return dates.midnight(date(1970, 1, 1), timezone), far
+        if length.unit in {"m", "h"}:
+            return far, far + timedelta(hours=1) if length.unit == "h" else far + timedelta(minutes=1)
+        day = dates.local_date(far, timezone)
+        return dates.midnight(day, timezone), dates.midnight(day + timedelta(days=1), timezone)
 
     def _days(self, as_of: datetime, timezone: str) -> tuple[date, date | None]:
         today = dates.local_date(as_of, timezone)
