@@ -83,6 +83,16 @@ AUDIENCES = (
     ("users who ordered every month of the last 6 months", "periods(order_placed)=6 of 6 months"),
     ("users who bought shoes in at least 2 of the last 3 months and live in Spain", "periods(order_placed[category=shoes])≥2 of 3 months & country=ES"),
     ("users who visited in fewer than 2 of the last 4 weeks", "periods(page_viewed)<2 of 4 weeks"),
+    ("users who ordered during the previous quarter", "count(order_placed)≥1 last quarter"),
+    ("users who ordered in the previous 36 hours", "count(order_placed)≥1 in 36h"),
+    ("users whose signup anniversary is in the next 30 days", "signup_date anniversary_in_next 30d"),
+    ("users with a signup anniversary in the next week", "signup_date anniversary_in_next 1w"),
+    ("users whose signup date is in the next 30 days", "signup_date in_next 30d"),
+    ("cart abandoners this week", "count(cart_add)≥1 this week & count(order_placed)=0 this week"),
+    ("repeat buyers this year", "count(order_placed)≥2 this year"),
+    ("US customers who spent more than $500 in Q1", "country=US & sum(order_placed.total)>500 from 2026-01-01 to 2026-04-01"),
+    ("VIP Buyers who haven't purchased since May", "in segment 4 & count(order_placed)=0 from 2026-05-01"),
+    ("users who signed up in Q1 and ordered in Q2", "signup_date 2026-01-01..2026-03-31 & count(order_placed)≥1 from 2026-04-01 to 2026-07-01"),
 )
 
 ASSUMED = (
@@ -110,6 +120,12 @@ EXACT = (
     "users who opened an email this week and then purchased",
 )
 REFUSED = (
+    "users whose first order is in the next 7 days",
+    "users who spent over 100 in the next 7 days",
+    "In the next 7 days, viewed a product",
+    "users whose signup anniversary is this month",
+    "users inactive between 60 and 30 days ago",
+    "users who ordered next month",
     "users who visited on 3 different days",
     "users who purchased every day this week",
     "users who visited on 3 different weeks in the last 30 days",
@@ -166,3 +182,9 @@ def test_no_word_is_lost_beside_a_time_span(rows: tuple[tuple[str, str], ...]) -
 def test_a_question_looks_at_the_time_that_was_said(question: str, start: str, end: str) -> None:
     arguments = play(question).calls[0].arguments
     assert (arguments["from"], arguments["to"]) == (start, end)
+
+
+def test_a_question_about_what_is_still_to_come_is_not_answered_with_the_past() -> None:
+    played = play("how many orders in the next 7 days")
+    assert played.tools == []
+    assert "still to come" in played.text

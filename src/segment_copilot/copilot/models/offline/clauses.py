@@ -60,7 +60,7 @@ def _bounded(read: Reading, chunk: Chunk) -> Reading:
     """*read*, unless it is an amount "more than 30 days ago", which no window says."""
     window = chunk.window
     amounts = not isinstance(read, Problem) and any(leaf.condition["type"] == "monetary" for leaf in leaves(read))
-    return Problem("unsupported", chunk.text, _AGED) if amounts and window and window.kind == "ago" else read
+    return Problem("unsupported", chunk.text, _AGED) if amounts and window and window.kind in {"ago", "next"} else read
 
 
 _AGED = "a number goes with a stretch of time such as 'in the last 30 days' or 'between 60 and 30 days ago'"
@@ -134,7 +134,7 @@ def _abandoned(chunk: Chunk, index: Index) -> Reading | None:
     verbs = [item for item in chunk.items if isinstance(item, Token) and item.stem == "abandon"]
     if not verbs or chunk.negated:
         return None
-    if chunk.window and chunk.window.kind == "ago":
+    if chunk.window and chunk.window.kind in {"ago", "next"}:
         return Problem("unsupported", chunk.text, _AGED)
     links = link_event(chunk.items, index)
     if links and not links[0].unexplained:
@@ -219,6 +219,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
         return refusals.vague(chunk)
     negated = chunk.negated != bool(count and count.none)
     window = chunk.window
+    if window and window.kind == "next":
+        return Problem("unsupported", chunk.text, "an event that is still to come cannot be tested")
     if window and window.kind == "ago":
         often = count is not None and not count.none and (count.operator, count.value) != ("gte", 1)
         return Problem("unsupported", chunk.text, _AGED) if often else recency.from_age(chunk, link, window)

@@ -24,7 +24,7 @@ def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
     made = _tests(window)
     if not negated:
         return made
-    if len(made) != 1:
+    if len(made) != 1 or made[0]["operator"] not in _OPPOSITES:
         return ()
     return ({**made[0], "operator": _OPPOSITES[made[0]["operator"]]},)
 
@@ -46,6 +46,8 @@ def _tests(window: Window) -> tuple[dict[str, Any], ...]:
             return ()
         case "last" if window.length:
             return ({"operator": "in_last", "value": window.length.json},)
+        case "next" if window.length:
+            return ({"operator": "in_next", "value": window.length.json},)
         case "ago" if window.length and window.operator in {"gt", "gte"}:
             return ({"operator": "not_in_last", "value": window.length.json},)
         case "ago" if window.length and window.operator in {"lt", "lte"}:

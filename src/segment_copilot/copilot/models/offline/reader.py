@@ -387,7 +387,7 @@ def _windowed(node: Reading, window: Window) -> Reading:
     if isinstance(node, Group):
         children = [_windowed(child, window) for child in node.nodes]
         return Group(node.logic, tuple(child for child in children if not isinstance(child, Problem)))
-    if window.kind == "ago" and not node.first:
+    if window.kind == "next" or (window.kind == "ago" and not node.first):
         return Problem("unsupported", window.text, "it stands alone; say what was done then")
     if node.first and not node.windowed:
         return recency.first_in(node, window)

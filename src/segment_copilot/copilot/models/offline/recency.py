@@ -68,7 +68,7 @@ def first_in(leaf: Leaf, window: Window) -> Node | Problem:
 def _event_time(chunk: Chunk, link: Link, window: Window, occurrence: str) -> Node | Problem:
     """When it was first or last done, told by the calendar; who never did it has no such time."""
     tests = date_tests(window, negated=chunk.negated)
-    if not tests:
+    if not tests or window.kind == "next":
         detail = f"the {occurrence} time can be compared with a day, a span of days, or a length such as 30 days"
         return Problem("unsupported", chunk.text, detail)
     event: dict[str, Any] = {"event_type": link.event_type}
@@ -87,7 +87,7 @@ def _idle(chunk: Chunk) -> Node | Problem:
     others = [word for word in chunk.words if word.stem not in _IDLE | LIGHT | stems("become go account")]
     if others:
         return Problem("unknown", chunk.text, f"I do not know what {written(others)!r} means here")
-    if window is None or not window.length:
+    if window is None or window.kind not in {"last", "ago"}:
         return refusals.vague(chunk)
     link = Link(
         "*",

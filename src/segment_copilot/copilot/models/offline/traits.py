@@ -119,9 +119,28 @@ def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Proble
         for at in range(len(items)):
             length, _ = mention(items, at, field, set())
             rest = [*items[:at], *items[at + length :]]
-            if length and not any(_matters(item) for item in rest):
-                return _date_leaf(field, window, chunk)
+            yearly = [item for item in rest if isinstance(item, Token) and item.stem in _YEARLY]
+            if length and not any(_matters(item) for item in rest if item not in yearly):
+                return _yearly(field, window, chunk) if yearly or _turns(field) else _date_leaf(field, window, chunk)
     return None
+
+
+_YEARLY = stems("anniversary birthday")
+
+
+def _turns(field: Field) -> bool:
+    """Whether its day of the year counts, not its year."""
+    return bool(set(field.words) & stems("birth birthday birthdate anniversary dob"))
+
+
+def _yearly(field: Field, window: Window, chunk: Chunk) -> Leaf | Problem:
+    """Of "whose birthday is in the next 7 days"."""
+    if window.kind != "next" or window.length is None or window.length.unit in {"m", "h"} or chunk.negated:
+        detail = "a day that comes round every year can be tested with 'in the next 30 days'"
+        return Problem("unsupported", chunk.text, detail)
+    test = {"operator": "anniversary_in_next", "value": window.length.json}
+    note = f"the day of the year of `{field.path}` counts, whatever its year"
+    return Leaf({"type": "user_property", "property": field.path, **test}, chunk.text, (note,))
 
 
 def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Node | Problem:
@@ -133,8 +152,8 @@ def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Node | Problem:
         return Problem("unsupported", chunk.text, detail)
     made: list[dict[str, Any]] = [{"type": "user_property", "property": field.path, **test} for test in tests_]
     for condition in made:
-        if condition["operator"] in {"eq", "neq"}:
-            condition["value_type"] = "datetime"  # else a day would equal nothing but its own text
+        if condition["operator"] in {"eq", "neq"} or field.known.declared == "string":
+            condition["value_type"] = "datetime"  # else a day is only its own text
     notes = fixed(window)
     passes = made[0]["operator"] in COMPLEMENTS
     if passes and chunk.negated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from msgspec import structs
 
@@ -18,6 +19,7 @@ from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question
 from segment_copilot.copilot.models.offline.spelling import corrected
+from segment_copilot.copilot.models.offline.windows import window
 
 _COUNTING = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"), ("count", "of"), ("what", "percentage", "of"),
              ("what", "percent", "of"), ("what", "share", "of"), ("percentage", "of"), ("count",))  # fmt: skip
@@ -43,9 +45,16 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
     plan = read_question(tokens, command, index, today)
+    if plan is not None and _ahead(tokens, today):
+        return Say(("I can only look at what has happened, not at a time that is still to come.",))
     if plan is None and (said := analysis(tokens)) is not None:
         return Say(said)
     return plan or _audience(command, notes, index, context)
+
+
+def _ahead(tokens: tuple[Token, ...], today: date) -> bool:
+    found = (window(tokens, at, today) for at in range(len(tokens)))
+    return any(read and read[0].kind == "next" for read in found)
 
 
 def _audience(command: Command, notes: tuple[str, ...], index: Index, context: Context) -> Plan:

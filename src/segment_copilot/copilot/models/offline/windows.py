@@ -17,11 +17,11 @@ class Window(Struct, frozen=True):
     """When something happened.
 
     *kind*: `last` (rolling, *length* back), `period` (calendar, *name*, now *first* up to *after*), `range` (*first* day up to the day before
-    *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `ever`, `same` (as another clause).
+    *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `next` (*length* ahead), `ever`, `same` (as another clause).
     *lead* is the preposition it came with; *rolling* whether "last" or "past" was said.
     """
 
-    kind: Literal["last", "period", "range", "between", "ago", "ever", "same"]
+    kind: Literal["last", "next", "period", "range", "between", "ago", "ever", "same"]
     text: str = ""
     lead: str = ""
     rolling: bool = False
@@ -134,7 +134,7 @@ _ROLLING = {"last", "past", "previous", "preceding", "trailing", "recent", "prio
 _PERIODS = {"week", "month", "quarter", "year"}
 _EVER = (
     ("of", "all", "time"), ("all", "time"), ("at", "any", "time"), ("at", "any", "point"), ("to", "date"), ("so", "far"),
-    ("in", "their", "lifetime"), ("over", "their", "lifetime"), ("in", "total"), ("all", "-", "time"), ("ever",),
+    ("as", "of", "today"), ("as", "of", "now"), ("until", "now"), ("up", "to", "now"), ("in", "their", "lifetime"), ("over", "their", "lifetime"), ("in", "total"), ("all", "-", "time"), ("ever",),
 )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int
     if lead and lowers(tokens, start, 2) in _SAME:
         return Window("same", text=written(tokens[at : start + 2])), start + 2
     found = (
-        _age(tokens, start, lead) or _rolling(tokens, start) or _calendar(tokens, start, today)
+        _age(tokens, start, lead) or _coming(tokens, start) or _rolling(tokens, start) or _calendar(tokens, start, today)
         or _dates(tokens, start, lead, today) or _bounded(tokens, start, lead)
     )  # fmt: skip
     if found is None or (
@@ -206,14 +206,23 @@ def _rolling(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     if read is None or lowers(tokens, start, 1) in {("a",), ("an",)}:
         return None
     if (
-        word in {"last", "previous"}
+        word in _BEFORE
         and read[1] == start + 1
-        and tokens[at - 1].lower != "the"
+        and (tokens[at - 1].lower != "the" or word != "last")
         and tokens[start].lower in _PERIODS
     ):
         return None
     unsaid = length(tokens, start) is None
     return Window("last", rolling=True, length=read[0], assumed=unsaid), read[1]
+
+
+def _coming(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
+    """[in the] next 7 days; "next month" without an article is the calendar's, and nothing here says that."""
+    if lowers(tokens, at, 1) not in {("next",), ("coming",), ("upcoming",), ("following",)}:
+        return None
+    read = length(tokens, at + 1)
+    bare = read is not None and read[1] == at + 2 and lowers(tokens, at - 1, 1) != ("the",)
+    return None if read is None or bare else (Window("next", length=read[0]), read[1])
 
 
 def _days_unsaid(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
@@ -295,7 +304,7 @@ def _calendar(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, 
 
 
 _CURRENT = {"this", "current"}
-_BEFORE = {"last", "previous"}
+_BEFORE = {"last", "previous", "prior", "preceding"}
 
 
 def _period(name: str, today: date) -> Window:
