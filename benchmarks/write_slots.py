@@ -16,7 +16,7 @@ import msgspec
 from shapes import AUDIENCES
 
 Json = dict[str, Any]
-LONG = ("10_ten_leaves", "11_forty_leaves")
+LONG = ("11_forty_leaves",)
 
 
 class Slots:
@@ -95,39 +95,44 @@ def decided(item: Json, widest: int | None) -> str:
             return f"{f'countIf({test})' if test else 'count()'} >= {item['value'] or 1}"
 
 
-def trait_decided(item: Json) -> str:
-    """The test of one user's history of a trait."""
+def trait_test(item: Json) -> str:
+    """The test of one value of a trait."""
     match item["operator"]:
         case "is_true":
-            test = "ifNull(value.v.:Bool, 0)"
+            return "ifNull(value.v.:Bool, 0)"
         case "gte":
-            test = f"ifNull(number(value.v) >= {item['value']}, 0)"
+            return f"ifNull(number(value.v) >= {item['value']}, 0)"
         case _:
-            test = f"ifNull(value.v.:String = '{item['value']}', 0)"
-    return f"argMax({test}, time_and_id())"
+            return f"ifNull(value.v.:String = '{item['value']}', 0)"
 
 
 def branch(table: str, name: str, bits: list[tuple[int, Json]]) -> str:
     """One SELECT of the union."""
     items = [item for _, item in bits]
     where = [f"{'property' if table == 'traits' else 'event_type'} = '{name}'", "occurred_at <= {as_of}"]
-    if table == "traits":
-        tests = [(bit, trait_decided(item)) for bit, item in bits]
-    else:
-        days = [earliest(item) for item in items]
-        widest = None if None in days else max(day for day in days if day is not None)
-        if widest is not None:
-            where.append(f"occurred_at >= {{d{widest}}}")
-        if all(is_existence(item) for item in items):
-            flags = [(bit, event_test(item, widest)) for bit, item in bits]
-            columns = "\n    + ".join(f"if({test}, {bit}, 0)" if test else f"{bit}" for bit, test in flags)
-            return f"  SELECT user_key,\n    toUInt64({columns}) AS bits\n  FROM events\n  WHERE tenant_id = {{tenant}} AND {' AND '.join(where)}"
-        tests = [(bit, decided(item, widest)) for bit, item in bits]
-    columns = "\n    + ".join(f"if({test}, {bit}, 0)" for bit, test in tests)
-    return (
-        f"  SELECT user_key,\n    toUInt64({columns}) AS bits\n  FROM {table}\n"
-        f"  WHERE tenant_id = {{tenant}} AND {' AND '.join(where)}\n  GROUP BY user_key\n  HAVING bits != 0"
-    )
+    if table == "traits":  # of all tests the latest value decides: one argMax for all their bits
+        latest = added([(bit, trait_test(item)) for bit, item in bits])
+        return selected(table, f"argMax({latest}, time_and_id())", where, grouped=True)
+    days = [earliest(item) for item in items]
+    widest = None if None in days else max(day for day in days if day is not None)
+    if widest is not None:
+        where.append(f"occurred_at >= {{d{widest}}}")
+    if all(is_existence(item) for item in items):
+        return selected(table, added([(bit, event_test(item, widest)) for bit, item in bits]), where, grouped=False)
+    return selected(table, added([(bit, decided(item, widest)) for bit, item in bits]), where, grouped=True)
+
+
+def added(tests: list[tuple[int, str]]) -> str:
+    """The bits of the tests that hold."""
+    summed = "\n    + ".join(f"if({test}, {bit}, 0)" if test else f"{bit}" for bit, test in tests)
+    return f"toUInt64({summed})"
+
+
+def selected(table: str, bits: str, where: list[str], *, grouped: bool) -> str:
+    """A row a user, or a row an event."""
+    tests = " AND ".join(["tenant_id = {tenant}", *where])
+    select = f"  SELECT user_key,\n    {bits} AS bits\n  FROM {table}\n  WHERE {tests}"
+    return f"{select}\n  GROUP BY user_key\n  HAVING bits != 0" if grouped else select
 
 
 def best(definition: Json) -> str:
