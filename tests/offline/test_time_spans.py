@@ -93,6 +93,8 @@ AUDIENCES = (
     ("US customers who spent more than $500 in Q1", "country=US & sum(order_placed.total)>500 from 2026-01-01 to 2026-04-01"),
     ("VIP Buyers who haven't purchased since May", "in segment 4 & count(order_placed)=0 from 2026-05-01"),
     ("users who signed up in Q1 and ordered in Q2", "signup_date 2026-01-01..2026-03-31 & count(order_placed)≥1 from 2026-04-01 to 2026-07-01"),
+    ("users who ordered since 3 days ago", "count(order_placed)≥1 in 3d"),
+    ("users who last ordered before 30 days ago", "last(order_placed)>30d"),
 )
 
 ASSUMED = (
@@ -120,6 +122,7 @@ EXACT = (
     "users who opened an email this week and then purchased",
 )
 REFUSED = (
+    "users who ordered in 2025 and 2026",
     "users whose first order is in the next 7 days",
     "users who spent over 100 in the next 7 days",
     "In the next 7 days, viewed a product",

@@ -376,8 +376,13 @@ def _same_event(chunk: Chunk, leaf: Leaf) -> Leaf | Problem:
     if leaf.link is None:
         return Problem("unknown", chunk.text, "it says nothing that I can test")
     quantities = chunk.quantities
+    if any(item.bare and not item.times and item.text in _YEARS for item in quantities):
+        return Problem("unknown", chunk.text, "a year alone says nothing; say for each year what was done")
     link = structs.replace(leaf.link, note="", quantities=())
     return event_leaf(structs.replace(chunk, perfect=False), link, quantities[0] if quantities else None)
+
+
+_YEARS = {str(year) for year in range(1970, 2200)}
 
 
 def _windowed(node: Reading, window: Window) -> Reading:

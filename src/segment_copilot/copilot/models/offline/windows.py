@@ -354,7 +354,7 @@ def _from_on(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, i
 def _open_range(tokens: tuple[Token, ...], at: int, word: str, today: date) -> tuple[Window, int] | None:
     read = dates.read_date(tokens, at + 1, today)
     if read is None:
-        return None
+        return _ago(tokens, at + 1, word)
     first, after, end = read
     if word in {"since", "starting"}:
         return Window("range", first=first), end
@@ -363,6 +363,16 @@ def _open_range(tokens: tuple[Token, ...], at: int, word: str, today: date) -> t
     if word == "on":
         return Window("range", first=first, after=after), end
     return Window("range", after=first if word == "before" else after), end
+
+
+def _ago(tokens: tuple[Token, ...], at: int, word: str) -> tuple[Window, int] | None:
+    """Since 3 days ago; before 3 days ago."""
+    read = length(tokens, at)
+    if read is None or lowers(tokens, read[1], 1) != ("ago",) or word == "on":
+        return None
+    if word in {"since", "starting", "after"}:
+        return Window("last", rolling=True, length=read[0]), read[1] + 1
+    return Window("ago", length=read[0], operator="gt"), read[1] + 1
 
 
 def _bounded(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
