@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from rapidfuzz import fuzz, process, utils
 
 ValueType = Literal["string", "number", "boolean", "datetime", "list"]
-"""How a value is compared (LANGUAGE.md section 3)."""
+"""How a value is compared (docs/language.md)."""
 
 Scalar = str | int | float | bool
 
