@@ -34,7 +34,7 @@ from segment_copilot.conditions import (
 )
 from segment_copilot.conditions.checks import check_typed_test
 from segment_copilot.conditions.nodes import EventTypes, ValueType, Where
-from segment_copilot.conditions.value_types import AnyTest, resolve_type
+from segment_copilot.conditions.value_types import resolve_type
 from segment_copilot.errors import Finding
 
 MAX_REFERENCE_DEPTH: Final = 8
@@ -271,8 +271,3 @@ def _rebuild(definition: Definition, leaves: Iterator[Leaf]) -> Definition:
         exclude = msgspec.structs.replace(definition.exclude, conditions=conditions(definition.exclude.conditions))
         definition = msgspec.structs.replace(definition, exclude=exclude)
     return definition
-
-
-def typed(test: AnyTest) -> ValueType | None:
-    """The type of a test whose definition was bound."""
-    return resolve_type(test, None)
