@@ -88,7 +88,7 @@ def test_conditions_are_told_apart_by_their_type_and_are_closed():
     assert {"event_count", "recency", "monetary", "event_property", "user_property", "event_sequence"} <= mapping.keys()
     for type_, reference in mapping.items():
         schema = SCHEMAS[reference.rpartition("/")[2]]
-        assert schema["properties"]["type"] == {"enum": [type_]}
+        assert schema["properties"]["type"]["enum"] == [type_]
         assert schema["additionalProperties"] is False
     assert SCHEMAS["Group"]["properties"]["conditions"]["items"] == {"$ref": "#/components/schemas/Condition"}
     assert SCHEMAS["Definition"]["additionalProperties"] is False

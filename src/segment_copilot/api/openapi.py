@@ -19,7 +19,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 
 from segment_copilot.api.problems import MEDIA_TYPE, Problem, status_of
-from segment_copilot.conditions import Condition, Definition
+from segment_copilot.conditions import Definition, language_components
 from segment_copilot.copilot.events import Event
 from segment_copilot.errors import SegmentCopilotError
 
@@ -27,8 +27,8 @@ REFERENCE: Final = "#/components/schemas/{name}"
 DEFINITION: Final = {"$ref": REFERENCE.format(name="Definition")}
 """`extra_json_schema` of a field that takes a definition as raw JSON."""
 
-NAMED_UNIONS: Final[Mapping[str, Any]] = {"Condition": Condition, "CopilotEvent": Event}
-"""Unions that get a component of their own, so that generated clients name them."""
+NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
+"""Unions, beside the language's, that get a component of their own, so that generated clients name them."""
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
@@ -152,6 +152,7 @@ class _Schemas:
         named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
         self._unions = named
         tidied = {name: self._tidied(schema) for name, schema in self.components.items()} | named
+        tidied |= language_components(REFERENCE)
         self.components = dict(sorted(tidied.items()))
         self._by_type = {repr(type_): self._tidied(schema) for type_, schema in zip(types, found, strict=False)}
 

@@ -24,6 +24,7 @@ from segment_copilot.conditions.nodes import (
     WhereGroup,
     Window,
 )
+from segment_copilot.conditions.schema import definition_schema, language_components
 from segment_copilot.conditions.tier import Tier, tier_of
 
 __all__ = [
@@ -52,9 +53,11 @@ __all__ = [
     "Window",
     "canonical",
     "decode",
+    "definition_schema",
     "encode",
     "fingerprint",
     "invalid",
+    "language_components",
     "parse",
     "tier_of",
 ]

@@ -12,7 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Scalar = str | bool | int | float
 Value = Scalar | list[Scalar]
-Logic = Literal["AND", "OR"]
+Logic = Annotated[
+    Literal["AND", "OR"],
+    Meta(description="AND: all of them hold; OR: any of them. Read in any case, kept in upper case."),
+]
 ValueType = Literal["string", "number", "boolean", "datetime", "list"]
 
 PropertyOperator = Literal[
@@ -72,28 +75,52 @@ EventTypes = Annotated[
 ]
 Days = Annotated[int, Meta(description="Whole days, 0 to 36,500.")]
 Number = int | float
+Path = Annotated[str, Meta(description="A property: dots walk into objects; a literal dot is `\\.`.")]
+Operand = Annotated[
+    Value,
+    Meta(description="What the operator compares with: one value, a list of them, a date, or a length such as 30d."),
+]
+UpperOperand = Annotated[Scalar, Meta(description="The upper end of between and not_between, which is in.")]
+GivenType = Annotated[
+    ValueType,
+    Meta(description="What the test compares as; left out, the event schema says, then the form of the value."),
+]
+IgnoreCase = Annotated[bool, Meta(description="Compare strings in Unicode lower case.")]
+Negate = Annotated[bool, Meta(description="The exact complement: whoever this does not hold for.")]
+NumberTest = Annotated[NumberOperator, Meta(description="How the number is compared with `value`.")]
+NumberOperand = Annotated[
+    Number | list[Number],
+    Meta(description="The number compared with; of between and not_between the two ends as a list."),
+]
+UpperNumber = Annotated[Number, Meta(description="The upper end of between and not_between, which is in.")]
+PropertyOperatorField = Annotated[
+    PropertyOperator, Meta(description="How the value is tested; which operators there are depends on its type.")
+]
 
 
 class PropertyTest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A test of one property of an event; all tests of a `where` list must hold."""
 
-    property: Annotated[str, Meta(description="Dots walk into objects; a literal dot is `\\.`.")]
-    operator: PropertyOperator
-    value: Value | UnsetType = UNSET
-    value2: Scalar | UnsetType = UNSET
-    value_type: ValueType | UnsetType = UNSET
-    ignore_case: bool = False
-    negate: bool = False
+    property: Path
+    operator: PropertyOperatorField
+    value: Operand | UnsetType = UNSET
+    value2: UpperOperand | UnsetType = UNSET
+    value_type: GivenType | UnsetType = UNSET
+    ignore_case: IgnoreCase = False
+    negate: Negate = False
 
 
 class WhereGroup(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Property tests joined by one logic; it does not nest."""
 
     logic: Logic
-    conditions: list[PropertyTest]
+    conditions: Annotated[list[PropertyTest], Meta(description="Tests of one event.")]
 
 
-Where = list[PropertyTest] | WhereGroup
+Where = Annotated[
+    list[PropertyTest] | WhereGroup,
+    Meta(description="Which of these events: tests that must all hold, or one group of tests."),
+]
 
 
 PeriodName = Literal[
@@ -124,8 +151,11 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     period: Annotated[PeriodName, Meta(description="A calendar period in the time zone.")] | UnsetType = UNSET
 
 
+When = Annotated[Window, Meta(description="When the events happened; all history when left out.")]
+
+
 class _Condition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", kw_only=True):
-    negate: bool = False
+    negate: Negate = False
 
 
 class EventCount(_Condition, frozen=True, tag="event_count"):
@@ -133,18 +163,18 @@ class EventCount(_Condition, frozen=True, tag="event_count"):
 
     event_type: EventTypes
     where: Where | UnsetType = UNSET
-    operator: NumberOperator = "gte"
-    value: Number | list[Number] = 1
-    value2: Number | UnsetType = UNSET
+    operator: NumberTest = "gte"
+    value: NumberOperand = 1
+    value2: UpperNumber | UnsetType = UNSET
     window_days: Days | UnsetType = UNSET
-    window: Window | UnsetType = UNSET
+    window: When | UnsetType = UNSET
 
 
 class Recency(_Condition, frozen=True, tag="recency"):
     """Days since the last matching event; a user who never did it does not match."""
 
     event_type: EventTypes
-    operator: RecencyOperator
+    operator: Annotated[RecencyOperator, Meta(description="How the days since the last event compare with the days.")]
     window_days: Days
     where: Where | UnsetType = UNSET
     value2: Annotated[int, Meta(description="The far end of between, in days.")] | UnsetType = UNSET
@@ -154,40 +184,45 @@ class Monetary(_Condition, frozen=True, tag="monetary"):
     """An aggregate of a payload property over the matching events."""
 
     event_type: EventTypes
-    property: str
-    metric: Metric
-    operator: NumberOperator
-    value: Number | list[Number]
-    value2: Number | UnsetType = UNSET
+    property: Path
+    metric: Annotated[Metric, Meta(description="What is made of the values; those that are missing take no part.")]
+    operator: NumberTest
+    value: NumberOperand
+    value2: UpperNumber | UnsetType = UNSET
     where: Where | UnsetType = UNSET
     window_days: Days | UnsetType = UNSET
-    window: Window | UnsetType = UNSET
+    window: When | UnsetType = UNSET
 
 
 class EventProperty(_Condition, frozen=True, tag="event_property"):
     """A payload property of the latest (or first, any, every) matching event."""
 
     event_type: EventTypes
-    property: str
-    operator: PropertyOperator
-    value: Value | UnsetType = UNSET
-    value2: Scalar | UnsetType = UNSET
-    value_type: ValueType | UnsetType = UNSET
-    ignore_case: bool = False
-    occurrence: Literal["latest", "first", "any", "every"] = "latest"
+    property: Path
+    operator: PropertyOperatorField
+    value: Operand | UnsetType = UNSET
+    value2: UpperOperand | UnsetType = UNSET
+    value_type: GivenType | UnsetType = UNSET
+    ignore_case: IgnoreCase = False
+    occurrence: Annotated[
+        Literal["latest", "first", "any", "every"],
+        Meta(description="Which event decides: the newest, the oldest, at least one, or each of at least one."),
+    ] = "latest"
     where: Where | UnsetType = UNSET
     window_days: Days | UnsetType = UNSET
-    window: Window | UnsetType = UNSET
+    window: When | UnsetType = UNSET
 
 
 class EventTime(_Condition, frozen=True, tag="event_time"):
     """When the first (or last) matching event happened; a user without one does not match."""
 
     event_type: EventTypes
-    operator: DateOperator
-    value: str | list[str]
-    value2: str | UnsetType = UNSET
-    occurrence: Literal["first", "last"] = "first"
+    operator: Annotated[DateOperator, Meta(description="How the instant is tested; all operators of dates.")]
+    value: Annotated[str | list[str], Meta(description="A date, an instant, a list of them, or a length such as 30d.")]
+    value2: Annotated[str, Meta(description="The upper end of between and not_between, which is in.")] | UnsetType = (
+        UNSET
+    )
+    occurrence: Annotated[Literal["first", "last"], Meta(description="Which event's instant it is.")] = "first"
     where: Where | UnsetType = UNSET
 
 
@@ -195,11 +230,11 @@ class EventPeriods(_Condition, frozen=True, tag="event_periods"):
     """In how many of the last calendar periods, the current one included, there were matching events."""
 
     event_type: EventTypes
-    period: Literal["day", "week", "month"]
+    period: Annotated[Literal["day", "week", "month"], Meta(description="Calendar periods of the time zone.")]
     last: Annotated[int, Meta(description="How many periods to look at, 1 to 366.")]
-    operator: NumberOperator
-    value: Number | list[Number]
-    value2: Number | UnsetType = UNSET
+    operator: NumberTest
+    value: NumberOperand
+    value2: UpperNumber | UnsetType = UNSET
     min_per_period: Annotated[int, Meta(description="Matching events that make a period count.")] = 1
     where: Where | UnsetType = UNSET
 
@@ -207,12 +242,12 @@ class EventPeriods(_Condition, frozen=True, tag="event_periods"):
 class UserProperty(_Condition, frozen=True, tag="user_property"):
     """A trait, as it stood at `as_of`."""
 
-    property: str
-    operator: PropertyOperator
-    value: Value | UnsetType = UNSET
-    value2: Scalar | UnsetType = UNSET
-    value_type: ValueType | UnsetType = UNSET
-    ignore_case: bool = False
+    property: Path
+    operator: PropertyOperatorField
+    value: Operand | UnsetType = UNSET
+    value2: UpperOperand | UnsetType = UNSET
+    value_type: GivenType | UnsetType = UNSET
+    ignore_case: IgnoreCase = False
 
 
 class EventMatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -233,7 +268,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 class EventSequence(_Condition, frozen=True, tag="event_sequence"):
     """Events in this order, each strictly later than the one before; *window* bounds first to last step."""
 
-    events: list[str | Step]
+    events: Annotated[list[str | Step], Meta(description="The steps in their order: event types, or more about them.")]
     window_days: Days | UnsetType = UNSET
     window: Annotated[Window, Meta(description="The span from first to last step: `last` only.")] | UnsetType = UNSET
     strict: Annotated[bool, Meta(description="No other event between two steps.")] = False
@@ -246,38 +281,38 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
     """In, or not in, another segment: its current definition, evaluated at the same `as_of`."""
 
-    segment_id: int
-    operator: Literal["in", "not_in"] = "in"
+    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")]
+    operator: Annotated[Literal["in", "not_in"], Meta(description="Whether users are in it.")] = "in"
 
 
 class Sample(_Condition, frozen=True, tag="sample"):
     """A stable share of users, for holdouts and splits: the same users for the same salt."""
 
-    salt: str
+    salt: Annotated[str, Meta(description="Names the split: another salt shares users out anew.")]
     from_: Annotated[Number, Meta(description="Percent, in.")] = field(name="from")
     to: Annotated[Number, Meta(description="Percent, out.")]
 
 
 class Group(_Condition, frozen=True, tag="group"):
-    """Nesting."""
+    """Conditions joined by a logic of their own."""
 
     logic: Logic
-    conditions: list[Condition]
+    conditions: Annotated[list[Condition], Meta(description="What is joined; at least one.")]
 
 
 class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is taken out of the result."""
 
     logic: Logic
-    conditions: list[Condition]
+    conditions: Annotated[list[Condition], Meta(description="What is joined; at least one.")]
 
 
 class Definition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who is in a segment: *conditions* joined by *logic*, and not *exclude*."""
 
     logic: Logic
-    conditions: list[Condition]
-    exclude: Exclusion | UnsetType = UNSET
+    conditions: Annotated[list[Condition], Meta(description="What is joined; at least one.")]
+    exclude: Annotated[Exclusion, Meta(description="Who is taken out again.")] | UnsetType = UNSET
     timezone: Annotated[str, Meta(description="IANA name; the tenant's zone when left out.")] | UnsetType = UNSET
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from segment_copilot.conditions import Definition
+from segment_copilot.conditions import language_components
 from segment_copilot.copilot.models import ToolSpecification
 from segment_copilot.errors import Finding, InvalidInput
 
@@ -45,8 +45,7 @@ def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
     _, types = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
     schema = types.pop(arguments.__name__)
     if "#/$defs/Definition" in str(schema):
-        _, nodes = msgspec.json.schema_components([Definition], ref_template="#/$defs/{name}")
-        types |= nodes
+        types |= language_components("#/$defs/{name}")
     if types:
         schema["$defs"] = types
     return ToolSpecification(tool.__name__, _documentation(tool)[0], _lean(schema))
