@@ -417,7 +417,7 @@ def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) ->
 
 _INTEGERS = {
     **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
-    **{f"UInt{bits}": (0, 2**bits) for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": (0, 2**bits) for bits in (8, 16, 32, 64, 256)},
 }
 _PYTHON_TYPES: dict[str, type] = {
     "String": str,

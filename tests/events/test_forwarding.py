@@ -43,6 +43,15 @@ async def forward(postgres: Postgres, clickhouse: ClickHouse, **options: Any) ->
     return await forward_next_block(postgres, clickhouse, known=ObservedNames(), **options)
 
 
+async def another_tenant(postgres: Postgres) -> int:
+    return (await create_tenant(postgres, "another")).id
+
+
+def identified(day: int, event_id: str, **traits: Any) -> dict[str, Any]:
+    at = NOW.replace(day=day).isoformat()
+    return {"event_type": "context_identified", "occurred_at": at, "event_id": event_id, "payload": traits}
+
+
 async def forward_all(postgres: Postgres, clickhouse: ClickHouse, tenant_id: int) -> None:
     """As the worker does, without its pauses."""
     async with asyncio.timeout(60):
@@ -115,6 +124,7 @@ async def test_a_worker_that_dies_half_way_through_the_tables_leaves_nothing_out
 
     assert await rows(clickhouse, "SELECT count() FROM users FINAL") == [(1,)]
     assert await rows(clickhouse, "SELECT count() FROM traits") == [(1,)]
+    assert await rows(clickhouse, "SELECT count() FROM traits_current FINAL") == [(1,)]
     assert await ids(clickhouse) == ["1"]
 
 
@@ -246,6 +256,36 @@ async def test_traits_are_rows_of_their_own_and_a_null_removes_one(
         ("2", "plan", "{}", 1),
     ]
     assert await ids(clickhouse) == ["1", "2", "3"]  # naming context_identified in a condition sees identifies too
+
+
+async def test_the_current_value_of_a_trait_is_the_newest_of_its_history(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    """Whatever comes late, twice or at the same time; of ids too long to be told apart, the history tells."""
+    await take(postgres, await another_tenant(postgres), identified(3, "1", plan="decoy"))
+    for events in (
+        [identified(2, "b", plan="pro", city="Rome"), identified(2, "a", plan="free", city="Oslo")],
+        [identified(1, "z", plan="late", tags=["x"]), identified(2, "b", plan="pro", city="Rome")],
+        [identified(2, "a-", city="Lima"), identified(3, "c", tags=None)],
+        [identified(4, "x" * 40 + "2", score=2), identified(4, "x" * 40 + "1", score=1)],
+        [identified(4, "x" * 40 + "10", score=3)],
+    ):
+        await take(postgres, tenant_id, *events)
+        await forward(postgres, clickhouse)
+
+    current = "SELECT property, occurred_at, toString(value) FROM traits_current FINAL"
+    history = "SELECT property, max(occurred_at), argMax(toString(value), (occurred_at, event_id)) FROM traits"
+    mine = f"WHERE tenant_id = {tenant_id} AND property"
+    assert await rows(clickhouse, f"{current} {mine} != 'score' AND is_exact ORDER BY property") == [
+        ("city", NOW.replace(day=2), '{"v":"Rome"}'),
+        ("plan", NOW.replace(day=2), '{"v":"pro"}'),
+        ("tags", NOW.replace(day=3), "{}"),
+    ]
+    assert await rows(clickhouse, f"{history} {mine} != 'score' GROUP BY property ORDER BY property") == await rows(
+        clickhouse, f"{current} {mine} != 'score' ORDER BY property"
+    )
+    assert await rows(clickhouse, f"SELECT is_exact FROM traits_current FINAL {mine} = 'score'") == [(False,)]
+    assert await rows(clickhouse, "SELECT uniqExact(tenant_id), uniqExact(user_key) FROM traits_current") == [(2, 1)]
 
 
 async def test_users_are_known_from_their_first_sign_to_their_last(

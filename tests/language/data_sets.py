@@ -118,7 +118,7 @@ async def load_data_set(postgres: Postgres, clickhouse: ClickHouse, seed: int) -
     await deliver(postgres, clickhouse, decoy, deliveries=draw_deliveries(draw))
     await deliver(postgres, clickhouse, tenant, deliveries=deliveries)
     if draw.chance(2):  # as background merges leave it, which move values between kinds of columns
-        for table in ("events", "traits", "users"):
+        for table in ("events", "traits", "traits_current", "users"):
             await clickhouse.execute(f"OPTIMIZE TABLE {table} FINAL", purpose="migrate")
     references = {id_: {"timezone": zone} | draw.definition() for id_ in SEGMENT_IDS}
     return DataSet(seed, draw.world, tenant, tuple(deliveries), references)

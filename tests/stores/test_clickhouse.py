@@ -31,12 +31,13 @@ CREATE TABLE {table:Identifier} (
     run UUID,
     share Float64,
     is_on Bool,
+    version UInt256,
     seen SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
     payload_text String EPHEMERAL '{}',
     payload JSON DEFAULT CAST(payload_text, 'JSON')
 ) ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY id SETTINGS non_replicated_deduplication_window = 100
 """
-COLUMNS = ("id", "kind", "maybe", "at", "run", "share", "is_on", "seen", "payload_text")
+COLUMNS = ("id", "kind", "maybe", "at", "run", "share", "is_on", "version", "seen", "payload_text")
 
 
 def row(number: int, **changes: Any) -> tuple[Any, ...]:
@@ -48,6 +49,7 @@ def row(number: int, **changes: Any) -> tuple[Any, ...]:
         "run": UUID(int=number),
         "share": number / 7,
         "is_on": number % 2 == 0,
+        "version": 2**256 - 1 - number,
         "seen": NOON,
         "payload_text": f'{{"n": {number}}}',
     }
@@ -203,6 +205,7 @@ async def test_one_bad_row_refuses_the_whole_block(clickhouse: ClickHouse, table
         ("run", "b6c3ff2e-7a4d-4d7e-9c39-1c5d3bb1a001", TypeError),
         ("share", 1, TypeError),
         ("is_on", 1, TypeError),
+        ("version", 2**256, ValueError),
     ],
 )
 async def test_a_value_of_another_type_is_refused_and_nothing_stored(

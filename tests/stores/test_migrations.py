@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from msgspec import Struct
 
+import segment_copilot.migrations
 from segment_copilot.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
 from segment_copilot.errors import Conflict
+from segment_copilot.events.trait_versions import trait_version
 from segment_copilot.migrations import migrate, statements
 from segment_copilot.postgres import Postgres, open_postgres
 
-INITIAL = ["postgres/0001_initial.sql", "clickhouse/0001_initial.sql"]
+ALL = ["postgres/0001_initial.sql", "clickhouse/0001_initial.sql", "clickhouse/0002_traits_current.sql"]
 
 
 class Empty(Struct, frozen=True):
@@ -52,10 +57,10 @@ async def tables(empty: Empty) -> tuple[set[str], set[str]]:
 
 
 async def test_both_stores_are_migrated(empty: Empty) -> None:
-    assert await migrate(empty.postgres, empty.clickhouse) == INITIAL
+    assert await migrate(empty.postgres, empty.clickhouse) == ALL
     in_postgres, in_clickhouse = await tables(empty)
     assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
-    assert in_clickhouse == {"events", "traits", "users", "memberships"}
+    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships"}
 
 
 async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:
@@ -82,12 +87,12 @@ async def test_of_two_processes_at_once_one_applies_and_both_succeed(empty: Empt
     ]
     outputs = [(await process.communicate())[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(output.split()[-1] for output in outputs) == [b"0", b"2"]
+    assert sorted(output.split()[-1] for output in outputs) == [b"0", b"3"]
 
 
 async def test_many_tasks_at_once_apply_once(empty: Empty) -> None:
     applied = await asyncio.gather(*(migrate(empty.postgres, empty.clickhouse) for _ in range(5)))
-    assert sorted(applied) == [[], [], [], [], INITIAL]
+    assert sorted(applied) == [[], [], [], [], ALL]
 
 
 async def test_a_new_file_is_applied_after_the_old(empty: Empty, source: Path) -> None:
@@ -150,3 +155,50 @@ async def test_a_cluster_fills_the_places_left_for_it(empty: Empty, source: Path
     (source / "clickhouse" / "0001_first.sql").write_text("SELECT '{on_cluster} {engine}MergeTree' + 1")
     with pytest.raises(ClickHouseError, match="ON CLUSTER `main` ReplicatedMergeTree"):
         await migrate(empty.postgres, empty.clickhouse, cluster="main", source=source)
+
+
+FILES = Path(segment_copilot.migrations.__file__).parent
+
+
+def released(path: Path, *names: str) -> Path:
+    """The migrations up to a release."""
+    for name in names:
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes((FILES / name).read_bytes())
+    return path
+
+
+async def test_traits_of_before_are_current_after_the_migration(empty: Empty, tmp_path: Path) -> None:
+    """With the versions that new rows have, or above them and marked. The statements may be run again."""
+    await migrate(empty.postgres, empty.clickhouse, source=released(tmp_path, *ALL[:2]))
+    noon = datetime(2026, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
+    at = [noon, noon - timedelta(microseconds=1), datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, tzinfo=UTC)]
+    coded = [str(UUID(int=5**55)), "0", "-", "f" * 39, "0123456789abcdef-"]
+    others = ["f" * 40, "g", "A", "é", "1.2", " ", "-" * 29, "z" * 128]
+    stored = [
+        (1, "plan", f"{id_} {at}", at, id_, f'{{"v":"{number}"}}')
+        for number, (id_, at) in enumerate(product([*coded, *others], at))
+    ]
+    columns = ("tenant_id", "property", "user_id", "occurred_at", "event_id", "value_text")
+    await empty.clickhouse.insert("traits", columns, stored, token="a")
+
+    for _ in range(2):  # as when the process dies before it writes down that it was applied
+        assert await migrate(empty.postgres, empty.clickhouse) == ALL[2:]
+        await empty.postgres.execute("DELETE FROM schema_migrations WHERE name = '0002_traits_current.sql'")
+
+    sql = """
+        SELECT event_id, traits.occurred_at, version, is_exact, traits_current.occurred_at = traits.occurred_at
+            AND toString(traits_current.value) = toString(traits.value)
+        FROM traits_current FINAL INNER JOIN traits USING (tenant_id, property, user_key)
+    """
+    rows = (await empty.clickhouse.fetch(sql, purpose="catalog")).rows
+    assert len(rows) == len(stored)
+    for event_id, occurred_at, version, exact, same in rows:
+        assert same
+        if event_id in coded:
+            assert (version, exact) == trait_version(occurred_at, event_id)
+        else:
+            assert not exact
+            above = trait_version(occurred_at, "\U0010ffff" * 32)[0]
+            below = trait_version(occurred_at + timedelta(microseconds=1), "")[0]
+            assert above < version < below

@@ -116,7 +116,7 @@ async def _clear_away(resources: Resources) -> None:
         left = await tenants.get_tenant(resources.postgres, UNFINISHED)
     except NotFound:
         return
-    for table in ("events", "traits", "users", "memberships"):
+    for table in ("events", "traits", "traits_current", "users", "memberships"):
         params = {"table": table, "tenant": left.id}
         await resources.clickhouse.execute(
             "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}", params, purpose="ingest"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from segment_copilot.catalog import IDENTIFY
 from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.events.trait_versions import trait_version
 
 _EVENT_COLUMNS = ("tenant_id", "event_type", "user_id", "occurred_at", "event_id", "payload_text")
 _TRAIT_COLUMNS = ("tenant_id", "property", "user_id", "occurred_at", "event_id", "value_text")
+_CURRENT_COLUMNS = ("tenant_id", "property", "user_id", "version", "occurred_at", "is_exact", "value_text")
 _USER_COLUMNS = ("tenant_id", "user_id", "first_seen", "last_seen")
 
 
@@ -32,10 +34,13 @@ async def write_block(clickhouse: ClickHouse, events: Sequence[Event], *, token:
 
     The same events in the same order under the same *token* may be written again: the second time changes nothing.
     Events come last, because only they have to be there exactly once: a user or trait row that is there twice means
-    the same as once, so a block that fails on the way may even be cut up and written under other tokens.
+    the same as once, so a block that fails on the way may even be cut up and written under other tokens. The history of
+    traits comes before the current ones: who finds that the current value is too new looks for an older one there.
     """
+    history, current = _traits(events)
     await clickhouse.insert("users", _USER_COLUMNS, _users(events), token=f"{token}-users")
-    await clickhouse.insert("traits", _TRAIT_COLUMNS, list(_traits(events)), token=f"{token}-traits")
+    await clickhouse.insert("traits", _TRAIT_COLUMNS, history, token=f"{token}-traits")
+    await clickhouse.insert("traits_current", _CURRENT_COLUMNS, current, token=f"{token}-traits-current")
     await clickhouse.insert("events", _EVENT_COLUMNS, _rows(events), token=f"{token}-events")
 
 
@@ -67,14 +72,28 @@ def _rows(events: Iterable[Event]) -> list[tuple[object, ...]]:
 _decode_traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def _traits(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
-    """One row per identify and top-level key. A null removes the trait: its value is empty."""
+def _traits(events: Iterable[Event]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The history, a row per identify and top-level key; and of each user's trait the newest of these rows.
+
+    A null removes the trait: its value is empty.
+    """
+    history: list[tuple[object, ...]] = []
+    newest: dict[tuple[int, str, str], tuple[int, Event, bool, str]] = {}
     for event in events:
         if event.event_type == IDENTIFY:
+            version, is_exact = trait_version(event.occurred_at, event.event_id)
             for name, value in _decode_traits(event.payload).items():
                 text = bytes(value).decode()
                 wrapped = "{}" if text == "null" else f'{{"v":{text}}}'
-                yield event.tenant_id, name, event.user_id, event.occurred_at, event.event_id, wrapped
+                history.append((event.tenant_id, name, event.user_id, event.occurred_at, event.event_id, wrapped))
+                key = event.tenant_id, name, event.user_id
+                if key not in newest or newest[key][0] < version:
+                    newest[key] = version, event, is_exact, wrapped
+    current: list[tuple[object, ...]] = [
+        (*key, version, event.occurred_at, is_exact, wrapped)
+        for key, (version, event, is_exact, wrapped) in newest.items()
+    ]
+    return history, current
 
 
 def _users(events: Iterable[Event]) -> list[tuple[object, ...]]:
