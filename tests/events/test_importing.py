@@ -200,9 +200,9 @@ def test_ndjson_keeps_its_types(tmp_path: Path):
     rows = read(path)
 
     assert events(row for row in rows if isinstance(row, Row)) == [
-        {"user_id": "7", "occurred_at": "2026-01-01T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": "pro"}, "event_id": "d" * 24 + "-0000000001-traits"},
+        {"user_id": "7", "occurred_at": "2026-01-01T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": "pro"}, "event_id": "d" * 24 + "-0000000001-t"},
         {"user_id": "7", "occurred_at": "2026-01-01T00:00:00+00:00", "event_type": "e", "payload": {"total": "10", "tags": ["x"], "gift": True}, "event_id": "d" * 24 + "-0000000001"},
-        {"user_id": "7", "occurred_at": "2026-01-02T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": None}, "event_id": "d" * 24 + "-0000000002-traits"},
+        {"user_id": "7", "occurred_at": "2026-01-02T00:00:00+00:00", "event_type": "context_identified", "payload": {"plan": None}, "event_id": "d" * 24 + "-0000000002-t"},
         {"user_id": "7", "occurred_at": "2026-01-02T00:00:00+00:00", "event_type": "e", "payload": {"none": None}, "event_id": "d" * 24 + "-0000000002"},
         {"user_id": "7", "occurred_at": "2026-01-03T00:00:00+00:00", "event_type": "e", "payload": {"more": 1, "total": 5}, "event_id": "d" * 24 + "-0000000003"},
     ]  # fmt: skip

@@ -76,12 +76,13 @@ def test_every_byte_has_a_place_of_its_own() -> None:
         ("01ARZ3NDEKTSV4RRFFQ69G5FAV", True),  # a ULID
         ("2d1bIfnvMzWhKGKLRKTXmzPTxvz", True),  # a KSUID
         ("V1StGXR8_Z5jdHi6B-myT", True),  # a nanoid
+        ("d" * 24 + "-0123456789-t", True),
         ("z" * 27, True),
         ("z" * 28, False),
         ("ñ" * 6, True),
         ("x" * 128, False),
     ],
-    ids=["empty", "uuid", "hex-39", "hex-40", "ulid", "ksuid", "nanoid", "z-27", "z-28", "two-bytes", "longest"],
+    ids=["empty", "uuid", "hex-39", "hex-40", "ulid", "ksuid", "nanoid", "imported", "z-27", "z-28", "two-bytes", "longest"],
 )  # fmt: skip
 def test_what_fits(event_id: str, *, exact: bool) -> None:
     assert trait_version(NOON, event_id)[1] is exact

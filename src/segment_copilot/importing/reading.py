@@ -137,7 +137,7 @@ class _Reader:
         validate(event, received_at=moment)
         if not (traits := self._changed_traits(record, common["user_id"])):
             return Row(record.line, (event,))
-        identify = {**common, "event_type": IDENTIFY, "payload": traits, "event_id": f"{line_id}-traits"}
+        identify = {**common, "event_type": IDENTIFY, "payload": traits, "event_id": f"{line_id}-t"}
         validate(identify, received_at=moment)
         return Row(record.line, (identify, event))
 
