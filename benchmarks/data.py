@@ -28,7 +28,7 @@ START = END - timedelta(days=DAYS)
 AS_OF = datetime(2026, 6, 27, 12, tzinfo=UTC)  # a few events are later
 TENANT, DECOY = 1, 2
 SEED = 7
-VERSION = 1  # of what is drawn: a data directory of another one is filled anew
+VERSION = 2  # of what is drawn: a data directory of another one is filled anew
 HEAVY_SHARE = 0.02
 IDENTIFY_SHARE = 0.08
 
@@ -175,6 +175,7 @@ def statements(*, events: int, users: int, seed: int) -> list[tuple[str, str]]:
         ]
     joined = "INNER JOIN (SELECT tenant_id, user_key, user_id FROM users FINAL) AS users USING (tenant_id, user_key)"
     steps += [
+        ("current traits", statements_of("0002_traits_current.sql")[-1]),
         ("peer: users", "INSERT INTO peer_users SELECT tenant_id, user_id, first_seen FROM users FINAL"),
         (
             "peer: events on our layout",
@@ -185,7 +186,7 @@ def statements(*, events: int, users: int, seed: int) -> list[tuple[str, str]]:
             f"INSERT INTO peer_layout_traits SELECT tenant_id, property, users.user_id, occurred_at, event_id, value FROM traits {joined}",
         ),
     ]
-    tables = ["users", "events", "traits", "peer_users"]
+    tables = ["users", "events", "traits", "traits_current", "peer_users"]
     tables += [f"peer_{form}_{table}" for form in ("layout", "usual") for table in ("events", "traits")]
     steps += [(f"merge {table}", f"OPTIMIZE TABLE {table} FINAL") for table in tables]
     return steps
@@ -210,11 +211,16 @@ def fill(server: Server, *, events: int, users: int, seed: int = SEED) -> None:
 def create_tables(server: Server) -> None:
     """The project's tables from its migrations, and the peers'."""
     for file in sorted(files(migrations).joinpath("clickhouse").iterdir(), key=lambda file: file.name):
-        text = file.read_text("utf-8").replace("{on_cluster}", "").replace("{engine}", "")
-        for statement in migrations.statements(text):
+        for statement in statements_of(file.name):
             server.run(statement)
     for statement in migrations.statements(PEER_TABLES):
         server.run(statement)
+
+
+def statements_of(migration: str) -> list[str]:
+    """The statements of a migration of ClickHouse, for one server."""
+    text = files(migrations).joinpath("clickhouse", migration).read_text("utf-8")
+    return migrations.statements(text.replace("{on_cluster}", "").replace("{engine}", ""))
 
 
 def main() -> None:
