@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": set(),
     "catalog": set(),
     "conditions": {"catalog", "errors"},
-    "describe": {"conditions"},
+    "describe": {"conditions", "catalog"},
     "compiler": {"conditions", "catalog", "errors"},
     "literals": set(),
     "postgres": {"errors"},

@@ -1,0 +1,182 @@
+"""Definitions in words: what a marketer reads, and whether it says who is included without ever having done it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from language.reference import Person, Reading
+from language.reference_times import Clock
+from language.strategies import AS_OFS, ZONES, Draw, world
+from segment_copilot.conditions import decode
+from segment_copilot.describe import describe, describe_condition
+
+Json = dict[str, Any]
+
+ORDERS = {"type": "event_count", "event_type": "order_placed"}
+LAST = {"type": "recency", "event_type": "page_viewed", "window_days": 30}
+FIRST = {"type": "event_time", "event_type": "order_placed"}
+TOTAL = {"type": "monetary", "event_type": "order_placed", "property": "total", "value": 50}
+COUPON = {"type": "event_property", "event_type": "order_placed", "property": "coupon", "operator": "eq", "value": "X"}
+COUNTRY = {"type": "user_property", "property": "country"}
+DAYS = {"type": "event_periods", "event_type": "page_viewed", "period": "day", "last": 7}
+FUNNEL = {"type": "event_sequence", "events": ["product_viewed", "order_placed"]}
+NOT = {"negate": True}
+
+PHRASES = [
+    (ORDERS, "who placed an order"),
+    (ORDERS | NOT, "who have never placed an order"),
+    (ORDERS | {"operator": "gt", "value": 1}, "who placed an order more than once"),
+    (ORDERS | {"operator": "eq", "value": 3}, "who placed an order exactly 3 times"),
+    (ORDERS | {"value": 3} | NOT, "who placed an order fewer than 3 times (people who never did are included)"),
+    (
+        ORDERS | {"operator": "eq", "value": 0, "window_days": 30},
+        "who have not placed an order in the last 30 days (people who never did are included)",
+    ),
+    (
+        ORDERS | {"where": [{"property": "total", "operator": "gt", "value": 5}, {"property": "coupon", "operator": "is_set", "negate": True}]},
+        "who placed an order (where total is more than 5 and coupon is unknown)",
+    ),
+    (ORDERS | {"event_type": ["order_placed", "order_placed", "cart_add"]}, "who placed an order or did “cart_add”"),
+    (ORDERS | {"event_type": "*"} | NOT, "who have never done anything"),
+    (ORDERS | {"event_type": "context_identified"}, "who were identified"),
+    (ORDERS | {"event_type": "review_written"}, "who wrote a review"),
+    (ORDERS | {"event_type": "review_written"} | NOT, "who have never written a review"),
+    (ORDERS | {"event_type": "items_bought"}, "who bought items"),
+    (ORDERS | {"event_type": "user_invited"}, "who invited a user"),
+    (ORDERS | {"event_type": "SignedUp"}, "who did “SignedUp”"),
+    (ORDERS | {"event_type": "a\nb"}, "who did “a\\nb”"),
+    (ORDERS | {"window": {"from": "2026-06-01", "to": "2026-07-01"}}, "who placed an order from 1 June 2026 to 30 June 2026, both days included"),
+    (ORDERS | {"window": {"from": "2026-06-01", "to": "2026-06-02"}}, "who placed an order on 1 June 2026"),
+    (ORDERS | {"window": {"from": "2026-06-01T10:00:00Z"}}, "who placed an order since 1 June 2026 at 10:00 UTC"),
+    (ORDERS | {"window": {"to": "2026-06-01T10:00:05+02:00"}}, "who placed an order before 1 June 2026 at 10:00:05 (+02:00)"),
+    (ORDERS | {"window": {"between": ["10d", "0d"]}}, "who placed an order in the last 10 days"),
+    (LAST | {"operator": "gt"}, "who have not viewed a page for more than 30 days (people who never did are not included)"),
+    (LAST | {"operator": "lt"} | NOT, "who have not viewed a page for 30 days or more (people who never did are included)"),
+    (LAST | {"operator": "gt"} | NOT, "who last viewed a page at most 30 days ago, or never did"),
+    (LAST | {"operator": "between", "value2": 60}, "who last viewed a page from 30 to 60 days ago"),
+    (FIRST | {"operator": "in_last", "value": "30d"}, "for whom the first time they placed an order was in the last 30 days"),
+    (
+        FIRST | {"operator": "not_in_last", "value": "1d"},
+        "for whom the first time they placed an order was not in the last day (people who never did are included)",
+    ),
+    (TOTAL | {"metric": "sum", "operator": "gt"}, "whose total adds up to more than 50 over every time they placed an order"),
+    (
+        TOTAL | {"metric": "sum", "operator": "lt"},
+        "whose total adds up to less than 50 over every time they placed an order (people without any total are included)",
+    ),
+    (
+        TOTAL | {"metric": "avg", "operator": "lt"},
+        "whose average total is less than 50 over every time they placed an order (people without any total are not included)",
+    ),
+    (
+        TOTAL | {"metric": "min", "operator": "gte"} | NOT,
+        "whose lowest total is less than 50 over every time they placed an order (people without any total are included)",
+    ),
+    (
+        TOTAL | {"metric": "count_distinct", "operator": "gte", "property": "category", "value": 3},
+        "who placed an order with at least 3 different values of category",
+    ),
+    (COUPON, "whose coupon was “X” the last time they placed an order"),
+    (COUPON | NOT, "whose coupon was not “X” the last time they placed an order (or was unknown, or they never did)"),
+    (COUPON | {"occurrence": "any"}, "whose coupon was “X” at least once when they placed an order"),
+    (COUPON | {"occurrence": "any"} | NOT, "whose coupon at no time was “X” when they placed an order (people who never did are included)"),
+    (COUPON | {"occurrence": "every"}, "whose coupon was “X” every time they placed an order (people who never did are not included)"),
+    (
+        COUPON | {"occurrence": "any", "operator": "neq"} | NOT,
+        "whose coupon was “X” every time they placed an order (people who never did are included)",
+    ),
+    (COUNTRY | {"operator": "neq", "value": "ES"}, "whose country is not “ES” (or is unknown)"),
+    (COUNTRY | {"operator": "eq", "value": "es", "ignore_case": True} | NOT, "whose country is not “es” (ignoring case, or is unknown)"),
+    (COUNTRY | {"operator": "not_in", "value": ["ES", "DE"]} | NOT, "whose country is “ES” or “DE”"),
+    (COUNTRY | {"operator": "in", "value": list(range(1000))}, "whose country is 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 or 990 others"),
+    (COUNTRY | {"operator": "gte", "value": "E", "value_type": "string"}, "whose country sorts at or after “E”"),
+    (COUNTRY | {"operator": "gt", "value": "2026-06-01"}, "whose country is after 1 June 2026"),
+    (COUNTRY | {"operator": "contains_all", "value": ["a", "b"]} | NOT, "whose country does not contain all of “a” and “b” (or is unknown)"),
+    (COUNTRY | {"operator": "is_set"} | NOT, "whose country is unknown"),
+    (DAYS | {"operator": "gte", "value": 3}, "who viewed a page in at least 3 of the last 7 days, today included"),
+    (DAYS | {"operator": "eq", "value": 7, "min_per_period": 2}, "who viewed a page at least 2 times a day in every one of the last 7 days, today included"),
+    (DAYS | {"operator": "eq", "value": 0}, "who viewed a page in none of the last 7 days, today included (people who never did are included)"),
+    (DAYS | {"operator": "lt", "value": 1, "last": 1}, "who have not viewed a page today (people who never did are included)"),
+    (
+        FUNNEL | {"window_days": 1, "none_between": ["cart_add", "*"]} | NOT,
+        "who are not among those who viewed a product, then placed an order, all within 1 day, without having done “cart_add” or done anything in between",
+    ),
+    ({"type": "sample", "salt": "s", "from": 0, "to": 12.5}, "who are in the part from 0% up to 12.5% of the random split “s”"),
+    ({"type": "segment_membership", "segment_id": 1} | NOT, "who are not in the segment “VIP”"),
+    ({"type": "segment_membership", "segment_id": 2}, "who are in segment 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "phrase"), PHRASES, ids=[phrase for _, phrase in PHRASES])
+def test_a_condition_in_words(condition: Json, phrase: str):
+    definition = decode({"logic": "AND", "conditions": [condition]})
+
+    assert describe_condition(definition.conditions[0], {1: "VIP"}) == phrase
+    assert describe(definition, {1: "VIP"}) == f"Users {phrase}."
+
+
+def test_groups_have_brackets_unless_they_hold_one_condition():
+    def group(*conditions: Json, logic: str = "OR", **fields: Any) -> Json:
+        return {"type": "group", "logic": logic, "conditions": list(conditions)} | fields
+
+    spain, germany = ({**COUNTRY, "operator": "eq", "value": code} for code in ("ES", "DE"))
+    conditions = [group(spain, germany), group(ORDERS), group(spain, ORDERS, logic="AND", **NOT)]
+    excluded = {"logic": "OR", "conditions": [group(group(germany))]}
+    definition = decode({"logic": "AND", "conditions": conditions, "exclude": excluded})
+
+    assert describe(definition, {}) == (
+        "Users (whose country is “ES”, or whose country is “DE”), and who placed an order, "
+        "and who are not among those (whose country is “ES”, and who placed an order); "
+        "leaving out users whose country is “DE”."
+    )
+
+
+WITH_NOTHING = re.compile(
+    r"are included|have never|or (?:they )?never did|not among those|is unknown|are not in (?:the )?(?:part|segment)"
+)
+"""What a phrase says when it means people of whom nothing is known."""
+
+
+def without_where(condition: Json) -> Json:
+    """Its tests are about single events, and say "unknown" of their values."""
+    kept = {name: value for name, value in condition.items() if name != "where"}
+    for name in kept.keys() & {"events", "none_between"}:
+        kept[name] = [without_where(step) if isinstance(step, dict) else step for step in kept[name]]
+    return kept
+
+
+def test_a_phrase_says_when_it_means_people_who_never_did_anything():
+    """The interpreter is asked about somebody without events and traits; a sample asks about nothing known."""
+    as_of = AS_OFS[0]
+    nobody = Person("nobody", (), {})
+    draw, reading, clock = (
+        Draw(3, world(AS_OFS[:1], ZONES[:1])),
+        Reading(as_of, "UTC", {}, {}),
+        Clock(as_of, ZoneInfo("UTC")),
+    )
+    meant = 0
+    for _ in range(3_000):
+        leaf = without_where(draw.leaf())
+        if leaf["type"] == "sample":
+            continue
+        told = describe(decode({"logic": "AND", "conditions": [leaf]}), {})
+        included = reading.holds(leaf, nobody, clock)
+        assert bool(WITH_NOTHING.search(told)) == included, (leaf, told)
+        meant += included
+    assert meant > 500
+
+
+def test_every_definition_is_one_line_and_the_same_on_every_run():
+    draw = Draw(4, world(AS_OFS[:1], ZONES[:1]))
+    for _ in range(500):
+        definition = decode(draw.definition((1,)))
+        told = describe(definition, {1: "VIP"})
+        assert told == describe(definition, {1: "VIP"})
+        assert told.startswith("Users ")
+        assert told.endswith(".")
+        assert told.isprintable()
+        assert not re.search(r"  | \(\)| ,|\bNone\b|UNSET", told), told
