@@ -1,0 +1,18 @@
+-- Users whose country is “ES” or “PT”.
+--
+-- tenant = 1
+-- as_of = "2026-06-15 12:00:00+00:00"
+-- p2 = "v"
+-- p3 = ["ES", "PT"]
+-- p4 = "country"
+
+SELECT user_key, user_id
+FROM users FINAL
+WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND ((user_key IN (
+    SELECT user_key
+    FROM traits
+    WHERE tenant_id = {tenant:UInt32} AND property = {p4:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+    GROUP BY user_key
+    HAVING argMax((ifNull(has({p3:Array(String)}, value.{p2:Identifier}.:String), 0)), (occurred_at, event_id))
+  )))

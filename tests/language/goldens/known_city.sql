@@ -1,0 +1,17 @@
+-- Users whose address.city is known.
+--
+-- tenant = 1
+-- as_of = "2026-06-15 12:00:00+00:00"
+-- p2 = "v.city"
+-- p3 = "address"
+
+SELECT user_key, user_id
+FROM users FINAL
+WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND ((user_key IN (
+    SELECT user_key
+    FROM traits
+    WHERE tenant_id = {tenant:UInt32} AND property = {p3:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+    GROUP BY user_key
+    HAVING argMax(((value.{p2:Identifier} IS NOT NULL OR notEmpty(JSONAllPaths(value.^{p2:Identifier})))), (occurred_at, event_id))
+  )))
