@@ -13,7 +13,7 @@ from segment_copilot import compiler
 from segment_copilot.catalog import Catalog
 from segment_copilot.clickhouse import ClickHouse, Purpose
 from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
-from segment_copilot.conditions import Condition, Definition, Group, Leaf, Tier, decode, encode, parse, tier_of
+from segment_copilot.conditions import Condition, Definition, Group, Leaf, Tier, decode, encode, lint, parse, tier_of
 from segment_copilot.describe import describe, describe_condition
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import Finding, InvalidInput
@@ -21,6 +21,7 @@ from segment_copilot.postgres import Postgres
 from segment_copilot.tenants import Tenant
 
 MAX_SAMPLE: Final = 1_000
+_CATALOG_WARNINGS: Final = frozenset({"unknown_name", "never_received"})
 
 
 class ConditionCount(Struct, frozen=True):
@@ -70,9 +71,9 @@ class Previews:
     async def prepare(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
     ) -> Prepared:
-        """Parse, bind, plan, describe.
+        """Parse, bind, plan, describe, and say what is odd.
 
-        A name that the remembered catalog lacks is looked for once in a fresh one before it is called unknown.
+        A name that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one.
 
         Raises:
             InvalidDefinition: With every mistake, each with a pointer into *definition*.
@@ -82,13 +83,15 @@ class Previews:
         references = await load_references(self._postgres, tenant.id, referenced_segments(named))
         catalog = await self._discovery.catalog(tenant.id)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
-        if any(warning.code == "unknown_name" for warning in compiled.bound.warnings):
+        if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
             catalog = await self._discovery.catalog(tenant.id, fresh=True)
             compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
         bound = compiled.bound.definition
         names = await segment_names(self._postgres, tenant.id, references)
         tier, reason = tier_of(bound)
-        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), compiled.bound.warnings)
+        odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
+        warnings = (*compiled.bound.warnings, *odd)
+        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), warnings)
 
     def _compile(
         self,

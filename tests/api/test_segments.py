@@ -74,6 +74,21 @@ async def test_a_name_nobody_has_seen_is_a_warning_with_its_place_in_the_body(cl
     assert "order_placed" in preview["warnings"][0]["suggestions"]
 
 
+async def test_what_nobody_can_match_is_a_warning_and_may_be_saved(client):
+    count = {"type": "event_count", "event_type": "order_placed"}
+    never = {"logic": "AND", "conditions": [count, count | {"operator": "eq", "value": 0}]}
+
+    preview = (await client.post("/api/segments/preview/", json={"definition": never})).json()
+    saved = await client.post("/api/segments/", json={"name": "Nobody at all", "definition": never})
+
+    assert preview["matched_users"] == 0
+    for answer in (preview, saved.json()):
+        assert [(warning["pointer"], warning["code"]) for warning in answer["warnings"]] == [
+            ("/definition", "contradiction")
+        ]
+    assert saved.status_code == 201
+
+
 async def test_every_mistake_of_a_definition_is_named_with_its_place_in_the_body(client):
     wrong = {
         "logic": "AND",

@@ -183,6 +183,10 @@ class _Binder:
     def _event_type(self, pointer: str, name: str) -> None:
         if name not in self.catalog.event_types and name not in {"*", IDENTIFY}:
             self._warn(pointer, "event type", name, self.catalog.event_types)
+        elif (known := self.catalog.event_types.get(name)) and known.event_count == 0:
+            detail = f"{name!r} is declared but was never received; the condition counts it as nothing until it is."
+            received = (other.name for other in self.catalog.event_types.values() if other.event_count)
+            self.warnings.append(Finding(pointer, "never_received", detail, nearest(name, received)))
 
     def _property(self, pointer: str, event_type: EventTypes, path: str) -> None:
         known = {name for properties in self._properties(event_type) for name in properties}

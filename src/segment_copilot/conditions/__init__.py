@@ -2,6 +2,7 @@
 
 from segment_copilot.conditions.canonical import canonical, fingerprint
 from segment_copilot.conditions.decode import Located, Parsed, decode, encode, invalid, parse
+from segment_copilot.conditions.lint import lint
 from segment_copilot.conditions.nodes import (
     Condition,
     Definition,
@@ -58,6 +59,7 @@ __all__ = [
     "fingerprint",
     "invalid",
     "language_components",
+    "lint",
     "parse",
     "tier_of",
 ]

@@ -18,7 +18,7 @@ from segment_copilot.conditions.nodes import Definition
 
 def canonical(definition: Definition) -> bytes:
     """Canonical JSON: keys sorted, defaults left out."""
-    settled = decode(_settled(msgspec.to_builtins(definition)))  # decoded once more: settling may bring out a default
+    settled = decode(settle(msgspec.to_builtins(definition)))  # decoded once more: settling may bring out a default
     return msgspec.json.encode(settled, order="sorted")
 
 
@@ -27,13 +27,14 @@ def fingerprint(definition: Definition) -> str:
     return hashlib.sha256(canonical(definition)).hexdigest()
 
 
-def _settled(document: Any) -> Any:
+def settle(document: Any) -> Any:
+    """Built-in values with their spelling settled, nodes inside them included."""
     match document:
         case dict():
             fields = cast("dict[str, Any]", document)
-            return _node({name: _settled(value) for name, value in fields.items()})
+            return _node({name: settle(value) for name, value in fields.items()})
         case list():
-            return [_settled(item) for item in cast("list[Any]", document)]
+            return [settle(item) for item in cast("list[Any]", document)]
         case float() if document.is_integer() and abs(document) < 2**53:
             return int(document)
         case _:
