@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx2
+import msgspec
 import pytest
 
 BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
@@ -241,3 +242,14 @@ async def test_a_segment_that_another_one_uses_cannot_be_deleted(client, segment
 
     assert (answer.status_code, answer.json()["code"]) == (409, "segment_in_use")
     assert "Nested" in answer.json()["detail"]
+
+
+async def test_a_body_has_256_kib_at_most(client):
+    body = msgspec.json.encode({"definition": BOUGHT, "limit": 0})
+    headers = {"Content-Type": "application/json"}
+
+    taken = await client.post("/api/segments/preview/", content=body.ljust(256 * 1024), headers=headers)
+    refused = await client.post("/api/segments/preview/", content=body.ljust(256 * 1024 + 1), headers=headers)
+
+    assert (taken.status_code, taken.json()["matched_users"]) == (200, BUYERS)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")

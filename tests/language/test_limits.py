@@ -1,0 +1,229 @@
+"""At every limit of the language a definition runs and is right; one past it is an error with a code and a place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from language.data_sets import DataSet, deliver, fetch_members
+from language.reference import IDENTIFY, Event
+from language.strategies import AS_OFS, ZONES, Draw, world
+from segment_copilot.catalog import Catalog
+from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.compiler import Plan, bind, compile_definition, render_members, render_preview
+from segment_copilot.conditions import Definition, decode, parse
+from segment_copilot.errors import Finding, InvalidDefinition
+from segment_copilot.postgres import Postgres
+from segment_copilot.tenants import create_tenant
+
+Json = dict[str, Any]
+
+AS_OF = AS_OFS[0]
+CONDITIONS, DEPTH, LEAVES, TEXT, VALUES, BYTES, NESTED = 100, 8, 500, 1_024, 1_000, 256 * 1024, 8
+LEAF: Json = {"type": "event_count", "event_type": "view"}
+
+
+def of(*conditions: Json, logic: str = "AND") -> Json:
+    return {"logic": logic, "conditions": list(conditions)}
+
+
+def group(*conditions: Json, logic: str = "AND", negate: bool = False) -> Json:
+    return {"type": "group", "negate": negate} | of(*conditions, logic=logic)
+
+
+def wide(leaves: list[Json]) -> Json:
+    """Any of *leaves*, in groups of a hundred."""
+    groups = [leaves[start : start + CONDITIONS] for start in range(0, len(leaves), CONDITIONS)]
+    return of(*(group(*some, logic="OR") for some in groups), logic="OR")
+
+
+def deep(leaves: list[Json]) -> Json:
+    """A leaf and a group in each level, AND and OR in turn, every third group negated."""
+    inside = group(leaves[-1])
+    for level in range(len(leaves) - 2, 0, -1):
+        inside = group(leaves[level], inside, logic=("OR", "AND")[level % 2], negate=level % 3 == 0)
+    return of(leaves[0], inside, logic="OR")
+
+
+def in_chain(depth: int) -> dict[int, Definition]:
+    """Segment 1 refers to 2, 2 to 3, and so on; the last counts."""
+    link: Callable[[int], Json] = lambda number: {"type": "segment_membership", "segment_id": number + 1}  # noqa: E731
+    return {number: decode(of(link(number) if number < depth else LEAF)) for number in range(1, depth + 1)}
+
+
+def findings(definition: Json, references: dict[int, Definition] | None = None) -> list[Finding]:
+    with pytest.raises(InvalidDefinition) as caught:
+        bind(parse(definition), Catalog(), references or {})
+    return list(caught.value.findings)
+
+
+EQUALS: Json = {"property": "p", "operator": "eq", "value": "a"}
+TRAIT: Json = {"type": "user_property"} | EQUALS
+CODES = [
+    pytest.param(of(*[LEAF] * 101), "/conditions", "too_many_conditions", id="conditions in a group"),
+    pytest.param(of(LEAF, group(*[LEAF] * 101)), "/conditions/1/conditions", "too_many_conditions", id="in a nested group"),
+    pytest.param(
+        of(LEAF) | {"exclude": of(*[LEAF] * 101)}, "/exclude/conditions", "too_many_conditions", id="in what is excluded"
+    ),
+    pytest.param(
+        of(LEAF | {"where": [{"property": "p", "operator": "is_set"}] * 101}),
+        "/conditions/0/where",
+        "too_many_conditions",
+        id="tests in a where",
+    ),
+    pytest.param(wide([LEAF] * 501), "", "too_many_leaves", id="conditions in all"),
+    pytest.param(wide([LEAF] * 500) | {"exclude": of(LEAF)}, "", "too_many_leaves", id="with what is excluded"),
+    pytest.param(
+        deep([LEAF] * 9), "/conditions/1" * 8, "too_deep", id="depth"
+    ),
+    pytest.param(
+        deep([*[LEAF] * 7, LEAF | {"where": of(EQUALS)}]),
+        "/conditions/1" * 7 + "/conditions/0/where",
+        "too_deep",
+        id="depth with a where group",
+    ),
+    pytest.param(of(TRAIT | {"value": "é" * 1_025}), "/conditions/0/value", "string_too_long", id="characters of a value"),
+    pytest.param(of(LEAF | {"event_type": "v" * 1_025}), "/conditions/0/event_type", "string_too_long", id="of a name"),
+    pytest.param(
+        of(TRAIT | {"operator": "in", "value": ["a"] * 1_001}), "/conditions/0/value", "list_too_long", id="values of a list"
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("definition", "pointer", "code"), CODES)
+def test_one_past_a_limit_is_an_error_with_its_code_and_place(definition: Json, pointer: str, code: str):
+    assert [(finding.pointer, finding.code) for finding in findings(definition)] == [(pointer, code)]
+
+
+def test_a_body_has_256_kib():
+    body = json.dumps(wide([TRAIT | {"value": "x" * TEXT}] * 230)).encode()
+    assert len(body) < BYTES
+    assert parse(body.ljust(BYTES)).definition is not None
+    assert [(one.pointer, one.code) for one in parse(body.ljust(BYTES + 1)).findings] == [("", "definition_too_large")]
+
+
+def test_references_nest_eight_deep():
+    member = {"type": "segment_membership", "segment_id": 1}
+    bind(parse(of(member)), Catalog(), in_chain(NESTED))
+
+    found = findings(of(LEAF, member), in_chain(NESTED + 1))
+
+    assert [(one.pointer, one.code) for one in found] == [("/conditions/1/segment_id", "references_too_deep")]
+
+
+def test_all_segments_reached_hold_500_conditions_each_counted_once():
+    """The reference itself is a condition too."""
+    member = {"type": "segment_membership", "segment_id": 1}
+    bind(parse(of(member, member)), Catalog(), {1: decode(wide([LEAF] * 498))})
+
+    found = findings(of(member, member), {1: decode(wide([LEAF] * 499))})
+
+    assert [(one.pointer, one.code) for one in found] == [("", "too_many_leaves")]
+    assert "501" in found[0].detail
+
+
+# At the limits, on real data.
+
+
+@pytest.fixture(scope="module")
+async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> DataSet:
+    """Forty users, whose events and traits lie on the edges of drawn conditions."""
+    draw = Draw(12, world(AS_OFS[:1], ZONES[:1]))
+    tenant = await create_tenant(module_postgres, "limits")
+    deliveries = [event for number in range(40) for event in draw.history(f"u{number:02}")]
+    await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries)
+    return DataSet(12, draw.world, tenant, tuple(deliveries), {})
+
+
+def drawn(data: DataSet, number: int, seed: int = 34) -> list[Json]:
+    draw = Draw(seed, data.world)
+    return [draw.leaf() for _ in range(number)]
+
+
+async def preview(clickhouse: ClickHouse, plan: Plan, *, breakdown: bool) -> Json:
+    query = render_preview(plan, sample=10_000, breakdown=breakdown)
+    result = await clickhouse.fetch(query.sql, query.params, purpose="compute")
+    return dict(zip(result.columns, result.rows[0], strict=True))
+
+
+async def assert_right(clickhouse: ClickHouse, data: DataSet, definition: Json) -> set[str]:
+    """The members, and the preview of the same, are the interpreter's."""
+    wanted = data.read(definition, AS_OF, data.universe(AS_OF))
+    plan = data.plan(definition, AS_OF)
+    assert await fetch_members(clickhouse, render_members(plan)) == wanted
+    assert (await preview(clickhouse, plan, breakdown=False))["sample_user_ids"] == sorted(wanted)
+    return wanted
+
+
+@pytest.mark.timeout(900)
+async def test_500_drawn_conditions_run_and_each_counts_right(module_clickhouse: ClickHouse, data: DataSet):
+    leaves, universe = drawn(data, LEAVES), data.universe(AS_OF)
+    row = await preview(module_clickhouse, data.plan(wide(leaves), AS_OF), breakdown=True)
+    assert row["sample_user_ids"] == sorted(data.read(wide(leaves), AS_OF, universe))
+    for index, leaf in enumerate(leaves):
+        assert row[f"leaf_{index}"] == len(data.read(of(leaf), AS_OF, universe)), leaf
+
+
+def leaf_for(number: int) -> Json:
+    """A condition that only the user with this number meets; of four kinds, in turn."""
+    value: Json = {"property": "number", "operator": "eq", "value": number}
+    kinds: list[Json] = [
+        {"type": "user_property"} | value,
+        {"type": "event_count", "event_type": "view", "where": [value], "window_days": 30},
+        {"type": "event_property", "event_type": "view"} | value,
+        {"type": "monetary", "event_type": "view", "metric": "max"} | value,
+    ]
+    return kinds[number % len(kinds)]
+
+
+@pytest.mark.timeout(900)
+async def test_500_conditions_that_each_mean_one_user_find_500(
+    module_postgres: Postgres, module_clickhouse: ClickHouse
+):
+    users = {number: f"u{number:03}" for number in range(LEAVES + 50)}
+    tenant = await create_tenant(module_postgres, "numbered")
+    deliveries = [
+        Event(user, kind, AS_OF, {"number": number}) for number, user in users.items() for kind in (IDENTIFY, "view")
+    ]
+    await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries)
+    data = DataSet(0, world(AS_OFS[:1], ZONES[:1]), tenant, tuple(deliveries), {})
+    definition = wide([leaf_for(number) for number in range(LEAVES)])
+
+    those = await fetch_members(module_clickhouse, data.compile(definition, AS_OF))
+    negated = of(group(*definition["conditions"], logic="OR", negate=True))
+    others = await fetch_members(module_clickhouse, data.compile(negated, AS_OF))
+
+    assert those == {user for number, user in users.items() if number < LEAVES}
+    assert others == set(users.values()) - those
+
+
+async def test_eight_levels_run(module_clickhouse: ClickHouse, data: DataSet):
+    everyone = set(data.universe(AS_OF))
+    definitions = [deep(drawn(data, DEPTH, seed)) for seed in range(30)]
+    valid = [one for one in definitions if parse(one).definition]  # a where group in the last level is one too many
+    found = [await assert_right(module_clickhouse, data, definition) for definition in valid[:12]]
+    assert len(found) == 12
+    assert sum(set() < members < everyone for members in found) >= 4
+
+
+async def test_a_list_of_1000_values_a_string_of_1024_characters_and_100_tests_run(
+    module_clickhouse: ClickHouse, data: DataSet
+):
+    values = [f"é{number}" for number in range(VALUES - 1)]
+    status: Json = {"property": "status", "value": [*values, "a"], "operator": "in"}
+    await assert_right(module_clickhouse, data, of({"type": "user_property"} | status))
+    tests = [{"property": "status", "operator": "neq", "value": "x" * TEXT}] * (CONDITIONS - 1)
+    await assert_right(module_clickhouse, data, of(LEAF | {"where": [*tests, status]}))
+
+
+async def test_references_eight_deep_run(module_clickhouse: ClickHouse, data: DataSet):
+    member = {"type": "segment_membership", "segment_id": 1, "negate": True}
+    plan = compile_definition(
+        parse(of(member)), catalog=data.catalog, references=in_chain(NESTED), tenant_id=data.tenant.id, as_of=AS_OF
+    ).plan
+    assert await fetch_members(module_clickhouse, render_members(plan)) == data.read(
+        of(LEAF | {"negate": True}), AS_OF, data.universe(AS_OF)
+    )
