@@ -1,8 +1,9 @@
 """Write `best.sql` for the audiences that are too long to write by hand: `python benchmarks/write_slots.py`.
 
-The shape that was fastest for many conditions: one branch per event type or trait, joined by UNION ALL, each giving
-every user one number with a bit per condition; the tree is then tested with masks. The files it writes are committed
-and read like the others; running it again changes nothing.
+The shape that was fastest for many conditions: one branch per event type, joined by UNION ALL, each giving every user
+one number with a bit per condition; the tree is then tested with masks. A trait has two: its current values, and from
+the history those of users whose current value is later than `as_of` or not exact. The files it writes are committed and
+read like the others; running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -106,20 +107,28 @@ def trait_test(item: Json) -> str:
             return f"ifNull(value.v.:String = '{item['value']}', 0)"
 
 
-def branch(table: str, name: str, bits: list[tuple[int, Json]]) -> str:
+def event_branch(name: str, bits: list[tuple[int, Json]]) -> str:
     """One SELECT of the union."""
     items = [item for _, item in bits]
-    where = [f"{'property' if table == 'traits' else 'event_type'} = '{name}'", "occurred_at <= {as_of}"]
-    if table == "traits":  # of all tests the latest value decides: one argMax for all their bits
-        latest = added([(bit, trait_test(item)) for bit, item in bits])
-        return selected(table, f"argMax({latest}, time_and_id())", where, grouped=True)
+    where = f"event_type = '{name}' AND occurred_at <= {{as_of}}"
     days = [earliest(item) for item in items]
     widest = None if None in days else max(day for day in days if day is not None)
     if widest is not None:
-        where.append(f"occurred_at >= {{d{widest}}}")
+        where += f" AND occurred_at >= {{d{widest}}}"
     if all(is_existence(item) for item in items):
-        return selected(table, added([(bit, event_test(item, widest)) for bit, item in bits]), where, grouped=False)
-    return selected(table, added([(bit, decided(item, widest)) for bit, item in bits]), where, grouped=True)
+        return selected("events", added([(bit, event_test(item, widest)) for bit, item in bits]), where)
+    return grouped("events", added([(bit, decided(item, widest)) for bit, item in bits]), where)
+
+
+def trait_branches(name: str, bits: list[tuple[int, Json]]) -> str:
+    """Two of them: of all tests the latest value decides, so in the history one argMax is for all their bits."""
+    tests = added([(bit, trait_test(item)) for bit, item in bits])
+    where = f"property = '{name}'"
+    later = f"SELECT user_key FROM traits_current WHERE tenant_id = {{tenant}} AND {where} AND (occurred_at > {{as_of}} OR NOT is_exact)"
+    where += " AND occurred_at <= {as_of}"
+    current = selected("traits_current FINAL", tests, f"{where} AND is_exact")
+    past = grouped("traits", f"argMax({tests}, time_and_id())", f"{where}\n    AND user_key IN ({later})")
+    return f"{current}\n  UNION ALL\n{past}"
 
 
 def added(tests: list[tuple[int, str]]) -> str:
@@ -128,11 +137,14 @@ def added(tests: list[tuple[int, str]]) -> str:
     return f"toUInt64({summed})"
 
 
-def selected(table: str, bits: str, where: list[str], *, grouped: bool) -> str:
-    """A row a user, or a row an event."""
-    tests = " AND ".join(["tenant_id = {tenant}", *where])
-    select = f"  SELECT user_key,\n    {bits} AS bits\n  FROM {table}\n  WHERE {tests}"
-    return f"{select}\n  GROUP BY user_key\n  HAVING bits != 0" if grouped else select
+def selected(table: str, bits: str, where: str) -> str:
+    """A row an event or a current value."""
+    return f"  SELECT user_key,\n    {bits} AS bits\n  FROM {table}\n  WHERE tenant_id = {{tenant}} AND {where}"
+
+
+def grouped(table: str, bits: str, where: str) -> str:
+    """A row a user."""
+    return f"{selected(table, bits, where)}\n  GROUP BY user_key\n  HAVING bits != 0"
 
 
 def best(definition: Json) -> str:
@@ -141,7 +153,10 @@ def best(definition: Json) -> str:
     tree = slots.tree(definition)
     if "exclude" in definition:
         tree = f"({tree})\n  AND NOT ({slots.tree(definition['exclude'])})"
-    branches = [branch(table, name, bits) for (table, name), bits in slots.bits.items()]
+    branches = [
+        (trait_branches if table == "traits" else event_branch)(name, bits)
+        for (table, name), bits in slots.bits.items()
+    ]
     joined = reduce(lambda text, more: f"{text}\n  UNION ALL\n{more}", branches)
     return (
         "SELECT user_key\nFROM (\n  SELECT user_key, groupBitOr(bits) AS slots\n  FROM (\n"

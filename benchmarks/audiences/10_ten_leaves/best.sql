@@ -31,14 +31,30 @@ WHERE tenant_id = {tenant} AND event_type = 'product_viewed' AND occurred_at <= 
   )
   AND user_key IN (
     SELECT user_key
+    FROM traits_current FINAL
+    WHERE tenant_id = {tenant} AND property = 'plan' AND occurred_at <= {as_of} AND is_exact AND ifNull(value.v.:String = 'pro', 0)
+    UNION ALL
+    SELECT user_key
     FROM traits
     WHERE tenant_id = {tenant} AND property = 'plan' AND occurred_at <= {as_of}
+      AND user_key IN (
+        SELECT user_key FROM traits_current
+        WHERE tenant_id = {tenant} AND property = 'plan' AND (occurred_at > {as_of} OR NOT is_exact)
+      )
     GROUP BY user_key
     HAVING argMax(ifNull(value.v.:String = 'pro', 0), time_and_id())
     UNION ALL
     SELECT user_key
+    FROM traits_current FINAL
+    WHERE tenant_id = {tenant} AND property = 'spent' AND occurred_at <= {as_of} AND is_exact AND ifNull(number(value.v) >= 1000, 0)
+    UNION ALL
+    SELECT user_key
     FROM traits
     WHERE tenant_id = {tenant} AND property = 'spent' AND occurred_at <= {as_of}
+      AND user_key IN (
+        SELECT user_key FROM traits_current
+        WHERE tenant_id = {tenant} AND property = 'spent' AND (occurred_at > {as_of} OR NOT is_exact)
+      )
     GROUP BY user_key
     HAVING argMax(ifNull(number(value.v) >= 1000, 0), time_and_id())
     UNION ALL

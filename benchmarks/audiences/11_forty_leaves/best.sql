@@ -96,33 +96,60 @@ FROM (
   WHERE tenant_id = {tenant} AND event_type = 'coupon_applied' AND occurred_at <= {as_of} AND occurred_at >= {d90}
   UNION ALL
   SELECT user_key,
+    toUInt64(if(ifNull(value.v.:String = 'pro', 0), 16777216, 0)
+    + if(ifNull(value.v.:String = 'team', 0), 33554432, 0)
+    + if(ifNull(value.v.:String = 'free', 0), 34359738368, 0)) AS bits
+  FROM traits_current FINAL
+  WHERE tenant_id = {tenant} AND property = 'plan' AND occurred_at <= {as_of} AND is_exact
+  UNION ALL
+  SELECT user_key,
     argMax(toUInt64(if(ifNull(value.v.:String = 'pro', 0), 16777216, 0)
     + if(ifNull(value.v.:String = 'team', 0), 33554432, 0)
     + if(ifNull(value.v.:String = 'free', 0), 34359738368, 0)), time_and_id()) AS bits
   FROM traits
   WHERE tenant_id = {tenant} AND property = 'plan' AND occurred_at <= {as_of}
+    AND user_key IN (SELECT user_key FROM traits_current WHERE tenant_id = {tenant} AND property = 'plan' AND (occurred_at > {as_of} OR NOT is_exact))
   GROUP BY user_key
   HAVING bits != 0
+  UNION ALL
+  SELECT user_key,
+    toUInt64(if(ifNull(number(value.v) >= 1500, 0), 67108864, 0)) AS bits
+  FROM traits_current FINAL
+  WHERE tenant_id = {tenant} AND property = 'spent' AND occurred_at <= {as_of} AND is_exact
   UNION ALL
   SELECT user_key,
     argMax(toUInt64(if(ifNull(number(value.v) >= 1500, 0), 67108864, 0)), time_and_id()) AS bits
   FROM traits
   WHERE tenant_id = {tenant} AND property = 'spent' AND occurred_at <= {as_of}
+    AND user_key IN (SELECT user_key FROM traits_current WHERE tenant_id = {tenant} AND property = 'spent' AND (occurred_at > {as_of} OR NOT is_exact))
   GROUP BY user_key
   HAVING bits != 0
+  UNION ALL
+  SELECT user_key,
+    toUInt64(if(ifNull(value.v.:Bool, 0), 134217728, 0)) AS bits
+  FROM traits_current FINAL
+  WHERE tenant_id = {tenant} AND property = 'newsletter' AND occurred_at <= {as_of} AND is_exact
   UNION ALL
   SELECT user_key,
     argMax(toUInt64(if(ifNull(value.v.:Bool, 0), 134217728, 0)), time_and_id()) AS bits
   FROM traits
   WHERE tenant_id = {tenant} AND property = 'newsletter' AND occurred_at <= {as_of}
+    AND user_key IN (SELECT user_key FROM traits_current WHERE tenant_id = {tenant} AND property = 'newsletter' AND (occurred_at > {as_of} OR NOT is_exact))
   GROUP BY user_key
   HAVING bits != 0
+  UNION ALL
+  SELECT user_key,
+    toUInt64(if(ifNull(value.v.:String = 'ES', 0), 268435456, 0)
+    + if(ifNull(value.v.:String = 'FR', 0), 536870912, 0)) AS bits
+  FROM traits_current FINAL
+  WHERE tenant_id = {tenant} AND property = 'country' AND occurred_at <= {as_of} AND is_exact
   UNION ALL
   SELECT user_key,
     argMax(toUInt64(if(ifNull(value.v.:String = 'ES', 0), 268435456, 0)
     + if(ifNull(value.v.:String = 'FR', 0), 536870912, 0)), time_and_id()) AS bits
   FROM traits
   WHERE tenant_id = {tenant} AND property = 'country' AND occurred_at <= {as_of}
+    AND user_key IN (SELECT user_key FROM traits_current WHERE tenant_id = {tenant} AND property = 'country' AND (occurred_at > {as_of} OR NOT is_exact))
   GROUP BY user_key
   HAVING bits != 0
   UNION ALL
