@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
+from random import Random
 from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from segment_copilot.catalog import IDENTIFY
 from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.events import Event, write_block
 from segment_copilot.events.trait_versions import trait_version
 from segment_copilot.events.validation import EARLIEST, LATEST
 
@@ -26,7 +30,9 @@ IDS = st.one_of(
     st.text(NEAR, max_size=40),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=128),
 )
-STEMS = st.sampled_from(["", "a", "0123456789abcdef" * 2, "f" * 38, "f" * 39, "Z" * 27, "é" * 6, "~" * 13, "\x7f" * 12])
+STEMS = st.sampled_from(
+    ["", "a", "0123456789abcdef" * 2, "f" * 38, "f" * 39, "f" * 40, "Z" * 27, "é" * 6, "~" * 13, "\x7f" * 12]
+)
 
 
 def compare(one: tuple[datetime, str], two: tuple[datetime, str]) -> None:
@@ -104,3 +110,55 @@ async def test_clickhouse_keeps_the_greatest_version(clickhouse: ClickHouse) -> 
             await clickhouse.insert("traits_current", columns, [row], token=uuid4().hex)
     sql = "SELECT value.v.:String, version FROM traits_current FINAL"
     assert (await clickhouse.fetch(sql, purpose="catalog")).rows == [("f 2299", trait_version(LATEST, "f" * 39)[0])]
+
+
+READ = """
+SELECT user_key, value.v.:Int64 AS n FROM traits_current FINAL
+WHERE tenant_id = 1 AND occurred_at <= {as_of:DateTime64(6, 'UTC')} AND is_exact AND n IS NOT NULL
+UNION ALL
+SELECT user_key, argMax(tuple(value.v.:Int64), (occurred_at, event_id)).1 AS n FROM traits
+WHERE tenant_id = 1 AND occurred_at <= {as_of:DateTime64(6, 'UTC')} AND user_key IN (
+    SELECT user_key FROM traits_current FINAL
+    WHERE tenant_id = 1 AND (occurred_at > {as_of:DateTime64(6, 'UTC')} OR NOT is_exact)
+)
+GROUP BY user_key HAVING n IS NOT NULL
+"""
+HISTORY = """
+SELECT user_key, argMax(tuple(value.v.:Int64), (occurred_at, event_id)).1 AS n FROM traits
+WHERE tenant_id = 1 AND occurred_at <= {as_of:DateTime64(6, 'UTC')} GROUP BY user_key HAVING n IS NOT NULL
+"""
+LONG = "é" * 40  # ids that begin like this cannot be told apart by their versions
+
+
+async def test_the_current_values_and_the_history_behind_them_are_the_history(clickhouse: ClickHouse) -> None:
+    """At every instant, with late, equal and removed values, ids too long to be exact, merged and not."""
+    random = Random(5)  # noqa: S311  (a test is to be repeatable)
+    times = [NOON + timedelta(microseconds=step) for step in range(4)]
+    ids = [f"{stem}{number:03}" for number in range(100) for stem in ("", "a", "-", LONG)]
+    random.shuffle(ids)
+    events = [
+        Event(1, id_, f"user-{random.randrange(60)}", IDENTIFY, random.choice(times), random.choice([f'{{"n":{n}}}', '{"n":null}']))
+        for n, id_ in enumerate(ids)
+    ]  # fmt: skip
+    for start in range(0, len(events), 40):
+        await write_block(clickhouse, events[start : start + 40], token=f"a block {start}")
+    decoys = [replace(event, tenant_id=2, occurred_at=times[-1], payload='{"n":-1}') for event in events]
+    await write_block(clickhouse, decoys, token="decoys")
+
+    async def read(sql: str, as_of: datetime) -> list[tuple[int, int]]:
+        return sorted((await clickhouse.fetch(sql, {"as_of": as_of}, purpose="catalog")).rows)
+
+    for merged in (False, True):
+        if merged:
+            await clickhouse.execute("OPTIMIZE TABLE traits_current FINAL", purpose="migrate")
+        for as_of in [NOON - timedelta(microseconds=1), *times]:
+            found = await read(READ, as_of)
+            assert found == await read(HISTORY, as_of)
+            newest = {
+                event.user_id: event.payload
+                for event in sorted(events, key=lambda event: (event.occurred_at, event.event_id.encode()))
+                if event.occurred_at <= as_of
+            }
+            assert sorted(f'{{"n":{n}}}' for _, n in found) == sorted(
+                text for text in newest.values() if "null" not in text
+            )
