@@ -103,7 +103,9 @@ def with_text(value: Any, text: str) -> Any:
 
 def compares_strings(test: Json) -> bool:
     """Whether any other string may stand in its place: a date may not always."""
-    if test.get("value_type") == "datetime" or test["operator"] in _DATES or test.get("type") == "event_time":
+    if test.get("value_type") not in {None, "string", "list"}:
+        return False
+    if test["operator"] in _DATES or test.get("type") == "event_time":
         return False
     ordered = test["operator"] in {"gt", "gte", "lt", "lte", "between", "not_between"}
     return not ordered or test.get("value_type") == "string"

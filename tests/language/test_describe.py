@@ -63,18 +63,18 @@ PHRASES = [
         FIRST | {"operator": "not_in_last", "value": "1d"},
         "for whom the first time they placed an order was not in the last day (people who never did are included)",
     ),
-    (TOTAL | {"metric": "sum", "operator": "gt"}, "whose total adds up to more than 50 over every time they placed an order"),
+    (TOTAL | {"metric": "sum", "operator": "gt"}, "whose total adds up to more than 50 over all the times they placed an order"),
     (
         TOTAL | {"metric": "sum", "operator": "lt"},
-        "whose total adds up to less than 50 over every time they placed an order (people without any total are included)",
+        "whose total adds up to less than 50 over all the times they placed an order (people without any total are included)",
     ),
     (
         TOTAL | {"metric": "avg", "operator": "lt"},
-        "whose average total is less than 50 over every time they placed an order (people without any total are not included)",
+        "whose average total is less than 50 over all the times they placed an order (people without any total are not included)",
     ),
     (
         TOTAL | {"metric": "min", "operator": "gte"} | NOT,
-        "whose lowest total is less than 50 over every time they placed an order (people without any total are included)",
+        "whose lowest total is less than 50 over all the times they placed an order (people without any total are included)",
     ),
     (
         TOTAL | {"metric": "count_distinct", "operator": "gte", "property": "category", "value": 3},

@@ -248,7 +248,9 @@ def _monetary(leaf: Monetary) -> str:
         values = "value" if operator == "eq" and low == 1 else "values"
         amount = amount.replace("less", "fewer").replace("anything", "any number")
         return f"who {did} with {amount} different {values} of {printable(leaf.property)}{window}{note}"
-    return f"{_METRICS[leaf.metric].format(printable(leaf.property), amount)} over every time they {did}{window}{note}"
+    return (
+        f"{_METRICS[leaf.metric].format(printable(leaf.property), amount)} over all the times they {did}{window}{note}"
+    )
 
 
 def _millionths(number: float) -> float:

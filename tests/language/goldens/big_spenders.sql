@@ -1,4 +1,4 @@
--- Users whose total adds up to more than 500 over every time they placed an order in the last 365 days.
+-- Users whose total adds up to more than 500 over all the times they placed an order in the last 365 days.
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"

@@ -1,4 +1,4 @@
--- Users whose average total is less than 80 over every time they placed an order (people without any total are not included).
+-- Users whose average total is less than 80 over all the times they placed an order (people without any total are not included).
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
