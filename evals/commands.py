@@ -1,0 +1,182 @@
+"""The command line. Exit codes: 0 ran and gates hold, 1 a gate failed, 2 the harness failed, 3 the budget is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+
+from evals.cases import BadCase, Case, choose, load_cases
+from evals.client import HarnessError
+from evals.comparing import compare, comparison_markdown, show_comparison
+from evals.fixtures import datasets
+from evals.gates import Exit, exit_code, write_baseline
+from evals.lint import lint, lint_data, write_schema
+from evals.prices import Budget
+from evals.reporting import write_reports
+from evals.reporting.terminal import show_report
+from evals.results import Report, read_report
+from evals.running import Plan, run
+from evals.service import Loaded, connected, embedded_engines, keys_from, load, model_settings, serving
+from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.settings import read_settings
+
+T = TypeVar("T")
+
+REPORTS: Final = Path("evals/reports/latest")
+Only = Annotated[list[str] | None, typer.Option("--only", help="By id (or its beginning), category, tenant or feature")]
+Folder = Annotated[Path, typer.Option("--report", help="Where the reports go")]
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Evaluate the copilot.", pretty_exceptions_enable=False
+)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+
+
+def main() -> None:
+    """Run the command line; what the harness cannot do ends with one sentence and code 2."""
+    try:
+        app()
+    except (HarnessError, BadCase, SegmentCopilotError) as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        known, other = group.split((HarnessError, SegmentCopilotError))
+        if other is not None or known is None:
+            raise
+        _fail(_first(known))
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _fail(error: BaseException) -> None:
+    console.print("[bold red]The evaluation could not go on.[/]", end=" ")
+    console.out(getattr(error, "detail", str(error)), highlight=False)
+    raise SystemExit(Exit.HARNESS) from error
+
+
+def say(told: str) -> None:
+    """Progress, one line each."""
+    console.print(f"[dim]{told}[/]")
+
+
+def on_embedded(cases: Sequence[Case], work: Callable[[Loaded], Awaitable[T]]) -> T:
+    """*work* on engines that hold the fixtures of *cases*."""
+
+    async def loaded() -> T:
+        return await work(await load(settings, datasets(cases), say=say))
+
+    with embedded_engines() as settings:
+        return asyncio.run(loaded())
+
+
+@app.command("run")
+def run_command(
+    only: Only = None,
+    model: Annotated[
+        Literal["offline", "claude"], typer.Option(help="Which model the started service runs")
+    ] = "offline",
+    report: Folder = REPORTS,
+    trials: Annotated[int, typer.Option(min=1, help="How often each case is asked")] = 1,
+    url: Annotated[str, typer.Option(help="A service that already runs; none is started")] = "",
+    key: Annotated[
+        list[str] | None, typer.Option(help="SLUG=KEY of each workspace, or @FILE that `load` wrote")
+    ] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Stop when this much is spent")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Stop when so many tokens are used")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Write the result as the baseline of its model")] = False,
+) -> None:
+    """Ask every case, grade the answers, write the reports."""
+    cases = load_cases()
+    plan = Plan(
+        cases=chosen(cases, only),
+        datasets=datasets(cases),
+        trials=trials,
+        budget=Budget(usd=max_usd, tokens=max_tokens),
+        target=url or "embedded",
+    )
+
+    async def deployed() -> Report:
+        async with connected(url.rstrip("/"), keys_from(key or ())) as service:
+            return await run(service, plan)
+
+    async def started(loaded: Loaded) -> Report:
+        async with serving(loaded, **model_settings(model)) as service:
+            return await run(service, plan)
+
+    finish(asyncio.run(deployed()) if url else on_embedded(cases, started), report, accept=accept)
+
+
+def chosen(cases: Sequence[Case], only: Sequence[str] | None) -> tuple[Case, ...]:
+    """The cases to run. Raises HarnessError when there is none."""
+    found = choose(cases, only or ())
+    if not found:
+        raise HarnessError(f"No case is called {', '.join(only or ())}.")
+    return found
+
+
+def finish(found: Report, folder: Path, *, accept: bool = False) -> None:
+    """Reports, the table, the exit code."""
+    write_reports(found, folder)
+    show_report(found, console)
+    console.print(f"[dim]reports: {folder}/report.html, report.json, report.md, junit.xml[/]")
+    if accept:
+        console.print(f"[dim]baseline: {write_baseline(found).name}[/]")
+    raise SystemExit(exit_code(found))
+
+
+@app.command("lint")
+def lint_command(
+    data: Annotated[bool, typer.Option("--data", help="Also measure the gold definitions on running fixtures")] = False,
+    schema: Annotated[bool, typer.Option("--write-schema", help="Write the cases' JSON Schema first")] = False,
+) -> None:
+    """Read the cases and say what is wrong with them."""
+    cases = load_cases()
+    if schema:
+        write_schema()
+    faults = list(lint(cases))
+
+    async def measured(loaded: Loaded) -> list[str]:
+        async with serving(loaded) as service:
+            return await lint_data(cases, service)
+
+    if data:
+        faults += on_embedded(cases, measured)
+    for fault in faults:
+        console.out(fault, highlight=False)
+    console.print(f"{len(cases)} cases, {len(faults)} faults")
+    raise SystemExit(Exit.GATE if faults else Exit.OK)
+
+
+@app.command("load")
+def load_command(
+    url: Annotated[str, typer.Option(help="The service that runs on these stores")],
+    out: Annotated[Path, typer.Option(help="File for the keys, readable by its owner only")] = Path("evals-keys.json"),
+) -> None:
+    """Put the fixtures into a deployed service: DATABASE_URL and CLICKHOUSE_URL are its stores. Then: run --url --key @FILE."""
+    cases = load_cases()
+    loaded = asyncio.run(load(read_settings(os.environ), datasets(cases), url=url.rstrip("/"), say=say))
+    out.touch(mode=0o600)
+    out.write_bytes(msgspec.json.encode(dict(loaded.keys)))
+    console.print(f"keys of {len(loaded.keys)} workspaces: {out}")
+
+
+@app.command("compare")
+def compare_command(
+    before: Annotated[Path, typer.Argument(help="A report.json, or its folder")],
+    after: Annotated[Path, typer.Argument(help="Another")],
+    out: Annotated[Path | None, typer.Option(help="Also write it as Markdown")] = None,
+) -> None:
+    """Show two runs side by side."""
+    found = compare(read_report(before), read_report(after))
+    show_comparison(found, console)
+    if out is not None:
+        out.write_text(comparison_markdown(found), "utf-8")
