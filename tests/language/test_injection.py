@@ -37,7 +37,7 @@ Json = dict[str, Any]
 AS_OF = AS_OFS[0]
 MARKER = "mzqk"
 USER_LENGTH, NAME_LENGTH = 256, 128
-ASKED = 40
+ASKED = 24
 REFUSING = {
     ("Definition", "timezone"): ("/timezone", lambda text: {"timezone": text}),
     ("Window", "last"): ("/conditions/0/window/last", lambda text: {"window": {"last": text}}),
@@ -146,7 +146,8 @@ def test_the_text_of_random_definitions_is_the_same_for_every_string(payload: st
 def test_a_place_with_a_grammar_refuses_every_payload(place: tuple[str, str], refusal: Any):
     pointer, write = refusal
     kind = {"Step": "event_sequence", "EventTime": "event_time"}.get(place[0], "event_count")
-    for payload in payloads():
+    every = 4 if place[0] == "Definition" else 1  # each wrong time zone is compared with all that there are
+    for payload in payloads()[::every]:
         fields: Json = write(payload)
         outer = {"timezone": fields.pop("timezone")} if place[0] == "Definition" else {}
         leaf = {"type": kind} | ({} if kind == "event_sequence" else {"event_type": "e"}) | fields
