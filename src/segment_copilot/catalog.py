@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import Struct, field
 from rapidfuzz import fuzz, process, utils
 
-ValueType = Literal["string", "number", "boolean", "datetime", "list"]
-"""How a value is compared (docs/language.md)."""
+ValueType = Literal["string", "number", "boolean", "datetime", "epoch_s", "epoch_ms", "list"]
+"""How a value is compared (docs/language.md); epoch_s and epoch_ms are datetimes that may be stored as numbers."""
 
 Scalar = str | int | float | bool
 

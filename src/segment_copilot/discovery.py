@@ -25,6 +25,7 @@ class _Declared(Struct):
     name: str
     type: str = ""
     description: str = ""
+    format: str = ""
 
 
 class Discovery:
@@ -105,12 +106,14 @@ def _declare(properties: dict[str, Property], declared: Iterable[_Declared]) -> 
     for item in declared:
         known = properties.get(item.name, Property(item.name))
         properties[item.name] = msgspec.structs.replace(
-            known, declared=_value_type(item.type), description=item.description
+            known, declared=_value_type(item.type, item.format), description=item.description
         )
 
 
-def _value_type(name: str) -> ValueType | None:
+def _value_type(name: str, form: str) -> ValueType | None:
     """The language's type for the type a schema names; None where it names none of ours."""
+    if name in {"datetime", "date"} and (form == "epoch_s" or form == "epoch_ms"):  # noqa: PLR1714  # narrows the type
+        return form
     match name:
         case "string" | "number" | "boolean" | "datetime" | "list":
             return name

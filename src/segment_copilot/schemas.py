@@ -9,10 +9,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.errors import NotFound
+from segment_copilot.errors import Finding, InvalidInput, NotFound
 from segment_copilot.postgres import Connection, Postgres, Record
 
 PropertyType = Literal["string", "number", "boolean", "datetime", "list"]
+PropertyFormat = Literal["", "epoch_s", "epoch_ms"]
+"""Of a datetime: its numbers are seconds, or milliseconds, since 1970."""
 
 
 class SchemaProperty(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +24,7 @@ class SchemaProperty(Struct, frozen=True, forbid_unknown_fields=True):
     type: PropertyType
     required: bool = False
     description: str = ""
+    format: PropertyFormat = ""
 
 
 class EventSchema(Struct, frozen=True):
@@ -60,7 +63,17 @@ async def save_schema(
     description: str = "",
     properties: Sequence[SchemaProperty] = (),
 ) -> EventSchema:
-    """Declare an event type; what was declared of it before is replaced."""
+    """Declare an event type; what was declared of it before is replaced.
+
+    Raises:
+        InvalidInput: A format beside a type that is not datetime.
+    """
+    if wrong := [
+        Finding(f"/properties/{index}/format", "unread_field", "Only a datetime has a format.")
+        for index, declared in enumerate(properties)
+        if declared.format and declared.type != "datetime"
+    ]:
+        raise InvalidInput(wrong[0].detail, findings=wrong)
     row = await postgres.fetchrow(
         f"""
         INSERT INTO event_schemas (tenant_id, event_type, description, properties) VALUES ($1, $2, $3, $4)

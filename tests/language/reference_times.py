@@ -6,6 +6,7 @@ Part of the reference interpreter (see `reference`): slow, obvious, and written 
 from __future__ import annotations
 
 import calendar
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -162,8 +163,21 @@ def in_range(instant: datetime | None) -> datetime | None:
     return instant if instant and 1900 <= instant.astimezone(UTC).year <= 2299 else None
 
 
-def stored_datetime(value: Any, zone: ZoneInfo) -> datetime | None:
-    """What a stored value means as a datetime: a bare date is local midnight, an instant without an offset is UTC."""
+def elapsed_since_1970(value: float, unit: int) -> datetime | None:
+    """The instant *value* units of *unit* microseconds after 1970, the product a double, finer digits cut."""
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + math.floor(float(value) * unit) * MICROSECOND
+    except OverflowError:  # beyond what is an instant at all
+        return None
+
+
+def stored_datetime(value: Any, zone: ZoneInfo, unit: int | None = None) -> datetime | None:
+    """What a stored value means as a datetime: a bare date is local midnight, an instant without an offset is UTC.
+
+    *unit*: a JSON number is one too, of so many microseconds each.
+    """
+    if unit and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return in_range(elapsed_since_1970(value, unit))
     if not isinstance(value, str):
         return None
     if day := _parse_date(value):

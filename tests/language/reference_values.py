@@ -43,6 +43,9 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "lte": operator.le,
 }
+DATETIMES = {"datetime": None, "epoch_s": 1_000_000, "epoch_ms": 1_000}
+"""With the unit, in microseconds, of a number that stands for one."""
+
 _DATE_OPERATORS = {"before", "after", "in_last", "in_next", "anniversary_in_next"}
 _STRING_OPERATORS = {"starts_with", "ends_with", "matches_regex"}
 _LIST_OPERATORS = {"contains_any", "contains_all"}
@@ -101,8 +104,8 @@ def read(value: Any, type_: str, clock: Clock) -> Any:
         return None
     if type_ == "number":
         return as_number(value)
-    if type_ == "datetime":
-        return stored_datetime(value, clock.zone)
+    if type_ in DATETIMES:
+        return stored_datetime(value, clock.zone, DATETIMES[type_])
     python = {"string": str, "boolean": bool, "list": list}[type_]
     return value if isinstance(value, python) else None
 
@@ -132,9 +135,9 @@ def declared_type(schemas: Schemas, event_types: str | Sequence[str], path: str)
 def type_of(test: Mapping[str, Any], declared: str | None, clock: Clock) -> str:
     """In which type *test* compares. *declared*: what the schema says."""
     name = NEGATIVE.get(test["operator"], test["operator"])
-    if name in _DATE_OPERATORS:
-        return "datetime"
     given = test.get("value_type") or declared
+    if name in _DATE_OPERATORS:
+        return given if given in DATETIMES else "datetime"
     if given:
         return given
     if name in {"is_true", "is_false"}:
@@ -165,7 +168,7 @@ def passes(test: Mapping[str, Any], value: Any, *, clock: Clock, declared: str |
     stored = read(value, type_, clock)
     if stored is None:
         return False
-    if type_ == "datetime":
+    if type_ in DATETIMES:
         return _datetime_test(name, stored, test, clock)
     if name in {"is_true", "is_false"}:
         return stored is (name == "is_true")

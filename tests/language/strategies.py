@@ -68,7 +68,15 @@ WEIRD = {
     "{p0:String}": "{p0:String}",
 }
 NESTED = ("nested.deep", "nested", r"nested.do\.t.x", "dot.ted", "status.x", "tags.x", "absent")
-DECLARED: dict[str, ValueType] = {"declared_date": "datetime", "declared_text": "string"}
+DECLARED: dict[str, ValueType] = {
+    "declared_date": "datetime",
+    "declared_text": "string",
+    "seconds": "epoch_s",
+    "millis": "epoch_ms",
+}
+EPOCHS = {"seconds": 1_000_000, "millis": 1_000}
+"""Properties whose numbers are datetimes, with the microseconds of one."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NUMBERS: tuple[Any, ...] = (0, 1, 2, 10, 0.1, 0.2, 0.3, 0.6, -5, 2.5, 89.95, 1000, 1e-7, 5e-7, 1.5e-6, 2**53, 2**53 + 1)
 LARGE_NUMBERS: tuple[Any, ...] = (
@@ -288,6 +296,13 @@ class Draw:
         written = self.one(self.world.times).isoformat().replace("+00:00", self.one(["Z", ""]))
         return self.one([self.one(DATES), self.one(INSTANTS), self.one(NOT_DATES), written])
 
+    def elapsed(self, unit: int) -> Any:
+        """A datetime as a number since 1970, whole or with a fraction, or almost one."""
+        exact = (self.one(self.world.times) - EPOCH) // MICROSECOND
+        late = 10**16 + self.random.randrange(10**15)  # about the year 2299, some beyond
+        exact = self.one([exact, exact, exact, -2_208_988_800_000_000 + self.one([-1, 0, 1]) * unit, late, -1])
+        return self.one([exact // unit, exact / unit, exact / unit, str(exact // unit), self.moment()])
+
     def number(self) -> Any:
         return self.one(self.one([NUMBERS, NUMBERS, NUMBER_STRINGS, LARGE_NUMBERS]))
 
@@ -306,6 +321,7 @@ class Draw:
             "nested": self.nested,
             "declared_date": self.moment,
             "declared_text": self.moment,
+            **{name: lambda unit=unit: self.elapsed(unit) for name, unit in EPOCHS.items()},
         }
         names = set(self.some([*tidy, *tidy, *tidy, *WEIRD.values()], 0, 6))
         return {name: self.dirt() if name not in tidy or self.chance(5) else tidy[name]() for name in sorted(names)}
@@ -411,7 +427,9 @@ class Draw:
         }
         path = self.one([*kinds, *kinds, *kinds, *NESTED, *WEIRD, *DECLARED])
         if path in DECLARED:
-            return {"property": path} | self.one([self.date_test(declared=True), self.clock_test()])
+            test = self.one([self.date_test(declared=True), self.clock_test()])
+            told = {"value_type": self.one(["epoch_s", "epoch_ms"])} if path in EPOCHS and self.chance(2) else {}
+            return {"property": path} | test | told
         every = [one for tests in kinds.values() for one in tests] + [self.presence_test]
         test = self.one(every if path not in kinds or self.chance(4) else kinds[path])
         return {"property": path} | test()

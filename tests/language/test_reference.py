@@ -511,6 +511,25 @@ TRUE, FALSE = True, False
         ({"operator": "neq", "value": "2026-06-01", "value_type": "datetime"}, 5, TRUE),
         ({"operator": "before", "value": "2026-06-01T00:00:00Z"}, "2026-06-01T00:00:00Z", FALSE),
         ({"operator": "after", "value": "2026-06-01"}, "2026-06-01T22:00:00Z", TRUE),
+        # 1780272000 is 2026-06-01T00:00:00Z
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "epoch_s"}, 1780272000, TRUE),
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "epoch_s"}, 1780272000.0, TRUE),
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "epoch_ms"}, 1780272000000, TRUE),
+        (
+            {"operator": "eq", "value": "2026-06-01T00:00:00.123456Z", "value_type": "epoch_ms"},
+            1780272000123.4567,
+            TRUE,
+        ),
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "datetime"}, 1780272000, FALSE),
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "epoch_s"}, "1780272000", FALSE),
+        ({"operator": "eq", "value": "2026-06-01T00:00:00Z", "value_type": "epoch_s"}, "2026-06-01T00:00:00Z", TRUE),
+        ({"operator": "eq", "value": "1970-01-01T00:00:01Z", "value_type": "epoch_s"}, True, FALSE),
+        ({"operator": "lt", "value": "1950-01-01", "value_type": "epoch_s"}, -2208988800, TRUE),
+        ({"operator": "lt", "value": "1950-01-01", "value_type": "epoch_s"}, -2208988801, FALSE),
+        ({"operator": "gt", "value": "2250-01-01", "value_type": "epoch_ms"}, 10413791999999, TRUE),
+        ({"operator": "gt", "value": "2250-01-01", "value_type": "epoch_ms"}, 10413792000000, FALSE),
+        ({"operator": "in_last", "value": "15d", "value_type": "epoch_s"}, 1780272000, TRUE),
+        ({"operator": "anniversary_in_next", "value": "7d", "value_type": "epoch_s"}, 645451200, TRUE),  # 15 June 1990
         ({"operator": "in_last", "value": "1d"}, "2026-06-14T12:00:00Z", TRUE),
         ({"operator": "in_last", "value": "1d"}, "2026-06-15T12:00:00.000001Z", FALSE),
         ({"operator": "not_in_last", "value": "1d"}, MISSING, TRUE),
@@ -547,6 +566,13 @@ def test_the_schema_decides_when_all_named_types_agree():
     for event_type, expected in (("order", "ab"), (["order", "view"], "ab"), (["order", "other"], "b"), ("*", "b")):
         assert find(order_count(event_type=event_type, where=[test]), *history, schemas=schemas) == expected
     assert find(order_count(where=[{**test, "value_type": "string"}]), *history, schemas=schemas) == "b"
+
+
+def test_a_schema_may_say_that_numbers_are_datetimes():
+    test = {"property": "x", "operator": "in_last", "value": "1d"}
+    history = [event("a", AS_OF, x=AS_OF.timestamp()), event("b", AS_OF, x=AS_OF.isoformat())]
+    for declared, expected in (("epoch_s", "ab"), ("epoch_ms", "b"), ("datetime", "b")):
+        assert find(order_count(where=[test]), *history, schemas={"order": {"x": declared}}) == expected
 
 
 # Sequences.

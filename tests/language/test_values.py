@@ -57,6 +57,9 @@ STORED: list[Any] = [
     *("2026-13-01", "2026-00-01", "2026-06-00", "2026-06-31", "2025-02-29", "1900-02-29", "2000-02-29"),
     *("1900-01-01", "1900-01-01T00:00:00Z", "2299-12-31", "2299-12-31T23:59:59.9999999Z", "1970-01-01T00:00:00Z"),
     *("2026-06-01\n", "2026-06-01T00:00:00Z\n"),
+    *(1780272000, 1780272000.5, 1780271999.999999, 1780271999.9999999, 1780272000123, 1780272000123.4567, -1e-7, -0.5),
+    *(-2208988800, -2208988801, -2208988800.0000005, 10413791999, 10413792000, 10413791999.999999, 10413791999999.998),
+    *(-2208988800000, -2208988800001, 10413791999999, 10413792000000, 1e12, 1e15, 1.7e308),
     True,
     False,
     *ODD_VALUES,
@@ -134,10 +137,21 @@ def patterns_and_flags() -> Iterator[Json]:
         yield {"operator": "contains", "value": element}
 
 
-def datetimes() -> Iterator[Json]:
+def datetimes(value_type: str = "datetime") -> Iterator[Json]:
     for value in (*DATES, *INSTANTS, "1900-01-01", "2299-12-31", "2026-06-01T00:00:00.1Z", "2011-12-31"):
         for operator in ("eq", "gt", "gte", "lt", "lte"):
-            yield {"operator": operator, "value": value, "value_type": "datetime"}
+            yield {"operator": operator, "value": value, "value_type": value_type}
+
+
+def epochs(value_type: str) -> Iterator[Json]:
+    yield from datetimes(value_type)
+    for value in ("1970-01-01", "1970-01-01T00:00:00Z", "2026-06-01T00:00:00.123456Z", "2299-12-31T23:59:59.999998Z"):
+        for operator in ("eq", "lt", "after"):
+            yield {"operator": operator, "value": value, "value_type": value_type}
+    for operator in ("in_last", "not_in_last", "in_next", "anniversary_in_next"):
+        yield from (
+            {"operator": operator, "value": length, "value_type": value_type} for length in ("30d", "9y", "90y")
+        )
 
 
 def aggregates() -> Iterator[Json]:
@@ -157,6 +171,8 @@ CASES = [
     pytest.param([TRAIT | test for test in patterns_and_flags()], "UTC", id="patterns and flags"),
     pytest.param([LATEST | test for test in datetimes()], "Europe/Madrid", id="datetimes in Madrid"),
     pytest.param([TRAIT | test for test in datetimes()], "Pacific/Apia", id="datetimes in Apia"),
+    pytest.param([LATEST | test for test in epochs("epoch_s")], "Europe/Madrid", id="epoch seconds in Madrid"),
+    pytest.param([TRAIT | test for test in epochs("epoch_ms")], "Pacific/Apia", id="epoch milliseconds in Apia"),
     pytest.param([AGGREGATE | test for test in aggregates()], "UTC", id="aggregates"),
 ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from segment_copilot.catalog import EventType, Property
+from segment_copilot.compiler import bind
+from segment_copilot.conditions import encode, parse
 from segment_copilot.discovery import read_catalog
-from segment_copilot.errors import NotFound
+from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.postgres import Postgres
 from segment_copilot.schemas import SchemaProperty, get_schema, list_schemas, save_schema
 from segment_copilot.tenants import create_tenant
@@ -44,3 +48,42 @@ async def test_a_declared_event_type_is_in_the_catalog_before_its_first_event(po
             "order_placed", "Paid", properties={"placed_at": Property("placed_at", declared="datetime")}
         )
     }
+
+
+async def test_numbers_of_a_declared_datetime_are_seconds_or_milliseconds_and_a_saved_definition_says_which(
+    postgres: Postgres,
+):
+    tenant = await create_tenant(postgres, "acme")
+    properties = [
+        SchemaProperty("paid", type="datetime", format="epoch_s"),
+        SchemaProperty("sent", type="datetime", format="epoch_ms"),
+    ]
+    await save_schema(postgres, tenant.id, event_type="order_placed", properties=properties)
+    catalog = await read_catalog(postgres, tenant.id)
+    conditions = [
+        {"type": "event_property", "event_type": "order_placed", "property": name, "operator": operator, "value": value}
+        for name, operator, value in (
+            ("paid", "in_last", "30d"),
+            ("sent", "eq", "2026-06-01"),
+            ("paid", "is_set", None),
+        )
+    ]
+    del conditions[2]["value"]
+
+    bound = bind(parse({"logic": "AND", "conditions": conditions}), catalog, {}).definition
+
+    assert [condition.get("value_type") for condition in json.loads(encode(bound))["conditions"]] == [
+        "epoch_s",
+        "epoch_ms",
+        None,
+    ]
+
+
+async def test_only_a_datetime_has_a_format(postgres: Postgres):
+    tenant = await create_tenant(postgres, "acme")
+    wrong = SchemaProperty("total", type="number", format="epoch_s")
+
+    with pytest.raises(InvalidInput) as raised:
+        await save_schema(postgres, tenant.id, event_type="order_placed", properties=[TOTAL, wrong])
+
+    assert [finding.pointer for finding in raised.value.findings] == ["/properties/1/format"]

@@ -16,6 +16,7 @@ from itertools import starmap
 from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from segment_copilot.compiler.slots import (
@@ -77,7 +78,14 @@ from segment_copilot.conditions.lengths import (
 )
 from segment_copilot.conditions.nodes import EventTypes, Where
 from segment_copilot.conditions.paths import parse_path
-from segment_copilot.conditions.value_types import POSITIVE_OF, AnyTest, parse_date, resolve_type
+from segment_copilot.conditions.value_types import (
+    DATETIMES,
+    EPOCH_UNITS,
+    POSITIVE_OF,
+    AnyTest,
+    parse_date,
+    resolve_type,
+)
 
 MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
@@ -152,7 +160,7 @@ class _Planner:
             case UserProperty():
                 test = self._test(leaf)
                 steps = test.path
-                positive = Test(("v", *steps[1:]), test.kind, test.operator, test.values, test.ignore_case)
+                positive = msgspec.structs.replace(test, path=("v", *steps[1:]), complement=False)
                 return TraitSlot(steps[0], positive, self.as_of), test.complement
             case EventSequence():
                 return self._sequence(leaf), False
@@ -231,7 +239,7 @@ class _Planner:
         test = self._test(leaf)
         if leaf.occurrence in {"any", "every"}:  # the complement is per value, and false without an event
             return OccurrenceSlot(matching, test, leaf.occurrence), False
-        positive = Test(test.path, test.kind, test.operator, test.values, test.ignore_case)
+        positive = msgspec.structs.replace(test, complement=False)
         return OccurrenceSlot(matching, positive, leaf.occurrence), test.complement
 
     def _sequence(self, leaf: EventSequence) -> Slot:
@@ -282,8 +290,7 @@ class _Planner:
 
     def _where_test(self, test: AnyTest) -> Test:
         planned = self._test(test)
-        complement = planned.complement != test.negate
-        return Test(planned.path, planned.kind, planned.operator, planned.values, planned.ignore_case, complement)
+        return msgspec.structs.replace(planned, complement=planned.complement != test.negate)
 
     def _range(self, days: int | UnsetType, window: Window | UnsetType) -> Range:
         if days is not UNSET:
@@ -311,6 +318,7 @@ class _Planner:
         complement = operator != test.operator
         values = _values(test)
         path = parse_path(test.property)
+        type_ = resolve_type(test, None)
         kind: Kind
         match operator:
             case "is_set":
@@ -322,10 +330,10 @@ class _Planner:
             case "is_true" | "is_false":
                 kind, values, operator = "boolean", (operator == "is_true",), "eq"
             case _:
-                kind = resolve_type(test, None) or "string"
+                kind = "datetime" if type_ in DATETIMES else cast("Kind", type_ or "string")
         if kind == "datetime":
             values = tuple(self._date_ranges(operator, values))
-        return Test(path, kind, operator, values, test.ignore_case, complement)
+        return Test(path, kind, operator, values, test.ignore_case, complement, EPOCH_UNITS.get(type_ or "", 0))
 
     # Dates
 

@@ -6,13 +6,14 @@ of one path in different sub-columns, so a numeric test reads all four (docs/dec
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
+from segment_copilot.conditions.lengths import EARLIEST, LATEST
 from segment_copilot.conditions.value_types import json_type
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
@@ -22,6 +23,10 @@ _DATE: Final = f"'^{_DAY}$'"
 _INSTANT: Final = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
 _FIRST: Final = "toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
 _LAST: Final = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_ELAPSED: Final = (EARLIEST - _EPOCH) // _MICROSECOND
+_LAST_ELAPSED: Final = (LATEST - _EPOCH) // _MICROSECOND
 _SYMBOLS: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -48,6 +53,12 @@ class Stored(Struct, frozen=True):
         parsed = f"if(match({self.string}, {_NUMBER}), toFloat64OrNull({self.string}), NULL)"
         arms = f"{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64), {parsed}"
         return f"nullIf(nullIf(coalesce({arms}), inf), -inf)"
+
+    def elapsed(self, unit: int) -> str:
+        """Nullable(Float64): a JSON number of *unit* microseconds each since 1970, in whole microseconds, the rest cut."""
+        value = f"{self.column}.{self.path}"
+        number = f"coalesce({value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64))"
+        return f"floor({number} * {unit})"
 
     @property
     def elements(self) -> str:
@@ -84,11 +95,11 @@ def render_test(column: str, test: Test, params: Params) -> str:
         case "boolean":
             positive = f"ifNull({_compare(value.boolean, test, 'Bool', params)}, 0)"
         case "datetime":
-            positive = _in_ranges(value.string, test.values, params)
+            positive = _in_ranges(value, test, params)
         case "list":
             positive = _list(value, test, params)
         case "anniversary":
-            positive = _anniversary(value, test.values[0], params)
+            positive = _anniversary(value, test, params)
         case "string":
             positive = f"ifNull({_string(value.string, test, params)}, 0)"
     return f"(NOT {positive})" if test.complement else f"({positive})"
@@ -139,13 +150,20 @@ def _comes_round(local: str, wanted: Anniversaries, params: Params) -> str:
     return f"(toYear({local}) < transform(toUInt16(toMonth({local}) * 100 + toDayOfMonth({local})), {days}, {years}, toUInt16(0)))"
 
 
-def _anniversary(value: Stored, wanted: Anniversaries, params: Params) -> str:
+def _anniversary(value: Stored, test: Test, params: Params) -> str:
     """A stored date is a local day already; a stored instant has one in the time zone."""
+    wanted: Anniversaries = test.values[0]
     parsed = f"parseDateTime64BestEffortOrNull({value.string}, 6, 'UTC')"
     by_date = f"match({value.string}, {_DATE}), {_comes_round(parsed, wanted, params)}"
     kept = f"{parsed} BETWEEN {_FIRST} AND {_LAST}"
     by_instant = f"match({value.string}, {_INSTANT}) AND {kept}, {render_anniversary(parsed, wanted, params)}"
-    return f"ifNull(multiIf({by_date}, {by_instant}, 0), 0)"
+    by_number = ""
+    if test.epoch:
+        elapsed = value.elapsed(test.epoch)
+        kept = f"{elapsed} BETWEEN {_FIRST_ELAPSED} AND {_LAST_ELAPSED}"
+        instant = f"fromUnixTimestamp64Micro(toInt64(ifNull(if({kept}, {elapsed}, 0), 0)), 'UTC')"
+        by_number = f"ifNull({kept}, 0), {render_anniversary(instant, wanted, params)}, "
+    return f"ifNull(multiIf({by_number}{by_date}, {by_instant}, 0), 0)"
 
 
 def _list(value: Stored, test: Test, params: Params) -> str:
@@ -187,13 +205,14 @@ def _element_number() -> str:
     return f"if(match({text}, {_NUMBER}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
 
 
-def _in_ranges(subject: str, ranges: tuple[DateRange, ...], params: Params) -> str:
-    """Whether a stored date or instant lies in one of *ranges*. Both forms are parsed as UTC; a date by its day."""
+def _in_ranges(value: Stored, test: Test, params: Params) -> str:
+    """Whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
+    return f"({' OR '.join(_in_range(value, test.epoch, item, params) for item in test.values)})"
+
+
+def _in_range(value: Stored, epoch: int, wanted: DateRange, params: Params) -> str:
+    subject = value.string
     parsed = f"parseDateTime64BestEffortOrNull({subject}, 6, 'UTC')"
-    return f"({' OR '.join(_in_range(subject, parsed, item, params) for item in ranges)})"
-
-
-def _in_range(subject: str, parsed: str, wanted: DateRange, params: Params) -> str:
     first, last = (
         params.bind(datetime(day.year, day.month, day.day, tzinfo=UTC), "DateTime64(6, 'UTC')")
         for day in (wanted.first_date, wanted.last_date)
@@ -201,4 +220,11 @@ def _in_range(subject: str, parsed: str, wanted: DateRange, params: Params) -> s
     earliest, latest = (params.bind(instant, "DateTime64(6, 'UTC')") for instant in (wanted.earliest, wanted.latest))
     by_date = f"match({subject}, {_DATE}), {parsed} BETWEEN {first} AND {last}"
     by_instant = f"match({subject}, {_INSTANT}), {parsed} BETWEEN {earliest} AND {latest}"
-    return f"ifNull(multiIf({by_date}, {by_instant}, 0), 0)"
+    by_number = ""
+    if epoch:
+        elapsed = value.elapsed(epoch)
+        ends = (
+            params.bind((instant - _EPOCH) // _MICROSECOND, "Int64") for instant in (wanted.earliest, wanted.latest)
+        )
+        by_number = f"isNotNull({elapsed}), {elapsed} BETWEEN {' AND '.join(ends)}, "
+    return f"ifNull(multiIf({by_number}{by_date}, {by_instant}, 0), 0)"

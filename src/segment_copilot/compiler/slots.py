@@ -72,6 +72,7 @@ class Test(Struct, frozen=True):
     values: tuple[Any, ...] = ()
     ignore_case: bool = False
     complement: bool = False
+    epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
 
 
 class Filter(Struct, frozen=True):

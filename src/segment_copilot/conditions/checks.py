@@ -40,7 +40,15 @@ from segment_copilot.conditions.nodes import (
     Window,
 )
 from segment_copilot.conditions.paths import parse_path
-from segment_copilot.conditions.value_types import LENGTHS, OPERATORS, AnyTest, json_type, operands, parse_date
+from segment_copilot.conditions.value_types import (
+    DATETIMES,
+    LENGTHS,
+    OPERATORS,
+    AnyTest,
+    json_type,
+    operands,
+    parse_date,
+)
 from segment_copilot.errors import Finding
 
 MAX_DAYS: Final = 36_500
@@ -149,7 +157,7 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
     if test.operator in LENGTHS:  # their length was looked at already
         return
     for where, value in _located_operands(pointer, test):
-        if value_type == "datetime":
+        if value_type in DATETIMES:
             date = parse_date(value) if isinstance(value, str) else None
             if date is None:
                 yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")

@@ -16,7 +16,7 @@ Logic = Annotated[
     Literal["AND", "OR"],
     Meta(description="AND: all of them hold; OR: any of them. Read in any case, kept in upper case."),
 ]
-ValueType = Literal["string", "number", "boolean", "datetime", "list"]
+ValueType = Literal["string", "number", "boolean", "datetime", "epoch_s", "epoch_ms", "list"]
 
 PropertyOperator = Literal[
     "eq",

@@ -52,7 +52,15 @@ from segment_copilot.conditions.nodes import (
     Where,
     Window,
 )
-from segment_copilot.conditions.value_types import LENGTHS, POSITIVE_OF, AnyTest, operands, parse_date, resolve_type
+from segment_copilot.conditions.value_types import (
+    DATETIMES,
+    LENGTHS,
+    POSITIVE_OF,
+    AnyTest,
+    operands,
+    parse_date,
+    resolve_type,
+)
 
 MICROSECOND: Final = timedelta(microseconds=1)
 _MILLION: Final = 1_000_000
@@ -221,10 +229,10 @@ class Reader(Struct, frozen=True):
             return Constraint(subject(("boolean",), _FLAG), _interval("eq", [(flag, flag)], whole=True))
         values = operands(test)
         kind = resolve_type(test, None)
-        if kind == "datetime" and operator in {"in_last", "in_next"}:
+        if kind in DATETIMES and operator in {"in_last", "in_next"}:
             length = parse_length(cast("str", test.value))
             domain = _instants(EARLIEST, self.clock.as_of if place[0] == "time" else LATEST)
-            return Constraint(subject(("clock", length.unit), domain), self._moving(operator, length) & domain)
+            return Constraint(subject(("clock", kind, length.unit), domain), self._moving(operator, length) & domain)
         if operator in _INTERVALS and len(values) <= _MAX_SPANS:
             match kind:
                 case "number":
@@ -233,11 +241,11 @@ class Reader(Struct, frozen=True):
                 case "boolean":
                     ends = [(value, value) for value in values]
                     return Constraint(subject(("boolean",), _FLAG), _interval(operator, ends, whole=True))
-                case "datetime":
+                case "datetime" | "epoch_s" | "epoch_ms":
                     spanned = [self.clock.span(cast("str", value)) for value in values]
                     ends = [(_microseconds(first), _microseconds(last)) for first, last in spanned]
                     domain = _instants(EARLIEST, LATEST)
-                    return Constraint(subject(("datetime",), domain), _interval(operator, ends, whole=True) & domain)
+                    return Constraint(subject((kind,), domain), _interval(operator, ends, whole=True) & domain)
                 case "string" if texts := _texts(cast("list[str]", values), fold=test.ignore_case):
                     found = (
                         _prefixed(texts[0])

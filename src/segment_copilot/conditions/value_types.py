@@ -39,11 +39,17 @@ LENGTHS: Final = frozenset({"in_last", "not_in_last", "in_next", "anniversary_in
 """Operators whose value is a length; their answer changes with the clock alone."""
 
 _DATES: Final = LENGTHS | {"before", "after"}
+EPOCH_UNITS: Final[dict[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
+"""Datetimes that may also be stored as a number since 1970: microseconds in its unit."""
+
+DATETIMES: Final = frozenset({"datetime", *EPOCH_UNITS})
 OPERATORS: Final[dict[ValueType, frozenset[str]]] = {
     "string": _ORDER | _PRESENCE | {"contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"},
     "number": _ORDER | _PRESENCE,
     "boolean": _PRESENCE | {"eq", "neq", "in", "not_in", "is_true", "is_false"},
     "datetime": _ORDER | _PRESENCE | _DATES,
+    "epoch_s": _ORDER | _PRESENCE | _DATES,
+    "epoch_ms": _ORDER | _PRESENCE | _DATES,
     "list": _PRESENCE | _LISTS | {"contains", "does_not_contain"},
 }
 
@@ -105,7 +111,7 @@ def resolve_type(test: AnyTest, declared: ValueType | None) -> ValueType | None:
     if operator in _LISTS:
         return "list"
     if operator in _DATES:
-        return "datetime"
+        return declared if declared in EPOCH_UNITS else "datetime"
     if operator in {"is_true", "is_false"}:
         return "boolean"
     values = operands(test)

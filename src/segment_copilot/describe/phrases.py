@@ -13,7 +13,7 @@ from segment_copilot.catalog import IDENTIFY
 from segment_copilot.conditions import WhereGroup, Window
 from segment_copilot.conditions.lengths import Length, parse_length
 from segment_copilot.conditions.nodes import EventTypes, Where
-from segment_copilot.conditions.value_types import LENGTHS, POSITIVE_OF, AnyTest, parse_date, resolve_type
+from segment_copilot.conditions.value_types import DATETIMES, LENGTHS, POSITIVE_OF, AnyTest, parse_date, resolve_type
 
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
@@ -131,7 +131,7 @@ def tell_test_and_notes(test: AnyTest, *, turned: bool, then: bool = False) -> t
     negative = (test.operator in POSITIVE_OF) != turned
     operator = POSITIVE_OF.get(test.operator, test.operator)
     type_ = resolve_type(test, None)
-    templates = _TESTS | {"datetime": _OF_DATES, "string": _OF_STRINGS}.get(type_ or "", {})
+    templates = _TESTS | {**dict.fromkeys(DATETIMES, _OF_DATES), "string": _OF_STRINGS}.get(type_ or "", {})
     template = templates[operator][negative]
     if then:
         template = re.sub(r"^\w+", lambda word: _THEN[word[0]], template)
@@ -145,9 +145,9 @@ def _values(test: AnyTest, operator: str, type_: str | None) -> list[str]:
     values = test.value if isinstance(test.value, list) else [] if test.value is UNSET else [test.value]
     if operator in LENGTHS:
         return [parse_length(str(values[0])).words]
-    told = [_moment(str(value)) if type_ == "datetime" else _value(value) for value in values]
+    told = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if test.value2 is not UNSET:
-        told.append(_moment(str(test.value2)) if type_ == "datetime" else _value(test.value2))
+        told.append(_moment(str(test.value2)) if type_ in DATETIMES else _value(test.value2))
     match operator:
         case "in" | "contains_any" | "contains_all":
             return [listed(told, "and" if operator == "contains_all" else "or")]

@@ -10,6 +10,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from segment_copilot.catalog import Catalog, EventType, Property, Scalar
+from segment_copilot.conditions.value_types import DATETIMES
 from segment_copilot.copilot.models.offline.lexer import read
 from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
 from segment_copilot.copilot.models.offline.stems import listed, stem
@@ -93,7 +94,7 @@ class Field(Struct, frozen=True):
     def dated(self) -> bool:
         """Whether its values are instants or days: declared so, or written so throughout."""
         written = [value for value in self.known.samples if isinstance(value, str)]
-        return "datetime" in self.kinds or (bool(written) and all(_DATE.match(value) for value in written))
+        return not self.kinds.isdisjoint(DATETIMES) or (bool(written) and all(_DATE.match(value) for value in written))
 
 
 class Known(Struct, frozen=True):

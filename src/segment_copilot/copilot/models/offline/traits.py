@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
+from segment_copilot.conditions.value_types import EPOCH_UNITS
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.date_tests import COMPLEMENTS, date_tests, fixed
@@ -153,7 +154,8 @@ def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Node | Problem:
     made: list[dict[str, Any]] = [{"type": "user_property", "property": field.path, **test} for test in tests_]
     for condition in made:
         if condition["operator"] in {"eq", "neq"} or field.known.declared == "string":
-            condition["value_type"] = "datetime"  # else a day is only its own text
+            declared = field.known.declared
+            condition["value_type"] = declared if declared in EPOCH_UNITS else "datetime"  # else a day is its own text
     notes = fixed(window)
     passes = made[0]["operator"] in COMPLEMENTS
     if passes and chunk.negated:
