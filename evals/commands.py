@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 import typer
+from msgspec import structs
 from rich.console import Console
 
 from evals.cases import BadCase, Case, choose, load_cases
@@ -18,19 +19,29 @@ from evals.client import HarnessError
 from evals.comparing import compare, comparison_markdown, show_comparison
 from evals.fixtures import datasets
 from evals.gates import Exit, exit_code, write_baseline
+from evals.judge.asking import NOT_RUN, calibrate, judge_report, make_set, open_judge
+from evals.judge.calibration import LABELS, NO_LABELS, SET, write_set
+from evals.judge.judging import MODEL as JUDGE
 from evals.lint import lint, lint_data, write_schema
 from evals.prices import Budget
+from evals.proof.proving import prove
+from evals.proof.telling import proof_markdown, show_proof
 from evals.reporting import write_reports
 from evals.reporting.terminal import show_report
-from evals.results import Report, read_report
+from evals.results import Gate, Report, read_report
 from evals.running import Plan, run
 from evals.service import Loaded, connected, embedded_engines, keys_from, load, model_settings, serving
+from evals.tapes import LIVE_HOST, Recorder, Replayer, listening
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.settings import read_settings
 
 T = TypeVar("T")
 
 REPORTS: Final = Path("evals/reports/latest")
+PROOF: Final = REPORTS.with_name("proof")
+RECORDED: Final = REPORTS.with_name("recorded")
+REPLAYED: Final = REPORTS.with_name("replayed")
+TAPE: Final = Path("evals/tapes/latest")
 Only = Annotated[list[str] | None, typer.Option("--only", help="By id (or its beginning), category, tenant or feature")]
 Folder = Annotated[Path, typer.Option("--report", help="Where the reports go")]
 
@@ -180,3 +191,96 @@ def compare_command(
     show_comparison(found, console)
     if out is not None:
         out.write_text(comparison_markdown(found), "utf-8")
+
+
+@app.command("prove")
+def prove_command(only: Only = None, report: Folder = PROOF) -> None:
+    """Show that the graders tell right from wrong: agents that must pass or fail, and mutants of every gold definition."""
+    cases = load_cases()
+    wanted, found = chosen(cases, only), datasets(cases)
+    proof = on_embedded(cases, lambda loaded: prove(loaded, wanted, found, say=say))
+    report.mkdir(parents=True, exist_ok=True)
+    (report / "proof.json").write_bytes(msgspec.json.format(msgspec.json.encode(proof)) + b"\n")
+    (report / "proof.md").write_text(proof_markdown(proof), "utf-8")
+    show_proof(proof, console)
+    raise SystemExit(Exit.GATE if proof.faults() else Exit.OK)
+
+
+Tape = Annotated[Path, typer.Option("--tape", help="Folder of the tape")]
+
+
+@app.command("record")
+def record_command(only: Only = None, tape: Tape = TAPE, report: Folder = RECORDED) -> None:
+    """Run against the model that the environment names, and keep every answer's bytes."""
+    cases = load_cases()
+    settings = model_settings("claude")
+    upstream = settings["anthropic_base_url"] or f"https://{LIVE_HOST}"
+
+    async def recorded(loaded: Loaded) -> Report:
+        recorder = Recorder(upstream, tape)
+        async with listening(recorder) as url, serving(loaded, **{**settings, "anthropic_base_url": url}) as service:
+            plan = Plan(cases=chosen(cases, only), datasets=datasets(cases), budget=Budget(), origin=recorder.origin)
+            found = await run(service, plan)
+        say(f"{recorder.recorded} answers on the tape, origin: {recorder.origin}")
+        return found
+
+    finish(on_embedded(cases, recorded), report)
+
+
+@app.command("replay")
+def replay_command(only: Only = None, tape: Tape = TAPE, report: Folder = REPLAYED) -> None:
+    """Run with the answers of a tape. A request that is not on it fails the run."""
+    cases = load_cases()
+    replayer = Replayer(tape)
+
+    async def replayed(loaded: Loaded) -> Report:
+        settings = {"copilot_model": "claude", "anthropic_api_key": "replayed", "claude_model": replayer.model}
+        async with listening(replayer) as url, serving(loaded, anthropic_base_url=url, **settings) as service:
+            origin = f"a tape ({', '.join(sorted(replayer.origins))})"
+            plan = Plan(cases=chosen(cases, only), datasets=datasets(cases), budget=Budget(), origin=origin)
+            found = await run(service, plan)
+        gate = Gate("tape", replayer.stale == 0, f"{replayer.stale} requests are not on the tape", "0")
+        return structs.replace(found, gates=(*found.gates, gate))
+
+    finish(on_embedded(cases, replayed), report)
+
+
+@app.command("judge")
+def judge_command(
+    report: Annotated[Path, typer.Argument(help="The folder of the run to judge")] = REPORTS,
+    model: Annotated[str, typer.Option(help="Which model judges")] = JUDGE,
+    calibration: Annotated[
+        bool, typer.Option("--calibrate", help="Judge the constructed set instead: are known orders kept?")
+    ] = False,
+    construct: Annotated[
+        bool, typer.Option("--construct", help="Make the constructed set again; asks no judge")
+    ] = False,
+) -> None:
+    """Let a model judge the answers of a run. Needs ANTHROPIC_API_KEY; without one it says so, and nothing is a score."""
+    if construct:
+        cases = load_cases()
+        family = [case for case in cases if case.expect.gold and case.category == "audience" and case.language == "en"][
+            ::4
+        ]
+        made = on_embedded(cases, lambda loaded: make_set(loaded, family, datasets(cases)))
+        write_set(made)
+        console.print(f"{len(made)} answers, each labelled constructed: {SET.name}")
+        raise SystemExit(Exit.OK)
+    settings = read_settings(os.environ)
+    if not settings.anthropic_api_key:
+        console.print(NOT_RUN)
+        if not LABELS.exists():
+            console.print(NO_LABELS)
+        raise SystemExit(Exit.OK)
+
+    async def judged() -> None:
+        async with open_judge(settings) as client:
+            if calibration:
+                for line in await calibrate(client, model=model):
+                    console.print(line)
+            else:
+                found = await judge_report(client, read_report(report), model=model)
+                write_reports(found, report)
+                show_report(found, console)
+
+    asyncio.run(judged())
