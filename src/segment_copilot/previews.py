@@ -128,10 +128,11 @@ class Previews:
             finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
             raise InvalidInput(finding.detail, findings=[finding])
         plan = prepared.compiled.plan
-        query = compiler.render_preview(plan, sample=limit, breakdown=breakdown)
+        query = compiler.render_preview(plan, sample=limit)
         started = time.perf_counter()
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        universe, matched, sample, *counts = result.rows[0]
+        universe, matched, sample = result.rows[0]
+        conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
         return Preview(
             matched_users=matched,
             universe=universe,
@@ -143,7 +144,19 @@ class Previews:
             words=prepared.words,
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
             warnings=prepared.warnings,
-            conditions=_breakdown(prepared, counts) if breakdown else UNSET,
+            conditions=conditions,
+        )
+
+    async def _breakdown(self, prepared: Prepared, purpose: Purpose) -> tuple[ConditionCount, ...]:
+        """How many users each condition matches by itself."""
+        described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
+        planned = leaves(prepared.compiled.plan.root)
+        query = compiler.render_counts(prepared.compiled.plan, planned)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        _, *counts = result.rows[0]
+        return tuple(
+            ConditionCount(leaf.pointer, words, matched)
+            for leaf, words, matched in zip(planned, described, counts, strict=True)
         )
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
@@ -155,9 +168,10 @@ class Previews:
             compiled = compiler.compile_definition(
                 parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
             )
-            query = compiler.render_preview(compiled.plan, sample=0, breakdown=False)
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose="history")
-            counts.append(result.rows[0][1])
+            query = compiler.render_keys(compiled.plan, traits="history")
+            sql = f"SELECT count() FROM (\n{query.sql}\n)"
+            result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+            counts.append(result.rows[0][0])
         return counts
 
 
@@ -191,15 +205,6 @@ def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tup
     return (
         [describe_condition(condition, names) for condition in definition.conditions],
         [describe_condition(condition, names) for condition in exclude],
-    )
-
-
-def _breakdown(prepared: Prepared, counts: list[int]) -> tuple[ConditionCount, ...]:
-    described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
-    planned = leaves(prepared.compiled.plan.root)
-    return tuple(
-        ConditionCount(leaf.pointer, words, matched)
-        for leaf, words, matched in zip(planned, described, counts, strict=True)
     )
 
 

@@ -11,8 +11,13 @@ from language.strategies import AS_OFS, EVENT_TYPES, ZONES, Draw, world
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler import (
     CompiledQuery,
+    Shape,
+    TraitTable,
     compile_definition,
+    leaves,
+    render_counts,
     render_is_member,
+    render_keys,
     render_members,
     render_membership_insert,
     render_preview,
@@ -42,9 +47,13 @@ def compiled(
     plan = compile_definition(
         parse(definition), catalog=Catalog(), references=references, tenant_id=tenant_id, as_of=as_of
     ).plan
+    shapes: tuple[Shape, ...] = ("chain", "bitmasks")
+    tables: tuple[TraitTable, ...] = ("current", "history")
     return [
-        render_members(plan),
-        render_preview(plan, sample=10, breakdown=True),
+        *(render_members(plan, shape=shape, traits=traits) for shape in shapes for traits in tables),
+        *(render_keys(plan, shape=shape) for shape in shapes),
+        render_preview(plan, sample=10),
+        render_counts(plan, leaves(plan.root)),
         render_membership_insert(plan, segment_id=1, run_id=RUN_ID),
         render_is_member(plan, user_id=user_id),
     ]

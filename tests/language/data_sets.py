@@ -13,7 +13,7 @@ from language.reference import IDENTIFY, Event, Person, Reading, people
 from language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, World, world
 from segment_copilot.catalog import Catalog, EventType, Property
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import CompiledQuery, Plan, bind, compile_definition, render_members
+from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
 from segment_copilot.conditions import Definition, parse
 from segment_copilot.events import ObservedNames, accept, forward_next_block
 from segment_copilot.postgres import Postgres
@@ -72,9 +72,11 @@ class DataSet(Struct, frozen=True):
             as_of=as_of,
         ).plan
 
-    def compile(self, definition: Json, as_of: datetime) -> CompiledQuery:
+    def compile(
+        self, definition: Json, as_of: datetime, *, shape: Shape | None = None, traits: TraitTable = "current"
+    ) -> CompiledQuery:
         """The query for the members."""
-        return render_members(self.plan(definition, as_of))
+        return render_members(self.plan(definition, as_of), shape=shape, traits=traits)
 
 
 async def fetch_members(clickhouse: ClickHouse, query: CompiledQuery) -> set[str]:
@@ -149,6 +151,10 @@ def sent_event(event: Event) -> Json:
 
 # Where two readings part.
 
+Way = tuple[Shape, TraitTable]
+WAYS: tuple[Way, ...] = (("chain", "current"), ("bitmasks", "current"), ("chain", "history"), ("bitmasks", "history"))
+"""Every way in which a definition can be compiled, and so has to be."""
+
 
 def leaves_of(group: Json) -> Iterator[Json]:
     """The conditions of a definition that are no groups."""
@@ -160,14 +166,23 @@ def leaves_of(group: Json) -> Iterator[Json]:
 
 
 async def explain_difference(
-    clickhouse: ClickHouse, data: DataSet, definition: Json, *, as_of: datetime, universe: Mapping[str, Person]
+    clickhouse: ClickHouse,
+    data: DataSet,
+    definition: Json,
+    *,
+    as_of: datetime,
+    universe: Mapping[str, Person],
+    way: Way = ("chain", "current"),
 ) -> str:
     """The conditions that are read differently on their own, each with its SQL and a user it is about."""
-    told = [f"seed {data.seed}, as_of {as_of.isoformat()}, {definition.get('timezone') or data.tenant.timezone}"]
+    shape, traits = way
+    told = [
+        f"{shape}, traits from {traits}; seed {data.seed}, as_of {as_of.isoformat()}, {definition.get('timezone') or data.tenant.timezone}"
+    ]
     zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
     for leaf in leaves_of(definition):
         alone: Json = {"logic": "AND", "conditions": [leaf]} | zone
-        query = data.compile(alone, as_of)
+        query = data.compile(alone, as_of, shape=shape, traits=traits)
         compiled, read = await fetch_members(clickhouse, query), data.read(alone, as_of, universe)
         if compiled != read:
             told += [json.dumps(leaf, ensure_ascii=False), query.sql, json.dumps(query.params, default=str)]

@@ -25,7 +25,7 @@ from language.strategies import AS_OFS
 from segment_copilot import compiler
 from segment_copilot.catalog import Catalog
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import compile_definition, render_members, render_preview
+from segment_copilot.compiler import compile_definition, leaves, render_counts, render_members, render_preview
 from segment_copilot.conditions import Definition, decode, parse
 from segment_copilot.conditions.nodes import PropertyOperator
 from segment_copilot.conditions.value_types import POSITIVE_OF
@@ -104,7 +104,14 @@ def test_every_place_for_a_string_is_filled_or_refuses_what_it_is_not_made_for()
 def test_every_operator_and_every_renderer_is_asked():
     assert {test["operator"] for test in string_tests()} == set(get_args(PropertyOperator))
     renderers = {name for name in compiler.__all__ if name.startswith("render_")}
-    assert renderers == {"render_members", "render_preview", "render_membership_insert", "render_is_member"}
+    assert renderers == {
+        "render_counts",
+        "render_is_member",
+        "render_keys",
+        "render_members",
+        "render_membership_insert",
+        "render_preview",
+    }
 
 
 def test_the_corpus_is_large_and_has_both_kinds():
@@ -223,13 +230,15 @@ async def test_both_readings_agree_about_users_events_and_values_that_are_payloa
             ).plan
             for definition in (everywhere, narrow)
         ]
-        query = render_preview(plans[0], sample=10_000, breakdown=True)
+        query = render_preview(plans[0], sample=10_000)
         result = await module_clickhouse.fetch(query.sql, query.params, purpose="compute")
         row = dict(zip(result.columns, result.rows[0], strict=True))
         assert row["sample_user_ids"] == sorted(reading.members(everywhere, universe)), text
+        query = render_counts(plans[0], leaves(plans[0].root))
+        _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0]
         found = [reading.members({"logic": "AND", "conditions": [leaf]}, universe) for leaf in everywhere["conditions"]]
-        for index, (leaf, users) in enumerate(zip(everywhere["conditions"], found, strict=True)):
-            assert row[f"leaf_{index}"] == len(users), (text, leaf)
+        for leaf, users, count in zip(everywhere["conditions"], found, counts, strict=True):
+            assert count == len(users), (text, leaf)
         members = await fetch_members(module_clickhouse, render_members(plans[1]))
         wanted = [
             users for leaf, users in zip(everywhere["conditions"], found, strict=True) if leaf in narrow["conditions"]

@@ -1,4 +1,4 @@
-"""Two readings of one definition: the compiled SQL on real data, and the reference interpreter.
+"""Two readings of one definition: the compiled SQL on real data, in every shape, and the reference interpreter.
 
 `LANGUAGE_DEFINITIONS=3000 LANGUAGE_SEED=7 pytest tests/language/test_semantics.py` runs longer, and elsewhere.
 """
@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from language.data_sets import SEGMENT_IDS, DataSet, explain_difference, fetch_members, load_data_set
+from language.data_sets import SEGMENT_IDS, WAYS, DataSet, explain_difference, fetch_members, load_data_set
 from language.strategies import Draw
 from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.postgres import Postgres
 
-DEFINITIONS = int(os.environ.get("LANGUAGE_DEFINITIONS", "240"))
+DEFINITIONS = int(os.environ.get("LANGUAGE_DEFINITIONS", "250"))
 SEED = int(os.environ.get("LANGUAGE_SEED", "1"))
-A_DATA_SET = 60
+A_DATA_SET = 50
 AT_ONCE = 3
 SHOWN = 3
 
@@ -49,9 +50,14 @@ async def compare(clickhouse: ClickHouse, data: DataSet) -> list[str]:
     async def difference(definition: Json, as_of: datetime) -> str | None:
         universe = universes[as_of]
         async with turns:
-            compiled = await fetch_members(clickhouse, data.compile(definition, as_of))
-            if compiled == data.read(definition, as_of, universe):
-                return None
-            return await explain_difference(clickhouse, data, definition, as_of=as_of, universe=universe)
+            read = data.read(definition, as_of, universe)
+            for shape, traits in WAYS if "user_property" in json.dumps(definition) else WAYS[:2]:
+                query = data.compile(definition, as_of, shape=shape, traits=traits)
+                if await fetch_members(clickhouse, query) != read:
+                    way = (shape, traits)
+                    return await explain_difference(
+                        clickhouse, data, definition, as_of=as_of, universe=universe, way=way
+                    )
+        return None
 
     return [told for told in await asyncio.gather(*(difference(*one) for one in drawn)) if told]

@@ -18,12 +18,17 @@ from segment_copilot.compiler.bind import Bound, all_conditions, bind, reference
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
+    Shape,
+    render_counts,
     render_is_member,
+    render_keys,
     render_members,
     render_membership_insert,
     render_preview,
+    shape_of,
 )
 from segment_copilot.compiler.slots import Plan, leaves
+from segment_copilot.compiler.sources import TraitTable
 from segment_copilot.conditions import Definition, Parsed
 
 
@@ -58,14 +63,19 @@ __all__ = [
     "Compiled",
     "CompiledQuery",
     "Plan",
+    "Shape",
+    "TraitTable",
     "all_conditions",
     "bind",
     "compile_definition",
     "leaves",
     "plan",
     "referenced_segments",
+    "render_counts",
     "render_is_member",
+    "render_keys",
     "render_members",
     "render_membership_insert",
     "render_preview",
+    "shape_of",
 ]

@@ -16,8 +16,8 @@ from itertools import starmap
 from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -83,6 +83,7 @@ from segment_copilot.conditions.value_types import (
     EPOCH_UNITS,
     POSITIVE_OF,
     AnyTest,
+    json_type,
     parse_date,
     resolve_type,
 )
@@ -160,7 +161,7 @@ class _Planner:
             case UserProperty():
                 test = self._test(leaf)
                 steps = test.path
-                positive = msgspec.structs.replace(test, path=("v", *steps[1:]), complement=False)
+                positive = replace(test, path=("v", *steps[1:]), complement=False)
                 return TraitSlot(steps[0], positive, self.as_of), test.complement
             case EventSequence():
                 return self._sequence(leaf), False
@@ -176,7 +177,7 @@ class _Planner:
         matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):  # true when nothing happened: ask for those for whom it is false
-            return CountSlot(matching, comparison, complement=True), not complement
+            return CountSlot(matching, comparison.turned()), not complement
         return CountSlot(matching, comparison), complement
 
     def _recency(self, leaf: Recency) -> Slot:
@@ -213,10 +214,10 @@ class _Planner:
         first_days = [period_start(leaf.period, today, ago) for ago in range(leaf.last - 1, -1, -1)]
         starts = tuple(day_start(day, self.zone) for day in first_days)
         names, wanted = self._names(leaf.event_type), self._filter(leaf.where)
-        matching = Matching(names, wanted, Range(starts[0], self.as_of))
+        matching = Matching(names, wanted, Range(starts[0]))
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):
-            return PeriodsSlot(matching, starts, leaf.min_per_period, comparison, complement=True), not complement
+            return PeriodsSlot(matching, starts, leaf.min_per_period, comparison.turned()), not complement
         return PeriodsSlot(matching, starts, leaf.min_per_period, comparison), complement
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
@@ -231,7 +232,7 @@ class _Planner:
             )
         path = parse_path(leaf.property)
         if leaf.metric in {"sum", "count_distinct"} and comparison.holds(0):
-            return AggregateSlot(matching, path, leaf.metric, comparison, complement=True), not complement
+            return AggregateSlot(matching, path, leaf.metric, comparison.turned()), not complement
         return AggregateSlot(matching, path, leaf.metric, comparison), complement
 
     def _event_property(self, leaf: EventProperty) -> tuple[Slot, bool]:
@@ -239,8 +240,7 @@ class _Planner:
         test = self._test(leaf)
         if leaf.occurrence in {"any", "every"}:  # the complement is per value, and false without an event
             return OccurrenceSlot(matching, test, leaf.occurrence), False
-        positive = msgspec.structs.replace(test, complement=False)
-        return OccurrenceSlot(matching, positive, leaf.occurrence), test.complement
+        return OccurrenceSlot(matching, replace(test, complement=False), leaf.occurrence), test.complement
 
     def _sequence(self, leaf: EventSequence) -> Slot:
         when = self._range(UNSET, leaf.search_window)
@@ -290,24 +290,25 @@ class _Planner:
 
     def _where_test(self, test: AnyTest) -> Test:
         planned = self._test(test)
-        return msgspec.structs.replace(planned, complement=planned.complement != test.negate)
+        return replace(planned, complement=planned.complement != test.negate)
 
     def _range(self, days: int | UnsetType, window: Window | UnsetType) -> Range:
         if days is not UNSET:
-            return Range(self._days_ago(days), self.as_of)
+            return Range(self._days_ago(days))
         if window is UNSET:
-            return Range(None, self.as_of)
+            return Range()
         if window.last is not UNSET:
-            return Range(before(self.as_of, parse_length(window.last), self.zone), self.as_of)
+            return Range(before(self.as_of, parse_length(window.last), self.zone))
         if window.between is not UNSET:
             far, near = (before(self.as_of, parse_length(end, least=0), self.zone) for end in window.between)
             return Range(*_kept(far, near))
         if window.period is not UNSET:
             start, end = period_bounds(window.period, self.as_of, self.zone)
-            return Range(*_kept(start, min(end - MICROSECOND, self.as_of)))
+            return Range(*_kept(start, end - MICROSECOND))
         start = EARLIEST if window.from_ is UNSET else self._span(window.from_)[0]
         end = LATEST if window.to is UNSET else self._span(window.to)[0] - MICROSECOND
-        return Range(*_kept(start, min(end, self.as_of)))
+        earliest, latest = _kept(start, end)
+        return Range(None if earliest == EARLIEST else earliest, None if latest == LATEST else latest)
 
     def _days_ago(self, days: int) -> datetime:
         return before(self.as_of, Length(days, "d"), self.zone)
@@ -331,9 +332,10 @@ class _Planner:
                 kind, values, operator = "boolean", (operator == "is_true",), "eq"
             case _:
                 kind = "datetime" if type_ in DATETIMES else cast("Kind", type_ or "string")
+        types = tuple(json_type(cast("Any", value)) for value in values) if kind in {"containment", "list"} else ()
         if kind == "datetime":
             values = tuple(self._date_ranges(operator, values))
-        return Test(path, kind, operator, values, test.ignore_case, complement, EPOCH_UNITS.get(type_ or "", 0))
+        return Test(path, kind, operator, values, types, test.ignore_case, complement, EPOCH_UNITS.get(type_ or "", 0))
 
     # Dates
 

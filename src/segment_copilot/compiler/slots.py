@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -13,24 +13,30 @@ from segment_copilot.conditions.nodes import Metric
 
 
 class Range(Struct, frozen=True):
-    """Instants from *earliest* to *latest*, both in; None is open."""
+    """Instants from *earliest* to *latest*, both in; None is open. What is after `as_of` is never read anyway."""
 
-    earliest: datetime | None
-    latest: datetime
+    earliest: datetime | None = None
+    latest: datetime | None = None
 
 
 class Comparison(Struct, frozen=True):
-    """A positive test of a number: *low* for one operand, *low* and *high* for between."""
+    """A test of a number: *low* for one operand, *low* and *high* for between."""
 
-    operator: Literal["eq", "gt", "gte", "lt", "lte", "between"]
+    operator: Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
     low: int | float
     high: int | float | None = None
+
+    def turned(self) -> Comparison:
+        """The exact complement."""
+        return Comparison(_COMPLEMENTS[self.operator], self.low, self.high)
 
     def holds(self, number: float) -> bool:
         """The same test in Python; the planner asks it what zero gives."""
         match self.operator:
             case "eq":
                 return number == self.low
+            case "neq":
+                return number != self.low
             case "gt":
                 return number > self.low
             case "gte":
@@ -41,6 +47,20 @@ class Comparison(Struct, frozen=True):
                 return number <= self.low
             case "between":
                 return self.high is not None and self.low <= number <= self.high
+            case "not_between":
+                return self.high is not None and not self.low <= number <= self.high
+
+
+_COMPLEMENTS: Final[dict[str, Any]] = {
+    "eq": "neq",
+    "neq": "eq",
+    "gt": "lte",
+    "lte": "gt",
+    "gte": "lt",
+    "lt": "gte",
+    "between": "not_between",
+    "not_between": "between",
+}
 
 
 class DateRange(Struct, frozen=True):
@@ -70,6 +90,9 @@ class Test(Struct, frozen=True):
     kind: Kind
     operator: str
     values: tuple[Any, ...] = ()
+    types: tuple[
+        str, ...
+    ] = ()  # the JSON types of values that an element is compared with: 1 and true are equal in Python
     ignore_case: bool = False
     complement: bool = False
     epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
@@ -98,7 +121,6 @@ class CountSlot(Struct, frozen=True, tag=True):
 
     matching: Matching
     comparison: Comparison
-    complement: bool = False  # of the comparison, among users with a match
 
 
 class TimeSlot(Struct, frozen=True, tag=True):
@@ -116,7 +138,6 @@ class AggregateSlot(Struct, frozen=True, tag=True):
     path: tuple[str, ...]
     metric: Metric
     comparison: Comparison
-    complement: bool = False
 
 
 class OccurrenceSlot(Struct, frozen=True, tag=True):
@@ -134,7 +155,6 @@ class PeriodsSlot(Struct, frozen=True, tag=True):
     starts: tuple[datetime, ...]
     min_per_period: int
     comparison: Comparison
-    complement: bool = False
 
 
 class TraitSlot(Struct, frozen=True, tag=True):
@@ -220,3 +240,11 @@ def leaves(node: Node) -> list[Choice]:
     if isinstance(node, Choice):
         return [node]
     return [leaf for child in node.children for leaf in leaves(child)]
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Since 1970."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -2,22 +2,22 @@
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
--- p2 = "device"
--- p3 = "mobile"
--- p4 = "page_viewed"
--- p5 = "2026-06-15 12:00:00+00:00"
--- p6 = "2026-04-16 12:00:00+00:00"
+-- p2 = "2026-04-16 12:00:00+00:00"
+-- p3 = "device"
+-- p4 = "mobile"
+-- p5 = "page_viewed"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p4:String}
-      AND occurred_at >= {p6:DateTime64(6, 'UTC')}
-      AND occurred_at <= {p5:DateTime64(6, 'UTC')}
+      AND event_type = {p5:String}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+      AND occurred_at >= {p2:DateTime64(6, 'UTC')}
     GROUP BY user_key
-    HAVING min((ifNull(payload.{p2:Identifier}.:String = {p3:String}, 0)))
-  )))
+    HAVING (countIf(NOT (ifNull(payload.{p3:Identifier}.:String = {p4:String}, 0))) = 0)
+  )

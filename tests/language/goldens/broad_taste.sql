@@ -3,20 +3,20 @@
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
 -- p2 = "category"
--- p3 = "order_placed"
--- p4 = "2026-06-15 12:00:00+00:00"
--- p5 = 3.0
+-- p3 = 3.0
+-- p4 = "order_placed"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
-    WITH multiIf(payload.{p2:Identifier}.:String IS NOT NULL, concat('s', assumeNotNull(payload.{p2:Identifier}.:String)), payload.{p2:Identifier}.:Bool IS NOT NULL, concat('b', toString(assumeNotNull(payload.{p2:Identifier}.:Bool))), coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0 IS NOT NULL, concat('n', toString(assumeNotNull(coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0))), '') AS value
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
+    WITH multiIf(payload.{p2:Identifier}.:String IS NOT NULL, concat('s', assumeNotNull(payload.{p2:Identifier}.:String)), payload.{p2:Identifier}.:Bool IS NOT NULL, concat('b', toString(assumeNotNull(payload.{p2:Identifier}.:Bool))), coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0 IS NOT NULL, concat('n', toString(assumeNotNull(coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0))), '') AS scalar_0
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p3:String}
-      AND occurred_at <= {p4:DateTime64(6, 'UTC')}
+      AND event_type = {p4:String}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
     GROUP BY user_key
-    HAVING (toFloat64(uniqExactIf(value, value != '')) >= {p5:Float64})
-  )))
+    HAVING (toFloat64(uniqExactIf(scalar_0, scalar_0 != '')) >= {p3:Float64})
+  )

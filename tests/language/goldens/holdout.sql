@@ -8,10 +8,12 @@
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
     SELECT user_key
     FROM users FINAL
-    WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+    WHERE tenant_id = {tenant:UInt32}
+      AND first_seen <= {as_of:DateTime64(6, 'UTC')}
       AND reinterpretAsUInt64(reverse(substring(SHA256(concat({p2:String}, '\0', user_id)), 1, 8))) BETWEEN {p3:UInt64} AND {p4:UInt64}
-  )))
+  )

@@ -5,17 +5,18 @@
 -- p2 = "coupon"
 -- p3 = "WELCOME"
 -- p4 = "order_placed"
--- p5 = "2026-06-15 12:00:00+00:00"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
+    WITH concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id) AS time_and_id_0
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
       AND event_type = {p4:String}
-      AND occurred_at <= {p5:DateTime64(6, 'UTC')}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
     GROUP BY user_key
-    HAVING argMax((ifNull(payload.{p2:Identifier}.:String = {p3:String}, 0)), (occurred_at, event_id))
-  )))
+    HAVING argMax((ifNull(payload.{p2:Identifier}.:String = {p3:String}, 0)), time_and_id_0)
+  )

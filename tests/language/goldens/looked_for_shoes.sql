@@ -2,25 +2,22 @@
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
--- p2 = 1
--- p3 = "search_performed"
--- p4 = "2026-06-15 12:00:00+00:00"
--- p5 = "query"
--- p6 = "(?-s)\\bshoes?\\b"
--- p7 = "query"
--- p8 = "sneaker"
--- p9 = "sneaker"
+-- p2 = "query"
+-- p3 = "(?-s)\\bshoes?\\b"
+-- p4 = "query"
+-- p5 = "sneaker"
+-- p6 = "sneaker"
+-- p7 = "search_performed"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p3:String}
-      AND occurred_at <= {p4:DateTime64(6, 'UTC')}
-      AND ((ifNull(match(payload.{p5:Identifier}.:String, {p6:String}), 0)) OR ((ifNull(position(payload.{p7:Identifier}.:String, {p9:String}) > 0, 0) OR arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p8:String}, JSONExtractArrayRaw(ifNull(toJSONString(payload.{p7:Identifier}), ''))))))
-    GROUP BY user_key
-    HAVING (count() >= {p2:UInt64})
-  )))
+      AND event_type = {p7:String}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+      AND ((ifNull(match(payload.{p2:Identifier}.:String, {p3:String}), 0)) OR ((ifNull(position(payload.{p4:Identifier}.:String, {p6:String}) > 0, 0) OR arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p5:String}, JSONExtractArrayRaw(ifNull(toJSONString(payload.{p4:Identifier}), ''))))))
+  )

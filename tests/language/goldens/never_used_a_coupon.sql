@@ -4,17 +4,16 @@
 -- as_of = "2026-06-15 12:00:00+00:00"
 -- p2 = "coupon"
 -- p3 = "order_placed"
--- p4 = "2026-06-15 12:00:00+00:00"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key NOT IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key NOT IN (
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
       AND event_type = {p3:String}
-      AND occurred_at <= {p4:DateTime64(6, 'UTC')}
-    GROUP BY user_key
-    HAVING max(((payload.{p2:Identifier} IS NOT NULL OR notEmpty(JSONAllPaths(payload.^{p2:Identifier})))))
-  )))
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+      AND ((payload.{p2:Identifier} IS NOT NULL OR notEmpty(JSONAllPaths(payload.^{p2:Identifier}))))
+  )

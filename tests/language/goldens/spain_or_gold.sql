@@ -2,52 +2,83 @@
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
--- p2 = "v"
--- p3 = "ES"
--- p4 = "country"
--- p5 = "v"
--- p6 = "gold"
--- p7 = "loyalty_tier"
--- p8 = 1
--- p9 = "order_placed"
--- p10 = "2026-06-15 12:00:00+00:00"
--- p11 = "2025-06-15 12:00:00+00:00"
--- p12 = 1
--- p13 = "order_refunded"
--- p14 = "2026-06-15 12:00:00+00:00"
--- p15 = "2026-03-17 12:00:00+00:00"
+-- p2 = "2026-03-17 12:00:00+00:00"
+-- p3 = "order_refunded"
+-- p4 = "v"
+-- p5 = "ES"
+-- p6 = "country"
+-- p7 = "v"
+-- p8 = "gold"
+-- p9 = "loyalty_tier"
+-- p10 = "2025-06-15 12:00:00+00:00"
+-- p11 = "order_placed"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((((user_key IN (
-    SELECT user_key
-    FROM traits
-    WHERE tenant_id = {tenant:UInt32} AND property = {p4:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-    GROUP BY user_key
-    HAVING argMax((ifNull(value.{p2:Identifier}.:String = {p3:String}, 0)), (occurred_at, event_id))
-  )) OR (user_key IN (
-    SELECT user_key
-    FROM traits
-    WHERE tenant_id = {tenant:UInt32} AND property = {p7:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-    GROUP BY user_key
-    HAVING argMax((ifNull(value.{p5:Identifier}.:String = {p6:String}, 0)), (occurred_at, event_id))
-  ))) AND (user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p9:String}
-      AND occurred_at >= {p11:DateTime64(6, 'UTC')}
-      AND occurred_at <= {p10:DateTime64(6, 'UTC')}
-    GROUP BY user_key
-    HAVING (count() >= {p8:UInt64})
-  ))) AND (NOT ((user_key IN (
-    SELECT user_key
-    FROM events
-    WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p13:String}
-      AND occurred_at >= {p15:DateTime64(6, 'UTC')}
-      AND occurred_at <= {p14:DateTime64(6, 'UTC')}
-    GROUP BY user_key
-    HAVING (count() >= {p12:UInt64})
-  )))))
+      AND event_type = {p11:String}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+      AND occurred_at >= {p10:DateTime64(6, 'UTC')}
+      AND user_key IN (
+        SELECT user_key FROM (
+          SELECT user_key
+          FROM traits_current FINAL
+          WHERE tenant_id = {tenant:UInt32}
+            AND property = {p6:String}
+            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+            AND is_exact
+            AND (ifNull(value.{p4:Identifier}.:String = {p5:String}, 0))
+          UNION ALL
+          SELECT user_key
+          FROM traits
+          WHERE tenant_id = {tenant:UInt32}
+            AND property = {p6:String}
+            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+            AND user_key IN (
+              SELECT user_key
+              FROM traits_current
+              WHERE tenant_id = {tenant:UInt32}
+                AND property = {p6:String}
+                AND (occurred_at > {as_of:DateTime64(6, 'UTC')} OR NOT is_exact)
+            )
+          GROUP BY user_key
+          HAVING argMax((ifNull(value.{p4:Identifier}.:String = {p5:String}, 0)), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
+          UNION ALL
+          SELECT user_key
+          FROM traits_current FINAL
+          WHERE tenant_id = {tenant:UInt32}
+            AND property = {p9:String}
+            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+            AND is_exact
+            AND (ifNull(value.{p7:Identifier}.:String = {p8:String}, 0))
+          UNION ALL
+          SELECT user_key
+          FROM traits
+          WHERE tenant_id = {tenant:UInt32}
+            AND property = {p9:String}
+            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+            AND user_key IN (
+              SELECT user_key
+              FROM traits_current
+              WHERE tenant_id = {tenant:UInt32}
+                AND property = {p9:String}
+                AND (occurred_at > {as_of:DateTime64(6, 'UTC')} OR NOT is_exact)
+            )
+          GROUP BY user_key
+          HAVING argMax((ifNull(value.{p7:Identifier}.:String = {p8:String}, 0)), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
+        )
+        WHERE user_key NOT IN (
+            SELECT user_key
+            FROM events
+            WHERE tenant_id = {tenant:UInt32}
+              AND event_type = {p3:String}
+              AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+              AND occurred_at >= {p2:DateTime64(6, 'UTC')}
+          )
+      )
+  )

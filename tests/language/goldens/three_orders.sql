@@ -2,21 +2,21 @@
 --
 -- tenant = 1
 -- as_of = "2026-06-15 12:00:00+00:00"
--- p2 = 3
--- p3 = "order_placed"
--- p4 = "2026-06-15 12:00:00+00:00"
--- p5 = "2026-03-17 12:00:00+00:00"
+-- p2 = "2026-03-17 12:00:00+00:00"
+-- p3 = 3
+-- p4 = "order_placed"
 
 SELECT user_key, user_id
 FROM users FINAL
-WHERE tenant_id = {tenant:UInt32} AND first_seen <= {as_of:DateTime64(6, 'UTC')}
-  AND ((user_key IN (
+WHERE tenant_id = {tenant:UInt32}
+  AND first_seen <= {as_of:DateTime64(6, 'UTC')}
+  AND user_key IN (
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
-      AND event_type = {p3:String}
-      AND occurred_at >= {p5:DateTime64(6, 'UTC')}
-      AND occurred_at <= {p4:DateTime64(6, 'UTC')}
+      AND event_type = {p4:String}
+      AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+      AND occurred_at >= {p2:DateTime64(6, 'UTC')}
     GROUP BY user_key
-    HAVING (count() >= {p2:UInt64})
-  )))
+    HAVING (count() >= {p3:UInt64})
+  )

@@ -1,0 +1,79 @@
+"""The shape for few sources: one read drives, and the others narrow it with `IN` and `NOT IN`.
+
+Every node of the tree becomes a SELECT of user keys. Conditions on one source that stand under one group share a read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import indent
+
+from segment_copilot.compiler.slots import (
+    AggregateSlot,
+    Branch,
+    Node,
+    OccurrenceSlot,
+    SampleSlot,
+    SequenceSlot,
+    Slot,
+    TraitSlot,
+)
+from segment_copilot.compiler.sources import Source, Sources, source_of
+from segment_copilot.compiler.trees import is_positive, joined, slots_of, turned
+
+
+def render_chain(node: Node, sources: Sources, narrowed: Sequence[str] = ()) -> str:
+    """`SELECT user_key`, perhaps some twice, of the users of a positive tree that pass *narrowed*."""
+    if one_source(node):
+        return sources.keys(node, narrowed)
+    assert isinstance(node, Branch)  # noqa: S101  # a leaf has one source
+    parts = _by_source(node)
+    if node.logic == "OR":
+        union = "\nUNION ALL\n".join(render_chain(part, sources) for part in parts)
+        if not narrowed:
+            return union
+        return f"SELECT user_key FROM (\n{indent(union, '  ')}\n)\nWHERE " + "\n  AND ".join(narrowed)
+    conditions = list(narrowed)
+    if refused := [part for part in parts if not is_positive(part)]:
+        conditions.append(_is_in(render_chain(turned(joined("AND", refused)), sources), negated=True))
+    *lighter, heaviest = sorted((part for part in parts if is_positive(part)), key=_weight)
+    for part in lighter:
+        conditions = [_is_in(render_chain(part, sources, conditions))]
+    return render_chain(heaviest, sources, conditions)
+
+
+def one_source(node: Node) -> Source | None:
+    """The source that all leaves of a tree are read from; None when there are several."""
+    found = {source_of(slot) for slot in slots_of([node])}
+    return found.pop() if len(found) == 1 else None
+
+
+def _by_source(branch: Branch) -> list[Node]:
+    """The children of a group, those of one source put together."""
+    together = dict[Source | int, list[Node]]()
+    for index, child in enumerate(branch.children):
+        together.setdefault(one_source(child) or index, []).append(child)
+    return [joined(branch.logic, nodes) for nodes in together.values()]
+
+
+def _is_in(keys: str, *, negated: bool = False) -> str:
+    return f"user_key {'NOT ' if negated else ''}IN (\n{indent(keys, '    ')}\n  )"
+
+
+def _weight(node: Node) -> int:
+    """How much work a part is, by its kind: the lighter ones narrow the heavier."""
+    return max(map(_slot_weight, slots_of([node]))) if one_source(node) else 0
+
+
+def _slot_weight(slot: Slot) -> int:
+    match slot:
+        case SampleSlot():
+            return 1
+        case TraitSlot():
+            return 2
+        case AggregateSlot() | OccurrenceSlot():
+            return 4
+        case SequenceSlot():
+            return 5
+        case _:
+            return 3

@@ -1,0 +1,68 @@
+"""A tree of slots in one form: references opened, complements at the leaves only, groups of one logic flat.
+
+A tree is *positive* when it is false for a user for whom nothing happened: such a tree can be answered from what
+happened alone. Of a tree and its complement exactly one is positive, so no other question has to be asked of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from segment_copilot.compiler.slots import Branch, Choice, MembersSlot, Node, Slot
+
+Logic = Literal["AND", "OR"]
+_OTHER: dict[Logic, Logic] = {"AND": "OR", "OR": "AND"}
+
+
+def normal(node: Node, *, complement: bool = False) -> Node:
+    """The same tree (or its complement) in the one form."""
+    if isinstance(node, Choice):
+        turned = node.complement != complement
+        if isinstance(node.slot, MembersSlot):
+            return normal(node.slot.root, complement=turned)
+        return Choice(node.slot, turned, node.pointer)
+    turned = node.complement != complement
+    return joined(
+        _OTHER[node.logic] if turned else node.logic, [normal(item, complement=turned) for item in node.children]
+    )
+
+
+def joined(logic: Logic, nodes: Iterable[Node]) -> Node:
+    """Normal trees under one logic; what says the same twice is said once."""
+    children = dict[tuple[object, ...], Node]()
+    for node in nodes:
+        inside = node.children if isinstance(node, Branch) and node.logic == logic else (node,)
+        for item in inside:
+            children.setdefault(_identity(item), item)
+    return next(iter(children.values())) if len(children) == 1 else Branch(logic, tuple(children.values()))
+
+
+def turned(node: Node) -> Node:
+    """The complement of a normal tree."""
+    return normal(node, complement=True)
+
+
+def is_positive(node: Node) -> bool:
+    """Whether a normal tree is false when every slot is."""
+    if isinstance(node, Choice):
+        return not node.complement
+    return (any if node.logic == "AND" else all)(is_positive(child) for child in node.children)
+
+
+def slots_of(nodes: Sequence[Node]) -> list[Slot]:
+    """The distinct slots of normal trees, in the order in which they are met."""
+    found = dict[Slot, None]()
+    waiting = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Choice):
+            found[node.slot] = None
+        else:
+            waiting.extend(reversed(node.children))
+    return list(found)
+
+
+def _identity(node: Node) -> tuple[object, ...]:
+    """Equal for nodes that say the same, wherever they were written."""
+    return (node.slot, node.complement) if isinstance(node, Choice) else (node,)
