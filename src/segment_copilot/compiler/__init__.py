@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
+from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
@@ -62,16 +63,21 @@ __all__ = [
     "Bound",
     "Compiled",
     "CompiledQuery",
+    "Evidence",
     "Plan",
     "Shape",
     "TraitTable",
+    "UserEvidence",
+    "Verdict",
     "all_conditions",
     "bind",
     "compile_definition",
     "leaves",
     "plan",
+    "read_evidence",
     "referenced_segments",
     "render_counts",
+    "render_evidence",
     "render_is_member",
     "render_keys",
     "render_members",

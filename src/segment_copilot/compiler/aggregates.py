@@ -65,6 +65,52 @@ class Aggregates:
             case _:
                 assert_never(slot)
 
+    def measured(self, slot: GroupedSlot) -> str:
+        """What was measured, as JSON text; of a time, the microseconds since 1970."""
+        match slot:
+            case CountSlot():
+                return "toString(count())"
+            case TimeSlot():
+                return (
+                    f"toString(toUnixTimestamp64Micro({'min' if slot.occurrence == 'first' else 'max'}(occurred_at)))"
+                )
+            case PeriodsSlot():
+                return f"toString({self._active_periods(slot, '')})"
+            case OccurrenceSlot(occurrence="latest" | "first"):
+                function = "argMax" if slot.occurrence == "latest" else "argMin"
+                value = f"ifNull(toJSONString({self._value(slot.test.path).json}), 'null')"
+                return f"{function}({value}, {self._name('time_and_id', TIME_AND_ID)})"
+            case OccurrenceSlot():
+                return f"toString(countIf({render_test('payload', slot.test, self._params)}))"
+            case AggregateSlot():
+                return self._measured_values(slot)
+
+    def _measured_values(self, slot: AggregateSlot) -> str:
+        value = self._value(slot.path)
+        if slot.metric == "count_distinct":
+            scalar = self._name("scalar", _scalar(value))
+            return f"toString(uniqExactIf({scalar}, {scalar} != ''))"
+        if slot.metric in {"min", "max"}:
+            return f"ifNull(toString({slot.metric}OrNull({self._name('number', value.number)})), 'null')"
+        millionths, is_summed = self._summed(value)
+        match slot.metric:
+            case "sum":
+                whole = f"sum({millionths})"
+            case "avg":
+                whole = f"sum({millionths}) / countIf({is_summed})"
+            case _:
+                ordered = f"arraySort(groupArrayIf({millionths}, {is_summed}))"
+                whole = (
+                    f"({ordered}[intDiv(length({ordered}) + 1, 2)] + {ordered}[intDiv(length({ordered}), 2) + 1]) / 2"
+                )
+        found = "1" if slot.metric == "sum" else f"countIf({is_summed}) > 0"
+        return f"if({found}, toString(toFloat64({whole}) / 1000000), 'null')"
+
+    def _value(self, path: tuple[str, ...]) -> Stored:
+        if path not in self._stored:
+            self._stored[path] = stored("payload", path, self._params)
+        return self._stored[path]
+
     def _name(self, kind: str, expression: str) -> str:
         return self._named.setdefault(expression, f"{kind}_{len(self._named)}")
 
@@ -128,9 +174,7 @@ class Aggregates:
                 return f"{_aggregate(function, f'{test}, {order}', guard)}"
 
     def _of_values(self, slot: AggregateSlot, guard: str) -> str:
-        if slot.path not in self._stored:
-            self._stored[slot.path] = stored("payload", slot.path, self._params)
-        value = self._stored[slot.path]
+        value = self._value(slot.path)
         match slot.metric:
             case "sum":
                 millionths, _ = self._summed(value)

@@ -37,6 +37,11 @@ class Stored(Struct, frozen=True):
     path: str  # a placeholder of type Identifier
 
     @property
+    def json(self) -> str:
+        """Whatever is there, as JSON would print it: Dynamic, NULL where nothing is."""
+        return f"{self.column}.{self.path}"
+
+    @property
     def string(self) -> str:
         """Nullable(String)."""
         return f"{self.column}.{self.path}.:String"

@@ -17,7 +17,7 @@ from segment_copilot.compiler.aggregates import MICROSECONDS
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.predicates import render_filter
 from segment_copilot.compiler.slots import Matching, SequenceSlot
-from segment_copilot.compiler.tables import INSTANT, Tables
+from segment_copilot.compiler.tables import Tables, in_range
 
 _BLOCKER: Final = 15
 
@@ -41,7 +41,7 @@ class _Sequence:
             blocked = f"arrayMap(code -> if(bitAnd(code, 15) = {_BLOCKER}, bitShiftRight(code, 4), 0), codes)"
             columns += f",\n  arrayFill(blocker -> blocker > 0, {blocked}) AS blockers"
         having = " AND ".join(f"countIf({step}) > 0" for step in steps)
-        rows = self._rows(narrowed)
+        rows = step_rows(slot, self._tables, self._params, narrowed)
         ordered = f"SELECT user_key, {columns}\n{rows}\nGROUP BY user_key\nHAVING {having}"
         chained = self._chain_with_gaps() if self._has_gaps else self._chain()
         return f"SELECT user_key FROM (\n{indent(ordered, '  ')}\n)\nWHERE {chained}"
@@ -124,18 +124,12 @@ class _Sequence:
             chains = f"arrayFill(chain -> chain.1 > 0, arrayMap(({names}, chain) -> {kept}, {arrays}, {chains}))"
         raise AssertionError("a sequence has two steps or more")
 
-    def _rows(self, narrowed: Sequence[str]) -> str:
-        """The types and instants that can matter; the steps themselves say which event is which."""
-        when = self._slot.steps[0].matching.range
-        matchings = [*(step.matching for step in self._slot.steps), *self._slot.blockers]
-        named = {name for matching in matchings for name in matching.event_types or ()}
-        conditions = list[str]()
-        if when.earliest is not None:
-            conditions.append(f"occurred_at >= {self._params.bind(when.earliest, INSTANT)}")
-        if when.latest is not None:
-            conditions.append(f"occurred_at <= {self._params.bind(when.latest, INSTANT)}")
-        if all(matching.event_types is not None for matching in matchings):
-            return self._tables.events(tuple(sorted(named)), [*conditions, *narrowed])
-        if IDENTIFY in named:
-            return self._tables.everything([*conditions, *narrowed])
-        return self._tables.events(None, [*conditions, *narrowed])
+
+def step_rows(slot: SequenceSlot, tables: Tables, params: Params, narrowed: Sequence[str] = ()) -> str:
+    """FROM and WHERE of all events whose type and instant can matter; the steps themselves say which event is which."""
+    matchings = [*(step.matching for step in slot.steps), *slot.blockers]
+    named = {name for matching in matchings for name in matching.event_types or ()}
+    conditions = [*in_range(slot.steps[0].matching.range, params), *narrowed]
+    if all(matching.event_types is not None for matching in matchings):
+        return tables.events(tuple(sorted(named)), conditions)
+    return tables.everything(conditions) if IDENTIFY in named else tables.events(None, conditions)

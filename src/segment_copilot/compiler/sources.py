@@ -34,7 +34,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.tables import INSTANT, Tables
+from segment_copilot.compiler.tables import Tables, in_range
 from segment_copilot.compiler.trees import slots_of
 from segment_copilot.conditions.lengths import EARLIEST, LATEST
 
@@ -184,25 +184,17 @@ class Sources:
         aggregates = Aggregates(self._params)
         needs = [_need(cast("GroupedSlot", slot), self._as_of) for slot in slots]
         ranges, filters = {need.matching.range for need in needs}, {need.matching.filter for need in needs}
-        conditions = self._within(_hull(ranges))
+        conditions = in_range(_hull(ranges), self._params)
         if len(filters) == 1:
             conditions += self._filter(needs[0].matching.filter)
         guards = list[str]()
         for need in needs:
-            tests = self._within(need.matching.range) if len(ranges) > 1 else []
+            tests = in_range(need.matching.range, self._params) if len(ranges) > 1 else []
             tests += self._filter(need.matching.filter) if len(filters) > 1 else []
             if isinstance(need.slot, OccurrenceSlot) and need.exists:
                 tests.append(render_test("payload", need.slot.test, self._params))
             guards.append(" AND ".join(tests))
         return _Read(aggregates, needs, guards, conditions)
-
-    def _within(self, wanted: Range) -> list[str]:
-        tests = list[str]()
-        if wanted.earliest is not None:
-            tests.append(f"occurred_at >= {self._params.bind(wanted.earliest, INSTANT)}")
-        if wanted.latest is not None:
-            tests.append(f"occurred_at <= {self._params.bind(wanted.latest, INSTANT)}")
-        return tests
 
     def _filter(self, wanted: Filter | None) -> list[str]:
         return [render_filter("payload", wanted, self._params)] if wanted else []
@@ -255,8 +247,7 @@ class Sources:
             case SequenceSlot():
                 return render_sequence(slot, self._tables, self._params, narrowed)
             case SampleSlot():
-                salt = self._params.bind(slot.salt, "String")
-                share = f"reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
+                share = sample_hash(self._params.bind(slot.salt, "String"))
                 low, high = self._params.bind(slot.low, "UInt64"), self._params.bind(slot.high, "UInt64")
                 return f"SELECT user_key\n{self._tables.users([f'{share} BETWEEN {low} AND {high}', *narrowed])}"
             case PeriodsSlot():
@@ -268,7 +259,7 @@ class Sources:
         """Periods with several events each: first the periods of a user, then how many there are."""
         aggregates = Aggregates(self._params)
         least = self._params.bind(slot.min_per_period, "UInt64")
-        conditions = [*self._within(slot.matching.range), *self._filter(slot.matching.filter), *narrowed]
+        conditions = [*in_range(slot.matching.range, self._params), *self._filter(slot.matching.filter), *narrowed]
         rows = self._tables.events(slot.matching.event_types, conditions)
         active = f"SELECT user_key\n{rows}\nGROUP BY user_key, {aggregates.period(slot)}\nHAVING count() >= {least}"
         passes = aggregates.compare("count()", slot.comparison, "UInt64")
@@ -291,6 +282,11 @@ class _Read(Struct, frozen=True):
             else self.aggregates.holds(need.slot, guard)
             for need, guard in zip(self.needs, self.guards, strict=True)
         ]
+
+
+def sample_hash(salt: str) -> str:
+    """Of a user, for a salt: the first eight bytes of a SHA-256, as a number."""
+    return f"reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
 
 
 def is_any(node: Node) -> bool:

@@ -7,9 +7,19 @@ from typing import Final
 
 from segment_copilot.catalog import IDENTIFY
 from segment_copilot.compiler.params import Params
-from segment_copilot.compiler.slots import Plan
+from segment_copilot.compiler.slots import Plan, Range
 
 INSTANT: Final = "DateTime64(6, 'UTC')"
+
+
+def in_range(wanted: Range, params: Params) -> list[str]:
+    """The conditions of events that lie in a range."""
+    tests = list[str]()
+    if wanted.earliest is not None:
+        tests.append(f"occurred_at >= {params.bind(wanted.earliest, INSTANT)}")
+    if wanted.latest is not None:
+        tests.append(f"occurred_at <= {params.bind(wanted.latest, INSTANT)}")
+    return tests
 
 
 class Tables:
