@@ -16,6 +16,7 @@ from segment_copilot.compiler import (
     compile_definition,
     leaves,
     render_counts,
+    render_evidence,
     render_is_member,
     render_keys,
     render_members,
@@ -56,6 +57,7 @@ def compiled(
         render_counts(plan, leaves(plan.root)),
         render_membership_insert(plan, segment_id=1, run_id=RUN_ID),
         render_is_member(plan, user_id=user_id),
+        render_evidence(plan, user_id=user_id),
     ]
 
 

@@ -13,7 +13,15 @@ from language.reference import IDENTIFY, Event
 from language.strategies import AS_OFS, ZONES, Draw, world
 from segment_copilot.catalog import Catalog
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import Plan, bind, compile_definition, render_members, render_preview
+from segment_copilot.compiler import (
+    Plan,
+    bind,
+    compile_definition,
+    leaves,
+    render_counts,
+    render_members,
+    render_preview,
+)
 from segment_copilot.conditions import Definition, decode, parse
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.postgres import Postgres
@@ -143,10 +151,10 @@ def drawn(data: DataSet, number: int, seed: int = 34) -> list[Json]:
     return [draw.leaf() for _ in range(number)]
 
 
-async def preview(clickhouse: ClickHouse, plan: Plan, *, breakdown: bool) -> Json:
-    query = render_preview(plan, sample=10_000, breakdown=breakdown)
-    result = await clickhouse.fetch(query.sql, query.params, purpose="compute")
-    return dict(zip(result.columns, result.rows[0], strict=True))
+async def sample(clickhouse: ClickHouse, plan: Plan) -> list[str]:
+    query = render_preview(plan, sample=10_000)
+    ((_, _, found),) = (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+    return list(found)
 
 
 async def assert_right(clickhouse: ClickHouse, data: DataSet, definition: Json) -> set[str]:
@@ -154,17 +162,19 @@ async def assert_right(clickhouse: ClickHouse, data: DataSet, definition: Json) 
     wanted = data.read(definition, AS_OF, data.universe(AS_OF))
     plan = data.plan(definition, AS_OF)
     assert await fetch_members(clickhouse, render_members(plan)) == wanted
-    assert (await preview(clickhouse, plan, breakdown=False))["sample_user_ids"] == sorted(wanted)
+    assert await sample(clickhouse, plan) == sorted(wanted)
     return wanted
 
 
 @pytest.mark.timeout(900)
 async def test_500_drawn_conditions_run_and_each_counts_right(module_clickhouse: ClickHouse, data: DataSet):
-    leaves, universe = drawn(data, LEAVES), data.universe(AS_OF)
-    row = await preview(module_clickhouse, data.plan(wide(leaves), AS_OF), breakdown=True)
-    assert row["sample_user_ids"] == sorted(data.read(wide(leaves), AS_OF, universe))
-    for index, leaf in enumerate(leaves):
-        assert row[f"leaf_{index}"] == len(data.read(of(leaf), AS_OF, universe)), leaf
+    conditions, universe = drawn(data, LEAVES), data.universe(AS_OF)
+    plan = data.plan(wide(conditions), AS_OF)
+    assert await sample(module_clickhouse, plan) == sorted(data.read(wide(conditions), AS_OF, universe))
+    query = render_counts(plan, leaves(plan.root))
+    _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0]
+    for leaf, count in zip(conditions, counts, strict=True):
+        assert count == len(data.read(of(leaf), AS_OF, universe)), leaf
 
 
 def leaf_for(number: int) -> Json:
