@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check test mutants bench openapi
+.PHONY: help demo fmt check test mutants bench evals openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,10 @@ mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 
 bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 	$(RUN) python benchmarks/run.py
+
+evals: $(UV) ## Ask the offline copilot every case; the reports are in evals/reports/latest
+	@$(RUN) python -m evals lint
+	@$(RUN) python -m evals run
 
 openapi: $(UV) ## Write openapi/openapi.json from the code
 	$(RUN) segment-copilot openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json

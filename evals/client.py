@@ -143,7 +143,10 @@ class Workspace:
 
     async def _post_preview(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
         body = {"definition": definition, "as_of": AS_OF.isoformat(), "limit": SAMPLE}
-        response = await self._client.post("/api/segments/preview/", json=body)
+        try:
+            response = await self._client.post("/api/segments/preview/", json=body)
+        except httpx2.HTTPError as error:
+            raise HarnessError(f"A preview in {self.slug} failed: {type(error).__name__} {error}") from error
         if response.status_code not in {200, 400}:
             raise HarnessError(f"A preview in {self.slug} answered {response.status_code}: {response.text[:300]}")
         return response.json()

@@ -30,6 +30,7 @@ from segment_copilot.schemas import save_schema
 from segment_copilot.settings import Settings, read_settings
 
 BATCH: Final = 5_000
+_READY_SECONDS: Final = 30.0
 _LOADED_SECONDS: Final = 120.0
 
 Progress = Callable[[str], None]
@@ -246,16 +247,13 @@ async def connected(url: str, keys: Mapping[str, str]) -> AsyncGenerator[Service
 
 
 async def _ready(client: httpx2.AsyncClient, url: str) -> None:
-    async for attempt in stamina.retry_context(
-        on=httpx2.ConnectError, timeout=10, attempts=None, wait_initial=0.02, wait_max=0.2
-    ):
-        with attempt:
-            try:
-                answer = await client.get("/health/ready")
-            except httpx2.TimeoutException as error:
-                raise HarnessError(f"{url} does not answer.") from error
-            if not answer.is_success:
-                raise HarnessError(f"{url} is not ready: {answer.status_code}.")
+    """A service that was just started takes the request when it is up: its socket listens before it does."""
+    try:
+        answer = await client.get("/health/ready", timeout=_READY_SECONDS)
+    except httpx2.HTTPError as error:
+        raise HarnessError(f"{url} does not answer: {error}") from error
+    if not answer.is_success:
+        raise HarnessError(f"{url} is not ready: {answer.status_code}.")
 
 
 def _client(url: str, key: str) -> httpx2.AsyncClient:

@@ -28,7 +28,8 @@ async def numbers(answer: Answer, _grading: Grading) -> Grade | None:
     if not stated:
         return None
     known = set(_known(answer))
-    loose = [text for text, value in stated if not _follows(value, text, known)]
+    counted = {number for tool in answer.transcript.tools if tool.ok for number in _counted(tool.data)}
+    loose = [text for text, value in stated if not _follows(value, text, known, counted)]
     score = 1 - len(loose) / len(stated)
     return verdict([f"{text} comes from nowhere" for text in loose], good=f"{len(stated)} numbers", score=score)
 
@@ -106,15 +107,34 @@ def _sums(items: Any) -> Iterator[float]:
                 yield float(column.count(text))
 
 
-def _follows(value: float, text: str, known: set[float]) -> bool:
-    decimals = len(text.rstrip(".,").rpartition(".")[2]) if "." in text.rstrip(".,") else 0
-    if any(value == one or round(one, decimals) == value for one in known):
+def _counted(value: Any) -> Iterator[float]:
+    """The numbers that a document itself holds, not those in its texts."""
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield float(value)
+        case Mapping():
+            for child in value.values():
+                yield from _counted(child)
+        case list():
+            for child in value:
+                yield from _counted(child)
+        case _:
+            return
+
+
+def _follows(value: float, text: str, known: set[float], counted: set[float]) -> bool:
+    """Known, a known number rounded, or a share or a difference of two that were counted."""
+    plain = text.rstrip(".,")
+    decimals = len(plain.rpartition(".")[2]) if "." in plain else 0
+    if any(value in (one, round(one, decimals)) for one in known):
         return True
-    if len(known) > 400:
+    if len(counted) > 200:
         return False
-    spread = [one for one in known if one]
     return any(
-        round(100 * one / other, decimals) == value or one - other == value or (one + other == value and value > 20)
-        for one in spread
-        for other in spread
+        round(100 * one / other, decimals) == value or round(one - other, decimals) == value
+        for one in counted
+        for other in counted
+        if other
     )
