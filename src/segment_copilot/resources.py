@@ -10,6 +10,7 @@ from msgspec import Struct
 from segment_copilot.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import InvalidInput
+from segment_copilot.explanations import Explanations
 from segment_copilot.membership import Memberships
 from segment_copilot.postgres import Postgres, open_postgres
 from segment_copilot.previews import Previews
@@ -25,6 +26,7 @@ class Resources(Struct, frozen=True):
     clickhouse: ClickHouse
     discovery: Discovery
     previews: Previews
+    explanations: Explanations
     segments: Segments
     memberships: Memberships
 
@@ -44,5 +46,6 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         discovery = Discovery(postgres)
         previews = Previews(postgres, clickhouse, discovery)
         segments = Segments(postgres, clickhouse, discovery, previews)
+        explanations = Explanations(clickhouse, previews)
         memberships = Memberships(postgres, clickhouse, segments, previews)
-        yield Resources(settings, postgres, clickhouse, discovery, previews, segments, memberships)
+        yield Resources(settings, postgres, clickhouse, discovery, previews, explanations, segments, memberships)

@@ -1,0 +1,394 @@
+"""USE CASE: why an audience is what it is: how it narrows stage by stage, and one user condition by condition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot import compiler
+from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.compiler.evidence import Contribution, Verdict
+from segment_copilot.compiler.slots import Branch, Choice, Node
+from segment_copilot.conditions import (
+    Condition,
+    Definition,
+    EventProperty,
+    EventSequence,
+    Exclusion,
+    Group,
+    Recency,
+    Sample,
+    SegmentMembership,
+    Tier,
+    UserProperty,
+)
+from segment_copilot.conditions.lengths import EARLIEST, Length, before
+from segment_copilot.describe import describe_condition
+from segment_copilot.errors import Finding
+from segment_copilot.previews import ConditionCount, Prepared, Previews
+from segment_copilot.tenants import Tenant
+
+Logic = Literal["AND", "OR"]
+
+
+class Stage(Struct, frozen=True):
+    """A step by which the audience comes about.
+
+    *matched_users* is how many users the condition matches by itself, *audience_after* how many there are once this
+    stage and those before it are applied, and *audience_without* how many there would be if only this one were left out.
+    """
+
+    pointer: str
+    role: Literal["include", "exclude"]
+    words: str
+    matched_users: int
+    audience_after: int
+    audience_without: int
+
+
+class EmptiedBy(Struct, frozen=True):
+    """Why nobody is left: the conditions to look at first, and a sentence. Without any user there is no condition."""
+
+    pointers: tuple[str, ...]
+    detail: str
+
+
+class UserCondition(Struct, frozen=True):
+    """One condition and one user.
+
+    *measured* is what was found of the user: a number, a stored value, an instant; null where there is nothing.
+    *threshold* is what the condition compares it with; null where it compares with nothing. *events* are the newest ones
+    that counted.
+    """
+
+    pointer: str
+    type: str
+    words: str
+    measured: Any
+    threshold: Any
+    matches: bool
+    events: tuple[Contribution, ...]
+
+
+class UserExplanation(Struct, frozen=True):
+    """Why a user is in the audience or not. A user whom nobody has seen at that instant is not in the universe."""
+
+    user_id: str
+    in_universe: bool
+    is_member: bool
+    conditions: tuple[UserCondition, ...]
+
+
+class Explanation(Struct, frozen=True, omit_defaults=True):
+    """How an audience comes about. *sql* finds its members; *conditions* are all of them, each counted by itself."""
+
+    matched_users: int
+    universe: int
+    as_of: datetime
+    words: str
+    tier: Tier
+    tier_reason: str
+    stages: tuple[Stage, ...]
+    conditions: tuple[ConditionCount, ...]
+    sql: str
+    params: dict[str, Any]
+    shape: compiler.Shape
+    duration_ms: float
+    warnings: tuple[Finding, ...]
+    emptied_by: EmptiedBy | UnsetType = UNSET
+    user: UserExplanation | UnsetType = UNSET
+
+
+class Explanations:
+    """Explains audiences of all tenants; every method is told whose."""
+
+    def __init__(self, clickhouse: ClickHouse, previews: Previews) -> None:
+        self._clickhouse = clickhouse
+        self._previews = previews
+
+    async def definition(
+        self,
+        tenant: Tenant,
+        definition: bytes | Mapping[str, Any],
+        *,
+        as_of: datetime | None = None,
+        user_id: str | None = None,
+    ) -> Explanation:
+        """How the audience of *definition* comes about at *as_of* (default: now), and with *user_id* that user besides."""
+        prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        started = time.perf_counter()
+        plan = prepared.compiled.plan
+        audience = _Audience(prepared.definition, plan.root)
+        query = compiler.render_counts(plan, audience.nodes)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose="preview")
+        counts = _Counts(audience.nodes, result.rows[0])
+        stages = audience.stages(counts, prepared.names)
+        members = compiler.render_members(plan)
+        user = UNSET if user_id is None else await self._user(tenant, prepared, user_id)
+        return Explanation(
+            matched_users=stages[-1].audience_after,
+            universe=counts.universe,
+            as_of=plan.as_of,
+            words=prepared.words,
+            tier=prepared.tier,
+            tier_reason=prepared.tier_reason,
+            stages=stages,
+            conditions=tuple(
+                ConditionCount(part.pointer, describe_condition(part.condition, prepared.names), counts.of(part.node))
+                for part in audience.leaves
+            ),
+            sql=members.sql,
+            params=members.params,
+            shape=compiler.shape_of(plan),
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            warnings=prepared.warnings,
+            emptied_by=audience.emptied_by(counts, stages),
+            user=user,
+        )
+
+    async def user(
+        self, tenant: Tenant, definition: bytes | Mapping[str, Any], user_id: str, *, as_of: datetime | None = None
+    ) -> UserExplanation:
+        """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
+        prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        return await self._user(tenant, prepared, user_id)
+
+    async def _user(self, tenant: Tenant, prepared: Prepared, user_id: str) -> UserExplanation:
+        plan = prepared.compiled.plan
+        query = compiler.render_evidence(plan, user_id=user_id)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose="preview")
+        found = compiler.read_evidence(plan, result.rows)
+        zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
+        parts = _Audience(prepared.definition, plan.root).leaves
+        conditions = tuple(
+            UserCondition(
+                pointer=verdict.pointer,
+                type=str(part.condition.__struct_config__.tag),
+                words=describe_condition(part.condition, prepared.names),
+                measured=_measured(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
+                threshold=_threshold(part.condition),
+                matches=verdict.matches,
+                events=verdict.evidence.contributions,
+            )
+            for part, verdict in zip(parts, found.verdicts, strict=True)
+        )
+        return UserExplanation(user_id, found.in_universe, found.is_member, conditions)
+
+
+# An audience
+
+
+class _Part(Struct, frozen=True, eq=False):
+    """A condition, where it stands, and what it became in the plan."""
+
+    pointer: str
+    condition: Condition
+    node: Node
+    inside: tuple[_Part, ...] = ()
+
+
+class _Step(Struct, frozen=True, eq=False):
+    """A stage before it is counted: its condition, and the audiences after it and without it (None: everybody)."""
+
+    part: _Part
+    role: Literal["include", "exclude"]
+    after: Node
+    without: Node | None
+
+
+class _Counts:
+    """How many users each of *nodes* is true for; a node is the one object, not what equals it."""
+
+    def __init__(self, nodes: Sequence[Node], row: Sequence[int]) -> None:
+        self.universe, *counted = row
+        self._found = {id(node): count for node, count in zip(nodes, counted, strict=True)}
+
+    def of(self, node: Node | None) -> int:
+        """Of a node, or of everybody."""
+        return self.universe if node is None else self._found[id(node)]
+
+
+class _Audience:
+    """A definition beside its plan: its conditions, and the steps by which they make the audience."""
+
+    def __init__(self, definition: Definition, root: Node) -> None:
+        exclude = definition.exclude
+        include_node, exclude_node = (root, root) if exclude is UNSET else _children(root)
+        self.logic, let_in = _opened("", definition, include_node)
+        taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
+        self.steps = _steps(self.logic, let_in, taken_out)
+        parts = list(_walk([*let_in, *taken_out]))
+        self.leaves = [part for part in parts if not part.inside]
+        audiences = [node for step in self.steps for node in (step.after, step.without) if node is not None]
+        self.nodes = [*(part.node for part in parts), *audiences]
+
+    def stages(self, counts: _Counts, names: Mapping[int, str]) -> tuple[Stage, ...]:
+        return tuple(
+            Stage(
+                pointer=step.part.pointer,
+                role=step.role,
+                words=describe_condition(step.part.condition, names),
+                matched_users=counts.of(step.part.node),
+                audience_after=counts.of(step.after),
+                audience_without=counts.of(step.without),
+            )
+            for step in self.steps
+        )
+
+    def emptied_by(self, counts: _Counts, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
+        """The first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
+        if stages[-1].audience_after:
+            return UNSET
+        if not counts.universe:
+            return EmptiedBy((), "There are no users yet at this instant.")
+        included = sum(stage.role == "include" for stage in stages)
+        if self.logic == "OR" and included > 1 and not stages[included - 1].audience_after:
+            pointers = [pointer for step in self.steps[:included] for pointer in _matching_nobody(step.part, counts)]
+            return EmptiedBy(tuple(pointers), f"None of the {included} conditions joined by OR matches any user.")
+        number = next(
+            index
+            for index, stage in enumerate(stages)
+            if not stage.audience_after and (self.logic == "AND" or index >= included - 1)
+        )
+        before = stages[number - 1].audience_after if number else counts.universe
+        pointers = _matching_nobody(self.steps[number].part, counts)
+        return EmptiedBy(tuple(pointers), _told(number + 1, stages[number], before))
+
+
+def _told(number: int, stage: Stage, before: int) -> str:
+    """Why a stage leaves nobody of the *before* users that there were."""
+    if stage.role == "exclude":
+        why = f"it takes out {'the one user' if before == 1 else f'all {before:,} users'} left before it"
+    elif not stage.matched_users:
+        why = "no user matches it, whatever the other conditions say"
+    else:
+        left = "not the one" if before == 1 else f"none of the {before:,}"
+        why = f"it matches {_users(stage.matched_users)} by itself, but {left} left before it"
+    without = stage.audience_without
+    remedy = f"without it there would be {_users(without)}" if without else "leaving out only this one changes nothing"
+    return f"Stage {number} leaves nobody ({stage.words}): {why}; {remedy}."
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count:,} users"
+
+
+def _matching_nobody(part: _Part, counts: _Counts) -> list[str]:
+    """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
+    if not isinstance(part.condition, Group) or part.condition.negate or counts.of(part.node):
+        return [part.pointer]
+    if part.condition.logic == "OR":
+        return [pointer for inner in part.inside for pointer in _matching_nobody(inner, counts)]
+    first = next((inner for inner in part.inside if not counts.of(inner.node)), None)
+    return [part.pointer] if first is None else _matching_nobody(first, counts)
+
+
+def _steps(logic: Logic, let_in: Sequence[_Part], taken_out: Sequence[_Part]) -> list[_Step]:
+    inside, outside = [part.node for part in let_in], [_complement(part.node) for part in taken_out]
+    steps = list[_Step]()
+    for index, part in enumerate(let_in):
+        after = _joined(logic, inside[: index + 1])
+        rest = _joined(logic, [*inside[:index], *inside[index + 1 :]])
+        without = _joined("AND", [*([] if rest is None else [rest]), *outside])
+        steps.append(_Step(part, "include", after or part.node, without))
+    included = Branch(logic, tuple(inside))
+    for index, part in enumerate(taken_out):
+        after = Branch("AND", (included, *outside[: index + 1]))
+        without = Branch("AND", (included, *outside[:index], *outside[index + 1 :]))
+        steps.append(_Step(part, "exclude", after, without))
+    return steps
+
+
+def _joined(logic: Logic, nodes: Sequence[Node]) -> Node | None:
+    """None for no condition, which everybody meets."""
+    return Branch(logic, tuple(nodes)) if nodes else None
+
+
+def _complement(node: Node) -> Node:
+    return Branch("AND", (node,), complement=True)
+
+
+def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
+    """What is taken out one by one: each condition when any of them is enough, else all of them as one."""
+    logic, parts = _opened("/exclude", exclude, node)
+    if logic == "OR" or len(parts) == 1:
+        return parts
+    group = Group(logic=logic, conditions=[part.condition for part in parts])
+    return (_Part("/exclude", group, Branch(logic, tuple(part.node for part in parts)), parts),)
+
+
+def _opened(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
+    """The conditions of a group; where its only one is a group itself, the conditions of that."""
+    parts = _parts(pointer, group.conditions, _children(node))
+    only = parts[0].condition
+    if len(parts) == 1 and isinstance(only, Group) and not only.negate:
+        return _opened(parts[0].pointer, only, parts[0].node)
+    return group.logic, parts
+
+
+def _parts(pointer: str, conditions: Sequence[Condition], nodes: Sequence[Node]) -> tuple[_Part, ...]:
+    parts = list[_Part]()
+    for index, (condition, node) in enumerate(zip(conditions, nodes, strict=True)):
+        here = f"{pointer}/conditions/{index}"
+        inside = _parts(here, condition.conditions, _children(node)) if isinstance(condition, Group) else ()
+        parts.append(_Part(here, condition, node, inside))
+    return tuple(parts)
+
+
+def _children(node: Node) -> tuple[Node, ...]:
+    return () if isinstance(node, Choice) else node.children
+
+
+def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:
+    for part in parts:
+        yield part
+        yield from _walk(part.inside)
+
+
+# A user
+
+
+def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
+    """In the unit of the threshold: days for a recency; whether it was done, or the user is in it, where none is."""
+    measured = verdict.evidence.measured
+    match leaf:
+        case Recency() if measured is not None:
+            return round(_days_since(measured, as_of, zone), 6)
+        case EventSequence() | SegmentMembership():
+            return verdict.evidence.holds
+        case EventProperty(occurrence="any" | "every"):
+            return measured or 0
+        case _:
+            return measured
+
+
+def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
+    """As the language counts days: by the wall clock of *zone*, so a day may have 23 hours."""
+    days = max((as_of - instant).days - 1, 0)
+    while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant and earlier > EARLIEST:
+        days += 1
+    later = before(as_of, Length(days, "d"), zone)
+    return days + (later - instant) / (later - earlier) if later > earlier else float(days)
+
+
+def _threshold(leaf: Condition) -> Any:
+    match leaf:
+        case Recency():
+            return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
+        case Sample():
+            return [leaf.from_, leaf.to]
+        case EventProperty(occurrence="any"):
+            return 1  # so many events have to pass the test
+        case EventProperty(occurrence="every") | EventSequence() | SegmentMembership():
+            return None
+        case EventProperty() | UserProperty() if leaf.value is UNSET:
+            return None
+        case Group():
+            raise TypeError("a group has no threshold")
+        case _:
+            return leaf.value if leaf.value2 is UNSET else [leaf.value, leaf.value2]
