@@ -19,9 +19,6 @@ from evals.client import HarnessError
 from evals.comparing import compare, comparison_markdown, show_comparison
 from evals.fixtures import datasets
 from evals.gates import Exit, exit_code, write_baseline
-from evals.judge.asking import NOT_RUN, calibrate, judge_report, make_set, open_judge
-from evals.judge.calibration import LABELS, NO_LABELS, SET, write_set
-from evals.judge.judging import MODEL as JUDGE
 from evals.lint import lint, lint_data, write_schema
 from evals.prices import Budget
 from evals.proof.proving import prove
@@ -106,6 +103,8 @@ def run_command(
     accept: Annotated[bool, typer.Option("--accept", help="Write the result as the baseline of its model")] = False,
 ) -> None:
     """Ask every case, grade the answers, write the reports."""
+    if accept and only:
+        raise HarnessError("A baseline is of all cases: leave --only away.")
     cases = load_cases()
     plan = Plan(
         cases=chosen(cases, only),
@@ -119,8 +118,10 @@ def run_command(
         async with connected(url.rstrip("/"), keys_from(key or ())) as service:
             return await run(service, plan)
 
+    settings = {} if url else model_settings(model)  # before any engine starts
+
     async def started(loaded: Loaded) -> Report:
-        async with serving(loaded, **model_settings(model)) as service:
+        async with serving(loaded, **settings) as service:
             return await run(service, plan)
 
     finish(asyncio.run(deployed()) if url else on_embedded(cases, started), report, accept=accept)
@@ -248,7 +249,7 @@ def replay_command(only: Only = None, tape: Tape = TAPE, report: Folder = REPLAY
 @app.command("judge")
 def judge_command(
     report: Annotated[Path, typer.Argument(help="The folder of the run to judge")] = REPORTS,
-    model: Annotated[str, typer.Option(help="Which model judges")] = JUDGE,
+    model: Annotated[str, typer.Option(help="Which model judges")] = "claude-opus-5-5",
     calibration: Annotated[
         bool, typer.Option("--calibrate", help="Judge the constructed set instead: are known orders kept?")
     ] = False,
@@ -257,6 +258,9 @@ def judge_command(
     ] = False,
 ) -> None:
     """Let a model judge the answers of a run. Needs ANTHROPIC_API_KEY; without one it says so, and nothing is a score."""
+    from evals.judge.asking import calibrate, judge_report, make_set, open_judge  # noqa: PLC0415  # the SDK takes seconds
+    from evals.judge.calibration import LABELS, NO_LABELS, SET, write_set  # noqa: PLC0415
+
     if construct:
         cases = load_cases()
         family = [case for case in cases if case.expect.gold and case.category == "audience" and case.language == "en"][
@@ -268,7 +272,7 @@ def judge_command(
         raise SystemExit(Exit.OK)
     settings = read_settings(os.environ)
     if not settings.anthropic_api_key:
-        console.print(NOT_RUN)
+        console.print("judge: not run (no ANTHROPIC_API_KEY)")
         if not LABELS.exists():
             console.print(NO_LABELS)
         raise SystemExit(Exit.OK)

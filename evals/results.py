@@ -61,6 +61,7 @@ class CaseResult(Struct, frozen=True, kw_only=True):
     error: str = ""
     case: Case
     transcript: Transcript | None = None
+    definition: Mapping[str, Any] | None = None  # the draft's, with the names of segments
     judge: Mapping[str, Any] | None = None
 
 

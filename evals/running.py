@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from evals.cases import Case
 from evals.client import HarnessError
 from evals.fixtures.rows import AS_OF, Dataset
 from evals.gates import gates_of
+from evals.graders.definitions import drafted
 from evals.graders.grading import Grade, Grading
 from evals.graders.registry import answer_of, grade
 from evals.prices import Budget
@@ -33,6 +34,7 @@ class Trial(Struct, frozen=True):
     passed: bool
     grades: Mapping[str, Grade]
     transcript: Transcript
+    definition: Mapping[str, Any] | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -109,6 +111,7 @@ async def _case(case: Case, grading: Grading, plan: Plan) -> CaseResult:
         error=error,
         case=case,
         transcript=shown.transcript if shown else None,
+        definition=shown.definition if shown else None,
     )
 
 
@@ -116,7 +119,7 @@ async def ask(case: Case, grading: Grading) -> Trial:
     """One answer, graded. Raises HarnessError."""
     answer = answer_of(case, await grading.home(case).ask(case))
     grades = await grade(answer, grading)
-    return Trial(all(one.passed for one in grades.values()), grades, answer.transcript)
+    return Trial(all(one.passed for one in grades.values()), grades, answer.transcript, drafted(answer, grading))
 
 
 def commit() -> str:

@@ -84,7 +84,8 @@ async def tools(answer: Answer, _grading: Grading) -> Grade | None:
     forbidden = sorted(set(called) & set(expect.must_not))
     faults = [f"{one} was not called" for one in missing] + [f"{one} was called" for one in forbidden]
     wanted = {name for one in (*expect.must, *expect.may) for name in one.split("|")}
-    extra = [name for name in called if name not in wanted]
+    shown = bool(answer.case.expect.components)  # then drawing was asked for
+    extra = [name for name in called if name not in wanted and not (shown and name.startswith("display_"))]
     recall = 1 - len(missing) / len(expect.must) if expect.must else 1.0
     score = 0.0 if forbidden else max(recall - 0.1 * len(extra), 0.0)
     good = f"{', '.join(called) or 'none'}" + (f"; not asked for: {', '.join(extra)}" if extra else "")

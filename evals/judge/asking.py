@@ -26,7 +26,6 @@ from evals.truth import Truth
 from segment_copilot.settings import Settings
 
 AT_ONCE = 4
-NOT_RUN = "judge: not run (no ANTHROPIC_API_KEY)"
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ DIMENSIONS: Final = ("helpfulness", "accuracy", "tool_use", "conciseness")
 SAMPLES: Final = 3
 NEEDED: Final = 2  # samples that must be usable for a verdict
 APART: Final = 2  # samples that differ by so much disagree
-MODEL: Final = "claude-opus-5-5"
+MODEL: Final = "claude-opus-5-5"  # not the model that answers
 _MAX_TOKENS: Final = 4_000
 _MOST_RESULT: Final = 3_000
 

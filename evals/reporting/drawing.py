@@ -12,9 +12,9 @@ from evals.reporting.summary import Rate
 from evals.results import CaseResult
 
 _ROW: Final = 26
-_LABEL: Final = 128
-_BAR: Final = 300
-_SIDE: Final = 104
+_LABEL: Final = 112
+_BAR: Final = 290
+_SIDE: Final = 126
 _MOST_BARS: Final = 40
 
 
@@ -48,7 +48,7 @@ def case_map(cases: Sequence[CaseResult]) -> Markup:
     categories = sorted({case.category for case in cases})
     size, gap = 15, 4
     most = max((sum(case.category == one for case in cases) for one in categories), default=1)
-    columns = min(most, 32)
+    columns = min(most, 20)
     parts: list[str] = []
     top = 0
     for category in categories:

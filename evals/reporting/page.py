@@ -8,7 +8,6 @@ from typing import Any, Final
 import jinja2
 import msgspec
 
-from evals.definitions import SegmentIds, with_names
 from evals.reporting.drawing import bars, case_map, rate_plot
 from evals.reporting.summary import (
     by_category,
@@ -59,7 +58,6 @@ def _shown(case: CaseResult) -> dict[str, Any]:
     return {
         "result": case,
         "draft": draft,
-        "definition": with_names(draft["definition"], SegmentIds()) if draft else None,
         "components": list(zip(made.components, charts, strict=True)) if made else [],
         "failed": [name for name, one in case.graders.items() if not one.passed],
     }
