@@ -124,30 +124,27 @@ class Explanations:
         started = time.perf_counter()
         plan = prepared.compiled.plan
         audience = _Audience(prepared.definition, plan.root)
-        query = compiler.render_counts(plan, audience.nodes)
+        query = compiler.render_narrowing(plan, audience.conditions, audience.nodes)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose="preview")
-        counts = _Counts(audience.nodes, result.rows[0])
-        stages = audience.stages(counts, prepared.names)
+        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+        stages = counted.stages(prepared.names)
         members = compiler.render_members(plan)
         user = UNSET if user_id is None else await self._user(tenant, prepared, user_id)
         return Explanation(
             matched_users=stages[-1].audience_after,
-            universe=counts.universe,
+            universe=counted.universe,
             as_of=plan.as_of,
             words=prepared.words,
             tier=prepared.tier,
             tier_reason=prepared.tier_reason,
             stages=stages,
-            conditions=tuple(
-                ConditionCount(part.pointer, describe_condition(part.condition, prepared.names), counts.of(part.node))
-                for part in audience.leaves
-            ),
+            conditions=counted.conditions(prepared.names),
             sql=members.sql,
             params=members.params,
             shape=compiler.shape_of(plan),
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
             warnings=prepared.warnings,
-            emptied_by=audience.emptied_by(counts, stages),
+            emptied_by=counted.emptied_by(stages),
             user=user,
         )
 
@@ -192,72 +189,77 @@ class _Part(Struct, frozen=True, eq=False):
     inside: tuple[_Part, ...] = ()
 
 
-class _Step(Struct, frozen=True, eq=False):
-    """A stage before it is counted: its condition, and the audiences after it and without it (None: everybody)."""
-
-    part: _Part
-    role: Literal["include", "exclude"]
-    after: Node
-    without: Node | None
-
-
-class _Counts:
-    """How many users each of *nodes* is true for; a node is the one object, not what equals it."""
-
-    def __init__(self, nodes: Sequence[Node], row: Sequence[int]) -> None:
-        self.universe, *counted = row
-        self._found = {id(node): count for node, count in zip(nodes, counted, strict=True)}
-
-    def of(self, node: Node | None) -> int:
-        """Of a node, or of everybody."""
-        return self.universe if node is None else self._found[id(node)]
-
-
 class _Audience:
-    """A definition beside its plan: its conditions, and the steps by which they make the audience."""
+    """A definition beside its plan: its conditions, and which of them make the stages."""
 
     def __init__(self, definition: Definition, root: Node) -> None:
         exclude = definition.exclude
         include_node, exclude_node = (root, root) if exclude is UNSET else _children(root)
-        self.logic, let_in = _opened("", definition, include_node)
-        taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
-        self.steps = _steps(self.logic, let_in, taken_out)
-        parts = list(_walk([*let_in, *taken_out]))
-        self.leaves = [part for part in parts if not part.inside]
-        audiences = [node for step in self.steps for node in (step.after, step.without) if node is not None]
-        self.nodes = [*(part.node for part in parts), *audiences]
+        logic, self.let_in = _opened("", definition, include_node)
+        self.taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
+        self.stages = (*self.let_in, *self.taken_out)
+        self.parts = list(_walk(self.stages))
+        self.leaves = [part for part in self.parts if not part.inside]
+        self.conditions = compiler.Conditions(
+            logic, tuple(part.node for part in self.let_in), tuple(part.node for part in self.taken_out)
+        )
+        self.nodes = [part.node for part in self.parts]
 
-    def stages(self, counts: _Counts, names: Mapping[int, str]) -> tuple[Stage, ...]:
+
+class _Counted:
+    """An audience and its numbers."""
+
+    def __init__(self, audience: _Audience, numbers: compiler.Narrowing) -> None:
+        self.universe = numbers.universe
+        self._audience = audience
+        self._numbers = numbers
+        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.alone, strict=True)}
+
+    def conditions(self, names: Mapping[int, str]) -> tuple[ConditionCount, ...]:
         return tuple(
-            Stage(
-                pointer=step.part.pointer,
-                role=step.role,
-                words=describe_condition(step.part.condition, names),
-                matched_users=counts.of(step.part.node),
-                audience_after=counts.of(step.after),
-                audience_without=counts.of(step.without),
-            )
-            for step in self.steps
+            ConditionCount(part.pointer, describe_condition(part.condition, names), self._alone[part.pointer])
+            for part in self._audience.leaves
         )
 
-    def emptied_by(self, counts: _Counts, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
+    def stages(self, names: Mapping[int, str]) -> tuple[Stage, ...]:
+        let_in = len(self._audience.let_in)
+        return tuple(
+            Stage(
+                pointer=part.pointer,
+                role="include" if index < let_in else "exclude",
+                words=describe_condition(part.condition, names),
+                matched_users=self._alone[part.pointer],
+                audience_after=self._numbers.after[index],
+                audience_without=self._numbers.without[index],
+            )
+            for index, part in enumerate(self._audience.stages)
+        )
+
+    def emptied_by(self, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
         """The first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
         if stages[-1].audience_after:
             return UNSET
-        if not counts.universe:
+        if not self.universe:
             return EmptiedBy((), "There are no users yet at this instant.")
-        included = sum(stage.role == "include" for stage in stages)
-        if self.logic == "OR" and included > 1 and not stages[included - 1].audience_after:
-            pointers = [pointer for step in self.steps[:included] for pointer in _matching_nobody(step.part, counts)]
+        included = len(self._audience.let_in)
+        gathers = self._audience.conditions.logic == "OR" and included > 1
+        if gathers and not stages[included - 1].audience_after:
+            pointers = [pointer for part in self._audience.let_in for pointer in self._matching_nobody(part)]
             return EmptiedBy(tuple(pointers), f"None of the {included} conditions joined by OR matches any user.")
-        number = next(
-            index
-            for index, stage in enumerate(stages)
-            if not stage.audience_after and (self.logic == "AND" or index >= included - 1)
-        )
-        before = stages[number - 1].audience_after if number else counts.universe
-        pointers = _matching_nobody(self.steps[number].part, counts)
+        first = included if gathers else 0
+        number = next(index for index in range(first, len(stages)) if not stages[index].audience_after)
+        before = stages[number - 1].audience_after if number else self.universe
+        pointers = self._matching_nobody(self._audience.stages[number])
         return EmptiedBy(tuple(pointers), _told(number + 1, stages[number], before))
+
+    def _matching_nobody(self, part: _Part) -> list[str]:
+        """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
+        if not isinstance(part.condition, Group) or part.condition.negate or self._alone[part.pointer]:
+            return [part.pointer]
+        if part.condition.logic == "OR":
+            return [pointer for inner in part.inside for pointer in self._matching_nobody(inner)]
+        first = next((inner for inner in part.inside if not self._alone[inner.pointer]), None)
+        return [part.pointer] if first is None else self._matching_nobody(first)
 
 
 def _told(number: int, stage: Stage, before: int) -> str:
@@ -276,41 +278,6 @@ def _told(number: int, stage: Stage, before: int) -> str:
 
 def _users(count: int) -> str:
     return "1 user" if count == 1 else f"{count:,} users"
-
-
-def _matching_nobody(part: _Part, counts: _Counts) -> list[str]:
-    """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
-    if not isinstance(part.condition, Group) or part.condition.negate or counts.of(part.node):
-        return [part.pointer]
-    if part.condition.logic == "OR":
-        return [pointer for inner in part.inside for pointer in _matching_nobody(inner, counts)]
-    first = next((inner for inner in part.inside if not counts.of(inner.node)), None)
-    return [part.pointer] if first is None else _matching_nobody(first, counts)
-
-
-def _steps(logic: Logic, let_in: Sequence[_Part], taken_out: Sequence[_Part]) -> list[_Step]:
-    inside, outside = [part.node for part in let_in], [_complement(part.node) for part in taken_out]
-    steps = list[_Step]()
-    for index, part in enumerate(let_in):
-        after = _joined(logic, inside[: index + 1])
-        rest = _joined(logic, [*inside[:index], *inside[index + 1 :]])
-        without = _joined("AND", [*([] if rest is None else [rest]), *outside])
-        steps.append(_Step(part, "include", after or part.node, without))
-    included = Branch(logic, tuple(inside))
-    for index, part in enumerate(taken_out):
-        after = Branch("AND", (included, *outside[: index + 1]))
-        without = Branch("AND", (included, *outside[:index], *outside[index + 1 :]))
-        steps.append(_Step(part, "exclude", after, without))
-    return steps
-
-
-def _joined(logic: Logic, nodes: Sequence[Node]) -> Node | None:
-    """None for no condition, which everybody meets."""
-    return Branch(logic, tuple(nodes)) if nodes else None
-
-
-def _complement(node: Node) -> Node:
-    return Branch("AND", (node,), complement=True)
 
 
 def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
+from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
@@ -63,7 +64,9 @@ __all__ = [
     "Bound",
     "Compiled",
     "CompiledQuery",
+    "Conditions",
     "Evidence",
+    "Narrowing",
     "Plan",
     "Shape",
     "TraitTable",
@@ -75,6 +78,7 @@ __all__ = [
     "leaves",
     "plan",
     "read_evidence",
+    "read_narrowing",
     "referenced_segments",
     "render_counts",
     "render_evidence",
@@ -82,6 +86,7 @@ __all__ = [
     "render_keys",
     "render_members",
     "render_membership_insert",
+    "render_narrowing",
     "render_preview",
     "shape_of",
 ]

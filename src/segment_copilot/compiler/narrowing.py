@@ -1,0 +1,151 @@
+"""How an audience comes about: in one read, every part by itself, and what each condition does to the whole.
+
+    rows of bits → is each condition true for the user? → where is the first that decides, is it the only one → counts
+
+A user is told by the first condition that decides and by whether there is a second, so the query grows with the number
+of conditions and not with its square.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from textwrap import indent
+from typing import Any
+
+from msgspec import Struct
+
+from segment_copilot.compiler.bitmasks import Bitmasks
+from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.render import CompiledQuery
+from segment_copilot.compiler.slots import Node, Plan
+from segment_copilot.compiler.sources import Sources
+from segment_copilot.compiler.tables import Tables
+from segment_copilot.compiler.trees import Logic, is_positive, normal
+
+
+class Conditions(Struct, frozen=True):
+    """Users for whom *let_in*, joined by *logic*, hold, and none of *taken_out*. *let_in* is not empty."""
+
+    logic: Logic
+    let_in: tuple[Node, ...]
+    taken_out: tuple[Node, ...]
+
+
+class Narrowing(Struct, frozen=True):
+    """Numbers of users.
+
+    *alone* are of the nodes that were asked about. *after* and *without* are of the conditions in order, let in before
+    taken out: the audience of those up to each, and of all but each.
+    """
+
+    universe: int
+    alone: tuple[int, ...]
+    after: tuple[int, ...]
+    without: tuple[int, ...]
+
+
+def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) -> CompiledQuery:
+    """One row for `read_narrowing`; *nodes* are counted by themselves."""
+    params = Params()
+    tables = Tables(plan, params)
+    let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
+    masks = Bitmasks([*let_in, *taken_out, *alone])
+    of_or = _is_or(conditions)
+    firsts = [
+        *masks.columns,
+        *_firsts("let_in", [masks.test(node) for node in let_in], decides=of_or),
+        *_firsts("taken_out", [masks.test(node) for node in taken_out], decides=True),
+        f"let_in_count {'!=' if of_or else '='} 0 AS is_let_in",
+    ]
+    only_one = "taken_out_count = 0 AND " + ("is_let_in" if of_or else "let_in_count <= 1")
+    columns = [
+        f"(SELECT count()\n{indent(tables.users(), '   ')}) AS universe",
+        "count()",
+        _histogram("let_in_first", "1"),
+        _histogram("if(let_in_count = 1, let_in_first, 0)", only_one),
+        _histogram("taken_out_first", "is_let_in"),
+        _histogram("taken_out_first", "is_let_in AND taken_out_count <= 1"),
+        *(f"countIf({masks.test(node)})" for node in alone),
+    ]
+    rows = indent(masks.rows(Sources(tables, params, plan.as_of, traits="current")), "    ")
+    users = f"SELECT\n    {_listed(firsts, 4)}\n  FROM (\n{rows}\n  )"
+    return CompiledQuery(f"SELECT\n  {_listed(columns, 2)}\nFROM (\n  {users}\n)", params.values)
+
+
+def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[Node]) -> Narrowing:
+    """What the row says, with the users who have no row: those for whom nothing happened."""
+    (
+        universe,
+        touched,
+        *histograms,
+    ) = row[:6]
+    untouched = universe - touched
+    first, only, taken_first, taken_only = (Counter(dict(zip(*found, strict=True))) for found in histograms)
+    of_or = _is_or(conditions)
+    decisive = [place for place, node in enumerate(conditions.let_in, 1) if _holds_untouched(node) == of_or]
+    taking = [place for place, node in enumerate(conditions.taken_out, 1) if _holds_untouched(node)]
+    is_let_in = bool(decisive) == of_or
+    first[_first(decisive)] += untouched
+    if not taking and (is_let_in if of_or else len(decisive) <= 1):
+        only[_first(decisive) if len(decisive) == 1 else 0] += untouched
+    if is_let_in:
+        taken_first[_first(taking)] += untouched
+        if len(taking) <= 1:
+            taken_only[_first(taking)] += untouched
+    let_in, taken_out = range(1, len(conditions.let_in) + 1), range(1, len(conditions.taken_out) + 1)
+    gathered = list(accumulate(first[place] for place in let_in))
+    taken = list(accumulate(taken_first[place] for place in taken_out))
+    alone = [count + untouched * _holds_untouched(node) for count, node in zip(row[6:], nodes, strict=True)]
+    return Narrowing(
+        universe=universe,
+        alone=tuple(alone),
+        after=(
+            *(number if of_or else universe - number for number in gathered),
+            *(taken_first.total() - number for number in taken),
+        ),
+        without=(
+            *(only.total() - only[place] if of_or else only[0] + only[place] for place in let_in),
+            *(taken_only[0] + taken_only[place] for place in taken_out),
+        ),
+    )
+
+
+def _is_or(conditions: Conditions) -> bool:
+    """One condition alone is under no logic; left out, it lets everybody in, as with AND."""
+    return conditions.logic == "OR" and len(conditions.let_in) > 1
+
+
+def _normal(nodes: Sequence[Node]) -> list[Node]:
+    return [normal(node) for node in nodes]
+
+
+def _holds_untouched(node: Node) -> bool:
+    """For a user for whom nothing happened."""
+    return not is_positive(normal(node))
+
+
+def _first(places: Sequence[int]) -> int:
+    """0 when there is none."""
+    return places[0] if places else 0
+
+
+def _firsts(name: str, tests: Sequence[str], *, decides: bool) -> list[str]:
+    """Of the tests that come out as *decides*, the place of the first (from 1; 0: none), and how many they are."""
+    if not tests:
+        return [f"0 AS {name}_first", f"0 AS {name}_count"]
+    return [
+        f"[{', '.join(tests)}] AS {name}",
+        f"indexOf({name}, {int(decides)}) AS {name}_first",
+        f"countEqual({name}, {int(decides)}) AS {name}_count",
+    ]
+
+
+def _histogram(key: str, condition: str) -> str:
+    """Two lists: the keys of the rows that meet the condition, and how many rows have each."""
+    return f"sumMapIf([toUInt32({key})], [toUInt64(1)], {condition})"
+
+
+def _listed(columns: Sequence[str], by: int) -> str:
+    return f",\n{' ' * by}".join(columns)
