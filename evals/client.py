@@ -148,7 +148,10 @@ class Workspace:
         except httpx2.HTTPError as error:
             raise HarnessError(f"A preview in {self.slug} failed: {type(error).__name__} {error}") from error
         if response.status_code not in {200, 400}:
-            raise HarnessError(f"A preview in {self.slug} answered {response.status_code}: {response.text[:300]}")
+            asked = msgspec.json.encode(definition).decode()
+            raise HarnessError(
+                f"A preview in {self.slug} answered {response.status_code} to {asked}: {response.text[:200]}"
+            )
         return response.json()
 
 

@@ -59,6 +59,23 @@ class Case(Struct, frozen=True):
 
 CASES = [
     Case(
+        "one of two filters makes the other needless",
+        {
+            "type": "group",
+            "logic": "OR",
+            "conditions": [
+                {"type": "event_count", "event_type": "view"},
+                {
+                    "type": "event_count",
+                    "event_type": "view",
+                    "where": [{"property": "x", "operator": "eq", "value": 1}],
+                },
+            ],
+        },
+        [event("a", x=1), event("b", x=2), event("c", kind="other")],
+        "ab",
+    ),
+    Case(
         "logic in any case, in a step's where too",
         {"type": "event_sequence", "events": [OR_IN_A_STEP, "cart"]},
         [event("a", 2, x=1), event("a", 1, "cart"), event("b", 2, x=2), event("b", 1, "cart")],

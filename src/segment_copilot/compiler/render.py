@@ -126,7 +126,8 @@ class _Rendering:
         self.sources = Sources(self.tables, self.params, plan.as_of, traits=traits)
 
     def query(self, sql: str) -> CompiledQuery:
-        return CompiledQuery(sql, self.params.values)
+        # A filter that another one makes needless has left its values behind.
+        return CompiledQuery(sql, {name: value for name, value in self.params.values.items() if f"{{{name}:" in sql})
 
     def users(self, conditions: Sequence[str] = ()) -> str:
         return self.tables.users([*self._one, *conditions])
