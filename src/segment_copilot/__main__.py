@@ -15,6 +15,7 @@ from rich.console import Console
 
 from segment_copilot.commands import definitions, keyring, serving
 from segment_copilot.commands import dev as developing
+from segment_copilot.commands import explain as explaining
 from segment_copilot.commands.ask import ask as ask_copilot
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
@@ -104,6 +105,22 @@ def compile(  # noqa: A001  # the command's name
 ) -> None:
     """Print a definition's words, SQL and parameters. No store is asked."""
     typer.echo(definitions.compile_file(file.read(), timezone=timezone, as_of=as_of))
+
+
+@cli.command()
+def explain(
+    file: Annotated[typer.FileBinaryRead, typer.Argument(help="A definition as JSON; - reads standard input")],
+    user: Annotated[str | None, typer.Option(help="Explain this user instead: why they are in it or not")] = None,
+    as_of: Annotated[str | None, typer.Option(help="RFC 3339 instant; default: now")] = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that finds the members too")] = False,
+    url: Url = None,
+    key: ApiKey = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say how an audience comes about, condition by condition, and what empties it."""
+    service_url, service_key = _service(url, key, data_dir)
+    asked = explaining.explain(file.read(), url=service_url, key=service_key, as_of=as_of, user_id=user)
+    explaining.draw(asyncio.run(asked), Console(highlight=False), sql=sql)
 
 
 @cli.command()

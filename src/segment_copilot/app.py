@@ -16,6 +16,7 @@ from segment_copilot.api import docs, health, metrics
 from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.edge import Edge
+from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.health import drained_on_sigterm
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.openapi import document
@@ -35,6 +36,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *docs.ROUTES,
     IngestionController,
     SegmentController,
+    ExplanationController,
+    ExplorerController,
     CopilotController,
 )
 

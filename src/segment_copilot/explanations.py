@@ -227,7 +227,7 @@ class _Counted:
             Stage(
                 pointer=part.pointer,
                 role="include" if index < let_in else "exclude",
-                words=describe_condition(part.condition, names),
+                words=_words(part.condition, names),
                 matched_users=self._alone[part.pointer],
                 audience_after=self._numbers.after[index],
                 audience_without=self._numbers.without[index],
@@ -250,7 +250,7 @@ class _Counted:
         number = next(index for index in range(first, len(stages)) if not stages[index].audience_after)
         before = stages[number - 1].audience_after if number else self.universe
         pointers = self._matching_nobody(self._audience.stages[number])
-        return EmptiedBy(tuple(pointers), _told(number + 1, stages[number], before))
+        return EmptiedBy(tuple(pointers), _told(number, stages, before))
 
     def _matching_nobody(self, part: _Part) -> list[str]:
         """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
@@ -262,8 +262,15 @@ class _Counted:
         return [part.pointer] if first is None else self._matching_nobody(first)
 
 
-def _told(number: int, stage: Stage, before: int) -> str:
+def _words(condition: Condition, names: Mapping[int, str]) -> str:
+    """In words; the brackets around a group are for inside a sentence."""
+    words = describe_condition(condition, names)
+    return words[1:-1] if words.startswith("(") else words
+
+
+def _told(index: int, stages: Sequence[Stage], before: int) -> str:
     """Why a stage leaves nobody of the *before* users that there were."""
+    stage = stages[index]
     if stage.role == "exclude":
         why = f"it takes out {'the one user' if before == 1 else f'all {before:,} users'} left before it"
     elif not stage.matched_users:
@@ -271,9 +278,17 @@ def _told(number: int, stage: Stage, before: int) -> str:
     else:
         left = "not the one" if before == 1 else f"none of the {before:,}"
         why = f"it matches {_users(stage.matched_users)} by itself, but {left} left before it"
-    without = stage.audience_without
-    remedy = f"without it there would be {_users(without)}" if without else "leaving out only this one changes nothing"
-    return f"Stage {number} leaves nobody ({stage.words}): {why}; {remedy}."
+    remedy = "Leaving out only this one still leaves nobody."
+    if stage.audience_without:
+        remedy = f"Without it there would be {_users(stage.audience_without)}."
+    others = [str(number) for number, other in enumerate(stages[index + 1 :], index + 2) if _fails_alone(other)]
+    if others:
+        remedy += f" Nobody matches stage {' or '.join(others)} either."
+    return f"Nobody is left after stage {index + 1} ({stage.words}): {why}. {remedy}"
+
+
+def _fails_alone(stage: Stage) -> bool:
+    return stage.role == "include" and not stage.matched_users
 
 
 def _users(count: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 import socket
 import subprocess
@@ -74,6 +76,88 @@ def test_a_taken_port_is_said():
 
     assert told.returncode == 1
     assert f"127.0.0.1:{port}" in told.stderr.replace("\n", "")
+    assert "Traceback" not in told.stderr
+
+
+@pytest.fixture(scope="module")
+async def shop(client) -> None:
+    """Two buyers, one of whom wishes too."""
+    happened = [("ana", "order_placed"), ("ben", "order_placed"), ("ben", "wishlist_add")]
+    events = [{"user_id": user_id, "event_type": event_type} for user_id, event_type in happened]
+    assert (await client.post("/api/ingestion/track/batch/", json={"events": events})).json()["queued"] == len(events)
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+
+
+async def explain(url: str, key: str, *arguments: str, definition: str) -> subprocess.CompletedProcess[str]:
+    """In a terminal that is wide enough for a row to be a line."""
+    call = functools.partial(run, "explain", "-", *arguments, "--url", url, stdin=definition, COLUMNS="160")
+    return await asyncio.to_thread(call, SEGMENT_COPILOT_KEY=key)
+
+
+def lines(told: subprocess.CompletedProcess[str]) -> list[str]:
+    """What was printed, with single spaces."""
+    assert told.returncode == 0, told.stderr
+    return [" ".join(line.split()) for line in told.stdout.splitlines()]
+
+
+WISHES = '{"type": "event_count", "event_type": "wishlist_add"}'
+NEVER = '{"type": "event_count", "event_type": "wishlist_add", "operator": "eq", "value": 0}'
+
+
+async def test_an_audience_is_explained_stage_by_stage(url: str, key: str, shop: None):
+    definition = BUYERS.replace("]}", f", {NEVER}]}}")
+
+    told = lines(await explain(url, key, "--sql", definition=definition))
+
+    assert told[0] == "Users who placed an order in the last 7 days, and who have never done “wishlist_add”."
+    assert any(line.startswith("1 of 2 users (50.0%) as of ") for line in told)
+    assert "1 who placed an order in the last 7 days 2 2 1" in told
+    assert "2 who have never done “wishlist_add” 1 1 2" in told
+    assert "SELECT user_key, user_id" in told
+
+
+async def test_what_empties_an_audience_is_told(url: str, key: str, shop: None):
+    told = lines(await explain(url, key, definition=BUYERS.replace("]}", f", {NEVER}, {WISHES}]}}")))
+
+    emptied = "Nobody is left after stage 3 (who did “wishlist_add”): it matches 1 user by itself, but not the one left"
+    assert any(line.startswith(emptied) for line in told)
+
+
+async def test_a_user_is_explained_condition_by_condition(url: str, key: str, shop: None):
+    definition = BUYERS.replace("]}", f'], "exclude": {{"logic": "OR", "conditions": [{WISHES}]}}}}')
+
+    ben = lines(await explain(url, key, "--user", "ben", definition=definition))
+    nobody = lines(await explain(url, key, "--user", "[b]zoe", definition=definition))
+
+    assert "ben is not in it." in ben
+    assert any(line.startswith("yes who placed an order in the last 7 days 1 1 20") for line in ben)
+    assert any(line.startswith("yes leaving out: who did “wishlist_add” 1 1 20") for line in ben)
+    assert "Nobody has seen [b]zoe up to then." in nobody
+
+
+@pytest.mark.parametrize(
+    ("definition", "sentence"),
+    [
+        ("{", "The definition is not JSON"),
+        ('{"logic": "AND", "conditions": [{"type": "event_cont"}]}', "/conditions/0/type: There is no condition"),
+    ],
+    ids=["not JSON", "not a definition"],
+)
+async def test_what_cannot_be_explained_is_told_with_its_place(url: str, key: str, definition: str, sentence: str):
+    told = await explain(url, key, definition=definition)
+
+    assert told.returncode == 1
+    assert sentence in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+async def test_a_service_that_is_not_there_is_said():
+    told = await explain("http://127.0.0.1:1", "sk_x", definition=BUYERS)
+
+    assert told.returncode == 1
+    assert "The service does not answer" in told.stderr
     assert "Traceback" not in told.stderr
 
 

@@ -70,3 +70,23 @@ async def test_the_admin_sdk_manages_segments(client, url, key, admin):
         await asyncio.to_thread(admin.segments.get, segment["id"])
     assert missing.value.status == 404
     assert "detail" in missing.value.body
+
+
+async def test_the_admin_sdk_explains_a_user(client, admin):
+    user_id = "ana/ñ %2F"
+    events = [{"user_id": user_id, "event_type": "order_placed", "payload": {"total": 5}}]
+    await client.post("/api/ingestion/track/batch/", json={"events": events})
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+
+    segment = await asyncio.to_thread(admin.segments.create, {"name": "Explained", "definition": BUYERS})
+    explained = await asyncio.to_thread(admin.users.explain, user_id, segment["id"])
+
+    assert [
+        (each["index"], each["type"], each["label"], each["actual_value"], each["threshold"], each["matches"])
+        for each in explained
+    ] == [(0, "event_count", "who placed an order", 1, 1, True)]
+    with pytest.raises(SegOpsApiError) as unseen:
+        await asyncio.to_thread(admin.users.explain, "nobody", segment["id"])
+    assert unseen.value.status == 404

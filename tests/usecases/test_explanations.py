@@ -113,15 +113,19 @@ EMPTIED = [
         "a condition that matches nobody by itself",
         definition(EVER_BOUGHT, NOBODY, SPANISH),
         ("/conditions/1",),
-        ("Stage 2 leaves nobody (whose country is “PT”): no user matches it, whatever the other conditions say; "
-        "without it there would be 2 users."),
+        (
+            "Nobody is left after stage 2 (whose country is “PT”): no user matches it, whatever the other conditions say. "
+            "Without it there would be 2 users."
+        ),
     ),
     (
         "conditions that exclude one another in fact",
         definition(EVER_BOUGHT, FRENCH),
         ("/conditions/1",),
-        ("Stage 2 leaves nobody (whose country is “FR”): it matches 1 user by itself, but none of the 3 left before "
-        "it; without it there would be 3 users."),
+        (
+            "Nobody is left after stage 2 (whose country is “FR”): it matches 1 user by itself, but none of the 3 left "
+            "before it. Without it there would be 3 users."
+        ),
     ),
     (
         "the one condition inside a group",
@@ -145,15 +149,20 @@ EMPTIED = [
         "an exclusion",
         definition(WISHED, EVER_BOUGHT, logic="OR", exclude=definition(FRENCH, EVER_BOUGHT, logic="OR")),
         ("/exclude/conditions/1",),
-        ("Stage 4 leaves nobody (who placed an order): it takes out all 3 users left before it; without it there would "
-        "be 3 users."),
+        (
+            "Nobody is left after stage 4 (who placed an order): it takes out all 3 users left before it. "
+            "Without it there would be 3 users."
+        ),
     ),
     (
         "two conditions, of which one alone is not to blame",
-        definition(NOBODY, FRENCH, BOUGHT),
+        definition(group(SPANISH, FRENCH), BOUGHT, NOBODY),
         ("/conditions/0",),
-        ("Stage 1 leaves nobody (whose country is “PT”): no user matches it, whatever the other conditions say; leaving "
-        "out only this one changes nothing."),
+        (
+            "Nobody is left after stage 1 (whose country is “ES”, and whose country is “FR”): no user matches it, "
+            "whatever the other conditions say. Leaving out only this one still leaves nobody. Nobody matches stage 3 "
+            "either."
+        ),
     ),
     (
         "a negated group that everybody is in",

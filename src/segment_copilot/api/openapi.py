@@ -32,6 +32,7 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
+    "explorer": "One user: why they are in a segment or not.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
     "schemas": "What event types look like.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -37,8 +37,9 @@ from segment_copilot.errors import (
     QueryTimeout,
 )
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.explanations import Stage, UserCondition
 from segment_copilot.membership import Member, SegmentOfUser
-from segment_copilot.previews import MAX_SAMPLE, Preview
+from segment_copilot.previews import MAX_SAMPLE, ConditionCount, Preview
 from segment_copilot.resources import Resources
 from segment_copilot.segments import Changes, Order, SavedSegment, Segment, SegmentType
 from segment_copilot.tenants import Tenant
@@ -148,6 +149,8 @@ class MembershipOfUser(Struct, frozen=True):
     user_id: str
     segments: tuple[SegmentOfUser, ...]
 
+
+Pointed = TypeVar("Pointed", Finding, ConditionCount, Stage, UserCondition)
 
 IfMatch = Annotated[
     str | None,
@@ -289,7 +292,7 @@ class SegmentController(Controller):
         Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
         is stopped when the client leaves.
         """
-        as_of = _checked(data.as_of)
+        as_of = checked_as_of(data.as_of)
         with pointed():
             work = resources.previews.preview(
                 tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
@@ -316,7 +319,7 @@ class SegmentController(Controller):
         Its members stay as the last computation left them.
         """
         wanted = data or EstimateRequest()
-        as_of = _checked(wanted.as_of)
+        as_of = checked_as_of(wanted.as_of)
         segment = await resources.segments.get(tenant, segment_id)
         with pointed():
             work = resources.previews.preview(
@@ -337,7 +340,7 @@ class SegmentController(Controller):
 
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
-        as_of = _checked(data.as_of if data else None)
+        as_of = checked_as_of(data.as_of if data else None)
         queued = await resources.memberships.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
@@ -389,7 +392,7 @@ async def _change(
 
 def _written(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
-    written = WrittenSegment(**fields, warnings=_at_definition(saved.warnings))
+    written = WrittenSegment(**fields, warnings=at_definition(saved.warnings))
     return Response(written, headers={"ETag": _etag(saved.segment), **(headers or {})})
 
 
@@ -403,7 +406,8 @@ def _revisions(if_match: str | None) -> frozenset[str] | None:
     return None if "*" in tags else frozenset(tag[1:-1] for tag in tags if tag.startswith('"'))
 
 
-def _checked(as_of: datetime | None) -> datetime | None:
+def checked_as_of(as_of: datetime | None) -> datetime | None:
+    """The instant, when events can have happened at it."""
     if as_of is None or EARLIEST <= as_of <= LATEST:
         return as_of
     finding = Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
@@ -416,16 +420,17 @@ def pointed() -> Generator[None]:
     try:
         yield
     except InvalidDefinition as error:
-        findings = _at_definition(error.findings)
+        findings = at_definition(error.findings)
         raise InvalidDefinition(error.detail, code=error.code, findings=findings, context=error.context) from error
 
 
-def _at_definition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(msgspec.structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in findings)
+def at_definition(found: tuple[Pointed, ...]) -> tuple[Pointed, ...]:
+    """The same, with pointers into what holds the definition."""
+    return tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in found)
 
 
 def _pointed_preview(preview: Preview) -> Preview:
     conditions = preview.conditions
     if conditions is not UNSET:
-        conditions = tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in conditions)
-    return msgspec.structs.replace(preview, warnings=_at_definition(preview.warnings), conditions=conditions)
+        conditions = at_definition(conditions)
+    return msgspec.structs.replace(preview, warnings=at_definition(preview.warnings), conditions=conditions)

@@ -11,6 +11,7 @@ import stamina
 
 from segment_copilot import compiler
 from segment_copilot.catalog import Catalog
+from segment_copilot.commands.answers import answered
 from segment_copilot.conditions import parse, tier_of
 from segment_copilot.conditions.value_types import parse_date
 from segment_copilot.describe import describe
@@ -38,7 +39,7 @@ async def compute(segment_id: int, *, url: str, key: str) -> str:
     """Ask for a computation, wait until it is over, and say how many members there are."""
     headers = {"Authorization": f"ApiKey {key}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers) as client:
-        _answer(await client.post(f"/api/segments/{segment_id}/compute/"))
+        await answered(client.post(f"/api/segments/{segment_id}/compute/"))
         segment = await _finished(client, segment_id)
     if segment["status"] == "failed":
         raise SegmentCopilotError(segment["last_error"]["detail"], code=segment["last_error"]["code"])
@@ -47,14 +48,7 @@ async def compute(segment_id: int, *, url: str, key: str) -> str:
 
 @stamina.retry(on=Unavailable, timeout=600, attempts=None, wait_initial=0.1, wait_max=1)
 async def _finished(client: httpx2.AsyncClient, segment_id: int) -> dict[str, Any]:
-    segment = _answer(await client.get(f"/api/segments/{segment_id}/"))
+    segment = await answered(client.get(f"/api/segments/{segment_id}/"))
     if segment["status"] in {"queued", "computing"}:
         raise Unavailable("The computation is not finished yet.", code="computing")
     return segment
-
-
-def _answer(response: httpx2.Response) -> dict[str, Any]:
-    body = msgspec.json.decode(response.content, type=dict[str, Any])
-    if not response.is_success:
-        raise SegmentCopilotError(body.get("detail", str(response.status_code)), code=body.get("code"))
-    return body

@@ -1,0 +1,184 @@
+"""Explanations over HTTP: why an audience is what it is, and why a user is in it or not."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Controller, Request, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
+
+from segment_copilot.api.requests import unless_left
+from segment_copilot.api.segments import (
+    MAX_DEFINITION_BYTES,
+    Instant,
+    RawDefinition,
+    at_definition,
+    checked_as_of,
+    pointed,
+)
+from segment_copilot.compiler.evidence import Contribution
+from segment_copilot.conditions import encode
+from segment_copilot.errors import NotFound, QueryTimeout
+from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.explanations import Explanation
+from segment_copilot.resources import Resources
+from segment_copilot.tenants import Tenant
+
+UserId = Annotated[
+    str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Explain this user too, condition by condition")
+]
+
+
+class ExplainRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A definition to explain; nothing is saved."""
+
+    definition: RawDefinition
+    as_of: Instant | None = None
+    user_id: UserId | None = None
+
+
+class ExplainSegmentRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to explain a stored segment. Its `last_computed_at` as *as_of* is the instant of its members."""
+
+    as_of: Instant | None = None
+    user_id: UserId | None = None
+
+
+class ExplainedCondition(Struct, frozen=True):
+    """One condition and one user, as SegOps tells it: *label* is the condition in words.
+
+    *actual_value* is what was measured, null where there is nothing; *threshold* is what it is compared with, null where
+    it is compared with nothing. *events* are the newest ones that counted.
+    """
+
+    index: int
+    type: str
+    label: str
+    actual_value: Any
+    threshold: Any
+    matches: bool
+    pointer: str
+    events: tuple[Contribution, ...]
+
+
+class ExplanationController(Controller):
+    """Why an audience is what it is."""
+
+    path = "/api/segments"
+    tags = ("segments",)
+    request_max_body_size = MAX_DEFINITION_BYTES
+
+    @post("/explain", status_code=200, opt={"problems": (QueryTimeout,)}, response_description="The explanation.")
+    async def explain_definition(
+        self,
+        request: Request[Any, Any, State],
+        data: JSONBody[ExplainRequest],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+    ) -> Explanation:
+        """Explain who would be in a segment.
+
+        Nothing is saved. Each stage says what its condition matches by itself, how many users there are after it, and
+        how many there would be without it; `emptied_by` is there when nobody is left. With `user_id`, `user` says of
+        each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
+        """
+        as_of = checked_as_of(data.as_of)
+        return await _explained(request, resources, tenant, bytes(data.definition), as_of, data.user_id)
+
+    @post(
+        "/{segment_id:int}/explain",
+        status_code=200,
+        opt={"problems": (QueryTimeout,)},
+        response_description="The explanation.",
+    )
+    async def explain_segment(
+        self,
+        request: Request[Any, Any, State],
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        data: JSONBody[ExplainSegmentRequest | None] = None,
+    ) -> Explanation:
+        """Explain who is in a stored segment.
+
+        As of now, or of an instant such as its `last_computed_at`; its members stay as the last computation left them.
+        """
+        wanted = data or ExplainSegmentRequest()
+        as_of = checked_as_of(wanted.as_of)
+        segment = await resources.segments.get(tenant, segment_id)
+        return await _explained(request, resources, tenant, encode(segment.definition), as_of, wanted.user_id)
+
+
+class ExplorerController(Controller):
+    """What is known of a user, read only."""
+
+    path = "/api/explorer"
+    tags = ("explorer",)
+
+    @get(
+        "/users/{user_id:str}/segments/{segment_id:int}/explain",
+        opt={"problems": (QueryTimeout,)},
+        response_description="One entry for each condition.",
+    )
+    async def explain_user(
+        self,
+        request: Request[Any, Any, State],
+        user_id: FromPath[str],
+        segment_id: FromPath[int],
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+    ) -> list[ExplainedCondition]:
+        """Explain why a user is in a stored segment or not, as of now.
+
+        Members and non-members alike; a user nobody has seen is 404.
+        """
+        segment = await resources.segments.get(tenant, segment_id)
+        with pointed():
+            work = resources.explanations.user(tenant, encode(segment.definition), user_id)
+            found = await unless_left(request, work)
+        if not found.in_universe:
+            raise NotFound("Nobody has seen a user of this id.", code="user_not_found")
+        return [
+            ExplainedCondition(
+                index=index,
+                type=each.type,
+                label=each.words,
+                actual_value=each.measured,
+                threshold=each.threshold,
+                matches=each.matches,
+                pointer=each.pointer,
+                events=each.events,
+            )
+            for index, each in enumerate(at_definition(found.conditions))
+        ]
+
+
+async def _explained(
+    request: Request[Any, Any, State],
+    resources: Resources,
+    tenant: Tenant,
+    definition: bytes,
+    as_of: datetime | None,
+    user_id: str | None,
+) -> Explanation:
+    with pointed():
+        work = resources.explanations.definition(tenant, definition, as_of=as_of, user_id=user_id)
+        found = await unless_left(request, work)
+    user, emptied_by = found.user, found.emptied_by
+    if user is not UNSET:
+        user = replace(user, conditions=at_definition(user.conditions))
+    if emptied_by is not UNSET:
+        emptied_by = replace(emptied_by, pointers=tuple(f"/definition{pointer}" for pointer in emptied_by.pointers))
+    return replace(
+        found,
+        stages=at_definition(found.stages),
+        conditions=at_definition(found.conditions),
+        warnings=at_definition(found.warnings),
+        emptied_by=emptied_by,
+        user=user,
+    )

@@ -1,0 +1,35 @@
+"""What the service answered, or its problem as one of our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import httpx2
+import msgspec
+
+from segment_copilot.errors import Finding, SegmentCopilotError
+
+
+async def answered(answering: Awaitable[httpx2.Response]) -> dict[str, Any]:
+    """The body of an answer.
+
+    Raises:
+        SegmentCopilotError: Nothing answers there, or the service's problem, with pointers into the definition sent.
+    """
+    try:
+        response = await answering
+    except httpx2.TransportError as error:
+        raise SegmentCopilotError(f"The service does not answer ({error}). Is it running?", code="no_answer") from error
+    try:
+        body = msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        body = {}
+    if not response.is_success:
+        detail = body.get("detail", f"The service answered {response.status_code}.")
+        findings = [
+            Finding(each["pointer"].removeprefix("/definition"), each["code"], each["detail"])
+            for each in body.get("errors", [])
+        ]
+        raise SegmentCopilotError(detail, code=body.get("code"), findings=findings)
+    return body

@@ -1,0 +1,121 @@
+"""`explain`: why an audience is what it is, or why a user is in it or not, as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import httpx2
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from segment_copilot.commands.answers import answered
+from segment_copilot.errors import InvalidInput
+
+_NOTHING: Final = "–"
+_EVENTS_SHOWN: Final = 3
+
+
+async def explain(definition: bytes, *, url: str, key: str, as_of: str | None, user_id: str | None) -> dict[str, Any]:
+    """The service's explanation of a definition, and with *user_id* of that user."""
+    try:
+        msgspec.json.decode(definition)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The definition is not JSON: {error}.", code="malformed_json") from error
+    body: dict[str, Any] = {"definition": msgspec.Raw(definition)}
+    body |= {name: value for name, value in (("as_of", as_of), ("user_id", user_id)) if value is not None}
+    headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/json"}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+        return await answered(client.post("/api/segments/explain/", content=msgspec.json.encode(body)))
+
+
+def draw(explanation: Mapping[str, Any], console: Console, *, sql: bool) -> None:
+    """Everything that a person asks next: how many, why, and what looks odd."""
+    matched, universe = explanation["matched_users"], explanation["universe"]
+    console.print(Text(explanation["words"], style="bold"))
+    share = f" ({matched / universe:.1%})" if universe else ""
+    console.print(f"[dim]{explanation['tier']}: {escape(explanation['tier_reason'])}[/]")
+    console.print(f"[bold]{matched:,}[/] of {universe:,} users{share} as of {explanation['as_of']}")
+    if user := explanation.get("user"):
+        _draw_user(user, console)
+    else:
+        _draw_stages(explanation, console)
+    for warning in explanation["warnings"]:
+        console.print(f"[yellow]! {escape(warning['detail'])}[/] [dim]{escape(_place(warning['pointer']))}[/]")
+    if sql:
+        params = msgspec.json.format(msgspec.json.encode(explanation["params"])).decode()
+        commented = params.replace("\n", "\n-- ")
+        console.out(f"\n{explanation['sql']}\n-- {commented}", highlight=False)
+
+
+def _draw_stages(explanation: Mapping[str, Any], console: Console) -> None:
+    table = _table("#", "users", "alone", "so far", "without it")
+    for number, stage in enumerate(explanation["stages"], 1):
+        counts = [stage["matched_users"], stage["audience_after"], stage["audience_without"]]
+        table.add_row(str(number), _told(stage["words"], out=stage["role"] == "exclude"), *(f"{n:,}" for n in counts))
+    console.print(table)
+    if {each["pointer"] for each in explanation["conditions"]} != {each["pointer"] for each in explanation["stages"]}:
+        table = _table("", "each condition", "alone")
+        for each in explanation["conditions"]:
+            table.add_row(_place(each["pointer"]), Text(each["words"]), f"{each['matched_users']:,}")
+        console.print(table)
+    if emptied_by := explanation.get("emptied_by"):
+        places = ", ".join(map(_place, emptied_by["pointers"]))
+        console.print(f"[bold yellow]{escape(emptied_by['detail'])}[/] [dim]{escape(places)}[/]")
+
+
+def _draw_user(user: Mapping[str, Any], console: Console) -> None:
+    user_id = escape(user["user_id"])
+    if not user["in_universe"]:
+        console.print(f"[bold yellow]Nobody has seen {user_id} up to then.[/]")
+        return
+    console.print(f"[bold]{user_id}[/] is {'[green]in it[/]' if user['is_member'] else '[red]not in it[/]'}.")
+    table = _table("", "users", "measured", "compared with", "newest events")
+    for each in user["conditions"]:
+        holds = Text("yes", style="green") if each["matches"] else Text("no", style="red")
+        out = _place(each["pointer"]).startswith("/exclude")
+        unit = {"recency": " days", "sample": " %"}.get(each["type"], "")
+        values = [_value(each[name], unit) for name in ("measured", "threshold")]
+        table.add_row(holds, _told(each["words"], out=out), *values, _events(each["events"]))
+    console.print(table)
+
+
+def _table(first: str, second: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(first, style="dim")
+    table.add_column(second, ratio=1)
+    for header in others:
+        table.add_column(header, justify="left" if header == "newest events" else "right", no_wrap=True)
+    return table
+
+
+def _told(words: str, *, out: bool) -> Text:
+    return Text.assemble(("leaving out: ", "bold"), words) if out else Text(words)
+
+
+def _place(pointer: str) -> str:
+    """In the file, which is the definition itself."""
+    return pointer.removeprefix("/definition") or "/"
+
+
+def _value(value: Any, unit: str) -> str:
+    match value:
+        case None:
+            return _NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return f"{value:,.6g}{unit}" if isinstance(value, float) else f"{value:,}{unit}"
+        case list():
+            return ", ".join(_value(each, "") for each in cast("list[Any]", value)) + unit
+        case _:
+            return str(value)
+
+
+def _events(events: Sequence[Mapping[str, Any]]) -> str:
+    shown = [f"{each['occurred_at'][:16].replace('T', ' ')} {each['event_type']}" for each in events[:_EVENTS_SHOWN]]
+    return "\n".join([*shown, *(["…"] if len(events) > _EVENTS_SHOWN else [])])
