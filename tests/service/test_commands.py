@@ -132,8 +132,9 @@ async def test_a_user_is_explained_condition_by_condition(url: str, key: str, sh
     nobody = lines(await explain(url, key, "--user", "[b]zoe", definition=definition))
 
     assert "ben is not in it." in ben
-    assert any(line.startswith("yes who placed an order in the last 7 days 1 1 20") for line in ben)
-    assert any(line.startswith("yes leaving out: who did “wishlist_add” 1 1 20") for line in ben)
+    assert "yes who placed an order in the last 7 days 1 1" in ben
+    assert "yes leaving out: who did “wishlist_add” 1 1" in ben
+    assert sum(line.endswith((" order_placed", " wishlist_add")) for line in ben) == 2
     assert "Nobody has seen [b]zoe up to then." in nobody
 
 

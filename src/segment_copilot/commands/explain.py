@@ -74,22 +74,22 @@ def _draw_user(user: Mapping[str, Any], console: Console) -> None:
         console.print(f"[bold yellow]Nobody has seen {user_id} up to then.[/]")
         return
     console.print(f"[bold]{user_id}[/] is {'[green]in it[/]' if user['is_member'] else '[red]not in it[/]'}.")
-    table = _table("", "users", "measured", "compared with", "newest events")
+    table = _table("", "users", "measured", "compared with")
     for each in user["conditions"]:
         holds = Text("yes", style="green") if each["matches"] else Text("no", style="red")
         out = _place(each["pointer"]).startswith("/exclude")
         unit = {"recency": " days", "sample": " %"}.get(each["type"], "")
         values = [_value(each[name], unit) for name in ("measured", "threshold")]
-        table.add_row(holds, _told(each["words"], out=out), *values, _events(each["events"]))
+        table.add_row(holds, _told(each["words"], out=out).append(_events(each["events"]), "dim"), *values)
     console.print(table)
 
 
 def _table(first: str, second: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column(first, style="dim")
-    table.add_column(second, ratio=1)
+    table.add_column(second, ratio=1, overflow="fold")
     for header in others:
-        table.add_column(header, justify="left" if header == "newest events" else "right", no_wrap=True)
+        table.add_column(header, justify="right")
     return table
 
 
@@ -109,7 +109,8 @@ def _value(value: Any, unit: str) -> str:
         case bool():
             return "yes" if value else "no"
         case int() | float():
-            return f"{value:,.6g}{unit}" if isinstance(value, float) else f"{value:,}{unit}"
+            shown = round(value, 2) if unit else value
+            return f"{shown:,.6g}{unit}" if isinstance(value, float) else f"{value:,}{unit}"
         case list():
             return ", ".join(_value(each, "") for each in cast("list[Any]", value)) + unit
         case _:
@@ -117,5 +118,6 @@ def _value(value: Any, unit: str) -> str:
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:
+    """The newest, each on a line of its own under the condition."""
     shown = [f"{each['occurred_at'][:16].replace('T', ' ')} {each['event_type']}" for each in events[:_EVENTS_SHOWN]]
-    return "\n".join([*shown, *(["…"] if len(events) > _EVENTS_SHOWN else [])])
+    return "".join(f"\n  {line}" for line in [*shown, *(["…"] if len(events) > _EVENTS_SHOWN else [])])
