@@ -11,6 +11,7 @@ from language.strategies import AS_OFS, EVENT_TYPES, ZONES, Draw, world
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler import (
     CompiledQuery,
+    Conditions,
     Shape,
     TraitTable,
     compile_definition,
@@ -21,6 +22,7 @@ from segment_copilot.compiler import (
     render_keys,
     render_members,
     render_membership_insert,
+    render_narrowing,
     render_preview,
 )
 from segment_copilot.conditions import decode, parse
@@ -55,6 +57,7 @@ def compiled(
         *(render_keys(plan, shape=shape) for shape in shapes),
         render_preview(plan, sample=10),
         render_counts(plan, leaves(plan.root)),
+        render_narrowing(plan, Conditions("AND", (plan.root,), (plan.root,)), leaves(plan.root)),
         render_membership_insert(plan, segment_id=1, run_id=RUN_ID),
         render_is_member(plan, user_id=user_id),
         render_evidence(plan, user_id=user_id),
