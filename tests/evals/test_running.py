@@ -25,7 +25,7 @@ from evals.reporting.markdown import markdown
 from evals.reporting.page import page
 from evals.results import CaseResult, Gate, Report, read_report, totals_of
 from evals.running import Plan, run
-from evals.service import keys_from, serving
+from evals.service import connected, keys_from, load, serving
 from messages_server import answer, text
 
 FEW = [
@@ -250,6 +250,18 @@ def test_keys_come_from_the_command_line_or_a_file(tmp_path):
     }
     with pytest.raises(HarnessError, match="SLUG=KEY"):
         keys_from(["sk_a"])
+
+
+async def test_loading_a_deployment_again_makes_keys_and_nothing_else(service, loaded, fixtures):
+    everybody = {"logic": "AND", "conditions": [{"type": "sample", "salt": "s", "from": 0, "to": 100}]}
+    before = {slug: (await space.preview(everybody)).universe for slug, space in service.workspaces.items()}
+
+    again = await load(loaded.settings, fixtures, url=service.url, say=lambda _told: None)
+
+    assert again.keys.keys() == loaded.keys.keys()
+    assert set(again.keys.values()).isdisjoint(loaded.keys.values())
+    async with connected(service.url, again.keys) as same:
+        assert {slug: (await space.preview(everybody)).universe for slug, space in same.workspaces.items()} == before
 
 
 def evals(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
