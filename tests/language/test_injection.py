@@ -111,6 +111,7 @@ def test_every_operator_and_every_renderer_is_asked():
         "render_keys",
         "render_members",
         "render_membership_insert",
+        "render_narrowing",
         "render_preview",
     }
 
