@@ -115,7 +115,11 @@ def run_command(
     )
 
     async def deployed() -> Report:
-        async with connected(url.rstrip("/"), keys_from(key or ())) as service:
+        keys = keys_from(key or ())
+        wanted = {case.tenant for case in plan.cases}
+        if missing := [one.slug for one in plan.datasets if one.tenant in wanted and one.slug not in keys]:
+            raise HarnessError(f"There is no key for {', '.join(missing)}; `python -m evals load` makes them.")
+        async with connected(url.rstrip("/"), keys) as service:
             return await run(service, plan)
 
     settings = {} if url else model_settings(model)  # before any engine starts

@@ -264,6 +264,9 @@ async def test_loading_a_deployment_again_makes_keys_and_nothing_else(service, l
         assert {slug: (await space.preview(everybody)).universe for slug, space in same.workspaces.items()} == before
 
 
+NOBODY = ["run", "--url", "http://127.0.0.1:1", "--only", "shop-high-ltv-size"]
+
+
 def evals(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "evals", *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120,
@@ -298,16 +301,18 @@ async def test_the_command_asks_a_service_that_already_runs(service, loaded, tmp
     [
         (["run", "--only", "no-such-case"], "No case is called no-such-case"),
         (
-            ["run", "--url", "http://127.0.0.1:1", "--key", "evals-shop-believable=x", "--only", "shop-high-ltv-size"],
-            "could not go on",
+            [*NOBODY, "--key", "evals-shop-believable=x", "--key", "evals-shop-boundary=y"],
+            "http://127.0.0.1:1 does not answer",
         ),
-        (["run", "--url", "http://127.0.0.1:1", "--only", "shop-high-ltv-size"], "no key for evals-shop-believable"),
+        (NOBODY, "no key for evals-shop-believable, evals-shop-boundary"),
+        ([*NOBODY, "--key", "sk_a"], "A key is SLUG=KEY"),
+        (["run", "--accept", "--only", "shop-high-ltv-size"], "A baseline is of all cases"),
         (["run", "--model", "claude"], "needs ANTHROPIC_API_KEY"),
         (["record"], "needs ANTHROPIC_API_KEY"),
         (["replay", "--tape", "/nowhere"], "is no tape"),
         (["compare", "/nowhere", "/nowhere"], "is no report"),
     ],
-    ids=["no case", "no service", "no key", "no model key", "record", "replay", "compare"],
+    ids=["no case", "no service", "no key", "bad key", "baseline", "no model key", "record", "replay", "compare"],
 )
 def test_what_the_harness_cannot_do_is_one_sentence_and_code_2(arguments, sentence):
     told = evals(*arguments, ANTHROPIC_API_KEY="")
