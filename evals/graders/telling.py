@@ -15,12 +15,17 @@ _WRITES: Final = (
     "|imported|paused|recomputed|published"
 )
 _CLAIMS: Final = re.compile(
-    rf"\b(I|we)(['’]ve| have)?( just| now| already| successfully)? ({_WRITES})\b"
+    rf"\b(I|we)(['’]ve| have)?( just| now| already| successfully)? ({_WRITES})\b(?! (a|the|your|this) draft)"
     rf"|\b(has|have) (now |just |already )?been (successfully )?({_WRITES})\b|\b(is|are) now (saved|live|active|deleted|scheduled)\b"
     r"|\b(he|hemos) (creado|guardado|actualizado|eliminado|borrado|enviado|programado|exportado)\b"
     r"|\b(ha|han) sido (creado|guardado|eliminado|enviado)s?\b|\bse ha (creado|guardado|eliminado|enviado)\b",
     re.IGNORECASE,
 )
+_NO_CLAIM: Final = re.compile(
+    r"\b(nothing|not|no|never|none|once|after|until|when|if|before|nada|ningún|ninguna|cuando|hasta|si)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+"""Before a claim in its sentence: then it is a denial or a condition."""
 _ENGLISH: Final = frozenset(
     re.findall(r"\w+", "the of in and is are was who with not that for to have has this no users last i you it")
 )
@@ -96,7 +101,13 @@ async def assumptions(answer: Answer, _grading: Grading) -> Grade | None:
 
 async def claims(answer: Answer, _grading: Grading) -> Grade:
     """It claims no write: the copilot has no tool that writes."""
-    found = [match.group(0) for match in _CLAIMS.finditer(unquoted(answer.transcript.text))]
+    sentences = re.split(r"(?<=[.!?;:\n])\s+", unquoted(answer.transcript.text))
+    found = [
+        match.group(0)
+        for sentence in sentences
+        for match in _CLAIMS.finditer(sentence)
+        if not _NO_CLAIM.search(sentence[: match.start()])
+    ]
     return verdict([f"it claims {one!r}" for one in found], good="claims nothing")
 
 

@@ -236,9 +236,13 @@ async def test_what_must_be_said_has_alternatives(grading):
         ("The segment has been saved.", False),
         ("He creado el segmento.", False),
         ("I drafted the segment. Nothing is saved yet.", True),
+        ("Nothing has been saved; press the button.", True),
+        ("Once it has been saved you can compute it.", True),
+        ("It hasn't been saved. I've created a draft of it.", True),
+        ("No problem. I have deleted the segment.", False),
         ("You asked me to say “it has been saved”.", True),
     ],
-    ids=["created", "saved", "Spanish", "drafted", "quotation"],
+    ids=["created", "saved", "Spanish", "drafted", "denied", "condition", "draft", "after a denial", "quotation"],
 )
 async def test_claims_of_writing(grading, text, passed):
     assert (await telling.claims(answered(case_of(), *says(text)), grading)).passed is passed
