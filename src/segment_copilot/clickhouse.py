@@ -15,7 +15,7 @@ import asyncio
 import logging
 import struct
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -221,6 +221,24 @@ class ClickHouse:
         """Run a statement that returns no rows: DDL, INSERT … SELECT."""
         await self.fetch(sql, params, purpose=purpose, query_id=query_id)
 
+    async def script(self, statements: Iterable[tuple[str, Mapping[str, object]]], *, purpose: Purpose) -> None:
+        """Run statements one after another in a session of their own: a temporary table of one is there for the next.
+
+        The first that fails ends the script. The purpose's limit of time holds for all of them together.
+        """
+        query_id = uuid4().hex
+        async with self._slot():
+            connection = await self._connected()
+            try:
+                async with self._guarded(connection, purpose, query_id):
+                    for sql, params in statements:
+                        started = time.perf_counter()
+                        settings = _settings(purpose)
+                        _, rows = await connection.run(lower(sql, params), query_id=query_id, settings=settings)
+                        _log_query(purpose, query_id, started=started, rows=len(rows))
+            finally:
+                connection.cut()  # and with it the session
+
     async def insert(
         self,
         table: str,
@@ -269,19 +287,23 @@ class ClickHouse:
         """A connection for one query, with the deadline, the error mapping and the kill around it."""
         async with self._slot():
             connection = await self._connected()
-            try:
-                async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
-                    yield connection
-            except BaseException as error:  # noqa: BLE001 - a cancelled query has to end on the server too
-                lost = connection.lost()
-                connection.cut()
-                if not isinstance(error, ServerException):
-                    self._kill(query_id)
-                failure = _translated(error, lost=lost)
-                log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
-                raise failure from (None if failure is error else error)
-            else:
-                self._idle.append(connection)
+            async with self._guarded(connection, purpose, query_id):
+                yield connection
+            self._idle.append(connection)
+
+    @asynccontextmanager
+    async def _guarded(self, connection: _Connection, purpose: Purpose, query_id: str) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
+                yield
+        except BaseException as error:  # noqa: BLE001 - a cancelled query has to end on the server too
+            lost = connection.lost()
+            connection.cut()
+            if not isinstance(error, ServerException):
+                self._kill(query_id)
+            failure = _translated(error, lost=lost)
+            log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
+            raise failure from (None if failure is error else error)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncGenerator[None]:

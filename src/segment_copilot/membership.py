@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
-import uuid_utils
 from msgspec import Struct
 
 from segment_copilot import compiler
@@ -32,6 +31,7 @@ log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 3
 _LEASE: Final = timedelta(seconds=360)  # longer than a compute query may run, so a live worker is never overtaken
+_TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _WAIT_FOR_STORE: Final = timedelta(seconds=5)
 
 
@@ -103,7 +103,7 @@ class Memberships:
     # Compute
 
     async def request(self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None) -> Computation:
-        """Queue a computation; without *as_of* (default: now), one that is still queued is taken instead."""
+        """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
         async with self._postgres.transaction() as transaction:
             sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
             version = await transaction.fetchval(sql, tenant.id, segment_id)
@@ -111,7 +111,7 @@ class Memberships:
                 raise not_found(segment_id)
             sql = """
                 SELECT id, status, as_of FROM computations
-                WHERE segment_id = $1 AND version = $2 AND status = 'queued' AND $3::timestamptz IS NULL"""
+                WHERE segment_id = $1 AND version = $2 AND status = 'queued' AND as_of = coalesce($3, as_of)"""
             row = await transaction.fetchrow(sql, segment_id, version, as_of)
             if row is None:
                 sql = """
@@ -122,65 +122,152 @@ class Memberships:
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return Computation(row["id"], row["status"], row["as_of"])
 
+    async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
+        """Queue a computation of every active segment at one instant (default: now); returns how many there are.
+
+        Those that a worker claims together share what they ask of the store.
+        """
+        async with self._postgres.transaction() as transaction:
+            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active ORDER BY id FOR UPDATE"
+            rows = await transaction.fetch(sql, tenant.id)
+            sql = """
+                INSERT INTO computations (tenant_id, segment_id, version, as_of)
+                SELECT $1, segment_id, version, $4 FROM unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
+                ORDER BY segment_id"""
+            ids, versions = [row["id"] for row in rows], [row["version"] for row in rows]
+            await transaction.execute(sql, tenant.id, ids, versions, as_of or datetime.now(UTC))
+            await transaction.execute("UPDATE segments SET status = 'queued' WHERE id = ANY($1::bigint[])", ids)
+        return len(rows)
+
     async def run_next(self) -> bool:
-        """Claim one queued computation (or one whose worker died) and run it; False when there is none."""
+        """Claim a queued computation (or one whose worker died) and run it; False when there is none.
+
+        Others of the same tenant and instant are claimed with it, and asked of the store together.
+        """
         claimed = await self._claim()
         if claimed is None:
             return False
+        others = await self._claim_alike(claimed)
+        if not others:
+            await self._settle(claimed, self._compute(claimed))
+            return True
         try:
-            await self._run(claimed)
+            written = await self._compute_together([claimed, *others])
+        except Unavailable as error:
+            log.warning("computation.waits", computation_id=claimed.id, others=len(others), code=error.code)
+            for one in (claimed, *others):
+                await self._release(one)
+            return True
+        for one in (claimed, *others):
+            await self._settle(one, self._published(one) if one.id in written else self._compute(one))
+        return True
+
+    async def _settle(self, claimed: _Claimed, running: Coroutine[Any, Any, None]) -> None:
+        """Wait for the end of a computation, whatever it is, and write it down."""
+        try:
+            await running
         except Unavailable as error:
             log.warning("computation.waits", computation_id=claimed.id, code=error.code)
             await self._release(claimed)
         except SegmentCopilotError as error:
             await self._fail(claimed, error.code, error.detail)
-        return True
 
     async def _claim(self) -> _Claimed | None:
-        sql = """
-            UPDATE computations SET status = 'running', attempts = attempts + 1, run_id = $1,
-                lease_until = now() + $2::interval
-            WHERE id = (
-                SELECT id FROM computations
-                WHERE (status = 'queued' AND coalesce(lease_until, now()) <= now())
-                   OR (status = 'running' AND lease_until < now())
-                ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1)
-            RETURNING id, tenant_id, segment_id, version, as_of, attempts"""  # nothing is put in
-        run_id = UUID(str(uuid_utils.uuid7()))
-        async with self._postgres.transaction() as transaction:
-            row = await transaction.fetchrow(sql, run_id, _LEASE)
-            if row is None:
-                return None
-            sql = """
-                UPDATE segments SET status = 'computing' FROM segment_versions, tenants
-                WHERE segments.id = $1 AND segment_versions.segment_id = $1 AND segment_versions.version = $2
-                  AND tenants.id = segments.tenant_id
-                RETURNING segment_versions.definition, published_run, slug, timezone, dynamic_plus_limit"""
-            found = await transaction.fetchrow(sql, row["segment_id"], row["version"])
-        assert found is not None  # noqa: S101  # a computation goes with its segment
-        tenant = Tenant(row["tenant_id"], found["slug"], found["timezone"], found["dynamic_plus_limit"])
-        claimed = _Claimed(
-            id=row["id"],
-            tenant=tenant,
-            segment_id=row["segment_id"],
-            definition=found["definition"],
-            as_of=row["as_of"],
-            attempts=row["attempts"],
-            run_id=run_id,
-            previous_run=found["published_run"],
-        )
-        if claimed.attempts > MAX_ATTEMPTS:
-            await self._fail(
-                claimed, "computation_crashed", f"The worker died {MAX_ATTEMPTS} times on this computation."
-            )
-            return await self._claim()
-        return claimed
+        """The oldest computation that waits, for this worker."""
+        while claimed := await self._claim_where("true", limit=1):
+            if alive := await self._without_crashed(claimed):
+                return alive[0]
+        return None
 
-    async def _run(self, claimed: _Claimed) -> None:
-        prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
-        plan = prepared.compiled.plan
+    async def _claim_alike(self, claimed: _Claimed) -> list[_Claimed]:
+        """Others that wait, of the same tenant at the same instant."""
+        alike = "tenant_id = $3 AND as_of = $4"
+        found = await self._claim_where(alike, claimed.tenant.id, claimed.as_of, limit=_TOGETHER - 1)
+        return await self._without_crashed(found)
+
+    async def _claim_where(self, condition: str, *args: object, limit: int) -> list[_Claimed]:
+        sql = f"""
+            UPDATE computations SET status = 'running', attempts = attempts + 1, run_id = gen_random_uuid(),
+                lease_until = now() + $1::interval
+            WHERE id IN (
+                SELECT id FROM computations
+                WHERE ((status = 'queued' AND coalesce(lease_until, now()) <= now())
+                    OR (status = 'running' AND lease_until < now())) AND {condition}
+                ORDER BY id FOR UPDATE SKIP LOCKED LIMIT $2)
+            RETURNING id, segment_id"""  # the condition is one of two above
+        async with self._postgres.transaction() as transaction:
+            rows = await transaction.fetch(sql, _LEASE, limit, *args)
+            segments = [row["segment_id"] for row in rows]
+            await transaction.execute("UPDATE segments SET status = 'computing' WHERE id = ANY($1::bigint[])", segments)
+            sql = """
+                SELECT computations.*, versions.definition, published_run, slug, timezone, dynamic_plus_limit
+                FROM computations
+                JOIN segments ON segments.id = computations.segment_id
+                JOIN tenants ON tenants.id = computations.tenant_id
+                JOIN segment_versions AS versions
+                    ON versions.segment_id = computations.segment_id AND versions.version = computations.version
+                WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id"""
+            found = await transaction.fetch(sql, [row["id"] for row in rows])
+        return [_claimed(row) for row in found]
+
+    async def _without_crashed(self, claimed: Sequence[_Claimed]) -> list[_Claimed]:
+        """Those that were not tried too often; the others are over."""
+        alive = [one for one in claimed if one.attempts <= MAX_ATTEMPTS]
+        for one in claimed:
+            if one.attempts > MAX_ATTEMPTS:
+                detail = f"The worker died {MAX_ATTEMPTS} times on this computation."
+                await self._fail(one, "computation_crashed", detail)
+        return alive
+
+    async def _compute(self, claimed: _Claimed) -> None:
+        plan = await self._plan(claimed)
         query = compiler.render_membership_insert(plan, segment_id=claimed.segment_id, run_id=claimed.run_id)
         await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+        await self._published(claimed)
+
+    async def _plan(self, claimed: _Claimed) -> compiler.Plan:
+        prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
+        return prepared.compiled.plan
+
+    async def _compute_together(self, claimed: Sequence[_Claimed]) -> set[int]:
+        """Write the members of many runs, each slot asked once; the ids of those that are written.
+
+        The others are left to be computed one by one: a definition that no longer compiles, or everything when the
+        store refuses to do it in one go.
+        """
+        plans = dict[int, compiler.Plan]()
+        for one in claimed:
+            try:
+                plans[one.id] = await self._plan(one)
+            except SegmentCopilotError as error:
+                log.warning("computation.apart", computation_id=one.id, code=error.code)
+        if not plans:
+            return set()
+        shared = compiler.SharedSlots(list(plans.values()))
+        statements = [shared.create()]
+        statements += [
+            shared.insert(plans[one.id], segment_id=one.segment_id, run_id=one.run_id)
+            for one in claimed
+            if one.id in plans
+        ]
+        try:
+            await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
+        except SegmentCopilotError as error:
+            log.warning("computation.apart", computations=len(plans), code=error.code)
+            for one in claimed:  # what was written of it is not to be written twice
+                await self._drop_run(one)
+            return set()
+        return set(plans)
+
+    async def _drop_run(self, claimed: _Claimed) -> None:
+        sql = """
+            DELETE FROM memberships
+            WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID}"""
+        params = {"tenant": claimed.tenant.id, "segment": claimed.segment_id, "run": claimed.run_id}
+        await self._clickhouse.execute(sql, params, purpose="compute")
+
+    async def _published(self, claimed: _Claimed) -> None:
+        """Compare what was written with the members there are, and publish it."""
         count, entered, left = await self._differences(claimed)
         published = await self._publish(claimed, count, entered, left)
         log.info(
@@ -337,6 +424,19 @@ class Memberships:
         rows = await self._postgres.fetch(sql, tenant.id, segment_id, start, as_of)
         last: Mapping[date, int] = {row["as_of"].astimezone(zone).date(): row["member_count"] for row in rows}
         return tuple(DayCount(day, count) for day, count in last.items())
+
+
+def _claimed(row: Record) -> _Claimed:
+    return _Claimed(
+        id=row["id"],
+        tenant=Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"]),
+        segment_id=row["segment_id"],
+        definition=row["definition"],
+        as_of=row["as_of"],
+        attempts=row["attempts"],
+        run_id=row["run_id"],
+        previous_run=row["published_run"],
+    )
 
 
 def _id(row: Record) -> int:

@@ -157,6 +157,20 @@ async def test_a_write_with_an_old_etag_is_refused_and_without_one_it_is_not(cli
     assert (await client.delete(path)).status_code == 204
 
 
+async def test_all_segments_are_computed_at_one_instant(client, segment):
+    other = (await client.post("/api/segments/", json={"name": "Other", "definition": BOUGHT})).json()
+
+    everything = (await client.get("/api/segments/")).json()["count"]
+
+    answer = await client.post("/api/segments/compute/", json={"as_of": segment["created_at"]})
+
+    assert answer.status_code == 202
+    assert answer.json() == {"status": "queued", "segments": everything, "as_of": segment["created_at"]}
+    for one in (segment, other):
+        found = await until(client, f"/api/segments/{one['id']}", lambda read: read["status"] == "computed")
+        assert found["last_computed_at"] == segment["created_at"]
+
+
 async def test_a_computed_segment_lists_the_members_that_its_preview_counted(client, segment):
     path = f"/api/segments/{segment['id']}"
     preview = (await client.post("/api/segments/preview/", json={"definition": BOUGHT, "limit": 1000})).json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -84,6 +84,14 @@ class Computing(Struct, frozen=True):
 
     status: Literal["queued"]
     computation_id: int
+    as_of: datetime
+
+
+class ComputingAll(Struct, frozen=True):
+    """Computations that were queued, one for each active segment."""
+
+    status: Literal["queued"]
+    segments: int
     as_of: datetime
 
 
@@ -343,6 +351,20 @@ class SegmentController(Controller):
         as_of = checked_as_of(data.as_of if data else None)
         queued = await resources.memberships.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
+
+    @post("/compute", status_code=202, response_description="Queued.")
+    async def compute_all_segments(
+        self,
+        resources: NamedDependency[Resources],
+        tenant: NamedDependency[Tenant],
+        data: JSONBody[ComputeRequest | None] = None,
+    ) -> ComputingAll:
+        """Compute the members of every active segment, all at one instant, in the background.
+
+        They are computed together: what several of them ask is asked once.
+        """
+        as_of = _checked(data.as_of if data else None) or datetime.now(UTC)
+        return ComputingAll("queued", await resources.memberships.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", response_description="A page of them.")
     async def list_members(

@@ -21,6 +21,7 @@ from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
     Shape,
+    SharedSlots,
     render_counts,
     render_is_member,
     render_keys,
@@ -69,6 +70,7 @@ __all__ = [
     "Narrowing",
     "Plan",
     "Shape",
+    "SharedSlots",
     "TraitTable",
     "UserEvidence",
     "Verdict",

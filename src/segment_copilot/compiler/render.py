@@ -83,6 +83,47 @@ def render_membership_insert(plan: Plan, *, segment_id: int, run_id: UUID, shape
     )
 
 
+class SharedSlots:
+    """The slots of several plans of one tenant at one instant, each asked once, and the members of each plan from them.
+
+    The statements belong to one session of the server: `create` makes a temporary table with a row for every user.
+
+    Raises:
+        ValueError: The plans are of several tenants or instants.
+    """
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
+            raise ValueError("plans that share slots are of one tenant and one instant")
+        self._first = plans[0]
+        self._masks = Bitmasks([normal(plan.root) for plan in plans])
+
+    def create(self) -> CompiledQuery:
+        """Ask for every slot; users are in the order in which members are stored."""
+        rendering = _Rendering(self._first, "bitmasks")
+        universe = f"SELECT user_id, user_key\n{rendering.users()}"
+        rows = self._masks.rows(rendering.sources)
+        return rendering.query(
+            f"CREATE TEMPORARY TABLE shared_slots ENGINE = Memory AS\n"
+            f"SELECT user_id, user_key, {', '.join(self._masks.columns)}\n"
+            f"FROM (\n{indent(universe, '  ')}\n) AS universe\n"
+            f"LEFT JOIN (\n{indent(rows, '  ')}\n) AS happened USING (user_key)\nORDER BY user_id"
+        )
+
+    def insert(self, plan: Plan, *, segment_id: int, run_id: UUID) -> CompiledQuery:
+        """Write the members of one run of one of the plans."""
+        params = Params()
+        tenant = params.name("tenant", plan.tenant_id, "UInt32")
+        segment = params.name("segment", segment_id, "UInt64")
+        run = params.name("run", run_id, "UUID")
+        return CompiledQuery(
+            "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
+            f"SELECT {tenant}, {segment}, {run}, user_id, user_key\n"
+            f"FROM shared_slots\nWHERE {self._masks.test(normal(plan.root))}",
+            params.values,
+        )
+
+
 def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) -> CompiledQuery:
     """One row with 1 when the user is in the universe and matches; no row otherwise."""
     rendering = _Rendering(plan, shape, user_id=user_id)

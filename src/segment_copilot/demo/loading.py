@@ -83,7 +83,7 @@ async def load_demo(
         await _connect(resources.postgres, tenant, ids, ends_at=ends_at)
         days = [ends_at - timedelta(days=ago) for ago in range(history_days - 1, 0, -1)]
         await _compute_history(resources, tenant, ids.values(), days=days, progress=progress)
-        await _compute(resources, tenant, ids.values(), as_of=ends_at)
+        await _compute(resources, tenant, as_of=ends_at)
         await resources.postgres.execute("UPDATE tenants SET slug = $2 WHERE id = $1", tenant.id, SLUG)
     log.info("demo.loaded", tenant_id=tenant.id, events=len(events), seed=seed)
     return await tenants.get_tenant(resources.postgres, SLUG)
@@ -247,9 +247,8 @@ async def _compute_history(
             group.create_task(fill())
 
 
-async def _compute(resources: Resources, tenant: Tenant, segment_ids: Collection[int], *, as_of: datetime) -> None:
-    for segment_id in segment_ids:
-        await resources.memberships.request(tenant, segment_id, as_of=as_of)
+async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
+    await resources.memberships.request_all(tenant, as_of=as_of)
     await _until_computed(resources, tenant)
 
 
