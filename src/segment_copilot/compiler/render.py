@@ -10,6 +10,7 @@ user for whom nothing happened is asked as the complement of its complement, aga
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from textwrap import indent
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -36,21 +37,36 @@ class CompiledQuery(Struct, frozen=True):
     params: dict[str, Any]
 
 
+class KeyRange(Struct, frozen=True):
+    """The users whose keys lie from *first* to *last*, both in."""
+
+    first: int
+    last: int
+
+
+def key_ranges(number: int) -> tuple[KeyRange, ...]:
+    """All users in so many ranges; as keys are hashes, each holds about as many."""
+    ends = [(index * 2**64) // number for index in range(number + 1)]
+    return tuple(KeyRange(first, end - 1) for first, end in pairwise(ends))
+
+
 def shape_of(plan: Plan) -> Shape:
     """The shape a plan gets, unless told otherwise."""
     sources = {source_of(slot) for slot in slots_of([normal(plan.root)])}
     return "chain" if len(sources) <= CHAIN_SOURCES else "bitmasks"
 
 
-def render_keys(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
+def render_keys(
+    plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current", keys: KeyRange | None = None
+) -> CompiledQuery:
     """`user_key` of every member, each once."""
-    rendering = _Rendering(plan, shape, traits=traits)
+    rendering = _Rendering(plan, shape, traits=traits, keys=keys)
     if not is_positive(rendering.root):
         return rendering.query(f"SELECT user_key\n{rendering.users([rendering.is_member])}")
-    keys = rendering.keys(rendering.root)
+    found = rendering.keys(rendering.root)
     if rendering.shape == "bitmasks":
-        return rendering.query(keys)
-    return rendering.query(f"SELECT DISTINCT user_key FROM (\n{indent(keys, '  ')}\n)")
+        return rendering.query(found)
+    return rendering.query(f"SELECT DISTINCT user_key FROM (\n{indent(found, '  ')}\n)")
 
 
 def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
@@ -59,9 +75,11 @@ def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable
     return rendering.query(f"SELECT user_key, user_id\n{rendering.users([rendering.is_member])}")
 
 
-def render_preview(plan: Plan, *, sample: int, shape: Shape | None = None) -> CompiledQuery:
-    """One row: `universe`, `matched_users`, `sample_user_ids` (the first by id)."""
-    rendering = _Rendering(plan, shape)
+def render_preview(
+    plan: Plan, *, sample: int, shape: Shape | None = None, keys: KeyRange | None = None
+) -> CompiledQuery:
+    """One row: `universe`, `matched_users`, `sample_user_ids` (the first by id); of the users in the range only."""
+    rendering = _Rendering(plan, shape, keys=keys)
     columns = [
         "count() AS universe",
         f"countIf({rendering.is_member} AS is_member) AS matched_users",
@@ -71,9 +89,11 @@ def render_preview(plan: Plan, *, sample: int, shape: Shape | None = None) -> Co
     return rendering.query(f"SELECT\n{indent(listed, '  ')}\n{rendering.users()}")
 
 
-def render_membership_insert(plan: Plan, *, segment_id: int, run_id: UUID, shape: Shape | None = None) -> CompiledQuery:
-    """Write the members of one run; they never pass through Python."""
-    rendering = _Rendering(plan, shape)
+def render_membership_insert(
+    plan: Plan, *, segment_id: int, run_id: UUID, shape: Shape | None = None, keys: KeyRange | None = None
+) -> CompiledQuery:
+    """Write the members of one run, those in the range; they never pass through Python."""
+    rendering = _Rendering(plan, shape, keys=keys)
     segment = rendering.params.name("segment", segment_id, "UInt64")
     run = rendering.params.name("run", run_id, "UUID")
     return rendering.query(
@@ -156,13 +176,22 @@ class _Rendering:
     """One query being written."""
 
     def __init__(
-        self, plan: Plan, shape: Shape | None, *, user_id: str | None = None, traits: TraitTable = "current"
+        self,
+        plan: Plan,
+        shape: Shape | None,
+        *,
+        user_id: str | None = None,
+        traits: TraitTable = "current",
+        keys: KeyRange | None = None,
     ) -> None:
         self.params = Params()
         self.shape: Shape = shape or shape_of(plan)
         self.root = normal(plan.root)
         self._one = [] if user_id is None else [f"user_id = {self.params.name('user', user_id, 'String')}"]
         only = "" if user_id is None else "user_key = sipHash64({user:String})"
+        if keys is not None:
+            first = self.params.name("first_key", keys.first, "UInt64")
+            only = f"user_key BETWEEN {first} AND {self.params.name('last_key', keys.last, 'UInt64')}"
         self.tables = Tables(plan, self.params, only=only)
         self.sources = Sources(self.tables, self.params, plan.as_of, traits=traits)
 
