@@ -43,8 +43,8 @@ class Measured(msgspec.Struct, frozen=True):
         return self.seconds[query] / self.seconds[to]
 
 
-def compiled_sql(shape: Shape) -> str:
-    """What the compiler of this tree makes of the definition."""
+def compiled_sql(shape: Shape, *, events: int) -> list[str]:
+    """What the compiler of this tree makes of the definition: a query for every range of users."""
     references: Mapping[int, Definition] = {
         number: _parsed(definition).definition or _refuse(shape) for number, definition in shape.references.items()
     }
@@ -52,8 +52,9 @@ def compiled_sql(shape: Shape) -> str:
     compiled = compiler.compile_definition(
         _parsed(shape.definition), catalog=catalog, references=references, tenant_id=TENANT, as_of=AS_OF
     )
-    query = compiler.render_members(compiled.plan)
-    return lower(query.sql, query.params)
+    ranges = compiler.key_ranges(compiled.plan, events=events)
+    queries = [compiler.render_keys(compiled.plan, keys=keys) for keys in ranges]
+    return [lower(query.sql, query.params) for query in queries]
 
 
 def _parsed(definition: dict[str, object]) -> Parsed:
@@ -64,31 +65,32 @@ def _refuse(shape: Shape) -> Definition:
     raise ValueError(f"{shape.name} refers to a definition that is not one")
 
 
-def measure(server: Server, shape: Shape, *, rounds: int) -> Measured:
+def measure(server: Server, shape: Shape, *, rounds: int, events: int) -> Measured:
     """Check that all agree, then time them in turns."""
-    queries = {COMPILED: compiled_sql(shape), BEST: shape.best}
-    queries |= {LAYOUT: peer_sql(shape, "layout"), USUAL: peer_sql(shape, "usual")}
+    queries = {COMPILED: compiled_sql(shape, events=events), BEST: [shape.best]}
+    queries |= {LAYOUT: [peer_sql(shape, "layout")], USUAL: [peer_sql(shape, "usual")]}
     members = check(server, shape.name, queries)
     seconds: dict[str, list[float]] = {name: [] for name in queries}
     memory: dict[str, list[int]] = {name: [] for name in queries}
     for turn in range(rounds + 1):
-        for name, sql in queries.items():
-            answer = server.run(f"SELECT count() FROM ({sql})")
+        for name, parts in queries.items():
+            answers = [server.run(f"SELECT count() FROM ({sql})") for sql in parts]
             if turn:
-                seconds[name].append(answer.seconds)
-                memory[name].append(answer.memory)
+                seconds[name].append(sum(answer.seconds for answer in answers))
+                memory[name].append(max(answer.memory for answer in answers))
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     peaks = {name: statistics.median(used) / MEGABYTE for name, used in memory.items()}
     return Measured(shape.name, members, medians, peaks)
 
 
-def check(server: Server, name: str, queries: Mapping[str, str]) -> int:
+def check(server: Server, name: str, queries: Mapping[str, list[str]]) -> int:
     """The number of members, when every query gives the same ones."""
     found = dict[str, tuple[int, int]]()
-    for query, sql in queries.items():
+    for query, parts in queries.items():
         key = "sipHash64(user_id)" if query in {LAYOUT, USUAL} else "user_key"
-        ((count, checksum),) = server.run(f"SELECT count(), sum(sipHash64({key})) FROM ({sql})").rows
-        found[query] = (int(count), int(checksum))
+        sums = [server.run(f"SELECT count(), sum(sipHash64({key})) FROM ({sql})").rows[0] for sql in parts]
+        counts, checksums = [int(count) for count, _ in sums], [int(checksum) for _, checksum in sums]
+        found[query] = (sum(counts), sum(checksums) % 2**64)
     if len(set(found.values())) != 1:
         raise SystemExit(f"{name}: the queries do not agree: {found}")
     return found[BEST][0]
@@ -143,7 +145,7 @@ def main() -> None:
         measured = list[Measured]()
         for shape in read_shapes():
             if any(part in shape.name for part in given.only.split(",")):
-                measured.append(measure(server, shape, rounds=given.rounds))
+                measured.append(measure(server, shape, rounds=given.rounds, events=given.events))
                 ratio = measured[-1].ratio(COMPILED, BEST)
                 print(f"{shape.name}: {measured[-1].members:,} members, compiled ÷ best {ratio:.2f}", flush=True)
         print(f"\n{machine()}, ClickHouse {server.version}; {given.events:,} events, {given.users:,} users, ", end="")

@@ -25,7 +25,7 @@ from server import Server, serving
 END = datetime(2026, 6, 30, tzinfo=UTC)
 DAYS = 180
 START = END - timedelta(days=DAYS)
-AS_OF = END - timedelta(hours=1)  # as a service is asked: about now. Some hundred events are later
+AS_OF = END - timedelta(minutes=1)  # about now, as a service is mostly asked; some events are later
 TENANT, DECOY = 1, 2
 SEED = 7
 VERSION = 2  # of what is drawn: a data directory of another one is filled anew

@@ -45,7 +45,7 @@ class Draw:
     """Definitions from a seed: those of `audiences/` in turns, over drawn pairs and with drawn numbers."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311  # a benchmark is to be repeatable
+        self.random = random.Random(seed)  # a benchmark is to be repeatable
         self.pairs = self.random.sample([(name, days) for name in HALF_PERCENTS for days in DAYS], PAIRS)
 
     def redrawn(self, item: Any) -> Any:

@@ -220,14 +220,17 @@ class Memberships:
         return alive
 
     async def _compute(self, claimed: _Claimed) -> None:
-        plan = await self._plan(claimed)
-        query = compiler.render_membership_insert(plan, segment_id=claimed.segment_id, run_id=claimed.run_id)
-        await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+        compiled = await self._compiled(claimed)
+        for keys in compiled.ranges:
+            query = compiler.render_membership_insert(
+                compiled.plan, segment_id=claimed.segment_id, run_id=claimed.run_id, keys=keys
+            )
+            await self._clickhouse.execute(query.sql, query.params, purpose="compute")
         await self._published(claimed)
 
-    async def _plan(self, claimed: _Claimed) -> compiler.Plan:
+    async def _compiled(self, claimed: _Claimed) -> compiler.Compiled:
         prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
-        return prepared.compiled.plan
+        return prepared.compiled
 
     async def _compute_together(self, claimed: Sequence[_Claimed]) -> set[int]:
         """Write the members of many runs, each slot asked once; the ids of those that are written.
@@ -238,7 +241,7 @@ class Memberships:
         plans = dict[int, compiler.Plan]()
         for one in claimed:
             try:
-                plans[one.id] = await self._plan(one)
+                plans[one.id] = (await self._compiled(one)).plan
             except SegmentCopilotError as error:
                 log.warning("computation.apart", computation_id=one.id, code=error.code)
         if not plans:

@@ -127,18 +127,21 @@ class Previews:
         if not 0 <= limit <= MAX_SAMPLE:
             finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
             raise InvalidInput(finding.detail, findings=[finding])
-        plan = prepared.compiled.plan
-        query = compiler.render_preview(plan, sample=limit)
+        plan, universe, matched, ids = prepared.compiled.plan, 0, 0, list[str]()
         started = time.perf_counter()
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        universe, matched, sample = result.rows[0]
+        queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
+        for query in queries:
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+            ((in_universe, in_audience, sample),) = result.rows
+            universe, matched = universe + in_universe, matched + in_audience
+            ids += sample
         conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
         return Preview(
             matched_users=matched,
             universe=universe,
-            sample_user_ids=tuple(sample),
-            sql=query.sql,
-            params=query.params,
+            sample_user_ids=tuple(sorted(ids, key=str.encode)[:limit]),
+            sql=queries[0].sql,
+            params=queries[0].params,
             as_of=plan.as_of,
             tier=prepared.tier,
             words=prepared.words,
@@ -168,10 +171,13 @@ class Previews:
             compiled = compiler.compile_definition(
                 parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
             )
-            query = compiler.render_keys(compiled.plan, traits="history")
-            sql = f"SELECT count() FROM (\n{query.sql}\n)"
-            result = await self._clickhouse.fetch(sql, query.params, purpose="history")
-            counts.append(result.rows[0][0])
+            count = 0
+            for keys in compiled.ranges:
+                query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
+                sql = f"SELECT count() FROM (\n{query.sql}\n)"
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                count += result.rows[0][0]
+            counts.append(count)
         return counts
 
 

@@ -12,7 +12,15 @@ from language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, lea
 from language.reference import accept
 from language.strategies import DAYS, Draw
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import leaves, render_counts, render_is_member, render_preview
+from segment_copilot.compiler import (
+    KeyRange,
+    Shape,
+    leaves,
+    render_counts,
+    render_is_member,
+    render_keys,
+    render_preview,
+)
 from segment_copilot.postgres import Postgres
 from segment_copilot.tenants import create_tenant
 
@@ -103,6 +111,24 @@ async def test_a_preview_counts_the_members_and_samples_the_first_of_them(module
             alone = {key: value for key, value in definition.items() if key != "exclude"} | {"conditions": [leaf]}
             found = data.read(alone, asked.as_of, data.universe(asked.as_of))
             assert count == len(found), leaf
+
+
+async def test_ranges_of_user_keys_hold_every_member_once(module_clickhouse: ClickHouse, asked: Asked):
+    shapes: tuple[Shape, ...] = ("chain", "bitmasks")
+    halves = (KeyRange(0, 2**63 - 1), KeyRange(2**63, 2**64 - 1))
+    found = 0
+    for condition in conditions(asked.data, 12):
+        plan = asked.data.plan({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        for shape in shapes:
+            queries = [render_keys(plan, shape=shape, keys=keys) for keys in (None, *halves)]
+            whole, *parts = [
+                [row[0] for row in (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows]
+                for query in queries
+            ]
+            assert sorted(whole) == sorted([*parts[0], *parts[1]]), condition
+            assert all(keys.first <= key <= keys.last for keys, part in zip(halves, parts, strict=True) for key in part)
+            found += bool(parts[0]) and bool(parts[1])
+    assert found
 
 
 async def test_membership_of_one_user_is_what_the_members_say(module_clickhouse: ClickHouse, asked: Asked):

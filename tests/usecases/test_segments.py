@@ -226,3 +226,27 @@ def test_a_schema_that_declares_a_list_allows_only_its_operators():
     assert [(finding.pointer, finding.code) for finding in caught.value.findings] == [
         ("/conditions/0/operator", "operator_not_allowed")
     ]
+
+
+MANY = [f"event_{number}" for number in range(40)]
+
+
+async def test_a_large_tenant_is_asked_in_ranges_with_the_same_answer(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    await remember(tenant, [(f"user {number}", MANY[number % 40], DAY, {}) for number in range(120)])
+    wide = {"logic": "OR", "conditions": [{"type": "event_count", "event_type": name} for name in MANY[:-1]]}
+    small = await resources.previews.preview(tenant, wide, as_of=NOW, limit=30)
+    counted = "UPDATE observed_names SET event_count = 2000000 WHERE tenant_id = $1"
+    await resources.postgres.execute(counted, tenant.id)
+    resources.discovery.forget(tenant.id)
+
+    large = await resources.previews.preview(tenant, wide, as_of=NOW, limit=30)
+    segment = (await resources.segments.create(tenant, name="Wide", definition=wide)).segment
+    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    assert await resources.memberships.run_next()
+
+    assert ("first_key" in small.params, "first_key" in large.params) == (False, True)
+    assert (large.matched_users, large.universe) == (small.matched_users, small.universe) == (117, 120)
+    assert large.sample_user_ids == small.sample_user_ids
+    assert (await resources.segments.get(tenant, segment.id)).member_count == 117

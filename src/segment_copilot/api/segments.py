@@ -363,7 +363,7 @@ class SegmentController(Controller):
 
         They are computed together: what several of them ask is asked once.
         """
-        as_of = _checked(data.as_of if data else None) or datetime.now(UTC)
+        as_of = checked_as_of(data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await resources.memberships.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", response_description="A page of them.")

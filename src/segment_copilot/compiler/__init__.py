@@ -20,8 +20,10 @@ from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narro
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
     CompiledQuery,
+    KeyRange,
     Shape,
     SharedSlots,
+    key_ranges,
     render_counts,
     render_is_member,
     render_keys,
@@ -36,10 +38,11 @@ from segment_copilot.conditions import Definition, Parsed
 
 
 class Compiled(Struct, frozen=True):
-    """A bound definition and its plan."""
+    """A bound definition and its plan, which is asked for one range of users after the other."""
 
     bound: Bound
     plan: Plan
+    ranges: tuple[KeyRange | None, ...]
 
 
 def compile_definition(
@@ -58,7 +61,8 @@ def compile_definition(
     """
     bound = bind(parsed, catalog, references, own_id=own_id)
     planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=references)
-    return Compiled(bound, planned)
+    events = sum(known.event_count for known in catalog.event_types.values())
+    return Compiled(bound, planned, key_ranges(planned, events=events))
 
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "CompiledQuery",
     "Conditions",
     "Evidence",
+    "KeyRange",
     "Narrowing",
     "Plan",
     "Shape",
@@ -77,6 +82,7 @@ __all__ = [
     "all_conditions",
     "bind",
     "compile_definition",
+    "key_ranges",
     "leaves",
     "plan",
     "read_evidence",

@@ -11,6 +11,7 @@ from textwrap import indent
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Branch,
+    Choice,
     Node,
     OccurrenceSlot,
     SampleSlot,
@@ -40,6 +41,13 @@ def render_chain(node: Node, sources: Sources, narrowed: Sequence[str] = ()) -> 
     for part in lighter:
         conditions = [_is_in(render_chain(part, sources, conditions))]
     return render_chain(heaviest, sources, conditions)
+
+
+def count_reads(node: Node) -> int:
+    """How many reads the chain of a positive tree has: a source is read once in every group where it stands."""
+    if isinstance(node, Choice) or one_source(node):
+        return 1
+    return sum(map(count_reads, _by_source(node)))
 
 
 def one_source(node: Node) -> Source | None:

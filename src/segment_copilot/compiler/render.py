@@ -2,9 +2,10 @@
 
     plan → trees.normal → a positive tree → chain or bitmasks → keys of users → the question
 
-A plan has few sources or many (`sources.source_of`: an event type, a trait, a sequence, …). Up to `CHAIN_SOURCES` they
-narrow one another in a chain of `IN`; more are each read once, and the tree is tested on bits. A tree that is true for a
-user for whom nothing happened is asked as the complement of its complement, against the table of users.
+In a chain the sources of a plan (`sources.source_of`: an event type, a trait, a sequence, …) narrow one another with
+`IN`, and a source is read once in every group where it stands. Where that is more than twice for each, or there are very
+many, every source is read once and the tree is tested on bits (docs/decisions/0007-two-shapes.md). A tree that is true
+for a user for whom nothing happened is asked as the complement of its complement, against the table of users.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from segment_copilot.compiler.bitmasks import Bitmasks, render_bitmasks
-from segment_copilot.compiler.chain import render_chain
+from segment_copilot.compiler.chain import count_reads, render_chain
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, TraitTable, source_of
@@ -26,8 +27,11 @@ from segment_copilot.compiler.tables import Tables
 from segment_copilot.compiler.trees import is_positive, normal, slots_of, turned
 
 Shape = Literal["chain", "bitmasks"]
-CHAIN_SOURCES: Final = 4
-"""A plan of so many sources is a chain; of more, bitmasks (docs/decisions/0006-two-shapes.md)."""
+_CHAIN_SOURCES: Final = 24
+_CHAIN_READS: Final = 2  # of each source, on the average
+_SOURCES_IN_A_RANGE: Final[dict[Shape, int]] = {"chain": 16, "bitmasks": 7}
+"""Each source holds a table of its users while it is read; so many fit into 200 MB for half a million users."""
+_SMALL: Final = 1_000_000  # events: of fewer no plan needs much memory
 
 
 class CompiledQuery(Struct, frozen=True):
@@ -44,16 +48,30 @@ class KeyRange(Struct, frozen=True):
     last: int
 
 
-def key_ranges(number: int) -> tuple[KeyRange, ...]:
-    """All users in so many ranges; as keys are hashes, each holds about as many."""
-    ends = [(index * 2**64) // number for index in range(number + 1)]
-    return tuple(KeyRange(first, end - 1) for first, end in pairwise(ends))
-
-
 def shape_of(plan: Plan) -> Shape:
     """The shape a plan gets, unless told otherwise."""
-    sources = {source_of(slot) for slot in slots_of([normal(plan.root)])}
-    return "chain" if len(sources) <= CHAIN_SOURCES else "bitmasks"
+    root = normal(plan.root)
+    sources = _count_sources(root)
+    reads = count_reads(root if is_positive(root) else turned(root))
+    return "chain" if sources <= _CHAIN_SOURCES and reads <= _CHAIN_READS * sources else "bitmasks"
+
+
+def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
+    """The users in ranges that are asked one after the other, so that memory stays bounded; one None is everybody.
+
+    Args:
+        plan: What is asked.
+        events: About how many the tenant has.
+    """
+    number = -(-_count_sources(normal(plan.root)) // _SOURCES_IN_A_RANGE[shape_of(plan)])
+    if events < _SMALL or number == 1:
+        return (None,)
+    ends = [(index * 2**64) // number for index in range(number + 1)]
+    return tuple(KeyRange(first, end - 1) for first, end in pairwise(ends))  # keys are hashes: all are as full
+
+
+def _count_sources(root: Node) -> int:
+    return len({source_of(slot) for slot in slots_of([root])})
 
 
 def render_keys(
