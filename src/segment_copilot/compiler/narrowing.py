@@ -53,10 +53,15 @@ def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) 
     let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
     masks = Bitmasks([*let_in, *taken_out, *alone])
     of_or = _is_or(conditions)
+    tests = [
+        f"{_array([masks.test(node) for node in let_in])} AS let_in",
+        f"{_array([masks.test(node) for node in taken_out])} AS taken_out",
+        f"{_array([masks.test(node) for node in alone])} AS alone",
+    ]
     firsts = [
-        *masks.columns,
-        *_firsts("let_in", [masks.test(node) for node in let_in], decides=of_or),
-        *_firsts("taken_out", [masks.test(node) for node in taken_out], decides=True),
+        "alone",
+        *_firsts("let_in", decides=of_or),
+        *_firsts("taken_out", decides=True),
         f"let_in_count {'!=' if of_or else '='} 0 AS is_let_in",
     ]
     only_one = "taken_out_count = 0 AND " + ("is_let_in" if of_or else "let_in_count <= 1")
@@ -67,20 +72,17 @@ def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) 
         _histogram("if(let_in_count = 1, let_in_first, 0)", only_one),
         _histogram("taken_out_first", "is_let_in"),
         _histogram("taken_out_first", "is_let_in AND taken_out_count <= 1"),
-        *(f"countIf({masks.test(node)})" for node in alone),
+        "sumForEach(alone)",
     ]
-    rows = indent(masks.rows(Sources(tables, params, plan.as_of, traits="current")), "    ")
-    users = f"SELECT\n    {_listed(firsts, 4)}\n  FROM (\n{rows}\n  )"
+    rows = indent(masks.rows(Sources(tables, params, plan.as_of, traits="current")), "      ")
+    tested = f"SELECT\n      {_listed(tests, 6)}\n    FROM (\n{rows}\n    )"
+    users = f"SELECT\n    {_listed(firsts, 4)}\n  FROM (\n    {tested}\n  )"
     return CompiledQuery(f"SELECT\n  {_listed(columns, 2)}\nFROM (\n  {users}\n)", params.values)
 
 
 def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[Node]) -> Narrowing:
     """What the row says, with the users who have no row: those for whom nothing happened."""
-    (
-        universe,
-        touched,
-        *histograms,
-    ) = row[:6]
+    universe, touched, *histograms, happened = row
     untouched = universe - touched
     first, only, taken_first, taken_only = (Counter(dict(zip(*found, strict=True))) for found in histograms)
     of_or = _is_or(conditions)
@@ -97,7 +99,8 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
     let_in, taken_out = range(1, len(conditions.let_in) + 1), range(1, len(conditions.taken_out) + 1)
     gathered = list(accumulate(first[place] for place in let_in))
     taken = list(accumulate(taken_first[place] for place in taken_out))
-    alone = [count + untouched * _holds_untouched(node) for count, node in zip(row[6:], nodes, strict=True)]
+    happened = happened or [0] * len(nodes)  # a sum over no rows has no elements
+    alone = [count + untouched * _holds_untouched(node) for count, node in zip(happened, nodes, strict=True)]
     return Narrowing(
         universe=universe,
         alone=tuple(alone),
@@ -131,12 +134,13 @@ def _first(places: Sequence[int]) -> int:
     return places[0] if places else 0
 
 
-def _firsts(name: str, tests: Sequence[str], *, decides: bool) -> list[str]:
+def _array(tests: Sequence[str]) -> str:
+    return f"[{', '.join(tests)}]" if tests else "emptyArrayUInt8()"
+
+
+def _firsts(name: str, *, decides: bool) -> list[str]:
     """Of the tests that come out as *decides*, the place of the first (from 1; 0: none), and how many they are."""
-    if not tests:
-        return [f"0 AS {name}_first", f"0 AS {name}_count"]
     return [
-        f"[{', '.join(tests)}] AS {name}",
         f"indexOf({name}, {int(decides)}) AS {name}_first",
         f"countEqual({name}, {int(decides)}) AS {name}_count",
     ]
