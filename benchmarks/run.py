@@ -55,11 +55,21 @@ def definition(leaves: int) -> bytes:
         {"type": "user_property", "property": "country", "operator": "in", "value": ["ES", "US"]},
         {"type": "event_count", "event_type": "page_viewed", "where": [{"property": "path", "operator": "eq", "value": "/"}]},
     ]  # fmt: skip
-    flat = [kinds[index % len(kinds)] for index in range(leaves)]
+    # No two are alike: what says the same twice is compiled once.
+    flat = [kinds[index % len(kinds)] | ALIKE[index % len(kinds)](index) for index in range(leaves)]
     groups = [
         {"type": "group", "logic": "OR", "conditions": flat[start : start + GROUP]} for start in range(0, leaves, GROUP)
     ]
     return msgspec.json.encode({"logic": "AND", "conditions": groups if leaves > GROUP else flat})
+
+
+ALIKE: list[Callable[[int], dict[str, Any]]] = [
+    lambda index: {"value": 2 + index},
+    lambda index: {"value": 9.5 + index},
+    lambda index: {"window_days": 30 + index},
+    lambda index: {"value": ["ES", f"U{index}"]},
+    lambda index: {"where": [{"property": "path", "operator": "eq", "value": f"/{index}"}]},
+]
 
 
 def compile_once(text: bytes) -> None:
@@ -67,7 +77,7 @@ def compile_once(text: bytes) -> None:
     compiled = compiler.compile_definition(
         parse(text), catalog=Catalog(), references={}, tenant_id=1, as_of=datetime(2026, 1, 1, tzinfo=UTC)
     )
-    compiler.render_preview(compiled.plan, sample=10, breakdown=False)
+    compiler.render_preview(compiled.plan, sample=10)
 
 
 async def preview_overhead(client: httpx2.AsyncClient) -> tuple[float, float]:

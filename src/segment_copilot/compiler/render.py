@@ -10,6 +10,7 @@ for a user for whom nothing happened is asked as the complement of its complemen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from textwrap import indent
@@ -27,6 +28,7 @@ from segment_copilot.compiler.tables import Tables
 from segment_copilot.compiler.trees import is_positive, normal, slots_of, turned
 
 Shape = Literal["chain", "bitmasks"]
+_PLACEHOLDER: Final = re.compile(r"\{(\w+):")
 _CHAIN_SOURCES: Final = 24
 _CHAIN_READS: Final = 2  # of each source, on the average
 _SOURCES_IN_A_RANGE: Final[dict[Shape, int]] = {"chain": 16, "bitmasks": 7}
@@ -215,7 +217,8 @@ class _Rendering:
 
     def query(self, sql: str) -> CompiledQuery:
         # A filter that another one makes needless has left its values behind.
-        return CompiledQuery(sql, {name: value for name, value in self.params.values.items() if f"{{{name}:" in sql})
+        used = set(_PLACEHOLDER.findall(sql))
+        return CompiledQuery(sql, {name: value for name, value in self.params.values.items() if name in used})
 
     def users(self, conditions: Sequence[str] = ()) -> str:
         return self.tables.users([*self._one, *conditions])
