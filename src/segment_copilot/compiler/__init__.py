@@ -3,7 +3,10 @@
 conditions.parse   JSON → nodes                     shape errors, each with a pointer
 bind               nodes + catalog → typed nodes    unknown names, operators, references
 plan               typed nodes + as_of → slots      every boundary an instant
-render             slots → SQL and parameters       the only place where SQL text is made
+render             slots → SQL and parameters       trees → sources → chain or bitmasks
+
+SQL text is made by `render` and what it calls, and nowhere else. The same slots also tell how an audience comes about
+(`narrowing`), what is known of one user (`evidence`), and the members of many segments at once (`SharedSlots`).
 """
 
 from __future__ import annotations
