@@ -101,11 +101,12 @@ def _no_drop(cases: Sequence[CaseResult], baseline: Baseline | None) -> Gate:
     if baseline is None:
         return Gate("no drop", None, "not run: no baseline of this model", bar)
     lost = [case.id for case in cases if baseline.cases.get(case.id, 0) >= baseline.trials and not case.passed]
+    gained = sum(case.passed and baseline.cases.get(case.id, 0) < baseline.trials for case in cases)
     held = sum(baseline.cases.get(case.id, 0) >= baseline.trials for case in cases)
     value = f"{held - len(lost)}/{held}" + (
         f", lost: {', '.join(lost[:8])} (if that is meant: run --accept)" if lost else ""
     )
-    return Gate("no drop", not lost, value, bar)
+    return Gate("no drop", not lost, value + (f"; {gained} more pass than there" if gained else ""), bar)
 
 
 def _pass_rate(cases: Sequence[CaseResult]) -> Gate:
