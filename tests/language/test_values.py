@@ -150,7 +150,7 @@ def epochs(value_type: str) -> Iterator[Json]:
             yield {"operator": operator, "value": value, "value_type": value_type}
     for operator in ("in_last", "not_in_last", "in_next", "anniversary_in_next"):
         yield from (
-            {"operator": operator, "value": length, "value_type": value_type} for length in ("30d", "9y", "90y")
+            {"operator": operator, "value": length, "value_type": value_type} for length in ("30d", "9y", "90y", "300y")
         )
 
 

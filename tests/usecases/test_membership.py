@@ -239,7 +239,7 @@ async def test_all_segments_of_a_tenant_are_computed_together_as_one_by_one(
     rows = await resources.postgres.fetch(
         "SELECT status, entered, left_count FROM computations ORDER BY id DESC LIMIT 4"
     )
-    assert [tuple(row) for row in rows] == [("done", 0, 0)] * 4
+    assert [(row["status"], row["entered"], row["left_count"]) for row in rows] == [("done", 0, 0)] * 4
 
 
 async def test_of_segments_computed_together_one_that_cannot_be_fails_alone(

@@ -72,6 +72,7 @@ from segment_copilot.conditions.lengths import (
     Length,
     after,
     before,
+    date_after,
     day_start,
     parse_length,
     to_instant,
@@ -93,6 +94,7 @@ DAY: Final = timedelta(days=1)
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
+_LAST_ANNIVERSARY: Final = date(LATEST.year + 17, 12, 31)  # by then every day of the year has come round once more
 _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight years without a leap day
 
 
@@ -366,6 +368,8 @@ class _Planner:
         today = self.as_of.astimezone(self.zone).date()
         ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
         end = max(today, ahead.astimezone(self.zone).date())
+        if ahead == LATEST:  # past the last instant that is kept anniversaries go on
+            end = date_after(today, parse_length(text), latest=_LAST_ANNIVERSARY)
         last_year = dict[int, int]()
         day = max(today, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
         while day <= end:

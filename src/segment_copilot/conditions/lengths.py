@@ -90,6 +90,18 @@ def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
             return _plus_months(instant, length.count * (12 if length.unit == "y" else 1), zone)
 
 
+def date_after(day: date, length: Length, *, latest: date) -> date:
+    """*day* plus *length* in days or more, not later than *latest*."""
+    if length.unit in {"d", "w"}:
+        days = length.count * (7 if length.unit == "w" else 1)
+        return date.fromordinal(min(day.toordinal() + days, latest.toordinal()))
+    months = length.count * (12 if length.unit == "y" else 1)
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year > latest.year:
+        return latest
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The instant of a naive wall time in *zone*, in UTC."""
     early = wall.replace(tzinfo=zone, fold=0)
