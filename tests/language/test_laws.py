@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, leaves_of, load_data_set
-from language.reference import accept
+from language.reference import Event, accept
 from language.strategies import DAYS, Draw
 from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.compiler import (
@@ -165,3 +166,37 @@ async def test_neither_the_order_of_delivery_nor_repetition_matters(
     for condition in conditions(data, 20):
         one, other = [await each.group("AND", condition) for each in asked]
         assert one == other, condition
+
+
+@pytest.mark.parametrize(
+    ("name", "as_of", "hours"),
+    [
+        ("spring", datetime(2026, 3, 29, 10, tzinfo=UTC), 23),  # the clock went forward in the night
+        ("autumn", datetime(2026, 10, 25, 11, tzinfo=UTC), 25),
+        ("summer", datetime(2026, 7, 1, 10, tzinfo=UTC), 24),
+    ],
+)
+async def test_a_day_has_as_many_hours_as_the_clock_on_the_wall_says(
+    module_postgres: Postgres, module_clickhouse: ClickHouse, data: DataSet, name: str, as_of: datetime, hours: int
+):
+    """In Madrid; where the clock never changes, every day has 24."""
+    tenant = await create_tenant(module_postgres, f"clock-{name}", timezone="Europe/Madrid")
+    edge = timedelta(microseconds=1)
+    times = [as_of - timedelta(hours=back) + step for back in (22, 23, 24, 25, 26) for step in (-edge, 0 * edge, edge)]
+    events = [Event(f"u{number}", "view", time, {}) for number, time in enumerate(times)]
+    await deliver(module_postgres, module_clickhouse, tenant, deliveries=events)
+    asked = Asked(module_clickhouse, DataSet(data.seed, data.world, tenant, tuple(events), {}))
+    asked.as_of = as_of
+
+    async def within(window: Json, zone: str) -> set[str]:
+        definition = {
+            "logic": "AND",
+            "timezone": zone,
+            "conditions": [{"type": "event_count", "event_type": "view", "window": window}],
+        }
+        return await fetch_members(module_clickhouse, asked.data.compile(definition, as_of))
+
+    day = await within({"last": "1d"}, "Europe/Madrid")
+    assert day == await within({"last": f"{hours}h"}, "Europe/Madrid")
+    assert await within({"last": "1d"}, "Etc/GMT-1") == await within({"last": "24h"}, "Europe/Madrid")
+    assert len(day) == 2 + 3 * (hours - 22)
