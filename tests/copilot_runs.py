@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
+import copilot_encodings
 import copilot_invariants
 from resource_fixtures import NOW
 from segment_copilot.copilot import models
@@ -222,7 +223,7 @@ Ask = Callable[..., Awaitable[Told]]
 
 
 async def run_to_end(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) -> Told:
-    """Every event of a run; every invariant of the protocol is checked on it."""
+    """Every event of a run; every invariant is checked on it, and on what the other two protocols make of it."""
     run = await prepare_run(copilot, tenant, asked)
     encoder = NativeEncoder(run.id)
     events: list[Event] = []
@@ -232,6 +233,7 @@ async def run_to_end(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) ->
             events += batch
             frames += [payload(encoder.frame(event)) for event in batch]
     copilot_invariants.check(frames)
+    copilot_encodings.check(events, frames)
     return Told(events, frames)
 
 

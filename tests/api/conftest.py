@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
 
 import httpx2
 import pytest
+from msgspec import structs
 
 from http_server import Server, served, worked
 from segment_copilot import tenants
 from segment_copilot.app import create_app
+from segment_copilot.copilot.loop import Copilot
 from segment_copilot.settings import Settings
 
 
@@ -32,3 +35,17 @@ async def client(server: Server) -> AsyncGenerator[httpx2.AsyncClient]:
     """A client of the first tenant."""
     async with server.client() as client:
         yield client
+
+
+@pytest.fixture
+def use(server: Server) -> Generator[Callable[..., None]]:
+    """Let the running service use a model of the test's own, and other settings."""
+    before = server.app.state.copilot
+
+    def exchange(model: Any, **settings: Any) -> None:
+        changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
+        server.app.state.copilot = Copilot(changed, model)
+
+    yield exchange
+    server.app.state.copilot = before
+    server.app.state.draining.clear()

@@ -14,7 +14,6 @@ import httpx2
 import msgspec
 import pytest
 from anthropic import AsyncAnthropic
-from msgspec import structs
 
 import copilot_invariants
 from copilot_runs import TOKENS, Script, calls, payload, says
@@ -22,7 +21,6 @@ from messages_server import broken_off, run_messages_server, stall, text
 from proxies import eventually
 from segment_copilot.api import sse
 from segment_copilot.copilot import models
-from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
 from segment_copilot.copilot.models.claude import Claude
 from segment_copilot.errors import Unavailable
@@ -33,20 +31,6 @@ STREAM = "/api/copilot/stream/"
 QUESTION = {"messages": [{"role": "user", "content": "How are sales?"}]}
 
 Use = Callable[..., None]
-
-
-@pytest.fixture
-def use(server: Any):
-    """Let the running service use a model of the test's own, and other settings."""
-    before = server.app.state.copilot
-
-    def exchange(model: Any, **settings: Any) -> None:
-        changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
-        server.app.state.copilot = Copilot(changed, model)
-
-    yield exchange
-    server.app.state.copilot = before
-    server.app.state.draining.clear()
 
 
 async def blocks(response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -401,7 +385,8 @@ async def test_a_process_that_stops_ends_its_answers_too(server: Any, client: ht
 async def test_the_capabilities_are_those_of_this_service(client: httpx2.AsyncClient):
     found = (await client.get("/api/copilot/capabilities/")).json()
 
-    assert (found["model"], found["protocols"]) == ("offline", ["segment-copilot/1"])
+    assert found["model"] == "offline"
+    assert found["protocols"] == ["segment-copilot/1", "ag-ui/1.0", "ai-sdk-ui-message-stream/v1"]
     assert len(found["tools"]) == 16
     assert set(found["components"]) >= {"MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"}
     assert found["limits"] == {"max_turns": 8, "max_tool_calls": 24, "deadline_ms": 120_000}

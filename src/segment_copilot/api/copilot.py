@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.api.requests import unless_left
-from segment_copilot.api.sse import EventStream, frames
+from segment_copilot.api.sse import Encoder, EventStream, frames
 from segment_copilot.copilot import tools
 from segment_copilot.copilot.collect import collect
 from segment_copilot.copilot.components import Component, Draft
+from segment_copilot.copilot.encoders.ag_ui import AG_UI, AgUiEncoder
+from segment_copilot.copilot.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
+from segment_copilot.copilot.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
 from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
 from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome, RunError
-from segment_copilot.copilot.loop import Copilot, limits_of, prepare_run
+from segment_copilot.copilot.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
+from segment_copilot.copilot.loop import Copilot, Run, limits_of, prepare_run
 from segment_copilot.copilot.prompt import PROMPT_VERSION
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.tenants import Tenant
 
 MAX_BODY_BYTES: Final = 2 * 2**20
+
+_STOPPING: Final = "This process is being stopped."
 
 _POINTERS: Final = {
     "/messages/0": "/description",
@@ -109,15 +116,54 @@ class CopilotController(Controller):
         A client that leaves ends the run: the model's connection is closed and its queries are stopped.
         """
         if draining.is_set():
-            raise Unavailable("This process is being stopped.", code="server_draining")
+            raise Unavailable(_STOPPING, code="server_draining")
         run = await prepare_run(copilot, tenant, data)
-        source = frames(
-            run,
-            NativeEncoder(run.id),
-            heartbeat_seconds=copilot.resources.settings.copilot_heartbeat_seconds,
-            draining=draining,
-        )
-        return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": PROTOCOL})
+        return _streamed(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
+
+    @post(
+        "/ag-ui",
+        status_code=200,
+        request_max_body_size=MAX_BODY_BYTES,
+        opt={"event_stream": True},
+        response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
+    )
+    async def ag_ui(
+        self,
+        data: JSONBody[AgUiRequest],
+        copilot: NamedDependency[Copilot],
+        tenant: NamedDependency[Tenant],
+        draining: NamedDependency[asyncio.Event],
+    ) -> Response[Any]:
+        """Ask over AG-UI 1.0.
+
+        The same run as a stream of our own; `forwardedProps` holds its `context` and `options`.
+        """
+        run = await _foreign_run(ask_ag_ui(data), copilot, tenant, draining)
+        encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id)
+        return _streamed(copilot, run, encoder, draining=draining, protocol=AG_UI)
+
+    @post(
+        "/ai-sdk",
+        status_code=200,
+        request_max_body_size=MAX_BODY_BYTES,
+        opt={"event_stream": True},
+        response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
+    )
+    async def ai_sdk(
+        self,
+        data: JSONBody[AiSdkRequest],
+        copilot: NamedDependency[Copilot],
+        tenant: NamedDependency[Tenant],
+        draining: NamedDependency[asyncio.Event],
+        sdk: Annotated[Major, QueryParameter(description="Major version of the client's npm package `ai`")] = 6,
+    ) -> Response[Any]:
+        """Ask over the Vercel AI SDK's UI message stream.
+
+        The same run as a stream of our own; the transport's `body` adds `context` and `options`.
+        """
+        run = await _foreign_run(ask_ai_sdk(data), copilot, tenant, draining)
+        encoder = AiSdkEncoder(run.id, major=sdk)
+        return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
     @post("/generate", status_code=200, response_description="The whole answer.")
     async def generate(
@@ -156,7 +202,7 @@ class CopilotController(Controller):
     async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
         """What the copilot can do here: its model, tools, components and limits."""
         return Capabilities(
-            protocols=(PROTOCOL,),
+            protocols=(PROTOCOL, AG_UI, AI_SDK),
             model=copilot.model.name,
             limits=limits_of(copilot.resources.settings),
             prompt_version=PROMPT_VERSION,
@@ -165,6 +211,30 @@ class CopilotController(Controller):
             tools=tuple(_capability(tool) for tool in tools.TOOLS.values()),
             components=_COMPONENTS,
         )
+
+
+async def _foreign_run(asked: Asked, copilot: Copilot, tenant: Tenant, draining: asyncio.Event) -> Run:
+    """A run for another protocol's client; what is wrong is said of what that client sent."""
+    if draining.is_set():
+        raise Unavailable(_STOPPING, code="server_draining")
+    try:
+        return await prepare_run(copilot, tenant, asked.request, warnings=asked.warnings)
+    except InvalidInput as error:
+        raise asked.blamed(error) from error
+
+
+def _streamed(
+    copilot: Copilot,
+    run: Run,
+    encoder: Encoder,
+    *,
+    draining: asyncio.Event,
+    protocol: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> EventStream:
+    heartbeat_seconds = copilot.resources.settings.copilot_heartbeat_seconds
+    source = frames(run, encoder, heartbeat_seconds=heartbeat_seconds, draining=draining)
+    return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
 
 
 def _failed(error: RunError) -> Exception:

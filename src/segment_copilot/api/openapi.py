@@ -223,6 +223,8 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     success: dict[str, Any] = {"description": handler.response_description or "Done."}
     if operation.events is not None:
         success["content"] = {"text/event-stream": {"schema": _server_sent(schemas.of(operation.events))}}
+    elif handler.opt.get("event_stream"):  # of a protocol that is described elsewhere
+        success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
     if headers := handler.resolve_response_headers():

@@ -39,7 +39,7 @@ class Encoder(Protocol):
     heartbeat: bytes
 
     def frame(self, event: Event) -> bytes:
-        """*event* as bytes."""
+        """*event* as bytes; none when this protocol has no word for it."""
         ...
 
 
@@ -58,7 +58,7 @@ async def frames(
                 continue
             if not batch:
                 return
-            yield b"".join([encoder.frame(event) for event in batch])
+            yield b"".join([encoder.frame(event) for event in batch]) or encoder.heartbeat
 
 
 class EventStream(Stream):

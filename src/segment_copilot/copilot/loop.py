@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -54,15 +54,18 @@ class Copilot(Struct, frozen=True):
     model: Model
 
 
-async def prepare_run(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) -> Run:
-    """A run that may begin. Raises what can be refused before anything is said.
+async def prepare_run(
+    copilot: Copilot, tenant: Tenant, asked: CopilotRequest, *, warnings: Sequence[events.Warned] = ()
+) -> Run:
+    """A run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
         Unavailable: The tenant's catalog cannot be read.
     """
     request.check(asked, model=copilot.model.name)
-    return Run(copilot, tenant, asked, catalog=await copilot.resources.discovery.catalog(tenant.id))
+    catalog = await copilot.resources.discovery.catalog(tenant.id)
+    return Run(copilot, tenant, asked, catalog=catalog, warnings=warnings)
 
 
 def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
@@ -77,13 +80,22 @@ def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.L
 class Run:
     """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
 
-    def __init__(self, copilot: Copilot, tenant: Tenant, asked: CopilotRequest, *, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        copilot: Copilot,
+        tenant: Tenant,
+        asked: CopilotRequest,
+        *,
+        catalog: Catalog,
+        warnings: Sequence[events.Warned] = (),
+    ) -> None:
         self.id = f"run_{uuid7().hex}"
         self.model = copilot.model.name
         self.events = Outbox()
         self._copilot = copilot
         self._tenant = tenant
         self._asked = asked
+        self._warnings = warnings
         self._catalog = catalog
         self._as_of = (asked.context.as_of or datetime.now(UTC)).astimezone(UTC)
         self._timezone = asked.context.timezone or tenant.timezone
@@ -180,7 +192,7 @@ class Run:
             self._clock = None
 
     async def _converse(self) -> events.RunFinished:
-        for warning in closing.warnings(self._asked):
+        for warning in (*self._warnings, *closing.warnings(self._asked)):
             self.events.put(warning)
         while True:
             self._turns += 1
