@@ -80,7 +80,7 @@ class Draw:
         """What a condition compares with."""
         match condition["type"]:
             case "event_count":
-                return self.random.randint(1, 8)
+                return self.random.randint(1, 25)
             case "monetary":
                 return self.random.randint(20, 900)
             case "event_periods":

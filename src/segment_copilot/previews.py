@@ -33,7 +33,10 @@ class ConditionCount(Struct, frozen=True):
 
 
 class Preview(Struct, frozen=True, omit_defaults=True):
-    """Who would be in a segment; nothing is saved. *sample_user_ids* are the first by id."""
+    """Who would be in a segment; nothing is saved. *sample_user_ids* are the first by id.
+
+    A definition over many sources in a large tenant is asked in ranges of users; *sql* and *params* are of the first.
+    """
 
     matched_users: int
     universe: int
