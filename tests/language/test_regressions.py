@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from language.data_sets import WAYS, Way
 from language.reference import Event, accept, members
 from segment_copilot.catalog import Catalog
 from segment_copilot.clickhouse import ClickHouse
@@ -57,7 +58,37 @@ class Case(Struct, frozen=True):
     timezone: str = "UTC"
 
 
+def group(logic: str, *conditions: dict[str, Any], negate: bool = False) -> dict[str, Any]:
+    return {"type": "group", "logic": logic, "conditions": list(conditions), "negate": negate}
+
+
+def viewed(value: int, operator: str = "gte", **fields: Any) -> dict[str, Any]:
+    return {"type": "event_count", "event_type": "view", "operator": operator, "value": value} | fields
+
+
+VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event("c", 2), event("d", kind="other")]
+
 CASES = [
+    Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
+    Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
+    Case(
+        "a group of alternatives about one kind of event stays a group",
+        group("AND", group("OR", viewed(1, "eq"), viewed(2, "eq")), viewed(2)),
+        VIEWS,
+        "b",
+    ),
+    Case(
+        "the complement of a group of alternatives is all of their complements",
+        group("OR", viewed(1, "eq"), viewed(3, "eq"), negate=True),
+        VIEWS,
+        "bd",
+    ),
+    Case(
+        "the newest of several events decides",
+        {"type": "event_property", "event_type": "view", "property": "x", "operator": "eq", "value": 1},
+        [event("a", 0, x=1), event("a", 5, x=2), event("b", 0, x=2), event("b", 5, x=1)],
+        "a",
+    ),
     Case(
         "one of two filters makes the other needless",
         {
@@ -212,7 +243,7 @@ CASES = [
 ]
 
 
-async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case) -> set[str]:
+async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case, way: Way) -> set[str]:
     compiled = compile_definition(
         parse({"logic": "AND", "conditions": [case.condition]}),
         catalog=Catalog(case.timezone),
@@ -220,7 +251,8 @@ async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case) -
         tenant_id=tenant_id,
         as_of=case.as_of,
     )
-    query = render_members(compiled.plan)
+    shape, traits = way
+    query = render_members(compiled.plan, shape=shape, traits=traits)
     return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows}
 
 
@@ -241,7 +273,8 @@ async def test_both_readings_find(module_clickhouse: ClickHouse, number):
     definition = {"logic": "AND", "conditions": [case.condition]}
     await store(module_clickhouse, number + 1, case.history)
     assert members(definition, case.history, as_of=case.as_of, tenant_zone=case.timezone) == set(case.expected)
-    assert await compiled_members(module_clickhouse, number + 1, case) == set(case.expected)
+    for way in WAYS:
+        assert await compiled_members(module_clickhouse, number + 1, case, way) == set(case.expected), way
 
 
 def test_the_stored_form_of_a_dotted_key_is_no_path():

@@ -16,7 +16,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-WATCHERS = ("tests/usecases/test_segments.py", "tests/language/test_semantics.py")
+WATCHERS = (
+    "tests/usecases/test_segments.py",
+    "tests/language/test_regressions.py",
+    "tests/language/test_semantics.py",
+)
 """The tests that are asked, in this order; the first failure is enough."""
 
 FAILED = 1  # pytest's exit code for failed tests; others are errors of the run itself
