@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ PIECES = st.one_of(
     st.tuples(st.just("text"), TEXTS),
     st.tuples(st.just("reasoning"), TEXTS),
     st.tuples(st.just("call"), CALLS),
+    st.tuples(st.just("written call"), CALLS),
     st.tuples(st.just("half a call"), CALLS),
     st.tuples(st.just("malformed"), CALLS),
 )
@@ -70,7 +72,10 @@ def turn(pieces: list[Any], end: str) -> Any:
                 case _:
                     broken = "{" if kind == "malformed" else None
                     made.append(ToolCall(call_id, what[0], {} if broken else what[1], malformed=broken))
-                    steps += [models.ToolCallStarted(call_id, what[0]), made[-1]]
+                    steps.append(models.ToolCallStarted(call_id, what[0]))
+                    if kind == "written call":
+                        steps.append(models.ToolArgumentsDelta(call_id, msgspec.json.encode(what[1]).decode()))
+                    steps.append(made[-1])
         match end:
             case "nothing":
                 return steps
