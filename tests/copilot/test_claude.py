@@ -270,22 +270,23 @@ async def test_a_fault_that_stays_is_not_tried_again(
 async def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(
     ask: Ask, server: MessagesServer, claude: Claude
 ):
-    """The SDK alone would sleep; the run's own deadline comes first."""
+    """The SDK alone would sleep. What does not fit into the run's deadline is not begun."""
     server.answers(refusal(429, "rate_limit_error", retry_after="3600"))
 
-    told = await ask(claude, copilot_deadline_seconds=1)
+    told = await ask(claude, copilot_deadline_seconds=5)
 
-    assert told.frames[-1]["code"] == "deadline_exceeded"
-    assert told.one("turn.reset")["reason"] == "upstream_rate_limited"
+    assert (told.frames[-1]["code"], told.frames[-1]["retry_after_ms"]) == ("upstream_rate_limited", 3_600_000)
+    assert len(server.exchanges) == 1
 
 
-async def test_a_fault_that_comes_twice_ends_the_run(ask: Ask, server: MessagesServer, claude: Claude):
+async def test_a_fault_that_comes_three_times_ends_the_run(ask: Ask, server: MessagesServer, claude: Claude):
     overloaded = refusal(529, "overloaded_error", retry_after="0")
-    server.answers(overloaded, overloaded)
+    server.answers(overloaded, overloaded, overloaded)
 
     told = await ask(claude)
 
     assert (told.frames[-1]["code"], told.frames[-1]["retry_after_ms"]) == ("upstream_overloaded", 0)
+    assert len(server.exchanges) == 3
 
 
 async def test_nobody_listening_is_a_broken_connection(ask: Ask, client: AsyncAnthropic):

@@ -198,6 +198,16 @@ async def test_a_failed_turn_is_asked_again_once_and_what_it_said_is_taken_back(
     assert told.frames[-1]["turns"] == 1
 
 
+@pytest.mark.parametrize(("said", "attempts"), [([], 3), ([models.TextDelta("Half")], 2)])
+async def test_a_turn_is_asked_three_times_but_only_once_more_after_it_has_said_something(ask: Ask, said, attempts):
+    fault = Unavailable("down", code="upstream_overloaded", context={"retry_after_ms": 0})
+
+    told = await ask(Script(*[[*said, fault]] * 3))
+
+    assert told.frames[-1]["code"] == "upstream_overloaded"
+    assert [turn["attempt"] for turn in told.of("turn.started")] == list(range(1, attempts + 1))
+
+
 @pytest.mark.parametrize(
     ("code", "retryable", "attempts"),
     [

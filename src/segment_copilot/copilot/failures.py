@@ -39,9 +39,13 @@ class Failure(Struct, frozen=True):
     code: ErrorCode
     message: str
     retryable: bool
-    retry_seconds: float = _RETRY_SECONDS  # how long to wait before the one retry of ours
     retry_after_ms: int | None = None
     upstream_request_id: str | None = None
+
+    def wait_seconds(self, attempt: int) -> float:
+        """How long to wait after the failed *attempt* (from 1); never long, whatever the other side asks for."""
+        asked = _RETRY_SECONDS * 2 ** (attempt - 1) if self.retry_after_ms is None else self.retry_after_ms / 1000
+        return min(asked, _MAX_RETRY_SECONDS)
 
     def terminal(self, usage: Usage) -> RunError:
         """The last event of a run that failed so."""
@@ -73,7 +77,6 @@ def failure_of(error: Unavailable) -> Failure:
         found.code,
         found.message,
         found.retryable,
-        retry_seconds=min(_RETRY_SECONDS if after is None else after / 1000, _MAX_RETRY_SECONDS),
         retry_after_ms=after,
         upstream_request_id=error.context.get("upstream_request_id"),
     )

@@ -7,6 +7,7 @@ One task drives a run and puts its events into an outbox; whoever prepared the r
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -30,7 +31,7 @@ from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
 from segment_copilot.copilot.tools import TOOLS_VERSION
-from segment_copilot.copilot.tools.context import Memory, ToolContext, shown
+from segment_copilot.copilot.tools.context import Memory, ToolContext, View, shown
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.transcript import Transcript
 from segment_copilot.errors import Unavailable
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 
 MAX_TOKENS: Final = 8_000
 _CLOSE_SECONDS: Final = 5.0
-_ATTEMPTS: Final = 2
+_ATTEMPTS: Final = 3
 _CUT: Final = "The model's answer ended before it was complete."
 _TOO_LONG: Final = "The conversation is too long for the model."
 
@@ -215,8 +216,9 @@ class Run:
                     return self._finish("completed")
 
     async def _turn(self, *, allowed: bool) -> TurnEnded:
-        """One answer of the model with its tools; asked a second time when it fails."""
+        """One answer of the model with its tools; asked again when it fails, but once only after it has said something."""
         max_tokens = MAX_TOKENS
+        spoken = False
         for attempt in range(1, _ATTEMPTS + 1):
             turn = self._open_turn = _Turn(self._turns)
             self._transcript.begin_turn()
@@ -225,13 +227,15 @@ class Run:
                 ended = await self._ask(self._request(allowed=allowed, max_tokens=max_tokens), turn)
             except Unavailable as error:
                 failed = failure_of(error)
-                if attempt == _ATTEMPTS or not failed.retryable:
+                wait = failed.wait_seconds(attempt) * random.uniform(1, 1.25)  # noqa: S311 — spread, no secret
+                if attempt == _ATTEMPTS or spoken or not failed.retryable or wait >= self._seconds_left():
                     raise
-                self._transcript.reset(turn=self._turns, reason=failed.code)
+                spoken = self._transcript.reset(turn=self._turns, reason=failed.code)
                 self._finish_turn(turn, stop_reason="failed")
-                await asyncio.sleep(failed.retry_seconds * random.uniform(1, 1.25))  # noqa: S311 — spread, no secret
+                await asyncio.sleep(wait)
                 continue
-            if ended.stop_reason == "max_tokens" and ended.message.tool_calls and attempt == 1:
+            cut = ended.stop_reason == "max_tokens" and ended.message.tool_calls
+            if cut and max_tokens == MAX_TOKENS and attempt < _ATTEMPTS:
                 # A call was cut: its arguments look complete and are not. Ask again with more room.
                 self._transcript.reset(turn=self._turns, reason="max_tokens")
                 self._finish_turn(turn, stop_reason="max_tokens", ended=ended)
@@ -239,7 +243,7 @@ class Run:
                 continue
             await self._conclude(ended, turn, allowed=allowed)
             return ended
-        raise AssertionError  # the second attempt returns or raises
+        raise AssertionError  # the last attempt returns or raises
 
     async def _ask(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
         async with aclosing(self._copilot.model.stream(asked)) as stream:
@@ -341,6 +345,7 @@ class Run:
             timezone_asked=self._asked.context.timezone is not None,
             memory=self._memory,
             tool_call_id=call_id,
+            view=View(self._asked.context.draft, self._asked.context.segment_id),
         )
 
     def _run_started(self) -> events.RunStarted:
@@ -354,6 +359,11 @@ class Run:
             prompt_version=PROMPT_VERSION,
             tools_version=TOOLS_VERSION,
         )
+
+    def _seconds_left(self) -> float:
+        """Until the run's deadline."""
+        deadline = self._clock.when() if self._clock is not None else None
+        return math.inf if deadline is None else deadline - asyncio.get_running_loop().time()
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

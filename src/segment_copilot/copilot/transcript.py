@@ -109,11 +109,12 @@ class Transcript:
                 )
             )
 
-    def reset(self, *, turn: int, reason: str) -> None:
-        """Take back what this turn has said."""
+    def reset(self, *, turn: int, reason: str) -> bool:
+        """Take back what this turn has said; whether it had said anything."""
         self.close_all()
         self.emit(events.TurnReset(turn, reason, tuple(self._of_turn)))
         self._said -= set(self._of_turn)
+        return bool(self._of_turn)
 
     @property
     def _kind(self) -> str | None:
