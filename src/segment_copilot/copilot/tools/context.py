@@ -27,12 +27,20 @@ class Found(Struct, frozen=True):
     document: Mapping[str, Any]
 
 
+class View(Struct, frozen=True):
+    """What the person is looking at: a draft as their frontend sent it, a saved segment."""
+
+    draft: Mapping[str, Any] | None = None
+    segment_id: int | None = None
+
+
 class Memory(Struct):
     """What a run has found and made. It lives as long as the run."""
 
     run_id: str
     results: dict[str, Found] = field(default_factory=dict[str, Found])  # by tool call id, in order of completion
     drafts: dict[str, Draft] = field(default_factory=dict[str, Draft])
+    earlier: dict[str, Draft] = field(default_factory=dict[str, Draft])  # of the thread's runs before this one
     offered: set[str] = field(default_factory=set[str])  # drafts that have their button
     failed_proposals: int = 0
     _issued: int = 0
@@ -62,6 +70,7 @@ class ToolContext(Struct, frozen=True):
     timezone_asked: bool  # whether the caller named it; else it is the tenant's
     memory: Memory
     tool_call_id: str
+    view: View = View()
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
 
     def show(self, component: Component) -> str:
