@@ -23,6 +23,7 @@ from segment_copilot.api.openapi import document
 from segment_copilot.api.problems import problem_response
 from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
+from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.resources import Resources, open_resources
@@ -49,7 +50,8 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with open_resources(settings) as resources, open_model(settings) as model:
             app.state.resources = resources
-            app.state.copilot = Copilot(resources, model)
+            breaker = Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds)
+            app.state.copilot = Copilot(resources, model, breaker)
             app.state.keyring = Keyring(resources.postgres)
             app.state.draining = asyncio.Event()
             with drained_on_sigterm(app.state.draining):

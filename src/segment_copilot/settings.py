@@ -55,6 +55,12 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     copilot_heartbeat_seconds: Annotated[
         float, Meta(gt=0, description="Silence on a stream before a comment is sent")
     ] = 10.0
+    copilot_breaker_failures: Annotated[
+        Positive, Meta(description="Failures of the model in a row after which runs are refused for a while")
+    ] = 5
+    copilot_breaker_seconds: Annotated[
+        float, Meta(gt=0, description="How long, before one run tries the model again")
+    ] = 15.0
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

@@ -18,11 +18,12 @@ from typing import Final
 import anyio
 import msgspec
 import structlog
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 from uuid_utils import uuid7
 
 from segment_copilot.catalog import Catalog
 from segment_copilot.copilot import closing, events, models, request, tools
+from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.calls import Calls
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
@@ -53,6 +54,7 @@ class Copilot(Struct, frozen=True):
 
     resources: Resources
     model: Model
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 async def prepare_run(
@@ -62,10 +64,11 @@ async def prepare_run(
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
-        Unavailable: The tenant's catalog cannot be read.
+        Unavailable: The tenant's catalog cannot be read, or the model did not answer lately.
     """
     request.check(asked, model=copilot.model.name)
     catalog = await copilot.resources.discovery.catalog(tenant.id)
+    copilot.breaker.check()
     return Run(copilot, tenant, asked, catalog=catalog, warnings=warnings)
 
 
@@ -246,6 +249,10 @@ class Run:
         raise AssertionError  # the last attempt returns or raises
 
     async def _ask(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
+        with self._copilot.breaker.watching():
+            return await self._listen(asked, turn)
+
+    async def _listen(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
         async with aclosing(self._copilot.model.stream(asked)) as stream:
             async for event in stream:
                 turn.heard()
