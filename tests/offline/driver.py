@@ -50,6 +50,16 @@ class Played(Struct, frozen=True):
     def tools(self) -> list[str]:
         return [call.name for call in self.calls]
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question to the person and nothing else."""
+        return self.tools == ["ask_user"]
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing was looked up, counted or drafted: it asks or says why not."""
+        return self.asks or not self.tools
+
     def arguments(self, name: str) -> Mapping[str, Any]:
         return next(call.arguments for call in self.calls if call.name == name)
 
@@ -93,6 +103,10 @@ def play(
         assert isinstance(ended, TurnEnded)
         said = "".join(event.delta for event in events if isinstance(event, TextDelta))
         assert ended.message == AssistantMessage(said, tuple(event for event in events if isinstance(event, ToolCall)))
+        asked = [call for call in ended.message.tool_calls if call.name == "ask_user"]
+        if asked:  # the run ends with the question
+            labels = [option["label"] for option in asked[0].arguments["options"]]
+            return Played((*calls, *asked), tuple(given), "\n".join([said, asked[0].arguments["question"], *labels]))
         if ended.stop_reason == "end_turn":
             return Played(tuple(calls), tuple(given), said)
         made = [_result(call, failing, results or {}) for call in ended.message.tool_calls]

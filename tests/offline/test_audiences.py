@@ -494,8 +494,8 @@ def test_a_sentence_about_a_shop_with_other_names_means(sentence: str, meaning: 
 )
 def test_what_cannot_be_said_is_refused_and_not_drafted(sentence: str, catalog: Catalog) -> None:
     played = play(sentence, catalog)
-    assert played.tools == []
-    assert "Nothing is drafted" in played.text
+    assert played.refuses
+    assert played.asks or "Nothing is drafted" in played.text
 
 
 @pytest.mark.parametrize("rows", [DEMO_AUDIENCES[start::8] for start in range(8)])
@@ -508,4 +508,4 @@ def test_no_word_is_lost_in_silence(rows: tuple[tuple[str, str], ...]) -> None:
         }
         for at in range(1 + place % 4, len(words) + 1, 4):
             changed = " ".join([*words[:at], "frobnicated", *words[at:]])
-            assert free or play(changed).tools == [], changed
+            assert free or play(changed).refuses, changed

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.linker import Link
+from segment_copilot.copilot.models.offline.plan import Option
 
 NONE_INCLUDED = "people who never did it are included, because they did it 0 times"
 """Said of counts that 0 satisfies."""
@@ -43,6 +44,8 @@ class Problem(Struct, frozen=True):
     phrase: str
     detail: str
     suggestions: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()  # answers that settle it, each in place of the phrase
+    template: str = ""  # of an answer that is only a number or a length of time
 
 
 def leaves(node: Node) -> tuple[Leaf, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -14,11 +14,11 @@ from segment_copilot.copilot.models import (
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
-    ToolResults,
     TurnEnded,
     UserMessage,
 )
-from segment_copilot.copilot.models.offline.plan import Context, Result, Turn, read_document
+from segment_copilot.copilot.models.offline.dialogue import dialogue
+from segment_copilot.copilot.models.offline.plan import Context, Turn
 from segment_copilot.copilot.models.offline.understanding import understand
 
 
@@ -50,10 +50,8 @@ class OfflineModel:
 
 def answer(request: ModelRequest) -> Turn:
     """What the turn says and calls: a function of the request alone."""
-    at = max((at for at, message in enumerate(request.messages) if isinstance(message, UserMessage)), default=-1)
-    if at < 0:
+    if not any(isinstance(message, UserMessage) for message in request.messages):
         return Turn(("There is no question in this conversation.",))
-    question = request.messages[at]
     context = Context(
         request.catalog,
         request.as_of,
@@ -61,15 +59,5 @@ def answer(request: ModelRequest) -> Turn:
         frozenset(tool.name for tool in request.tools),
         request.tools_allowed,
     )
-    text = question.text if isinstance(question, UserMessage) else ""
-    follows = any(isinstance(message, UserMessage) for message in request.messages[:at])
-    return understand(text, context, follows=follows).turn(_results(request.messages[at + 1 :]), context)
-
-
-def _results(messages: Sequence[object]) -> tuple[Result, ...]:
-    return tuple(
-        Result(result.tool_call_id, result.name, read_document(result.content), failed=result.is_error)
-        for message in messages
-        if isinstance(message, ToolResults)
-        for result in message.results
-    )
+    now = dialogue(request.messages, context)
+    return understand(now.text, context, follows=bool(now.before)).turn(now.results, context)

@@ -89,6 +89,44 @@ class Say(Struct, frozen=True):
         return Turn(self.sentences)
 
 
+class Option(Struct, frozen=True):
+    """One answer to a question. *value* is what the person would say to pick it: it also stands for the words asked about."""
+
+    label: str
+    value: str
+    effect: str = ""
+
+
+class Ask(Struct, frozen=True):
+    """A question to the person. *phrase* is what it is about, in the words of the request; the answer takes its place.
+
+    *template* makes a phrase of an answer that is only a number, an amount or a length of time: `{}` stands for it.
+    """
+
+    question: str
+    phrase: str
+    options: tuple[Option, ...] = ()
+    template: str = ""
+    before: tuple[str, ...] = ()  # what to say before it
+
+    def turn(self, results: Sequence[Result], context: Context) -> Turn:
+        """Ask by the tool, or in plain text where there is none."""
+        asked = latest(results, ASK)
+        if asked is None and context.tools_allowed and ASK in context.tools:
+            options = [msgspec.to_builtins(option) for option in self.options]
+            for option in options:
+                if not option["effect"]:
+                    del option["effect"]
+            return Turn(self.before, (Call(ASK, {"question": self.question, "options": options}),))
+        if asked is not None and not asked.failed:
+            return Turn()
+        listed = tuple(f"{number}. {option.label}" for number, option in enumerate(self.options, 1))
+        return Turn((*self.before, self.question, *listed))
+
+
+ASK = "ask_user"
+
+
 def latest(results: Sequence[Result], name: str) -> Result | None:
     """The latest result of a tool, failed or not."""
     return next((result for result in reversed(results) if result.name == name), None)

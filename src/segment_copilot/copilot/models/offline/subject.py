@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.catalog import SegmentName
 from segment_copilot.copilot.models.offline.chunks import sort
@@ -157,7 +157,7 @@ def _described(modifiers: Sequence[Token], noun: Token, index: Index, today: dat
     if len(words) == 1 and words[0].stem in stems("pay purchase convert"):
         return _bought(Quantity("gte", 1), f"{written(modifiers)} {noun.text}", index, today)
     if any(token.lower in VAGUE or token.stem in VAGUE for token in words):
-        return vague(chunk, index)
+        return structs.replace(vague(chunk, index), phrase=written([*modifiers, noun]))
     read = read_clause(chunk, index)
     if isinstance(read, Leaf) and read.link:
         return Leaf(

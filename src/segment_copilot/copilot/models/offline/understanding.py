@@ -9,6 +9,7 @@ from msgspec import structs
 
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
+from segment_copilot.copilot.models.offline.choices import question_of
 from segment_copilot.copilot.models.offline.command import Command, strip_command
 from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
@@ -63,6 +64,9 @@ def _audience(command: Command, notes: tuple[str, ...], index: Index, context: C
     tokens = counted if counted is not None else command.rest
     audience = read_audience(tokens, index, today)
     if audience.problems:
+        open_ones = [problem for problem in audience.problems if problem.kind in {"vague", "ambiguous"}]
+        if len(open_ones) == len(audience.problems):
+            return question_of(open_ones[0], index, today)  # one at a time
         return Say(refusal(audience.problems, notes))
     if audience.include is None and audience.exclude is None:
         return Count(_EVERYBODY) if counted is not None else Say(nothing(tokens))

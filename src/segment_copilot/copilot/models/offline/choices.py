@@ -1,0 +1,110 @@
+"""One question to the person about words with more than one reading; every option offered can be drafted here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from segment_copilot.copilot.models.offline.audience import read_audience
+from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.leaves import Leaf, Problem, leaves
+from segment_copilot.copilot.models.offline.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE, VAGUE, stems
+from segment_copilot.copilot.models.offline.linker import link_event
+from segment_copilot.copilot.models.offline.plan import Ask, Option
+
+_MOST: Final = 4
+_SAID: Final = {
+    "amount": ("spent over 500 in total", "spent over 1000 in total", "an average order value over 100", "made at least 5 orders"),
+    "count": ("made at least 5 orders", "visited at least 8 times in the last 30 days", "made at least 3 orders in the last 90 days"),
+    "quiet": ("have not visited in 30 days", "have not ordered in 60 days", "have not ordered in 90 days"),
+    "recent": ("visited in the last 7 days", "ordered in the last 30 days", "ordered for the first time in the last 30 days", "signed up in the last 30 days"),
+    "active": ("visited in the last 30 days", "ordered in the last 30 days", "visited at least 8 times in the last 30 days", "ordered in the last 90 days"),
+}  # fmt: skip
+"""What people mean by such words, most usual first."""
+_COUNTS: Final = ("at least 3 times in the last 30 days", "at least 5 times in the last 90 days", "at least 10 times")
+_RECENTLY: Final = ("in the last 7 days", "in the last 30 days", "in the last 90 days")
+_QUIET: Final = stems("quiet lapse dormant inactive churn sleep old cold stale silent disengage slip long while lapsed churned sleeping disengaged slipping")  # fmt: skip
+_ACTIVE: Final = stems("active engaged engage")
+_TEMPLATES: Final = {
+    "amount": "spent {} in total",
+    "count": "made {} orders",
+    "quiet": "have not visited in {}",
+    "recent": "visited in the last {}",
+    "active": "visited in the last {}",
+}
+_KINDS: Final = {
+    "amount": "how much must somebody have spent, or how often ordered",
+    "count": "how often, and in how many days",
+    "quiet": "what have they not done, and for how many days",
+    "recent": "what have they done, and in how many days",
+    "active": "what have they done, and in how many days",
+}
+
+
+def question_of(problem: Problem, index: Index, today: date) -> Ask:
+    """The question that settles *problem*, which is vague or ambiguous."""
+    if problem.options:
+        return Ask(problem.detail, problem.phrase, problem.options[:_MOST], problem.template)
+    words = read(problem.phrase)
+    vague = [word for word in words if word.lower in VAGUE or word.stem in VAGUE]
+    kind = _kind(vague)
+    people = bool(words) and (words[-1].stem in PEOPLE or words[0].stem in PEOPLE)
+    deed = _deed(words, vague, index)
+    options = (
+        *_named_alike(words, index),
+        *(_readable(deed, _COUNTS if kind == "count" else _RECENTLY, index, today, people=False) if deed else ()),
+        *_readable("", _SAID[kind], index, today, people=people),
+    )
+    said = f"“{written(vague or words)}” has no number"
+    ask = f"{said}: {_KINDS[kind]}?" if vague else f"{problem.detail.rstrip('.?')}?"
+    return Ask(ask, problem.phrase, options[:_MOST], f"{deed} {{}}" if deed else _TEMPLATES[kind])
+
+
+def _kind(vague: Iterable[Token]) -> str:
+    for word in vague:
+        meant = VAGUE.get(word.lower) or VAGUE.get(word.stem) or "amount"
+        if word.stem in _ACTIVE:
+            return "active"
+        if meant == "recency":
+            return "quiet" if word.stem in _QUIET or word.lower in _QUIET else "recent"
+        return meant
+    return "amount"
+
+
+def _deed(words: tuple[Token, ...], vague: list[Token], index: Index) -> str:
+    """What was done, without the vague word: the "order" of "order often"."""
+    rest = tuple(word for word in words if word not in vague and word.stem not in PEOPLE)
+    links = link_event(rest, index) if rest else ()
+    return written(rest) if links and not links[0].unexplained and vague else ""
+
+
+def _named_alike(words: tuple[Token, ...], index: Index) -> tuple[Option, ...]:
+    """Saved segments whose name shares what the phrase says."""
+    said = {word.stem for word in words} - PEOPLE
+    return tuple(
+        Option(f"In the segment “{segment.name}”", f'members of the segment "{segment.name}"', "a saved segment")
+        for number, segment in index.catalog.segments.items()
+        if said & (set(index.segments[number]) - PEOPLE)
+    )[:1]
+
+
+def _readable(deed: str, candidates: Iterable[str], index: Index, today: date, *, people: bool) -> tuple[Option, ...]:
+    """The candidates that can be drafted here, each with what it is read as."""
+    options: list[Option] = []
+    for candidate in candidates:
+        text = f"{deed} {candidate}".strip()
+        audience = read_audience(read(text), index, today)
+        node = audience.include
+        if audience.problems or not isinstance(node, Leaf):
+            continue
+        effect = " and ".join(sorted({_about(leaf) for leaf in leaves(node)}))
+        options.append(Option(text[:1].upper() + text[1:], f"people who {text}" if people else text, effect))
+    return tuple(options)
+
+
+def _about(leaf: Leaf) -> str:
+    condition = leaf.condition
+    name = condition.get("event_type") or condition.get("property") or "a segment"
+    return f"looks at {name}" + (f".{condition['property']}" if condition["type"] == "monetary" else "")

@@ -1,0 +1,120 @@
+"""A conversation to what is asked now: answers take the place of the words they were asked about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+from rapidfuzz import fuzz, process, utils
+
+from segment_copilot.copilot.models import Message, ToolResults, UserMessage
+from segment_copilot.copilot.models.offline.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Result, read_document
+from segment_copilot.copilot.models.offline.understanding import understand
+
+_REMEMBERED: Final = 12
+"""Messages further back say nothing about this one."""
+_ALIKE: Final = 80  # of 100
+_LONGEST_ANSWER: Final = 12  # words of an answer in the person's own words
+_ORDINALS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3,
+                    "four": 4, "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1}  # fmt: skip
+_AROUND: Final = {"the", "option", "number", "one", "please", "i", "mean", "meant", "take", "use", "go", "with", "answer", "is", "it", "yes", "ok",
+                  "okay", "let", "us", "choose", "pick", ".", ",", "!", "#", ":", ")", "(", "that", "would", "be", "want"}  # fmt: skip
+
+
+class Dialogue(Struct, frozen=True):
+    """*text* is the request as it stands now, *before* the requests before it, *results* what its calls gave."""
+
+    text: str
+    before: tuple[str, ...] = ()
+    results: tuple[Result, ...] = ()
+
+
+def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
+    """The conversation, read anew: nothing is remembered from one request to the next."""
+    said: list[str] = []
+    results: list[Result] = []
+    for message in messages:
+        match message:
+            case UserMessage():
+                said.append(message.text)
+                results = []
+            case ToolResults():
+                for result in message.results:
+                    read_result = Result(
+                        result.tool_call_id, result.name, read_document(result.content), failed=result.is_error
+                    )
+                    answer = read_result.document.get("answer") if result.name == ASK else None
+                    if isinstance(answer, str):
+                        said.append(answer)
+                        results = []
+                    else:
+                        results.append(read_result)
+            case _:
+                pass
+    text, before = "", list[str]()
+    for utterance in said[-_REMEMBERED:]:
+        settled = _settled(text, utterance, context) if text else None
+        if settled is None and text:
+            before.append(text)
+        text = utterance if settled is None else settled
+    return Dialogue(text, tuple(before), tuple(results))
+
+
+def _settled(text: str, utterance: str, context: Context) -> str | None:
+    """*text* with the answer *utterance* in it; None when nothing was asked about it, or this is no answer."""
+    asked = understand(text, context)
+    if not isinstance(asked, Ask) or not asked.phrase:
+        return None
+    option = picked(utterance, asked.options)
+    if option is not None:
+        return replaced(text, asked.phrase, option.value)
+    words = read(utterance)
+    if not words or len(words) > _LONGEST_ANSWER or utterance.rstrip().endswith("?"):
+        return None
+    return replaced(text, asked.phrase, _in_own_words(words, asked))
+
+
+def picked(utterance: str, options: Sequence[Option]) -> Option | None:
+    """The option that an answer names: by its words, or by its place in the list."""
+    for option in options:
+        if utterance.strip().casefold() in {option.value.casefold(), option.label.casefold()}:
+            return option
+    tokens = read(utterance)
+    words = [token.lower for token in tokens]
+    told = [word for word in words if word not in _AROUND] or [word for word in words if word == "one"][:1]
+    if len(told) == 1 and told[0] in _ORDINALS and (place := _ORDINALS[told[0]]) <= len(options):
+        return options[place - 1 if place > 0 else place] if options else None
+    if any(token.kind in {"number", "money"} for token in tokens):
+        return None  # another number than the option's is another answer
+    found = process.extractOne(
+        utterance,
+        [option.label for option in options],
+        scorer=fuzz.token_set_ratio,
+        processor=utils.default_process,
+        score_cutoff=_ALIKE,
+    )
+    return options[found[2]] if found else None
+
+
+def _in_own_words(words: tuple[Token, ...], asked: Ask) -> str:
+    """An answer that is only a number or a length of time is put into the question's template."""
+    bare = all(token.kind in {"number", "money", "sign"} or token.lower in _MEASURES for token in words)
+    return asked.template.format(written(words)) if asked.template and bare else written(words)
+
+
+_MEASURES: Final = {"more", "than", "over", "above", "at", "least", "under", "less", "fewer", "below", "up", "to", "or", "about", "around", "days", "day",
+                    "weeks", "week", "months", "month", "years", "year", "hours", "hour", "times", "in", "total", "last", "the", "past", "between", "and",
+                    "once", "twice"}  # fmt: skip
+
+
+def replaced(text: str, phrase: str, answer: str) -> str:
+    """*text* with *answer* where *phrase* stands, as written or as read; at its end where it cannot be found."""
+    pattern = r"\s*".join(re.escape(part) for part in phrase.split())
+    for whole in (text, written(read(text))):
+        found = re.search(pattern, whole, re.IGNORECASE)
+        if found:
+            return f"{whole[: found.start()]}{answer}{whole[found.end() :]}"
+    return f"{text} and {answer}"
