@@ -98,9 +98,14 @@ def said(frames: list[Frame]) -> dict[str, Any]:
                 shown.append(("warning", frame["code"]))
             case _:
                 pass
+    asked = [
+        (frame["id"], frame["question"], frame["options"], frame["response_schema"])
+        for frame in frames
+        if frame["type"] == "clarification"
+    ]
     last = frames[-1]
     outcome = last.get("outcome") or (last["code"], last["message"], last["retryable"], last.get("retry_after_ms"))
-    return {"texts": texts, "calls": calls, "shown": shown, "outcome": outcome}
+    return {"texts": texts, "calls": calls, "shown": shown, "asked": asked, "outcome": outcome}
 
 
 def arguments(written: Any, whole: Any) -> Any:
@@ -222,13 +227,18 @@ class AgUiReader:
     def whole(self, last: Frame) -> dict[str, Any]:
         for call in self.calls.values():
             call["args"] = arguments(call["args"], None)
+        asked: list[Any] = []
         if last["type"] == "RUN_FINISHED":
             assert (last["threadId"], last["runId"]) == (THREAD, RUN)
             outcome = last["result"]["outcome"]
+            asked = [
+                (one["id"], one["message"], one["metadata"]["options"], one["responseSchema"])
+                for one in last["outcome"].get("interrupts", [])
+            ]
         else:
             told = last["metadata"]
             outcome = (last["code"], last["message"], told["retryable"], told.get("retry_after_ms"))
-        return {"texts": self.texts, "calls": self.calls, "shown": self.shown, "outcome": outcome}
+        return {"texts": self.texts, "calls": self.calls, "shown": self.shown, "asked": asked, "outcome": outcome}
 
     def _message(self, one: Frame) -> None:
         assert one["messageId"] not in self._messages
@@ -264,7 +274,9 @@ def said_in_ai_sdk(parts: list[Frame]) -> dict[str, Any]:
     for index in errors:
         told = parts[index - 1]["messageMetadata"]["error"]
         outcome = (told["code"], parts[index]["errorText"], told["retryable"], told.get("retry_after_ms"))
-    return {"texts": reader.texts, "calls": reader.calls, "shown": reader.shown, "outcome": outcome}
+    return {
+        "texts": reader.texts, "calls": reader.calls, "shown": reader.shown, "asked": reader.asked, "outcome": outcome,
+    }  # fmt: skip
 
 
 def check_order_of_parts(parts: list[Frame]) -> None:
@@ -308,6 +320,7 @@ class AiSdkReader:
         self.texts: dict[str, str] = {}
         self.calls: dict[str, dict[str, Any]] = {}
         self.shown: list[Any] = []
+        self.asked: list[Any] = []
 
     def read(self, part: Frame) -> None:
         match part["type"]:
@@ -324,6 +337,9 @@ class AiSdkReader:
                 self.calls[part["toolCallId"]]["result"] = part["output"] if "output" in part else part["errorText"]
             case "reset-step" | "data-segment-copilot-turn-reset":
                 self.shown.append("taken back")
+            case "data-segment-copilot-clarification":
+                told = part["data"]
+                self.asked.append((part["id"], told["question"], told["options"], told["response_schema"]))
             case "data-segment-copilot-warning":
                 self.shown.append(("warning", part["data"]["code"]))
             case "data-segment-copilot-component" | "data-segment-copilot-draft":

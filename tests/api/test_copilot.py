@@ -23,6 +23,7 @@ from segment_copilot.api import sse
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
 from segment_copilot.copilot.models.claude import Claude
+from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.tenants import authenticate
@@ -387,7 +388,7 @@ async def test_the_capabilities_are_those_of_this_service(client: httpx2.AsyncCl
 
     assert found["model"] == "offline"
     assert found["protocols"] == ["segment-copilot/1", "ag-ui/1.0", "ai-sdk-ui-message-stream/v1"]
-    assert len(found["tools"]) == 16
+    assert {tool["name"] for tool in found["tools"]} == set(TOOLS)
     assert set(found["components"]) >= {"MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"}
     assert found["limits"] == {"max_turns": 8, "max_tool_calls": 24, "deadline_ms": 120_000}
     assert found["transport"] == {"streaming": True, "resumable": False}

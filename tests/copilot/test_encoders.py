@@ -27,7 +27,11 @@ def in_ag_ui(*events: Event) -> list[dict[str, Any]]:
 
 
 QUESTION = Clarification(
-    "q", "Which country?", (ClarificationOption("Spain", "ES"), ClarificationOption("France", "FR"))
+    "q",
+    "c",
+    "Which country?",
+    (ClarificationOption("Spain", "ES"), ClarificationOption("France", "FR")),
+    {"type": "object", "properties": {"answer": {"type": "string", "enum": ["ES", "FR"]}}},
 )
 
 
@@ -37,7 +41,7 @@ def test_a_question_interrupts_an_ag_ui_run_and_says_how_to_answer():
     (interrupt,) = last["outcome"]["interrupts"]
     assert (last["type"], last["outcome"]["type"]) == ("RUN_FINISHED", "interrupt")
     assert (interrupt["id"], interrupt["reason"], interrupt["message"]) == ("q", "input_required", "Which country?")
-    assert interrupt["responseSchema"]["properties"] == {"answer": {"type": "string", "examples": ["ES", "FR"]}}
+    assert interrupt["responseSchema"] == QUESTION.response_schema
     assert [option["label"] for option in interrupt["metadata"]["options"]] == ["Spain", "France"]
 
 

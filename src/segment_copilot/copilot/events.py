@@ -16,7 +16,7 @@ from segment_copilot.copilot.components import Component, Draft
 from segment_copilot.copilot.models import Usage
 from segment_copilot.errors import Finding
 
-ToolKind = Literal["data", "draft", "display"]
+ToolKind = Literal["data", "draft", "display", "ask"]
 Source = Literal["postgres", "clickhouse", "none"]
 Retry = Literal["never", "once", "adjust"]
 Outcome = Literal["completed", "input_required", "limit", "refused", "cancelled"]
@@ -177,11 +177,16 @@ class ClarificationOption(Struct, frozen=True):
 
 
 class Clarification(Struct, frozen=True, tag="clarification"):
-    """A question to the person; the run then ends with `input_required`."""
+    """A question to the person; the run then ends with `input_required`.
+
+    *response_schema* is the JSON Schema of the answer, which the next request gives in `resume`.
+    """
 
     id: str
+    tool_call_id: str
     question: str
-    options: tuple[ClarificationOption, ...] = ()
+    options: tuple[ClarificationOption, ...]
+    response_schema: Mapping[str, Any]
 
 
 class Warned(Struct, frozen=True, tag="warning"):

@@ -13,7 +13,13 @@ from msgspec import Meta, Struct, structs
 
 from segment_copilot.copilot.encoders.ai_sdk import TURN_RESET
 from segment_copilot.copilot.events import Warned
-from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotOptions, CopilotRequest
+from segment_copilot.copilot.request import (
+    ChatMessage,
+    CopilotContext,
+    CopilotOptions,
+    CopilotRequest,
+    ResumeEntry,
+)
 from segment_copilot.errors import Finding, InvalidInput
 
 _ForeignId = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -37,7 +43,8 @@ class Asked(Struct, frozen=True):
         for ours, theirs in self.pointers.items():
             if pointer == ours or pointer.startswith(f"{ours}/"):
                 return theirs
-        return pointer if pointer == "/messages" else self.prefix + pointer
+        stays = pointer == "/messages" or pointer.startswith("/resume/")
+        return pointer if stays else self.prefix + pointer
 
 
 class _Said(Struct, frozen=True):
@@ -63,8 +70,8 @@ class AgUiMessage(Struct, frozen=True):
     content: str | tuple[_Object, ...] | _Object | None = None
 
 
-class ResumeEntry(Struct, frozen=True, rename="camel"):
-    """The answer to a question that ended the run before: `{"answer": …}` or a text."""
+class Resumed(Struct, frozen=True, rename="camel"):
+    """What became of a question that ended the run before: `{"answer": …}` or a text when resolved."""
 
     interrupt_id: _ForeignId
     status: Literal["resolved", "cancelled"]
@@ -78,7 +85,7 @@ class AgUiRequest(Struct, frozen=True, rename="camel"):
     run_id: _ForeignId
     messages: Annotated[tuple[AgUiMessage, ...], Meta(max_length=2_000)]
     tools: tuple[_Object, ...] = ()
-    resume: Annotated[tuple[ResumeEntry, ...], Meta(max_length=20)] = ()
+    resume: Annotated[tuple[Resumed, ...], Meta(max_length=20)] = ()
     forwarded_props: ForwardedProps | None = None
 
 
@@ -86,7 +93,7 @@ def ask_ag_ui(sent: AgUiRequest) -> Asked:
     """*sent* as a request of ours.
 
     Raises:
-        InvalidInput: Nobody says anything in it, or an answer is not a text.
+        InvalidInput: Nobody says anything in it.
 
     """
     said = [
@@ -94,30 +101,22 @@ def ask_ag_ui(sent: AgUiRequest) -> Asked:
         for index, message in enumerate(sent.messages)
         if message.role in ("user", "assistant")
     ]
-    for index, entry in enumerate(sent.resume):
-        if entry.status == "resolved":
-            said.append(_Said("user", _answer(entry, index), f"/resume/{index}/payload"))
+    resume = tuple(ResumeEntry(entry.interrupt_id, entry.status, entry.payload) for entry in sent.resume)
     warnings: list[Warned] = []
     if any(message.role in ("system", "developer") for message in sent.messages):
         warnings.append(_IGNORED_INSTRUCTIONS)
     if sent.tools:
         warnings.append(Warned("ignored_tools", "The copilot calls no tools of the frontend."))
     props = sent.forwarded_props or ForwardedProps()
-    return _asked(said, props.context, props.options, warnings, prefix="/forwardedProps")
+    merged = _merged(said)
+    request = CopilotRequest(_messages(merged), resume=resume, context=props.context, options=props.options)
+    return Asked(request, _pointers(merged), tuple(warnings), prefix="/forwardedProps")
 
 
 def _text_of(content: str | tuple[_Object, ...] | _Object | None) -> str:
     if isinstance(content, str):
         return content
     return _texts(content) if isinstance(content, tuple) else ""
-
-
-def _answer(entry: ResumeEntry, index: int) -> str:
-    answer = entry.payload.get("answer") if isinstance(entry.payload, Mapping) else entry.payload
-    if not isinstance(answer, str):
-        finding = Finding(f"/resume/{index}/payload", "invalid_answer", 'Answer with {"answer": "…"}.')
-        raise InvalidInput(finding.detail, code=finding.code, findings=[finding])
-    return answer
 
 
 # AI SDK
@@ -131,10 +130,11 @@ class UiMessage(Struct, frozen=True):
 
 
 class AiSdkRequest(Struct, frozen=True):
-    """What `DefaultChatTransport` sends; `context` and `options` come from its `body`. Other members are not read."""
+    """What `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
 
     messages: Annotated[tuple[UiMessage, ...], Meta(max_length=2_000)]
     id: _ForeignId | None = None
+    resume: Annotated[tuple[ResumeEntry, ...], Meta(max_length=20)] = ()
     context: CopilotContext = CopilotContext()
     options: CopilotOptions = CopilotOptions()
 
@@ -152,7 +152,9 @@ def ask_ai_sdk(sent: AiSdkRequest) -> Asked:
         if message.role != "system"
     ]
     warnings = [_IGNORED_INSTRUCTIONS] if any(message.role == "system" for message in sent.messages) else []
-    return _asked(said, sent.context, sent.options, warnings, prefix="")
+    merged = _merged(said)
+    request = CopilotRequest(_messages(merged), resume=sent.resume, context=sent.context, options=sent.options)
+    return Asked(request, _pointers(merged), tuple(warnings))
 
 
 def _standing(parts: Iterable[_Object]) -> list[_Object]:
@@ -179,9 +181,7 @@ def _texts(parts: Iterable[_Object]) -> str:
     return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
-def _asked(
-    said: Iterable[_Said], context: CopilotContext, options: CopilotOptions, warnings: Iterable[Warned], *, prefix: str
-) -> Asked:
+def _merged(said: Iterable[_Said]) -> list[_Said]:
     """Messages that follow one another in the copilot's voice are one: other protocols cut an answer at each call."""
     merged: list[_Said] = []
     for one in said:
@@ -192,11 +192,12 @@ def _asked(
     if not merged:
         finding = Finding("/messages", "invalid_history", "The last message must be the user's, and say something.")
         raise InvalidInput(finding.detail, findings=[finding])
-    pointers = {f"/messages/{index}": one.pointer for index, one in enumerate(merged)}
-    messages = tuple(ChatMessage(one.role, one.text) for one in merged)
-    return Asked(
-        CopilotRequest(messages=messages, context=context, options=options),
-        pointers,
-        tuple(warnings),
-        prefix,
-    )
+    return merged
+
+
+def _messages(merged: Iterable[_Said]) -> tuple[ChatMessage, ...]:
+    return tuple(ChatMessage(one.role, one.text) for one in merged)
+
+
+def _pointers(merged: Iterable[_Said]) -> dict[str, str]:
+    return {f"/messages/{index}": one.pointer for index, one in enumerate(merged)}

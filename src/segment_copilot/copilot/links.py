@@ -87,6 +87,12 @@ class LinkFilter:
         return shown
 
 
+def without_links(text: str) -> str:
+    """A whole text without links."""
+    links = LinkFilter()
+    return links.feed(text) + links.flush()
+
+
 def _closing(text: str, start: int, pair: str) -> int:
     """Where the bracket at *start* closes, or -1."""
     depth = 0

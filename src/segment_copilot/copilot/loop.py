@@ -10,10 +10,10 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -35,6 +35,7 @@ from segment_copilot.copilot.tools import TOOLS_VERSION
 from segment_copilot.copilot.tools.context import Memory, ToolContext, View, shown
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.transcript import Transcript
+from segment_copilot.copilot.view import seen
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
 from segment_copilot.settings import Settings
@@ -69,7 +70,8 @@ async def prepare_run(
     request.check(asked, model=copilot.model.name)
     catalog = await copilot.resources.discovery.catalog(tenant.id)
     copilot.breaker.check()
-    return Run(copilot, tenant, asked, catalog=catalog, warnings=warnings)
+    view = await seen(copilot.resources, tenant, asked.context)
+    return Run(copilot, tenant, asked, catalog=catalog, view=view, warnings=warnings)
 
 
 def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
@@ -91,6 +93,7 @@ class Run:
         asked: CopilotRequest,
         *,
         catalog: Catalog,
+        view: Mapping[str, Any],
         warnings: Sequence[events.Warned] = (),
     ) -> None:
         self.id = f"run_{uuid7().hex}"
@@ -101,6 +104,7 @@ class Run:
         self._asked = asked
         self._warnings = warnings
         self._catalog = catalog
+        self._view = view
         self._as_of = (asked.context.as_of or datetime.now(UTC)).astimezone(UTC)
         self._timezone = asked.context.timezone or tenant.timezone
         self._limits = limits_of(copilot.resources.settings, asked_turns=asked.options.max_turns)
@@ -202,6 +206,8 @@ class Run:
             self._turns += 1
             allowed = self._turns < self._limits.max_turns and self._calls.exhausted is None
             ended = await self._turn(allowed=allowed)
+            if self._memory.question is not None:
+                return self._finish("input_required")
             match ended.stop_reason:
                 case "tool_use" if ended.message.tool_calls and allowed:
                     continue
@@ -307,7 +313,12 @@ class Run:
 
     def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
         drafts = list(self._memory.drafts.values())
-        if not self._transcript.said_text or outcome == "refused":
+        said = self._transcript.said
+        if self._memory.question is not None:
+            # In a history only texts count: the next run must find the question there.
+            if self._memory.question.question not in said:
+                self._transcript.whole_text(self._memory.question.question)
+        elif not said or outcome == "refused":
             self._transcript.whole_text(closing.text(outcome, limit, drafts))
         if drafts and not self._memory.offered and "CreateSegmentCTA" in self._components:
             latest = drafts[-1]
@@ -338,7 +349,7 @@ class Run:
             timezone=self._timezone,
             tools_allowed=allowed,
             max_tokens=max_tokens,
-            view=request.view(self._asked, self._catalog),
+            view=self._view,
             effort=self._asked.options.effort,
         )
 

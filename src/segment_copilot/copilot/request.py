@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from segment_copilot.catalog import Catalog
 from segment_copilot.conditions.decode import known_timezone
 from segment_copilot.conditions.lengths import EARLIEST, LATEST
 from segment_copilot.copilot.models import AssistantMessage, Message, UserMessage
 from segment_copilot.errors import Finding, InvalidInput
 
 MAX_HISTORY_CHARACTERS = 400_000
+MAX_ANSWER_CHARACTERS = 2_000
+_DECLINED = "I would rather not answer that. Go on without it."
 
 ComponentName = Literal["MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"]
 Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
@@ -48,12 +49,35 @@ class CopilotOptions(Struct, frozen=True, forbid_unknown_fields=True):
     reasoning: Literal["none", "summary"] = "none"
 
 
+class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """What became of a question that ended an earlier run. *payload* of a resolved one: `{"answer": …}` or the text."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)]
+    status: Literal["resolved", "cancelled"]
+    payload: str | Mapping[str, Any] | None = None
+
+    @property
+    def answer(self) -> str | None:
+        """The person's words; None when the payload has none."""
+        said = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
+        return said if isinstance(said, str) and said.strip() else None
+
+    @property
+    def said(self) -> str:
+        """The person's next message, where the question itself is not known."""
+        return self.answer or "" if self.status == "resolved" else _DECLINED
+
+
 class CopilotRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """One question with its history. *checkpoint* is accepted for later; today it changes nothing and says so."""
+    """One question with its history. *resume* answers the question that ended the run before.
+
+    *checkpoint* is accepted for later; today it changes nothing and says so.
+    """
 
     messages: Annotated[tuple[ChatMessage, ...], Meta(min_length=1, max_length=200)]
     thread_id: Identifier | None = None
     checkpoint: Annotated[str, Meta(max_length=400_000)] | None = None
+    resume: Annotated[tuple[ResumeEntry, ...], Meta(max_length=20)] = ()
     context: CopilotContext = CopilotContext()
     options: CopilotOptions = CopilotOptions()
 
@@ -62,15 +86,12 @@ def check(request: CopilotRequest, *, model: str) -> None:
     """Refuse what types cannot: raises InvalidInput with every finding, before a stream is opened."""
     findings: list[Finding] = []
     last = len(request.messages) - 1
-    if request.messages[last].role != "user" or not request.messages[last].content.strip():
+    speaks = request.messages[last].role == "user" and request.messages[last].content.strip()
+    if not speaks and not request.resume:
         findings.append(
             Finding(f"/messages/{last}", "invalid_history", "The last message must be the user's, and say something.")
         )
-    findings += [
-        Finding(f"/messages/{index}/content", "invalid_text", "A message may not hold a NUL character.")
-        for index, message in enumerate(request.messages)
-        if "\0" in message.content
-    ]
+    findings += _check_texts(request)
     if sum(len(message.content) for message in request.messages) > MAX_HISTORY_CHARACTERS:
         findings.append(Finding("/messages", "history_too_long", "Send at most 400,000 characters of history."))
     if (zone := request.context.timezone) is not None and not known_timezone(zone):
@@ -87,21 +108,23 @@ def check(request: CopilotRequest, *, model: str) -> None:
         raise InvalidInput("The copilot cannot take this request; each finding says where.", findings=findings)
 
 
+def _check_texts(request: CopilotRequest) -> Iterator[Finding]:
+    for index, message in enumerate(request.messages):
+        if "\0" in message.content:
+            yield Finding(f"/messages/{index}/content", "invalid_text", "A message may not hold a NUL character.")
+    for index, entry in enumerate(request.resume):
+        if entry.status == "resolved" and entry.answer is None:
+            yield Finding(f"/resume/{index}/payload", "invalid_answer", 'Answer with {"answer": "…"}.')
+        elif "\0" in entry.said or len(entry.said) > MAX_ANSWER_CHARACTERS:
+            detail = f"An answer has at most {MAX_ANSWER_CHARACTERS:,} characters and no NUL."
+            yield Finding(f"/resume/{index}/payload", "invalid_answer", detail)
+
+
 def history(request: CopilotRequest) -> tuple[Message, ...]:
     """The conversation as a model sees it; empty messages say nothing and are left out."""
-    return tuple(
+    said = [
         UserMessage(message.content) if message.role == "user" else AssistantMessage(message.content)
         for message in request.messages
         if message.content.strip()
-    )
-
-
-def view(request: CopilotRequest, catalog: Catalog) -> Mapping[str, Any]:
-    """What the person is looking at, for the model."""
-    shown: dict[str, Any] = {}
-    if (segment_id := request.context.segment_id) is not None:
-        name = catalog.segments.get(segment_id)
-        shown["segment"] = {"id": segment_id, "name": name.name} if name else {"id": segment_id}
-    if request.context.draft is not None:
-        shown["draft"] = request.context.draft
-    return shown
+    ]
+    return (*said, *(UserMessage(entry.said) for entry in request.resume))

@@ -21,13 +21,13 @@ class Transcript:
         self._links = LinkFilter()
         self._pending: dict[str, bool] = {}  # open calls: whether their arguments are complete
         self._of_turn: list[str] = []
-        self._said: set[str] = set()  # texts that hold more than white space
+        self._said: dict[str, str] = {}  # the texts that count, by id
         self._ids = 0
 
     @property
-    def said_text(self) -> bool:
-        """Whether a text that still counts was said."""
-        return bool(self._said)
+    def said(self) -> str:
+        """All texts that still count, without the white space around them."""
+        return "\n\n".join(stripped for text in self._said.values() if (stripped := text.strip()))
 
     def begin_turn(self) -> None:
         """Forget what belonged to the turn before."""
@@ -113,7 +113,8 @@ class Transcript:
         """Take back what this turn has said; whether it had said anything."""
         self.close_all()
         self.emit(events.TurnReset(turn, reason, tuple(self._of_turn)))
-        self._said -= set(self._of_turn)
+        for discarded in self._of_turn:
+            self._said.pop(discarded, None)
         return bool(self._of_turn)
 
     @property
@@ -135,6 +136,5 @@ class Transcript:
 
     def _say(self, text: str) -> None:
         if text:
-            if not text.isspace():
-                self._said.add(self._id)
+            self._said[self._id] = self._said.get(self._id, "") + text
             self.emit(events.TextDelta(self._id, text))

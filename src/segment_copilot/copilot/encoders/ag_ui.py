@@ -175,12 +175,10 @@ def _custom(name: str, event: Struct) -> dict[str, Any]:
 
 def _interrupt(question: events.Clarification) -> dict[str, Any]:
     """A question to the person; the next run's `resume` answers it with `{"answer": …}`."""
-    options = [fields(option) for option in question.options]
-    answer = {"type": "string", **({"examples": [option["value"] for option in options]} if options else {})}
     return {
         "id": question.id,
         "reason": "input_required",
         "message": question.question,
-        "responseSchema": {"type": "object", "properties": {"answer": answer}, "required": ["answer"]},
-        "metadata": {"options": options},
+        "responseSchema": question.response_schema,
+        "metadata": {"options": [fields(option) for option in question.options]},
     }

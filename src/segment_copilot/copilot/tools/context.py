@@ -14,7 +14,7 @@ from msgspec import Struct, UnsetType, field
 from segment_copilot.catalog import Catalog
 from segment_copilot.conditions.lengths import to_instant
 from segment_copilot.copilot.components import Component, Draft
-from segment_copilot.copilot.events import ComponentShown, Event
+from segment_copilot.copilot.events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.resources import Resources
 from segment_copilot.tenants import Tenant
@@ -43,6 +43,7 @@ class Memory(Struct):
     earlier: dict[str, Draft] = field(default_factory=dict[str, Draft])  # of the thread's runs before this one
     offered: set[str] = field(default_factory=set[str])  # drafts that have their button
     failed_proposals: int = 0
+    question: Clarification | None = None  # what the person was asked; the run ends with it
     _issued: int = 0
 
     def new_id(self, kind: str) -> str:
