@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.api import docs, health, metrics
-from segment_copilot.api.auth import Keyring, authenticated, provide_tenant
+from segment_copilot.api.auth import Keyring, authenticated, provide_caller, provide_tenant
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.edge import Edge
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -23,10 +23,12 @@ from segment_copilot.api.openapi import document
 from segment_copilot.api.problems import problem_response
 from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
+from segment_copilot.api.sessions import SessionController
 from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.resources import Resources, open_resources
+from segment_copilot.sessions import SessionSigner
 from segment_copilot.settings import Settings
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
@@ -40,6 +42,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplanationController,
     ExplorerController,
     CopilotController,
+    SessionController,
 )
 
 
@@ -52,7 +55,8 @@ def create_app(settings: Settings) -> Litestar:
             app.state.resources = resources
             breaker = Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds)
             app.state.copilot = Copilot(resources, model, breaker)
-            app.state.keyring = Keyring(resources.postgres)
+            app.state.sessions = SessionSigner(resources.postgres)
+            app.state.keyring = Keyring(resources.postgres, app.state.sessions)
             app.state.draining = asyncio.Event()
             with drained_on_sigterm(app.state.draining):
                 yield
@@ -62,6 +66,9 @@ def create_app(settings: Settings) -> Litestar:
 
     def provide_copilot() -> Copilot:
         return app.state.copilot
+
+    def provide_sessions() -> SessionSigner:
+        return app.state.sessions
 
     def provide_draining() -> asyncio.Event:
         return app.state.draining
@@ -74,7 +81,9 @@ def create_app(settings: Settings) -> Litestar:
             "resources": Provide(provide_resources, sync_to_thread=False),
             "copilot": Provide(provide_copilot, sync_to_thread=False),
             "draining": Provide(provide_draining, sync_to_thread=False),
+            "sessions": Provide(provide_sessions, sync_to_thread=False),
             "tenant": Provide(provide_tenant, sync_to_thread=False),
+            "caller": Provide(provide_caller, sync_to_thread=False),
         },
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -100,5 +109,12 @@ def cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-Match", "Idempotency-Key", "X-Request-Id"],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        expose_headers=[
+            "ETag",
+            "Location",
+            "Retry-After",
+            "X-Request-Id",
+            "X-Copilot-Run-Id",
+            "X-Copilot-Protocol",
+        ],
     )

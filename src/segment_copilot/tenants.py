@@ -19,6 +19,9 @@ KeyKind = Literal["secret", "public"]
 PREFIXES: Final[dict[KeyKind, str]] = {"secret": "sk_", "public": "pk_"}
 _ALPHABET: Final = string.ascii_letters + string.digits
 _LENGTH: Final = 32  # 190 bits: a plain hash of it cannot be searched
+_KEYS: Final = """
+    SELECT tenants.id, slug, timezone, dynamic_plus_limit, kind, api_keys.id AS key_id
+    FROM api_keys JOIN tenants ON tenants.id = api_keys.tenant_id"""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -29,6 +32,18 @@ class Tenant(Struct, frozen=True):
     slug: str
     timezone: str = "UTC"
     dynamic_plus_limit: int | None = None
+
+
+class Caller(Struct, frozen=True):
+    """Who is asking: a tenant, by which of its keys, and for whom a session was opened (None: nobody was named).
+
+    *read_only* is a session's: it reads and asks, and never writes.
+    """
+
+    tenant: Tenant
+    key_id: int
+    read_only: bool = False
+    session_user: str | None = None
 
 
 class Key(Struct, frozen=True):
@@ -105,22 +120,31 @@ async def revoke_key(postgres: Postgres, tenant_id: int, key_id: int) -> None:
 
 
 async def authenticate(postgres: Postgres, text: str) -> Tenant:
-    """The tenant that a secret key speaks for.
+    """The tenant that a secret key speaks for; fails as `identify` does."""
+    return (await identify(postgres, text)).tenant
+
+
+async def identify(postgres: Postgres, text: str) -> Caller:
+    """Who a secret key speaks for.
 
     Raises:
         Unauthenticated: No such key, or a revoked one.
         Forbidden: A public key; it only opens sessions.
     """
-    sql = """
-        SELECT tenants.id, slug, timezone, dynamic_plus_limit, kind
-        FROM api_keys JOIN tenants ON tenants.id = api_keys.tenant_id
-        WHERE hash = $1 AND revoked_at IS NULL"""
-    row = await postgres.fetchrow(sql, _hash(text))
+    row = await postgres.fetchrow(f"{_KEYS} WHERE hash = $1 AND revoked_at IS NULL", _hash(text))
     if row is None:
         raise Unauthenticated("This key does not exist or was revoked.", code="invalid_key")
     if row["kind"] != "secret":
         raise Forbidden("A public key (pk_) may not do this; use a secret key (sk_).", code="public_key")
-    return _tenant(row)
+    return Caller(_tenant(row), row["key_id"])
+
+
+async def identify_session(postgres: Postgres, key_id: int, *, user_id: str | None) -> Caller:
+    """Who a session speaks for that was opened with that key; Unauthenticated once the key is revoked."""
+    row = await postgres.fetchrow(f"{_KEYS} WHERE api_keys.id = $1 AND revoked_at IS NULL", key_id)
+    if row is None:
+        raise Unauthenticated("The key of this session was revoked.", code="invalid_session")
+    return Caller(_tenant(row), key_id, read_only=True, session_user=user_id)
 
 
 def _hash(text: str) -> bytes:

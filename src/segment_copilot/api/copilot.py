@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from segment_copilot.api.auth import ASKS
 from segment_copilot.api.requests import unless_left
 from segment_copilot.api.sse import Encoder, EventStream, frames
 from segment_copilot.copilot import tools
@@ -96,6 +97,7 @@ class CopilotController(Controller):
 
     path = "/api/copilot"
     tags = ("copilot",)
+    opt = ASKS
 
     @post(
         "/stream",

@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
+from segment_copilot.api.auth import ASKS
 from segment_copilot.api.requests import unless_left
 from segment_copilot.api.segments import (
     MAX_DEFINITION_BYTES,
@@ -73,7 +74,9 @@ class ExplanationController(Controller):
     tags = ("segments",)
     request_max_body_size = MAX_DEFINITION_BYTES
 
-    @post("/explain", status_code=200, opt={"problems": (QueryTimeout,)}, response_description="The explanation.")
+    @post(
+        "/explain", status_code=200, opt={"problems": (QueryTimeout,), **ASKS}, response_description="The explanation."
+    )
     async def explain_definition(
         self,
         request: Request[Any, Any, State],
@@ -93,7 +96,7 @@ class ExplanationController(Controller):
     @post(
         "/{segment_id:int}/explain",
         status_code=200,
-        opt={"problems": (QueryTimeout,)},
+        opt={"problems": (QueryTimeout,), **ASKS},
         response_description="The explanation.",
     )
     async def explain_segment(

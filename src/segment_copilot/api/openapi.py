@@ -37,6 +37,7 @@ TAGS: Final[Mapping[str, str]] = {
     "ingestion": "Events and traits, one at a time or in batches.",
     "schemas": "What event types look like.",
     "activations": "Where members are sent.",
+    "sessions": "Short tokens for browsers, opened by a backend.",
     "health": "For probes; no key needed.",
 }
 DESCRIPTION: Final = """Describe an audience in words; get a contact segment that is valid, counted, explained and ready to save.
@@ -95,7 +96,11 @@ def _document(app: Litestar) -> dict[str, Any]:
                     "name": "Authorization",
                     "description": "`ApiKey sk_…`",
                 },
-                "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as `Bearer sk_…`"},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The same key as `Bearer sk_…`, or a session's token: it reads and asks, never writes",
+                },
             },
         },
     }

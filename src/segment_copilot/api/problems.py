@@ -61,6 +61,7 @@ TITLES: Mapping[str, str] = {
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The body did not arrive in time",
+    "read_only_token": "This token may not write",
     "unauthenticated": "A valid API key is needed",
     "unavailable": "A service behind this one does not answer",
     "unsupported_media_type": "The body is not declared as JSON",

@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from segment_copilot.api.auth import ASKS
 from segment_copilot.api.openapi import DEFINITION
 from segment_copilot.api.pages import (
     Cursor,
@@ -287,7 +288,7 @@ class SegmentController(Controller):
         """
         await resources.segments.delete(tenant, segment_id, if_revision=_revisions(if_match))
 
-    @post("/preview", status_code=200, opt={"problems": (QueryTimeout,)}, response_description="The count.")
+    @post("/preview", status_code=200, opt={"problems": (QueryTimeout,), **ASKS}, response_description="The count.")
     async def preview_segment(
         self,
         request: Request[Any, Any, State],
@@ -311,7 +312,7 @@ class SegmentController(Controller):
     @post(
         "/{segment_id:int}/estimate",
         status_code=200,
-        opt={"problems": (QueryTimeout,)},
+        opt={"problems": (QueryTimeout,), **ASKS},
         response_description="The count.",
     )
     async def estimate_segment(
