@@ -176,7 +176,9 @@ def released(path: Path, *names: str) -> Path:
 
 async def test_traits_of_before_are_current_after_the_migration(empty: Empty, tmp_path: Path) -> None:
     """With the versions that new rows have, or above them and marked. The statements may be run again."""
-    await migrate(empty.postgres, empty.clickhouse, source=released(tmp_path, *(name for name in ALL if name != CURRENT)))
+    await migrate(
+        empty.postgres, empty.clickhouse, source=released(tmp_path, *(name for name in ALL if name != CURRENT))
+    )
     noon = datetime(2026, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
     at = [noon, noon - timedelta(microseconds=1), datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, tzinfo=UTC)]
     coded = [str(UUID(int=5**55)), "0", "-", "f" * 39, "0123456789abcdef-"]
