@@ -15,6 +15,7 @@ from segment_copilot.copilot.tools import COMPONENTS, TOOLS
 PROPOSAL = {"name": "Recent buyers", "description": "Bought this week.", "definition": BUYERS}
 
 NAMES = [
+    "ask_user",
     "display_create_segment_cta",
     "display_event_chart",
     "display_metric_card",
@@ -31,6 +32,7 @@ NAMES = [
     "query_event_volume",
     "query_segment_membership_trend",
     "query_top_events",
+    "revise_segment",
 ]
 
 
@@ -39,7 +41,7 @@ async def called(ask: Ask, *wanted: tuple[str, dict[str, Any]], **more: Any) -> 
     return await ask(Script(*[calls(one) for one in wanted], says("Done.")), asking(**more))
 
 
-def test_there_are_sixteen_tools_in_a_fixed_order_with_plain_object_schemas():
+def test_the_tools_stand_in_a_fixed_order_with_plain_object_schemas():
     assert list(TOOLS) == sorted(NAMES)
     for tool in TOOLS.values():
         schema = tool.specification.input_schema

@@ -101,8 +101,23 @@ class DraftPreview(Struct, frozen=True):
     duration_ms: float
 
 
+class DraftBase(Struct, frozen=True):
+    """What a draft was made from: an earlier draft, or else a saved segment.
+
+    *segment_id* and *version* name the saved segment it goes back to, also through earlier drafts.
+    """
+
+    draft_id: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+    segment_id: int | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+
+
 class Draft(Struct, frozen=True):
-    """A validated, previewed, unsaved segment, as `segment.draft` carries it."""
+    """A validated, previewed, unsaved segment, as `segment.draft` carries it.
+
+    *diff* is the JSON Patch (RFC 6902) that makes its definition from its base's; both are there when it has a base.
+    """
 
     draft_id: str
     revision: int
@@ -116,3 +131,5 @@ class Draft(Struct, frozen=True):
     unmapped: tuple[str, ...]
     preview: DraftPreview
     warnings: tuple[Finding, ...]
+    base: DraftBase | UnsetType = UNSET
+    diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.copilot.events import Source, ToolKind
 from segment_copilot.copilot.models import ToolSpecification
-from segment_copilot.copilot.tools import analytics, asking, display, drafts, reading
+from segment_copilot.copilot.tools import analytics, asking, display, drafts, reading, revising
 from segment_copilot.copilot.tools.signature import arguments_of, specification
 
 PREVIEW_SECONDS: Final = 15.0
@@ -71,6 +71,7 @@ _ALL = (
     _tool(drafts.preview_segment, "Counting users", "clickhouse", seconds=PREVIEW_SECONDS),
     _tool(drafts.propose_segment, "Drafting a segment", "clickhouse", kind="draft", seconds=PREVIEW_SECONDS),
     _tool(asking.ask_user, "Asking a question", "none", kind="ask"),
+    _tool(revising.revise_segment, "Changing a draft", "clickhouse", kind="draft", seconds=PREVIEW_SECONDS),
     _tool(display.display_metric_card, "Showing a number", "none", kind="display", component="MetricCard"),
     _tool(display.display_segment_table, "Showing segments", "postgres", kind="display", component="SegmentTable"),
     _tool(display.display_event_chart, "Drawing a chart", "none", kind="display", component="EventVolumeChart"),

@@ -110,7 +110,7 @@ async def display_create_segment_cta(
     """Show the button that saves a draft. Nothing is saved before the person presses it.
 
     Args:
-        draft_id: The draft, as propose_segment answered it in this conversation turn.
+        draft_id: The draft, as propose_segment or revise_segment answered it in this conversation turn.
         label: The button's text.
     """
     draft = context.memory.drafts.get(draft_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.conditions import Tier, encode, invalid
-from segment_copilot.copilot.components import Draft, DraftPreview
+from segment_copilot.copilot.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.events import SegmentDraft
-from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.copilot.tools.context import Memory, ToolContext
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.previews import ConditionCount, Prepared, Preview
@@ -20,7 +20,9 @@ from segment_copilot.previews import ConditionCount, Prepared, Preview
 MAX_REPAIRS: Final = 3
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
 
-Sentence = Annotated[str, Meta(min_length=1, max_length=300)]
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+Description = Annotated[str, Meta(min_length=1, max_length=500)]
+Sentences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=300)]], Meta(max_length=10)]
 
 
 class Counted(Struct, frozen=True):
@@ -36,7 +38,7 @@ class Counted(Struct, frozen=True):
 
 
 class Proposed(Struct, frozen=True):
-    """A draft that now exists."""
+    """A draft that now exists; *base* and *diff* when it was made from something."""
 
     draft_id: str
     name: str
@@ -49,6 +51,8 @@ class Proposed(Struct, frozen=True):
     as_of: datetime
     warnings: tuple[Finding, ...]
     conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+    base: DraftBase | UnsetType = UNSET
+    diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
 
 
 async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> Counted:
@@ -57,7 +61,7 @@ async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> C
     Args:
         definition: The definition in the segment language, exactly as propose_segment takes it.
     """
-    _, preview = await _count(context, definition)
+    _, preview = await count(context, with_timezone(context, definition))
     return Counted(
         matched_users=preview.matched_users,
         universe=preview.universe,
@@ -71,11 +75,11 @@ async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> C
 
 async def propose_segment(
     context: ToolContext,
-    name: Annotated[str, Meta(min_length=1, max_length=80)],
-    description: Annotated[str, Meta(min_length=1, max_length=500)],
+    name: Name,
+    description: Description,
     definition: DefinitionDocument,
-    assumptions: Annotated[list[Sentence], Meta(max_length=10)] = [],  # noqa: B006 — copied by the argument struct
-    unmapped: Annotated[list[Sentence], Meta(max_length=10)] = [],  # noqa: B006
+    assumptions: Sentences = [],  # noqa: B006 — copied by the argument struct
+    unmapped: Sentences = [],  # noqa: B006
 ) -> Proposed:
     """Draft a segment: the definition is checked, counted and shown to the person, who may save it. Nothing is saved. Answers with a draft_id for display_create_segment_cta, or with every mistake and the nearest existing names.
 
@@ -86,27 +90,102 @@ async def propose_segment(
         assumptions: Each thing the person left open and how you settled it, one sentence each.
         unmapped: Each part of the request that the workspace's data cannot express, in the person's words.
     """
-    if context.memory.failed_proposals > MAX_REPAIRS:
+    stop_repairing(context.memory)
+    try:
+        prepared, preview = await count(context, with_timezone(context, definition))
+    except InvalidDefinition:
+        context.memory.failed_proposals += 1
+        raise
+    return draft(
+        context,
+        preview,
+        name=name,
+        description=description,
+        definition=msgspec.json.decode(encode(prepared.definition)),
+        tier_reason=prepared.tier_reason,
+        assumptions=tuple(assumptions),
+        unmapped=tuple(unmapped),
+    )
+
+
+def stop_repairing(memory: Memory) -> None:
+    """Raise InvalidInput once a definition or a patch of this run failed too often."""
+    if memory.failed_proposals > MAX_REPAIRS:
         raise InvalidInput(
             "Stop proposing: the definition failed four times. Tell the person what does not fit and ask what they mean.",
             code="too_many_repairs",
         )
+
+
+def with_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*document* in the time zone that the caller named, unless it names one itself."""
+    if context.timezone_asked and "timezone" not in document:
+        return {**document, "timezone": context.timezone}
+    return document
+
+
+async def count(
+    context: ToolContext,
+    document: Mapping[str, Any],
+    *,
+    own_id: int | None = None,
+    tolerated: Container[str] = (),
+) -> tuple[Prepared, Preview]:
+    """The definition and its count.
+
+    A name that does not exist is an error here, not a warning, except in a condition whose pointer is *tolerated*.
+
+    Raises:
+        InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
+    """
+    previews = context.resources.previews
     try:
-        prepared, preview = await _count(context, definition)
-    except InvalidDefinition:
-        context.memory.failed_proposals += 1
-        raise
-    draft = Draft(
+        prepared = await previews.prepare(context.tenant, document, as_of=context.as_of, own_id=own_id)
+        if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
+            raise invalid(unknown)
+    except InvalidDefinition as error:
+        findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
+        raise InvalidDefinition(error.detail, code=error.code, findings=findings) from error
+    preview = await previews.count(prepared, limit=0, purpose="copilot")
+    if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
+        return prepared, preview
+    # Nobody or nearly everybody: a typo looks just like that, so each condition is counted alone.
+    return prepared, await previews.count(prepared, limit=0, breakdown=True, purpose="copilot")
+
+
+def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
+    steps = found.pointer.split("/")
+    return found.code == "unknown_name" and not any(
+        "/".join(steps[:length]) in tolerated for length in range(1, len(steps) + 1)
+    )
+
+
+def draft(
+    context: ToolContext,
+    preview: Preview,
+    *,
+    name: str,
+    description: str,
+    definition: Mapping[str, Any],
+    tier_reason: str,
+    assumptions: tuple[str, ...],
+    unmapped: tuple[str, ...],
+    revision: int = 1,
+    base: DraftBase | UnsetType = UNSET,
+    diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET,
+) -> Proposed:
+    """Make the draft of a definition that was counted, remember it, and have it sent after this call."""
+    made = Draft(
         draft_id=context.memory.new_id("draft"),
-        revision=1,
+        revision=revision,
         name=name.strip(),
         description=description.strip(),
-        definition=msgspec.json.decode(encode(prepared.definition)),
+        definition=definition,
         words=preview.words,
         tier=preview.tier,
-        tier_reason=prepared.tier_reason,
-        assumptions=tuple(assumptions),
-        unmapped=tuple(unmapped),
+        tier_reason=tier_reason,
+        assumptions=assumptions,
+        unmapped=unmapped,
         preview=DraftPreview(
             count=preview.matched_users,
             universe=preview.universe,
@@ -115,42 +194,28 @@ async def propose_segment(
             duration_ms=preview.duration_ms,
         ),
         warnings=tuple(preview.warnings),
+        base=base,
+        diff=diff,
     )
-    context.memory.drafts[draft.draft_id] = draft
-    context.effects.append(SegmentDraft(**structs.asdict(draft)))
+    context.memory.drafts[made.draft_id] = made
+    context.effects.append(SegmentDraft(**structs.asdict(made)))
     return Proposed(
-        draft_id=draft.draft_id,
-        name=draft.name,
-        words=draft.words,
-        tier=draft.tier,
-        tier_reason=draft.tier_reason,
-        count=draft.preview.count,
-        universe=draft.preview.universe,
-        percent=draft.preview.percent,
-        as_of=draft.preview.as_of,
-        warnings=draft.warnings,
+        draft_id=made.draft_id,
+        name=made.name,
+        words=made.words,
+        tier=made.tier,
+        tier_reason=made.tier_reason,
+        count=made.preview.count,
+        universe=made.preview.universe,
+        percent=made.preview.percent,
+        as_of=made.preview.as_of,
+        warnings=made.warnings,
         conditions=preview.conditions,
+        base=base,
+        diff=diff,
     )
 
 
 def percent(preview: Preview) -> float:
     """Matched users of all, to two decimals."""
     return round(100 * preview.matched_users / preview.universe, 2) if preview.universe else 0.0
-
-
-async def _count(context: ToolContext, document: Mapping[str, Any]) -> tuple[Prepared, Preview]:
-    """The definition and its count; a name that does not exist is an error here, not a warning."""
-    if context.timezone_asked and "timezone" not in document:
-        document = {**document, "timezone": context.timezone}
-    try:
-        prepared = await context.resources.previews.prepare(context.tenant, document, as_of=context.as_of)
-        if unknown := [finding for finding in prepared.warnings if finding.code == "unknown_name"]:
-            raise invalid(unknown)
-    except InvalidDefinition as error:
-        findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
-        raise InvalidDefinition(error.detail, code=error.code, findings=findings) from error
-    preview = await context.resources.previews.count(prepared, limit=0, purpose="copilot")
-    if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
-        return prepared, preview
-    # Nobody or nearly everybody: a typo looks just like that, so each condition is counted alone.
-    return prepared, await context.resources.previews.count(prepared, limit=0, breakdown=True, purpose="copilot")
