@@ -184,13 +184,20 @@ def _normal(document: Any) -> Any:
 
 
 def choose(cases: Iterable[Case], only: Sequence[str]) -> tuple[Case, ...]:
-    """The cases whose id, category, tenant or feature is, or begins with, one of *only*; all when it is empty."""
+    """The cases whose category, tenant or feature is one of *only*, or whose id is, or begins with, it; all when empty.
+
+    A whole id is that one case, though the ids of its rephrasings begin with it.
+    """
+    known = tuple(cases)
     if not only:
-        return tuple(cases)
-    return tuple(case for case in cases if any(_named(case, wanted) for wanted in only))
+        return known
+    ids = {case.id for case in known}
+    return tuple(case for case in known if any(_named(case, wanted, whole=wanted in ids) for wanted in only))
 
 
-def _named(case: Case, wanted: str) -> bool:
+def _named(case: Case, wanted: str, *, whole: bool) -> bool:
+    if whole:
+        return case.id == wanted
     return case.id.startswith(wanted) or wanted in {case.category, case.tenant, *case.features}
 
 

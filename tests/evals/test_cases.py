@@ -146,6 +146,7 @@ def test_cases_are_chosen_by_id_category_tenant_or_feature(cases):
     assert {case.tenant for case in choose(cases, ["gym"])} == {"gym"}
     assert all("sequence" in case.features for case in choose(cases, ["sequence"]))
     assert [case.id for case in choose(cases, ["shop-high-ltv-size"])] == ["shop-high-ltv-size"]
+    assert {case.id for case in choose(cases, ["shop-high-ltv-si"])} > {"shop-high-ltv-size", "shop-high-ltv-size-r1"}
     assert choose(cases, []) == tuple(cases)
 
 
