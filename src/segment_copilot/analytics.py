@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from segment_copilot.catalog import IDENTIFY, Scalar
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.conditions.lengths import to_instant
+from segment_copilot.compiler import CompiledQuery
+from segment_copilot.conditions.lengths import EARLIEST, LATEST, to_instant
 from segment_copilot.conditions.paths import parse_path
 from segment_copilot.errors import Finding, InvalidInput
 
@@ -49,6 +50,7 @@ FROM (
         SELECT ifNull(toJSONString(payload.{path:Identifier}), '') AS document
         FROM events
         WHERE tenant_id = {tenant:UInt32} AND event_type = {event_type:String}
+            AND occurred_at >= {from:DateTime64(6, 'UTC')} AND occurred_at < {to:DateTime64(6, 'UTC')}
             AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
     )
     WHERE document != ''
@@ -139,9 +141,15 @@ async def top_events(clickhouse: ClickHouse, tenant_id: int, span: Span, *, limi
 
 
 async def event_volume(
-    clickhouse: ClickHouse, tenant_id: int, span: Span, *, timezone: str, event_type: str | None = None
+    clickhouse: ClickHouse,
+    tenant_id: int,
+    span: Span,
+    *,
+    timezone: str,
+    event_type: str | None = None,
+    where: CompiledQuery | None = None,
 ) -> Volume:
-    """Events per local day; all types but identifies when *event_type* is None. At most 366 days."""
+    """Events per local day; all types but identifies when *event_type* is None, only those that pass *where*. At most 366 days."""
     _check(span)
     days = _days(span, ZoneInfo(timezone))
     starts = [_microseconds(start) for _, start in days]
@@ -149,10 +157,15 @@ async def event_volume(
     if event_type is None:
         found = await clickhouse.fetch(_VOLUME_OF_ALL, {**params, "identify": IDENTIFY}, purpose="copilot")
     else:
-        found = await clickhouse.fetch(_VOLUME, {**params, "event_type": event_type}, purpose="copilot")
+        params |= {"event_type": event_type, **(where.params if where else {})}
+        found = await clickhouse.fetch(_VOLUME.replace("GROUP BY", _passing(where)), params, purpose="copilot")
     counts = {int(row[0]): int(row[1]) for row in found.rows}
     points = tuple(DayCount(day, counts.get(start, 0)) for (day, _), start in zip(days, starts, strict=True))
     return Volume(points, sum(counts.values()))
+
+
+def _passing(where: CompiledQuery | None) -> str:
+    return f"    AND {where.sql}\nGROUP BY" if where else "GROUP BY"
 
 
 async def property_values(
@@ -163,8 +176,9 @@ async def property_values(
     event_type: str | None,
     as_of: datetime,
     limit: int = 25,
+    span: Span | None = None,
 ) -> PropertyValues:
-    """The values of a payload property by number of events, or of a trait (*event_type* None) by number of users."""
+    """The values of a payload property by number of events in *span* (None: ever), or of a trait (*event_type* None) by number of users."""
     try:
         steps = [step.replace(".", "%2E") for step in parse_path(path)]  # as the store writes a dot inside a key
     except ValueError as error:
@@ -174,7 +188,9 @@ async def property_values(
     if event_type is None:
         params |= {"property": parse_path(path)[0], "path": ".".join(["v", *steps[1:]])}
     else:
-        params |= {"event_type": event_type, "path": ".".join(steps)}
+        when = span or Span(EARLIEST, LATEST, as_of)
+        _check(when)
+        params |= {"event_type": event_type, "path": ".".join(steps), "from": when.start, "to": when.end}
     found = await clickhouse.fetch(_TRAIT_VALUES if event_type is None else _EVENT_VALUES, params, purpose="copilot")
     distinct = int(found.rows[0][2]) if found.rows else 0
     return PropertyValues(tuple(ValueCount(_scalar(row[0]), int(row[1])) for row in found.rows), distinct)

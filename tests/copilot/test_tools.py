@@ -162,6 +162,29 @@ async def test_volume_counts_local_days_and_fills_empty_ones(ask: Ask):
     assert (result["total"], result["timezone"]) == (3, "Europe/Madrid")
 
 
+async def test_volume_counts_only_the_events_that_pass(ask: Ask):
+    days = {"event_type": "order_placed", "from": "2026-01-01", "to": "2026-06-16"}
+    over = [{"property": "total", "operator": "gt", "value": 50}]
+    told = await called(
+        ask,
+        ("query_event_volume", {**days, "where": over}),
+        (
+            "query_event_volume",
+            {**days, "where": [*over, {"property": "ship.city", "operator": "eq", "value": "Rome"}]},
+        ),
+        ("query_event_volume", {**days, "where": [{"property": "totl", "operator": "gt", "value": 50}]}),
+        ("query_event_volume", {**days, "where": [{"property": "total", "operator": "about", "value": 50}]}),
+        ("query_event_volume", {"from": "2026-01-01", "to": "2026-06-16", "where": over}),
+    )
+
+    every, rome, unknown, wrong, untyped = told.of("tool.result")
+    assert every["data"]["total"] > rome["data"]["total"] >= 1
+    assert every["data"]["total"] == sum(point["count"] for point in every["data"]["points"])
+    assert unknown["error"]["findings"][0]["pointer"] == "/where/0/property"
+    assert wrong["error"]["findings"][0]["pointer"].startswith("/where/0")
+    assert untyped["error"]["code"] == "no_event_type"
+
+
 async def test_a_range_that_makes_no_sense_is_an_error(ask: Ask):
     told = await called(
         ask,
@@ -200,6 +223,21 @@ async def test_values_are_counted_by_kind_and_as_they_stand(ask: Ask, arguments,
     result = told.result()
     assert [(item["value"], item["count"]) for item in result["values"]] == values
     assert (result["total_distinct"], result["truncated"]) == (len(values), False)
+
+
+async def test_values_are_counted_in_a_range(ask: Ask):
+    prices = {"property": "total", "event_type": "order_placed"}
+    told = await called(
+        ask,
+        ("list_property_values", {**prices, "from": "2026-06-13", "to": "2026-06-14"}),
+        ("list_property_values", {**prices, "to": "2026-06-13"}),
+        ("list_property_values", {"property": "country", "from": "2026-06-13"}),
+        ("list_property_values", {**prices, "from": "2026-06-14", "to": "2026-06-13"}),
+    )
+
+    within, before, trait, empty = told.of("tool.result")
+    assert [len(one["data"]["values"]) for one in (within, before)] == [1, 1]
+    assert [one["error"]["code"] for one in (trait, empty)] == ["no_range", "empty_range"]
 
 
 async def test_an_unknown_property_is_an_error_with_the_nearest_one(ask: Ask):

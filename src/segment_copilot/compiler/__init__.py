@@ -19,6 +19,7 @@ from msgspec import Struct
 from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
+from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
@@ -69,6 +70,7 @@ def compile_definition(
 
 
 __all__ = [
+    "WHERE_POINTER",
     "Bound",
     "Compiled",
     "CompiledQuery",
@@ -92,6 +94,7 @@ __all__ = [
     "read_narrowing",
     "referenced_segments",
     "render_counts",
+    "render_event_filter",
     "render_evidence",
     "render_is_member",
     "render_keys",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,11 +11,14 @@ from msgspec import Meta, Struct, structs
 
 from segment_copilot import analytics
 from segment_copilot.catalog import Property, Scalar, nearest
+from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_filter
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
-from segment_copilot.errors import Finding, NotFound
+from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
+Tests = Annotated[list[dict[str, Any]], Meta(max_length=20)]
+_FIRST_DAY: Final = "1970-01-01"
 
 
 class TypeCount(Struct, frozen=True):
@@ -101,19 +104,28 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
     )
 
 
-async def query_event_volume(context: ToolContext, from_: str, to: str, event_type: str | None = None) -> EventVolume:
-    """Count events per local day over a range of at most 366 days; days without events are 0.
+async def query_event_volume(
+    context: ToolContext, from_: str, to: str, event_type: str | None = None, where: Tests | None = None
+) -> EventVolume:
+    """Count events per local day over a range of at most 366 days; days without events are 0. It counts events, not users: for users use preview_segment.
 
     Args:
         from_: Start of the range: a date (local midnight) or an RFC 3339 instant.
         to: End of the range, not included: a date (local midnight) or an RFC 3339 instant.
         event_type: One event type; without it all types together.
+        where: Tests that each counted event must pass, as the `where` of a condition: [{"property": "total", "operator": "gt", "value": 200}]. Needs event_type.
     """
     if event_type is not None:
         known_event_type(context, event_type)
     span = _span(context, from_, to)
+    passing = _filter(context, event_type, where) if where else None
     found = await analytics.event_volume(
-        context.resources.clickhouse, context.tenant.id, span, timezone=context.timezone, event_type=event_type
+        context.resources.clickhouse,
+        context.tenant.id,
+        span,
+        timezone=context.timezone,
+        event_type=event_type,
+        where=passing,
     )
     return EventVolume(
         points=tuple(DayCount(point.day, point.count) for point in found.points),
@@ -153,6 +165,8 @@ async def list_property_values(
     property_: str,
     event_type: str | None = None,
     limit: Limit = 25,
+    from_: str | None = None,
+    to: str | None = None,
 ) -> PropertyValues:
     """The most frequent values of an event's property or of a trait, with counts. Use it before testing a property for a value, to spell the value as the data does.
 
@@ -160,8 +174,14 @@ async def list_property_values(
         property_: The property's path, as the event schema or the list of traits gives it.
         event_type: The event type whose property it is; without it the property is a trait.
         limit: How many values to return.
+        from_: Only events from here on: a date (local midnight) or an RFC 3339 instant. Not for traits, which have only a current value.
+        to: Only events before this: a date (local midnight) or an RFC 3339 instant. Not for traits.
     """
     _known_property(context, property_, event_type)
+    ends = from_ is not None or to is not None
+    if ends and event_type is None:
+        detail = "A trait has only its current value: leave out from and to, or name an event_type."
+        raise InvalidInput(detail, code="no_range", findings=[Finding("/from", "no_range", detail)])
     found = await analytics.property_values(
         context.resources.clickhouse,
         context.tenant.id,
@@ -169,6 +189,7 @@ async def list_property_values(
         event_type=event_type,
         as_of=context.as_of,
         limit=limit,
+        span=_span(context, from_ or _FIRST_DAY, to or msgspec.to_builtins(context.as_of)) if ends else None,
     )
     return PropertyValues(
         values=tuple(ValueCount(item.value, item.count) for item in found.values),
@@ -177,7 +198,25 @@ async def list_property_values(
     )
 
 
-def _known_property(context: ToolContext, path: str, event_type: str | None) -> None:
+def _filter(context: ToolContext, event_type: str | None, where: Tests) -> CompiledQuery:
+    """Raises InvalidInput with every mistake in *where*."""
+    if event_type is None:
+        detail = "Tests of properties need the event_type whose properties they are."
+        raise InvalidInput(detail, code="no_event_type", findings=[Finding("/event_type", "no_event_type", detail)])
+    for at, test in enumerate(where):
+        if isinstance(test.get("property"), str):
+            _known_property(context, test["property"], event_type, f"/where/{at}/property")
+    local = structs.replace(context.catalog, timezone=context.timezone)
+    try:
+        return render_event_filter(event_type, where, catalog=local, as_of=context.as_of)
+    except InvalidDefinition as error:
+        found = [
+            structs.replace(one, pointer=one.pointer.replace(WHERE_POINTER, "/where", 1)) for one in error.findings
+        ]
+        raise InvalidInput("The tests of `where` have mistakes.", code="invalid_where", findings=found) from error
+
+
+def _known_property(context: ToolContext, path: str, event_type: str | None, pointer: str = "/property") -> None:
     known: Any = context.catalog.traits if event_type is None else known_event_type(context, event_type).properties
     if path in known:
         return
@@ -185,7 +224,7 @@ def _known_property(context: ToolContext, path: str, event_type: str | None) -> 
     owner = "trait" if event_type is None else f"property of {event_type}"
     detail = f"There is no {owner} named {path[:100]!r}."
     near = nearest(path, names) or tuple(names)[:10]
-    raise NotFound(detail, code="unknown_name", findings=[Finding("/property", "unknown_name", detail, near)])
+    raise NotFound(detail, code="unknown_name", findings=[Finding(pointer, "unknown_name", detail, near)])
 
 
 def _span(context: ToolContext, start: str, end: str) -> analytics.Span:

@@ -1,0 +1,38 @@
+"""The tests of a `where` alone, for questions that count events instead of users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from segment_copilot.catalog import Catalog
+from segment_copilot.compiler.bind import bind
+from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.plan import plan
+from segment_copilot.compiler.predicates import render_filter
+from segment_copilot.compiler.render import CompiledQuery
+from segment_copilot.compiler.slots import CountSlot, leaves
+from segment_copilot.conditions import parse
+
+WHERE_POINTER: Final = "/conditions/0/where"
+"""Where the findings point to: the tests stand in a definition of one condition."""
+
+
+def render_event_filter(
+    event_type: str, where: Sequence[Mapping[str, Any]], *, catalog: Catalog, as_of: datetime
+) -> CompiledQuery:
+    """One parenthesised expression over `payload` that is 0 or 1 for an event of *event_type*.
+
+    Raises:
+        InvalidDefinition: With every mistake in *where*, pointers beginning with WHERE_POINTER.
+    """
+    condition = {"type": "event_count", "event_type": event_type, "where": list(where)}
+    bound = bind(parse({"logic": "AND", "conditions": [condition]}), catalog, {})
+    slot = leaves(plan(bound.definition, tenant_id=0, as_of=as_of, timezone=catalog.timezone, references={}).root)[
+        0
+    ].slot
+    if not isinstance(slot, CountSlot) or slot.matching.filter is None:
+        raise AssertionError("a count with a filter is planned as one")
+    params = Params()
+    return CompiledQuery(render_filter("payload", slot.matching.filter, params), params.values)
