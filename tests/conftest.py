@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["engine_fixtures", "database_fixtures", "resource_fixtures"]
+pytest_plugins = ["engine_fixtures", "database_fixtures", "resource_fixtures", "node_fixtures"]
 
 # A machine that is busy with something else is not a failure; nor is yesterday's counterexample file an input.
 settings.register_profile(

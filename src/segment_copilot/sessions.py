@@ -26,7 +26,7 @@ _ALGORITHM: Final = "HS256"
 _PURPOSE: Final = "sessions"
 
 
-class Session(Struct, frozen=True):
+class Session(Struct, frozen=True, omit_defaults=True):
     """What a token says, in the words of a JWT: *sub* is whose browser holds it, *exp* is in seconds since 1970."""
 
     key_id: int

@@ -1,0 +1,279 @@
+"""The examples of docs/copilot.md run as they are printed there: in Node, and in a browser from another origin."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from copilot_runs import Script, calls, says
+from http_server import served
+from node_fixtures import RunNode, missing
+from segment_copilot.app import create_app
+from segment_copilot.copilot import models
+from segment_copilot.copilot.loop import Copilot
+from segment_copilot.copilot.models import UserMessage
+from segment_copilot.errors import Unavailable
+from segment_copilot.events import Event, observe_names, write_block
+from segment_copilot.settings import Settings
+from segment_copilot.tenants import authenticate
+
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = DOCS / "examples"
+PROTOCOLS = ["native", "ag-ui", "ai-sdk"]
+REPEATED = ["sse", "draw", *PROTOCOLS]
+
+PROPOSAL = {
+    "name": "Known country",
+    "description": "We know where they live.",
+    "definition": {
+        "logic": "AND",
+        "conditions": [{"type": "user_property", "property": "country", "operator": "is_set"}],
+    },
+}
+QUESTION = {
+    "question": "Which visits?",
+    "options": [{"label": "The pricing page", "value": "/pricing"}, {"label": "Any page", "value": "*"}],
+}
+
+
+def silent() -> list[Any]:
+    """A turn that falls silent after half a sentence."""
+    return [models.TextDelta("Half "), asyncio.Event()]
+
+
+async def left(script: Script) -> None:
+    """Wait until every turn of *script* was closed."""
+    async with asyncio.timeout(10):
+        while script.closed < len(script.requests):  # noqa: ASYNC110  # nothing to be woken by
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+async def token(server: Any) -> str:
+    """A copilot token: what a page has."""
+    async with server.client() as backend:
+        return (await backend.post("/api/auth/session/", json={"scope": "copilot"})).json()["token"]
+
+
+@pytest.fixture(scope="module")
+async def segment_id(server: Any) -> int:
+    """A stored segment, of a tenant that knows one user."""
+    tenant = await authenticate(server.resources.postgres, server.key)
+    happened = [
+        Event(
+            tenant_id=tenant.id,
+            event_id=event_type,
+            user_id="ana",
+            event_type=event_type,
+            occurred_at=datetime(2026, 6, 1, 12, tzinfo=UTC),
+            payload=payload,
+        )
+        for event_type, payload in (("context_identified", '{"country": "ES"}'), ("order_placed", "{}"))
+    ]
+    await write_block(server.resources.clickhouse, happened, token="happened")
+    await observe_names(server.resources.postgres, happened)
+    server.resources.discovery.forget(tenant.id)
+    saved = await server.resources.segments.create(
+        tenant,
+        name="Stored",
+        definition={"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]},
+    )
+    return saved.segment.id
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_the_page_prints_the_examples_as_they_are(name):
+    printed = re.findall(r"```js\n(.*?)```", (DOCS / "copilot.md").read_text(), re.DOTALL)
+
+    assert (EXAMPLES / f"{name}.mjs").read_text() in printed
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_consumer_is_short_and_needs_no_package(protocol):
+    source = (EXAMPLES / f"{protocol}.mjs").read_text()
+
+    assert set(re.findall(r'from "(.*?)"', source)) == {"./draw.mjs", "./sse.mjs"}
+    assert len(source.splitlines()) <= 80
+
+
+def drawing(segment_id: int) -> list[Any]:
+    """Turns that call tools side by side and draw all four components."""
+    period = {"from": "2026-06-01", "to": "2026-06-03"}
+    return [
+        calls(("query_event_volume", period), ("propose_segment", PROPOSAL), ("no_such_tool", {}), text="I look."),
+        calls(
+            ("display_metric_card", {"title": "Users", "value": 1, "unit": "users", "note": "now"}),
+            ("display_segment_table", {"title": "Segments", "segment_ids": [segment_id]}),
+            ("display_event_chart", {"title": "Volume", "measure": "events"}),
+        ),
+        says("Done. ½ \u2028 1 < 2"),
+    ]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_consumer_draws_texts_steps_components_and_a_draft(run_node: RunNode, server, use, token, segment_id, protocol):  # fmt: skip
+    use(Script(*drawing(segment_id), says("And more.")))
+    plan = {"questions": ["How are sales?", "And?"], "answers": []}
+
+    told = await run_node("examples.mjs", str(EXAMPLES), protocol, server.url, token, plan)
+
+    assert told["complaints"] == []
+    first, second = told["runs"]
+    assert (first["said"], second["said"]) == ("I look.\n\nDone. ½ \u2028 1 < 2", "And more.")
+    assert sorted(first["texts"].values()) == ["Done. ½ \u2028 1 < 2", "I look."]
+    assert told["kept"] in {4, 5}  # AG-UI keeps each text as a message
+    drafts = [one for one in first["blocks"] if one["lines"][0] == "Draft: Known country"]
+    assert drafts[0]["lines"][1].startswith("Users")
+    assert drafts[0]["lines"][2].startswith("1 of 1 users (100 %) as of 20")
+    assert {"lines": ["Users: 1 users", "now"]} in first["blocks"]
+    (table,) = [one["lines"] for one in first["blocks"] if one["lines"][0] == "Segments"]
+    assert table[1].startswith(f"{segment_id}  Stored  dynamic")
+    (chart,) = [one["lines"] for one in first["blocks"] if one["lines"][0].startswith("Volume")]
+    assert chart == ["Volume (events)", f"2026-06-01  {'█' * 30} 1", "2026-06-02   0"]
+    (button,) = [one for one in first["blocks"] if "save" in one]
+    assert button["save"]["body"]["definition"] == PROPOSAL["definition"]
+    assert any("no_such_tool" in told for told in first["steps"])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_consumer_asks_back_and_goes_on(run_node: RunNode, server, use, token, protocol):
+    script = Script(calls(("ask_user", QUESTION), text="Which visits?"), says("Those of /pricing."))
+    use(script)
+    plan = {"questions": ["Who visited?"], "answers": ["/pricing"]}
+
+    told = await run_node("examples.mjs", str(EXAMPLES), protocol, server.url, token, plan)
+
+    assert told["complaints"] == []
+    (run,) = told["runs"]
+    assert run["questions"] == [QUESTION]
+    assert run["said"] == "Those of /pricing."
+    assert told["kept"] == 4
+    assert "/pricing" in str(script.requests[1].messages[-1])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_turn_that_is_asked_again_takes_its_text_back(run_node: RunNode, server, use, token, protocol):
+    down = Unavailable("x", code="upstream_overloaded", context={"retry_after_ms": 0})
+    use(Script([models.TextDelta("Half "), down], says("Whole.")))
+
+    told = await run_node(
+        "examples.mjs", str(EXAMPLES), protocol, server.url, token, {"questions": ["?"], "answers": []}
+    )
+
+    (run,) = told["runs"]
+    assert run["said"] == "Whole."
+    assert [run["texts"][one] for one in run["forgotten"] if one in run["texts"]] == ["Half "]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_run_that_fails_leaves_the_conversation_as_it_was(run_node: RunNode, server, use, token, protocol):
+    failing = [models.TextDelta("Half "), Unavailable("secret", code="upstream_spend_limit")]
+    script = Script(failing, says("Now it goes."))
+    use(script)
+    plan = {"questions": ["First", "Second"], "answers": []}
+
+    told = await run_node("examples.mjs", str(EXAMPLES), protocol, server.url, token, plan)
+
+    failed, second = told["runs"]
+    assert failed["error"]["message"] == "The language model's spending limit is reached. Ask an administrator."
+    assert second["said"] == "Now it goes."
+    (message,) = [one for one in script.requests[1].messages if isinstance(one, UserMessage)]
+    assert "Second" in str(message)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_consumer_that_leaves_ends_the_run(run_node: RunNode, server, use, token, protocol):
+    script = Script(silent())
+    use(script)
+    plan = {"questions": ["How are sales?"], "answers": [], "leave": True}
+
+    told = await run_node("examples.mjs", str(EXAMPLES), protocol, server.url, token, plan)
+
+    assert told["runs"][0]["error"]["name"] == "AbortError"
+    await left(script)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_consumer_says_what_a_refusal_said(run_node: RunNode, server, protocol):
+    told = await run_node(
+        "examples.mjs", str(EXAMPLES), protocol, server.url, "sk_nobody", {"questions": ["?"], "answers": []}
+    )
+
+    assert told["runs"][0]["error"]["message"] == "This key does not exist or was revoked."
+
+
+@asynccontextmanager
+async def page_served(node: str, port: int, **environment: str) -> AsyncGenerator[str]:
+    """The example of a page's backend; the page's address."""
+    backend = await asyncio.create_subprocess_exec(
+        node,
+        "backend.mjs",
+        cwd=EXAMPLES,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | environment | {"PORT": str(port)},
+    )
+    try:
+        assert backend.stdout
+        yield (await asyncio.wait_for(backend.stdout.readline(), 20)).decode().strip()
+    finally:
+        backend.terminate()
+        await backend.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def chromium() -> str:
+    """The browser's path."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if (found := next(filter(None, map(shutil.which, names)), None)) is None:
+        missing("Chromium is not installed")
+    return found or ""
+
+
+async def test_a_page_of_another_origin_asks_with_a_token(
+    server, segment_id, node, chromium, run_client, module_database_url, module_clickhouse_url
+):
+    """The key stays with the page's backend; what the person wants to keep goes through it."""
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    app = create_app(
+        Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, cors_origins=(origin,))
+    )
+    script = Script(
+        *drawing(segment_id), calls(("ask_user", QUESTION), text="Which visits?"), says("Those of /pricing."), silent()
+    )
+    async with served(app) as url, page_served(node, port, SERVICE_URL=url, API_KEY=server.key) as page:
+        app.state.copilot = Copilot(app.state.resources, script)
+        told = await run_client("browser.mjs", chromium, page, url)
+
+        assert (page, told["origin"]) == (origin, origin)
+        assert told["complaints"] == []
+        assert told["said"] == ["I look.", "Done. ½ \u2028 1 < 2"]
+        starts = [drawn.splitlines()[0] for drawn in told["drawn"]]
+        assert sorted(starts) == [
+            "Create “Known country” (1 users)", "Draft: Known country", "Segments", "Users: 1 users", "Volume (events)"
+        ]  # fmt: skip
+        stored = await app.state.resources.segments.get(
+            await authenticate(server.resources.postgres, server.key), int(told["saved"].rstrip(".").split()[-1])
+        )
+        assert stored.name == "Known country"
+        assert "/pricing" in str(script.requests[4].messages[-1])
+        await left(script)
+        assert told["write"]["request_id"]
+        assert (told["write"]["status"], told["write"]["code"]) == (403, "read_only_token")
+        assert server.key not in told["page"]
