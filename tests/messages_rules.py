@@ -17,6 +17,9 @@ KNOWN = {
 }  # fmt: skip
 ALWAYS_THINKING = re.compile(r"claude-(sonnet|opus)-5-5")
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+TOOL_KEYS = {"name", "description", "input_schema", "eager_input_streaming", "strict", "cache_control"}
+CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+OPAQUE = re.compile(r"[0-9a-f]{32,256}")
 MOST_BREAKPOINTS = 4
 
 
@@ -32,12 +35,33 @@ class Signatures:
         return signature == _digest(body, position)
 
 
+class Prefixes:
+    """What can be cached for everybody has to be the same bytes for everybody. The real API only charges more."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, str] = {}
+        self._system: str | None = None
+
+    def changed(self, body: Body) -> str | None:
+        """What of the tools or the system prompt is not as an earlier request had it."""
+        tools = body.get("tools", [])
+        for tool in tools:
+            if self._tools.setdefault(tool["name"], json.dumps(tool)) != json.dumps(tool):
+                return f"tools.{tool['name']}: not the bytes of an earlier request"
+        names = [tool["name"] for tool in tools]
+        if names != sorted(names):
+            return "tools: not in the order of their names"
+        system = json.dumps(body.get("system"))
+        self._system = self._system or system
+        return None if system == self._system else "system: not the bytes of an earlier request"
+
+
 def _digest(body: Body, position: int) -> str:
     prefix = [body.get("tools"), body.get("system"), body["messages"][:position]]
     return hashlib.sha256(json.dumps(prefix, sort_keys=True).encode()).hexdigest()
 
 
-def violation(body: Body, headers: Mapping[str, str], signatures: Signatures) -> str | None:
+def violation(body: Body, headers: Mapping[str, str], signatures: Signatures, prefixes: Prefixes) -> str | None:
     """The first rule that *body* breaks, or None."""
     for rule in (_headers(headers), _top(body), _tools(body), _choices(body), _messages(body), _caching(body)):
         for broken in rule:
@@ -46,7 +70,7 @@ def violation(body: Body, headers: Mapping[str, str], signatures: Signatures) ->
         for block in _blocks(message):
             if block["type"] == "thinking" and not signatures.holds(body, position, block["signature"]):
                 return "thinking: this block is bound to a different conversation"
-    return None
+    return prefixes.changed(body)
 
 
 def _headers(headers: Mapping[str, str]) -> Iterator[str]:
@@ -68,6 +92,8 @@ def _top(body: Body) -> Iterator[str]:
         yield "max_tokens: out of range"
     if not body.get("model"):
         yield "model: missing"
+    if not OPAQUE.fullmatch(body.get("metadata", {}).get("user_id", "")):
+        yield "metadata.user_id: opaque and short"
     for block in body.get("system", []):
         if block.get("type") != "text" or not block.get("text"):
             yield "system: text blocks only, not empty"
@@ -80,6 +106,8 @@ def _tools(body: Body) -> Iterator[str]:
     for tool in body.get("tools", []):
         if not TOOL_NAME.fullmatch(tool.get("name", "")):
             yield "tools.name: pattern"
+        if set(tool) - TOOL_KEYS or not isinstance(tool.get("eager_input_streaming", True), bool):
+            yield "tools: a malformed tool"
         if not tool.get("description"):
             yield "tools.description: missing"
         schema = tool.get("input_schema", {})
@@ -126,6 +154,7 @@ def _messages(body: Body) -> Iterator[str]:
     if messages and messages[-1]["role"] == "assistant":
         yield "messages: the last may not be the assistant's"
     open_calls: set[str] = set()
+    called: list[str] = []
     for number, message in enumerate(messages):
         if message["role"] not in {"user", "assistant"}:
             yield f"messages.{number}.role: unknown"
@@ -135,7 +164,11 @@ def _messages(body: Body) -> Iterator[str]:
         if not blocks:
             yield f"messages.{number}: empty"
         yield from _check_blocks(number, blocks, open_calls)
-        open_calls = {block["id"] for block in blocks if block["type"] == "tool_use"}
+        made = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        called += made
+        open_calls = set(made)
+    if len(set(called)) < len(called):
+        yield "messages: tool_use ids are unique"
     if open_calls:
         yield "messages: tool_use without tool_result"
 
@@ -158,7 +191,8 @@ def _check_blocks(number: int, blocks: list[Body], open_calls: set[str]) -> Iter
 _BLOCKS: dict[str, Callable[[Body], bool]] = {
     "text": lambda block: set(block) <= {"type", "text", "cache_control", "citations"} and bool(block["text"].strip()),
     "thinking": lambda block: set(block) == {"type", "thinking", "signature"},
-    "tool_use": lambda block: isinstance(block["input"], dict) and bool(block["id"]),
+    "redacted_thinking": lambda block: set(block) == {"type", "data"},
+    "tool_use": lambda block: isinstance(block["input"], dict) and bool(CALL_ID.fullmatch(block["id"])),
     "tool_result": lambda block: (
         set(block) <= {"type", "tool_use_id", "content", "is_error"} and bool(block["content"])
     ),

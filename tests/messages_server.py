@@ -13,7 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from messages_rules import Signatures, violation
+from messages_cache import PromptCache
+from messages_rules import Prefixes, Signatures, violation
 
 Events = list[tuple[str, dict[str, Any]]]
 Answer = Callable[["Exchange"], Awaitable[None]]
@@ -29,6 +30,7 @@ class Exchange:
         self.headers = headers
         self.closed = asyncio.Event()  # the client hung up
         self.signature = ""
+        self.usage: dict[str, int] = {}
         self._writer = writer
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
@@ -45,7 +47,7 @@ class Exchange:
         await self._writer.drain()
 
     async def event(self, name: str, data: Mapping[str, Any]) -> None:
-        await self.send(f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
+        await self.send(framed(name, data))
 
     async def end(self) -> None:
         self._writer.write(b"0\r\n\r\n")
@@ -63,6 +65,13 @@ class Exchange:
         self._writer.transport.abort()
 
 
+def framed(name: str, data: Mapping[str, Any]) -> bytes:
+    """An event; characters as they are, but for halves of one."""
+    document = json.dumps(data, ensure_ascii=False)
+    document = re.sub(r"[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):x}", document)
+    return f"event: {name}\ndata: {document}\n\n".encode()
+
+
 class MessagesServer:
     """Answers from a script. *exchanges* holds every request that came."""
 
@@ -71,6 +80,8 @@ class MessagesServer:
         self.script: list[Answer] = []
         self.exchanges: list[Exchange] = []
         self._signatures = Signatures()
+        self._prefixes = Prefixes()
+        self.cache = PromptCache()
 
     def answers(self, *script: Answer) -> None:
         """What the next requests get."""
@@ -98,10 +109,11 @@ class MessagesServer:
                 await writer.wait_closed()
 
     async def _answer(self, exchange: Exchange) -> None:
-        if broken := violation(exchange.body, exchange.headers, self._signatures):
+        if broken := violation(exchange.body, exchange.headers, self._signatures, self._prefixes):
             await exchange.refuse(400, "invalid_request_error", broken)
             return
         exchange.signature = self._signatures.sign(exchange.body)
+        exchange.usage = self.cache.usage(exchange.body)
         await self.script.pop(0)(exchange)
 
 
@@ -158,6 +170,16 @@ def tool_use(call_id: str, name: str, *pieces: str) -> Callable[[int, str], Even
     return lambda index, _signature: _block(index, start, deltas)
 
 
+def hidden_thinking(index: int, _signature: str) -> Events:
+    """Thinking that only the API can read; it has no deltas."""
+    return _block(index, {"type": "redacted_thinking", "data": "c2VjcmV0"}, [])
+
+
+def unknown_block(index: int, _signature: str) -> Events:
+    """A block of a kind that came after this was written, with deltas of its own."""
+    return _block(index, {"type": "hologram", "scene": ""}, [{"type": "hologram_delta", "points": [1, 2]}])
+
+
 def _block(index: int, start: dict[str, Any], deltas: list[dict[str, Any]]) -> Events:
     return [
         ("content_block_start", {"type": "content_block_start", "index": index, "content_block": start}),
@@ -168,7 +190,6 @@ def _block(index: int, start: dict[str, Any], deltas: list[dict[str, Any]]) -> E
 
 def message_events(exchange: Exchange, *blocks: Any, stop_reason: str, stop_details: Any = None) -> Events:
     """A whole message as the API streams it."""
-    cached = 64 if len(exchange.body["messages"]) > 1 else 0
     message = {
         "id": f"msg_{hashlib.sha256(json.dumps(exchange.body).encode()).hexdigest()[:12]}",
         "type": "message",
@@ -178,12 +199,7 @@ def message_events(exchange: Exchange, *blocks: Any, stop_reason: str, stop_deta
         "stop_reason": None,
         "stop_sequence": None,
         "stop_details": None,
-        "usage": {
-            "input_tokens": 40,
-            "cache_creation_input_tokens": 8,
-            "cache_read_input_tokens": cached,
-            "output_tokens": 1,
-        },
+        "usage": {**exchange.usage, "output_tokens": 1},
     }
     body = [event for index, block in enumerate(blocks) for event in block(index, exchange.signature)]
     delta = {"stop_reason": stop_reason, "stop_sequence": None, "stop_details": stop_details}
@@ -217,7 +233,7 @@ def answer_in_single_bytes(*blocks: Any, stop_reason: str = "end_turn") -> Answe
     async def give(exchange: Exchange) -> None:
         await exchange.begin()
         for name, data in message_events(exchange, *blocks, stop_reason=stop_reason):
-            for byte in f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode():
+            for byte in framed(name, data):
                 await exchange.send(bytes([byte]))
         await exchange.end()
 
@@ -277,3 +293,16 @@ async def only_pings(exchange: Exchange) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(0.05):
                 await exchange.closed.wait()
+
+
+async def garbage(exchange: Exchange) -> None:
+    """An event whose data is no JSON."""
+    await exchange.send(b"event: content_block_delta\ndata: {nope\n\n")
+    await exchange.end()
+
+
+async def delta_of_nothing(exchange: Exchange) -> None:
+    """A delta of a block that never began."""
+    delta = {"type": "text_delta", "text": "?"}
+    await exchange.event("content_block_delta", {"type": "content_block_delta", "index": 7, "delta": delta})
+    await exchange.end()

@@ -11,6 +11,7 @@ import pytest
 from anthropic import AsyncAnthropic
 
 from copilot_runs import BUYERS, Ask, Shop, asking, wired
+from messages_cache import PromptCache
 from messages_server import (
     Answer,
     MessagesServer,
@@ -19,7 +20,10 @@ from messages_server import (
     broken_off,
     clean_end,
     cut,
+    delta_of_nothing,
     error_event,
+    garbage,
+    hidden_thinking,
     only_pings,
     refusal,
     run_messages_server,
@@ -27,6 +31,7 @@ from messages_server import (
     text,
     thinking,
     tool_use,
+    unknown_block,
 )
 from segment_copilot.copilot.loop import prepare_run
 from segment_copilot.copilot.models.choice import open_model
@@ -55,6 +60,7 @@ def server(running: MessagesServer) -> MessagesServer:
     """The server, without what an earlier test asked of it."""
     running.exchanges.clear()
     running.script.clear()
+    running.cache = PromptCache()
     return running
 
 
@@ -82,9 +88,10 @@ async def test_an_answer_arrives_as_it_is_written(ask: Ask, server: MessagesServ
     assert [frame["delta"] for frame in told.of("text.delta")] == ["Sales ", "are ", "fine."]
     assert told.frames[0]["model"] == "claude-sonnet-5-5"
     assert told.one("turn.finished")["upstream_request_id"] == "req_test"
-    assert told.frames[-1]["usage"] == {
-        "input_tokens": 48, "output_tokens": 25, "cache_read_tokens": 0, "cache_write_tokens": 8,
-    }  # fmt: skip
+    usage, cached = told.frames[-1]["usage"], server.exchanges[0].usage
+    assert usage["input_tokens"] == sum(cached.values())
+    assert (usage["output_tokens"], usage["cache_read_tokens"]) == (25, cached["cache_read_input_tokens"])
+    assert usage["cache_write_tokens"] == cached["cache_creation_input_tokens"]
 
 
 async def test_parallel_calls_are_answered_together_and_the_conversation_goes_on(
@@ -112,10 +119,16 @@ async def test_parallel_calls_are_answered_together_and_the_conversation_goes_on
     results = server.bodies[1]["messages"][-1]["content"]
     assert [block["tool_use_id"] for block in results] == ["toolu_1", "toolu_2"]
     assert "".join(frame["delta"] for frame in told.of("reasoning.delta")) == "Which segments are there?Now the count."
-    assert told.of("turn.finished")[1]["usage"]["cache_read_tokens"] == 64
+    first, second, third = [exchange.usage for exchange in server.exchanges]
+    assert second["cache_read_input_tokens"] == first["cache_creation_input_tokens"] > 0
+    assert third["cache_read_input_tokens"] == second["cache_read_input_tokens"] + second["cache_creation_input_tokens"]
+    assert told.of("turn.finished")[1]["usage"]["cache_read_tokens"] == second["cache_read_input_tokens"]
 
 
-async def test_what_can_be_cached_is_the_same_bytes_in_every_request(ask: Ask, server: MessagesServer, claude: Claude):
+async def test_another_run_reads_the_tools_and_the_prompt_from_the_cache(
+    ask: Ask, server: MessagesServer, claude: Claude
+):
+    """The server refuses tools or a prompt that are not the bytes of an earlier request, and counts what is cached."""
     server.answers(
         answer(call("toolu_1", "list_segments"), stop_reason="tool_use"), answer(text("One.")), answer(text("Two."))
     )
@@ -123,12 +136,22 @@ async def test_what_can_be_cached_is_the_same_bytes_in_every_request(ask: Ask, s
     await ask(claude)
     await ask(claude, asking("Another day.", context={"as_of": "2027-01-01T00:00:00Z"}))
 
-    prefixes = {json.dumps([body["tools"], body["system"]]) for body in server.bodies}
-    assert len(prefixes) == 1
+    first, second, other_day = [exchange.usage for exchange in server.exchanges]
+    assert first["cache_read_input_tokens"] == 0
+    assert second["cache_read_input_tokens"] == first["cache_creation_input_tokens"]
+    assert 4_000 < other_day["cache_read_input_tokens"] < second["cache_read_input_tokens"]
     assert "2026" not in server.bodies[0]["system"][0]["text"]
     assert server.bodies[1]["messages"][:1] == server.bodies[0]["messages"]
-    names = [tool["name"] for tool in server.bodies[0]["tools"]]
-    assert names == sorted(names)
+
+
+async def test_the_user_is_told_apart_and_not_told(ask: Ask, server: MessagesServer, claude: Claude, shop: Shop):
+    server.answers(*[answer(text("Fine."))] * 3)
+
+    for tenant in (shop.tenant, shop.tenant, shop.other):
+        await ask(claude, tenant=tenant)
+
+    first, again, other = [body["metadata"]["user_id"] for body in server.bodies]
+    assert first == again != other
 
 
 async def test_the_instant_and_the_catalog_stand_with_the_question_as_data(
@@ -201,6 +224,13 @@ async def test_an_error_result_goes_back_marked_as_one(ask: Ask, server: Message
     assert json.loads(block["content"])["result"]["error"]["findings"][0]["pointer"] == "/limit"
 
 
+async def test_half_a_character_does_not_end_the_run(ask: Ask, server: MessagesServer, claude: Claude):
+    """A lone surrogate is valid JSON and no text."""
+    server.answers(answer(text("Half \ud83d", "\ude42.")))
+
+    assert (await ask(claude)).text == "Half \ufffd\ufffd."
+
+
 async def test_characters_split_between_chunks_stay_whole(ask: Ask, server: MessagesServer, claude: Claude):
     server.answers(answer_in_single_bytes(text("Größe: 3 €, 日本語 🙂")))
 
@@ -223,10 +253,8 @@ async def test_characters_split_between_chunks_stay_whole(ask: Ask, server: Mess
         (broken_off(text("Half"), then=stall), "upstream_timeout"),
         (broken_off(then=only_pings), "upstream_timeout"),
         (stall, "upstream_timeout"),
-        (
-            answer(tool_use("toolu_1", "list_segments", '{"limit": nope}'), stop_reason="tool_use"),
-            "model_output_invalid",
-        ),
+        (broken_off(text("Half"), then=garbage), "model_output_invalid"),
+        (broken_off(text("Half"), then=delta_of_nothing), "model_output_invalid"),
     ],
 )
 async def test_a_fault_that_may_pass_is_tried_once_more(
@@ -310,17 +338,45 @@ async def test_arguments_cut_by_the_token_limit_are_not_run(ask: Ask, server: Me
     assert [body["max_tokens"] for body in server.bodies] == [8000, 16000]
 
 
-async def test_cut_arguments_of_a_call_that_claims_to_be_whole_are_an_error(
-    ask: Ask, server: MessagesServer, claude: Claude
+@pytest.mark.parametrize("written", ['{"limit": 5, "or', '{"limit": nope}', '["limit"]', r'{"query": "\ud800"}'])
+async def test_arguments_that_are_no_object_are_shown_to_the_model_as_an_error(
+    ask: Ask, server: MessagesServer, claude: Claude, written: str
 ):
+    """The SDK would mend the first and raise at the second."""
     server.answers(
-        answer(tool_use("toolu_1", "list_segments", '{"limit": 5, "or'), stop_reason="tool_use"), answer(text("Sorry."))
+        answer(tool_use("toolu_1", "list_segments", written), stop_reason="tool_use"), answer(text("Sorry."))
     )
 
     told = await ask(claude)
 
+    assert told.one("tool.args")["valid"] is False
     assert told.one("tool.result")["error"]["code"] == "malformed_arguments"
+    assert server.bodies[1]["messages"][-2]["content"][-1]["input"] == {}
     assert told.frames[-1]["outcome"] == "completed"
+
+
+async def test_blocks_go_back_as_they_came(ask: Ask, server: MessagesServer, claude: Claude):
+    """Thinking, also hidden, with its signature; not what is empty, nor what came in deltas that nobody knows."""
+    server.answers(
+        answer(
+            thinking("First, ", "the list."),
+            hidden_thinking,
+            text("", "  "),
+            text("Let me ", "look."),
+            unknown_block,
+            call("toolu_1", "list_segments", limit=5),
+            stop_reason="tool_use",
+        ),
+        answer(text("Fine.")),
+    )
+
+    await ask(claude)
+
+    assert [block["type"] for block in server.bodies[1]["messages"][1]["content"]] == [
+        "thinking", "redacted_thinking", "text", "tool_use",
+    ]  # fmt: skip
+    thought, _, said, called = server.bodies[1]["messages"][1]["content"]
+    assert (thought["thinking"], said["text"], called["input"]) == ("First, the list.", "Let me look.", {"limit": 5})
 
 
 @pytest.mark.parametrize(

@@ -351,6 +351,7 @@ class Run:
             max_tokens=max_tokens,
             view=self._view,
             effort=self._asked.options.effort,
+            user=f"tenant {self._tenant.id}",
         )
 
     def _surroundings(self, call_id: str) -> ToolContext:

@@ -81,6 +81,7 @@ class ModelRequest(Struct, frozen=True):
     max_tokens: int = 8000
     view: Mapping[str, Any] = {}  # what the person is looking at: a segment, a draft
     effort: str | None = None  # low, medium or high; None: the model's own setting
+    user: str = ""  # the same for everything that one tenant asks; a provider is told a keyed hash of it
 
 
 # What comes out
