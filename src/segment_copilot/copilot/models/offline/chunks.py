@@ -8,7 +8,7 @@ from datetime import date
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, stems
 from segment_copilot.copilot.models.offline.phrases import Quantity, lowers, quantity
 from segment_copilot.copilot.models.offline.values import Item
 from segment_copilot.copilot.models.offline.windows import Window, window
@@ -24,6 +24,7 @@ class Chunk(Struct, frozen=True):
     never: bool = False
     perfect: bool = False  # "have (not) done": with a window, a statement about the last time
     only: bool = False
+    ahead: bool = False  # its window stands in front of all that it says
     lead: str = ""  # the preposition or copula in front
 
     @property
@@ -74,10 +75,12 @@ def sort(tokens: Sequence[Token], today: date) -> Chunk:
     items: list[Item] = []
     windows: list[Window] = []
     flags: set[str] = set()
+    ahead = False
     at = 0
     while at < len(every):
         read = _phrase(every, at, today)
         if isinstance(read[0], Window):
+            ahead = ahead or not any(_says(item) for item in items)
             windows.append(read[0])
         elif isinstance(read[0], Quantity):
             items.append(read[0])
@@ -86,8 +89,12 @@ def sort(tokens: Sequence[Token], today: date) -> Chunk:
         at = read[1]
     return Chunk(
         every, tuple(_one_time(items, dated=bool(windows))), tuple(windows), negated="not" in flags, never="never" in flags, perfect="have" in flags,
-        only="only" in flags, lead=next((token.lower for token in every if token.lower not in {"who", "that", "they", "not"}), ""),
+        only="only" in flags, ahead=ahead, lead=next((token.lower for token in every if token.lower not in {"who", "that", "they", "not"}), ""),
     )  # fmt: skip
+
+
+def _says(item: Item) -> bool:
+    return isinstance(item, Quantity) or (item.kind != "sign" and item.stem not in NOISE and item.stem not in PEOPLE)
 
 
 def _phrase(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window | Quantity | None, int]:

@@ -15,6 +15,7 @@ from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, N
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
+from segment_copilot.copilot.models.offline.occurrences import read_occurrence
 from segment_copilot.copilot.models.offline.periods import read_periods
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
 from segment_copilot.copilot.models.offline.totals import read_total
@@ -45,6 +46,7 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
         read_distinct,
         money.read_money,
         recency.read_recency,
+        read_occurrence,
         read_total,
     ):
         read = reader(chunk, index)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct
 
 from segment_copilot.catalog import Catalog, EventType, Property, Scalar
 from segment_copilot.conditions.value_types import DATETIMES
+from segment_copilot.copilot.models.offline.glosses import glossed, head, other_names
 from segment_copilot.copilot.models.offline.lexer import read
 from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
 from segment_copilot.copilot.models.offline.stems import listed, stem
@@ -120,19 +121,33 @@ class Index:
 
     @cached_property
     def events(self) -> tuple[Known, ...]:
-        """Every event type, the most frequent first."""
+        """Every event type under each of its names, the most frequent first."""
         ordered = sorted(self.catalog.event_types.values(), key=lambda item: (-item.event_count, item.name))
-        return tuple(_known(item) for item in ordered)
+        return tuple(known for item in ordered for known in _known(item))
 
     @cached_property
     def traits(self) -> tuple[Field, ...]:
-        """Every trait."""
-        return tuple(_field(item) for item in self.catalog.traits.values())
+        """Every trait under each of its names."""
+        return tuple(field for item in self.catalog.traits.values() for field in _trait(item))
 
     @cached_property
     def field_words(self) -> frozenset[str]:
         """The words of every property that is named in one word."""
         return frozenset(field.words[0] for known in self.events for field in known.fields if len(field.words) == 1)
+
+    @cached_property
+    def field_names(self) -> frozenset[str]:
+        """The paths of every trait and property, in lower case."""
+        every = (*self.traits, *(field for known in self.events for field in known.fields))
+        return frozenset(field.path.lower() for field in every)
+
+    @cached_property
+    def single_values(self) -> frozenset[str]:
+        """Every known value of one word, in lower case."""
+        every = (*self.traits, *(field for known in self.events for field in known.fields))
+        return frozenset(
+            str(value).lower() for field in every for words, value in field.values.items() if len(words) == 1
+        )
 
     @cached_property
     def segments(self) -> Mapping[int, tuple[str, ...]]:
@@ -146,7 +161,14 @@ class Index:
         names += [segment.name for segment in self.catalog.segments.values()]
         for field in (*self.traits, *(field for known in self.events for field in known.fields)):
             names += [field.path, *(str(value) for value in field.known.samples if isinstance(value, str))]
+        names += [item.description for item in self._described()]
         return frozenset(word for name in names for word in re.findall(r"[^\W\d_]+", spoken(name).lower()))
+
+    def _described(self) -> Iterator[EventType | Property]:
+        for known in self.catalog.event_types.values():
+            yield known
+            yield from known.properties.values()
+        yield from self.catalog.traits.values()
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -184,23 +206,34 @@ def index_of(catalog: Catalog) -> Index:
     return known
 
 
-def _known(event_type: EventType) -> Known:
-    concepts = tuple(concept(word) for word in stems_of(event_type.name))
-    meanings = {meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts)}
+def _known(event_type: EventType) -> Iterator[Known]:
+    """The event type by its own name, and by each name that its description gives it."""
+    words = stems_of(event_type.name)
     described = frozenset(
         concept(word) for word in stems_of(event_type.description) if word not in NOISE and word not in _TELLS_NOTHING
     )
     fields = tuple(_field(item) for item in event_type.properties.values())
-    return Known(event_type, concepts, frozenset(meanings), described, fields)
+    for concepts in (tuple(concept(word) for word in words), *other_names(event_type, words)):
+        meanings = frozenset(meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts))
+        yield Known(event_type, concepts, meanings, described, fields)
 
 
 def _field(item: Property) -> Field:
-    words = tuple(concept(word) for word in stems_of(item.path))
+    own = stems_of(item.path)
     values: dict[tuple[str, ...], Scalar] = {}
     for sample in item.samples:
         if isinstance(sample, str) and (key := stems_of(sample)):
             values.setdefault(key, sample)
-    return Field(item, words, values)
+    return Field(item, head(item, own) or tuple(concept(word) for word in own), {**glossed(item), **values})
+
+
+def _trait(item: Property) -> Iterator[Field]:
+    """The trait by its own name, and by what its description calls it."""
+    own = _field(item)
+    yield own
+    other = head(item, stems_of(item.path), always=True)
+    if other and set(other) != set(own.words):
+        yield Field(item, other, own.values)
 
 
 def total(words: Iterable[str]) -> float:

@@ -65,9 +65,16 @@ def _tightened(read: list[Joined]) -> list[Joined]:
         if before is None or not item.tight or item.weak or item.joint not in {"and", "or"}:
             bound.append(item)
         elif not isinstance(before.node, Problem) and not isinstance(item.node, Problem):
-            node = _merged("OR" if item.joint == "or" else "AND", (before.node, item.node))
-            bound[-1] = structs.replace(before, node=node)
+            bound[-1] = structs.replace(before, node=_beside(before.node, item.node, item.joint))
     return bound
+
+
+def _beside(before: Node, node: Node, joint: str) -> Node:
+    """The two joined; of "older than 40 in Madrid or Barcelona" only the last condition has another value beside it."""
+    logic = "OR" if joint == "or" else "AND"
+    if isinstance(before, Group) and before.logic == "AND" and logic == "OR":
+        return Group("AND", (*before.nodes[:-1], _merged(logic, (before.nodes[-1], node))))
+    return _merged(logic, (before, node))
 
 
 def _sequences(read: list[Joined]) -> list[Joined] | Problem:
@@ -84,10 +91,12 @@ def _sequences(read: list[Joined]) -> list[Joined] | Problem:
     return ordered
 
 
-def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
+def _sequence(before: Joined, item: Joined) -> Node | Problem:
     first, second = (item, before) if item.joint == "after" else (before, item)
     text = f"{_text(before.node)} {item.joint} {_text(item.node)}"
     one, two = first.node, second.node
+    if isinstance(one, Leaf) and isinstance(two, Leaf) and _absent(one) != _absent(two):
+        return _never_followed(before, item, first, second)
     if not (isinstance(one, Leaf) and isinstance(two, Leaf) and _may_step(one) and _may_step(two)):
         return Problem("unsupported", text, "only events that happened can be put in an order, one after the other")
     steps = [*_steps(one), *_steps(two)]
@@ -113,6 +122,32 @@ def _sequence(before: Joined, item: Joined) -> Leaf | Problem:
             condition |= made[0]
             notes = (*notes, *made[1])
     return structs.replace(two, condition=condition, text=text, notes=notes)
+
+
+def _absent(leaf: Leaf) -> bool:
+    return leaf.negated and leaf.condition["type"] in {"event_count", "recency"} and leaf.link is not None
+
+
+def _never_followed(before: Joined, item: Joined, first: Joined, second: Joined) -> Node | Problem:
+    """Of "added to the cart and then did not order within a day": the one, and never one after the other in that time."""
+    made = _sequence(_present(before), _present(item))
+    if not isinstance(made, Leaf):
+        return made
+    never = structs.replace(made, condition={**made.condition, "negate": True}, negated=True)
+    done = first.node if isinstance(first.node, Leaf) and not _absent(first.node) else None
+    if done is None or item.joint == "after":
+        return never
+    del second
+    return joined("AND", (done, never))
+
+
+def _present(item: Joined) -> Joined:
+    """What was not done, as done; its time span is left to the sequence."""
+    if not isinstance(item.node, Leaf) or not _absent(item.node) or item.node.link is None:
+        return item
+    where = {"where": item.node.condition["where"]} if "where" in item.node.condition else {}
+    condition = {"type": "event_count", "event_type": item.node.link.event_type, **where, "operator": "gte", "value": 1}
+    return structs.replace(item, node=structs.replace(item.node, condition=condition, negated=False, notes=()))
 
 
 def _span(item: Joined) -> Window | None:

@@ -39,10 +39,12 @@ _TOKEN = re.compile(
     | (?P<suffix>(?<=\d)(?:st|nd|rd|th|x|d|h|w|mo|m|y|hrs?|days?|mins?|yrs?)\b)
     | (?P<name>[A-Za-z][A-Za-z0-9]*(?:[_][A-Za-z0-9]+|\.[A-Za-z][A-Za-z0-9]*)+|(?-i:[a-z]+[A-Z][A-Za-z0-9]*))
     | (?P<word>[^\W\d_]+\d\w*|[^\W\d_]+(?:['’][^\W\d_]+)*|\w+)
-    | (?P<sign>>=|<=|=>|=<|!=|<>|==|[<>=≥≤≠%+&,;:.!?()\[\]{}/|–—-])
+    | (?P<sign>>=|<=|=>|=<|!=|<>|==|[<>=≥≤≠%+&,;:.!?()\[\]{}/|–—→-])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_DASH = re.compile(r"(?<!\d)\s+[-–—]+\s+|\s+[-–—]+\s+(?!\d)")
+"""Between spaces a dash parts a sentence, as a comma does; in a word or between numbers it joins."""
 _CAMEL = re.compile(r"^[a-z]+[A-Z]")
 _CURRENCY_WORDS = {
     "dollar": "$", "dollars": "$", "usd": "$", "bucks": "$", "euro": "€", "euros": "€", "eur": "€",
@@ -54,7 +56,8 @@ _MULTIPLIERS = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "k": 1_
 
 def read(text: str) -> tuple[Token, ...]:
     """The tokens of *text*, contractions opened, number words counted, two-word nouns such as "wish list" joined."""
-    tokens = [token for match in _TOKEN.finditer(text.replace("\u2019", "'")) for token in _tokens_of(match)]
+    plain = _DASH.sub(" — ", text.replace("\u2019", "'"))
+    tokens = [token for match in _TOKEN.finditer(plain) for token in _tokens_of(match)]
     return tuple(_with_currencies(_with_numbers(_with_compounds(tokens))))
 
 
@@ -101,7 +104,7 @@ def _words(text: str) -> list[Token]:
 
 
 def _sign(text: str) -> Token:
-    same = {"≥": ">=", "=>": ">=", "≤": "<=", "=<": "<=", "≠": "!=", "<>": "!=", "==": "=", "–": "-", "—": "-"}
+    same = {"≥": ">=", "=>": ">=", "≤": "<=", "=<": "<=", "≠": "!=", "<>": "!=", "==": "=", "–": "-"}
     lower = same.get(text, text)
     return Token("sign", text, lower, lower)
 

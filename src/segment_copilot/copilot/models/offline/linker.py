@@ -55,7 +55,10 @@ def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
         return (visit,)
     links = [link for known in index.events if (link := _link(items, known)) is not None]
     links.sort(key=lambda link: -link.score + 0.5 * len(link.unexplained) + 0.2 * len(link.unknown_values))
-    return tuple(links)
+    return tuple(
+        {link.event_type: link for link in reversed(links)}[name]
+        for name in dict.fromkeys(link.event_type for link in links)
+    )
 
 
 def _taken_back(items: Sequence[Item]) -> Sequence[Item]:

@@ -50,15 +50,36 @@ def read_periods(chunk: Chunk, index: Index) -> Leaf | Problem | None:
     if not links:
         return None
     link = chosen(links, written([item for item in items if isinstance(item, Token)]))
-    if link.unknown_values or link.unexplained or link.quantities:
+    each = _in_each(link.quantities)
+    if link.unknown_values or link.unexplained or each is None:
         return refusals.partly(chunk, link, index)
     condition: dict[str, Any] = {"type": "event_periods", "event_type": link.event_type}
     if link.tests:
         condition["where"] = [test.json() for test in link.tests]
-    condition |= {"period": said.period, "last": last, **_compared(said.count, last)}
+    condition |= {
+        "period": said.period,
+        "last": last,
+        **({"min_per_period": each} if each > 1 else {}),
+        **_compared(said.count, last),
+    }
     now = f"the {last} {said.period}s of {window.text!r} are calendar {said.period}s, the current one included"
     notes = tuple(note for note in (link.note, *(test.note for test in link.tests), *_notes(said.count), now) if note)
     return Leaf(condition, chunk.text, notes, link, windowed=True)
+
+
+def _in_each(counts: tuple[Quantity, ...]) -> int | None:
+    """How often at least in a period that counts; None where that cannot be said."""
+    match counts:
+        case ():
+            return 1
+        case (Quantity(operator="gte" | "gt" as operator, value=value, currency="", none=False),) if float(
+            value
+        ).is_integer():
+            return int(value) + (operator == "gt")
+        case (Quantity(operator="eq", value=1),):
+            return 1
+        case _:
+            return None
 
 
 def _notes(count: Quantity | None) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ _SPOKEN: dict[Joint, str] = {
     "nor": "nor",
     "relative": "who | that | which | whose | where | ; | . | ! | ? | :",
     "with": "with | without | having",
-    "comma": ",",
+    "comma": ", | —",
 }
 _JOINTS: dict[tuple[str, ...], Joint] = {
     tuple(words.split()): joint for joint, spoken in _SPOKEN.items() for words in spoken.split(" | ")
@@ -73,7 +73,7 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
                 )
             )
             joints, at = [], close + 1
-        elif (found := _joint(every, at, current)) is not None:
+        elif (found := _joint(every, at, current, index)) is not None:
             if current and not _only_people(current):
                 pieces, joints = _closed(pieces, current, joints), []
             current = []
@@ -137,10 +137,14 @@ def _names(index: Index) -> tuple[tuple[str, ...], ...]:
     return index.cutting
 
 
-def _joint(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:
+def _joint(tokens: tuple[Token, ...], at: int, current: list[Token], index: Index) -> tuple[Joint, int] | None:
     for size in range(min(_LONGEST, len(tokens) - at), 0, -1):
         words = lowers(tokens, at, size)
-        if words in _JOINTS and not _is_part(tokens, at, words, current):
+        if (
+            words in _JOINTS
+            and not _is_part(tokens, at, words, current)
+            and not _is_value(tokens, at, words, current, index)
+        ):
             return _JOINTS[words], at + size
     return _within_of(tokens, at, current)
 
@@ -162,7 +166,21 @@ def _is_part(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], current
         return bool(current) and current[-1].lower in {"on", "of", "in", "to"}
     if words in {("with",), ("after",), ("before",), ("later",)}:
         return not current and words not in (("with",), ("after",))
+    if words in {("include",), ("keep",)}:
+        return bool(current) and current[-1].kind != "sign"
     return words == ("-",)
+
+
+def _is_value(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], current: list[Token], index: Index) -> bool:
+    """Whether a word that joins is a value here: "plus" of "whose plan is plus or premium"."""
+    if len(words) != 1 or words[0] not in index.single_values:
+        return False
+    before = current[-1].lower if current else ""
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    return before in {"is", "are", "=", ":", "the", "either", "on", "or", "a"} or following in {
+        "or",
+        *index.field_names,
+    }
 
 
 def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:

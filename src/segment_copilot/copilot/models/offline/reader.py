@@ -18,11 +18,13 @@ from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Pro
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, PEOPLE, concept, stems
 from segment_copilot.copilot.models.offline.linker import SURE
+from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.pieces import Piece
 from segment_copilot.copilot.models.offline.refusals import unknown_value
+from segment_copilot.copilot.models.offline.splitting import split
 from segment_copilot.copilot.models.offline.traits import trait_leaf
 from segment_copilot.copilot.models.offline.values import UnknownValue, tests
-from segment_copilot.copilot.models.offline.windows import Window
+from segment_copilot.copilot.models.offline.windows import Window, since
 
 
 def read_pieces(
@@ -50,13 +52,14 @@ class _Reader:
         self._read = read
         self._notes: list[str] = []
         self._shared: Window | None = None
+        self._ahead: Window | None = None  # of a clause that it opened: it holds for those joined to it
 
     def take(self, piece: Piece, following: tuple[Piece, ...]) -> None:
         """Read one piece."""
         if piece.inner:
             self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
             return
-        chunk = self._same_period(sort(_without_subject(piece.tokens), self._today))
+        chunk = self._since(self._same_period(sort(_without_subject(piece.tokens), self._today)))
         if _empty(chunk):
             return
         if chunk.words or chunk.quantities or chunk.negated:
@@ -71,6 +74,18 @@ class _Reader:
         spans = [item.chunk.window for item in self._read if item.chunk and item.chunk.window]
         windows = tuple(spans[-1] if item.kind == "same" and spans else item for item in chunk.windows)
         return structs.replace(chunk, windows=windows, perfect=False)
+
+    def _since(self, chunk: Chunk) -> Chunk:
+        """Of "ordered 60 to 90 days ago and not since": the time after that of a clause before."""
+        if not chunk.tokens or chunk.tokens[-1].lower != "since" or chunk.windows:
+            return chunk
+        spans = [item.chunk.window for item in self._read if item.chunk and item.chunk.window]
+        window = since(spans[-1]) if spans else None
+        if window is None:
+            return chunk
+        whole = sort(chunk.tokens[:-1], self._today)
+        items = tuple(item for item in whole.items if not (isinstance(item, Quantity) and item.text == "again"))
+        return structs.replace(whole, items=items, windows=(window,), perfect=False)
 
     def finished(self) -> tuple[list[Joined], tuple[str, ...]]:
         """Everything read; a window that stood in front is on each clause that has none."""
@@ -91,6 +106,10 @@ class _Reader:
 
     def _spread(self, window: Window) -> None:
         """A window on its own: in front it holds for all that follows, behind for all before."""
+        last = self._read[-1] if self._read else None
+        if last is not None and last.joint in {"then", "before", "after"} and last.chunk and not last.chunk.windows:
+            self._read[-1] = structs.replace(last, chunk=structs.replace(last.chunk, windows=(window,)))
+            return
         windowed = [structs.replace(item, node=_windowed(item.node, window)) for item in self._read]
         if windowed == self._read or any(isinstance(item.node, Problem) for item in self._read):
             self._shared = window
@@ -105,9 +124,10 @@ class _Reader:
         if whole is not None:
             self._read[-1] = whole
             return
-        inherits = before is not None and before.chunk is not None and _inherits(chunk, piece, before.chunk)
+        inherits = before is not None and before.chunk is not None and _inherits(chunk, piece, before.chunk, following)
         if inherits and before is not None and before.chunk is not None:
             chunk = structs.replace(chunk, negated=True, never=before.chunk.never, perfect=before.chunk.perfect)
+        chunk = self._opened(chunk, piece)
         best = self._best(chunk, piece, before, following)
         if before and best.how == "alone" and (whole := self._filter(before, best, piece)) is not None:
             self._read[-1] = whole
@@ -122,6 +142,18 @@ class _Reader:
         item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits)
         tight = best.how == "carried" or (before is not None and _bound(before.node, best))
         self._read.append(structs.replace(item, tight=tight and not inherits))
+
+    def _opened(self, chunk: Chunk, piece: Piece) -> Chunk:
+        """Of "in the last 60 days started a trial or viewed /pricing": a time span in front holds for what is joined to it."""
+        if piece.weak or piece.joint not in {"and", "or", "comma"}:
+            self._ahead = None
+        if chunk.windows or self._ahead is None:
+            self._ahead = chunk.window if chunk.ahead and chunk.words else self._ahead
+            return chunk
+        if chunk.never:
+            return chunk
+        self._notes.append(f"{self._ahead.text!r} is read as holding for {chunk.text!r} too")
+        return structs.replace(chunk, windows=(self._ahead,))
 
     def _whole(self, before: Joined, piece: Piece) -> Joined | None:
         """Of "chatted with support": the clause before and this one as one, where together they name an event better."""
@@ -172,10 +204,30 @@ class _Reader:
         for other in (self._carried(chunk, leaf), self._raised(chunk, following)):
             if other is not None and _better(other, best, leaf):
                 best = other
+        if isinstance(best.node, Problem) and best.node.kind == "unknown":
+            if (named := self._pronoun(chunk, before)) is not None:
+                return named
+            if (halves := split(chunk, self._index, self._today)) is not None:
+                return _Candidate(halves.node, halves.chunk)
         if beside and leaf is not None and isinstance(best.node, Problem) and _value_like(chunk, leaf):
             fields = [field for field in self._index.traits if field.path == leaf.condition["property"]]
             return _Candidate(unknown_value(UnknownValue(fields[0], written(chunk.words), frozenset())), chunk)
         return best
+
+    def _pronoun(self, chunk: Chunk, before: Joined | None) -> _Candidate | None:
+        """Of "agreed to emails but never opened one": what "one" stands for is named in the clause before."""
+        places = [at for at, item in enumerate(chunk.items) if _stands_for(item)]
+        if not places or before is None or before.chunk is None:
+            return None
+        for noun in reversed(before.chunk.words):
+            if concept(noun.stem) in ACTIONS or noun.kind != "word":
+                continue
+            items = (*chunk.items[: places[-1]], noun, *chunk.items[places[-1] + 1 :])
+            whole = structs.replace(chunk, items=items)
+            node = read_clause(whole, self._index)
+            if isinstance(node, Leaf) and node.link is not None and _score(node) >= SURE:
+                return _Candidate(node, whole)
+        return None
 
     def _carried(self, chunk: Chunk, leaf: Leaf | None) -> _Candidate | None:
         """The clause with the verb of the one before: "viewed shoes or bags"."""
@@ -312,6 +364,8 @@ def _or_never(chunk: Chunk, leaf: Leaf) -> bool:
 def _bound(before: Reading, item: _Candidate) -> bool:
     """What binds before anything else: two tests of one trait ("in Berlin or Madrid"), and "or never" of the same event."""
     node = item.node
+    if isinstance(before, Group) and before.logic == "AND":
+        before = before.nodes[-1]
     if not (isinstance(before, Leaf) and isinstance(node, Leaf)):
         return False
     if _or_never(item.chunk, before):
@@ -358,10 +412,23 @@ def _acts(chunk: Chunk) -> bool:
     return any(concept(word.stem) in ACTIONS or word.stem in LIGHT for word in chunk.words)
 
 
-def _inherits(chunk: Chunk, piece: Piece, before: Chunk) -> bool:
+def _stands_for(item: Token | Quantity) -> bool:
+    if isinstance(item, Quantity):
+        return item.bare and item.text == "one"
+    return item.lower in {"one", "any", "them", "it", "those", "that"}
+
+
+def _inherits(chunk: Chunk, piece: Piece, before: Chunk, following: tuple[Piece, ...]) -> bool:
     """Whether a "not" before an "or" reaches this clause: "haven't visited or purchased"."""
     if piece.joint == "nor":
         return True
+    if any(not (item.none or item.bare) or item.currency for item in chunk.quantities):
+        return False  # a comparison of its own is a clause of its own
+    if piece.joint == "comma" and next((item.joint for item in following if item.joint != "comma"), "") not in {
+        "or",
+        "nor",
+    }:
+        return False
     negative = before.negated or any(item.none for item in before.quantities)
     if piece.joint not in {"or", "comma"} or piece.weak or chunk.negated or chunk.perfect or not negative:
         return False

@@ -10,7 +10,7 @@ from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.date_tests import COMPLEMENTS, date_tests, fixed
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined, leaves
+from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
@@ -190,6 +190,8 @@ def _longer_than(chunk: Chunk, link: Link, window: Window, operator: str) -> Lea
     days = length.days
     if days is None:
         days, note = _about(length)
+        if days is None and operator in {"gt", "gte"} and chunk.negated:
+            return _none_in(chunk, link, window)
         if days is None:
             return Problem(
                 "unsupported",
@@ -199,6 +201,16 @@ def _longer_than(chunk: Chunk, link: Link, window: Window, operator: str) -> Lea
         notes = (*notes, note)
     condition |= {"operator": operator, "window_days": days}
     return Leaf(condition, chunk.text, notes, link, _verbs(chunk), negated=operator in {"gt", "gte"}, windowed=True)
+
+
+def _none_in(chunk: Chunk, link: Link, window: Window) -> Leaf:
+    """Of "have not ordered in the last 36 hours": the last time is compared with whole days, so none is counted."""
+    condition: dict[str, Any] = {"type": "event_count", "event_type": link.event_type}
+    if link.tests:
+        condition["where"] = [test.json() for test in link.tests]
+    condition |= {"operator": "eq", "value": 0} | structs.replace(window, operator=None).json()
+    notes = tuple(note for note in (link.note, *(test.note for test in link.tests), NONE_INCLUDED) if note)
+    return Leaf(condition, chunk.text, notes, link, _verbs(chunk), negated=True, windowed=True)
 
 
 def _about(length: Length) -> tuple[int | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 
@@ -76,10 +77,15 @@ _SHORT = 3
 @cache
 def stem(word: str) -> str:
     """The key of an English word form: "placed", "placing", "places" and "place" share one; irregular forms are listed."""
-    lower = _IRREGULAR.get(word, word)
+    lower = _IRREGULAR.get(word, word if word.isascii() else _without_accents(word))
     if len(lower) <= _SHORT or not lower.isalpha():
         return lower
     return _without_e(_IRREGULAR.get(_cut(lower), _cut(lower)))
+
+
+def _without_accents(word: str) -> str:
+    """As people type it who have no such key: "málaga" and "malaga" are one."""
+    return "".join(part for part in unicodedata.normalize("NFD", word) if not unicodedata.combining(part))
 
 
 def _without_e(word: str) -> str:
@@ -108,7 +114,7 @@ def _cut_participle(word: str) -> str:
 
 def _compounds() -> dict[tuple[str, ...], str]:
     joined = {
-        "wish list": "wishlist", "wish - list": "wishlist", "check out": "checkout", "check - out": "checkout",
+        "wish list": "wishlist", "wish - list": "wishlist", "check out": "checkout", "check in": "checkin", "check - in": "checkin", "check ins": "checkin", "check - ins": "checkin", "checked in": "checkin", "check - out": "checkout",
         "sign up": "signup", "sign - up": "signup", "log in": "login", "log - in": "login", "sign in": "login",
         "sign - in": "login", "opt in": "optin", "opt - in": "optin", "opt out": "optout", "opt - out": "optout",
         "web site": "website", "home page": "homepage", "home - page": "homepage", "land page": "landing page",

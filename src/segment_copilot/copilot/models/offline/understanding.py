@@ -17,6 +17,7 @@ from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, otherwise
+from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question
 from segment_copilot.copilot.models.offline.spelling import corrected
@@ -42,7 +43,8 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     said = otherwise(text, plain, follows=follows)
     if said is not None:
         return Say(said)
-    tokens, notes = corrected(plain, index)
+    mended, notes = corrected(plain, index)
+    tokens = rewritten(mended)
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
     plan = read_question(tokens, command, index, today)

@@ -25,6 +25,8 @@ _FIELD_WORDS = {
     "nation": "country", "town": "city", "level": "tier", "package": "plan", "label": "tag", "tagged": "tag",
     "medium": "channel", "cost": "price", "priced": "price", "pric": "price", "keyword": "query", "term": "query", "url": "path",
     "aged": "age", "old": "age", "ag": "age", "voucher": "coupon", "newslett": "email", "tier": "tier", "sex": "gender",
+    "agree": "optin", "accept": "optin", "consent": "optin", "allow": "optin", "permit": "optin", "subscrib": "optin", "subscribe": "optin",
+    "opt": "optin", "receive": "optin", "receiv": "optin",
     "acquir": "acquisition", "stag": "lifecycle", "membership": "plan", "cod": "code",
 }  # fmt: skip
 _COPULAS = {
@@ -130,21 +132,28 @@ def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[
 def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[int, float]:
     """How many items from *at* name the field, and what share of its name they say."""
     words = [_field_word(word) for word in field.words]
-    length = 0
+    length = end = 0
     said: set[str] = set()
     while at + length < len(items) and at + length not in used:
         item = items[at + length]
         if isinstance(item, Quantity):
             break
-        if item.kind == "name" and item.text.lower() == field.path.lower():
+        if item.lower == field.path.lower():
             return length + 1, 1.0
         key = _field_word(concept(item.stem))
-        if item.kind != "word" or key not in words or key in said or (item.stem in NOISE and item.lower not in words):
+        noise = item.stem in NOISE and item.lower not in words
+        if item.kind != "word" or not (key in words or (said and (noise or key in _BETWEEN))) or key in said:
             break
-        said.add(key)
         length += 1
+        if key in words and not noise:
+            said.add(key)
+            end = length
     coverage = len(said) / max(1, len(set(words)))
-    return (length, coverage) if length and (coverage >= _HALF or words[-1:] == [next(iter(said))]) else (0, 0.0)
+    return (end, coverage) if end and (coverage >= _HALF or words[-1:] == [next(iter(said))]) else (0, 0.0)
+
+
+_BETWEEN = stems("marketing commercial promotional our")
+"""Words that may stand inside a field's name: "agreed to marketing emails"."""
 
 
 def _field_word(word: str) -> str:

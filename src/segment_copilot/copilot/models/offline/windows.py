@@ -387,6 +387,17 @@ def _bounded(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int
     return Window("last", length=read[0], operator=operator), read[2]
 
 
+def since(earlier: Window) -> Window | None:
+    """The time from the end of *earlier* until now: of "ordered 60 to 90 days ago and not since"."""
+    if earlier.kind == "between" and earlier.near:
+        return Window("last", text="since", rolling=True, length=earlier.near)
+    if earlier.kind == "ago" and earlier.length and earlier.operator in {"gt", "gte"}:
+        return Window("last", text="since", rolling=True, length=earlier.length)
+    if earlier.kind in {"period", "range"} and earlier.after and not earlier.ends_now:
+        return Window("range", text="since", first=earlier.after)
+    return None
+
+
 def yesterday(today: date) -> date:
     """The day before."""
     return today - timedelta(days=1)
