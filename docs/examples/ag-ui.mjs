@@ -10,7 +10,7 @@ export async function ask(service, talk, content, screen, signal) {
   let resume = [];
   for (;;) {
     const run = await follow(service, { ...talk, messages, resume }, talk, screen, signal);
-    if (resume.length) messages = [...messages, { id: resume[0].interruptId, role: "user", content: resume[0].payload.answer }];
+    for (const { payload } of resume) messages = [...messages, { id: crypto.randomUUID(), role: "user", content: payload.answer }];
     messages = [...messages, ...run.said];
     talk.messages = messages; // only what ended well is kept
     if (!run.interrupt) return run.said.map((message) => message.content).join("\n\n");
@@ -54,8 +54,8 @@ async function follow({ url, token }, sent, talk, screen, signal) {
           screen.forget(event.value.discard);
         }
         break;
-      case "STATE_SNAPSHOT":
-        talk.state = event.snapshot; // holds the checkpoint
+      case "STATE_DELTA": // holds the checkpoint, which goes back with the next question
+        for (const { path, value } of event.delta) talk.state = { ...talk.state, [path.slice(1)]: value };
         break;
       case "RUN_ERROR":
         throw Object.assign(new Error(event.message), { code: event.code, retryable: event.metadata.retryable });

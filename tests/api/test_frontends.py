@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from copilot_runs import TOKENS, Script, calls, says
+from node_fixtures import RunNode
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.tenants import authenticate
 
-SOURCES = Path(__file__).parents[1] / "frontends"
 CLIENTS = ["ag-ui", "ai 5", "ai 6", "ai 7"]
 ASKED = 2 * len(CLIENTS)  # each client asks two questions
 
@@ -34,49 +30,34 @@ PROPOSAL = {
     },
 }
 
+QUESTION = {
+    "question": "Which visits?",
+    "options": [{"label": "The pricing page", "value": "/pricing"}, {"label": "Any page", "value": "*"}],
+}
+
 Turns = list[Any]
 Consume = Callable[..., Awaitable[dict[str, Any]]]
 
 
-@pytest.fixture(scope="module")
-def installed(request: pytest.FixtureRequest) -> Path:
-    """The packages of the committed lock, installed once into pytest's cache directory."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node or npm is not installed")
-    folder = Path(request.config.cache.mkdir("frontends"))  # pyright: ignore[reportOptionalMemberAccess]
-    lock = (SOURCES / "package-lock.json").read_bytes()
-    done = folder / "installed-lock.json"
-    if not (done.exists() and done.read_bytes() == lock):
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(SOURCES / name, folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-        if ran.returncode:
-            message = f"npm cannot install the clients: {ran.stderr[-2000:]}"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-        done.write_bytes(lock)
-    shutil.copy(SOURCES / "consume.mjs", folder)
-    return folder
-
-
 @pytest.fixture
-async def consume(server: Any, use: Any, installed: Path) -> Consume:
-    """Let every client ask two questions of a model that follows a script, and tell what each made of the answers."""
+async def consume(server: Any, use: Any, run_client: RunNode) -> Consume:
+    """Let every client ask two questions of a model that follows a script, and tell what each made of the answers.
 
-    async def run(*turns: Any, **options: Any) -> dict[str, Any]:
+    *answers* go to what the copilot asks; with *leave* each client leaves at the first text.
+    """
+
+    async def run(*turns: Any, answers: Sequence[str] = (), leave: bool = False, **options: Any) -> dict[str, Any]:
         script = Script(*[turn for _ in range(ASKED) for turn in turns])
-        use(script)
-        node = await asyncio.create_subprocess_exec(
-            "node", "consume.mjs", server.url, server.key, msgspec.json.encode(options).decode(),
-            cwd=installed, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(node.communicate(), 60)
-        assert node.returncode == 0, err.decode()
-        told = msgspec.json.decode(out)
+        use(script, copilot_breaker_failures=ASKED + 1)
+        plan = {"options": options, "questions": ["How are sales?", "And now?"], "answers": answers, "leave": leave}
+        told = await run_client("consume.mjs", server.url, server.key, plan)
         assert {name: (one["complaints"], one.get("thrown")) for name, one in told.items()} == {
             name: ([], None) for name in CLIENTS
         }
         assert len(script.requests) == ASKED * len(turns)
+        async with asyncio.timeout(10):
+            while script.closed < len(script.requests):  # noqa: ASYNC110  # nothing to be woken by
+                await asyncio.sleep(0.01)
         return told
 
     return run
@@ -201,3 +182,34 @@ async def test_a_run_that_fails(consume: Consume):
         failed = told[name]["messages"][1]["metadata"]["error"]
         assert failed == {"code": "upstream_spend_limit", "retryable": False}
     assert "secret" not in str(told)
+
+
+async def test_a_question_and_its_answer(consume: Consume):
+    """AG-UI resumes an interrupt; in the AI SDK the answer is the next message."""
+    told = await consume(
+        calls(("ask_user", QUESTION), ("list_segments", {}), text="Which visits?"),
+        says("Those of /pricing."),
+        answers=["/pricing"],
+    )
+
+    asked, answered, *_ = told["ag-ui"]["runs"]
+    assert [(one["reason"], one["message"]) for one in asked["asked"]] == [("input_required", QUESTION["question"])]
+    assert asked["asked"][0]["metadata"]["options"] == QUESTION["options"]
+    assert answered["asked"] == []
+    for name in CLIENTS:
+        assert texts(name, told) == ["Which visits?", "Those of /pricing."] * 2
+    for name in CLIENTS[1:]:
+        (question, _) = of_type(told[name]["messages"], "data-segment-copilot-clarification")
+        assert question["data"]["options"] == QUESTION["options"]
+        users = [one["parts"][0]["text"] for one in told[name]["messages"] if one["role"] == "user"]
+        assert users == ["How are sales?", "/pricing", "And now?", "/pricing"]
+
+
+async def test_a_client_that_leaves_ends_the_run(consume: Consume):
+    """The model's stream is closed, nothing is said any more, and no client takes it for a failure of ours."""
+    told = await consume([models.TextDelta("Half "), asyncio.Event()], leave=True)
+
+    for run in told["ag-ui"]["runs"]:
+        assert "RUN_FINISHED" not in run["types"]
+    for name in CLIENTS:
+        assert texts(name, told) == ["Half "] * 2
