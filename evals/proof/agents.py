@@ -156,7 +156,8 @@ def _arguments(tool: str, scene: Scene) -> dict[str, Any]:
                 "property": next(path for path in paths if scene.truth.has_value(given["event_type"], path, value))
             }
         case "get_event_schema":
-            defaults = {"event_type": next(name for name in scene.truth.event_types if name in scene.case.question)}
+            told = set(expect.text.must)
+            defaults = {"event_type": next(name for name, paths in scene.truth.event_types.items() if told <= paths)}
         case _:
             pass
     return {**defaults, **given}

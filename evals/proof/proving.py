@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from evals.cases import Case
@@ -150,12 +151,19 @@ def _seen(grades: Mapping[str, Grade], right: frozenset[str]) -> bool:
 
 
 async def kill(cases: Sequence[Case], service: Service, truths: Mapping[str, Truth]) -> MutantProof:
-    """Which mutants have the members of their gold in every dataset. One that does not compile does not count."""
-    work = [
-        (case, rule, mutant, gold.definition)
-        for case in cases
+    """Which mutants have the members of their gold in every dataset. One that does not compile does not count.
+
+    A gold that several cases share is taken once.
+    """
+    golds = {
+        (case.tenant, msgspec.json.encode(gold.definition, order="deterministic")): (case, gold.definition)
+        for case in reversed(cases)
         for gold in case.expect.gold
-        for rule, mutant in mutants(gold.definition, truths[case.tenant])
+    }
+    work = [
+        (case, rule, mutant, gold)
+        for case, gold in reversed(golds.values())
+        for rule, mutant in mutants(gold, truths[case.tenant])
     ]
     room = asyncio.Semaphore(4)
 
