@@ -12,6 +12,7 @@ from msgspec import structs
 from http_server import Server, served, worked
 from segment_copilot import tenants
 from segment_copilot.app import create_app
+from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.loop import Copilot
 from segment_copilot.settings import Settings
 
@@ -44,7 +45,8 @@ def use(server: Server) -> Generator[Callable[..., None]]:
 
     def exchange(model: Any, **settings: Any) -> None:
         changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
-        server.app.state.copilot = Copilot(changed, model)
+        breaker = Breaker(failures=changed.settings.copilot_breaker_failures)
+        server.app.state.copilot = Copilot(changed, model, breaker)
 
     yield exchange
     server.app.state.copilot = before
