@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from driver import RESULTS, numbers, play, request, said_without_range, turn
 from test_examples import QUESTIONS
@@ -9,13 +11,16 @@ from test_examples import QUESTIONS
 from segment_copilot.copilot.models import TextDelta, ToolCall, TurnEnded, UserMessage
 from segment_copilot.copilot.models.offline import OfflineModel
 
+_DATE = re.compile(r"\d{1,2} [A-Z][a-z]+ \d{4}( at \d\d:\d\d)?")
+
 
 @pytest.mark.parametrize("question", [row[0] for row in QUESTIONS])
 def test_every_number_said_comes_from_a_tool_or_the_question(question: str) -> None:
     played = play(question)
     known = set().union(*(numbers(result.content) for result in played.results), numbers(question))
     spans = {"30"} if "I took the last 30 days" in played.text or "trend" in question or "growth" in question else set()
-    assert numbers(said_without_range(played.text)) - known - spans <= {"2", "48"} & numbers(question), played.text
+    text = _DATE.sub("", said_without_range(played.text))
+    assert numbers(text) - known - spans <= {"2", "48"} & numbers(question), played.text
 
 
 def test_a_draft_says_name_words_count_tier_and_that_nothing_is_saved() -> None:

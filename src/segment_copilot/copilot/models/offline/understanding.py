@@ -16,10 +16,11 @@ from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.names import user_in
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, otherwise
 from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
-from segment_copilot.copilot.models.offline.questions import read_question
+from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
 from segment_copilot.copilot.models.offline.spelling import corrected
 from segment_copilot.copilot.models.offline.windows import window
 
@@ -47,12 +48,24 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     tokens = rewritten(mended)
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
-    plan = read_question(tokens, command, index, today)
+    plan = asked_about(text, tokens, notes, context)
     if plan is not None and _ahead(tokens, today):
         return Say(("I can only look at what has happened, not at a time that is still to come.",))
     if plan is None and (said := analysis(tokens)) is not None:
         return Say(said)
     return plan or _audience(command, notes, index, context)
+
+
+def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
+    """The plan for a question about the workspace; None for an audience."""
+    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    user, rest, sure = user_in(text)
+    if user:
+        mended, _ = corrected(read(rest), index)
+        plan = read_user_question(mended, index, today, user=user, sure=sure)
+        if plan is not None:
+            return plan
+    return read_question(tokens, strip_command(tokens), index, today, notes=notes)
 
 
 def _ahead(tokens: tuple[Token, ...], today: date) -> bool:
