@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -204,7 +205,7 @@ class _Walk:
             self._find("/timezone", "wrong_type", "timezone is an IANA name such as Europe/Madrid.")
         elif not known_timezone(name):
             self._find(
-                "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, available_timezones())
+                "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, sorted(_timezones()))
             )
         return name
 
@@ -230,7 +231,13 @@ def known_timezone(name: str) -> bool:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
-    return name in available_timezones()
+    return name in _timezones()
+
+
+@lru_cache(maxsize=1)
+def _timezones() -> frozenset[str]:
+    """Read once: it is a walk through the time zone files, hundreds of times the cost of everything else here."""
+    return frozenset(available_timezones())
 
 
 def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
