@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.clickhouse import ClickHouse, Purpose
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import Branch, Choice, Node
 from segment_copilot.conditions import (
@@ -84,6 +84,16 @@ class UserExplanation(Struct, frozen=True):
     conditions: tuple[UserCondition, ...]
 
 
+class Narrowed(Struct, frozen=True, omit_defaults=True):
+    """An audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
+
+    matched_users: int
+    universe: int
+    stages: tuple[Stage, ...]
+    conditions: tuple[ConditionCount, ...]
+    emptied_by: EmptiedBy | UnsetType = UNSET
+
+
 class Explanation(Struct, frozen=True, omit_defaults=True):
     """How an audience comes about. *sql* finds its members; *conditions* are all of them, each counted by itself."""
 
@@ -123,29 +133,40 @@ class Explanations:
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         started = time.perf_counter()
         plan = prepared.compiled.plan
-        audience = _Audience(prepared.definition, plan.root)
-        query = compiler.render_narrowing(plan, audience.conditions, audience.nodes)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose="preview")
-        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
-        stages = counted.stages(prepared.names)
+        narrowed = await self.narrowed(prepared)
         members = compiler.render_members(plan)
-        user = UNSET if user_id is None else await self._user(tenant, prepared, user_id)
+        user = UNSET if user_id is None else await self.of_user(tenant, prepared, user_id)
         return Explanation(
-            matched_users=stages[-1].audience_after,
-            universe=counted.universe,
+            matched_users=narrowed.matched_users,
+            universe=narrowed.universe,
             as_of=plan.as_of,
             words=prepared.words,
             tier=prepared.tier,
             tier_reason=prepared.tier_reason,
-            stages=stages,
-            conditions=counted.conditions(prepared.names),
+            stages=narrowed.stages,
+            conditions=narrowed.conditions,
             sql=members.sql,
             params=members.params,
             shape=compiler.shape_of(plan),
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
             warnings=prepared.warnings,
-            emptied_by=counted.emptied_by(stages),
+            emptied_by=narrowed.emptied_by,
             user=user,
+        )
+
+    async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
+        """How the audience of a definition that was prepared comes about, by one query."""
+        audience = _Audience(prepared.definition, prepared.compiled.plan.root)
+        query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+        stages = counted.stages(prepared.names)
+        return Narrowed(
+            matched_users=stages[-1].audience_after,
+            universe=counted.universe,
+            stages=stages,
+            conditions=counted.conditions(prepared.names),
+            emptied_by=counted.emptied_by(stages),
         )
 
     async def user(
@@ -153,12 +174,15 @@ class Explanations:
     ) -> UserExplanation:
         """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self._user(tenant, prepared, user_id)
+        return await self.of_user(tenant, prepared, user_id)
 
-    async def _user(self, tenant: Tenant, prepared: Prepared, user_id: str) -> UserExplanation:
+    async def of_user(
+        self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"
+    ) -> UserExplanation:
+        """The same of a definition that was prepared."""
         plan = prepared.compiled.plan
         query = compiler.render_evidence(plan, user_id=user_id)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose="preview")
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
         parts = _Audience(prepared.definition, plan.root).leaves

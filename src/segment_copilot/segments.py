@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.catalog import SegmentName
 from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.compiler import all_conditions, referenced_segments
-from segment_copilot.conditions import Definition, Tier, decode, encode, invalid
+from segment_copilot.conditions import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.discovery import Discovery
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
 from segment_copilot.postgres import Connection, ForeignKeyViolation, Postgres, Record
@@ -22,6 +24,7 @@ SegmentType = Literal["rule", "ai", "static"]
 Status = Literal["draft", "queued", "computing", "computed", "failed"]
 Order = Literal["id", "largest", "newest", "name"]
 MAX_NAME: Final = 200
+_COMPARED: Final = 1_000  # of a tenant's newest segments
 _ORDERS: Final[dict[Order, str]] = {
     "id": "id",
     "largest": "member_count DESC NULLS LAST, id",
@@ -118,6 +121,23 @@ class Segments:
             rows = await connection.fetch(sql, tenant.id, query, limit, offset)
         return SegmentPage(tuple(_segment(row) for row in rows), total)
 
+    async def same_as(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
+        """Saved segments, newest first, that say what *definition* says, in whatever order and spelling."""
+        sql = """
+            SELECT id, name, description, definition::text FROM segments
+            WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
+        stored = _stored(definition, tenant)
+        written = [msgspec.json.encode(name).decode() for name in names_of(definition)]
+        rows = await self._postgres.fetch(sql, tenant.id, tier, _COMPARED)
+        alike = [
+            row for row in rows if all(name in row["definition"] for name in written)
+        ]  # the others are not decoded
+        return tuple(
+            SegmentName(row["id"], row["name"], row["description"])
+            for row in alike
+            if _meaning(row["definition"]) == _meaning(stored)
+        )
+
     # Write
 
     async def create(
@@ -208,6 +228,11 @@ def _stored(definition: Definition, tenant: Tenant) -> str:
     if definition.timezone is UNSET:
         definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
     return encode(definition).decode()
+
+
+@lru_cache(maxsize=10_000)  # by text, so that each version of a segment is read once
+def _meaning(stored: str) -> str:
+    return meaning(decode(stored.encode()))
 
 
 def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -> None:

@@ -187,9 +187,9 @@ async def test_the_time_zone_stays_the_bases(ask: Ask):
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        ({"patch": [WEEKS]}, "nothing_to_revise"),
+        ({"patch": [WEEKS]}, "nothing_in_view"),
         ({"patch": [WEEKS], "draft_id": "draft_9"}, "unknown_draft"),
-        ({"patch": [WEEKS], "draft_id": "draft_9", "segment_id": 1}, "nothing_to_revise"),
+        ({"patch": [WEEKS], "draft_id": "draft_9", "segment_id": 1}, "two_bases"),
         ({"patch": [WEEKS], "segment_id": 999_999}, "segment_not_found"),
         ({"patch": [{"op": "copy", "path": "/logic"}]}, "invalid_arguments"),
     ],

@@ -16,10 +16,13 @@ PROPOSAL = {"name": "Recent buyers", "description": "Bought this week.", "defini
 
 NAMES = [
     "ask_user",
+    "check_user_membership",
+    "compare_segments",
     "display_create_segment_cta",
     "display_event_chart",
     "display_metric_card",
     "display_segment_table",
+    "explain_segment",
     "get_event_schema",
     "get_segment_detail",
     "list_activations",
@@ -33,6 +36,7 @@ NAMES = [
     "query_segment_membership_trend",
     "query_top_events",
     "revise_segment",
+    "search_segments",
 ]
 
 

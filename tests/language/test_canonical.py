@@ -5,7 +5,7 @@ import pytest
 
 from language.strategies import AS_OFS, ZONES, Draw, world
 from segment_copilot.conditions import decode
-from segment_copilot.conditions.canonical import canonical, fingerprint
+from segment_copilot.conditions.canonical import canonical, fingerprint, meaning
 
 COUNT = {"type": "event_count", "event_type": "order_placed"}
 TEST = {"property": "total", "operator": "gt", "value": 5}
@@ -41,6 +41,27 @@ def test_two_spellings_have_one_fingerprint(one, other):
 @pytest.mark.parametrize(("one", "other"), OTHER)
 def test_another_meaning_has_another_fingerprint(one, other):
     assert fingerprint(of(one)) != fingerprint(of(other))
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_another_meaning_is_another_one_in_any_order(one, other):
+    assert meaning(of(one)) != meaning(of(other))
+    assert meaning(of(one, other, logic="AND")) != meaning(of(one, other, logic="OR"))
+
+
+@pytest.mark.parametrize(("one", "other"), [*SAME, *OTHER])
+def test_order_and_a_lonely_logic_do_not_change_the_meaning(one, other):
+    assert meaning(of(one, other)) == meaning(of(other, one))
+    assert fingerprint(of(one, other)) != fingerprint(of(other, one)) or (one, other) in SAME
+    assert meaning(of(one, logic="AND")) == meaning(of(one, logic="OR"))
+    nested = {"type": "group", "logic": "OR"}
+    assert meaning(of(nested | {"conditions": [one, other]})) == meaning(of(nested | {"conditions": [other, one]}))
+
+
+def test_the_order_of_steps_is_a_part_of_the_meaning():
+    assert meaning(of({"type": "event_sequence", "events": ["a", "b"]})) != meaning(
+        of({"type": "event_sequence", "events": ["b", "a"]})
+    )
 
 
 def test_the_canonical_form_decodes_to_itself():

@@ -36,7 +36,7 @@ from segment_copilot.compiler.render import (
     render_preview,
     shape_of,
 )
-from segment_copilot.compiler.slots import Plan, leaves
+from segment_copilot.compiler.slots import Plan, both, leaves
 from segment_copilot.compiler.sources import TraitTable
 from segment_copilot.conditions import Definition, Parsed
 
@@ -86,6 +86,7 @@ __all__ = [
     "Verdict",
     "all_conditions",
     "bind",
+    "both",
     "compile_definition",
     "key_ranges",
     "leaves",

@@ -235,6 +235,11 @@ class Plan(Struct, frozen=True):
     root: Node
 
 
+def both(first: Node, second: Node) -> Node:
+    """True where both are."""
+    return Branch("AND", (first, second))
+
+
 def leaves(node: Node) -> list[Choice]:
     """The leaves of a plan in reading order, those of referenced segments left out."""
     if isinstance(node, Choice):

@@ -1,8 +1,9 @@
 """The language: what a definition is, how JSON becomes one, and what is wrong with JSON that does not."""
 
-from segment_copilot.conditions.canonical import canonical, fingerprint
+from segment_copilot.conditions.canonical import canonical, fingerprint, meaning
 from segment_copilot.conditions.decode import Located, Parsed, decode, encode, invalid, parse
 from segment_copilot.conditions.lint import lint
+from segment_copilot.conditions.names import names_of
 from segment_copilot.conditions.nodes import (
     Condition,
     Definition,
@@ -60,6 +61,8 @@ __all__ = [
     "invalid",
     "language_components",
     "lint",
+    "meaning",
+    "names_of",
     "parse",
     "tier_of",
 ]

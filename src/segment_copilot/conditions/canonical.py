@@ -1,7 +1,7 @@
 """The one way to write a definition, and its fingerprint: two definitions that say the same in other words compare equal.
 
 Only spelling is settled (a list of one name, a pair as a list, days as a window, 1.0 for 1); the order of conditions
-stays, because people read it, and no condition is moved, merged or dropped.
+stays, because people read it, and no condition is moved, merged or dropped. `meaning` looks past the order too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,27 @@ def canonical(definition: Definition) -> bytes:
 def fingerprint(definition: Definition) -> str:
     """SHA-256 of the canonical form, in hexadecimal."""
     return hashlib.sha256(canonical(definition)).hexdigest()
+
+
+def meaning(definition: Definition) -> str:
+    """SHA-256 that does not change with the order of what AND and OR join, nor with which of them stands over one."""
+    return hashlib.sha256(msgspec.json.encode(_unordered(msgspec.json.decode(canonical(definition))))).hexdigest()
+
+
+def _unordered(document: Any) -> Any:
+    match document:
+        case dict():
+            fields = {name: _unordered(value) for name, value in cast("dict[str, Any]", document).items()}
+            for name in ("conditions", "where"):
+                if isinstance(joined := fields.get(name), list):
+                    fields[name] = sorted(cast("list[Any]", joined), key=msgspec.json.encode)
+            if "logic" in fields and len(fields["conditions"]) == 1:
+                fields["logic"] = "AND"
+            return fields
+        case list():
+            return [_unordered(item) for item in cast("list[Any]", document)]
+        case _:
+            return document
 
 
 def settle(document: Any) -> Any:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.copilot.events import Source, ToolKind
 from segment_copilot.copilot.models import ToolSpecification
-from segment_copilot.copilot.tools import analytics, asking, display, drafts, reading, revising
+from segment_copilot.copilot.tools import analytics, asking, audiences, display, drafts, reading, revising, searching
 from segment_copilot.copilot.tools.signature import arguments_of, specification
 
 PREVIEW_SECONDS: Final = 15.0
@@ -59,6 +59,7 @@ def _tool(
 
 _ALL = (
     _tool(reading.list_segments, "Reading the segments", "postgres"),
+    _tool(searching.search_segments, "Looking for segments", "postgres"),
     _tool(reading.get_segment_detail, "Reading a segment", "postgres"),
     _tool(reading.list_activations, "Reading the connectors", "postgres"),
     _tool(reading.list_event_schemas, "Reading the event schemas", "postgres"),
@@ -69,6 +70,9 @@ _ALL = (
     _tool(analytics.query_segment_membership_trend, "Reading the membership trend", "postgres"),
     _tool(analytics.list_property_values, "Reading the values of a property", "clickhouse"),
     _tool(drafts.preview_segment, "Counting users", "clickhouse", seconds=PREVIEW_SECONDS),
+    _tool(audiences.explain_segment, "Explaining an audience", "clickhouse", seconds=PREVIEW_SECONDS),
+    _tool(audiences.compare_segments, "Comparing two audiences", "clickhouse", seconds=PREVIEW_SECONDS),
+    _tool(audiences.check_user_membership, "Checking a user", "clickhouse", seconds=PREVIEW_SECONDS),
     _tool(drafts.propose_segment, "Drafting a segment", "clickhouse", kind="draft", seconds=PREVIEW_SECONDS),
     _tool(asking.ask_user, "Asking a question", "none", kind="ask"),
     _tool(revising.revise_segment, "Changing a draft", "clickhouse", kind="draft", seconds=PREVIEW_SECONDS),

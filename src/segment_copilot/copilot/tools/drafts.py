@@ -12,10 +12,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from segment_copilot.conditions import Tier, encode, invalid
 from segment_copilot.copilot.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.events import SegmentDraft
+from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext
 from segment_copilot.copilot.tools.signature import DefinitionDocument
+from segment_copilot.copilot.tools.subjects import in_definition, with_timezone
+from segment_copilot.copilot.unseen import unseen_values
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
-from segment_copilot.previews import ConditionCount, Prepared, Preview
+from segment_copilot.explanations import EmptiedBy
+from segment_copilot.previews import Prepared, Preview
 
 MAX_REPAIRS: Final = 3
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
@@ -23,6 +27,16 @@ _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
 Description = Annotated[str, Meta(min_length=1, max_length=500)]
 Sentences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=300)]], Meta(max_length=10)]
+
+
+class Audience(Struct, frozen=True):
+    """A definition that was counted. *conditions* and *emptied_by* when nobody or nearly everybody matches."""
+
+    prepared: Prepared
+    preview: Preview
+    warnings: tuple[Finding, ...]
+    conditions: tuple[ConditionEffect, ...] | UnsetType = UNSET
+    emptied_by: EmptiedBy | UnsetType = UNSET
 
 
 class Counted(Struct, frozen=True):
@@ -34,7 +48,9 @@ class Counted(Struct, frozen=True):
     words: str
     tier: Tier
     as_of: datetime
-    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+    warnings: tuple[Finding, ...]
+    conditions: tuple[ConditionEffect, ...] | UnsetType = UNSET
+    emptied_by: EmptiedBy | UnsetType = UNSET
 
 
 class Proposed(Struct, frozen=True):
@@ -50,7 +66,8 @@ class Proposed(Struct, frozen=True):
     percent: float
     as_of: datetime
     warnings: tuple[Finding, ...]
-    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+    conditions: tuple[ConditionEffect, ...] | UnsetType = UNSET
+    emptied_by: EmptiedBy | UnsetType = UNSET
     base: DraftBase | UnsetType = UNSET
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
 
@@ -61,15 +78,18 @@ async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> C
     Args:
         definition: The definition in the segment language, exactly as propose_segment takes it.
     """
-    _, preview = await count(context, with_timezone(context, definition))
+    found = await count(context, with_timezone(context, definition))
+    preview = found.preview
     return Counted(
         matched_users=preview.matched_users,
         universe=preview.universe,
-        percent=percent(preview),
+        percent=percent(preview.matched_users, preview.universe),
         words=preview.words,
         tier=preview.tier,
         as_of=preview.as_of,
-        conditions=preview.conditions,
+        warnings=found.warnings,
+        conditions=found.conditions,
+        emptied_by=found.emptied_by,
     )
 
 
@@ -92,17 +112,16 @@ async def propose_segment(
     """
     stop_repairing(context.memory)
     try:
-        prepared, preview = await count(context, with_timezone(context, definition))
+        found = await count(context, with_timezone(context, definition))
     except InvalidDefinition:
         context.memory.failed_proposals += 1
         raise
-    return draft(
+    return await draft(
         context,
-        preview,
+        found,
         name=name,
         description=description,
-        definition=msgspec.json.decode(encode(prepared.definition)),
-        tier_reason=prepared.tier_reason,
+        definition=msgspec.json.decode(encode(found.prepared.definition)),
         assumptions=tuple(assumptions),
         unmapped=tuple(unmapped),
     )
@@ -117,20 +136,13 @@ def stop_repairing(memory: Memory) -> None:
         )
 
 
-def with_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """*document* in the time zone that the caller named, unless it names one itself."""
-    if context.timezone_asked and "timezone" not in document:
-        return {**document, "timezone": context.timezone}
-    return document
-
-
 async def count(
     context: ToolContext,
     document: Mapping[str, Any],
     *,
     own_id: int | None = None,
     tolerated: Container[str] = (),
-) -> tuple[Prepared, Preview]:
+) -> Audience:
     """The definition and its count.
 
     A name that does not exist is an error here, not a warning, except in a condition whose pointer is *tolerated*.
@@ -138,19 +150,23 @@ async def count(
     Raises:
         InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
     """
-    previews = context.resources.previews
+    resources = context.resources
     try:
-        prepared = await previews.prepare(context.tenant, document, as_of=context.as_of, own_id=own_id)
+        prepared = await resources.previews.prepare(context.tenant, document, as_of=context.as_of, own_id=own_id)
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
-        findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
-        raise InvalidDefinition(error.detail, code=error.code, findings=findings) from error
-    preview = await previews.count(prepared, limit=0, purpose="copilot")
+        raise in_definition(error) from error
+    preview = await resources.previews.count(prepared, limit=0, purpose="copilot")
+    written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
-        return prepared, preview
-    # Nobody or nearly everybody: a typo looks just like that, so each condition is counted alone.
-    return prepared, await previews.count(prepared, limit=0, breakdown=True, purpose="copilot")
+        unseen = unseen_values(written, context.catalog)
+        return Audience(prepared, preview, (*prepared.warnings, *unseen))
+    # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
+    narrowed = await resources.explanations.narrowed(prepared, purpose="copilot")
+    empty = [one.pointer for one in narrowed.conditions if not one.matched_users]
+    unseen = unseen_values(written, context.catalog, empty=empty)
+    return Audience(prepared, preview, (*prepared.warnings, *unseen), effects(narrowed), narrowed.emptied_by)
 
 
 def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
@@ -160,14 +176,13 @@ def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
     )
 
 
-def draft(
+async def draft(
     context: ToolContext,
-    preview: Preview,
+    found: Audience,
     *,
     name: str,
     description: str,
     definition: Mapping[str, Any],
-    tier_reason: str,
     assumptions: tuple[str, ...],
     unmapped: tuple[str, ...],
     revision: int = 1,
@@ -175,6 +190,7 @@ def draft(
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET,
 ) -> Proposed:
     """Make the draft of a definition that was counted, remember it, and have it sent after this call."""
+    prepared, preview = found.prepared, found.preview
     made = Draft(
         draft_id=context.memory.new_id("draft"),
         revision=revision,
@@ -183,17 +199,17 @@ def draft(
         definition=definition,
         words=preview.words,
         tier=preview.tier,
-        tier_reason=tier_reason,
+        tier_reason=prepared.tier_reason,
         assumptions=assumptions,
         unmapped=unmapped,
         preview=DraftPreview(
             count=preview.matched_users,
             universe=preview.universe,
-            percent=percent(preview),
+            percent=percent(preview.matched_users, preview.universe),
             as_of=preview.as_of,
             duration_ms=preview.duration_ms,
         ),
-        warnings=tuple(preview.warnings),
+        warnings=(*await _saved_already(context, prepared), *found.warnings),
         base=base,
         diff=diff,
     )
@@ -210,12 +226,18 @@ def draft(
         percent=made.preview.percent,
         as_of=made.preview.as_of,
         warnings=made.warnings,
-        conditions=preview.conditions,
+        conditions=found.conditions,
+        emptied_by=found.emptied_by,
         base=base,
         diff=diff,
     )
 
 
-def percent(preview: Preview) -> float:
-    """Matched users of all, to two decimals."""
-    return round(100 * preview.matched_users / preview.universe, 2) if preview.universe else 0.0
+async def _saved_already(context: ToolContext, prepared: Prepared) -> list[Finding]:
+    same = await context.resources.segments.same_as(context.tenant, prepared.definition, prepared.tier)
+    return [
+        Finding(
+            "", "already_saved", f"The saved segment “{one.name}” (id {one.id}) says exactly the same.", (one.name,)
+        )
+        for one in same[:1]
+    ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta
 
 from segment_copilot.conditions import Definition, decode, encode, fingerprint
 from segment_copilot.copilot import edits
-from segment_copilot.copilot.components import Draft, DraftBase
 from segment_copilot.copilot.edits import PatchOperation
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.drafts import (
@@ -22,21 +21,8 @@ from segment_copilot.copilot.tools.drafts import (
     draft,
     stop_repairing,
 )
-from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
-
-SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-
-
-class _Base(Struct, frozen=True):
-    """What is edited."""
-
-    definition: Mapping[str, Any]
-    name: str
-    description: str
-    revision: int
-    origin: DraftBase
-    assumptions: tuple[str, ...] = ()
-    unmapped: tuple[str, ...] = ()
+from segment_copilot.copilot.tools.subjects import SegmentId, Subject, in_view, known_draft, of_draft, of_segment
+from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 
 
 async def revise_segment(
@@ -67,20 +53,20 @@ async def revise_segment(
         _say_no_change(base, edited, renamed=_is_other(name, base.name) or _is_other(description, base.description))
         own_id = None if base.origin.segment_id is UNSET else base.origin.segment_id
         tolerated = edits.keep(base.definition, edited, edited).pointers if _is_definition(edited) else ()
-        prepared, preview = await count(context, edited, own_id=own_id, tolerated=tolerated)
+        audience = await count(context, edited, own_id=own_id, tolerated=tolerated)
     except InvalidInput:
         context.memory.failed_proposals += 1
         raise
-    settled = msgspec.json.decode(encode(prepared.definition))
+    settled = msgspec.json.decode(encode(audience.prepared.definition))
     definition = edits.keep(base.definition, edited, settled).document
     same = definition == base.definition
-    return draft(
+    words = audience.prepared.words
+    return await draft(
         context,
-        preview,
-        name=name or base.name or preview.words[:80],
-        description=description or (base.description if same else "") or preview.words,
+        audience,
+        name=name or base.name or words[:80],
+        description=description or (base.description if same else "") or words,
         definition=definition,
-        tier_reason=prepared.tier_reason,
         assumptions=base.assumptions if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
         revision=base.revision + 1,
@@ -89,98 +75,17 @@ async def revise_segment(
     )
 
 
-async def _base(context: ToolContext, draft_id: str | None, segment_id: int | None) -> _Base:
-    """What was named; else the run's latest draft, the draft or segment in view, the thread's latest draft."""
+async def _base(context: ToolContext, draft_id: str | None, segment_id: int | None) -> Subject:
     if draft_id is not None and segment_id is not None:
-        raise _invalid("/segment_id", "Name a draft or a segment, not both.")
-    memory = context.memory
+        raise _invalid("/segment_id", "Name a draft or a segment, not both.", "two_bases")
     if draft_id is not None:
-        return _of_draft(_known_draft(context, draft_id))
+        return of_draft(known_draft(context, draft_id))
     if segment_id is not None:
-        return await _of_segment(context, segment_id)
-    if memory.drafts:
-        return _of_draft(next(reversed(memory.drafts.values())))
-    if context.view.draft is not None:
-        return _of_view(context.view.draft)
-    if context.view.segment_id is not None:
-        return await _of_segment(context, context.view.segment_id)
-    if memory.earlier:
-        return _of_draft(next(reversed(memory.earlier.values())))
-    raise _invalid(
-        "/draft_id",
-        "There is no draft to change yet. Name the segment to change, or call propose_segment for a new one.",
-    )
+        return await of_segment(context, segment_id)
+    return await in_view(context)
 
 
-def _known_draft(context: ToolContext, draft_id: str) -> Draft:
-    known = {**context.memory.earlier, **context.memory.drafts}
-    if (found := known.get(draft_id)) is not None:
-        return found
-    detail = "There is no such draft in this conversation. Leave draft_id out to change the latest one."
-    raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, tuple(known))])
-
-
-def _of_draft(found: Draft) -> _Base:
-    origin = found.base if found.base is not UNSET else DraftBase()
-    return _Base(
-        definition=found.definition,
-        name=found.name,
-        description=found.description,
-        revision=found.revision,
-        origin=DraftBase(found.draft_id, found.revision, origin.segment_id, origin.version),
-        assumptions=found.assumptions,
-        unmapped=found.unmapped,
-    )
-
-
-async def _of_segment(context: ToolContext, segment_id: int) -> _Base:
-    found = await context.resources.segments.get(context.tenant, segment_id)
-    return _Base(
-        definition=msgspec.json.decode(encode(found.definition)),
-        name=found.name,
-        description=found.description,
-        revision=0,
-        origin=DraftBase(segment_id=found.id, version=found.version),
-    )
-
-
-def _of_view(shown: Mapping[str, Any]) -> _Base:
-    """A draft as the client sent it: a whole one, or only its definition. Nothing of it is believed but the words."""
-    inner = shown.get("definition")
-    definition = cast("Mapping[str, Any]", inner) if isinstance(inner, dict) else shown
-    revision = shown.get("revision")
-    base = shown.get("base")
-    came_from: Mapping[str, Any] = cast("dict[str, Any]", base) if isinstance(base, dict) else {}
-    return _Base(
-        definition=definition,
-        name=_text(shown.get("name"), 80),
-        description=_text(shown.get("description"), 500),
-        revision=revision if type(revision) is int and 0 < revision < 2**31 else 1,
-        origin=DraftBase(
-            _text(shown.get("draft_id"), 128) or UNSET,
-            revision if type(revision) is int else UNSET,
-            _number(came_from.get("segment_id")),
-            _number(came_from.get("version")),
-        ),
-        assumptions=_texts(shown.get("assumptions")),
-        unmapped=_texts(shown.get("unmapped")),
-    )
-
-
-def _text(value: object, longest: int) -> str:
-    return value.strip()[:longest] if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    items = cast("list[object]", value)[:10] if isinstance(value, list) else []
-    return tuple(text for item in items if (text := _text(item, 300)))
-
-
-def _number(value: object) -> int | UnsetType:
-    return value if type(value) is int and 0 < value < 2**63 else UNSET
-
-
-def _say_no_change(base: _Base, edited: Mapping[str, Any], *, renamed: bool) -> None:
+def _say_no_change(base: Subject, edited: Mapping[str, Any], *, renamed: bool) -> None:
     """Raise when the definition says what it said before and nothing else is new."""
     if renamed:
         return
@@ -204,5 +109,5 @@ def _is_other(new: str | None, old: str) -> bool:
     return new is not None and new.strip() != old
 
 
-def _invalid(pointer: str, detail: str, code: str = "nothing_to_revise") -> InvalidInput:
+def _invalid(pointer: str, detail: str, code: str) -> InvalidInput:
     return InvalidInput(detail, code=code, findings=[Finding(pointer, code, detail)])

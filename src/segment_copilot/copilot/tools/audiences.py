@@ -1,0 +1,251 @@
+"""How audiences come about: a definition condition by condition, one user in it or not, two of them side by side."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from segment_copilot.compiler.evidence import Contribution
+from segment_copilot.conditions import Tier, meaning
+from segment_copilot.copilot.components import DraftBase
+from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.copilot.tools.subjects import AudienceReference, Subject, prepared, subject_of
+from segment_copilot.errors import Finding
+from segment_copilot.explanations import EmptiedBy, Narrowed, Stage
+from segment_copilot.previews import Overlap, Prepared
+
+_EVIDENCE: Final = 3  # events shown for a condition
+
+Relation = Literal["same_users", "first_within_second", "second_within_first", "no_user_in_common", "some_in_common"]
+
+
+class ConditionEffect(Struct, frozen=True, omit_defaults=True):
+    """A condition in words and what it does.
+
+    *matched_users* match it by itself; *audience_after* are left once it and those before it are applied, and
+    *audience_without* would be there if only this one were left out. Conditions inside a group have the first number only.
+    """
+
+    pointer: str
+    role: Literal["include", "exclude"]
+    words: str
+    matched_users: int
+    audience_after: int | UnsetType = UNSET
+    audience_without: int | UnsetType = UNSET
+
+
+class Explained(Struct, frozen=True, omit_defaults=True):
+    """What a definition says and how its audience comes about, the conditions in order; *name* when it has one."""
+
+    words: str
+    tier: Tier
+    tier_reason: str
+    logic: str
+    matched_users: int
+    universe: int
+    percent: float
+    as_of: datetime
+    conditions: tuple[ConditionEffect, ...]
+    warnings: tuple[Finding, ...] = ()
+    emptied_by: EmptiedBy | UnsetType = UNSET
+    name: str = ""
+    of: DraftBase = DraftBase()
+
+
+class UserConditionResult(Struct, frozen=True, omit_defaults=True):
+    """One condition and the user: what was measured, what it is compared with, and the newest events that counted."""
+
+    pointer: str
+    words: str
+    matches: bool
+    measured: Any = None
+    threshold: Any = None
+    events: tuple[Contribution, ...] = ()
+
+
+class UserMembership(Struct, frozen=True, omit_defaults=True):
+    """Whether a user matches now, and why. *computed_member* says it of the last computation of a saved segment."""
+
+    user_id: str
+    in_universe: bool
+    is_member: bool
+    words: str
+    as_of: datetime
+    conditions: tuple[UserConditionResult, ...]
+    computed_member: bool | UnsetType = UNSET
+    name: str = ""
+    of: DraftBase = DraftBase()
+
+
+class ComparedAudience(Struct, frozen=True, omit_defaults=True):
+    """One of the two."""
+
+    words: str
+    matched_users: int
+    name: str = ""
+    of: DraftBase = DraftBase()
+
+
+class Compared(Struct, frozen=True):
+    """Two audiences at one instant; *same_definition* when they say the same in whatever order and spelling."""
+
+    first: ComparedAudience
+    second: ComparedAudience
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    universe: int
+    as_of: datetime
+    relation: Relation
+    same_definition: bool
+
+
+async def explain_segment(context: ToolContext, segment: AudienceReference | None = None) -> Explained:
+    """Explain who is in a segment, a draft or a definition: each condition in words with its own count, and how the audience comes about condition by condition. Use it for "who is in it", "why so few", "why nobody", "which condition matters".
+
+    Args:
+        segment: A saved segment's id or name, a draft_id, or a definition; without it the draft or segment in view.
+    """
+    subject = await subject_of(context, segment)
+    found = await prepared(context, subject)
+    narrowed = await context.resources.explanations.narrowed(found, purpose="copilot")
+    return Explained(
+        words=found.words,
+        tier=found.tier,
+        tier_reason=found.tier_reason,
+        logic=found.definition.logic,
+        matched_users=narrowed.matched_users,
+        universe=narrowed.universe,
+        percent=percent(narrowed.matched_users, narrowed.universe),
+        as_of=found.compiled.plan.as_of,
+        conditions=effects(narrowed),
+        warnings=found.warnings,
+        emptied_by=narrowed.emptied_by,
+        name=subject.name,
+        of=subject.origin,
+    )
+
+
+async def check_user_membership(
+    context: ToolContext,
+    user_id: Annotated[str, Meta(min_length=1, max_length=1024)],
+    segment: AudienceReference | None = None,
+) -> UserMembership:
+    """Say whether one user is in a segment, a draft or a definition, and why: which conditions hold, what was measured and the events behind it.
+
+    Args:
+        user_id: The user's id, exactly as the events have it.
+        segment: A saved segment's id or name, a draft_id, or a definition; without it the draft or segment in view.
+    """
+    subject = await subject_of(context, segment)
+    found = await prepared(context, subject)
+    user = await context.resources.explanations.of_user(context.tenant, found, user_id, purpose="copilot")
+    conditions = tuple(
+        UserConditionResult(one.pointer, one.words, one.matches, one.measured, one.threshold, one.events[:_EVIDENCE])
+        for one in user.conditions
+    )
+    return UserMembership(
+        user_id=user.user_id,
+        in_universe=user.in_universe,
+        is_member=user.is_member,
+        words=found.words,
+        as_of=found.compiled.plan.as_of,
+        conditions=conditions,
+        computed_member=await _was_computed_in(context, subject, user_id),
+        name=subject.name,
+        of=subject.origin,
+    )
+
+
+async def compare_segments(context: ToolContext, first: AudienceReference, second: AudienceReference) -> Compared:
+    """Compare two audiences: how many users each has, how many are in both, and in only one of them.
+
+    Args:
+        first: A saved segment's id or name, a draft_id, or a definition.
+        second: The other one, likewise.
+    """
+    subjects = [await subject_of(context, first), await subject_of(context, second)]
+    one, other = [await prepared(context, subject) for subject in subjects]
+    counted = await context.resources.previews.overlap(one, other, purpose="copilot")
+    only_first, only_second = counted.first - counted.both, counted.second - counted.both
+    return Compared(
+        first=_compared(subjects[0], one, counted.first),
+        second=_compared(subjects[1], other, counted.second),
+        both=counted.both,
+        only_first=only_first,
+        only_second=only_second,
+        neither=counted.universe - only_first - only_second - counted.both,
+        universe=counted.universe,
+        as_of=one.compiled.plan.as_of,
+        relation=_relation(counted),
+        same_definition=_meaning(context, one) == _meaning(context, other),
+    )
+
+
+def effects(narrowed: Narrowed) -> tuple[ConditionEffect, ...]:
+    """Stages in order, each group followed by the conditions in it."""
+    found = list[ConditionEffect]()
+    for stage in narrowed.stages:
+        found.append(_effect(stage))
+        inside = f"{stage.pointer}/"
+        found += [
+            ConditionEffect(leaf.pointer, stage.role, leaf.words, leaf.matched_users)
+            for leaf in narrowed.conditions
+            if leaf.pointer.startswith(inside)
+        ]
+    return tuple(found)
+
+
+def percent(matched: int, universe: int) -> float:
+    """Matched users of all, to two decimals."""
+    return round(100 * matched / universe, 2) if universe else 0.0
+
+
+def _effect(stage: Stage) -> ConditionEffect:
+    return ConditionEffect(
+        pointer=stage.pointer,
+        role=stage.role,
+        words=stage.words,
+        matched_users=stage.matched_users,
+        audience_after=stage.audience_after,
+        audience_without=stage.audience_without,
+    )
+
+
+def _compared(subject: Subject, found: Prepared, matched_users: int) -> ComparedAudience:
+    return ComparedAudience(found.words, matched_users, subject.name, subject.origin)
+
+
+def _relation(counted: Overlap) -> Relation:
+    match counted:
+        case Overlap(both=0):
+            return "no_user_in_common"
+        case Overlap(first=first, second=second, both=both) if first == second == both:
+            return "same_users"
+        case Overlap(first=first, both=both) if first == both:
+            return "first_within_second"
+        case Overlap(second=second, both=both) if second == both:
+            return "second_within_first"
+        case _:
+            return "some_in_common"
+
+
+def _meaning(context: ToolContext, found: Prepared) -> str:
+    """In the zone it is read in, so that a saved segment and a draft may be the same."""
+    zone = found.definition.timezone or context.tenant.timezone
+    return meaning(structs.replace(found.definition, timezone=zone))
+
+
+async def _was_computed_in(context: ToolContext, subject: Subject, user_id: str) -> bool | UnsetType:
+    """Of a saved segment that was computed."""
+    if subject.origin.draft_id is not UNSET or subject.origin.segment_id is UNSET:
+        return UNSET
+    segment_id = subject.origin.segment_id
+    segment = await context.resources.segments.get(context.tenant, segment_id)
+    if segment.last_computed_at is None or not segment.is_active:
+        return UNSET
+    listed = await context.resources.memberships.of_user(context.tenant, user_id)
+    return any(one.segment_id == segment_id for one in listed)

@@ -1,0 +1,161 @@
+"""What a call is about: a saved segment, a draft of the thread, or what the person looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from segment_copilot.conditions import encode, invalid
+from segment_copilot.copilot.components import Draft, DraftBase
+from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
+from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
+from segment_copilot.previews import Prepared
+
+SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+AudienceReference = SegmentReference | dict[str, Any]
+"""The definition's schema stands with propose_segment: it is long, and a model reads it once."""
+
+
+class Subject(Struct, frozen=True):
+    """A definition with what is known of it. *origin* is what a draft made from it would tell as its base."""
+
+    definition: Mapping[str, Any]
+    name: str = ""
+    description: str = ""
+    revision: int = 0
+    origin: DraftBase = DraftBase()
+    assumptions: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+    is_written: bool = False  # by the model, just now: then it may name only what exists
+
+
+async def subject_of(context: ToolContext, reference: int | str | Mapping[str, Any] | None) -> Subject:
+    """A segment's id or name, a draft_id, a definition; None for what is in view."""
+    if reference is None:
+        return await in_view(context)
+    if isinstance(reference, Mapping):
+        return Subject(with_timezone(context, reference), is_written=True)
+    if isinstance(reference, str) and (found := _drafts(context).get(reference)) is not None:
+        return of_draft(found)
+    return await of_segment(context, (await find_segment(context, reference)).id)
+
+
+async def in_view(context: ToolContext) -> Subject:
+    """The run's latest draft, the draft or segment the person looks at, the thread's latest draft."""
+    if context.memory.drafts:
+        return of_draft(next(reversed(context.memory.drafts.values())))
+    if context.view.draft is not None:
+        return _of_view(context.view.draft)
+    if context.view.segment_id is not None:
+        return await of_segment(context, context.view.segment_id)
+    if context.memory.earlier:
+        return of_draft(next(reversed(context.memory.earlier.values())))
+    detail = "There is no draft and no segment in view yet. Name a segment, or call propose_segment for a new draft."
+    raise InvalidInput(detail, code="nothing_in_view", findings=[Finding("", "nothing_in_view", detail)])
+
+
+def known_draft(context: ToolContext, draft_id: str) -> Draft:
+    """The draft of that id, of this run or an earlier one of the thread."""
+    known = _drafts(context)
+    if (found := known.get(draft_id)) is not None:
+        return found
+    detail = "There is no such draft in this conversation. Leave draft_id out to change the latest one."
+    raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, tuple(known))])
+
+
+def of_draft(found: Draft) -> Subject:
+    """A draft that this thread made."""
+    origin = found.base if found.base is not UNSET else DraftBase()
+    return Subject(
+        definition=found.definition,
+        name=found.name,
+        description=found.description,
+        revision=found.revision,
+        origin=DraftBase(found.draft_id, found.revision, origin.segment_id, origin.version),
+        assumptions=found.assumptions,
+        unmapped=found.unmapped,
+    )
+
+
+async def of_segment(context: ToolContext, segment_id: int) -> Subject:
+    """A saved segment of the tenant; raises NotFound."""
+    found = await context.resources.segments.get(context.tenant, segment_id)
+    return Subject(
+        definition=msgspec.json.decode(encode(found.definition)),
+        name=found.name,
+        description=found.description,
+        origin=DraftBase(segment_id=found.id, version=found.version),
+    )
+
+
+async def prepared(context: ToolContext, subject: Subject) -> Prepared:
+    """The subject's definition, ready to be counted at the run's instant.
+
+    Raises:
+        InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
+    """
+    try:
+        found = await context.resources.previews.prepare(context.tenant, subject.definition, as_of=context.as_of)
+        unknown = [finding for finding in found.warnings if finding.code == "unknown_name"]
+        if subject.is_written and unknown:
+            raise invalid(unknown)
+    except InvalidDefinition as error:
+        raise in_definition(error) from error
+    return found
+
+
+def in_definition(error: InvalidDefinition) -> InvalidDefinition:
+    """*error* with pointers into a call's arguments or its base."""
+    findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
+    return InvalidDefinition(error.detail, code=error.code, findings=findings)
+
+
+def with_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*document* in the time zone that the caller named, unless it names one itself."""
+    if context.timezone_asked and "timezone" not in document:
+        return {**document, "timezone": context.timezone}
+    return document
+
+
+def _drafts(context: ToolContext) -> dict[str, Draft]:
+    return {**context.memory.earlier, **context.memory.drafts}
+
+
+def _of_view(shown: Mapping[str, Any]) -> Subject:
+    """A draft as the client sent it: a whole one, or only its definition. Nothing of it is believed but the words."""
+    inner = shown.get("definition")
+    definition = cast("Mapping[str, Any]", inner) if isinstance(inner, dict) else shown
+    revision = shown.get("revision")
+    base = shown.get("base")
+    came_from: Mapping[str, Any] = cast("dict[str, Any]", base) if isinstance(base, dict) else {}
+    return Subject(
+        definition=definition,
+        name=_text(shown.get("name"), 80),
+        description=_text(shown.get("description"), 500),
+        revision=revision if type(revision) is int and 0 < revision < 2**31 else 1,
+        origin=DraftBase(
+            _text(shown.get("draft_id"), 128) or UNSET,
+            revision if type(revision) is int else UNSET,
+            _number(came_from.get("segment_id")),
+            _number(came_from.get("version")),
+        ),
+        assumptions=_texts(shown.get("assumptions")),
+        unmapped=_texts(shown.get("unmapped")),
+    )
+
+
+def _text(value: object, longest: int) -> str:
+    return value.strip()[:longest] if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value)[:10] if isinstance(value, list) else []
+    return tuple(text for item in items if (text := _text(item, 300)))
+
+
+def _number(value: object) -> int | UnsetType:
+    return value if type(value) is int and 0 < value < 2**63 else UNSET
