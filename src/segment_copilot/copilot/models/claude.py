@@ -17,7 +17,7 @@ import httpx2
 import msgspec
 from anthropic import AsyncAnthropic, AsyncStream
 from anthropic.types import Message, RawMessageStreamEvent
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from segment_copilot.copilot.models import (
     AssistantMessage,
@@ -52,7 +52,7 @@ class Claude:
         self._name = name
         self._effort = effort
         self._patience = patience or Patience()
-        self._encoded: dict[tuple[str, ...], tuple[tuple[ToolSpecification, ...], Raw]] = {}
+        self._encoded: dict[tuple[str, ...], tuple[tuple[ToolSpecification, ...], bytes]] = {}
 
     @property
     def name(self) -> str:
@@ -85,24 +85,22 @@ class Claude:
     async def _send(self, request: ModelRequest) -> AsyncStream[RawMessageStreamEvent]:
         """The raw stream: `messages.create` would copy the tools for each request, which is most of a waiting stream."""
         patience = self._patience
+        body = self._body(request)
         return await self._client.post(
             "/v1/messages",
-            content=msgspec.json.encode(self._body(request)),
+            content=body,
             cast_to=Message,
             stream=True,
             stream_cls=AsyncStream[RawMessageStreamEvent],
             options={
-                "timeout": httpx2.Timeout(connect=patience.connect, read=patience.idle, write=patience.idle, pool=5.0)
+                "headers": {"content-length": str(body.length)},
+                "timeout": httpx2.Timeout(connect=patience.connect, read=patience.idle, write=patience.idle, pool=5.0),
             },
         )
 
-    def _body(self, request: ModelRequest) -> dict[str, Any]:
+    def _body(self, request: ModelRequest) -> _Body:
         body: dict[str, Any] = {
-            "model": self._name,
-            "max_tokens": request.max_tokens,
-            "stream": True,
             # Order of the cached prefix: tools, system, messages. The first two are the same for everybody.
-            "tools": self._tools(request.tools),
             "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
             "cache_control": {"type": "ephemeral"},  # the moving end
             "messages": messages_of(request),
@@ -115,22 +113,40 @@ class Claude:
             # Shown, or the stream would be silent while it thinks.
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
             body["output_config"] = {"effort": request.effort or self._effort}
-        return body
+        head = {"model": self._name, "max_tokens": request.max_tokens, "stream": True}
+        return _Body(_unclosed(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:])
 
-    def _tools(self, tools: tuple[ToolSpecification, ...]) -> Raw:
+    def _tools(self, tools: tuple[ToolSpecification, ...]) -> bytes:
         """As JSON: the same bytes for the same tools, encoded once."""
         names = tuple(tool.name for tool in tools)
         if (known := self._encoded.get(names)) is not None and known[0] == tools:
             return known[1]
         # Eager: a call's arguments are streamed as they are written.
         document = [{**msgspec.to_builtins(tool), "eager_input_streaming": True} for tool in tools]
-        encoded = Raw(msgspec.json.encode(document))
+        encoded = msgspec.json.encode(document)
         self._encoded[names] = (tools, encoded)
         return encoded
 
     def _opaque(self, user: str) -> str:
         """Tells users apart and tells nothing about them to who has not this service's key."""
         return hmac.digest((self._client.api_key or "").encode(), user.encode(), hashlib.sha256).hex()
+
+
+class _Body:
+    """A request's body in parts: all open streams share the tools, which are most of it."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = parts
+        self.length = sum(map(len, parts))
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        for part in self._parts:
+            yield part
+
+
+def _unclosed(document: dict[str, Any]) -> bytes:
+    """A JSON object that goes on."""
+    return msgspec.json.encode(document)[:-1]
 
 
 @asynccontextmanager
