@@ -26,14 +26,14 @@ PARTS = {
     "reasoning-end", "tool-input-start", "tool-input-delta", "tool-input-available", "tool-input-error",
     "tool-output-available", "tool-output-error", "message-metadata", "error", "finish",
     "data-segment-copilot-component", "data-segment-copilot-draft", "data-segment-copilot-clarification",
-    "data-segment-copilot-warning",
+    "data-segment-copilot-warning", "data-segment-copilot-checkpoint",
 }  # fmt: skip
 """What `ai` 5 knows too: an unknown type breaks a whole stream there."""
 
 
 def ag_ui(events: Sequence[Event]) -> bytes:
     """The run as AG-UI."""
-    encoder = AgUiEncoder(thread_id=THREAD, run_id=RUN, prefix=PREFIX)
+    encoder = AgUiEncoder(thread_id=THREAD, run_id=RUN, prefix=PREFIX, state={})
     return encoder.opening + b"".join(encoder.frame(event) for event in events)
 
 
@@ -105,7 +105,8 @@ def said(frames: list[Frame]) -> dict[str, Any]:
     ]
     last = frames[-1]
     outcome = last.get("outcome") or (last["code"], last["message"], last["retryable"], last.get("retry_after_ms"))
-    return {"texts": texts, "calls": calls, "shown": shown, "asked": asked, "outcome": outcome}
+    kept = [frame["token"] for frame in frames if frame["type"] == "checkpoint"]
+    return {"texts": texts, "calls": calls, "shown": shown, "asked": asked, "kept": kept, "outcome": outcome}
 
 
 def arguments(written: Any, whole: Any) -> Any:
@@ -180,7 +181,7 @@ def said_in_ag_ui(found: list[Frame]) -> dict[str, Any]:
             case "RESULT":
                 opened.over(kind, reader.name(one, kind))
             case _:
-                assert one["type"] in {"ACTIVITY_SNAPSHOT", "CUSTOM"}
+                assert one["type"] in {"ACTIVITY_SNAPSHOT", "CUSTOM", "STATE_DELTA"}
         reader.read(one)
     assert not opened.open, "a run may not end with anything open"
     return reader.whole(found[-1])
@@ -193,6 +194,7 @@ class AgUiReader:
         self.texts: dict[str, str] = {}
         self.calls: dict[str, dict[str, Any]] = {}
         self.shown: list[Any] = []
+        self.kept: list[str] = []
         self._messages = set[str]()
 
     @staticmethod
@@ -218,6 +220,10 @@ class AgUiReader:
             case "ACTIVITY_SNAPSHOT":
                 self._message(one)
                 self.shown.append((own(one["messageId"]), self._activity(one)))
+            case "STATE_DELTA":
+                (change,) = one["delta"]
+                assert (change["op"], change["path"]) == ("add", "/segment_copilot")
+                self.kept.append(change["value"]["checkpoint"])
             case "CUSTOM":
                 taken_back = one["name"] == "segment_copilot.turn_reset"
                 self.shown.append("taken back" if taken_back else ("warning", one["value"]["code"]))
@@ -238,7 +244,10 @@ class AgUiReader:
         else:
             told = last["metadata"]
             outcome = (last["code"], last["message"], told["retryable"], told.get("retry_after_ms"))
-        return {"texts": self.texts, "calls": self.calls, "shown": self.shown, "asked": asked, "outcome": outcome}
+        return {
+            "texts": self.texts, "calls": self.calls, "shown": self.shown, "asked": asked, "kept": self.kept,
+            "outcome": outcome,
+        }  # fmt: skip
 
     def _message(self, one: Frame) -> None:
         assert one["messageId"] not in self._messages
@@ -275,7 +284,8 @@ def said_in_ai_sdk(parts: list[Frame]) -> dict[str, Any]:
         told = parts[index - 1]["messageMetadata"]["error"]
         outcome = (told["code"], parts[index]["errorText"], told["retryable"], told.get("retry_after_ms"))
     return {
-        "texts": reader.texts, "calls": reader.calls, "shown": reader.shown, "asked": reader.asked, "outcome": outcome,
+        "texts": reader.texts, "calls": reader.calls, "shown": reader.shown, "asked": reader.asked,
+        "kept": reader.kept, "outcome": outcome,
     }  # fmt: skip
 
 
@@ -321,6 +331,7 @@ class AiSdkReader:
         self.calls: dict[str, dict[str, Any]] = {}
         self.shown: list[Any] = []
         self.asked: list[Any] = []
+        self.kept: list[str] = []
 
     def read(self, part: Frame) -> None:
         match part["type"]:
@@ -337,6 +348,8 @@ class AiSdkReader:
                 self.calls[part["toolCallId"]]["result"] = part["output"] if "output" in part else part["errorText"]
             case "reset-step" | "data-segment-copilot-turn-reset":
                 self.shown.append("taken back")
+            case "data-segment-copilot-checkpoint":
+                self.kept.append(part["data"]["token"])
             case "data-segment-copilot-clarification":
                 told = part["data"]
                 self.asked.append((part["id"], told["question"], told["options"], told["response_schema"]))

@@ -25,7 +25,9 @@ def check(frames: list[Frame]) -> None:
     check_turns(frames)
     check_calls(frames)
     check_usage(frames)
+    assert not any("turn" in frame for frame in frames if frame["type"] == "checkpoint")
     if frames[-1]["type"] == "run.finished":
+        assert frames[-2]["type"] == "checkpoint"
         discarded = {one for frame in frames if frame["type"] == "turn.reset" for one in frame["discard"]}
         assert any(
             frame["type"] == "text.delta" and frame["delta"].strip() and frame["id"] not in discarded

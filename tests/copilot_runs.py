@@ -219,6 +219,14 @@ class Told(Struct, frozen=True):
         return self.of("tool.result")[number]["data"]
 
 
+def heard(request: ModelRequest) -> list[models.Message]:
+    """The conversation that a model got, without the block on the workspace."""
+    return [
+        structs.replace(message, workspace="") if isinstance(message, models.UserMessage) else message
+        for message in request.messages
+    ]
+
+
 Ask = Callable[..., Awaitable[Told]]
 
 

@@ -49,6 +49,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     claude_effort: Annotated[Literal["low", "medium", "high"], Meta(description="Effort sent to the Messages API")] = (
         "low"
     )
+    copilot_checkpoint_secret: Annotated[
+        str, Meta(description="What checkpoints are signed with; empty: a secret kept in PostgreSQL")
+    ] = ""
     copilot_max_turns: Annotated[Positive, Meta(description="Model requests per run")] = 8
     copilot_max_tool_calls: Annotated[Positive, Meta(description="Tool calls per run")] = 24
     copilot_deadline_seconds: Annotated[Positive, Meta(description="Wall time of a run")] = 120

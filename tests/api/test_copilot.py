@@ -391,4 +391,4 @@ async def test_the_capabilities_are_those_of_this_service(client: httpx2.AsyncCl
     assert {tool["name"] for tool in found["tools"]} == set(TOOLS)
     assert set(found["components"]) >= {"MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"}
     assert found["limits"] == {"max_turns": 8, "max_tool_calls": 24, "deadline_ms": 120_000}
-    assert found["transport"] == {"streaming": True, "resumable": False}
+    assert found["transport"] == {"streaming": True, "resumable": False, "checkpoint": True}

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 import copilot_encodings
-from copilot_runs import Script, says
+from copilot_runs import Script, heard, says
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, UserMessage
 from segment_copilot.errors import Unavailable
@@ -139,7 +139,7 @@ async def test_of_a_history_only_what_was_said_counts(client: httpx2.AsyncClient
 
     found = await documents(client, path, body)
 
-    first, second, third = script.requests[0].messages
+    first, second, third = heard(script.requests[0])
     assert first == UserMessage("How many users?")
     assert second == AssistantMessage("I look.\n\nTwelve.")
     assert third == UserMessage("And\n\nnow?")
@@ -171,7 +171,7 @@ async def test_the_answer_to_a_question_is_the_persons_next_message(client: http
 
     await documents(client, AG_UI, ag_ui(user("Users there"), resume=[answer]))
 
-    assert script.requests[0].messages[-1] == UserMessage("Spain")
+    assert heard(script.requests[0])[-1] == UserMessage("Spain")
 
 
 @pytest.mark.parametrize(

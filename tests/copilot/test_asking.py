@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from copilot_runs import Ask, Script, asking, calls, says
+from copilot_runs import Ask, Script, asking, calls, heard, says
 from segment_copilot.copilot.models import AssistantMessage, UserMessage
 
 OPTIONS = [{"label": "Spain", "value": "ES", "effect": "2 users"}, {"label": "France", "value": "FR"}]
@@ -99,8 +99,8 @@ async def test_an_answer_is_the_persons_next_message(ask: Ask, entry: Any, said:
 
     await ask(model, asking(messages=history, resume=[entry]))
 
-    assert model.requests[0].messages == (
+    assert heard(model.requests[0]) == [
         UserMessage("Users there"),
         AssistantMessage("Which country?"),
         UserMessage(said),
-    )
+    ]

@@ -40,7 +40,8 @@ async def test_an_answer_is_streamed_between_a_start_and_an_end(ask: Ask):
 
     assert told.text == "Sales are fine."
     assert told.names == [
-        "run.started", "turn.started", "text.start", "text.delta", "text.end", "turn.finished", "usage", "run.finished",
+        "run.started", "turn.started", "text.start", "text.delta", "text.end", "turn.finished", "usage", "checkpoint",
+        "run.finished",
     ]  # fmt: skip
     assert told.frames[-1]["outcome"] == "completed"
 

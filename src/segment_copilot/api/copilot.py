@@ -73,10 +73,11 @@ class ToolCapability(Struct, frozen=True):
 
 
 class Transport(Struct, frozen=True):
-    """How an answer travels."""
+    """How an answer travels. A stream cannot be taken up again, but a thread can, with the last *checkpoint*."""
 
     streaming: bool = True
     resumable: bool = False
+    checkpoint: bool = True
 
 
 class Capabilities(Struct, frozen=True):
@@ -141,7 +142,7 @@ class CopilotController(Controller):
         The same run as a stream of our own; `forwardedProps` holds its `context` and `options`.
         """
         run = await _foreign_run(ask_ag_ui(data), copilot, tenant, draining)
-        encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id)
+        encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id, state=data.state)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AG_UI)
 
     @post(

@@ -1,12 +1,11 @@
-"""What the server itself says: warnings at the start, and a text when a run would end without one."""
+"""What the server itself says: a text when a run would end without one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from segment_copilot.copilot.components import Draft
-from segment_copilot.copilot.events import Limit, Outcome, Warned
-from segment_copilot.copilot.request import CopilotRequest
+from segment_copilot.copilot.events import Limit, Outcome
 
 _LIMITS: dict[Limit, str] = {
     "max_turns": "I stopped here: this question needs more steps than one answer may take.",
@@ -26,13 +25,6 @@ def text(outcome: Outcome, limit: Limit | None, drafts: Sequence[Draft]) -> str:
     elif not limit:
         sentences.append("I have nothing to add to what is shown.")
     return " ".join(sentences)
-
-
-def warnings(asked: CopilotRequest) -> list[Warned]:
-    """What the caller should know before the answer."""
-    if asked.checkpoint is None:
-        return []
-    return [Warned("checkpoint_ignored", "Checkpoints are not read yet; the conversation is taken from messages.")]
 
 
 def _drafted(draft: Draft) -> str:

@@ -224,6 +224,12 @@ class UsageTotal(Struct, frozen=True, tag="usage"):
     cache_write_tokens: int
 
 
+class Checkpointed(Struct, frozen=True, tag="checkpoint"):
+    """The thread so far as an opaque *token*: the next request gives it back, and the run goes on where this one was."""
+
+    token: str
+
+
 class RunFinished(Struct, frozen=True, tag="run.finished"):
     """The run ended well; nothing follows."""
 
@@ -266,6 +272,7 @@ Event = (
     | TurnReset
     | TurnFinished
     | UsageTotal
+    | Checkpointed
     | RunFinished
     | RunError
 )

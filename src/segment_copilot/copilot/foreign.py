@@ -7,11 +7,12 @@ are claims and are left out; so are instructions of the roles `system` and `deve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from msgspec import Meta, Struct, structs
 
-from segment_copilot.copilot.encoders.ai_sdk import TURN_RESET
+from segment_copilot.copilot.encoders.ag_ui import STATE
+from segment_copilot.copilot.encoders.ai_sdk import CHECKPOINT, TURN_RESET
 from segment_copilot.copilot.events import Warned
 from segment_copilot.copilot.request import (
     ChatMessage,
@@ -79,12 +80,13 @@ class Resumed(Struct, frozen=True, rename="camel"):
 
 
 class AgUiRequest(Struct, frozen=True, rename="camel"):
-    """AG-UI's `RunAgentInput`. Its `state`, `context` and other members are not read."""
+    """AG-UI's `RunAgentInput`. Of its `state` only the checkpoint is read; `context` and other members are not."""
 
     thread_id: _ForeignId
     run_id: _ForeignId
     messages: Annotated[tuple[AgUiMessage, ...], Meta(max_length=2_000)]
     tools: tuple[_Object, ...] = ()
+    state: Any = None
     resume: Annotated[tuple[Resumed, ...], Meta(max_length=20)] = ()
     forwarded_props: ForwardedProps | None = None
 
@@ -109,8 +111,21 @@ def ask_ag_ui(sent: AgUiRequest) -> Asked:
         warnings.append(Warned("ignored_tools", "The copilot calls no tools of the frontend."))
     props = sent.forwarded_props or ForwardedProps()
     merged = _merged(said)
-    request = CopilotRequest(_messages(merged), resume=resume, context=props.context, options=props.options)
+    request = CopilotRequest(
+        _messages(merged),
+        thread_id=sent.thread_id,
+        checkpoint=_in_state(sent.state),
+        resume=resume,
+        context=props.context,
+        options=props.options,
+    )
     return Asked(request, _pointers(merged), tuple(warnings), prefix="/forwardedProps")
+
+
+def _in_state(state: Any) -> str | None:
+    """The checkpoint that our stream put there."""
+    ours = cast("_Object", state).get(STATE) if isinstance(state, dict) else None
+    return _token(ours)
 
 
 def _text_of(content: str | tuple[_Object, ...] | _Object | None) -> str:
@@ -153,8 +168,22 @@ def ask_ai_sdk(sent: AiSdkRequest) -> Asked:
     ]
     warnings = [_IGNORED_INSTRUCTIONS] if any(message.role == "system" for message in sent.messages) else []
     merged = _merged(said)
-    request = CopilotRequest(_messages(merged), resume=sent.resume, context=sent.context, options=sent.options)
+    request = CopilotRequest(
+        _messages(merged),
+        thread_id=sent.id,
+        checkpoint=_in_parts(sent.messages),
+        resume=sent.resume,
+        context=sent.context,
+        options=sent.options,
+    )
     return Asked(request, _pointers(merged), tuple(warnings))
+
+
+def _in_parts(messages: Iterable[UiMessage]) -> str | None:
+    """The checkpoint in the latest answer that has one."""
+    parts = [part for message in messages if message.role == "assistant" for part in message.parts]
+    found = [part.get("data") for part in parts if part.get("type") == CHECKPOINT]
+    return _token(found[-1], "token") if found else None
 
 
 def _standing(parts: Iterable[_Object]) -> list[_Object]:
@@ -174,6 +203,11 @@ def _standing(parts: Iterable[_Object]) -> list[_Object]:
 # Both
 
 _IGNORED_INSTRUCTIONS = Warned("ignored_instructions", "Messages of the roles system and developer do not count.")
+
+
+def _token(holder: Any, name: str = "checkpoint") -> str | None:
+    token = cast("_Object", holder).get(name) if isinstance(holder, dict) else None
+    return token if isinstance(token, str) else None
 
 
 def _texts(parts: Iterable[_Object]) -> str:

@@ -25,17 +25,21 @@ from segment_copilot.catalog import Catalog
 from segment_copilot.copilot import closing, events, models, request, tools
 from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.calls import Calls
+from segment_copilot.copilot.checkpoint import LIFETIME, Checkpoint, Secret, Signer, setting_of
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
-from segment_copilot.copilot.models import Message, Model, ModelRequest, TurnEnded, Usage
+from segment_copilot.copilot.models import Model, ModelRequest, TurnEnded, Usage
 from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
+from segment_copilot.copilot.thread import Thread, begin
 from segment_copilot.copilot.tools import TOOLS_VERSION
 from segment_copilot.copilot.tools.context import Memory, ToolContext, View, shown
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.transcript import Transcript
+from segment_copilot.copilot.turn import Turn, total
 from segment_copilot.copilot.view import seen
+from segment_copilot.copilot.workspace import workspace
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
 from segment_copilot.settings import Settings
@@ -56,6 +60,7 @@ class Copilot(Struct, frozen=True):
     resources: Resources
     model: Model
     breaker: Breaker = field(default_factory=Breaker)
+    secret: Secret = field(default_factory=Secret)
 
 
 async def prepare_run(
@@ -65,13 +70,44 @@ async def prepare_run(
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
+        Conflict: It answers a question that is not open.
         Unavailable: The tenant's catalog cannot be read, or the model did not answer lately.
     """
     request.check(asked, model=copilot.model.name)
     catalog = await copilot.resources.discovery.catalog(tenant.id)
     copilot.breaker.check()
-    view = await seen(copilot.resources, tenant, asked.context)
-    return Run(copilot, tenant, asked, catalog=catalog, view=view, warnings=warnings)
+    signer = await copilot.secret.signer(copilot.resources)
+    components = asked.options.components
+    offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
+    setting = setting_of(copilot.model.name, [tool.name for tool in offered])
+    thread, found = begin(asked, signer, tenant_id=tenant.id, setting=setting, now=datetime.now(UTC))
+    view = await seen(copilot.resources, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None)
+    beginning = Beginning(
+        asked,
+        thread,
+        tools=offered,
+        catalog=catalog,
+        view=view,
+        as_of=(asked.context.as_of or thread.as_of or datetime.now(UTC)).astimezone(UTC),
+        timezone=asked.context.timezone or thread.timezone or tenant.timezone,
+        setting=setting,
+        warnings=(*warnings, *found),
+    )
+    return Run(copilot, tenant, beginning, signer=signer)
+
+
+class Beginning(Struct, frozen=True):
+    """What a run begins with: the request, its thread, and what was read for it at its one instant."""
+
+    asked: CopilotRequest
+    thread: Thread
+    tools: tuple[tools.Tool, ...]
+    catalog: Catalog
+    view: Mapping[str, Any]
+    as_of: datetime
+    timezone: str
+    setting: str
+    warnings: tuple[events.Warned, ...]
 
 
 def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
@@ -86,32 +122,19 @@ def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.L
 class Run:
     """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
 
-    def __init__(
-        self,
-        copilot: Copilot,
-        tenant: Tenant,
-        asked: CopilotRequest,
-        *,
-        catalog: Catalog,
-        view: Mapping[str, Any],
-        warnings: Sequence[events.Warned] = (),
-    ) -> None:
+    def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer) -> None:
+        asked = beginning.asked
         self.id = f"run_{uuid7().hex}"
         self.model = copilot.model.name
         self.events = Outbox()
         self._copilot = copilot
         self._tenant = tenant
         self._asked = asked
-        self._warnings = warnings
-        self._catalog = catalog
-        self._view = view
-        self._as_of = (asked.context.as_of or datetime.now(UTC)).astimezone(UTC)
-        self._timezone = asked.context.timezone or tenant.timezone
+        self._from = beginning
+        self._signer = signer
         self._limits = limits_of(copilot.resources.settings, asked_turns=asked.options.max_turns)
-        components = asked.options.components
-        self._components = frozenset(components) if components is not None else tools.COMPONENTS
-        self._tools = tools.usable(self._components)
-        self._memory = Memory(self.id)
+        self._tools = beginning.tools
+        self._memory = Memory(self.id, earlier={draft.draft_id: draft for draft in beginning.thread.drafts})
         self._transcript = Transcript(self.events.put, reasoning=asked.options.reasoning == "summary")
         self._calls = Calls(
             self._tools,
@@ -120,10 +143,11 @@ class Run:
             surroundings=self._surroundings,
             most=self._limits.max_tool_calls,
         )
-        self._messages: list[Message] = list(request.history(asked))
+        self._thread = beginning.thread
+        self._thread_id = beginning.thread.id or f"thread_{uuid7().hex}"
         self._usage = Usage()
         self._turns = 0
-        self._open_turn: _Turn | None = None
+        self._open_turn: Turn | None = None
         self._started = time.monotonic()
         self._clock: asyncio.Timeout | None = None
         self._stopped: events.ErrorCode | None = None
@@ -200,8 +224,10 @@ class Run:
             self._clock = None
 
     async def _converse(self) -> events.RunFinished:
-        for warning in (*self._warnings, *closing.warnings(self._asked)):
+        for warning in self._from.warnings:
             self.events.put(warning)
+        if not self._thread.continues:
+            self._look_around()
         while True:
             self._turns += 1
             allowed = self._turns < self._limits.max_turns and self._calls.exhausted is None
@@ -210,7 +236,7 @@ class Run:
                 return self._finish("input_required")
             match ended.stop_reason:
                 case "tool_use" if ended.message.tool_calls and allowed:
-                    continue
+                    self._checkpoint(unfinished=True)
                 case "pause_turn" if allowed:
                     continue
                 case "refusal":
@@ -228,8 +254,10 @@ class Run:
         """One answer of the model with its tools; asked again when it fails, but once only after it has said something."""
         max_tokens = MAX_TOKENS
         spoken = False
+        if not allowed:
+            self._thread.end_calls()
         for attempt in range(1, _ATTEMPTS + 1):
-            turn = self._open_turn = _Turn(self._turns)
+            turn = self._open_turn = Turn(self._turns)
             self._transcript.begin_turn()
             self.events.put(events.TurnStarted(self._turns, attempt))
             try:
@@ -254,11 +282,11 @@ class Run:
             return ended
         raise AssertionError  # the last attempt returns or raises
 
-    async def _ask(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
+    async def _ask(self, asked: ModelRequest, turn: Turn) -> TurnEnded:
         with self._copilot.breaker.watching():
             return await self._listen(asked, turn)
 
-    async def _listen(self, asked: ModelRequest, turn: _Turn) -> TurnEnded:
+    async def _listen(self, asked: ModelRequest, turn: Turn) -> TurnEnded:
         async with aclosing(self._copilot.model.stream(asked)) as stream:
             async for event in stream:
                 turn.heard()
@@ -289,41 +317,42 @@ class Run:
         self._transcript.tool_start(self._calls.start(call.id, call.name))
         self._transcript.tool_args(self._calls.arguments(call))
 
-    async def _conclude(self, ended: TurnEnded, turn: _Turn, *, allowed: bool) -> None:
+    async def _conclude(self, ended: TurnEnded, turn: Turn, *, allowed: bool) -> None:
         """Run the turn's calls and remember what was said."""
         self._transcript.close_text()
-        self._messages.append(ended.message)
+        self._thread.messages.append(ended.message)
         calls = ended.message.tool_calls
         if ended.stop_reason == "tool_use" and calls:
             for call in calls:
                 self._announce(call)
             if allowed:
-                self._messages.append(await self._calls.run(calls))
+                self._thread.messages.append(await self._calls.run(calls))
             else:
                 self._calls.refuse(calls)
         self._transcript.close_all()
         self._finish_turn(turn, stop_reason=ended.stop_reason, ended=ended)
 
-    def _finish_turn(self, turn: _Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
+    def _finish_turn(self, turn: Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
         usage = ended.usage if ended else Usage()
-        self._usage = _sum(self._usage, usage)
+        self._usage = total(self._usage, usage)
         self._open_turn = None
         self.events.put(turn.finished(stop_reason, usage, ended.upstream_request_id if ended else None))
         self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._usage)))
 
     def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
         drafts = list(self._memory.drafts.values())
-        said = self._transcript.said
-        if self._memory.question is not None:
-            # In a history only texts count: the next run must find the question there.
-            if self._memory.question.question not in said:
-                self._transcript.whole_text(self._memory.question.question)
-        elif not said or outcome == "refused":
-            self._transcript.whole_text(closing.text(outcome, limit, drafts))
-        if drafts and not self._memory.offered and "CreateSegmentCTA" in self._components:
+        own = self._own_words(outcome, limit)
+        if own:
+            self._transcript.whole_text(own)
+        if drafts and not self._memory.offered and any(tool.component == "CreateSegmentCTA" for tool in self._tools):
             latest = drafts[-1]
             component_id = self._memory.new_id("component")
             self.events.put(shown(button(latest), component_id=component_id, tool_call_id=UNSET))
+        whole = outcome != "refused" and limit != "max_tokens"
+        if self._memory.question is not None:
+            own = ""  # the call asks it
+        self._thread.close([self._transcript.said, self._transcript.ever_said], own=own, whole=whole)
+        self._checkpoint()
         return events.RunFinished(
             outcome=outcome,
             usage=self._usage,
@@ -332,6 +361,51 @@ class Run:
             duration_ms=self._elapsed_ms(),
             limit=limit or UNSET,
         )
+
+    def _own_words(self, outcome: events.Outcome, limit: events.Limit | None) -> str:
+        """What the model left unsaid; empty when nothing."""
+        said, question = self._transcript.said, self._memory.question
+        if question is not None:  # in a history only texts count: the next run must find it there
+            return "" if question.question in said else question.question
+        if not said or outcome == "refused":
+            return closing.text(outcome, limit, list(self._memory.drafts.values()))
+        return ""
+
+    def _look_around(self) -> None:
+        """Tell the model what exists, what the person looks at, and when it is."""
+        found = workspace(
+            self._from.catalog,
+            as_of=self._from.as_of,
+            timezone=self._from.timezone,
+            view=self._from.view,
+            known=self._thread.catalog,
+        )
+        self._thread.catalog = found.catalog
+        self._thread.show(found.text)
+
+    def _checkpoint(self, *, unfinished: bool = False) -> None:
+        thread, question, waits = self._thread, self._memory.question, None
+        messages = tuple(thread.messages)
+        if question is not None:
+            messages, waits = thread.asked(question)
+        token = self._signer.seal(
+            Checkpoint(
+                tenant_id=self._tenant.id,
+                thread_id=self._thread_id,
+                setting=self._from.setting,
+                expires_at=datetime.now(UTC) + LIFETIME,
+                as_of=self._from.as_of,
+                timezone=self._from.timezone,
+                messages=messages,
+                said=tuple(thread.said),
+                catalog=thread.catalog,
+                drafts=(*thread.drafts, *self._memory.drafts.values()),
+                question=waits,
+                unfinished=unfinished,
+            )
+        )
+        if token is not None:
+            self.events.put(events.Checkpointed(token))
 
     def _failed(self, failed: Failure) -> events.RunError:
         self._transcript.close_all()
@@ -342,14 +416,14 @@ class Run:
     def _request(self, *, allowed: bool, max_tokens: int) -> ModelRequest:
         return ModelRequest(
             system=PROMPT,
-            messages=tuple(self._messages),
+            messages=tuple(self._thread.messages),
             tools=tuple(tool.specification for tool in self._tools),
-            catalog=self._catalog,
-            as_of=self._as_of,
-            timezone=self._timezone,
+            catalog=self._from.catalog,
+            as_of=self._from.as_of,
+            timezone=self._from.timezone,
             tools_allowed=allowed,
             max_tokens=max_tokens,
-            view=self._view,
+            view=self._from.view,
             effort=self._asked.options.effort,
             user=f"tenant {self._tenant.id}",
         )
@@ -358,9 +432,9 @@ class Run:
         return ToolContext(
             resources=self._copilot.resources,
             tenant=self._tenant,
-            catalog=self._catalog,
-            as_of=self._as_of,
-            timezone=self._timezone,
+            catalog=self._from.catalog,
+            as_of=self._from.as_of,
+            timezone=self._from.timezone,
             timezone_asked=self._asked.context.timezone is not None,
             memory=self._memory,
             tool_call_id=call_id,
@@ -369,12 +443,12 @@ class Run:
 
     def _run_started(self) -> events.RunStarted:
         return events.RunStarted(
-            thread_id=self._asked.thread_id or f"thread_{uuid7().hex}",
+            thread_id=self._thread_id,
             protocol=PROTOCOL,
             model=self.model,
             limits=self._limits,
-            as_of=self._as_of,
-            timezone=self._timezone,
+            as_of=self._from.as_of,
+            timezone=self._from.timezone,
             prompt_version=PROMPT_VERSION,
             tools_version=TOOLS_VERSION,
         )
@@ -386,36 +460,3 @@ class Run:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
-
-
-class _Turn:
-    """The clock of one request to the model."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._started = time.monotonic()
-        self._first: float | None = None
-
-    def heard(self) -> None:
-        """Something arrived."""
-        self._first = self._first or time.monotonic()
-
-    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> events.TurnFinished:
-        """The event that ends the turn."""
-        return events.TurnFinished(
-            turn=self._number,
-            stop_reason=stop_reason,
-            usage=usage,
-            duration_ms=round((time.monotonic() - self._started) * 1000),
-            ttft_ms=UNSET if self._first is None else round((self._first - self._started) * 1000),
-            upstream_request_id=upstream_request_id or UNSET,
-        )
-
-
-def _sum(first: Usage, second: Usage) -> Usage:
-    return Usage(
-        first.input_tokens + second.input_tokens,
-        first.output_tokens + second.output_tokens,
-        first.cache_read_tokens + second.cache_read_tokens,
-        first.cache_write_tokens + second.cache_write_tokens,
-    )

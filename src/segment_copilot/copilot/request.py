@@ -11,7 +11,6 @@ from msgspec import Meta, Struct
 
 from segment_copilot.conditions.decode import known_timezone
 from segment_copilot.conditions.lengths import EARLIEST, LATEST
-from segment_copilot.copilot.models import AssistantMessage, Message, UserMessage
 from segment_copilot.errors import Finding, InvalidInput
 
 MAX_HISTORY_CHARACTERS = 400_000
@@ -71,7 +70,7 @@ class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
 class CopilotRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """One question with its history. *resume* answers the question that ended the run before.
 
-    *checkpoint* is accepted for later; today it changes nothing and says so.
+    *checkpoint* is the last token of the thread; where it cannot be taken, a warning says so and the messages count.
     """
 
     messages: Annotated[tuple[ChatMessage, ...], Meta(min_length=1, max_length=200)]
@@ -87,7 +86,7 @@ def check(request: CopilotRequest, *, model: str) -> None:
     findings: list[Finding] = []
     last = len(request.messages) - 1
     speaks = request.messages[last].role == "user" and request.messages[last].content.strip()
-    if not speaks and not request.resume:
+    if not speaks and not request.resume and not request.checkpoint:
         findings.append(
             Finding(f"/messages/{last}", "invalid_history", "The last message must be the user's, and say something.")
         )
@@ -118,13 +117,3 @@ def _check_texts(request: CopilotRequest) -> Iterator[Finding]:
         elif "\0" in entry.said or len(entry.said) > MAX_ANSWER_CHARACTERS:
             detail = f"An answer has at most {MAX_ANSWER_CHARACTERS:,} characters and no NUL."
             yield Finding(f"/resume/{index}/payload", "invalid_answer", detail)
-
-
-def history(request: CopilotRequest) -> tuple[Message, ...]:
-    """The conversation as a model sees it; empty messages say nothing and are left out."""
-    said = [
-        UserMessage(message.content) if message.role == "user" else AssistantMessage(message.content)
-        for message in request.messages
-        if message.content.strip()
-    ]
-    return (*said, *(UserMessage(entry.said) for entry in request.resume))

@@ -22,6 +22,7 @@ class Transcript:
         self._pending: dict[str, bool] = {}  # open calls: whether their arguments are complete
         self._of_turn: list[str] = []
         self._said: dict[str, str] = {}  # the texts that count, by id
+        self._ever: list[str] = []  # and those that do not
         self._ids = 0
 
     @property
@@ -118,6 +119,11 @@ class Transcript:
         return bool(self._of_turn)
 
     @property
+    def ever_said(self) -> str:
+        """All texts, those that were taken back too: some clients keep them."""
+        return "".join(self._ever)
+
+    @property
     def _kind(self) -> str | None:
         return self._open[0] if self._open else None
 
@@ -137,4 +143,5 @@ class Transcript:
     def _say(self, text: str) -> None:
         if text:
             self._said[self._id] = self._said.get(self._id, "") + text
+            self._ever.append(text)
             self.emit(events.TextDelta(self._id, text))

@@ -22,14 +22,14 @@ async def seen(
 ) -> Mapping[str, Any]:
     """`segment` {id, name, version, definition} and `draft`, each if there is one.
 
-    The draft is the client's, or *latest* when the client sent none and looks at no segment.
+    The draft is the client's, or else the thread's *latest*.
     """
     shown: dict[str, Any] = {}
     if context.segment_id is not None:
         shown["segment"] = await _segment(resources, tenant, context.segment_id)
     if context.draft is not None:
         shown["draft"] = context.draft
-    elif latest is not None and context.segment_id is None:
+    elif latest is not None:
         shown["draft"] = {
             "draft_id": latest.draft_id,
             "revision": latest.revision,

@@ -24,15 +24,21 @@ PREFIX: Final = "segment_copilot."
 """In front of every name that is ours: activity types and custom events."""
 
 
+STATE: Final = "segment_copilot"
+"""Our member of the client's state."""
+
+
 class AgUiEncoder:
-    """Frames of one run. *thread_id* and *run_id* are the client's, *prefix* (our run's id) makes ids unique."""
+    """Frames of one run. *thread_id*, *run_id* and *state* are the client's, *prefix* (our run's id) makes ids unique."""
 
     opening = OPENING
     heartbeat = HEARTBEAT
 
-    def __init__(self, *, thread_id: str, run_id: str, prefix: str) -> None:
+    def __init__(self, *, thread_id: str, run_id: str, prefix: str, state: object = None) -> None:
         self._run = {"threadId": thread_id, "runId": run_id}
         self._prefix = prefix
+        self._remembers = state is None or isinstance(state, dict)
+        self._snapshot = state is None
         self._model = ""
         self._text_of_turn: str | UnsetType = UNSET  # calls belong to the message before them
         self._written = set[str]()  # calls whose arguments have begun
@@ -55,6 +61,8 @@ class AgUiEncoder:
                 yield {"type": "STEP_FINISHED", "stepName": f"turn-{event.turn}"}
             case events.Clarification():
                 self._questions.append(event)  # a question is how the run ends
+            case events.Checkpointed():
+                yield from self._remember(event.token)
             case events.UsageTotal():
                 pass  # the terminal event has the sum
             case events.Warned():
@@ -134,6 +142,15 @@ class AgUiEncoder:
             "activityType": PREFIX + (event.name if shown else "segment_draft"),
             "content": content,
         }
+
+    def _remember(self, token: str) -> Iterator[dict[str, Any]]:
+        """The state goes back with every request; what else the application keeps in it stays."""
+        ours = {"checkpoint": token}
+        if self._snapshot:
+            yield {"type": "STATE_SNAPSHOT", "snapshot": {STATE: ours}}
+        elif self._remembers:
+            yield {"type": "STATE_DELTA", "delta": [{"op": "add", "path": f"/{STATE}", "value": ours}]}
+        self._snapshot = False
 
     def _terminal(self, event: events.Terminal) -> dict[str, Any]:
         usage = [self._usage(event.usage)]

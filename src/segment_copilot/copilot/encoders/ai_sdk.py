@@ -22,6 +22,7 @@ PREFIX: Final = "data-segment-copilot-"
 """In front of every part that is ours."""
 
 TURN_RESET: Final = f"{PREFIX}turn-reset"
+CHECKPOINT: Final = f"{PREFIX}checkpoint"
 
 Major = Literal[5, 6, 7]
 """Major versions of the npm package `ai`; 7 alone knows `reset-step`."""
@@ -70,6 +71,8 @@ class AiSdkEncoder:
                 yield {"type": "reset-step"}
             case events.TurnReset() | events.Warned() | events.Clarification():
                 yield _data(event)
+            case events.Checkpointed():
+                yield {"type": CHECKPOINT, "id": "checkpoint", "data": fields(event)}  # the last one stands
             case events.ComponentShown():
                 yield {"type": f"{PREFIX}component", "id": event.id, "data": fields(event, "id", "op")}
             case events.SegmentDraft():

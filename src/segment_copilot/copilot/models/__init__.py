@@ -25,9 +25,11 @@ class ToolSpecification(Struct, frozen=True):
 
 
 class UserMessage(Struct, frozen=True, tag="user"):
-    """What the person wrote."""
+    """What the person wrote. The server says before it what exists (*workspace*), and after it *notes* of its own."""
 
     text: str
+    workspace: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class ToolCall(Struct, frozen=True, tag="tool_call"):
@@ -60,9 +62,10 @@ class ToolResult(Struct, frozen=True):
 
 
 class ToolResults(Struct, frozen=True, tag="tool_results"):
-    """The outcomes of all calls of the turn before, in call order."""
+    """The outcomes of all calls of the turn before, in call order. *notes* are the server's own words after them."""
 
     results: tuple[ToolResult, ...]
+    notes: tuple[str, ...] = ()
 
 
 Message = UserMessage | AssistantMessage | ToolResults
