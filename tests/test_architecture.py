@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 LANGUAGE = {"errors", "settings", "catalog", "conditions", "describe"}
 STORES = {"literals", "postgres", "clickhouse", "migrations"}
 USE_CASES = {
-    "tenants", "signing", "sessions", "discovery", "previews", "explanations", "segments", "membership", "events", "schemas", "activations", "analytics",
+    "tenants", "signing", "sessions", "discovery", "previews", "explanations", "segments", "membership", "events", "schemas", "activations", "analytics", "feedback",
 }  # fmt: skip
 
 ALLOWED: dict[str, set[str]] = {

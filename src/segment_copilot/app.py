@@ -17,6 +17,7 @@ from segment_copilot.api.auth import Keyring, authenticated, provide_caller, pro
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.edge import Edge
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
+from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.health import drained_on_sigterm
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.openapi import document
@@ -42,6 +43,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplanationController,
     ExplorerController,
     CopilotController,
+    FeedbackController,
     SessionController,
 )
 

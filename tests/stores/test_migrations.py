@@ -24,6 +24,7 @@ CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
     "postgres/0002_shared_secrets.sql",
+    "postgres/0003_copilot_feedback.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]

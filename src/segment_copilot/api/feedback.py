@@ -1,0 +1,57 @@
+"""Feedback on the copilot's answers over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from segment_copilot.api.auth import ASKS
+from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.feedback import Feedback, Rating, keep_feedback
+from segment_copilot.resources import Resources
+from segment_copilot.tenants import Caller
+
+
+class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the person thought of an answer."""
+
+    run_id: Annotated[
+        str, Meta(pattern="^run_[0-9a-f]{32}$", description="As `run.started` and `x-copilot-run-id` say")
+    ]
+    rating: Rating
+    reason: Annotated[str, Meta(max_length=2_000, description="In the person's words")] = ""
+    message_id: Annotated[
+        str, Meta(max_length=128, pattern="^[A-Za-z0-9_.:-]*$", description="Of one text of the run; else of the whole")
+    ] = ""
+
+
+class FeedbackKept(Struct, frozen=True):
+    """It is stored."""
+
+    recorded: bool
+
+
+class FeedbackController(Controller):
+    """What people think of the copilot's answers."""
+
+    path = "/api/copilot/feedback"
+    tags = ("copilot",)
+
+    @post("/", status_code=202, opt=ASKS, response_description="Stored.")
+    async def give(
+        self, data: JSONBody[FeedbackRequest], resources: NamedDependency[Resources], caller: NamedDependency[Caller]
+    ) -> FeedbackKept:
+        """Say what the person thought of an answer: up or down, and why.
+
+        A second opinion of the same answer replaces the first.
+        """
+        if "\0" in data.reason:
+            detail = "A reason may not hold a NUL character."
+            raise InvalidInput(detail, code="invalid_text", findings=[Finding("/reason", "invalid_text", detail)])
+        given = Feedback(data.run_id, data.rating, data.reason.strip(), data.message_id)
+        await keep_feedback(resources.postgres, caller.tenant.id, given, given_by=caller.session_user)
+        return FeedbackKept(recorded=True)
