@@ -105,8 +105,8 @@ def test_nothing_is_called_when_no_tool_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Change the order threshold to 5", "edits of an earlier draft"),
-        ("make it 5", "edits of an earlier draft"),
+        ("Change the order threshold to 5", "no draft here"),
+        ("make it 5", "no draft here"),
         ("delete the Staff segment", "I only read, count and draft"),
         ("recompute all segments", "I only read, count and draft"),
         ("send an email to VIP Buyers", "I only read, count and draft"),
@@ -128,12 +128,6 @@ def test_what_it_cannot_do_is_said_plainly(text: str, said: str) -> None:
     played = play(text)
     assert played.refuses
     assert said in played.text
-
-
-def test_a_later_message_that_edits_is_told_that_edits_are_not_understood() -> None:
-    events = turn(request("users who purchased in the last 7 days", "only the ones in Spain"))
-    said = "".join(event.delta for event in events if isinstance(event, TextDelta))
-    assert "edits of an earlier draft" in said
 
 
 def test_a_typing_error_is_read_and_shown() -> None:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from rapidfuzz import fuzz, process, utils
 
 from segment_copilot.copilot.models import Message, ToolResults, UserMessage
+from segment_copilot.copilot.models.offline.edits.drafted import Drafted
+from segment_copilot.copilot.models.offline.edits.following import after, calls
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
-from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Result, read_document
+from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Plan, Result, read_document
 from segment_copilot.copilot.models.offline.understanding import understand
 
 _REMEMBERED: Final = 12
@@ -30,6 +32,8 @@ class Dialogue(Struct, frozen=True):
     text: str
     before: tuple[str, ...] = ()
     results: tuple[Result, ...] = ()
+    drafted: Drafted | None = None  # what an edit would change
+    recent: bool = True  # whether that is what was spoken of last
 
 
 def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
@@ -55,26 +59,44 @@ def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
             case _:
                 pass
     text, before = "", list[str]()
+    shown, replayed, recent = context.drafted, context.drafted, True
+    if shown is not None and not shown.saved:
+        replayed = None  # the draft in view is what the messages before made
     for utterance in said[-_REMEMBERED:]:
-        settled = _settled(text, utterance, context) if text else None
-        if settled is None and text:
+        if text:
+            now = structs.replace(context, drafted=_table(shown, replayed), recent=recent)
+            asked = understand(text, now, follows=bool(before))
+            settled = _settled(text, utterance, asked)
+            if settled is not None:
+                text = settled
+                continue
             before.append(text)
-        text = utterance if settled is None else settled
-    return Dialogue(text, tuple(before), tuple(results))
+            recent = after(asked, None) is not None or (recent and not calls(asked))
+            replayed = after(asked, replayed)
+        text = utterance
+    return Dialogue(text, tuple(before), tuple(results), _table(shown, replayed), recent)
 
 
-def _settled(text: str, utterance: str, context: Context) -> str | None:
+def _table(shown: Drafted | None, replayed: Drafted | None) -> Drafted | None:
+    """What lies on the table: the draft in view; else what the messages before made of the segment in view, or of nothing."""
+    if shown is None or shown.saved:
+        return replayed or shown
+    before = replayed.earlier if replayed is not None and replayed.definition == shown.definition else replayed
+    return structs.replace(shown, earlier=before)
+
+
+def _settled(text: str, utterance: str, asked: Plan) -> str | None:
     """*text* with the answer *utterance* in it; None when nothing was asked about it, or this is no answer."""
-    asked = understand(text, context)
     if not isinstance(asked, Ask) or not asked.phrase:
         return None
     option = picked(utterance, asked.options)
     if option is not None:
-        return replaced(text, asked.phrase, option.value)
+        return asked.around.replace("{}", option.value) if asked.around else replaced(text, asked.phrase, option.value)
     words = read(utterance)
     if not words or len(words) > _LONGEST_ANSWER or utterance.rstrip().endswith("?"):
         return None
-    return replaced(text, asked.phrase, _in_own_words(words, asked))
+    said = _in_own_words(words, asked)
+    return asked.around.replace("{}", said) if asked.around else replaced(text, asked.phrase, said)
 
 
 def picked(utterance: str, options: Sequence[Option]) -> Option | None:

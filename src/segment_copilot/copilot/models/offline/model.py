@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import msgspec
+from msgspec import structs
 
 from segment_copilot.copilot.models import (
     AssistantMessage,
@@ -18,6 +19,7 @@ from segment_copilot.copilot.models import (
     UserMessage,
 )
 from segment_copilot.copilot.models.offline.dialogue import dialogue
+from segment_copilot.copilot.models.offline.edits.drafted import in_view
 from segment_copilot.copilot.models.offline.plan import Context, Turn
 from segment_copilot.copilot.models.offline.understanding import understand
 
@@ -58,6 +60,8 @@ def answer(request: ModelRequest) -> Turn:
         request.timezone,
         frozenset(tool.name for tool in request.tools),
         request.tools_allowed,
+        in_view(request.view),
     )
     now = dialogue(request.messages, context)
+    context = structs.replace(context, drafted=now.drafted, recent=now.recent)
     return understand(now.text, context, follows=bool(now.before)).turn(now.results, context)

@@ -85,8 +85,8 @@ def otherwise(text: str, tokens: Sequence[Token], *, follows: bool) -> tuple[str
         )
     if _edits(words, lower, follows=follows):
         return (
-            "I do not understand edits of an earlier draft yet.",
-            "Please write the whole audience again with the change, for example 'users who placed at least 5 orders in the last 90 days'.",
+            "There is no draft here that this could change.",
+            "Describe the audience first, for example 'users who placed at least 5 orders in the last 90 days', or open a draft or a segment.",
         )
     return None
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.catalog import Catalog
+from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 
 
 class Call(Struct, frozen=True):
@@ -68,6 +69,8 @@ class Context(Struct, frozen=True):
     timezone: str
     tools: frozenset[str]
     tools_allowed: bool = True
+    drafted: Drafted | None = None  # what an edit would change
+    recent: bool = True  # whether that is what was spoken of last
 
 
 class Plan(Protocol):
@@ -108,6 +111,7 @@ class Ask(Struct, frozen=True):
     options: tuple[Option, ...] = ()
     template: str = ""
     before: tuple[str, ...] = ()  # what to say before it
+    around: str = ""  # the whole request with `{}` where the answer stands, when it takes the place of no words
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """Ask by the tool, or in plain text where there is none."""

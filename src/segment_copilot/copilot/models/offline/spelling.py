@@ -15,11 +15,13 @@ _SHORTEST = 5
 _LONG = 8
 
 
-def corrected(tokens: Sequence[Token], index: Index) -> tuple[tuple[Token, ...], tuple[str, ...]]:
-    """The tokens with slips mended, and a note for each."""
+def corrected(
+    tokens: Sequence[Token], index: Index, *, also: frozenset[str] = frozenset()
+) -> tuple[tuple[Token, ...], tuple[str, ...]]:
+    """The tokens with slips mended, and a note for each. *also* are more words that are right as they are."""
     notes: list[str] = []
     mended: list[Token] = []
-    vocabulary = words.known() | index.vocabulary
+    vocabulary = words.known() | index.vocabulary | also
     stemmed = words.known_stems() | index.stems
     for token in tokens:
         meant = _meant(token, vocabulary, stemmed)

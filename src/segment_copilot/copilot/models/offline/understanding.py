@@ -13,11 +13,12 @@ from segment_copilot.copilot.models.offline.choices import question_of
 from segment_copilot.copilot.models.offline.command import Command, strip_command
 from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.edits.following import read_edit
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.names import user_in
-from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, otherwise
+from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, foreign, otherwise
 from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
@@ -41,6 +42,10 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
     index = index_of(context.catalog)
     plain = read(text)
+    if context.drafted is not None and not foreign(text):
+        edit = read_edit(text, context.drafted, context, recent=context.recent)
+        if edit is not None:
+            return edit
     said = otherwise(text, plain, follows=follows)
     if said is not None:
         return Say(said)

@@ -1,0 +1,255 @@
+"""Whether a message edits the draft on the table, and the plan that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import jsonpatch
+
+from segment_copilot.copilot.models.offline import dates
+from segment_copilot.copilot.models.offline.audience import read_audience
+from segment_copilot.copilot.models.offline.command import strip_command
+from segment_copilot.copilot.models.offline.draft import Proposal
+from segment_copilot.copilot.models.offline.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.edits import clauses, patches
+from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
+from segment_copilot.copilot.models.offline.edits.editor import do
+from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
+from segment_copilot.copilot.models.offline.edits.grammar import WORDS, steps
+from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.people import speaks_of_people
+from segment_copilot.copilot.models.offline.edits.revising import Revise, changes
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.steps import Step
+from segment_copilot.copilot.models.offline.edits.which import Unsure
+from segment_copilot.copilot.models.offline.index import Index, index_of
+from segment_copilot.copilot.models.offline.leaves import leaves
+from segment_copilot.copilot.models.offline.lexer import Token, read
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
+from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
+from segment_copilot.copilot.models.offline.spelling import corrected
+
+_ASKING: Final = {"how", "which", "what", "who", "when", "where", "why", "is", "are", "does", "did", "show", "list", "explain", "tell", "give", "has", "was", "were",
+                  "whose", "compare", "find", "get", "display", "describe"}  # fmt: skip
+_WEAK: Final = {"what about", "how about", "and", "with", "who", "that", "or", "count", "take", "pick", "choose", "consider", "look at", "plus", "while", "where", "whose",
+                "having", "not", "no", "never", "without", "just", "say", "try", "it is", "it was", "either", "must", "except", "nor", "minus", "excluding", "only",
+                "show only", "restore"}  # fmt: skip
+"""Verbs that a new request or a follow-up question may begin with as well."""
+_JOINING: Final = {
+    "and",
+    "or",
+    "only",
+    "what about",
+    "how about",
+    "just",
+    "plus",
+    "except",
+    "excluding",
+    "minus",
+    "not",
+    "show only",
+}
+_POINTING: Final = {"them", "those", "these", "it", "that", "this", "they"}
+_OURS: Final = {"segment", "draft", "audience", "it", "this", "that", "all", "everything", "them", "the", "my", "our"}
+_FEW: Final = 4
+
+
+def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = True) -> Plan | None:
+    """The plan for an edit of *drafted*; None when the message is something else. *recent* when the draft is what was spoken of last."""
+    index = index_of(context.catalog)
+    today = dates.local_date(context.as_of, context.timezone)
+    tokens, notes = corrected(read(text), index, also=WORDS)
+    if (counted := _counted(tokens, drafted, index, today)) is not None:
+        return counted
+    if strip_command(tokens).creates:
+        return None
+    asked = steps(tokens)
+    if not asked or not _edits(asked, tokens, drafted, index, today, recent=recent):
+        return None
+    if asked[0].mode == "undo":
+        return _undone(drafted, index)
+    sheet = Sheet(drafted.definition, index, today, text)
+    made: list[Op] = []
+    try:
+        for step in asked:
+            made += do(sheet, step)
+    except Unsure as unsure:
+        return Ask(unsure.question, text, unsure.options, around=unsure.around)
+    except Unfit as error:
+        return Say((str(error),)) if _surely(asked) else None
+    slips = [note for note in notes if note.rpartition(" ")[2].strip("'") not in WORDS]
+    told = tuple(_sentence(note) for note in (*slips, *dict.fromkeys(sheet.notes)))
+    return _plan(drafted, sheet, made, told, index)
+
+
+def _plan(drafted: Drafted, sheet: Sheet, made: Sequence[Op], notes: tuple[str, ...], index: Index) -> Plan:
+    if drafted.counted:
+        name = drafted.name or "Matching users"
+        return Count(Proposal(name, name, dict(sheet.definition), notes))
+    said = changes(drafted.definition, sheet.definition, index) if made else ()
+    named = (f"The draft is called “{sheet.name}” now.",) if sheet.name else ()
+    return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes)
+
+
+def _sentence(note: str) -> str:
+    return note if note.endswith(".") else f"{note[:1].upper()}{note[1:]}."
+
+
+def after(plan: Plan, drafted: Drafted | None) -> Drafted | None:
+    """What is on the table after a plan."""
+    match plan:
+        case Revise():
+            return plan.edited()
+        case Draft():
+            made = plan.proposal
+            return Drafted(made.definition, made.name, assumptions=made.assumptions, earlier=drafted)
+        case Count():
+            return Drafted(plan.proposal.definition, plan.proposal.name, counted=True, earlier=drafted)
+        case _:
+            return drafted
+
+
+def calls(plan: Plan) -> bool:
+    """Whether a plan looks something up, so that it, and no draft, is what was spoken of last."""
+    return not isinstance(plan, Say | Ask)
+
+
+def _edits(
+    asked: Sequence[Step], tokens: Sequence[Token], drafted: Drafted, index: Index, today: date, *, recent: bool
+) -> bool:
+    """Whether the message edits: by its verb, or because it is a piece of a sentence that only makes sense so."""
+    first = asked[0]
+    if first.mode in {"remove", "rename", "undo"} and _about_all(first):
+        return first.mode == "undo"
+    if first.mode != "bare" and first.verb not in _WEAK:
+        return not (first.verb in {"include", "allow", "use", "count", "move", "put"} and _asks(tokens))
+    if drafted.saved and not (first.also or first.instead or first.told) and not recent:
+        return False
+    if not recent:
+        return first.instead and not _asks(tokens)
+    if _asks(tokens) and first.verb not in {"what about", "how about"} and not sort_fragment(first.words, today).bare:
+        return False
+    if (
+        first.verb in _JOINING
+        or first.also
+        or first.instead
+        or first.mode == "or"
+        or (first.told and first.mode == "bare")
+    ):
+        return not (first.verb == "show only" and _names_people(first.words))
+    if _names_people(tokens) and not _points(tokens):
+        return False
+    return not drafted.saved and not _many(tokens, index, today)
+
+
+def _surely(asked: Sequence[Step]) -> bool:
+    """Whether nothing but an edit can be meant, so that what does not fit is said."""
+    first = asked[0]
+    return (
+        first.mode != "bare" and first.verb not in _WEAK - {"or", "and", "only", "except", "without"}
+    ) or first.instead
+
+
+def _about_all(step: Step) -> bool:
+    """Whether the verb is about the segment as such: "delete this segment"."""
+    words = {token.lower for token in step.words if token.kind != "sign"}
+    return step.mode == "remove" and words <= _OURS
+
+
+def _asks(tokens: Sequence[Token]) -> bool:
+    return bool(tokens) and (tokens[0].lower in _ASKING or tokens[-1].lower == "?")
+
+
+def _points(tokens: Sequence[Token]) -> bool:
+    return any(token.lower in {"those", "ones", "them", "these"} for token in tokens[:_FEW])
+
+
+def _names_people(tokens: Sequence[Token]) -> bool:
+    """Whether a new sentence begins, with its own subject: "Users who", "US customers in"."""
+    near = [token for token in tokens[:_FEW] if token.stem in PEOPLE and token.lower not in {"ones", "one", "those"}]
+    return bool(near) or speaks_of_people([token for token in tokens if token.lower not in {"those", "ones"}])
+
+
+def _many(tokens: Sequence[Token], index: Index, today: date) -> bool:
+    """Whether it is a whole audience of several clauses, said without a subject."""
+    found = read_audience(tokens, index, today)
+    nodes = [node for node in (found.include, found.exclude) if node is not None]
+    return sum(len(leaves(node)) for node in nodes) > 1 and tokens[0].lower not in {"in", "from", "with", "on", "aged"}
+
+
+def _counted(tokens: tuple[Token, ...], drafted: Drafted, index: Index, today: date) -> Plan | None:
+    """Of "how many of them are in Spain?", "how many would that be?"."""
+    start = next(
+        (
+            size
+            for size, words in ((2, ("how", "many")), (3, ("what", "number", "of")), (1, ("count",)))
+            if lowers(tokens, 0, size) == words
+        ),
+        0,
+    )
+    rest = tuple(token for token in tokens[start:] if token.lower not in {"?", "!", "."})
+    if not start or not rest or not any(token.lower in _POINTING for token in rest[:_FEW]):
+        return None
+    clause = [
+        token
+        for token in rest
+        if token.lower
+        not in _POINTING
+        | {"of", "are", "there", "is", "would", "be", "users", "people", "customers", "do", "we", "have"}
+    ]
+    if drafted.saved and "segment" in {token.lower for token in rest}:
+        return None
+    definition: Json = drafted.definition
+    notes: tuple[str, ...] = ()
+    if any(token.stem not in NOISE for token in clause):
+        try:
+            found = (
+                clauses.read_clause(rest, index, today)
+                if not clause
+                else clauses.read_clause(_spoken(rest), index, today)
+            )
+        except Unfit:
+            return None
+        for condition in found.conditions:
+            definition = patches.applied(definition, patches.joined(definition, condition, "AND"))
+        if found.excluded:
+            definition = patches.applied(definition, patches.excluded(definition, found.excluded))
+        notes = found.notes
+    name = drafted.name or "Matching users"
+    return Count(Proposal(name, name, dict(definition), notes))
+
+
+def _spoken(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """The clause without "of them": "are in Spain"."""
+    rest = list(tokens)
+    while rest and rest[0].lower in {
+        "of",
+        "are",
+        "is",
+        "there",
+        "would",
+        "do",
+        *_POINTING,
+        "users",
+        "people",
+        "customers",
+    }:
+        rest = rest[1:]
+    return tuple(rest)
+
+
+def _undone(drafted: Drafted, index: Index) -> Plan:
+    before = drafted.earlier
+    if before is None:
+        return Say(
+            ("I do not see an earlier version of this draft. Tell me what it should be, for example: make it 5.",)
+        )
+    made = [dict(one) for one in jsonpatch.make_patch(dict(drafted.definition), dict(before.definition))]
+    if not made:
+        return Say(("The draft is as it was before already.",))
+    return Revise(
+        drafted, before.definition, tuple(made), changes(drafted.definition, before.definition, index), before.name
+    )

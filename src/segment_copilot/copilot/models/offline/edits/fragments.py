@@ -1,0 +1,141 @@
+"""The new part of an edit, sorted: time spans, numbers, a comparison alone, and the words that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from segment_copilot.copilot.models.offline.dates import read_date
+from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
+from segment_copilot.copilot.models.offline.phrases import Operator, Quantity, comparator, length, lowers, quantity
+from segment_copilot.copilot.models.offline.windows import Window, window
+
+_FILLER: Final = {"time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
+                  "in", "window", "period", "threshold", "like", "say", "please", "only", "them", "that"}  # fmt: skip
+
+
+_VAGUE: Final = {
+    "just",
+    "only",
+    "over",
+    "under",
+    "above",
+    "below",
+    "max",
+    "min",
+    "minimum",
+    "maximum",
+    "exact",
+    "beyond",
+    "=",
+}
+"""Comparisons that say nothing without a number."""
+
+
+class Fragment(Struct, frozen=True):
+    """*words* are what no time span or number explains; *operator* a comparison without a number."""
+
+    tokens: tuple[Token, ...]
+    words: tuple[Token, ...] = ()
+    windows: tuple[Window, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+    operator: Operator | None = None
+
+    @property
+    def window(self) -> Window | None:
+        """Its time span."""
+        return self.windows[0] if self.windows else None
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """Its number."""
+        return self.quantities[0] if self.quantities else None
+
+    @property
+    def content(self) -> tuple[Token, ...]:
+        """The words that say something."""
+        return tuple(word for word in self.words if not _idle(word))
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is a number, a time span or a comparison and nothing else."""
+        return not self.content and bool(self.windows or self.quantities or self.operator)
+
+    @property
+    def text(self) -> str:
+        """As written."""
+        return written(self.tokens)
+
+
+def _idle(word: Token) -> bool:
+    if word.text == "US" or word.kind in {"quoted", "path", "name"}:
+        return False
+    return word.kind == "sign" or word.lower in _FILLER or word.stem in NOISE | PEOPLE
+
+
+def sort_fragment(tokens: Sequence[Token], today: date) -> Fragment:
+    """Sort the tokens; "60 days" alone is a time span here."""
+    every = tuple(tokens)
+    words: list[Token] = []
+    windows: list[Window] = []
+    quantities: list[Quantity] = []
+    operator: Operator | None = None
+    at = 0
+    while at < len(every):
+        span = window(every, at, today) or _length(every, at) or _day(every, at, today)
+        number = None if span else quantity(every, at)
+        compared = None if span or number or every[at].lower in _VAGUE else comparator(every, at)
+        if span:
+            windows.append(span[0])
+            at = span[1]
+        elif number:
+            quantities.append(number[0])
+            at = number[1]
+        elif compared:
+            operator, at = compared
+        else:
+            words.append(every[at])
+            at += 1
+    return Fragment(every, tuple(words), tuple(windows), tuple(quantities), operator)
+
+
+def _length(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
+    """Of "60 days", "a quarter", "more than 60 days", "90-day"; not of the age "30 years old" or of "3 times a week"."""
+    compared = comparator(tokens, at)
+    start = compared[1] if compared else at
+    read = length(tokens, start)
+    if read is None or lowers(tokens, read[1], 1) in {("old",), ("older",)} or _rate(tokens, at):
+        return None
+    bare = tokens[start].lower if start < len(tokens) else ""
+    if (
+        read[1] == start + 1
+        and tokens[start].kind == "word"
+        and bare not in {"day", "week", "fortnight", "month", "quarter", "year"}
+    ):
+        return None
+    if (
+        read[1] == start + 1
+        and tokens[start].kind == "word"
+        and lowers(tokens, at - 1, 1) in {("per",), ("every",), ("each",)}
+    ):
+        return None
+    operator = compared[0] if compared else None
+    return Window("last", text=written(tokens[at : read[1]]), length=read[0], operator=operator), read[1]
+
+
+def _rate(tokens: tuple[Token, ...], at: int) -> bool:
+    return at > 0 and tokens[at - 1].lower in {"times", "once", "twice"} and tokens[at].lower in {"a", "an"}
+
+
+def _day(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    """Of "May" or "2026-05-01": a day, month or quarter that no preposition announces."""
+    if tokens[at].kind not in {"word", "date"} or tokens[at].text == "may":
+        return None
+    read = read_date(tokens, at, today)
+    if read is None:
+        return None
+    return Window("range", text=written(tokens[at : read[2]]), first=read[0], after=read[1]), read[2]

@@ -1,0 +1,45 @@
+"""All conditions, or any of them: "require both", "any of these is enough"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from segment_copilot.copilot.models.offline.edits import patches
+from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.spots import Json
+from segment_copilot.copilot.models.offline.lexer import Token
+
+_ANY: Final = {"any", "either", "or", "one"}
+_EACH: Final = {"all", "both", "every", "and", "each"}
+_ABOUT: Final = {"of", "condition", "conditions", "these", "those", "them", "enough", "match", "must", "hold", "require", "the", "is", "are", "be", "to", "true",
+                 "apply", "logic", "matches", "should", "have", "at", "least", "two", "three", "it", "use", "can", "do", "rules", "criteria", "operator", "fine",
+                 "required", "with", "filters", "they", "need", "a", "suffices", "will", "ok"}  # fmt: skip
+
+
+def logic_of(tokens: Sequence[Token]) -> str:
+    """AND or OR where the words say nothing else; else ""."""
+    lowers = {token.lower for token in tokens if token.kind != "sign"}
+    wanted = "OR" if lowers & _ANY and not lowers & _EACH else "AND" if lowers & _EACH and not lowers & _ANY else ""
+    return wanted if lowers <= _ANY | _EACH | _ABOUT else ""
+
+
+def read_logic(sheet: Sheet, tokens: Sequence[Token]) -> list[Op] | None:
+    """The patch for "any of these", "both"; None when the words say anything else."""
+    wanted = logic_of(tokens)
+    return set_logic(sheet, wanted) if wanted else None
+
+
+def set_logic(sheet: Sheet, logic: str) -> list[Op]:
+    """Join the conditions by another logic: the draft's, or that of its only group."""
+    holder, pointer = sheet.definition, ""
+    groups = [
+        at for at, one in enumerate(cast("list[Mapping[str, Any]]", holder["conditions"])) if one["type"] == "group"
+    ]
+    if (len(holder["conditions"]) == 1 or holder["logic"] == logic) and len(groups) == 1:
+        pointer = f"/conditions/{groups[0]}"
+        holder = cast("Json", patches.at(sheet.definition, pointer))
+    if len(holder["conditions"]) < 2:  # noqa: PLR2004  # what one condition is joined with
+        raise Unfit("The draft has only one condition, so there is nothing to join.")
+    return patches.put(holder, pointer, {"logic": logic})

@@ -1,0 +1,134 @@
+"""What goes: conditions, values, limits and exclusions taken away, people left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segment_copilot.copilot.models.offline.edits import clauses, measures, patches
+from segment_copilot.copilot.models.offline.edits.listed import Valued, valued
+from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.people import speaks_of_people, without_subject
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.spots import Spot
+from segment_copilot.copilot.models.offline.edits.steps import Step
+from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
+from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
+
+
+def exclude(sheet: Sheet, step: Step) -> list[Op]:
+    """Leave people out; of a value that the draft asks for, ask for the others."""
+    words = step.words
+    if step.verb == "ignore anyone" and not words:
+        raise Unfit("Say whom to leave out.")
+    positive = [spot for spot in sheet.spots if not spot.excluded and not spot.negative]
+    plain = without_subject(words)
+    for one in valued(plain, positive, sheet.index):
+        left = [value for value in one.spot.values if value not in one.values]
+        if len(left) < len(one.spot.values):
+            return patches.drop_values(one.spot, one.values) if left else patches.turned(one.spot)
+    clause = clauses.read_exclusion(words, sheet.index, sheet.today)
+    sheet.notes += clause.notes
+    conditions = clause.conditions if clause.logic == "OR" else (clause.one(),)
+    excluded = [spot for spot in sheet.spots if spot.excluded and spot.whole]
+    fresh = [one for one in conditions if not any(dict(spot.condition) == dict(one) for spot in excluded)]
+    if not fresh:
+        raise Unfit("These people are left out already.")
+    return patches.excluded(sheet.definition, fresh)
+
+
+def without(sheet: Sheet, step: Step) -> list[Op]:
+    """Of "without the trial part": take it away if it is there; of "without a coupon": leave these people out."""
+    target, found = sheet.meant(step.words)
+    if found and not target.open and not speaks_of_people(step.words):
+        return remove(sheet, step)
+    if target.condition or any(token.stem in CONDITION for token in step.words):
+        return remove(sheet, step)
+    try:
+        return exclude(sheet, step)
+    except Unfit:
+        return remove(sheet, step)
+
+
+def remove(sheet: Sheet, step: Step) -> list[Op]:
+    """Take conditions, values, time spans, thresholds or exclusions away."""
+    made: list[Op] = []
+    parts = _each(step.words)
+    if len(parts) > 1 and not all(sheet.meant(part)[1] and not sheet.meant(part)[0].open for part in parts):
+        parts = [step.words]
+    for part in parts:
+        now, sheet.definition = sheet.definition, patches.applied(sheet.definition, made) if made else sheet.definition
+        try:
+            made += _remove_one(sheet, part)
+        finally:
+            sheet.definition = now
+    return made
+
+
+def _remove_one(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:
+    target, found = sheet.meant(tokens)
+    wanted = valued(tokens, [spot for spot in found if spot.values] if found else sheet.spots, sheet.index)
+    if wanted and not target.condition and not target.excluded:
+        return _fewer(sheet, wanted)
+    if target.part == "window":
+        return measures.without_span(found, target, sheet.choose)
+    if target.excluded and not target.words and not target.place and "exclude" in sheet.definition:
+        return [{"op": "remove", "path": "/exclude"}]
+    if target.part == "number" and not target.condition and not target.place:
+        return _unbounded(sheet, found, target)
+    if target.open or not found or (target.several and not target.words and not target.condition):
+        sheet.not_there(tokens)
+    return sheet.gone(_pointers(sheet, found, target))
+
+
+def _pointers(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[str]:
+    """What to take away: a whole condition if its event was named, else what tests the property."""
+    tests = [spot for spot in found if not spot.whole]
+    whole = [spot for spot in found if spot.whole]
+    if target.condition and not whole:
+        whole = [spot for spot in sheet.spots if spot.whole and spot.home in {test.home for test in tests}]
+    meant = whole or tests
+    alike = len({(spot.path, spot.kind, spot.event_types) for spot in meant}) == 1
+    if len(meant) > 1 and not target.several and not (alike and meant[0].path):
+        meant = [sheet.choose(meant, "remove {}")]
+    return [spot.pointer for spot in meant]
+
+
+def _fewer(sheet: Sheet, wanted: Sequence[Valued]) -> list[Op]:
+    there = [one for one in wanted if set(map(str, one.values)) & set(map(str, one.spot.values))]
+    if not there:
+        raise Unfit(f"The draft does not test for {', '.join(map(str, wanted[0].values))}. {sheet.what_is_there()}")
+    spot = sheet.choose([one.spot for one in there], "remove {}")
+    one = next(item for item in there if item.spot.pointer == spot.pointer)
+    left = [value for value in one.spot.values if value not in one.values]
+    return patches.drop_values(one.spot, one.values) if left else sheet.gone([one.spot.pointer])
+
+
+def _unbounded(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[Op]:
+    """Of "remove the minimum": at least once is enough."""
+    counted = [spot for spot in measures.numbered(found, target, None) if spot.slot == "count" and spot.told]
+    if not counted:
+        sheet.not_there(())
+    spot = sheet.choose(counted, "remove the threshold of {}")
+    return patches.put(spot.node, spot.pointer, {"operator": "gte", "value": 1, "value2": None})
+
+
+def negate(sheet: Sheet, step: Step) -> list[Op]:
+    """Turn a condition into its opposite."""
+    target, found = sheet.meant(step.words)
+    whole = [spot for spot in found if spot.whole] or list(found)
+    if not whole:
+        sheet.not_there(step.words)
+    del target
+    return patches.turned(sheet.choose(whole, "flip {}"))
+
+
+def _each(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """Of "the country and the age": each."""
+    parts: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.lower in {"and", ",", "&", "or"}:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [tuple(part) for part in parts if any(token.stem not in NOISE | PEOPLE for token in part)] or [tuple(tokens)]

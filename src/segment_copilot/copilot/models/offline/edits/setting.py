@@ -1,0 +1,263 @@
+"""What a condition says becomes something else: its number, its time span, its values, its event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import structs
+
+from segment_copilot.copilot.models.offline.edits import clauses, events, measures, patches
+from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
+from segment_copilot.copilot.models.offline.edits.grammar import divided, names_of
+from segment_copilot.copilot.models.offline.edits.listed import Valued, spelled, told_field, valued
+from segment_copilot.copilot.models.offline.edits.logic import read_logic
+from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, spots
+from segment_copilot.copilot.models.offline.edits.steps import Step
+from segment_copilot.copilot.models.offline.edits.targets import Target
+from segment_copilot.copilot.models.offline.lexer import Token, written
+
+
+def set_to(sheet: Sheet, step: Step) -> list[Op]:
+    """Of "the order threshold to 5", "5 orders", "France": what is named becomes what is new."""
+    if (turned := read_logic(sheet, step.words)) is not None:
+        return turned
+    reasons: list[Unfit] = []
+    for left, right in divided(step.words):
+        target, found = sheet.meant(left)
+        if left and target.part == "name" and not target.words:
+            return rename(sheet, step)
+        if left and (replaced := _from(sheet, left, right)) is not None:
+            return replaced
+        if left and not found:
+            continue
+        if target.part == "logic" and (turned := read_logic(sheet, right)) is not None:
+            return turned
+        try:
+            return become(sheet, step, target if left else Target(), found, right, split=bool(left))
+        except Unfit as error:
+            reasons.append(error)
+    raise reasons[0] if len(reasons) == 1 else reasons[-1]
+
+
+def become(
+    sheet: Sheet, step: Step, target: Target, found: Sequence[Spot], new: Sequence[Token], *, split: bool
+) -> list[Op]:
+    """What *target* means becomes what *new* says."""
+    said = sort_fragment(new, sheet.today)
+    if said.bare:
+        return measures.set_measures(found, target, said, sheet.choose)
+    if one := one_valued(sheet, new, found, "change {} to " + said.text):
+        return other_values(sheet, one, step)
+    if (event := events.event_named(said, sheet.index)) and (split or step.instead or step.verb in _COUNTING):
+        return other_event(sheet, target, found, said, event)
+    if not split and (narrowed := _narrowed(sheet, said)) is not None:
+        return narrowed
+    if (made := _filter(sheet, step, new, found)) is not None:
+        return made
+    if split and not target.open:
+        told_field(new, found, sheet.index)
+        return replace_whole(sheet, found, new)
+    return lay(sheet, new, step)
+
+
+def one_valued(sheet: Sheet, tokens: Sequence[Token], found: Sequence[Spot], around: str) -> Valued | None:
+    """The one spot of which the phrase spells values."""
+    read = valued(tokens, found, sheet.index)
+    included = [one for one in read if not one.spot.excluded] or list(read)
+    whole = [one for one in included if one.spot.whole] or included
+    if not whole:
+        return None
+    spot = sheet.choose([one.spot for one in whole], around)
+    return next(one for one in whole if one.spot.pointer == spot.pointer)
+
+
+def other_values(sheet: Sheet, one: Valued, step: Step) -> list[Op]:
+    """Values in the place of those tested for, or on top of them."""
+    if step.also and step.mode != "only":
+        return more_values(sheet, one)
+    if one.spot.negative and step.mode == "only":
+        return patches.joined(sheet.definition, _test(one), "AND")
+    return patches.set_values(one.spot, one.values)
+
+
+def _test(one: Valued) -> Json:
+    plain = {"user_property": {"type": "user_property"}}.get(one.spot.kind, {})
+    many = len(one.values) > 1
+    test = {"property": one.spot.path, "operator": "in" if many else "eq"}
+    return {**plain, **test, "value": list(one.values) if many else one.values[0]}
+
+
+def more_values(sheet: Sheet, one: Valued) -> list[Op]:
+    """Values on top of those tested for."""
+    if not one.spot.whole:
+        sheet.notes.append(f"either value of `{one.spot.path}` is enough")
+    return patches.add_values(one.spot, one.values)
+
+
+def _narrowed(sheet: Sheet, said: Fragment) -> list[Op] | None:
+    """Of "5 orders in 30 days", "the window 60 days": measures for what the other words name."""
+    if not (said.quantities or said.windows or said.operator):
+        return None
+    target, found = sheet.meant(said.words)
+    if target.open or not found or (any(word.kind == "money" for word in said.tokens) and target.part != "amount"):
+        return None
+    fits = [spot for spot in found if spot.slot or spot.span or spot.may_span]
+    if not fits or (said.quantity and said.quantity.none):
+        return None
+    return measures.set_measures(fits, target, said, sheet.choose)
+
+
+def other_event(sheet: Sheet, target: Target, found: Sequence[Spot], said: Fragment, event: events.Named) -> list[Op]:
+    """Another event in a condition; its number and time span stay."""
+    able = [spot for spot in found if spot.whole and spot.event_types and event.name not in spot.event_types]
+    if not able:
+        raise Unfit("That is how the draft is already." if found else "No condition of the draft looks at an event.")
+    shown = [spot for spot in able if not spot.negative and not spot.excluded] or able
+    spot = sheet.choose(shown if target.open else able, f"change {{}} to {said.text}")
+    made, note = events.other_event(spot, event)
+    sheet.notes += [note] if note else []
+    rest = measures.set_measures([spot], Target(), said, sheet.choose) if said.quantities or said.windows else []
+    return [*made, *rest]
+
+
+def replace_whole(sheet: Sheet, found: Sequence[Spot], new: Sequence[Token]) -> list[Op]:
+    """Another condition in the place of one."""
+    clause = clauses.read_clause(new, sheet.index, sheet.today)
+    sheet.notes += clause.notes
+    spot = sheet.choose([spot for spot in found if spot.whole] or found, f"change {{}} to {written(new)}")
+    condition = clause.one() if clause.conditions else None
+    if condition is None:
+        raise Unfit(f"I cannot put {written(new)!r} in the place of a condition.")
+    if spot.kind == condition["type"] == "segment_membership":
+        return patches.put(spot.condition, spot.home, {"segment_id": condition["segment_id"]})
+    return [] if dict(spot.condition) == dict(condition) else [{"op": "replace", "path": spot.home, "value": condition}]
+
+
+def lay(sheet: Sheet, tokens: Sequence[Token], step: Step) -> list[Op]:
+    """A clause laid over the draft, or put beside what it says."""
+    clause = clauses.read_clause(tokens, sheet.index, sheet.today)
+    sheet.notes += clause.notes
+    fresh = [one for one in clause.conditions if not clauses.there(one, sheet.spots)]
+    if not fresh and not clause.excluded:
+        return []
+    if step.also or (step.mode == "add" and step.verb != "with"):
+        return put_beside(sheet, clause)
+    return clauses.laid_over(sheet.definition, clause, sheet.choose)
+
+
+def put_beside(sheet: Sheet, clause: clauses.Clause) -> list[Op]:
+    """Each condition of a clause beside those that are there."""
+    made: list[Op] = []
+    parts = [clause.one()] if clause.logic == "OR" else clause.conditions
+    now = sheet.definition
+    for condition in parts:
+        if not clauses.there(condition, spots(now)):
+            more = patches.joined(now, condition, "AND")
+            made += more
+            now = patches.applied(now, more)
+    return [*made, *patches.excluded(now, clause.excluded)] if clause.excluded else made
+
+
+def rename(sheet: Sheet, step: Step) -> list[Op]:
+    """Another name; the definition stays."""
+    sheet.name = names_of(sheet.text, step.words)[:80].strip()
+    if not sheet.name:
+        raise Unfit("Say the new name, for example: rename it to Big spenders.")
+    return []
+
+
+def move(sheet: Sheet, step: Step) -> list[Op]:
+    """Raise or lower: "to 5", "by 2", "by 20 %"."""
+    down = step.mode == "down"
+    for left, right in divided(step.words):
+        target, found = sheet.meant(left)
+        if left and found and right:
+            said = sort_fragment(right, sheet.today)
+            if said.bare:
+                return measures.set_measures(found, target, said, sheet.choose)
+    cut = next((at for at, token in enumerate(step.words) if token.lower == "by"), None)
+    if cut is None:
+        return set_to(sheet, step)
+    target, found = sheet.meant(step.words[:cut])
+    factor, said = _share(step.words[cut + 1 :], down=down)
+    more = sort_fragment(said, sheet.today) if said else None
+    if more is not None and not more.bare:
+        raise Unfit("Say by how much, for example: by 2, by 10 days, by 20 %.")
+    return measures.scale(found, target, factor, more, sheet.choose)
+
+
+def multiply(sheet: Sheet, step: Step) -> list[Op]:
+    """Of "double it"."""
+    target, found = sheet.meant(step.words)
+    return measures.scale(found, target, step.factor, None, sheet.choose)
+
+
+def _share(tokens: Sequence[Token], *, down: bool) -> tuple[float, Sequence[Token]]:
+    """The factor of "20 %" and "half"; a negative one (of 1) subtracts what the other tokens say."""
+    lowers = [token.lower for token in tokens]
+    percent = any(word in {"%", "percent", "per cent"} for word in lowers)
+    if percent and tokens[0].kind in {"number", "percent"}:
+        share = tokens[0].value / 100
+        return (1 - share if down else 1 + share), ()
+    if lowers[:1] == ["half"]:
+        return (0.5 if down else 1.5), ()
+    return (-1 if down else 1), tokens
+
+
+_COUNTING: Final = {
+    "use",
+    "count",
+    "look at",
+    "consider",
+    "go with",
+    "instead use",
+    "base it on",
+    "switch",
+    "try",
+    "take",
+}
+
+
+def _from(sheet: Sheet, left: Sequence[Token], right: Sequence[Token]) -> list[Op] | None:
+    """Of "change 60 days to 90 days", "the window from 30 to 60 days": the old measure says which one is meant."""
+    cut = next((at for at, token in enumerate(left) if token.lower == "from"), None)
+    old = sort_fragment(left[cut + 1 :] if cut is not None else left, sheet.today)
+    new = sort_fragment(right, sheet.today)
+    if not old.bare or not new.bare or (old.operator and not new.operator):
+        return None
+    target, found = sheet.meant(left[:cut]) if cut else (Target(), sheet.spots)
+    if old.quantity is not None and new.window is not None and new.window.length is not None and not old.windows:
+        length = structs.replace(new.window.length, count=int(old.quantity.value))
+        old = structs.replace(old, quantities=(), windows=(structs.replace(new.window, length=length),))
+    matched = measures.saying(found, old)
+    if not matched:
+        raise Unfit(f"Nothing in the draft says {old.text!r}. {sheet.what_is_there()}")
+    part = "window" if old.windows else target.part
+    return measures.set_measures(matched, Target(part=part, several=bool(old.windows)), new, sheet.choose)
+
+
+def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot]) -> list[Op] | None:
+    """Of "only shoes", "make it mobile": a value that only an event of the draft can have, as a filter of it."""
+    if step.mode not in {"set", "only", "bare"} or (new and new[0].lower in {"in", "from", "who", "living", "aged"}):
+        return None
+    traits = [field for field in sheet.index.traits if not field.listed and spelled(new, field)[0]]
+    able: list[tuple[Spot, Json]] = []
+    for spot in found:
+        known = [one for one in sheet.index.events if one.name in spot.event_types] if spot.whole else []
+        for field in (field for one in known for field in one.fields):
+            values, _ = spelled(new, field)
+            if values and clauses.filterable(spot.condition):
+                one = (
+                    {"operator": "eq", "value": values[0]}
+                    if len(values) == 1
+                    else {"operator": "in", "value": list(values)}
+                )
+                able.append((spot, {"property": field.path, **one}))
+    shown = [pair for pair in able if not pair[0].negative and not pair[0].excluded] or able
+    if traits or not shown:
+        return None
+    spot = sheet.choose([pair[0] for pair in shown], f"make {{}} {written(new)}")
+    return clauses.filtered(spot, [test for one, test in shown if one.pointer == spot.pointer][:1])
