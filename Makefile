@@ -36,8 +36,9 @@ evals: $(UV) ## Ask the offline copilot every case; the reports are in evals/rep
 	@$(RUN) python -m evals lint
 	@$(RUN) python -m evals run
 
-openapi: $(UV) ## Write openapi/openapi.json from the code
+openapi: $(UV) ## Write openapi/openapi.json and openapi/protocol.json from the code
 	$(RUN) segment-copilot openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
+	$(RUN) segment-copilot protocol > openapi/protocol.json.new && mv openapi/protocol.json.new openapi/protocol.json
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv

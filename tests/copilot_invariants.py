@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import msgspec
+
+from segment_copilot.copilot.protocol import protocol_document
 
 Frame = dict[str, Any]
 
@@ -14,8 +17,26 @@ COUNTERS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_t
 RECORDS = {"data", "args", "definition", "rows"}  # where null is a value
 
 
+def closed(schema: Any) -> Any:
+    """*schema* that takes no member it does not name."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(one) for name, one in schema.items()}
+    if found.get("type") == "object" and "properties" in found:
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+FITS = jsonschema_rs.Draft202012Validator(closed(protocol_document()))
+"""What protocol.json describes, and nothing beside it."""
+
+
 def check(frames: list[Frame]) -> None:
     """Fail unless every rule of the protocol holds."""
+    for frame in frames:
+        FITS.validate(frame)
     assert frames[0]["type"] == "run.started"
     assert [frame["type"] in TERMINAL for frame in frames] == [False] * (len(frames) - 1) + [True]
     assert [frame["seq"] for frame in frames] == list(range(len(frames)))

@@ -13,10 +13,10 @@ import stamina.instrumentation
 import typer
 from rich.console import Console
 
+from segment_copilot.commands import ask as asking
 from segment_copilot.commands import definitions, keyring, serving
 from segment_copilot.commands import dev as developing
 from segment_copilot.commands import explain as explaining
-from segment_copilot.commands.ask import ask as ask_copilot
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import SegmentCopilotError
@@ -71,11 +71,25 @@ def dev(
 
 
 @cli.command()
-def ask(text: str, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
-    """Ask the copilot; its components are drawn in the terminal."""
+def ask(
+    text: str,
+    url: Url = None,
+    key: ApiKey = None,
+    data_dir: DataDir = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Go on with questions until an empty one")] = False,
+) -> None:
+    """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
     service_url, service_key = _service(url, key, data_dir)
     console = Console(highlight=False)
-    raise typer.Exit(asyncio.run(ask_copilot(text, url=service_url, key=service_key, console=console)))
+    code = asking.converse(
+        text,
+        url=service_url,
+        key=service_key,
+        console=console,
+        person=asking.at_prompt(console) if console.is_terminal and sys.stdin.isatty() else None,
+        more=(lambda: console.input(asking.PROMPT)) if chat else None,
+    )
+    raise typer.Exit(code)
 
 
 @cli.command(epilog=SETTINGS)
@@ -170,6 +184,14 @@ def openapi() -> None:
     from segment_copilot.app import openapi_document  # noqa: PLC0415  # builds every schema
 
     typer.echo(msgspec.json.format(msgspec.json.encode(openapi_document())))
+
+
+@cli.command()
+def protocol() -> None:
+    """Print the JSON Schema of the copilot's protocol."""
+    from segment_copilot.copilot.protocol import protocol_document  # noqa: PLC0415  # imports every tool
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(protocol_document())))
 
 
 @keys.command("create")

@@ -106,9 +106,9 @@ def test_bodies_are_closed_and_take_definitions_by_reference():
         assert SCHEMAS[name]["properties"]["definition"] == {"$ref": "#/components/schemas/Definition"}
 
 
-def test_only_probes_need_no_key():
+def test_only_probes_and_the_protocol_need_no_key():
     public = {operation["operationId"] for operation in OPERATIONS if operation.get("security") == []}
-    assert public == {"live", "ready"}
+    assert public == {"live", "ready", "protocol"}
     assert DOCUMENT["security"] == [{"apiKey": []}, {"bearer": []}]
 
 

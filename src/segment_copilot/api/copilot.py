@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.api.auth import ASKS
+from segment_copilot.api.auth import ASKS, PUBLIC
 from segment_copilot.api.requests import unless_left
 from segment_copilot.api.sse import Encoder, EventStream, frames
 from segment_copilot.copilot import tools
@@ -28,6 +28,7 @@ from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome
 from segment_copilot.copilot.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
 from segment_copilot.copilot.loop import Copilot, Run, limits_of, prepare_run
 from segment_copilot.copilot.prompt import PROMPT_VERSION
+from segment_copilot.copilot.protocol import protocol_document
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.tenants import Tenant
@@ -215,6 +216,18 @@ class CopilotController(Controller):
             components=_COMPONENTS,
         )
 
+    @get(
+        "/protocol.json",
+        opt=PUBLIC,
+        response_description="JSON Schema 2020-12.",
+    )
+    async def protocol(self) -> dict[str, Any]:
+        """The schema of the stream's events and of the components' props.
+
+        The same for every tenant; also committed beside this document.
+        """
+        return _PROTOCOL
+
 
 async def _foreign_run(asked: Asked, copilot: Copilot, tenant: Tenant, draining: asyncio.Event) -> Run:
     """A run for another protocol's client; what is wrong is said of what that client sent."""
@@ -261,3 +274,4 @@ def _component_schemas() -> Mapping[str, Any]:
 
 
 _COMPONENTS: Final = _component_schemas()
+_PROTOCOL: Final = protocol_document()

@@ -139,7 +139,9 @@ def _operations(app: Litestar) -> Iterator[_Operation]:
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
-        path = f"{route.path_format}/" if route.path_format.startswith("/api/") else route.path_format
+        path = route.path_format
+        if path.startswith("/api/") and not path.endswith(".json"):
+            path += "/"
         for method, (handler, _) in route.route_handler_map.items():
             if method != "OPTIONS" and handler.resolve_include_in_schema():
                 yield _Operation(path, method, handler)
