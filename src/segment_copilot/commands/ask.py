@@ -1,56 +1,138 @@
-"""`ask`: one question to the copilot, the answer streamed to a terminal, its components drawn."""
+"""`ask`: questions to the copilot, the answers streamed to a terminal."""
 
 from __future__ import annotations
 
-import shlex
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import msgspec
-from rich import box
-from rich.console import Console, Group
+from msgspec import Struct, field
+from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
-from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.commands.screen import Screen
+from segment_copilot.errors import SegmentCopilotError, Unavailable
 
-_BAR_CELLS = 40
-_MOST_BARS = 31
+PROMPT: Final = "[bold cyan]›[/] "
+STOPPED: Final = 130
+"""The exit code of a person's Ctrl-C."""
+
+Person = Callable[[Mapping[str, Any]], str | None]
+"""Answers a clarification; None when they would rather not."""
 
 
-async def ask(question: str, *, url: str, key: str, console: Console) -> int:
-    """Stream the answer; 0 when the run ended well, 1 when it ended with an error."""
+class Conversation(Struct):
+    """What was said so far, as the next request tells it."""
+
+    messages: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    checkpoint: str | None = None
+
+
+async def ask(
+    question: str, *, url: str, key: str, console: Console, conversation: Conversation | None = None
+) -> Screen:
+    """Stream the answer to *question*; what was drawn.
+
+    Raises:
+        SegmentCopilotError: The service refused the question.
+        Unavailable: It does not answer.
+
+    """
+    talk = conversation or Conversation()
+    return await _follow(talk, {"role": "user", "content": question}, (), url=url, key=key, console=console)
+
+
+def converse(
+    question: str, *, url: str, key: str, console: Console, person: Person | None, more: Callable[[], str] | None
+) -> int:
+    """Ask, answer what the copilot asks through *person*, and go on with *more* questions until there is none.
+
+    0 when every run ended well, 1 when one did not, 130 after Ctrl-C. Each run has a loop of its own: while a person
+    types, nothing else waits for them.
+    """
+    console.print(f"{PROMPT}{escape(question)}")
+    talk = Conversation()
+    well = True
+    try:
+        while question:
+            screen = asyncio.run(ask(question, url=url, key=key, console=console, conversation=talk))
+            while person is not None and screen.question is not None and screen.ended_well:
+                asked = screen.question["id"]
+                answer = person(screen.question)
+                resume = {"id": asked, "status": "cancelled" if answer is None else "resolved"}
+                if answer is not None:
+                    resume |= {"payload": {"answer": answer}}
+                said = {"role": "user", "content": answer or "I would rather not say."}
+                screen = asyncio.run(_follow(talk, said, (resume,), url=url, key=key, console=console))
+            well = well and screen.ended_well
+            question = more() if more is not None else ""
+    except EOFError:  # nothing more to type
+        console.print()
+    except KeyboardInterrupt:
+        console.print("\n[dim]Stopped.[/]")
+        return STOPPED
+    return 0 if well else 1
+
+
+def at_prompt(console: Console) -> Person:
+    """A person who types a number, or their own words where those are allowed; nothing means they would rather not."""
+
+    def answer(question: Mapping[str, Any]) -> str | None:
+        values = [option["value"] for option in question["options"]]
+        closed = "enum" in question["response_schema"]["properties"]["answer"]
+        while True:
+            said = console.input(PROMPT).strip()
+            if not said:
+                return None
+            if said.isdecimal() and 0 < int(said) <= len(values):
+                return values[int(said) - 1]
+            if not closed or said in values:
+                return said
+            console.print(f"[dim]Type a number from 1 to {len(values)}, or nothing to leave it open.[/]")
+
+    return answer
+
+
+async def _follow(
+    talk: Conversation, said: dict[str, str], resume: tuple[Any, ...], *, url: str, key: str, console: Console
+) -> Screen:
+    """One run: *said* is new, as a message or, when it answers a question, as *resume*."""
     timeout = httpx2.Timeout(10, read=60)
     headers = {"Authorization": f"ApiKey {key}"}
-    body = {"messages": [{"role": "user", "content": question}]}
-    console.print(f"[bold cyan]›[/] {escape(question)}")
-    screen = _Screen(console, url)
-    async with (
-        httpx2.AsyncClient(timeout=timeout, headers=headers) as client,
-        client.stream("POST", f"{url}/api/copilot/stream/", json=body) as response,
-    ):
-        if not response.is_success:
-            raise _refused(await response.aread(), response.status_code)
-        async for name, data in server_sent_events(response.aiter_lines()):
-            screen.show(name, data)
-    return 0 if screen.ended_well else 1
+    body: dict[str, Any] = {"messages": talk.messages if resume else [*talk.messages, said], "resume": resume}
+    if talk.checkpoint is not None:
+        body["checkpoint"] = talk.checkpoint
+    screen = Screen(console, url)
+    try:
+        async with (
+            httpx2.AsyncClient(timeout=timeout, headers=headers) as client,
+            client.stream("POST", f"{url}/api/copilot/stream/", json=body) as response,
+        ):
+            if not response.is_success:
+                raise _refused(await response.aread(), response.status_code)
+            async for event in server_sent_events(response.aiter_lines()):
+                screen.show(event)
+    except httpx2.HTTPError as error:
+        raise Unavailable(f"{url} does not answer, or stopped in the middle. Ask again.") from error
+    if screen.ended is None:
+        raise Unavailable("The answer was cut off. Ask again.")
+    if screen.ended_well:
+        talk.messages += [said, {"role": "assistant", "content": screen.said}]
+        talk.checkpoint = screen.checkpoint
+    return screen
 
 
-async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """Name and data of each event of a `text/event-stream`; comments are skipped."""
-    name, data = "", list[str]()
+async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
+    """The payload of each event of a `text/event-stream`; comments are skipped."""
+    data = list[str]()
     async for line in lines:
-        if not line:
-            if data:
-                yield name, msgspec.json.decode("\n".join(data))
-            name, data = "", []
-        elif line.startswith("event:"):
-            name = line.removeprefix("event:").strip()
-        elif line.startswith("data:"):
+        if line.startswith("data:"):
             data.append(line.removeprefix("data:").removeprefix(" "))
+        elif not line and data:
+            yield msgspec.json.decode("\n".join(data))
+            data = []
 
 
 def _refused(body: bytes, status: int) -> SegmentCopilotError:
@@ -59,138 +141,3 @@ def _refused(body: bytes, status: int) -> SegmentCopilotError:
     except msgspec.DecodeError:
         problem = {}
     return SegmentCopilotError(problem.get("detail", f"The service answered {status}."), code=problem.get("code"))
-
-
-class _Screen:
-    """Draws a run as it comes."""
-
-    def __init__(self, console: Console, url: str) -> None:
-        self.console = console
-        self.url = url
-        self.ended_well = False
-        self._titles: dict[str, str] = {}
-        self._in_text = False
-
-    def show(self, name: str, event: Mapping[str, Any]) -> None:
-        """Draw one event; those that say nothing to a person are passed over."""
-        drawn: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "run.started": self._started,
-            "text.delta": self._text,
-            "text.end": lambda _event: self._end_text(),
-            "tool.start": self._tool_start,
-            "tool.result": self._tool_result,
-            "segment.draft": lambda event: self._line(_draft(event)),
-            "component": lambda event: self._component(event["name"], event["props"]),
-            "clarification": self._clarification,
-            "warning": lambda event: self._line(f"[yellow]! {escape(event['message'])}[/]"),
-            "run.finished": self._finished,
-            "run.error": self._failed,
-        }
-        if name in drawn:
-            drawn[name](event)
-
-    def _started(self, event: Mapping[str, Any]) -> None:
-        self._line(f"[dim]model {escape(event['model'])} · as of {event['as_of']}[/]")
-
-    def _text(self, event: Mapping[str, Any]) -> None:
-        self._in_text = True
-        self.console.out(event["delta"], end="", highlight=False)
-
-    def _clarification(self, event: Mapping[str, Any]) -> None:
-        options = [f"  {index}. {escape(option['label'])}" for index, option in enumerate(event["options"], 1)]
-        self._line("\n".join([f"[bold]{escape(event['question'])}[/]", *options]))
-
-    def _finished(self, event: Mapping[str, Any]) -> None:
-        self.ended_well = True
-        if event["outcome"] not in {"completed", "input_required"}:
-            self._line(f"[yellow]The run ended: {event['outcome']}.[/]")
-
-    def _failed(self, event: Mapping[str, Any]) -> None:
-        self._line(f"[bold red]{escape(event['message'])}[/] [dim]({event['code']})[/]")
-
-    def _tool_start(self, event: Mapping[str, Any]) -> None:
-        self._titles[event["tool_call_id"]] = f"{escape(event['title'])} [dim]({escape(event['name'])})[/]"
-
-    def _end_text(self) -> None:
-        if self._in_text:
-            self.console.print()
-        self._in_text = False
-
-    def _line(self, shown: Any) -> None:
-        self._end_text()
-        self.console.print(shown)
-
-    def _tool_result(self, event: Mapping[str, Any]) -> None:
-        title = self._titles.get(event["tool_call_id"], "")
-        mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
-        told = event["summary"] if event["ok"] else event["error"]["message"]
-        self._line(f"{mark} {title} {escape(told)} [dim]{event['duration_ms']} ms[/]")
-
-    def _component(self, name: str, props: Mapping[str, Any]) -> None:
-        match name:
-            case "MetricCard":
-                self._line(_metric_card(props))
-            case "SegmentTable":
-                self._line(_segment_table(props))
-            case "EventVolumeChart":
-                self._line(_chart(props))
-            case "CreateSegmentCTA":
-                self._line(f"[bold]{escape(props['label'])}[/]: nothing is stored yet. To save it:")
-                self.console.out(_save_command(props["save"], self.url), highlight=False)
-            case _:
-                self._line(f"[dim]({escape(name)} cannot be drawn here)[/]")
-
-
-def _metric_card(props: Mapping[str, Any]) -> Panel:
-    value = f"{props['value']:,}" + (f" {props['unit']}" if "unit" in props else "")
-    lines = [Text(value, style="bold"), *([Text(props["note"], style="dim")] if "note" in props else [])]
-    return Panel(Group(*lines), title=Text(props["title"]), title_align="left", expand=False)
-
-
-def _segment_table(props: Mapping[str, Any]) -> Table:
-    table = Table(title=Text(props["title"]), title_justify="left", box=box.SIMPLE_HEAD)
-    for header in ("id", "name", "tier", "status"):
-        table.add_column(header)
-    table.add_column("members", justify="right")
-    for row in props["rows"]:
-        members = "" if row.get("member_count") is None else f"{row['member_count']:,}"
-        table.add_row(str(row["id"]), Text(row["name"]), row["tier"], row["status"], members)
-    if props["truncated"]:
-        table.caption = f"{len(props['rows'])} of {props['total']}"
-    return table
-
-
-def _chart(props: Mapping[str, Any]) -> Group:
-    points = props["points"][-_MOST_BARS:]
-    widest = max((len(point["x"]) for point in points), default=0)
-    most = max((point["y"] for point in points), default=0) or 1
-    lines = [Text(f"{props['title']} ({props['unit']})", style="bold")]
-    for point in points:
-        bar = "█" * max(round(point["y"] / most * _BAR_CELLS), 1 if point["y"] else 0)
-        lines.append(Text.assemble(f"  {point['x']:<{widest}} ", (bar, "cyan"), f" {point['y']:,}"))
-    return Group(*lines)
-
-
-def _draft(draft: Mapping[str, Any]) -> Panel:
-    preview = draft["preview"]
-    lines = [
-        Text(draft["words"]),
-        Text.assemble(
-            (f"{preview['count']:,}", "bold"),
-            f" of {preview['universe']:,} users ({preview['percent']:g} %) as of {preview['as_of']}",
-        ),
-        Text(f"{draft['tier']}: {draft['tier_reason']}", style="dim"),
-    ]
-    lines.extend(Text(f"Assumed: {told}", style="yellow") for told in draft["assumptions"])
-    lines.extend(Text(f"Not expressed: {told}", style="red") for told in draft["unmapped"])
-    lines.extend(Text(f"Note: {warning['detail']}", style="yellow") for warning in draft["warnings"])
-    return Panel(Group(*lines), title=Text(f"Draft: {draft['name']}"), title_align="left")
-
-
-def _save_command(save: Mapping[str, Any], url: str) -> str:
-    """A curl that saves the draft as it stands."""
-    body = shlex.quote(msgspec.json.encode(save["body"]).decode())
-    return (
-        f"curl -X {save['method']} {url}{save['path']} \\\n"
-        f'  -H "Authorization: ApiKey $API_KEY" -H "Content-Type: application/json" \\\n  -d {body}'
-    )

@@ -14,9 +14,10 @@ import msgspec
 import stamina
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 
 from segment_copilot import demo, tenants
-from segment_copilot.commands.ask import ask
+from segment_copilot.commands.ask import PROMPT, ask
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import default_data_dir, start_engines
@@ -83,7 +84,9 @@ async def _dev(
         code = 0
         if question:
             console.print()
-            code = await ask(question, url=url, key=keys.secret, console=console)
+            console.print(f"{PROMPT}{escape(question)}")
+            answer = await ask(question, url=url, key=keys.secret, console=console)
+            code = 0 if answer.ended_well else 1
         if not once:
             console.print(
                 f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/]. Ctrl-C stops it.", soft_wrap=True
