@@ -31,6 +31,7 @@ class Exchange:
         self.closed = asyncio.Event()  # the client hung up
         self.signature = ""
         self.usage: dict[str, int] = {}
+        self.sent = 0  # bytes of the answer
         self._writer = writer
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
@@ -45,6 +46,7 @@ class Exchange:
     async def send(self, data: bytes) -> None:
         self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         await self._writer.drain()
+        self.sent += len(data)
 
     async def event(self, name: str, data: Mapping[str, Any]) -> None:
         await self.send(framed(name, data))
@@ -53,13 +55,19 @@ class Exchange:
         self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
 
-    async def refuse(self, status: int, kind: str, message: str, **headers: str) -> None:
-        document = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"}
+    async def refuse(self, status: int, kind: str, message: str, *, details: Any = None, **headers: str) -> None:
+        error = {"type": kind, "message": message} | ({"details": details} if details else {})
+        document = {"type": "error", "error": error, "request_id": "req_test"}
         body = json.dumps(document).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         await self.head(status, {"content-type": "application/json", "content-length": str(len(body)), **names})
         self._writer.write(body)
         await self._writer.drain()
+
+    def tear(self, data: bytes) -> None:
+        """The beginning of a chunk, and no more."""
+        self._writer.write(b"%x\r\n%b" % (len(data) + 100, data))
+        self._writer.close()
 
     def cut(self) -> None:
         self._writer.transport.abort()
@@ -73,10 +81,11 @@ def framed(name: str, data: Mapping[str, Any]) -> bytes:
 
 
 class MessagesServer:
-    """Answers from a script. *exchanges* holds every request that came."""
+    """Answers from a script. *exchanges* holds every request that came, *open* counts connections."""
 
     def __init__(self) -> None:
         self.url = ""
+        self.open = 0
         self.script: list[Answer] = []
         self.exchanges: list[Exchange] = []
         self._signatures = Signatures()
@@ -93,6 +102,7 @@ class MessagesServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""
+        self.open += 1
         try:
             exchange = await _read(reader, writer)
             self.exchanges.append(exchange)
@@ -107,6 +117,7 @@ class MessagesServer:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+            self.open -= 1
 
     async def _answer(self, exchange: Exchange) -> None:
         if broken := violation(exchange.body, exchange.headers, self._signatures, self._prefixes):
@@ -252,20 +263,20 @@ def broken_off(*blocks: Any, then: Answer, keep: int = -2) -> Answer:
     return give
 
 
-def refusal(status: int, kind: str, message: str = "No.", **headers: str) -> Answer:
+def refusal(status: int, kind: str, message: str = "No.", *, details: Any = None, **headers: str) -> Answer:
     """An HTTP error."""
 
     async def give(exchange: Exchange) -> None:
-        await exchange.refuse(status, kind, message, **headers)
+        await exchange.refuse(status, kind, message, details=details, **headers)
 
     return give
 
 
-def error_event(kind: str) -> Answer:
+def error_event(kind: str, message: str = "Sorry.") -> Answer:
     """An error inside a stream that began well."""
 
     async def give(exchange: Exchange) -> None:
-        await exchange.event("error", {"type": "error", "error": {"type": kind, "message": "Sorry."}})
+        await exchange.event("error", {"type": "error", "error": {"type": kind, "message": message}})
         await exchange.end()
 
     return give
@@ -306,3 +317,43 @@ async def delta_of_nothing(exchange: Exchange) -> None:
     delta = {"type": "text_delta", "text": "?"}
     await exchange.event("content_block_delta", {"type": "content_block_delta", "index": 7, "delta": delta})
     await exchange.end()
+
+
+async def cut_inside_a_chunk(exchange: Exchange) -> None:
+    """The connection is gone in the middle of an event whose length was told."""
+    exchange.tear(b'event: content_block_delta\ndata: {"type": "content_bl')
+
+
+async def pings_before_the_head(exchange: Exchange) -> None:
+    """The answer begins, and nothing but signs of life follows."""
+    await exchange.begin()
+    await only_pings(exchange)
+
+
+async def unknown_event(exchange: Exchange) -> None:
+    """An event of a kind that came after this was written."""
+    await exchange.event("constellation", {"type": "constellation", "stars": [1, 2]})
+
+
+def flood(size: int) -> Answer:
+    """*size* bytes of text, as fast as they are taken."""
+
+    async def give(exchange: Exchange) -> None:
+        delta = {"type": "text_delta", "text": "and on " * 1000}
+        await exchange.begin()
+        for name, data in message_events(exchange, text(), stop_reason="end_turn")[:3]:
+            await exchange.event(name, data)
+        while exchange.sent < size:
+            await exchange.event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
+
+    return give
+
+
+def after(gate: asyncio.Event, then: Answer) -> Answer:
+    """Nothing, until *gate* is set."""
+
+    async def give(exchange: Exchange) -> None:
+        await gate.wait()
+        await then(exchange)
+
+    return give

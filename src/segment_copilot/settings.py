@@ -58,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     copilot_heartbeat_seconds: Annotated[
         float, Meta(gt=0, description="Silence on a stream before a comment is sent")
     ] = 10.0
+    claude_first_seconds: Annotated[float, Meta(gt=0, description="Wait for the model until it says something")] = 20.0
+    claude_idle_seconds: Annotated[float, Meta(gt=0, description="Wait for the model between two pieces")] = 30.0
     copilot_breaker_failures: Annotated[
         Positive, Meta(description="Failures of the model in a row after which runs are refused for a while")
     ] = 5

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.tenants import authenticate
+from slow_events import slow_events
 
 STREAM = "/api/copilot/stream/"
 QUESTION = {"messages": [{"role": "user", "content": "How are sales?"}]}
@@ -125,43 +125,10 @@ async def test_a_client_that_leaves_ends_the_run_and_the_upstream_within_a_secon
                 await upstream.exchanges[0].closed.wait()
 
 
-@asynccontextmanager
-async def slow_events(server: Any) -> AsyncGenerator[Callable[[], Any]]:
-    """Every look at an event takes long; tells how many queries are looking."""
-    clickhouse, postgres = server.resources.clickhouse, server.resources.postgres
-    tenant = await authenticate(postgres, server.key)
-    event = Event(
-        tenant_id=tenant.id,
-        event_id="e",
-        user_id="ana",
-        event_type="order_placed",
-        occurred_at=datetime(2026, 6, 1, 12, tzinfo=UTC),
-        payload="{}",
-    )
-    await write_block(clickhouse, [event], token="slow")
-    await observe_names(postgres, [event])
-    await clickhouse.execute("RENAME TABLE events TO stored_events", purpose="migrate")
-    await clickhouse.execute(
-        "CREATE VIEW events AS SELECT stored_events.* FROM stored_events, numbers(1000) AS n "
-        "WHERE sleepEachRow(0.1) = 0 SETTINGS max_block_size = 1",
-        purpose="migrate",
-    )
-    sql = "SELECT count() FROM system.processes WHERE query LIKE '%sum(count()) OVER ()%' AND query NOT LIKE '%processes%'"
-
-    async def looking() -> int:
-        return (await clickhouse.fetch(sql, purpose="catalog")).rows[0][0]
-
-    try:
-        yield looking
-    finally:
-        await clickhouse.execute("DROP VIEW events", purpose="migrate")
-        await clickhouse.execute("RENAME TABLE stored_events TO events", purpose="migrate")
-
-
 async def test_a_client_that_leaves_kills_the_query_it_waited_for(server: Any, client: httpx2.AsyncClient, use: Use):
     use(Script(calls(("query_top_events", {"from": "2026-01-01", "to": "2027-01-01"}))))
 
-    async with slow_events(server) as looking:
+    async with slow_events(server.resources, server.key) as looking:
         async with client.stream("POST", STREAM, json=QUESTION) as response:
             reading = asyncio.ensure_future(anext(aiter(response.aiter_raw())))
 

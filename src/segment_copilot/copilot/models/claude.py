@@ -155,7 +155,8 @@ async def open_claude(settings: Settings) -> AsyncGenerator[Claude]:
     async with AsyncAnthropic(
         api_key=settings.anthropic_api_key, base_url=settings.anthropic_base_url or None, max_retries=0
     ) as client:
-        yield Claude(client, name=settings.claude_model, effort=settings.claude_effort)
+        patience = Patience(first=settings.claude_first_seconds, idle=settings.claude_idle_seconds)
+        yield Claude(client, name=settings.claude_model, effort=settings.claude_effort, patience=patience)
 
 
 def _thinks(name: str) -> bool:
