@@ -9,10 +9,10 @@ export async function ask(service, talk, content, screen, signal) {
   let messages = [...talk.messages, { id: crypto.randomUUID(), role: "user", content }];
   let resume = [];
   for (;;) {
-    const run = await follow(service, { ...talk, messages, resume }, talk, screen, signal);
+    const run = await follow(service, { ...talk, messages, resume }, screen, signal);
     for (const { payload } of resume) messages = [...messages, { id: crypto.randomUUID(), role: "user", content: payload.answer }];
     messages = [...messages, ...run.said];
-    talk.messages = messages; // only what ended well is kept
+    Object.assign(talk, { messages, state: run.state }); // only what ended well is kept
     if (!run.interrupt) return run.said.map((message) => message.content).join("\n\n");
     const { id, message, metadata } = run.interrupt;
     const answer = await screen.choose({ question: message, options: metadata.options });
@@ -20,13 +20,14 @@ export async function ask(service, talk, content, screen, signal) {
   }
 }
 
-async function follow({ url, token }, sent, talk, screen, signal) {
+async function follow({ url, token }, sent, screen, signal) {
   const headers = { Authorization: `Bearer ${await token()}`, "Content-Type": "application/json" };
   const input = { ...sent, runId: crypto.randomUUID(), tools: [], context: [], forwardedProps: {} };
   const options = { method: "POST", headers, body: JSON.stringify(input), signal };
   const response = await fetch(`${url}/api/copilot/ag-ui/`, options);
   if (!response.ok) throw new Error((await response.json()).detail); // a problem: nothing has begun
   const texts = new Map();
+  let { state } = sent;
   for await (const event of events(response.body)) {
     switch (event.type) {
       case "TEXT_MESSAGE_CONTENT":
@@ -54,14 +55,14 @@ async function follow({ url, token }, sent, talk, screen, signal) {
           screen.forget(event.value.discard);
         }
         break;
-      case "STATE_DELTA": // holds the checkpoint, which goes back with the next question
-        for (const { path, value } of event.delta) talk.state = { ...talk.state, [path.slice(1)]: value };
+      case "STATE_DELTA": // the checkpoint, what was looked up: it goes back with the next question
+        for (const { path, value } of event.delta) state = { ...state, [path.slice(1)]: value };
         break;
       case "RUN_ERROR":
         throw Object.assign(new Error(event.message), { code: event.code, retryable: event.metadata.retryable });
       case "RUN_FINISHED": {
         const said = [...texts].map(([id, content]) => ({ id, role: "assistant", content }));
-        return { said, interrupt: event.outcome.type === "interrupt" ? event.outcome.interrupts[0] : undefined };
+        return { said, state, interrupt: event.outcome.type === "interrupt" ? event.outcome.interrupts[0] : undefined };
       }
     }
   }

@@ -10,23 +10,24 @@ export async function ask(service, talk, content, screen, signal) {
   let messages = [...talk.messages, { role: "user", content }];
   let resume = [];
   for (;;) {
-    const { said, question } = await run(service, { ...talk, messages, resume }, talk, screen, signal);
+    const { said, question, checkpoint } = await run(service, { ...talk, messages, resume }, screen, signal);
     if (resume.length) messages = [...messages, { role: "user", content: resume[0].payload.answer }];
     messages = [...messages, { role: "assistant", content: said }];
-    talk.messages = messages; // only what ended well is kept
+    Object.assign(talk, { messages, checkpoint }); // only what ended well is kept
     if (!question) return said;
     const answer = await screen.choose(question);
     resume = [{ id: question.id, status: "resolved", payload: { answer } }];
   }
 }
 
-async function run({ url, token }, body, talk, screen, signal) {
+async function run({ url, token }, body, screen, signal) {
   const headers = { Authorization: `Bearer ${await token()}`, "Content-Type": "application/json" };
   const options = { method: "POST", headers, body: JSON.stringify(body), signal };
   const response = await fetch(`${url}/api/copilot/stream/`, options);
   if (!response.ok) throw new Error((await response.json()).detail); // a problem: nothing has begun
   const texts = new Map();
   let question;
+  let checkpoint;
   for await (const event of events(response.body)) {
     switch (event.type) {
       case "text.delta":
@@ -56,12 +57,12 @@ async function run({ url, token }, body, talk, screen, signal) {
         question = event;
         break;
       case "checkpoint":
-        talk.checkpoint = event.token;
+        checkpoint = event.token; // what was looked up: it goes back with the next question
         break;
       case "run.error":
         throw Object.assign(new Error(event.message), { code: event.code, retryable: event.retryable });
       case "run.finished":
-        return { said: [...texts.values()].join("\n\n"), question };
+        return { said: [...texts.values()].join("\n\n"), question, checkpoint };
     }
   }
   throw new Error("The stream was cut; ask again.");

@@ -21,7 +21,7 @@ from node_fixtures import RunNode, missing
 from segment_copilot.app import create_app
 from segment_copilot.copilot import models
 from segment_copilot.copilot.loop import Copilot
-from segment_copilot.copilot.models import UserMessage
+from segment_copilot.copilot.models import ToolResults, UserMessage
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.settings import Settings
@@ -122,7 +122,8 @@ def drawing(segment_id: int) -> list[Any]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_consumer_draws_texts_steps_components_and_a_draft(run_node: RunNode, server, use, token, segment_id, protocol):  # fmt: skip
-    use(Script(*drawing(segment_id), says("And more.")))
+    script = Script(*drawing(segment_id), says("And more."))
+    use(script)
     plan = {"questions": ["How are sales?", "And?"], "answers": []}
 
     told = await run_node("examples.mjs", str(EXAMPLES), protocol, server.url, token, plan)
@@ -143,6 +144,9 @@ async def test_a_consumer_draws_texts_steps_components_and_a_draft(run_node: Run
     (button,) = [one for one in first["blocks"] if "save" in one]
     assert button["save"]["body"]["definition"] == PROPOSAL["definition"]
     assert any("no_such_tool" in told for told in first["steps"])
+    assert second["steps"] == []  # no warning either
+    looked_up = [one for one in script.requests[3].messages if isinstance(one, ToolResults)]
+    assert len(looked_up) == 2  # the checkpoint came back
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -186,7 +190,7 @@ async def test_a_run_that_fails_leaves_the_conversation_as_it_was(run_node: RunN
 
     failed, second = told["runs"]
     assert failed["error"]["message"] == "The language model's spending limit is reached. Ask an administrator."
-    assert second["said"] == "Now it goes."
+    assert (second["said"], second["steps"]) == ("Now it goes.", [])
     (message,) = [one for one in script.requests[1].messages if isinstance(one, UserMessage)]
     assert "Second" in str(message)
 
