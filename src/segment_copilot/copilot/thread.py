@@ -184,7 +184,7 @@ def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[li
     for said in checkpoint.said:
         if said.role == "user":
             known = position < len(heard) and not answer and _is(said, heard[position])
-            if not known and (answer or not said.optional):
+            if not known and not said.optional:
                 raise Disagreement
             position += known
             continue
