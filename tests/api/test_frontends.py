@@ -58,6 +58,7 @@ async def consume(server: Any, use: Any, run_client: RunNode) -> Consume:
             name: ([], None) for name in CLIENTS
         }
         assert len(script.requests) == ASKED * len(turns)
+        assert warnings(told) == []
         return told
 
     return run
@@ -72,6 +73,13 @@ def of_type(messages: list[dict[str, Any]], *types: str) -> list[dict[str, Any]]
         for part in message["parts"]
         if part["type"] in types
     ]
+
+
+def warnings(told: dict[str, Any]) -> list[str]:
+    """What the service warned any client of."""
+    custom = [name for run in told["ag-ui"]["runs"] for name in run["custom"] if name.endswith(".warning")]
+    parts = [of_type(told[name]["messages"], "data-segment-copilot-warning") for name in CLIENTS[1:]]
+    return custom + [part["data"]["code"] for found in parts for part in found]
 
 
 def texts(name: str, told: dict[str, Any]) -> list[str]:
