@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
@@ -29,7 +29,28 @@ class Audience(Struct, frozen=True):
 
 
 def read_audience(tokens: Sequence[Token], index: Index, today: date) -> Audience:
-    """Read an audience; the request's command ("create a segment for") is already taken off."""
+    """Read an audience; the request's command ("create a segment for") is already taken off.
+
+    What stands before a dash, an equals sign or a colon is its name where the rest can be read alone and this cannot.
+    """
+    whole = _read(tokens, index, today)
+    if not whole.problems:
+        return whole
+    for at, token in enumerate(tokens):
+        if token.lower in _LABELS and 0 < at < len(tokens) - 1:
+            rest = _read(tokens[at + 1 :], index, today)
+            named = token.lower == "=" and any(one.lower in index.field_names for one in tokens[:at])
+            if named or rest.problems or rest.include is None or not _read(tokens[:at], index, today).problems:
+                break
+            name = written(tokens[:at])
+            return structs.replace(rest, label=name, notes=(*rest.notes, f"{name!r} is taken as the name"))
+    return whole
+
+
+_LABELS = {":", "—", "="}
+
+
+def _read(tokens: Sequence[Token], index: Index, today: date) -> Audience:
     label, labelled = _labelled(tokens)
     body = _idle(_ordered(labelled))
     subject = read_subject(body, index, today)

@@ -15,6 +15,7 @@ from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, N
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event, link_property, link_segment
+from segment_copilot.copilot.models.offline.measures import read_measure
 from segment_copilot.copilot.models.offline.occurrences import read_occurrence
 from segment_copilot.copilot.models.offline.periods import read_periods
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
@@ -44,6 +45,7 @@ def read_clause(chunk: Chunk, index: Index) -> Reading:
         _abandoned,
         read_periods,
         read_distinct,
+        read_measure,
         money.read_money,
         recency.read_recency,
         read_occurrence,
@@ -219,6 +221,8 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
     """How often it was done in the window; or, of a negated perfect with a rolling window, how long ago the last time was."""
     if any(word.stem in VAGUE for word in link.unexplained):
         return refusals.vague(chunk)
+    if count is not None and any(word in count.text for word in ("older", "younger")):
+        return Problem("unknown", chunk.text, "an age is not a number of times")
     negated = chunk.negated != bool(count and count.none)
     window = chunk.window
     if window and window.kind == "next":

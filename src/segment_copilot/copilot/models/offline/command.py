@@ -117,6 +117,8 @@ def strip_command(tokens: Sequence[Token]) -> Command:
         verb = True
         creates |= every[at].lower in _CREATING
         at = _polite(every, at + 1)
+        if at + 1 < len(every) and every[at].lower == "and" and every[at + 1].lower in _VERBS:
+            at += 1
     start, noun = at, _noun(every, at)
     if noun is None:
         return Command(every[at:] if verb else every[_polite(every, 0) if _only_polite(every) else 0 :])

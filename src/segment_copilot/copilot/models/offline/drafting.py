@@ -33,7 +33,9 @@ class Draft(Struct, frozen=True):
             return Turn((f"I understood the audience, but it could not be drafted: {proposed.message}",))
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": proposed.document["draft_id"]}),))
-        return Turn(draft_sentences(proposed.document, self.proposal.assumptions))
+        return Turn(
+            (*draft_sentences(proposed.document, self.proposal.assumptions), *_left_out(self.proposal.unmapped))
+        )
 
 
 class Count(Struct, frozen=True):
@@ -93,6 +95,10 @@ def _matched(document: Mapping[str, Any], count: int) -> str:
 def _words(document: Mapping[str, Any]) -> str:
     words = str(document.get("words") or "").strip()
     return f"In words: {words}" + ("" if words.endswith(".") else ".") if words else ""
+
+
+def _left_out(unmapped: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"Not part of the segment: {part!r}." for part in unmapped)
 
 
 def _assumed(assumptions: Sequence[str]) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ def _presence(chunk: Chunk, fields: tuple[Field, ...]) -> Test | None:
             length, coverage = mention(items, at, field, set())
             rest = [*items[:at], *items[at + length :]]
             if length and coverage >= 1 and not any(_matters(item) for item in rest):
+                if field.numeric and chunk.negated != none:  # "without results": there were 0
+                    return Test(field, "eq", 0, frozenset(), named=True)
                 return Test(field, "is_not_set" if chunk.negated != none else "is_set", None, frozenset(), named=True)
     return None
 

@@ -20,33 +20,32 @@ _HEAD_ENDS: Final = frozenset(
     listed("that which of in who is was were with where like by for whether and or at on the a an as when")
 )
 _BEFORE_HEAD: Final = frozenset(listed("the a an whether current how what whose its their this"))
+_ABOUT_TIME: Final = frozenset(stem(word) for word in listed("day date time when moment instant whether"))
 _TELLS_NOTHING: Final = frozenset(
     stem(word) for word in listed("every each least most first last one more less other again never always only per")
 )  # fmt: skip
 
 
-def other_names(event_type: EventType, words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """What the description calls an event type, as concepts, a tuple for each phrase. *words* are the stems of its name.
-
-    A name that is English stands for itself.
-    """
-    if english(words):
-        return ()
-    phrases = (_told(read(phrase)) for phrase in _PHRASES.split(event_type.description))
+def other_names(event_type: EventType) -> tuple[tuple[str, ...], ...]:
+    """What the description calls an event type, as concepts, a tuple for each phrase."""
+    phrases = (
+        _told(read(phrase), NOISE | PEOPLE | _TELLS_NOTHING) for phrase in _PHRASES.split(event_type.description)
+    )
     return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 
 
-def head(item: Property, words: tuple[str, ...], *, always: bool = False) -> tuple[str, ...]:
-    """What the description calls a property, as concepts; empty when it says nothing, or the name is English and *always* is not set."""
-    if english(words) and not always:
-        return ()
+def head(item: Property) -> tuple[str, ...]:
+    """What the description calls a property, as concepts; empty when it says nothing but its values."""
     tokens = [token for token in read(_PHRASES.split(item.description)[0]) if token.kind == "word"]
-    if any(token.lower == "whether" for token in tokens[:1]):
-        return _told(tokens)
+    samples = {str(sample).casefold() for sample in item.samples}
+    if any(token.lower in samples for token in tokens):
+        return ()
+    if item.declared == "datetime" or any(token.lower == "whether" for token in tokens[:1]):
+        return _told(tokens, NOISE | PEOPLE | _TELLS_NOTHING | _ABOUT_TIME)
     while tokens and tokens[0].lower in _BEFORE_HEAD:
         tokens = tokens[1:]
     end = next((at for at, token in enumerate(tokens) if token.lower in _HEAD_ENDS), len(tokens))
-    return _told(tokens[:end])
+    return _told(tokens[:end], PEOPLE)
 
 
 def glossed(item: Property) -> Mapping[tuple[str, ...], Scalar]:
@@ -71,12 +70,11 @@ def glossed(item: Property) -> Mapping[tuple[str, ...], Scalar]:
 
 @cache
 def english(words: tuple[str, ...]) -> bool:
-    """Whether a name is made of words that the grammar knows: half of them at least."""
-    known = sum(word in known_stems() or concept(word) != word for word in words)
-    return 2 * known >= len(words)
+    """Whether a name is made of words that the grammar knows."""
+    return all(word in known_stems() or concept(word) != word for word in words)
 
 
-def _told(tokens: Iterable[Token]) -> tuple[str, ...]:
+def _told(tokens: Iterable[Token], without: frozenset[str]) -> tuple[str, ...]:
     words = [token.stem for token in tokens if token.kind == "word"]
-    kept = [concept(word) for word in words if word not in NOISE | PEOPLE | _TELLS_NOTHING]
+    kept = [concept(word) for word in words if word not in without]
     return tuple(dict.fromkeys(kept))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.catalog import Catalog, EventType, Property, Scalar
 from segment_copilot.conditions.value_types import DATETIMES
-from segment_copilot.copilot.models.offline.glosses import glossed, head, other_names
+from segment_copilot.copilot.models.offline.glosses import english, glossed, head, other_names
 from segment_copilot.copilot.models.offline.lexer import read
 from segment_copilot.copilot.models.offline.lexicon import COMPOSED, NOISE, concept, weight
 from segment_copilot.copilot.models.offline.stems import listed, stem
@@ -59,12 +59,23 @@ _TELLS_NOTHING = frozenset(
 )
 
 
+_UNITS = frozenset(
+    stem(word)
+    for word in listed("minutes hours seconds kilometers km miles steps points pieces items calories kg pages")
+)
+
+
 class Field(Struct, frozen=True):
     """A property of an event type or a trait, with its words."""
 
     known: Property
     words: tuple[str, ...]
     values: Mapping[tuple[str, ...], Scalar]  # stems of a sample → the sample
+
+    @property
+    def units(self) -> frozenset[str]:
+        """The units that its description names: "in minutes"."""
+        return _UNITS & set(stems_of(self.known.description)) if self.numeric else frozenset()
 
     @property
     def path(self) -> str:
@@ -105,6 +116,8 @@ class Known(Struct, frozen=True):
     concepts: tuple[str, ...]
     meanings: frozenset[str]  # of composed names: checkout + complete = purchase
     described: frozenset[str]
+    told: bool  # whether this name is of the description's making
+    english: bool  # whether its own name is, so that the description's is only a second one
     fields: tuple[Field, ...]
 
     @property
@@ -213,9 +226,10 @@ def _known(event_type: EventType) -> Iterator[Known]:
         concept(word) for word in stems_of(event_type.description) if word not in NOISE and word not in _TELLS_NOTHING
     )
     fields = tuple(_field(item) for item in event_type.properties.values())
-    for concepts in (tuple(concept(word) for word in words), *other_names(event_type, words)):
+    own = tuple(concept(word) for word in words)
+    for concepts in (own, *other_names(event_type)):
         meanings = frozenset(meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts))
-        yield Known(event_type, concepts, meanings, described, fields)
+        yield Known(event_type, concepts, meanings, described, concepts != own, english(words), fields)
 
 
 def _field(item: Property) -> Field:
@@ -224,16 +238,16 @@ def _field(item: Property) -> Field:
     for sample in item.samples:
         if isinstance(sample, str) and (key := stems_of(sample)):
             values.setdefault(key, sample)
-    return Field(item, head(item, own) or tuple(concept(word) for word in own), {**glossed(item), **values})
+    named = () if english(own) else head(item)
+    return Field(item, named or tuple(concept(word) for word in own), {**glossed(item), **values})
 
 
 def _trait(item: Property) -> Iterator[Field]:
     """The trait by its own name, and by what its description calls it."""
-    own = _field(item)
-    yield own
-    other = head(item, stems_of(item.path), always=True)
-    if other and set(other) != set(own.words):
-        yield Field(item, other, own.values)
+    read_field = _field(item)
+    own = tuple(concept(word) for word in stems_of(item.path))
+    for words in dict.fromkeys((own, head(item) or own)):
+        yield Field(item, words, read_field.values)
 
 
 def total(words: Iterable[str]) -> float:

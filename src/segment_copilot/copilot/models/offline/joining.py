@@ -19,6 +19,7 @@ class Joined(Struct, frozen=True):
     weak: bool = False
     chunk: Chunk | None = None
     distributed: bool = False
+    anew: bool = False  # it names people again: "and anyone who"
     tight: bool = False  # a value or object beside the one before: binds before "and" and "or"
 
 
@@ -100,20 +101,20 @@ def _sequence(before: Joined, item: Joined) -> Node | Problem:
     if not (isinstance(one, Leaf) and isinstance(two, Leaf) and _may_step(one) and _may_step(two)):
         return Problem("unsupported", text, "only events that happened can be put in an order, one after the other")
     steps = [*_steps(one), *_steps(two)]
-    spans = [_span(first), _span(second)]
-    said = [span for span in spans if span]
+    spans = [_spans(first), _spans(second)]
+    said = [span for several in spans for span in several]
     condition: dict[str, Any] = {"type": "event_sequence", "events": steps}
     notes = (*one.notes, *two.notes)
     earlier = one.condition if one.condition["type"] == "event_sequence" else two.condition
     condition |= {name: earlier[name] for name in ("search_window",) if name in earlier}
     if one.condition["type"] == "event_sequence" and {"window", "window_days"} & set(one.condition):
-        return _gaps(one, two, text, notes, spans[1])
+        return _gaps(one, two, text, notes, spans[1][0] if spans[1] else None)
     for span in said:
         if span.rolling or span.kind != "last":
             if "search_window" in condition:
                 return Problem("unsupported", text, "it has more than one time span")
             condition["search_window"] = span.json().get("window", {"last": f"{span.json().get('window_days')}d"})
-            if not (span is spans[0] and span.ends_now):  # what follows lies between the first step and now
+            if not (span in spans[0] and span.ends_now):  # what follows lies between the first step and now
                 notes = (*notes, f"all steps lie {span.text!r}")
         elif "window" in condition or "window_days" in condition:
             return Problem("unsupported", text, "it has more than one time span")
@@ -150,10 +151,12 @@ def _present(item: Joined) -> Joined:
     return structs.replace(item, node=structs.replace(item.node, condition=condition, negated=False, notes=()))
 
 
-def _span(item: Joined) -> Window | None:
-    """The time span of a step; what is a sequence already has its own."""
+def _spans(item: Joined) -> tuple[Window, ...]:
+    """The time spans of a step; what is a sequence already has its own."""
     ordered = isinstance(item.node, Leaf) and item.node.condition["type"] == "event_sequence"
-    return None if ordered or item.chunk is None else item.chunk.window
+    if ordered or item.chunk is None:
+        return ()
+    return tuple(window for window in item.chunk.windows if window.kind != "ever")
 
 
 def _first_to_last(span: Window) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -212,9 +215,8 @@ def _excluded(read: list[Joined]) -> tuple[list[Joined], list[Joined]]:
     excluded: list[Joined] = []
     excluding = False
     for item in read:
-        excluding = item.joint == "except" or (
-            excluding and not item.weak and item.joint in {"and", "or"} and _alike(excluded, item)
-        )
+        further = item.joint in {"and", "or"} and (item.anew or (not item.weak and _alike(excluded, item)))
+        excluding = item.joint == "except" or (excluding and further)
         (excluded if excluding else included).append(item)
     return included, excluded
 

@@ -187,6 +187,15 @@ def _number_words(tokens: list[Token], at: int) -> tuple[float, int]:
     while at + length < len(tokens) and tokens[at + length].lower in _MULTIPLIERS:
         value *= _MULTIPLIERS[tokens[at + length].lower]
         length += 1
+    more = length + (1 if at + length < len(tokens) and tokens[at + length].lower == "and" else 0)
+    if (
+        length > 1
+        and value >= _MULTIPLIERS["hundred"]
+        and at + more < len(tokens)
+        and tokens[at + more].lower in NUMBER_WORDS
+    ):
+        rest, size = _leading_number(tokens, at + more)
+        value, length = value + rest, more + size
     whole = int(value) if float(value).is_integer() else value
     return whole, length if length > 1 or tokens[at].kind == "word" else 0
 

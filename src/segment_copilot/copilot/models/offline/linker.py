@@ -30,6 +30,7 @@ SURE = 0.8
 _CLOSE = 0.04
 
 _VISIT = stems("visit return come browse shop visitor stop drop back")
+_KINDS = stems("kind sort type whatsoever whatever")
 _ANY = stems("active activity engage interact anything event seen engagement interaction seen")
 
 
@@ -105,10 +106,16 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
     stays = [word for word in words if _may_stay(word, strong=strong or _is_visit(word, known))]
     left = tuple(word for word in words if word not in stays and concept(word.stem) not in known.described)
     score = _score([items[at] for at in named], words, known, stays=stays)
+    if known.told and known.english:
+        score *= _SECOND
     if score * (0.8 if left else 1) < ENOUGH * (0.6 if left else 1):
         return None
     quantities = tuple(item for item in rest if isinstance(item, Quantity))
     return Link(known.name, tuple(read), score, known, quantities, left, tuple(unknown))
+
+
+_SECOND = 0.9
+"""What a name is worth that only the description gives, beside one of its own."""
 
 
 def _filters(items: Sequence[Item], known: Known, named: frozenset[int]) -> tuple[list[Test], list[UnknownValue]]:
@@ -159,6 +166,8 @@ def _strong(named: Sequence[Item], known: Known) -> bool:
 def _names(token: Token, known: Known) -> bool:
     if token.kind == "name":
         return token.lower == known.name.lower()
+    if known.told and any((token.stem,) in field.values for field in known.fields):
+        return False  # a word of the description that is a value: "in the club's shop" says what was paid for
     return (
         token.kind == "word"
         and (concept(token.stem) in known.concepts or concept(token.stem) in known.meanings)
@@ -224,6 +233,7 @@ def _visit(items: Sequence[Item], index: Index) -> Link | None:
     """A visit as such, or any activity: no object is named."""
     words = [item for item in items if isinstance(item, Token) and _content(item)]
     quantities = tuple(item for item in items if isinstance(item, Quantity))
+    words = [word for word in words if word.stem not in _KINDS]
     if words and all(word.stem in _ANY | LIGHT for word in words) and any(word.stem in _ANY for word in words):
         return Link("*", (), 1.0, quantities=quantities, note=f"{written(words)!r} is read as any event")
     if not any(word.stem in _VISIT for word in words) or not all(_is_place(word) for word in words):
@@ -280,7 +290,7 @@ def link_property(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
                 )
             )
     named = [link for is_named, link in links if is_named]
-    return tuple(named or [link for _, link in links])
+    return tuple({link.event_type: link for link in named or [link for _, link in links]}.values())
 
 
 _HAVING = stems("come arrive with apply redeem use had enter land visit via through source")

@@ -79,6 +79,10 @@ def _is_money(chunk: Chunk) -> bool:
     words = {item.stem for item in chunk.items if isinstance(item, Token)}
     if words & _SPEND or any(item.currency for item in chunk.quantities):
         return True
+    nouns = any(token.lower in EVENT_NOUNS for token in chunk.tokens)
+    plain = any(not (item.times or item.none or item.bare) for item in chunk.quantities)
+    if nouns and plain and words & (_LARGEST | _SMALLEST) - stems("one single"):
+        return True
     return _priced(chunk) or bool(
         words & _VALUE and words & _OF_VALUE and chunk.quantities and "total" not in words - _VALUE
     )

@@ -2,7 +2,7 @@
 
 A rule is a pattern and what takes its place. In a pattern `a|b` is one of two words, a `?` behind makes it optional, and
 a slot stands for what the grammar already reads: `<n>` a number, `<len>` a length of time, `<unit>` a period, `<any>` as
-few words as do, `<rest>` all words of the clause. `^` is the start of the sentence, `$` its end. Behind `=`, `-` is nothing.
+few words as do, `<rest>` all words of the clause; behind the `=`, `<2>` is the second slot. `^` is the start of the sentence, `$` its end. Behind `=`, `-` is nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ days since the|their? last|latest <any> >|over <n> = last <any> more than <n> da
 last|latest <any> under|below|less than? <len> ago = last <any> less than <len> ago
 last|latest <any> over|above|beyond <len> ago = last <any> more than <len> ago
 # In how many periods
+<unit> out? of the? last|past <n> ,|.|$ = <unit> of the last <n> <unit>
+out of the = of the
 in|during|on? each|every and? every? one|single? of the|these|those? last|past|previous <n> calendar? <unit> = in <n> of the last <n> <unit>
 in|during all <n> of the last|past|previous <n> calendar? <unit> = in <n> of the last <n> <unit>
 in all of? the? last|past|previous <n> calendar? <unit> = in <n> of the last <n> <unit>
@@ -57,10 +59,16 @@ first <any> , then = <any> then
 first <any> and? then = <any> then
 first , then = then
 first then = then
+and <any> no more|later than <len> after|afterwards|later = then <any> within <len>
+and <any> at most|up to? <len> after|afterwards|later = then <any> within <len>
+and <any> within|in <len> after|afterwards|later = then <any> within <len>
+,|and|with at most|no more than|less <len> between the|these|those? two|both|them|steps = within <len>
+,|and|with no more than <len> between the|these|those? two|both|them|steps = within <len>
 followed within <len> by <rest> = then <rest> within <len>
 and|, then? within <len> of that|this|it <rest> = then <rest> within <len>
 and within <len> <rest> = then <rest> within <len>
 then <any> within <len> of|after|from the|that|this|it|doing? <gerund> <rest>? = then <any> within <len>
+the whole thing|lot|sequence|journey within|in|inside <len> = within <len>
 all|both of? it|them|this|that|steps? within|in|inside <len> = within <len>
 both|all during|in|within|over <rest> = during <rest>
 was|were|is|are|being? ever? followed by = then
@@ -75,15 +83,30 @@ everyone|everybody|anyone|all|anybody but = everyone except
 who|that are|is|were neither <any> nor <rest> = who are not <any> and are not <rest>
 is|are|were|was not? either <any> or <rest> = are <any> or <rest>
 # What somebody is or did
+the|their <any> of|on|in the|their|his? last|latest <any> is|was|=|equals <rest> = last <2> <1> <3>
+the|their <any> of|on|in the|their|his? first <any> is|was|=|equals <rest> = first <2> <1> <3>
+most recent = last
+, on average , = on average
+plus everyone|everybody|anyone|those|people|users|customers|members = or everyone
+redeemed|redeem|used|use the|a|an? <any> code|coupon|voucher on|in|with|for their|the|his? last|latest <rest> = last <2> used coupon <1>
+our|all|the? <any> members|customers|users|people plus our|all|the? <any> members|customers|users|people = <1> or <2> members
+^ <any> ,? i.e|ie .|,? :? <rest> = <2>
+otherwise everyone|everybody|anyone|all = everyone
 ^ hi|hello|hey|hiya there|all|team|folks|guys? ,|!|.|—? = -
 ^ for <any> i|we need|want|would|look = i need
 ^ i am|m after|looking|searching for? = i need
+^ from|in|of|within the? segment <any> , just|only? <rest> = members of <1> who are <2>
+the|just|only ones|people|users|members|customers paying|pay for either? <rest> = on <rest>
 ^ need|needing|wanted|want|get|gimme the|a|an|all|some|my|our? = get the
 asked|requested|wanted|asks|decided to leave|quit|go|stop = asked to cancel
+whose <any> we|i do not know|have = without <any>
+is|are set|turned to = is
 people|users|customers|members|those|shoppers|visitors of|in|at the? age of? <n> = people aged <n>
 most expensive|costly|priciest = largest
 priciest|costliest = largest
 been|come|came|showed|shown|show|turned back|here|around|up to|on|at|for? the|our? site|store|shop|website|app|club|gym? = visited
+^ on|at the|our? site|store|shop|website|app|club|gym = visited
+and|or|who|, on|at the|our site|store|shop|website|app|club|gym = who visited
 been|be on|at|to|in|inside the|our|any? site|store|shop|website|app|club|gym = visited
 was|were|are|is on|at|to|in the|our|any? site|store|shop|website|app|club|gym = visited
 was|were|are|is here|around = visited
@@ -172,6 +195,8 @@ def _made(replacement: Sequence[str], found: _Match) -> Iterator[Token]:
         if part in slots:
             held = slots[part]
             yield from held.pop(0) if len(held) > 1 else held[0]
+        elif part[1:-1].isdecimal():
+            yield from found.slots[int(part[1:-1]) - 1][1]
         elif not part.startswith("<"):
             yield from read(part)
 
@@ -253,6 +278,12 @@ _DAYS: Final[Mapping[str, int]] = {"d": 1, "w": 7, "mo": 30, "y": 365}
 
 def _restated(before: tuple[Token, ...], tokens: tuple[Token, ...], at: int) -> int:
     """The end of a parenthesis that says again what stands before it; *at* where it says something else."""
+    number = tokens[at + 1] if at + 1 < len(tokens) else None
+    end = at + (3 if lowers(tokens, at + 2, 1) == ("+",) else 2)
+    if number is not None and number.kind == "number" and lowers(tokens, end, 1) == (")",):
+        same = any(token.kind == "number" and token.value == number.value for token in before[-4:])
+        couple = number.value == len("ab") and any(token.lower in {"couple", "twice"} for token in before[-6:])
+        return end + 1 if same or couple else at
     said = length(tokens, at + 1)
     if said is not None and lowers(tokens, said[1], 1) == (")",):
         for start in range(max(0, len(before) - 4), len(before)):

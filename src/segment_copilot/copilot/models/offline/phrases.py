@@ -56,7 +56,7 @@ class Length(Struct, frozen=True):
         return {"d": self.count, "w": 7 * self.count}.get(self.unit)
 
 
-_COMPARATORS: dict[str, Operator] = {
+COMPARISONS: dict[str, Operator] = {
     "more than": "gt", "more then": "gt", "greater than": "gt", "larger than": "gt", "higher than": "gt",
     "bigger than": "gt", "longer than": "gt", "over": "gt", "above": "gt", "exceeding": "gt", "exceeds": "gt",
     "exceed": "gt", "exceeded": "gt", "in excess of": "gt", "north of": "gt", ">": "gt", "older than": "gt",
@@ -75,9 +75,7 @@ _COMPARATORS: dict[str, Operator] = {
     "exactly": "eq", "precisely": "eq", "equal to": "eq", "equals": "eq", "=": "eq", "just": "eq", "only": "eq",
     "exact": "eq", "a total of exactly": "eq", "!=": "neq", "not equal to": "neq", "not exactly": "neq",
 }  # fmt: skip
-_BY_WORDS: dict[tuple[str, ...], Operator] = {
-    tuple(words.split()): operator for words, operator in _COMPARATORS.items()
-}
+_BY_WORDS: dict[tuple[str, ...], Operator] = {tuple(words.split()): operator for words, operator in COMPARISONS.items()}
 _LONGEST = max(len(words) for words in _BY_WORDS)
 _AFTER: dict[tuple[str, ...], Operator] = {
     ("+",): "gte", ("plus",): "gte", ("or", "more"): "gte", ("or", "over"): "gte", ("or", "above"): "gte",
@@ -186,6 +184,12 @@ def _none(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
         return Quantity("eq", 0, none=True), at + 3
     if lowers(tokens, at, 2) == ("not", "any"):
         return Quantity("eq", 0, none=True), at + 2
+    if (
+        at
+        and tokens[at - 1].lower in {"is", "=", ":", "to"}
+        and lowers(tokens, at + 1, 1) in {(), ("and",), ("or",), (",",), (".",), ("but",)}
+    ):
+        return None  # "opt-in is no" is a value
     if lowers(tokens, at, 1) == ("no",) and comparator(tokens, at) is None and lowers(tokens, at + 1, 1) != ("longer",):
         return Quantity("eq", 0, none=True), at + 1
     return None
@@ -200,6 +204,10 @@ def _compared(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None
     if number is None:
         return None
     operator: Operator = compared[0] if compared else "gte"
+    if compared is None and lowers(tokens, start + 1, 1) in {("years",), ("year",), ("yrs",)}:
+        after = _comparison_after(tokens, start + 2)
+        if after and tokens[after[1] - 1].lower in {"older", "younger", "over", "under", "up"}:
+            return Quantity(after[0], number.value, text="older"), after[1]
     none = compared is None and number.value == 0 and not number.currency
     if none:
         return Quantity("eq", 0, none=True), start + 1

@@ -24,6 +24,7 @@ class Piece(Struct, frozen=True):
     tokens: tuple[Token, ...] = ()
     inner: tuple[Piece, ...] = ()
     weak: bool = False
+    anew: bool = False  # it names people again: "and anyone who"
 
 
 _SPOKEN: dict[Joint, str] = {
@@ -52,7 +53,8 @@ _STRENGTH: dict[Joint, int] = {
 
 def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]:
     """The pieces of a sentence's body."""
-    every = tuple(tokens)
+    every = _with_lists(tuple(tokens))
+    anew = False
     pieces: list[Piece] = []
     current: list[Token] = []
     joints: list[Joint] = []
@@ -64,7 +66,7 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
             at = end
         elif every[at].lower == "(":
             close = _closing(every, at)
-            pieces, current = _closed(pieces, current, joints), []
+            pieces, current = _closed(pieces, current, joints, anew=anew), []
             pieces.append(
                 Piece(
                     _strongest(joints) if joints else "and",
@@ -72,10 +74,11 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
                     weak=_weak(joints),
                 )
             )
-            joints, at = [], close + 1
+            joints, anew, at = [], False, close + 1
         elif (found := _joint(every, at, current, index)) is not None:
             if current and not _only_people(current):
-                pieces, joints = _closed(pieces, current, joints), []
+                pieces, joints, anew = _closed(pieces, current, joints, anew=anew), [], False
+            anew = anew or bool(current and joints)
             current = []
             joints.append(found[0])
             current += [token for token in every[at : found[1]] if token.lower in _KEPT]
@@ -84,7 +87,19 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
             current.append(every[at])
             at += 1
     ordering = not current and bool({"then", "after", "before"} & set(joints))
-    return tuple(_closed(pieces, [word("afterwards")] if ordering else current, joints))
+    return tuple(_closed(pieces, [word("afterwards")] if ordering else current, joints, anew=anew))
+
+
+def _with_lists(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Of "country in (DE, NL)": values in brackets are one or the other."""
+    for at in range(1, len(tokens)):
+        if tokens[at].lower in {"(", "["} and tokens[at - 1].lower in {"in", "of", "=", "either"}:
+            close = next((place for place in range(at, len(tokens)) if tokens[place].lower in {")", "]"}), at)
+            inner = tokens[at + 1 : close]
+            if inner and all(token.kind != "sign" or token.lower in {",", "/"} for token in inner):
+                values = tuple(word("or") if token.kind == "sign" else token for token in inner)
+                return (*tokens[:at], *values, *_with_lists(tokens[close + 1 :]))
+    return tokens
 
 
 def _only_people(tokens: Sequence[Token]) -> bool:
@@ -95,10 +110,10 @@ def _only_people(tokens: Sequence[Token]) -> bool:
 _QUANTIFIERS = {"any", "all", "the", "those", "every"}
 
 
-def _closed(pieces: list[Piece], current: list[Token], joints: list[Joint]) -> list[Piece]:
+def _closed(pieces: list[Piece], current: list[Token], joints: list[Joint], *, anew: bool) -> list[Piece]:
     if not current:
         return pieces
-    return [*pieces, Piece(_strongest(joints) if joints else "and", tuple(current), weak=_weak(joints))]
+    return [*pieces, Piece(_strongest(joints) if joints else "and", tuple(current), weak=_weak(joints), anew=anew)]
 
 
 def _strongest(joints: list[Joint]) -> Joint:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from segment_copilot.copilot.models.offline import recency
 from segment_copilot.copilot.models.offline.chunks import Chunk, sort
@@ -14,16 +13,19 @@ from segment_copilot.copilot.models.offline.clauses import Reading, event_leaf, 
 from segment_copilot.copilot.models.offline.filters import attach
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
+from segment_copilot.copilot.models.offline.leaning import Candidate, carried, pronoun, raised, score
 from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, PEOPLE, concept, stems
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.linker import SURE
-from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.phrases import Quantity, length
 from segment_copilot.copilot.models.offline.pieces import Piece
 from segment_copilot.copilot.models.offline.refusals import unknown_value
+from segment_copilot.copilot.models.offline.remarks import is_remark
+from segment_copilot.copilot.models.offline.sharing import side_by_side
 from segment_copilot.copilot.models.offline.splitting import split
 from segment_copilot.copilot.models.offline.traits import trait_leaf
-from segment_copilot.copilot.models.offline.values import UnknownValue, tests
+from segment_copilot.copilot.models.offline.values import UnknownValue, mention, tests
 from segment_copilot.copilot.models.offline.windows import Window, since
 
 
@@ -37,12 +39,7 @@ def read_pieces(
     return reader.finished()
 
 
-class _Candidate(Struct, frozen=True):
-    """A reading of a clause: on its own, with the verb of the one before, or with the object of the one after."""
-
-    node: Reading
-    chunk: Chunk
-    how: Literal["alone", "carried", "raised"] = "alone"
+_ORDERING = {"then", "before", "after"}
 
 
 class _Reader:
@@ -56,16 +53,43 @@ class _Reader:
 
     def take(self, piece: Piece, following: tuple[Piece, ...]) -> None:
         """Read one piece."""
+        if piece.inner and (
+            self._names_trait(piece) or all(is_remark(sort(one.tokens, self._today)) for one in piece.inner)
+        ):
+            return
         if piece.inner:
             self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
             return
         chunk = self._since(self._same_period(sort(_without_subject(piece.tokens), self._today)))
-        if _empty(chunk):
+        if _empty(chunk) or is_remark(chunk):
+            self._exactly(chunk)
             return
-        if chunk.words or chunk.quantities or chunk.negated:
+        if (span := _only_length(piece.tokens)) is not None:
+            self._spread(span)
+        elif chunk.words or chunk.quantities or chunk.negated:
             self._clause(chunk, piece, following)
         elif chunk.window:
             self._spread(chunk.window)
+
+    def _exactly(self, chunk: Chunk) -> None:
+        """Of "a single order, not more": the number before it is exact."""
+        item = self._read[-1] if self._read else None
+        if item is None or not isinstance(item.node, Leaf) or item.chunk is None or chunk.tokens[-1].lower != "more":
+            return
+        single = any(token.lower == "single" for token in item.chunk.tokens)
+        if item.node.condition["type"] == "event_count" and (single or any(one.bare for one in item.chunk.quantities)):
+            notes = tuple(note for note in item.node.notes if "at least" not in note)
+            node = structs.replace(item.node, condition={**item.node.condition, "operator": "eq"}, notes=notes)
+            self._read[-1] = structs.replace(item, node=node)
+
+    def _names_trait(self, piece: Piece) -> bool:
+        """Whether a parenthesis only names the trait that stands before it: "gold or platinum (loyalty tier)"."""
+        words = [token for inner in piece.inner for token in inner.tokens if token.kind == "word"]
+        leaf = _last_leaf(self._read[-1]) if self._read else None
+        path = leaf.condition.get("property", "") if leaf is not None else ""
+        return any(
+            field.path == path and mention(words, 0, field, set()) == (len(words), 1.0) for field in self._index.traits
+        )
 
     def _same_period(self, chunk: Chunk) -> Chunk:
         """Of "in that period": the time span of a clause before."""
@@ -90,6 +114,9 @@ class _Reader:
     def finished(self) -> tuple[list[Joined], tuple[str, ...]]:
         """Everything read; a window that stood in front is on each clause that has none."""
         self._share()
+        if self._shared and self._read and self._read[-1].joint in _ORDERING:
+            shared, self._shared = self._shared, None
+            self._spread(shared)
         if self._shared:
             windowed = [structs.replace(item, node=_windowed(item.node, self._shared)) for item in self._read]
             if windowed == self._read:
@@ -107,8 +134,10 @@ class _Reader:
     def _spread(self, window: Window) -> None:
         """A window on its own: in front it holds for all that follows, behind for all before."""
         last = self._read[-1] if self._read else None
-        if last is not None and last.joint in {"then", "before", "after"} and last.chunk and not last.chunk.windows:
-            self._read[-1] = structs.replace(last, chunk=structs.replace(last.chunk, windows=(window,)))
+        if last is not None and last.joint in _ORDERING and last.chunk and len(last.chunk.windows) < 2:  # noqa: PLR2004  # how far apart, and when
+            self._read[-1] = structs.replace(
+                last, chunk=structs.replace(last.chunk, windows=(*last.chunk.windows, window))
+            )
             return
         windowed = [structs.replace(item, node=_windowed(item.node, window)) for item in self._read]
         if windowed == self._read or any(isinstance(item.node, Problem) for item in self._read):
@@ -139,7 +168,7 @@ class _Reader:
             self._counted_alike(len(self._read) - 1, best.chunk)
         if inherits and isinstance(best.node, Leaf):
             best = structs.replace(best, node=structs.replace(best.node, text=_after_or(best.node.text)))
-        item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits)
+        item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits, anew=piece.anew)
         tight = best.how == "carried" or (before is not None and _bound(before.node, best))
         self._read.append(structs.replace(item, tight=tight and not inherits))
 
@@ -169,14 +198,16 @@ class _Reader:
             or node.link.tests
         ):
             return None
-        unsure = isinstance(before.node, Problem) or (_score(before.node) < SURE and _score(node) > _score(before.node))
+        unsure = isinstance(before.node, Problem) or (score(before.node) < SURE and score(node) > score(before.node))
         return structs.replace(before, node=node, chunk=chunk) if unsure else None
 
-    def _filter(self, before: Joined, best: _Candidate, piece: Piece) -> Joined | None:
+    def _filter(self, before: Joined, best: Candidate, piece: Piece) -> Joined | None:
         """Of "searched but got 0 results": what names only a property of the event before is a filter of it."""
         leaf = before.node
         if piece.joint not in {"and", "but", "relative"} or not isinstance(leaf, Leaf) or leaf.link is None:
             return None
+        if best.chunk.never or best.chunk.perfect:
+            return None  # "who have never used one" is said of the person, not of what was done
         by_property = isinstance(best.node, Leaf) and best.node.link is not None and best.node.link.by_property
         same = (
             by_property
@@ -190,79 +221,29 @@ class _Reader:
         )
         return attach(before, best.chunk) if same and plain else None
 
-    def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> _Candidate:
+    def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> Candidate:
         leaf = _last_leaf(before)
         told = bool(chunk.window or chunk.quantities or chunk.never)
         if not chunk.words and told and leaf is not None and leaf.link is not None:
-            return _Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")
-        if not chunk.words and (counted := self._raised(chunk, following)) is not None:
+            return Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")
+        if not chunk.words and (counted := raised(chunk, following, self._index, self._today)) is not None:
             return counted
-        best = _Candidate(read_clause(chunk, self._index), chunk)
+        best = Candidate(read_clause(chunk, self._index), chunk)
         beside = piece.joint in {"or", "and", "comma"}
         if leaf is not None and beside and (more := _continued(chunk, leaf, self._index)) is not None:
-            return _Candidate(more, chunk)
-        for other in (self._carried(chunk, leaf), self._raised(chunk, following)):
+            return Candidate(more, chunk)
+        for other in (carried(chunk, leaf, self._index), raised(chunk, following, self._index, self._today)):
             if other is not None and _better(other, best, leaf):
                 best = other
         if isinstance(best.node, Problem) and best.node.kind == "unknown":
-            if (named := self._pronoun(chunk, before)) is not None:
+            if (named := pronoun(chunk, before, self._index)) is not None:
                 return named
             if (halves := split(chunk, self._index, self._today)) is not None:
-                return _Candidate(halves.node, halves.chunk)
+                return Candidate(halves.node, halves.chunk)
         if beside and leaf is not None and isinstance(best.node, Problem) and _value_like(chunk, leaf):
             fields = [field for field in self._index.traits if field.path == leaf.condition["property"]]
-            return _Candidate(unknown_value(UnknownValue(fields[0], written(chunk.words), frozenset())), chunk)
+            return Candidate(unknown_value(UnknownValue(fields[0], written(chunk.words), frozenset())), chunk)
         return best
-
-    def _pronoun(self, chunk: Chunk, before: Joined | None) -> _Candidate | None:
-        """Of "agreed to emails but never opened one": what "one" stands for is named in the clause before."""
-        places = [at for at, item in enumerate(chunk.items) if _stands_for(item)]
-        if not places or before is None or before.chunk is None:
-            return None
-        for noun in reversed(before.chunk.words):
-            if concept(noun.stem) in ACTIONS or noun.kind != "word":
-                continue
-            items = (*chunk.items[: places[-1]], noun, *chunk.items[places[-1] + 1 :])
-            whole = structs.replace(chunk, items=items)
-            node = read_clause(whole, self._index)
-            if isinstance(node, Leaf) and node.link is not None and _score(node) >= SURE:
-                return _Candidate(node, whole)
-        return None
-
-    def _carried(self, chunk: Chunk, leaf: Leaf | None) -> _Candidate | None:
-        """The clause with the verb of the one before: "viewed shoes or bags"."""
-        if leaf is None or not leaf.verbs or _acts(chunk) or not (chunk.words or chunk.quantities):
-            return None
-        whole = structs.replace(chunk, items=(*leaf.verbs, *chunk.items))
-        return _Candidate(read_clause(whole, self._index), whole, "carried")
-
-    def _raised(self, chunk: Chunk, following: tuple[Piece, ...]) -> _Candidate | None:
-        """The clause with the object and window of the one after: "opened or clicked an email"."""
-        if chunk.quantities and not chunk.words:
-            return self._counted_noun(chunk, following)
-        if not following or following[0].joint not in {"or", "and", "comma"} or not chunk.words:
-            return None
-        if not all(concept(word.stem) in ACTIONS for word in chunk.words) or chunk.quantities:
-            return None
-        after = sort(following[0].tokens, self._today)
-        things = tuple(word for word in after.words if concept(word.stem) not in ACTIONS and word.stem not in LIGHT)
-        if not things or not _acts(after):
-            return (
-                self._raised(chunk, following[1:])
-                if all(concept(word.stem) in ACTIONS for word in after.words)
-                else None
-            )
-        whole = structs.replace(chunk, items=(*chunk.items, *things), windows=chunk.windows or after.windows)
-        return _Candidate(read_clause(whole, self._index), whole, "raised")
-
-    def _counted_noun(self, chunk: Chunk, following: tuple[Piece, ...]) -> _Candidate | None:
-        """The number with the noun and window of the one after: "at least 1 but fewer than 4 orders"."""
-        after = sort(following[0].tokens, self._today) if following else None
-        if after is None or not after.words or not after.quantities:
-            return None
-        items = (*chunk.items, *(item for item in after.items if isinstance(item, Token)))
-        whole = structs.replace(chunk, items=items, windows=chunk.windows or after.windows)
-        return _Candidate(read_clause(whole, self._index), whole, "raised")
 
     def _again(self, at: int, window: Window) -> None:
         """Read a clause again with a window that it shares, if it has none of its own."""
@@ -283,9 +264,15 @@ class _Reader:
         """Of "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
         for at in range(len(self._read) - 1, 0, -1):
             item, before = self._read[at], self._read[at - 1]
-            if _side_by_side(before, item) and item.chunk and item.chunk.window and before.chunk:
+            if side_by_side(before, item) and item.chunk and item.chunk.window and before.chunk:
                 self._notes.append(f"{item.chunk.window.text!r} is read as holding for {before.chunk.text!r} too")
                 self._again(at - 1, item.chunk.window)
+
+
+def _only_length(tokens: tuple[Token, ...]) -> Window | None:
+    """Of "abandoned baskets, 14 days": a length of time that stands alone."""
+    read = length(tokens, 0)
+    return Window("last", text=written(tokens), length=read[0]) if read and read[1] == len(tokens) else None
 
 
 def _value_like(chunk: Chunk, leaf: Leaf) -> bool:
@@ -319,49 +306,12 @@ def _after_or(text: str) -> str:
     return text if text.startswith("nor ") else f"or {text}"
 
 
-def _side_by_side(before: Joined, item: Joined) -> bool:
-    if item.weak or item.joint not in {"and", "or", "comma"} or item.distributed:
-        return False
-    if _counted_nouns(before) and _counted_nouns(item):
-        return (
-            isinstance(before.node, Leaf)
-            and isinstance(item.node, Leaf)
-            and item.node.windowed
-            and not before.node.windowed
-        )
-    counted = item.joint == "or"
-    return _plain_deed(before, windowed=False, counted=counted) and _plain_deed(item, windowed=True, counted=counted)
-
-
-def _counted_nouns(item: Joined) -> bool:
-    """A number with a noun and no verb: "2 searches and no purchases in the last week"."""
-    chunk, leaf = item.chunk, item.node
-    if chunk is None or not isinstance(leaf, Leaf) or leaf.condition["type"] != "event_count" or not chunk.quantities:
-        return False
-    return (
-        not chunk.perfect
-        and not chunk.negated
-        and not any(word.lower.endswith("ed") or word.stem in LIGHT for word in chunk.words)
-    )
-
-
-def _plain_deed(item: Joined, *, windowed: bool, counted: bool) -> bool:
-    """One condition "at least once", said without an auxiliary, a number, or "ever"."""
-    leaf, chunk = item.node, item.chunk
-    if chunk is None or not isinstance(leaf, Leaf) or leaf.windowed != windowed or chunk.negated or chunk.perfect:
-        return False
-    condition = leaf.condition
-    if condition["type"] != "event_count" or len(chunk.windows) != (1 if windowed else 0):
-        return False
-    return counted or (condition["operator"] == "gte" and condition["value"] == 1 and not chunk.quantities)
-
-
 def _or_never(chunk: Chunk, leaf: Leaf) -> bool:
     """Of "haven't visited in 30 days, or never"."""
     return chunk.never and not chunk.window and leaf.condition["type"] == "recency"
 
 
-def _bound(before: Reading, item: _Candidate) -> bool:
+def _bound(before: Reading, item: Candidate) -> bool:
     """What binds before anything else: two tests of one trait ("in Berlin or Madrid"), and "or never" of the same event."""
     node = item.node
     if isinstance(before, Group) and before.logic == "AND":
@@ -374,7 +324,7 @@ def _bound(before: Reading, item: _Candidate) -> bool:
     return both and before.condition["property"] == node.condition["property"]
 
 
-def _better(other: _Candidate, best: _Candidate, leaf: Leaf | None) -> bool:
+def _better(other: Candidate, best: Candidate, leaf: Leaf | None) -> bool:
     """Whether a leaning reading is to be taken: the one alone fails or is unsure, or this one filters the same event."""
     if isinstance(other.node, Problem):
         return False
@@ -390,7 +340,7 @@ def _better(other: _Candidate, best: _Candidate, leaf: Leaf | None) -> bool:
     ):
         same = other.node.link is not None and other.node.link.event_type == leaf.link.event_type
         return same and (not _is_trait(best.node) or best.chunk.lead not in _DESCRIBING)
-    return _score(best.node) < SURE and _score(other.node) > _score(best.node)
+    return score(best.node) < SURE and score(other.node) > score(best.node)
 
 
 _DESCRIBING = {"in", "from", "on", "are", "is", "aged", "living", "based", "located", "tagged", "at", "with"}
@@ -400,22 +350,8 @@ def _is_trait(node: Node) -> bool:
     return isinstance(node, Leaf) and node.condition["type"] in {"user_property", "segment_membership"}
 
 
-def _score(node: Node) -> float:
-    return node.link.score if isinstance(node, Leaf) and node.link else 1.0
-
-
 def _last_leaf(before: Joined | None) -> Leaf | None:
     return None if before is None or isinstance(before.node, Problem) else leaves(before.node)[-1]
-
-
-def _acts(chunk: Chunk) -> bool:
-    return any(concept(word.stem) in ACTIONS or word.stem in LIGHT for word in chunk.words)
-
-
-def _stands_for(item: Token | Quantity) -> bool:
-    if isinstance(item, Quantity):
-        return item.bare and item.text == "one"
-    return item.lower in {"one", "any", "them", "it", "those", "that"}
 
 
 def _inherits(chunk: Chunk, piece: Piece, before: Chunk, following: tuple[Piece, ...]) -> bool:
@@ -446,7 +382,12 @@ def _same_event(chunk: Chunk, leaf: Leaf) -> Leaf | Problem:
     if any(item.bare and not item.times and item.text in _YEARS for item in quantities):
         return Problem("unknown", chunk.text, "a year alone says nothing; say for each year what was done")
     link = structs.replace(leaf.link, note="", quantities=())
-    return event_leaf(structs.replace(chunk, perfect=False), link, quantities[0] if quantities else None)
+    made = event_leaf(structs.replace(chunk, perfect=False), link, quantities[0] if quantities else None)
+    if isinstance(made, Problem) or made.windowed or chunk.never or chunk.windows or not quantities:
+        return made
+    kept = {name: leaf.condition[name] for name in ("window", "window_days") if name in leaf.condition}
+    kept = kept if leaf.condition["type"] == "event_count" else {}
+    return structs.replace(made, condition=made.condition | kept, windowed=bool(kept))
 
 
 _YEARS = {str(year) for year in range(1970, 2200)}

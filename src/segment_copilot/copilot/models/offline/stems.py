@@ -53,7 +53,7 @@ _IRREGULAR: dict[str, str] = {
     "business": "business", "access": "access", "success": "success", "process": "process", "during": "during",
     "electronics": "electronics", "status": "status", "plus": "plus", "bonus": "bonus", "morning": "morning",
     "evening": "evening", "nothing": "nothing", "something": "something", "anything": "anything",
-    "everything": "everything", "need": "need", "speed": "speed", "feed": "feed", "red": "red", "bed": "bed",
+    "everything": "everything", "things": "thing", "earrings": "earring", "need": "need", "speed": "speed", "feed": "feed", "red": "red", "bed": "bed",
     "added": "add", "adding": "add", "adds": "add", "is_set": "is_set", "hundred": "hundred", "interested": "interest",
     "ones": "one", "users": "user", "cancelled": "cancel", "canceled": "cancel", "cancelling": "cancel",
     "cancels": "cancel", "cancellation": "cancel", "cancellations": "cancel", "subscription": "subscribe",
@@ -100,7 +100,7 @@ def _cut(word: str) -> str:
     if word.endswith(("sses", "xes", "ches", "shes", "zes")):
         return word[:-2]
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
+        return _cut_participle(word[:-1]) if word.endswith("ings") else word[:-1]
     return _cut_participle(word)
 
 

@@ -52,9 +52,14 @@ def _presence(items: tuple[Item, ...], index: Index) -> Test | None:
     for field in index.traits:
         for at in range(len(items)):
             length, coverage = mention(items, at, field, set())
-            if length and coverage >= 1 and not field.boolean:
+            said = {word.stem for word in items[at : at + length] if isinstance(word, Token)}
+            if length and coverage >= 1 and not field.boolean and not said & _AGES:
                 return Test(field, "is_set", None, frozenset(range(at, at + length)), named=True)
     return None
+
+
+_AGES = stems("old aged older younger new")
+"""Words that say how old somebody is, not that an age is known."""
 
 
 def places(index: Index) -> frozenset[str]:
@@ -120,12 +125,14 @@ def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Proble
         for at in range(len(items)):
             length, _ = mention(items, at, field, set())
             rest = [*items[:at], *items[at + length :]]
+            rest = [item for item in rest if not (isinstance(item, Token) and item.stem in _DATES)]
             yearly = [item for item in rest if isinstance(item, Token) and item.stem in _YEARLY]
             if length and not any(_matters(item) for item in rest if item not in yearly):
                 return _yearly(field, window, chunk) if yearly or _turns(field) else _date_leaf(field, window, chunk)
     return None
 
 
+_DATES = stems("date day time")
 _YEARLY = stems("anniversary birthday")
 
 

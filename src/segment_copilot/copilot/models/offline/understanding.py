@@ -15,6 +15,7 @@ from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.edits.following import read_edit
 from segment_copilot.copilot.models.offline.index import Index, index_of
+from segment_copilot.copilot.models.offline.instructions import without_instructions
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.names import user_in
@@ -50,7 +51,8 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     if said is not None:
         return Say(said)
     mended, notes = corrected(plain, index)
-    tokens = rewritten(mended)
+    asked = without_instructions(rewritten(mended))
+    tokens = asked.tokens
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
     plan = asked_about(text, tokens, notes, context)
@@ -58,7 +60,7 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
         return Say(("I can only look at what has happened, not at a time that is still to come.",))
     if plan is None and (said := analysis(tokens)) is not None:
         return Say(said)
-    return plan or _audience(command, notes, index, context)
+    return plan or _audience(command, notes, index, context, unmapped=asked.left)
 
 
 def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
@@ -78,7 +80,9 @@ def _ahead(tokens: tuple[Token, ...], today: date) -> bool:
     return any(read and read[0].kind == "next" for read in found)
 
 
-def _audience(command: Command, notes: tuple[str, ...], index: Index, context: Context) -> Plan:
+def _audience(
+    command: Command, notes: tuple[str, ...], index: Index, context: Context, *, unmapped: tuple[str, ...] = ()
+) -> Plan:
     today = dates.local_date(context.as_of, context.timezone)
     counted = _counted(command.rest)
     tokens = counted if counted is not None else command.rest
@@ -91,7 +95,7 @@ def _audience(command: Command, notes: tuple[str, ...], index: Index, context: C
     if audience.include is None and audience.exclude is None:
         return Count(_EVERYBODY) if counted is not None else Say(nothing(tokens))
     noted = structs.replace(audience, notes=(*notes, *audience.notes))
-    proposal = propose(noted, named=command.name, text=written(tokens))
+    proposal = propose(noted, named=command.name, text=written(tokens), unmapped=unmapped)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
     return Count(proposal) if counted is not None else Draft(proposal)

@@ -36,7 +36,7 @@ _COPULAS = {
 _NOT = {"not", "!=", "isn't", "other", "n't"}
 _SET = stems("set known present filled available given specified")
 _UNSET = stems("empty missing unknown blank null unset absent")
-_TRUE, _FALSE = {"true", "yes", "on", "enabled", "1"}, {"false", "off", "disabled"}
+_TRUE, _FALSE = {"true", "yes", "on", "enabled", "1"}, {"false", "no", "off", "disabled"}
 _STRING_TESTS = {
     "contain": "contains", "includ": "contains", "start": "starts_with", "begin": "starts_with", "end": "ends_with",
     "containing": "contains", "match": "contains", "like": "contains", "mention": "contains",
@@ -80,7 +80,7 @@ def tests(
     unknown: list[UnknownValue] = []
     used = set(taken)
     known = list(fields)
-    for reader in (_named_tests, _valued_tests):
+    for reader in (_measured_tests, _named_tests, _valued_tests):
         for at in range(len(items)):
             if at in used:
                 continue
@@ -104,6 +104,16 @@ def _without_repeats(found: list[Test]) -> list[Test]:
         else:
             kept[same] = structs.replace(kept[same], used=kept[same].used | test.used)
     return kept
+
+
+def _measured_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[int]) -> Test | None:
+    """Of "visits of more than 90 minutes": a number with the unit of a property."""
+    number, unit = items[at], items[at + 1] if at + 1 < len(items) and at + 1 not in used else None
+    if not isinstance(number, Quantity) or not isinstance(unit, Token):
+        return None
+    measured = [field for field in fields if unit.stem in field.units]
+    read = _number_operand(number, measured[0], at) if len(measured) == 1 else None
+    return Test(measured[0], read[0], read[1], frozenset({at, at + 1}), read[2], read[4]) if read else None
 
 
 def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[int]) -> Test | UnknownValue | None:
@@ -152,7 +162,7 @@ def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tup
     return (end, coverage) if end and (coverage >= _HALF or words[-1:] == [next(iter(said))]) else (0, 0.0)
 
 
-_BETWEEN = stems("marketing commercial promotional our")
+_BETWEEN = stems("marketing commercial promotional our receive get")
 """Words that may stand inside a field's name: "agreed to marketing emails"."""
 
 
@@ -191,11 +201,20 @@ def _operand(
     if isinstance(item, Quantity):
         return _number_operand(item, field, at)
     if item.stem in _SET:
+        if field.boolean:
+            return "is_true", None, None, at + 1, ""
         return "is_set", None, None, at + 1, ""
     if item.stem in _UNSET:
         return "is_not_set", None, None, at + 1, ""
     if field.boolean and item.lower in _TRUE | _FALSE:
         return ("is_true" if item.lower in _TRUE else "is_false"), None, None, at + 1, ""
+    if (
+        item.lower in {"under", "below", "within", "inside"}
+        and at + 1 < len(items)
+        and isinstance(path := items[at + 1], Token)
+        and path.kind == "path"
+    ):
+        return "starts_with", path.text, None, at + 2, ""
     if item.stem in _STRING_TESTS and at + 1 < len(items):
         return _string_test(items, at)
     value = value_at(items, at, field, used)
@@ -359,7 +378,9 @@ _ABOUT = {"for", "about"}
 
 
 def _is_wanted(item: Item) -> bool:
-    return isinstance(item, Token) and (item.kind == "quoted" or (item.kind == "word" and item.stem not in NOISE))
+    if not isinstance(item, Token) or item.lower in {"something", "anything", "things", "stuff"}:
+        return False
+    return item.kind == "quoted" or (item.kind == "word" and item.stem not in NOISE)
 
 
 def _same_text(text: str, field: Field) -> Scalar | None:

@@ -7,8 +7,13 @@ from functools import cache
 from segment_copilot.copilot.models.offline import lexicon
 from segment_copilot.copilot.models.offline.countries import ALIASES
 from segment_copilot.copilot.models.offline.dates import MONTHS, WEEKDAYS
+from segment_copilot.copilot.models.offline.phrases import COMPARISONS
 from segment_copilot.copilot.models.offline.stems import NUMBER_WORDS, irregular, listed, stem
 
+DIFFERENT = listed(
+    "different distinct separate unique various categories category products several expensive cheapest agree agreed agrees accept accepted "
+    "accepts interested interest among besides clean cleaning residence"
+)
 _PLAIN = listed(
     "purchase purchased purchases purchasing buy buys buying order orders ordered ordering convert "
     "converted transaction transactions view views viewed viewing visit visits visited visiting browse "
@@ -53,7 +58,8 @@ def known() -> frozenset[str]:
     listed = {word for line in lexicon.CONCEPT_WORDS.strip().splitlines() for word in line.split()}
     names = {part for name in ALIASES for part in name.split() if part.isalpha()}
     vague = set(lexicon.VAGUE)
-    return frozenset({*listed, *names, *vague, *NUMBER_WORDS, *MONTHS, *WEEKDAYS, *_PLAIN, *irregular()})
+    compared = {part for name in (*COMPARISONS, *DIFFERENT) for part in name.split() if part.isalpha()}
+    return frozenset({*compared, *listed, *names, *vague, *NUMBER_WORDS, *MONTHS, *WEEKDAYS, *_PLAIN, *irregular()})
 
 
 @cache
