@@ -152,22 +152,29 @@ class _Match(Struct, frozen=True):
     slots: tuple[tuple[str, tuple[Token, ...]], ...] = ()
 
 
-def _rules() -> Iterator[_Rule]:
-    for line in _RULES.strip().splitlines():
+def _rules(book: str) -> Iterator[_Rule]:
+    for line in book.strip().splitlines():
         if not line.startswith("#"):
             pattern, _, replacement = line.partition(" = ")
             yield _Rule(tuple(pattern.split()), () if replacement == "-" else tuple(replacement.split()))
 
 
-RULES: Final = tuple(_rules())
+class Book:
+    """Rules, one a line."""
+
+    def __init__(self, text: str) -> None:
+        self.rules = tuple(_rules(text))
 
 
-def rewritten(tokens: Sequence[Token]) -> tuple[Token, ...]:
+_BOOK: Final = Book(_RULES)
+
+
+def rewritten(tokens: Sequence[Token], book: Book = _BOOK) -> tuple[Token, ...]:
     """The tokens with every phrase of the book in the wording that the grammar reads."""
     every = _without_restatements(tuple(tokens))
     for _ in range(_PASSES):
         before = every
-        for rule in RULES:
+        for rule in book.rules:
             every = _applied(rule, every)
         if every == before:
             break
