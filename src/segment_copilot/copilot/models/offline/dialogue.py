@@ -11,7 +11,7 @@ from rapidfuzz import fuzz, process, utils
 
 from segment_copilot.copilot.models import Message, ToolResults, UserMessage
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted
-from segment_copilot.copilot.models.offline.edits.following import after, calls
+from segment_copilot.copilot.models.offline.edits.following import after, calls, commands
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Plan, Result, read_document
 from segment_copilot.copilot.models.offline.understanding import understand
@@ -66,7 +66,9 @@ def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
         if text:
             now = structs.replace(context, drafted=_table(shown, replayed), recent=recent)
             asked = understand(text, now, follows=bool(before))
-            settled = _settled(text, utterance, asked)
+            settled = (
+                None if shown is not None and commands(utterance, shown, context) else _settled(text, utterance, asked)
+            )
             if settled is not None:
                 text = settled
                 continue

@@ -32,6 +32,10 @@ def narrow(sheet: Sheet, step: Step) -> list[Op]:
         return sheet.gone(others)
     if (turned := read_logic(sheet, step.words)) is not None:
         return turned
+    for at, token in enumerate(step.words):
+        named, among = sheet.meant(step.words[:at])
+        if token.lower in {"to", "of", "by"} and at and among and at + 1 < len(step.words):
+            return become(sheet, step, named, among, step.words[at + 1 :], split=False)
     return become(sheet, step, Target(), sheet.spots, step.words, split=False)
 
 

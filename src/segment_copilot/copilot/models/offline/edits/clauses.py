@@ -19,6 +19,7 @@ from segment_copilot.copilot.models.offline.edits.which import Chooser
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.phrases import Quantity
 
 _SUBJECT: Final = ("type", "event_type", "property", "metric", "occurrence", "segment_id", "period")
@@ -45,13 +46,13 @@ class Clause(Struct, frozen=True):
 
 def read_clause(tokens: Sequence[Token], index: Index, today: date) -> Clause:
     """Read a phrase as an audience; raises Unfit with the reason where it is none."""
-    return _clause(read_audience(tokens, index, today), tokens, today)
+    return _clause(read_audience(rewritten(tokens), index, today), tokens, today)
 
 
 def read_exclusion(tokens: Sequence[Token], index: Index, today: date) -> Clause:
     """Read a phrase as whom to leave out."""
     every = [word(text) for text in ("everyone", "except")]
-    read = read_audience([*every, *tokens], index, today)
+    read = read_audience(rewritten([*every, *tokens]), index, today)
     turned = structs.replace(read, include=read.exclude or read.include, exclude=None)
     return _clause(turned, tokens, today)
 

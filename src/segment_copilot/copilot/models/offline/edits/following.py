@@ -17,7 +17,7 @@ from segment_copilot.copilot.models.offline.edits import clauses, patches
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
-from segment_copilot.copilot.models.offline.edits.grammar import WORDS, steps
+from segment_copilot.copilot.models.offline.edits.grammar import WORDS, readings
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people
 from segment_copilot.copilot.models.offline.edits.revising import Revise, changes
@@ -26,7 +26,7 @@ from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.which import Unsure
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import leaves
-from segment_copilot.copilot.models.offline.lexer import Token, read
+from segment_copilot.copilot.models.offline.lexer import Token, read, word
 from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 from segment_copilot.copilot.models.offline.phrases import lowers
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
@@ -61,35 +61,81 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
     """The plan for an edit of *drafted*; None when the message is something else. *recent* when the draft is what was spoken of last."""
     index = index_of(context.catalog)
     today = dates.local_date(context.as_of, context.timezone)
-    tokens, notes = corrected(read(text), index, also=WORDS)
+    tokens, notes = corrected(_plain(read(text)), index, also=WORDS)
     if (counted := _counted(tokens, drafted, index, today)) is not None:
         return counted
     if strip_command(tokens).creates:
         return None
-    asked = steps(tokens)
-    if not asked or not _edits(asked, tokens, drafted, index, today, recent=recent):
+    found = [asked for asked in readings(tokens) if _edits(asked, tokens, drafted, index, today, recent=recent)]
+    if not found:
         return None
-    if asked[0].mode == "undo":
+    if found[0][0].mode == "undo":
         return _undone(drafted, index)
-    sheet = Sheet(drafted.definition, index, today, text)
-    made: list[Op] = []
-    try:
-        for step in asked:
-            made += do(sheet, step)
-    except Unsure as unsure:
-        return Ask(unsure.question, text, unsure.options, around=unsure.around)
-    except Unfit as error:
-        return Say((str(error),)) if _surely(asked) else None
     slips = [note for note in notes if note.rpartition(" ")[2].strip("'") not in WORDS]
-    told = tuple(_sentence(note) for note in (*slips, *dict.fromkeys(sheet.notes)))
-    return _plan(drafted, sheet, made, told, index)
+    wrong: list[Unfit] = []
+    for asked in found:
+        sheet = Sheet(drafted.definition, index, today, text)
+        try:
+            made = _done(sheet, asked)
+        except Unsure as unsure:
+            return Ask(unsure.question, text, unsure.options, around=unsure.around)
+        except Unfit as error:
+            wrong.append(error)
+            continue
+        told = tuple(_sentence(note) for note in (*slips, *dict.fromkeys(sheet.notes)))
+        return _plan(drafted, sheet, made, told, index)
+    return Say((str(wrong[-1]),)) if _surely(found[-1]) else None
+
+
+def _plain(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """The "one" of "this one" is no number, and "whoever" is anyone who."""
+    made: list[Token] = []
+    for at, token in enumerate(tokens):
+        before = tokens[at - 1].lower if at else ""
+        if token.lower == "whoever":
+            made += [word("anyone"), word("who")]
+        else:
+            made.append(word("one") if token.lower == "one" and before in _POINTED else token)
+    return tuple(made)
+
+
+_POINTED: Final = {
+    "this",
+    "that",
+    "the",
+    "last",
+    "first",
+    "second",
+    "third",
+    "other",
+    "which",
+    "new",
+    "old",
+    "same",
+    "either",
+    "any",
+}
+
+
+def _done(sheet: Sheet, asked: Sequence[Step]) -> list[Op]:
+    """Every step, one after the other; one that only says again what an earlier one did is passed over. Raises Unfit or Unsure."""
+    first = sheet.definition
+    made: list[Op] = []
+    for step in asked:
+        try:
+            made += do(sheet, step)
+        except Unfit:
+            again = Sheet(first, sheet.index, sheet.today, sheet.text)
+            if not made or not do(again, step):
+                raise
+    return made
 
 
 def _plan(drafted: Drafted, sheet: Sheet, made: Sequence[Op], notes: tuple[str, ...], index: Index) -> Plan:
     if drafted.counted:
         name = drafted.name or "Matching users"
         return Count(Proposal(name, name, dict(sheet.definition), notes))
-    said = changes(drafted.definition, sheet.definition, index) if made else ()
+    said = changes(drafted, sheet.definition, index) if made else ()
     named = (f"The draft is called “{sheet.name}” now.",) if sheet.name else ()
     return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes)
 
@@ -112,6 +158,13 @@ def after(plan: Plan, drafted: Drafted | None) -> Drafted | None:
             return drafted
 
 
+def commands(text: str, drafted: Drafted, context: Context) -> bool:
+    """Whether a message tells in so many words what to change, so that it is no answer to a question."""
+    found = readings(read(text))
+    told = bool(found) and found[0][0].mode != "bare" and found[0][0].verb not in _WEAK
+    return told and isinstance(read_edit(text, drafted, context), Revise)
+
+
 def calls(plan: Plan) -> bool:
     """Whether a plan looks something up, so that it, and no draft, is what was spoken of last."""
     return not isinstance(plan, Say | Ask)
@@ -124,6 +177,8 @@ def _edits(
     first = asked[0]
     if first.mode in {"remove", "rename", "undo"} and _about_all(first):
         return first.mode == "undo"
+    if first.marked and not _asks(tokens[-1:]):
+        return True
     if first.mode != "bare" and first.verb not in _WEAK:
         return not (first.verb in {"include", "allow", "use", "count", "move", "put"} and _asks(tokens))
     if drafted.saved and not (first.also or first.instead or first.told) and not recent:
@@ -250,6 +305,4 @@ def _undone(drafted: Drafted, index: Index) -> Plan:
     made = [dict(one) for one in jsonpatch.make_patch(dict(drafted.definition), dict(before.definition))]
     if not made:
         return Say(("The draft is as it was before already.",))
-    return Revise(
-        drafted, before.definition, tuple(made), changes(drafted.definition, before.definition, index), before.name
-    )
+    return Revise(drafted, before.definition, tuple(made), changes(drafted, before.definition, index), before.name)

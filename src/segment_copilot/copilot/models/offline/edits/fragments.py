@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline.dates import read_date
 from segment_copilot.copilot.models.offline.lexer import Token, written
@@ -14,7 +14,7 @@ from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 from segment_copilot.copilot.models.offline.phrases import Operator, Quantity, comparator, length, lowers, quantity
 from segment_copilot.copilot.models.offline.windows import Window, window
 
-_FILLER: Final = {"time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
+_FILLER: Final = {"full", "whole", "entire", "roughly", "around", "look", "back", "time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
                   "in", "window", "period", "threshold", "like", "say", "please", "only", "them", "that"}  # fmt: skip
 
 
@@ -89,7 +89,10 @@ def sort_fragment(tokens: Sequence[Token], today: date) -> Fragment:
         span = window(every, at, today) or _length(every, at) or _day(every, at, today)
         number = None if span else quantity(every, at)
         compared = None if span or number or every[at].lower in _VAGUE else comparator(every, at)
-        if span:
+        after = None if span or number else _comparison_behind(every, at, quantities)
+        if after:
+            quantities[-1], at = after
+        elif span:
             windows.append(span[0])
             at = span[1]
         elif number:
@@ -101,6 +104,23 @@ def sort_fragment(tokens: Sequence[Token], today: date) -> Fragment:
             words.append(every[at])
             at += 1
     return Fragment(every, tuple(words), tuple(windows), tuple(quantities), operator)
+
+
+def _comparison_behind(tokens: tuple[Token, ...], at: int, read: Sequence[Quantity]) -> tuple[Quantity, int] | None:
+    """The "or more" of "4 visits or more"."""
+    if (
+        not read
+        or not read[-1].bare
+        or tokens[at].lower not in {"or", "and", "at", "plus", "+", "exactly", "max", "min"}
+    ):
+        return None
+    value = Token("number", f"{read[-1].value}", "", "", value=read[-1].value)
+    found = quantity((value, *tokens[at:]), 0)
+    if found is None or found[0].bare:
+        return None
+    return structs.replace(
+        found[0], currency=read[-1].currency, text=f"{read[-1].text} {written(tokens[at : at + found[1] - 1])}"
+    ), at + found[1] - 1
 
 
 def _length(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:

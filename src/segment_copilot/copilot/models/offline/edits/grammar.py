@@ -7,9 +7,16 @@ from typing import Final
 
 from msgspec import structs
 
+from segment_copilot.copilot.models.offline.edits.book import remarks, repeats, reworded
 from segment_copilot.copilot.models.offline.edits.steps import Mode, Step
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
 from segment_copilot.copilot.models.offline.phrases import comparator, lowers
+
+
+def phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    """Phrases that a bar separates, as words."""
+    return tuple(tuple(words.split()) for words in text.split(" | "))
+
 
 _VERBS: Final[dict[Mode, str]] = {
     "set": "make | set | change | adjust | modify | update | switch | turn | edit | tweak | put | use | go with | go for | try | move | correct | fix | "
@@ -47,20 +54,40 @@ _VERBS: Final[dict[Mode, str]] = {
     "times": "double | triple | halve | quadruple | half",
 }  # fmt: skip
 _BY_WORDS: Final[dict[tuple[str, ...], Mode]] = {
-    tuple(words.split()): mode for mode, spoken in _VERBS.items() for words in spoken.split(" | ")
+    words: mode for mode, spoken in _VERBS.items() for words in phrases(spoken)
 }
-WORDS: Final = frozenset(word for words in _BY_WORDS for word in words)
-"""Every word of a verb here: none of them is a slip of another word."""
+WORDS: Final = frozenset(said for words in _BY_WORDS for said in words if not said.endswith("ing"))
+"""Words of the verbs here: none of them is a slip of another word."""
 _LONGEST: Final = max(len(words) for words in _BY_WORDS)
 _FACTORS: Final = {"double": 2.0, "triple": 3.0, "quadruple": 4.0, "halve": 0.5, "half": 0.5}
-_BEFORE: Final = tuple(
-    tuple(words.split())
-    for words in ["same but", "same except", "the same but", "the same except", "same as before but", "same segment but", "the same segment but", "same thing but", "like this but", "like this segment but", "like that but", "this but", "this segment but", "like this one but", "same for", "the same for", "like before but", "keep everything but", "keep everything the same but", "leave everything but", "keep the rest but", "keep it but", "as before but", "same with", "the same with", "same thing with", "same thing for", "please", "can you", "could you", "would you", "will you", "can we", "could we", "ok", "okay", "hmm", "well", "sorry", "wait", "actually", "now", "then", "so", "great", "thanks", "perfect", "nice", "good", "i want to", "i want it to", "i would like to", "i would like", "let us", "let me", "maybe", "perhaps", "rather", "no wait", "oh", "ah", "no ,", "yes ,", "on second thought", "better", "i think", "we should", "you should", "should we", "shall we", "should i", "and now", "and then", "but now", "next", "finally", "first", "one more thing", "also please", "hm", "uh", "hey", "alright", "cool", "right", "like this ,", "same ,", "i need it to", "i need to", "i want you to", "i would rather", "i want", "let it", "in that case", "my mistake", "oops", "edit :", "try to", "like the draft but", "like this segment ,", "like this segment", "in this segment", "in this draft", "for this segment", "for this draft", "for this one", "in the draft", "for the draft", "do the same but", "do the same for", "this time", "this segment ,", "yes", "yeah", "yep", "sure", "go ahead and", "just to"]
-)  # fmt: skip
-_AFTER: Final = tuple(
-    tuple(words.split())
-    for words in ["please", "now", "thanks", "thank you", "the rest stays", "the rest stays the same", "keep the rest", "keep the rest the same", "keep the rest as is", "keep the rest as it is", "leave the rest", "leave the rest alone", "leave the rest as it is", "leave the rest as is", "and keep the rest", "everything else stays", "everything else stays the same", "everything else the same", "nothing else", "keep everything else", "keep everything else the same", "the rest unchanged", "leave everything else", "leave everything else alone", "rest stays the same", "rest unchanged", "rest as is", "from the segment", "from the draft", "from this segment", "from this draft", "in the draft", "in the segment", "from the audience", "from the definition", "in this segment", "in this draft", "to the segment", "to the draft", "to this segment", "to the audience", "to this draft", "from it", "for me", "then", "if possible", "i think", "again", "maybe", "and the rest stays", "the rest is fine", "rest is fine", ".", "!", "?", ",", ";", "that is it", "that is all", "right", "ok", "okay", "altogether", "entirely", "completely", "at all", "after all", "from the list", "and leave the rest", "but keep the rest", "but leave the rest", "the rest stays as it is", "the rest can stay", "the other conditions stay", "the others stay", "from the conditions", "though", "actually", "of the segment", "of the draft", "as a condition", "as a filter", "everything else unchanged", "the rest remains", "for this segment", "for this draft", "here", "if you can"]
-)  # fmt: skip
+_BEFORE: Final = phrases(
+    "same but | same except | the same but | the same except | same as before but | same segment but | the same segment but | same "
+    "thing but | like this but | like this segment but | like that but | this but | this segment but | like this one but | same for | "
+    "the same for | like before but | keep everything but | keep everything the same but | leave everything but | keep the rest but | "
+    "keep it but | as before but | same with | the same with | same thing with | same thing for | please | can you | could you | would "
+    "you | will you | can we | could we | ok | okay | hmm | well | sorry | wait | actually | now | then | so | great | thanks | perfect "
+    "| nice | good | i want to | i want it to | i would like to | i would like | let us | let me | maybe | perhaps | rather | no wait | "
+    "oh | ah | no , | yes , | on second thought | better | i think | we should | you should | should we | shall we | should i | and now "
+    "| and then | but now | next | finally | first | one more thing | also please | hm | uh | hey | alright | cool | right | like this "
+    ", | same , | i need it to | i need to | i want you to | i would rather | i want | let it | in that case | my mistake | oops | edit "
+    ": | try to | like the draft but | like this segment , | like this segment | in this segment | in this draft | for this segment | "
+    "for this draft | for this one | in the draft | for the draft | do the same but | do the same for | this time | this segment , | "
+    "yes | yeah | yep | sure | go ahead and | just to"
+)
+_AFTER: Final = phrases(
+    "please | now | thanks | thank you | the rest stays | the rest stays the same | keep the rest | keep the rest the same | keep the "
+    "rest as is | keep the rest as it is | leave the rest | leave the rest alone | leave the rest as it is | leave the rest as is | and "
+    "keep the rest | everything else stays | everything else stays the same | everything else the same | nothing else | keep everything "
+    "else | keep everything else the same | the rest unchanged | leave everything else | leave everything else alone | rest stays the "
+    "same | rest unchanged | rest as is | from the segment | from the draft | from this segment | from this draft | in the draft | in "
+    "the segment | from the audience | from the definition | in this segment | in this draft | to the segment | to the draft | to this "
+    "segment | to the audience | to this draft | from it | for me | then | if possible | i think | again | maybe | and the rest stays | "
+    "the rest is fine | rest is fine | . | ! | ? | , | ; | that is it | that is all | right | ok | okay | altogether | entirely | "
+    "completely | at all | after all | from the list | and leave the rest | but keep the rest | but leave the rest | the rest stays as "
+    "it is | the rest can stay | the other conditions stay | the others stay | from the conditions | though | actually | of the segment "
+    "| of the draft | as a condition | as a filter | everything else unchanged | the rest remains | for this segment | for this draft | "
+    "here | if you can"
+)
 _TOO: Final = (("too",), ("as", "well"), ("also",), ("in", "addition"), ("on", "top"), ("either",))
 _STRONG: Final[set[Mode]] = {"set", "up", "down", "times", "only", "remove", "exclude", "swap", "rename", "include", "restore", "add", "negate"}  # fmt: skip
 _WEAK: Final = {"use", "count", "try", "take", "say", "put", "and", "with", "who", "that", "not", "nor", "while", "where", "whose", "having", "plus", "just",
@@ -69,14 +96,67 @@ _WEAK: Final = {"use", "count", "try", "take", "say", "put", "and", "with", "who
 """Verbs that do not begin a second edit in one sentence."""
 
 
-def steps(tokens: Sequence[Token]) -> tuple[Step, ...]:
-    """The changes that a sentence asks for, in order. One that has no verb is `bare`: it may be an edit or anything else."""
+def readings(tokens: Sequence[Token]) -> tuple[tuple[Step, ...], ...]:
+    """The changes that a message may ask for, in order: first cut only where another verb follows, then at every comma and stop.
+
+    What only remarks or says again is left out. A step without a verb is `bare`: it may be an edit or anything else.
+    """
+    made = [_steps(_parts(tuple(tokens))), _steps(_clauses(tuple(tokens)))]
+    return tuple(dict.fromkeys(steps for steps in made if steps))
+
+
+def _steps(parts: Sequence[tuple[Token, ...]]) -> tuple[Step, ...]:
     made: list[Step] = []
-    for part in _parts(tuple(tokens)):
+    held: tuple[Token, ...] = ()
+    for part in parts:
+        if (made and repeats(part)) or remarks(part):
+            continue
         step = _step(part)
-        if step is not None:
-            made.append(step)
+        if step is None:
+            continue
+        if step.mode in _ABOUT and _points_back(step.words):
+            if made and not held:
+                continue  # what was named before is what that did already
+            step = structs.replace(step, words=held or step.words)
+            made = [one for one in made if one.words != held]
+        held = step.words if step.mode == "bare" else ()
+        made += [step]
     return tuple(made)
+
+
+_ABOUT: Final = {"remove", "exclude", "include", "restore", "negate", "without"}
+
+
+def _points_back(words: Sequence[Token]) -> bool:
+    """Whether a verb is about what was named before it: "take that part out"."""
+    told = {word.lower for word in words if word.kind != "sign"}
+    return bool(told & _POINTING) and told <= _POINTING | {
+        "part",
+        "condition",
+        "one",
+        "filter",
+        "the",
+        "bit",
+        "rule",
+        "out",
+        "of",
+        "exclusion",
+    }
+
+
+_POINTING: Final = {"it", "that", "this", "them", "those", "these"}
+_STOPS: Final = {",", ";", ".", ":", "!", "?", "-", "(", ")"}
+
+
+def _clauses(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
+    """Cut at every stop."""
+    parts: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.kind == "sign" and token.lower in _STOPS:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [piece for part in parts if part for piece in _parts(tuple(part))]
 
 
 def _parts(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
@@ -85,20 +165,9 @@ def _parts(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
     start = 0
     at = 1
     while at < len(tokens):
-        if tokens[at].lower in {"and", ",", ";", ".", "then", "but", "!"} and at > start:
+        if tokens[at].lower in _JOINTS and at > start:
             end = at
-            while end < len(tokens) and tokens[end].lower in {
-                "and",
-                ",",
-                ";",
-                ".",
-                "then",
-                "but",
-                "also",
-                "please",
-                "!",
-                "now",
-            }:
+            while end < len(tokens) and tokens[end].lower in _JOINTS | {"also", "please", "now"}:
                 end += 1
             verb = _verb(tokens, end)
             if verb is not None and _begins(tokens, end, verb):
@@ -108,6 +177,9 @@ def _parts(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
                 at = end
         at += 1
     return [*parts, tokens[start:]]
+
+
+_JOINTS: Final = {"and", ",", ";", ".", "then", "but", "!", "-", ":"}
 
 
 def _begins(tokens: tuple[Token, ...], at: int, verb: tuple[Mode, int]) -> bool:
@@ -133,6 +205,9 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     if not rest:
         return None
     rest, also, instead = _flags(rest)
+    worded = reworded(rest)
+    told = told or worded != rest
+    rest = worded
     if (scaled := _multiple(rest)) is not None:
         return scaled
     before = rest[0].lower
@@ -152,8 +227,10 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     after = {token.lower for token in rest[end:] if token.kind != "sign"}
     if mode == "undo" or (words == "never mind" and after <= _LAST):
         return Step("undo", (), verb=words, told=True)
+    marked = told
     told = told or mode != "bare" or also or instead
-    step = Step(mode, rest[end:], (), words, also=also, instead=instead, told=told, factor=_FACTORS.get(words, 1))
+    factor = _FACTORS.get(words, 1)
+    step = Step(mode, rest[end:], (), words, also=also, instead=instead, told=told, marked=marked, factor=factor)
     return _arranged(step)
 
 
@@ -206,27 +283,8 @@ def _trimmed(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool]:
     return rest, told
 
 
-_TELLING: Final = {
-    "same",
-    "the",
-    "like",
-    "this",
-    "actually",
-    "no",
-    "sorry",
-    "wait",
-    "rather",
-    "oops",
-    "hmm",
-    "keep",
-    "as",
-    "my",
-    "on",
-    "now",
-    "better",
-    "do",
-    "let",
-}
+_TELLING: Final = {"same", "the", "like", "this", "actually", "no", "sorry", "wait", "rather", "oops", "hmm", "keep", "as", "my", "on", "better", "do"}  # fmt: skip
+"""What a correction of the draft begins with."""
 
 
 def _flags(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool, bool]:

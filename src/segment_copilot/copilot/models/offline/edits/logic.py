@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from segment_copilot.copilot.models.offline.edits import patches
+from segment_copilot.copilot.models.offline.edits.book import logic_of
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
 from segment_copilot.copilot.models.offline.edits.spots import Json
 from segment_copilot.copilot.models.offline.lexer import Token
-
-_ANY: Final = {"any", "either", "or", "one"}
-_EACH: Final = {"all", "both", "every", "and", "each"}
-_ABOUT: Final = {"of", "condition", "conditions", "these", "those", "them", "enough", "match", "must", "hold", "require", "the", "is", "are", "be", "to", "true",
-                 "apply", "logic", "matches", "should", "have", "at", "least", "two", "three", "it", "use", "can", "do", "rules", "criteria", "operator", "fine",
-                 "required", "with", "filters", "they", "need", "a", "suffices", "will", "ok"}  # fmt: skip
-
-
-def logic_of(tokens: Sequence[Token]) -> str:
-    """AND or OR where the words say nothing else; else ""."""
-    lowers = {token.lower for token in tokens if token.kind != "sign"}
-    wanted = "OR" if lowers & _ANY and not lowers & _EACH else "AND" if lowers & _EACH and not lowers & _ANY else ""
-    return wanted if lowers <= _ANY | _EACH | _ABOUT else ""
 
 
 def read_logic(sheet: Sheet, tokens: Sequence[Token]) -> list[Op] | None:

@@ -217,3 +217,11 @@ def saying(spots: Sequence[Spot], old: Fragment) -> tuple[Spot, ...]:
     if old.quantity is not None:
         return with_number(spots, old.quantity)
     return tuple(spot for spot in spots if spot.slot and spot.node.get("operator", "gte") == old.operator)
+
+
+def in_unit_of(old: Fragment, new: Fragment) -> Fragment:
+    """The 14 of "45 days instead of 14" is a time span too."""
+    if old.quantity is None or old.windows or new.window is None or new.window.length is None:
+        return old
+    length = structs.replace(new.window.length, count=int(old.quantity.value))
+    return structs.replace(old, quantities=(), windows=(structs.replace(new.window, length=length, text=old.text),))

@@ -73,8 +73,9 @@ class Revise(Struct, frozen=True):
         return (" ".join(self.said) or "An edited draft.")[:500]
 
 
-def changes(before: Json, after: Json, index: Index) -> tuple[str, ...]:
-    """What is another, condition by condition, in sentences."""
+def changes(base: Drafted, after: Json, index: Index) -> tuple[str, ...]:
+    """What is another, condition by condition, in sentences; what a saved segment says is not told again, it was not read here."""
+    before = base.definition
     old, new = _told(before, index), _told(after, index)
     gone = [one for one in old if one not in new]
     come = [one for one in new if one not in old]
@@ -83,7 +84,9 @@ def changes(before: Json, after: Json, index: Index) -> tuple[str, ...]:
         went = [words for words, out in gone if out == left_out]
         came = [words for words, out in come if out == left_out]
         kind = "left out" if left_out else ""
-        if len(went) == len(came):
+        if len(went) == len(came) and base.saved:
+            said += [f"Now{' left out' if left_out else ''}: {one}." for one in came]
+        elif len(went) == len(came):
             said += [f"Changed: {_whose(one, kind)} is now: {other}." for one, other in zip(went, came, strict=True)]
         else:
             said += [f"Taken away: {_whose(one, kind)}." for one in went]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import structs
-
 from segment_copilot.copilot.models.offline.edits import clauses, events, measures, patches
 from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
 from segment_copilot.copilot.models.offline.edits.grammar import divided, names_of
@@ -51,10 +49,10 @@ def become(
         return measures.set_measures(found, target, said, sheet.choose)
     if one := one_valued(sheet, new, found, "change {} to " + said.text):
         return other_values(sheet, one, step)
+    if (narrowed := _narrowed(sheet, said, found)) is not None:
+        return narrowed
     if (event := events.event_named(said, sheet.index)) and (split or step.instead or step.verb in _COUNTING):
         return other_event(sheet, target, found, said, event)
-    if not split and (narrowed := _narrowed(sheet, said)) is not None:
-        return narrowed
     if (made := _filter(sheet, step, new, found)) is not None:
         return made
     if split and not target.open:
@@ -97,17 +95,28 @@ def more_values(sheet: Sheet, one: Valued) -> list[Op]:
     return patches.add_values(one.spot, one.values)
 
 
-def _narrowed(sheet: Sheet, said: Fragment) -> list[Op] | None:
+def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] | None:
     """Of "5 orders in 30 days", "the window 60 days": measures for what the other words name."""
-    if not (said.quantities or said.windows or said.operator):
+    if not (said.quantities or said.windows or said.operator) or (said.quantity and said.quantity.none):
         return None
     target, found = sheet.meant(said.words)
-    if target.open or not found or (any(word.kind == "money" for word in said.tokens) and target.part != "amount"):
-        return None
-    fits = [spot for spot in found if spot.slot or spot.span or spot.may_span]
-    if not fits or (said.quantity and said.quantity.none):
+    inside = {spot.pointer for spot in among}
+    fits = [spot for spot in found if spot.pointer in inside and (spot.slot or spot.span or spot.may_span)]
+    if target.open or not fits or _filters(sheet, said):
         return None
     return measures.set_measures(fits, target, said, sheet.choose)
+
+
+def _filters(sheet: Sheet, said: Fragment) -> bool:
+    """Whether the number belongs to a property of each event: "orders over $50"."""
+    if said.quantity is None:
+        return False
+    try:
+        read = clauses.read_clause(said.tokens, sheet.index, sheet.today)
+    except Unfit:
+        return False
+    tests = [test for one in read.conditions for test in one.get("where", [])]
+    return any(test.get("value") == said.quantity.value for test in tests)
 
 
 def other_event(sheet: Sheet, target: Target, found: Sequence[Spot], said: Fragment, event: events.Named) -> list[Op]:
@@ -229,9 +238,7 @@ def _from(sheet: Sheet, left: Sequence[Token], right: Sequence[Token]) -> list[O
     if not old.bare or not new.bare or (old.operator and not new.operator):
         return None
     target, found = sheet.meant(left[:cut]) if cut else (Target(), sheet.spots)
-    if old.quantity is not None and new.window is not None and new.window.length is not None and not old.windows:
-        length = structs.replace(new.window.length, count=int(old.quantity.value))
-        old = structs.replace(old, quantities=(), windows=(structs.replace(new.window, length=length),))
+    old = measures.in_unit_of(old, new)
     matched = measures.saying(found, old)
     if not matched:
         raise Unfit(f"Nothing in the draft says {old.text!r}. {sheet.what_is_there()}")

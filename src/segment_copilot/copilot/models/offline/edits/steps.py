@@ -17,7 +17,8 @@ Mode = Literal[
 class Step(Struct, frozen=True):
     """One change. *words* is what the verb is about; *old* what it takes the place of; *factor* of "double".
 
-    *also* when it comes on top ("too", "also"), *instead* when it takes something's place, *told* when a verb said so.
+    *also* when it comes on top ("too", "also"), *instead* when it takes something's place, *told* when a verb said so, *marked* when words in front
+    or the wording say that a draft is corrected.
     """
 
     mode: Mode
@@ -27,4 +28,5 @@ class Step(Struct, frozen=True):
     also: bool = False
     instead: bool = False
     told: bool = False
+    marked: bool = False
     factor: float = 1

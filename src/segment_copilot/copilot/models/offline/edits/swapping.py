@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segment_copilot.copilot.models.offline.edits import events, measures, patches
+from segment_copilot.copilot.models.offline.edits.book import logic_of
 from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
 from segment_copilot.copilot.models.offline.edits.listed import spelled, valued
-from segment_copilot.copilot.models.offline.edits.logic import logic_of, read_logic
+from segment_copilot.copilot.models.offline.edits.logic import read_logic
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.setting import lay, replace_whole
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
@@ -37,6 +38,7 @@ def swap(sheet: Sheet, step: Step) -> list[Op]:
 def _measured(sheet: Sheet, step: Step, old: Fragment) -> list[Op]:
     """A number, comparison or time span in the place of another; words beside the new one say of what."""
     new = sort_fragment(step.words, sheet.today)
+    old = measures.in_unit_of(old, new)
     matched = measures.saying(sheet.spots, old)
     if not matched and step.verb == "not":
         return measures.set_measures(sheet.spots, Target(), new, sheet.choose)

@@ -41,7 +41,7 @@ _FILLER: Final = (
     | LIGHT
     | PEOPLE
     | stems(
-        "never not no only segment audience draft of part whole current old value as same set who what last second first"
+        "never not no only look back reach cover span go our own member segment audience draft of part whole current old value as same set who what last second first"
     )
 )
 _ORDINALS: Final = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5, "last": -1, "final": -1, "former": 1, "latter": -1}  # fmt: skip
