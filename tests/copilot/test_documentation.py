@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
+import copilot_invariants
 from segment_copilot.copilot.events import ErrorCode, Event
 from segment_copilot.copilot.failures import failure
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
@@ -27,3 +30,13 @@ def test_every_error_code_is_documented_with_whether_to_try_again(code: ErrorCod
 @pytest.mark.parametrize("name", [*TOOLS, *sorted(COMPONENTS)])
 def test_every_tool_and_component_is_documented(name: str):
     assert name in TEXT
+
+
+def test_the_printed_events_are_of_the_protocol():
+    printed = re.findall(r"^id: (.*)\nevent: (.*)\ndata: (.*)$", TEXT, re.MULTILINE)
+
+    assert printed
+    for identifier, name, data in printed:
+        event = msgspec.json.decode(data)
+        copilot_invariants.FITS.validate(event)
+        assert (identifier, name) == (f"{event['run_id']}-{event['seq']}", event["type"])
