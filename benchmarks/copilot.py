@@ -134,10 +134,12 @@ async def measure_first(service: Service, sdk: Sdk) -> list[tuple[str, str]]:
         ours.append((await read(service, "bench:flow:1:0"))[0] * 1000)
     ours, alone = ours[20:], alone[20:]
     added = statistics.median(ours) - statistics.median(alone)
+    quiet = statistics.quantiles(ours, n=10)[0] - statistics.quantiles(alone, n=10)[0]
     return [
         (f"time to the first delta, SDK alone, median of {FIRSTS}", f"{statistics.median(alone):.2f} ms"),
         ("the same through the service", f"{statistics.median(ours):.2f} ms"),
         ("**added** (bar 5 ms)", f"**{added:.2f} ms**"),
+        ("added between the fastest tenths, when other work is running", f"{quiet:.2f} ms"),
     ]
 
 

@@ -32,10 +32,13 @@ class Exchange:
         self.signature = ""
         self.usage: dict[str, int] = {}
         self.sent = 0  # bytes of the answer
+        self.keeps_alive = False
         self._writer = writer
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} {_STATUS_TEXT.get(status, 'Error')}", "connection: close", "request-id: req_test"]
+        connection = "keep-alive" if self.keeps_alive else "close"
+        lines = [f"HTTP/1.1 {status} {_STATUS_TEXT.get(status, 'Error')}", f"connection: {connection}"]
+        lines.append("request-id: req_test")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
         await self._writer.drain()
@@ -104,7 +107,7 @@ class MessagesServer:
         """One connection, one request."""
         self.open += 1
         try:
-            exchange = await _read(reader, writer)
+            exchange = await read_exchange(reader, writer)
             self.exchanges.append(exchange)
             left = asyncio.create_task(_until_closed(reader, exchange.closed))
             try:
@@ -138,7 +141,8 @@ async def run_messages_server() -> AsyncGenerator[MessagesServer]:
         yield server
 
 
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+    """The next request of a connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     if not re.fullmatch(r"POST /v1/messages(\?.*)? HTTP/1\.1", head[0]):
@@ -201,6 +205,7 @@ def _block(index: int, start: dict[str, Any], deltas: list[dict[str, Any]]) -> E
 
 def message_events(exchange: Exchange, *blocks: Any, stop_reason: str, stop_details: Any = None) -> Events:
     """A whole message as the API streams it."""
+    usage = exchange.usage or {"input_tokens": 40}
     message = {
         "id": f"msg_{hashlib.sha256(json.dumps(exchange.body).encode()).hexdigest()[:12]}",
         "type": "message",
@@ -210,7 +215,7 @@ def message_events(exchange: Exchange, *blocks: Any, stop_reason: str, stop_deta
         "stop_reason": None,
         "stop_sequence": None,
         "stop_details": None,
-        "usage": {**exchange.usage, "output_tokens": 1},
+        "usage": {**usage, "output_tokens": 1},
     }
     body = [event for index, block in enumerate(blocks) for event in block(index, exchange.signature)]
     delta = {"stop_reason": stop_reason, "stop_sequence": None, "stop_details": stop_details}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from messages_server import (
     garbage,
     hidden_thinking,
     only_pings,
+    read_exchange,
     refusal,
     run_messages_server,
     stall,
@@ -450,3 +452,30 @@ async def test_claude_without_a_key_is_refused_at_the_start():
     with pytest.raises(InvalidInput, match="ANTHROPIC_API_KEY"):
         async with open_model(Settings(copilot_model="claude")):
             pass
+
+
+async def test_a_connection_is_used_again(ask: Ask):
+    """A new one costs round trips before every turn."""
+    connections = 0
+
+    async def keep_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                exchange = await read_exchange(reader, writer)
+                exchange.keeps_alive = True
+                await answer(text("Fine."))(exchange)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(keep_alive, "127.0.0.1", 0) as listening,
+        AsyncAnthropic(
+            api_key="sk-test", base_url=f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", max_retries=0
+        ) as client,
+    ):
+        claude = Claude(client, name="claude-sonnet-5-5", effort="low")
+        for _ in range(3):
+            assert (await ask(claude)).text == "Fine."
+
+    assert connections == 1

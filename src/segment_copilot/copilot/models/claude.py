@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anthropic
@@ -34,6 +34,8 @@ from segment_copilot.settings import Settings
 
 _UNREADABLE = (ValueError, LookupError, AttributeError, TypeError)
 """How the SDK, or what reads after it, stumbles over what is no answer."""
+
+_DRAIN_SECONDS = 0.2
 
 
 class Patience(Struct, frozen=True):
@@ -73,6 +75,7 @@ class Claude:
                     for said in _read(answer, event):
                         yield said
                     if event.type == "message_stop":
+                        await _drain(upstream)
                         yield answer.ended(request_id)
                         return
                     if event.type != "message_start":
@@ -173,6 +176,14 @@ async def _next(upstream: AsyncStream[RawMessageStreamEvent], until: float) -> A
         return None
     except _UNREADABLE as error:
         raise Unavailable("The model wrote what cannot be read.", code="model_output_invalid") from error
+
+
+async def _drain(upstream: AsyncStream[RawMessageStreamEvent]) -> None:
+    """Read what follows the last event, or the connection could not be used again."""
+    with suppress(TimeoutError, httpx2.HTTPError, anthropic.AnthropicError, *_UNREADABLE):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in upstream:
+                pass
 
 
 def _read(answer: Answer, event: Any) -> list[ModelEvent]:
