@@ -46,6 +46,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     anthropic_api_key: Annotated[str, Meta(description="Key for Claude; empty for none")] = ""
     anthropic_base_url: Annotated[str, Meta(description="Any endpoint that speaks the Messages API")] = ""
     claude_model: Annotated[str, Meta(description="Model id sent to the Messages API")] = "claude-sonnet-5-5"
+    claude_price: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d+(\.\d+)?/\d+(\.\d+)?)?$",
+            description="USD for a million tokens, input/output, for example 2/10; empty: as listed for the model",
+        ),
+    ] = ""
     claude_effort: Annotated[Literal["low", "medium", "high"], Meta(description="Effort sent to the Messages API")] = (
         "low"
     )
@@ -54,6 +61,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     ] = ""
     copilot_max_turns: Annotated[Positive, Meta(description="Model requests per run")] = 8
     copilot_max_tool_calls: Annotated[Positive, Meta(description="Tool calls per run")] = 24
+    copilot_max_cost_usd: Annotated[
+        float, Meta(gt=0, description="What a run may cost, where the model's price is known")
+    ] = 0.5
     copilot_deadline_seconds: Annotated[Positive, Meta(description="Wall time of a run")] = 120
     copilot_heartbeat_seconds: Annotated[
         float, Meta(gt=0, description="Silence on a stream before a comment is sent")

@@ -276,7 +276,7 @@ async def test_one_answer_holds_the_text_the_draft_and_the_model(server: Any, cl
     await observe_names(server.resources.postgres, [event])
     server.resources.discovery.forget(tenant.id)
     proposal = {"name": "Known country", "description": "We know where they live.", "definition": definition}
-    use(Script(calls(("propose_segment", proposal), text="I draft it. "), says("Done.")))
+    use(Script(calls(("propose_segment", proposal), text="I draft it. "), says("It holds 1 user.")))
 
     response = await client.post(
         "/api/copilot/generate/", json={"description": "Known country", "as_of": "2026-06-15T12:00:00Z"}
@@ -284,7 +284,11 @@ async def test_one_answer_holds_the_text_the_draft_and_the_model(server: Any, cl
 
     answer = response.json()
     assert response.status_code == 200
-    assert (answer["outcome"], answer["model"], answer["text"]) == ("completed", "scripted", "I draft it.\n\nDone.")
+    assert (answer["outcome"], answer["model"], answer["text"]) == (
+        "completed",
+        "scripted",
+        "I draft it.\n\nIt holds 1 user.",
+    )
     assert answer["draft"]["preview"] | {"duration_ms": 0} == {
         "count": 1, "universe": 1, "percent": 100.0, "as_of": "2026-06-15T12:00:00Z", "duration_ms": 0,
     }  # fmt: skip

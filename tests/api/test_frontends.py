@@ -118,7 +118,7 @@ async def test_calls_side_by_side_a_draft_and_components(server: Any, consume: C
     told = await consume(
         calls(("list_segments", {}), ("propose_segment", PROPOSAL), ("no_such_tool", {}), text="I look."),
         calls(("display_metric_card", {"title": "Users", "value": 1})),
-        says("Done."),
+        says("It holds 1 user."),
     )
 
     names = ["list_segments", "propose_segment", "no_such_tool", "display_metric_card"]
@@ -131,7 +131,7 @@ async def test_calls_side_by_side_a_draft_and_components(server: Any, consume: C
     assert [one["activityType"] for one in messages if one["role"] == "activity"] == [
         "segment_copilot.segment_draft", "segment_copilot.MetricCard", "segment_copilot.CreateSegmentCTA"
     ] * 2  # fmt: skip
-    assert texts("ag-ui", told) == ["I look.", "Done."] * 2
+    assert texts("ag-ui", told) == ["I look.", "It holds 1 user."] * 2
     for name in CLIENTS[1:]:
         found = told[name]["messages"]
         parts = of_type(found, "dynamic-tool")
@@ -143,7 +143,7 @@ async def test_calls_side_by_side_a_draft_and_components(server: Any, consume: C
         assert draft["data"]["preview"]["count"] == 1
         shown = [part["data"]["name"] for part in of_type(found, "data-segment-copilot-component")]
         assert shown == ["MetricCard", "CreateSegmentCTA"] * 2
-        assert texts(name, told) == ["I look.", "Done."] * 2
+        assert texts(name, told) == ["I look.", "It holds 1 user."] * 2
 
 
 def half_a_call(request: ModelRequest) -> Turns:

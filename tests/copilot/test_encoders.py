@@ -66,6 +66,7 @@ def test_an_end_is_told_with_its_usage(outcome: Outcome, told: Any):
             "totalTokens": 10,
             "cachedInputTokens": 2,
             "cacheWriteInputTokens": 1,
+            "reasoningTokens": 0,
         }
     ]
 

@@ -208,7 +208,7 @@ class CopilotController(Controller):
         return Capabilities(
             protocols=(PROTOCOL, AG_UI, AI_SDK),
             model=copilot.model.name,
-            limits=limits_of(copilot.resources.settings),
+            limits=limits_of(copilot),
             prompt_version=PROMPT_VERSION,
             tools_version=tools.TOOLS_VERSION,
             transport=Transport(),

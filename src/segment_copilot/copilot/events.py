@@ -20,7 +20,7 @@ ToolKind = Literal["data", "draft", "display", "ask"]
 Source = Literal["postgres", "clickhouse", "none"]
 Retry = Literal["never", "once", "adjust"]
 Outcome = Literal["completed", "input_required", "limit", "refused", "cancelled"]
-Limit = Literal["max_turns", "max_tool_calls", "max_tokens", "repeated_calls"]
+Limit = Literal["max_turns", "max_tool_calls", "max_tokens", "max_cost", "repeated_calls"]
 ErrorCode = Literal[
     "upstream_overloaded",
     "upstream_rate_limited",
@@ -40,11 +40,12 @@ ErrorCode = Literal[
 
 
 class Limits(Struct, frozen=True):
-    """What a run may use."""
+    """What a run may use; *max_cost_usd* where the model's price is known."""
 
     max_turns: int
     max_tool_calls: int
     deadline_ms: int
+    max_cost_usd: float | UnsetType = UNSET
 
 
 class RunStarted(Struct, frozen=True, tag="run.started"):
@@ -215,13 +216,8 @@ class TurnFinished(Struct, frozen=True, tag="turn.finished"):
     upstream_request_id: str | UnsetType = UNSET
 
 
-class UsageTotal(Struct, frozen=True, tag="usage"):
+class UsageTotal(Usage, frozen=True, tag="usage"):
     """Tokens of all turns so far."""
-
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
 
 
 class Checkpointed(Struct, frozen=True, tag="checkpoint"):

@@ -10,10 +10,9 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
@@ -21,28 +20,27 @@ import structlog
 from msgspec import UNSET, Struct, field
 from uuid_utils import uuid7
 
-from segment_copilot.catalog import Catalog
-from segment_copilot.copilot import closing, events, models, request, tools
+from segment_copilot.copilot import closing, events, models, request
+from segment_copilot.copilot.beginning import Beginning, begin
 from segment_copilot.copilot.breaker import Breaker
 from segment_copilot.copilot.calls import Calls
-from segment_copilot.copilot.checkpoint import LIFETIME, Checkpoint, Secret, Signer, setting_of
+from segment_copilot.copilot.checkpoint import Secret, Signer
+from segment_copilot.copilot.claims import claims_write
+from segment_copilot.copilot.components import Draft
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
-from segment_copilot.copilot.models import Model, ModelRequest, TurnEnded, Usage
+from segment_copilot.copilot.models import Model, ModelRequest, TurnEnded
+from segment_copilot.copilot.models.prices import Price, price_of
 from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
-from segment_copilot.copilot.thread import Thread, begin
 from segment_copilot.copilot.tools import TOOLS_VERSION
 from segment_copilot.copilot.tools.context import Memory, ToolContext, View, shown
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.transcript import Transcript
-from segment_copilot.copilot.turn import Turn, total
-from segment_copilot.copilot.view import seen
-from segment_copilot.copilot.workspace import workspace
+from segment_copilot.copilot.turn import Meter, Turn
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
-from segment_copilot.settings import Settings
 from segment_copilot.tenants import Tenant
 
 log = structlog.get_logger()
@@ -51,6 +49,8 @@ MAX_TOKENS: Final = 8_000
 _CLOSE_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 3
 _CUT: Final = "The model's answer ended before it was complete."
+_COMPACTED: Final = "The conversation grew too long: results of its earlier look-ups were left out."
+_CLAIMED: Final = "The text says that something was saved. Nothing was."
 _TOO_LONG: Final = "The conversation is too long for the model."
 
 
@@ -61,6 +61,11 @@ class Copilot(Struct, frozen=True):
     model: Model
     breaker: Breaker = field(default_factory=Breaker)
     secret: Secret = field(default_factory=Secret)
+
+    @property
+    def price(self) -> Price | None:
+        """What the model's tokens cost, where that is known."""
+        return price_of(self.model.name, self.resources.settings.claude_price)
 
 
 async def prepare_run(
@@ -77,45 +82,26 @@ async def prepare_run(
     catalog = await copilot.resources.discovery.catalog(tenant.id)
     copilot.breaker.check()
     signer = await copilot.secret.signer(copilot.resources)
-    components = asked.options.components
-    offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
-    setting = setting_of(copilot.model.name, [tool.name for tool in offered])
-    thread, found = begin(asked, signer, tenant_id=tenant.id, setting=setting, now=datetime.now(UTC))
-    view = await seen(copilot.resources, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None)
-    beginning = Beginning(
+    beginning = await begin(
+        copilot.resources,
+        tenant,
         asked,
-        thread,
-        tools=offered,
+        model=copilot.model.name,
         catalog=catalog,
-        view=view,
-        as_of=(asked.context.as_of or thread.as_of or datetime.now(UTC)).astimezone(UTC),
-        timezone=asked.context.timezone or thread.timezone or tenant.timezone,
-        setting=setting,
-        warnings=(*warnings, *found),
+        signer=signer,
+        warnings=warnings,
     )
     return Run(copilot, tenant, beginning, signer=signer)
 
 
-class Beginning(Struct, frozen=True):
-    """What a run begins with: the request, its thread, and what was read for it at its one instant."""
-
-    asked: CopilotRequest
-    thread: Thread
-    tools: tuple[tools.Tool, ...]
-    catalog: Catalog
-    view: Mapping[str, Any]
-    as_of: datetime
-    timezone: str
-    setting: str
-    warnings: tuple[events.Warned, ...]
-
-
-def limits_of(settings: Settings, *, asked_turns: int | None = None) -> events.Limits:
+def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> events.Limits:
     """What a run may use; a client may ask for fewer turns, not for more."""
+    settings = copilot.resources.settings
     return events.Limits(
         max_turns=min(asked_turns or settings.copilot_max_turns, settings.copilot_max_turns),
         max_tool_calls=settings.copilot_max_tool_calls,
         deadline_ms=settings.copilot_deadline_seconds * 1000,
+        max_cost_usd=UNSET if copilot.price is None else settings.copilot_max_cost_usd,
     )
 
 
@@ -132,7 +118,7 @@ class Run:
         self._asked = asked
         self._from = beginning
         self._signer = signer
-        self._limits = limits_of(copilot.resources.settings, asked_turns=asked.options.max_turns)
+        self._limits = limits_of(copilot, asked_turns=asked.options.max_turns)
         self._tools = beginning.tools
         self._memory = Memory(self.id, earlier={draft.draft_id: draft for draft in beginning.thread.drafts})
         self._transcript = Transcript(self.events.put, reasoning=asked.options.reasoning == "summary")
@@ -145,7 +131,7 @@ class Run:
         )
         self._thread = beginning.thread
         self._thread_id = beginning.thread.id or f"thread_{uuid7().hex}"
-        self._usage = Usage()
+        self._meter = Meter(copilot.price)
         self._turns = 0
         self._open_turn: Turn | None = None
         self._started = time.monotonic()
@@ -187,21 +173,26 @@ class Run:
             try:
                 terminal = await self._until_the_end()
             except asyncio.CancelledError:
-                log.info("copilot.run", outcome="cancelled", turns=self._turns, duration_ms=self._elapsed_ms())
+                if self._open_turn is not None:
+                    self._meter.add(self._open_turn.usage)
+                self._note("cancelled")
                 raise
             self.events.put(terminal)
             self.events.close()
-            outcome = terminal.outcome if isinstance(terminal, events.RunFinished) else terminal.code
-            log.info(
-                "copilot.run",
-                outcome=outcome,
-                model=self.model,
-                turns=self._turns,
-                tool_calls=self._calls.used,
-                input_tokens=self._usage.input_tokens,
-                output_tokens=self._usage.output_tokens,
-                duration_ms=self._elapsed_ms(),
-            )
+            self._note(terminal.outcome if isinstance(terminal, events.RunFinished) else terminal.code)
+
+    def _note(self, outcome: str) -> None:
+        """Write down how the run ended and what it used."""
+        used = msgspec.to_builtins(self._meter.total)
+        log.info(
+            "copilot.run",
+            outcome=outcome,
+            model=self.model,
+            turns=self._turns,
+            tool_calls=self._calls.used,
+            duration_ms=self._elapsed_ms(),
+            **used,
+        )
 
     async def _until_the_end(self) -> events.Terminal:
         try:
@@ -226,8 +217,7 @@ class Run:
     async def _converse(self) -> events.RunFinished:
         for warning in self._from.warnings:
             self.events.put(warning)
-        if not self._thread.continues:
-            self._look_around()
+        self._from.look_around()
         while True:
             self._turns += 1
             allowed = self._turns < self._limits.max_turns and self._calls.exhausted is None
@@ -235,6 +225,10 @@ class Run:
             if self._memory.question is not None:
                 return self._finish("input_required")
             match ended.stop_reason:
+                case "tool_use" | "pause_turn" if allowed and self._meter.exceeds(
+                    self._copilot.resources.settings.copilot_max_cost_usd
+                ):
+                    return self._finish("limit", "max_cost")
                 case "tool_use" if ended.message.tool_calls and allowed:
                     self._checkpoint(unfinished=True)
                 case "pause_turn" if allowed:
@@ -243,8 +237,6 @@ class Run:
                     return self._finish("refused")
                 case "max_tokens":
                     return self._finish("limit", "max_tokens")
-                case "context_too_long":
-                    raise Unavailable(_TOO_LONG, code="context_too_long")
                 case _ if not allowed:
                     return self._finish("limit", self._calls.exhausted or "max_turns")
                 case _:
@@ -262,25 +254,43 @@ class Run:
             self.events.put(events.TurnStarted(self._turns, attempt))
             try:
                 ended = await self._ask(self._request(allowed=allowed, max_tokens=max_tokens), turn)
+                if ended.stop_reason == "context_too_long":
+                    raise Unavailable(_TOO_LONG, code="context_too_long")  # noqa: TRY301 — as when it is refused
             except Unavailable as error:
                 failed = failure_of(error)
-                wait = failed.wait_seconds(attempt) * random.uniform(1, 1.25)  # noqa: S311 — spread, no secret
-                if attempt == _ATTEMPTS or spoken or not failed.retryable or wait >= self._seconds_left():
+                wait = self._wait_seconds(failed, attempt, spoken=spoken)
+                if wait is None:
                     raise
-                spoken = self._transcript.reset(turn=self._turns, reason=failed.code)
-                self._finish_turn(turn, stop_reason="failed")
+                spoken = self._take_back(turn, failed.code)
                 await asyncio.sleep(wait)
                 continue
             cut = ended.stop_reason == "max_tokens" and ended.message.tool_calls
             if cut and max_tokens == MAX_TOKENS and attempt < _ATTEMPTS:
                 # A call was cut: its arguments look complete and are not. Ask again with more room.
-                self._transcript.reset(turn=self._turns, reason="max_tokens")
-                self._finish_turn(turn, stop_reason="max_tokens", ended=ended)
+                self._take_back(turn, "max_tokens", stop_reason="max_tokens")
                 max_tokens *= 2
                 continue
             await self._conclude(ended, turn, allowed=allowed)
             return ended
         raise AssertionError  # the last attempt returns or raises
+
+    def _wait_seconds(self, failed: Failure, attempt: int, *, spoken: bool) -> float | None:
+        """How long to wait before the turn is asked again; None when it is not."""
+        if attempt == _ATTEMPTS:
+            return None
+        if failed.code == "context_too_long":
+            if not self._thread.compact():
+                return None
+            self.events.put(events.Warned("history_compacted", _COMPACTED))
+            return 0
+        wait = failed.wait_seconds(attempt) * random.uniform(1, 1.25)  # noqa: S311 — spread, no secret
+        return None if spoken or not failed.retryable or wait >= self._seconds_left() else wait
+
+    def _take_back(self, turn: Turn, reason: str, *, stop_reason: str = "failed") -> bool:
+        """Whether anything had been said."""
+        spoken = self._transcript.reset(turn=self._turns, reason=reason)
+        self._finish_turn(turn, stop_reason=stop_reason)
+        return spoken
 
     async def _ask(self, asked: ModelRequest, turn: Turn) -> TurnEnded:
         with self._copilot.breaker.watching():
@@ -289,7 +299,7 @@ class Run:
     async def _listen(self, asked: ModelRequest, turn: Turn) -> TurnEnded:
         async with aclosing(self._copilot.model.stream(asked)) as stream:
             async for event in stream:
-                turn.heard()
+                turn.heard(event)
                 await self.events.room()
                 if isinstance(event, TurnEnded):
                     if event.stop_reason == "truncated":
@@ -310,8 +320,8 @@ class Run:
                 self._transcript.tool_args_delta(call_id, delta)
             case models.ToolCall():
                 self._announce(event)
-            case TurnEnded():
-                raise AssertionError  # handled by the caller
+            case models.TokensCounted() | TurnEnded():
+                pass  # not for the client
 
     def _announce(self, call: models.ToolCall) -> None:
         self._transcript.tool_start(self._calls.start(call.id, call.name))
@@ -333,18 +343,17 @@ class Run:
         self._finish_turn(turn, stop_reason=ended.stop_reason, ended=ended)
 
     def _finish_turn(self, turn: Turn, *, stop_reason: str, ended: TurnEnded | None = None) -> None:
-        usage = ended.usage if ended else Usage()
-        self._usage = total(self._usage, usage)
         self._open_turn = None
+        usage = self._meter.add(turn.usage)
         self.events.put(turn.finished(stop_reason, usage, ended.upstream_request_id if ended else None))
-        self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._usage)))
+        self.events.put(events.UsageTotal(**msgspec.structs.asdict(self._meter.total)))
 
     def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
         drafts = list(self._memory.drafts.values())
         own = self._own_words(outcome, limit)
         if own:
             self._transcript.whole_text(own)
-        if drafts and not self._memory.offered and any(tool.component == "CreateSegmentCTA" for tool in self._tools):
+        if drafts and not self._memory.offered and self._from.draws("CreateSegmentCTA"):
             latest = drafts[-1]
             component_id = self._memory.new_id("component")
             self.events.put(shown(button(latest), component_id=component_id, tool_call_id=UNSET))
@@ -355,7 +364,7 @@ class Run:
         self._checkpoint()
         return events.RunFinished(
             outcome=outcome,
-            usage=self._usage,
+            usage=self._meter.total,
             turns=self._turns,
             tool_calls=self._calls.used,
             duration_ms=self._elapsed_ms(),
@@ -367,40 +376,31 @@ class Run:
         said, question = self._transcript.said, self._memory.question
         if question is not None:  # in a history only texts count: the next run must find it there
             return "" if question.question in said else question.question
+        drafts = list(self._memory.drafts.values())
         if not said or outcome == "refused":
-            return closing.text(outcome, limit, list(self._memory.drafts.values()))
-        return ""
+            return closing.text(outcome, limit, drafts)
+        own = [self._unsaid_count(said, drafts)]
+        if claims_write(said):
+            self.events.put(events.Warned("claims_write", _CLAIMED))
+            own.append(closing.NOTHING_SAVED)
+        return " ".join(text for text in own if text)
 
-    def _look_around(self) -> None:
-        """Tell the model what exists, what the person looks at, and when it is."""
-        found = workspace(
-            self._from.catalog,
-            as_of=self._from.as_of,
-            timezone=self._from.timezone,
-            view=self._from.view,
-            known=self._thread.catalog,
-        )
-        self._thread.catalog = found.catalog
-        self._thread.show(found.text)
+    def _unsaid_count(self, said: str, drafts: Sequence[Draft]) -> str:
+        if drafts:
+            found = drafts[-1].preview
+            return closing.unsaid_count(said, f"The draft “{drafts[-1].name}”", found.count, found.universe)
+        counted = self._memory.latest("preview_segment")
+        if counted is None:
+            return ""
+        return closing.unsaid_count(said, "The last count", counted["matched_users"], counted["universe"])
 
     def _checkpoint(self, *, unfinished: bool = False) -> None:
-        thread, question, waits = self._thread, self._memory.question, None
-        messages = tuple(thread.messages)
-        if question is not None:
-            messages, waits = thread.asked(question)
         token = self._signer.seal(
-            Checkpoint(
-                tenant_id=self._tenant.id,
-                thread_id=self._thread_id,
-                setting=self._from.setting,
-                expires_at=datetime.now(UTC) + LIFETIME,
-                as_of=self._from.as_of,
-                timezone=self._from.timezone,
-                messages=messages,
-                said=tuple(thread.said),
-                catalog=thread.catalog,
-                drafts=(*thread.drafts, *self._memory.drafts.values()),
-                question=waits,
+            self._from.checkpoint(
+                self._tenant.id,
+                self._thread_id,
+                drafts=tuple(self._memory.drafts.values()),
+                question=self._memory.question,
                 unfinished=unfinished,
             )
         )
@@ -411,7 +411,7 @@ class Run:
         self._transcript.close_all()
         if self._open_turn is not None:
             self._finish_turn(self._open_turn, stop_reason="failed")
-        return failed.terminal(self._usage)
+        return failed.terminal(self._meter.total)
 
     def _request(self, *, allowed: bool, max_tokens: int) -> ModelRequest:
         return ModelRequest(

@@ -92,7 +92,7 @@ class Thread(Struct):
         )
 
 
-def begin(
+def thread_of(
     asked: CopilotRequest, signer: Signer, *, tenant_id: int, setting: str, now: datetime
 ) -> tuple[Thread, tuple[Warned, ...]]:
     """The thread of *asked*, and why its checkpoint is not taken when it is not.

@@ -155,7 +155,7 @@ class AgUiEncoder:
     def _terminal(self, event: events.Terminal) -> dict[str, Any]:
         usage = [self._usage(event.usage)]
         if isinstance(event, events.RunError):
-            metadata = fields(event, "code", "message", "usage")
+            metadata = {**fields(event, "code", "message", "usage"), **_cost(event.usage)}
             return {
                 "type": "RUN_ERROR",
                 "message": event.message,
@@ -164,7 +164,7 @@ class AgUiEncoder:
                 "metadata": metadata,
             }
         finished = {"type": "RUN_FINISHED", **self._run, "usage": usage}
-        result = fields(event, "usage")
+        result = {**fields(event, "usage"), **_cost(event.usage)}
         if event.outcome == "cancelled":
             return {**finished, "outcome": {"type": "cancelled"}, "result": result}
         if event.outcome == "input_required" and self._questions:
@@ -180,10 +180,17 @@ class AgUiEncoder:
             "totalTokens": usage.input_tokens + usage.output_tokens,
             "cachedInputTokens": usage.cache_read_tokens,
             "cacheWriteInputTokens": usage.cache_write_tokens,
+            "reasoningTokens": usage.reasoning_tokens,
         }
 
     def _id(self, name: str) -> str:
         return f"{self._prefix}-{name}"
+
+
+def _cost(usage: Usage) -> dict[str, Any]:
+    """For which AG-UI has no field."""
+    told = {"cost_usd": usage.cost_usd, "estimated": usage.estimated}
+    return {name: value for name, value in told.items() if value is not UNSET}
 
 
 def _custom(name: str, event: Struct) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.catalog import Catalog
 
@@ -117,12 +117,26 @@ class ToolArgumentsDelta(Struct, frozen=True, tag="tool_arguments_delta"):
 
 
 class Usage(Struct, frozen=True):
-    """Tokens of one or more turns; input includes cache reads and writes."""
+    """Tokens of one or more turns; input includes cache reads and writes, output includes reasoning.
+
+    *long_cache_write_tokens* are those of the cache's writes that it keeps for an hour. *cost_usd* is absent when the
+    model's price is not known; *estimated* is there, and true, when an answer was cut and its tokens were not told.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | UnsetType = UNSET
+    estimated: bool | UnsetType = UNSET
+
+
+class TokensCounted(Struct, frozen=True, tag="tokens_counted"):
+    """The turn's tokens as far as they are known while it goes on."""
+
+    usage: Usage
 
 
 StopReason = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn", "context_too_long", "truncated"]
@@ -137,7 +151,7 @@ class TurnEnded(Struct, frozen=True, tag="turn_ended"):
     upstream_request_id: str | None = None
 
 
-ModelEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolCall | ToolArgumentsDelta | TurnEnded
+ModelEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolCall | ToolArgumentsDelta | TokensCounted | TurnEnded
 
 
 class Model(Protocol):

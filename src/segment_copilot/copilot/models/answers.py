@@ -18,6 +18,7 @@ from segment_copilot.copilot.models import (
     ReasoningDelta,
     StopReason,
     TextDelta,
+    TokensCounted,
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
@@ -46,6 +47,7 @@ class Answer:
         self._blocks: dict[int, _Block] = {}
         self._calls: list[ToolCall] = []
         self._counts = dict.fromkeys(_COUNTS, 0)
+        self._long_lived = self._thought = 0
         self._stop_reason: str | None = None
         self._refused_for: str | None = None
 
@@ -63,6 +65,7 @@ class Answer:
                     yield call
             case "message_start":
                 self._count(event.message.usage)
+                yield TokensCounted(self.usage())
             case "message_delta":
                 self._count(event.usage)
                 self._stop_reason = event.delta.stop_reason
@@ -91,13 +94,17 @@ class Answer:
     def usage(self) -> Usage:
         """Tokens as far as they were told; input includes cache reads and writes."""
         given, written, read, created = (self._counts[name] for name in _COUNTS)
-        return Usage(given + read + created, written, read, created)
+        return Usage(given + read + created, written, read, created, self._long_lived, self._thought)
 
     def _count(self, usage: Any) -> None:
         """Counts are totals so far; one that is missing stays as it was."""
         for name in _COUNTS:
             if (count := getattr(usage, name, None)) is not None:
                 self._counts[name] = count
+        created = getattr(usage, "cache_creation", None)
+        self._long_lived = getattr(created, "ephemeral_1h_input_tokens", None) or self._long_lived
+        details = getattr(usage, "output_tokens_details", None)
+        self._thought = getattr(details, "thinking_tokens", None) or self._thought
 
 
 class _Block:

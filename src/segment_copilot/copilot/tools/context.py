@@ -43,6 +43,7 @@ class Memory(Struct):
     earlier: dict[str, Draft] = field(default_factory=dict[str, Draft])  # of the thread's runs before this one
     offered: set[str] = field(default_factory=set[str])  # drafts that have their button
     failed_proposals: int = 0
+    failed: set[bytes] = field(default_factory=set[bytes])  # the definitions of these
     question: Clarification | None = None  # what the person was asked; the run ends with it
     _issued: int = 0
 
@@ -50,6 +51,11 @@ class Memory(Struct):
         """An id of this run; different in every run, so that a client may keep several."""
         self._issued += 1
         return f"{kind}_{self.run_id[-12:]}_{self._issued}"
+
+    def latest(self, tool: str) -> Mapping[str, Any] | None:
+        """What *tool* gave last in this run."""
+        found = [one.document for one in self.results.values() if one.name == tool]
+        return found[-1] if found else None
 
     def knows_number(self, value: float) -> bool:
         """Whether *value* stands in a result of this run."""

@@ -114,7 +114,7 @@ async def propose_segment(
     try:
         found = await count(context, with_timezone(context, definition))
     except InvalidDefinition:
-        context.memory.failed_proposals += 1
+        note_failure(context.memory, definition)
         raise
     return await draft(
         context,
@@ -134,6 +134,19 @@ def stop_repairing(memory: Memory) -> None:
             "Stop proposing: the definition failed four times. Tell the person what does not fit and ask what they mean.",
             code="too_many_repairs",
         )
+
+
+def note_failure(memory: Memory, definition: Mapping[str, Any]) -> None:
+    """Count a failed definition; raise InvalidInput when the very same one failed before: more repairs will not help."""
+    memory.failed_proposals += 1
+    told = msgspec.json.encode(definition, order="sorted")
+    if told in memory.failed:
+        memory.failed_proposals = MAX_REPAIRS + 1
+        raise InvalidInput(
+            "Stop proposing: this definition failed before. Tell the person what does not fit and ask what they mean.",
+            code="too_many_repairs",
+        )
+    memory.failed.add(told)
 
 
 async def count(
