@@ -81,11 +81,12 @@ class Screen:
         self._line("[dim](that did not work; asking again)[/]")
 
     def _clarification(self, event: Mapping[str, Any]) -> None:
-        self.question = event
-        if event["question"] not in self.said:
-            self._line(f"[bold]{escape(event['question'])}[/]")
-        self._end_text()
-        for index, option in enumerate(event["options"], 1):
+        self.question = event  # drawn at the end: the question is often the answer's text
+
+    def _ask(self, question: Mapping[str, Any]) -> None:
+        if question["question"] not in self.said:
+            self._line(f"[bold]{escape(question['question'])}[/]")
+        for index, option in enumerate(question["options"], 1):
             effect = f" [dim]{escape(option['effect'])}[/]" if "effect" in option else ""
             self._line(f"  [bold]{index}.[/] {escape(option['label'])}{effect}")
 
@@ -95,6 +96,8 @@ class Screen:
     def _finished(self, event: Mapping[str, Any]) -> None:
         self.ended = event
         self._end_text()
+        if self.question is not None:
+            self._ask(self.question)
         if event["outcome"] not in {"completed", "input_required"}:
             limit = f" ({event['limit']})" if "limit" in event else ""
             self._line(f"[yellow]The run ended: {event['outcome']}{limit}.[/]")
