@@ -31,7 +31,7 @@ ASKING: Final = stems(
     "plot draw graph look count there do did does have has had is are was were be will would please know let any anything "
     "currently now right moment today's exactly across every each all total overall altogether combined us me our my your i we "
     "it's quick quickly simply just also again one sentence word short briefly then that this those these fetch share report "
-    "answer question like table card text print write"
+    "workspace tenant project really actually think seem sure hm well anyway say said answer question like table card text print write"
 )  # fmt: skip
 """Words that ask, and name nothing."""
 _MOST_ROWS: Final = 100
@@ -174,6 +174,18 @@ def sort_question(
         windows=tuple(windows), number=number, mentions=mentions, rest=tuple(rest), index=index, focus=_focus(rest),
         daily=daily, ever=ever, user=user, viewed=viewed,
     )  # fmt: skip
+
+
+def window_spans(tokens: tuple[Token, ...], today: date) -> tuple[tuple[int, int], ...]:
+    """Where the time spans stand: from which token up to which."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    while at < len(tokens):
+        read = _day_before(tokens, at, today) or window(tokens, at, today) or _bare_window(tokens, at, today)
+        if read and read[0].kind not in {"ever", "same"}:
+            spans.append((at, read[1]))
+        at = read[1] if read else at + 1
+    return tuple(spans)
 
 
 def _daily(tokens: tuple[Token, ...], at: int) -> int:

@@ -12,6 +12,7 @@ from rapidfuzz import fuzz, process, utils
 from segment_copilot.copilot.models import Message, ToolResults, UserMessage
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 from segment_copilot.copilot.models.offline.edits.following import after, calls, commands
+from segment_copilot.copilot.models.offline.followups import continued
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Plan, Result, read_document
 from segment_copilot.copilot.models.offline.understanding import understand
@@ -75,6 +76,9 @@ def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
             before.append(text)
             recent = after(asked, None) is not None or (recent and not calls(asked))
             replayed = after(asked, replayed)
+            question = calls(asked) and after(asked, None) is None
+            text = (question and continued(text, utterance, now)) or utterance
+            continue
         text = utterance
     return Dialogue(text, tuple(before), tuple(results), _table(shown, replayed), recent)
 

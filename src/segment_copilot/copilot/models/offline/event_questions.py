@@ -25,6 +25,7 @@ from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, stems
 from segment_copilot.copilot.models.offline.linker import Link, chosen, link_event
 from segment_copilot.copilot.models.offline.money import amount_field
+from segment_copilot.copilot.models.offline.phrases import quantity
 from segment_copilot.copilot.models.offline.plan import Plan, Say
 from segment_copilot.copilot.models.offline.segment_questions import RULES
 from segment_copilot.copilot.models.offline.values import Item, Test
@@ -54,13 +55,32 @@ _HELD: Final = stems(
 _SUMS: Final = stems("revenue turnover sum income earn earning gross gmv aov mrr arr profit margin ltv clv")
 _AVERAGES: Final = stems("average mean median avg typical typically")
 _MADE: Final = stems(
-    "use used get got place make made happen occur take took come came do did be are receive had have there going perform record like see saw log register people's sell"
+    "use used get got place make made happen occur take took come came do did be are receive had have there going perform record like see saw log register live locate located base based try tried pick picked choose chosen prefer spend"
 )
 _RISE: Final = stems(
     "compare compared comparison versus vs against than to relative more fewer less up down higher lower difference"
 )
 _NOT_EVENTS: Final = stems("catalog weather time price")
 _FRAGMENT_FILLERS: Final = stems("volume number count total chart graph trend traffic amount")
+
+
+SPENT: Final = (
+    _VOLUME
+    | TREND
+    | _RISE
+    | _TOP
+    | _BOTTOM
+    | _LATEST
+    | _BUSIEST
+    | _DAYS
+    | _MADE
+    | EVENTS - stems("activity")
+    | _VALUES
+    | _BY
+    | _MEANS
+    | _HELD
+)
+"""Words of questions that are not what they are about."""
 
 
 def read_about_events(question: Question, today: date) -> Plan | None:
@@ -81,8 +101,12 @@ class _Named(Struct, frozen=True):
 
 def _named(question: Question, today: date, *spent: frozenset[str]) -> _Named:
     """The event type that the words left over name, with its filters; empty when they name none or say more."""
-    left = question.left(*spent)
-    kept = tuple(sold(token) for token in question.rest if token.kind != "word" or token in left or _joins(token))
+    left, compared = question.left(*spent), _compared(question.rest)
+    kept = tuple(
+        sold(token)
+        for at, token in enumerate(question.rest)
+        if token.kind != "word" or at in compared or token in left or _joins(token)
+    )
     items: Sequence[Item] = sort(kept, today).items
     if not any(isinstance(item, Token) and item.stem not in NOISE for item in items):
         return _Named()
@@ -106,6 +130,12 @@ def _with_amount(link: Link, chunk: Chunk) -> Link | None:
     note = f"the amount is `{field.path}`, as stored" + ("; no currency is converted" if amount.currency else "")
     test = Test(field, "eq" if amount.bare else amount.operator, amount.value, frozenset(), amount.value2, note)
     return structs.replace(link, tests=(*link.tests, test), quantities=())
+
+
+def _compared(tokens: tuple[Token, ...]) -> frozenset[int]:
+    """The places of comparisons with a number: "more than 200"."""
+    found = ((at, read[1]) for at in range(len(tokens)) for read in [quantity(tokens, at)] if read)
+    return frozenset(place for first, after in found if after > first + 1 for place in range(first, after))
 
 
 def _joins(token: Token) -> bool:
@@ -214,6 +244,7 @@ def _breakdown(question: Question, today: date) -> Plan | None:
     owned = property_in(
         question,
         _VALUES
+        | PROPERTIES
         | _TOP
         | _BOTTOM
         | _BY
@@ -332,9 +363,18 @@ def _latest(question: Question, today: date) -> Plan | None:
 def _arrived(question: Question, today: date) -> Plan | None:
     """What was ingested, of whatever type."""
     del today
-    happened = question.first in {"what", "anything", "any", "is", "was", "has", "did", "which"} and bool(
-        question.words & stems("happen ingest track receive come arrive new news going in land")
-    )
+    happened = question.first in {
+        "show",
+        "list",
+        "what",
+        "anything",
+        "any",
+        "is",
+        "was",
+        "has",
+        "did",
+        "which",
+    } and bool(question.words & stems("happen ingest track receive come arrive new news going in land"))
     if (
         (question.focus != "events" and not happened)
         or question.segment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline.asking import Question
 from segment_copilot.copilot.models.offline.index import Field, Index, stems_of
@@ -42,11 +42,14 @@ def owned_by(index: Index, name: str) -> Iterator[Owned]:
 
 
 def _all(index: Index) -> Iterator[tuple[Field, str | None]]:
-    for field in index.traits:
-        yield field, None
-    for known in index.events:
-        for field in known.fields:
-            yield field, known.name
+    """Every field with its owner, also by its own name where the index has it by its description."""
+    owned = [(field, None) for field in index.traits]
+    owned += [(field, known.name) for known in index.events for field in known.fields]
+    for field, event_type in owned:
+        yield field, event_type
+        own = tuple(concept(word) for word in stems_of(field.path))
+        if own != field.words:
+            yield structs.replace(field, words=own), event_type
 
 
 def property_in(question: Question, spent: frozenset[str]) -> Owned | tuple[str, ...] | None:

@@ -142,25 +142,20 @@ class Search(Struct, frozen=True):
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
-        tool = SEARCH if SEARCH in context.tools else LIST
-        found = latest(results, tool)
+        found = latest(results, SEARCH)
         if found is None:
-            arguments = {"query": self.thing or self.about} | ({} if tool == SEARCH else {"order": "name"})
-            return asked(tool, arguments, context)
+            return asked(SEARCH, {"query": (self.thing or self.about)[:200], "limit": _SHOWN}, context)
         if found.failed:
             return failed(found)
         segments: Sequence[Mapping[str, Any]] = found.document.get("segments") or ()
+        if self.thing:
+            segments = [item for item in segments if self.thing in item["looks_at"]] or segments
         about = f"`{self.thing}`" if self.thing else repr(self.about)
         if not segments:
             return Turn((f"There are no segments about {about}.",))
         if draws(TABLE, results, context):
-            return called(
-                TABLE,
-                {
-                    "title": f"Segments about {self.about}"[:120],
-                    "segment_ids": [item["id"] for item in segments[:_DRAWN]],
-                },
-            )
+            shown = [item["id"] for item in segments[:_DRAWN]]
+            return called(TABLE, {"title": f"Segments about {self.about}"[:120], "segment_ids": shown})
         return Turn((f"About {about}: {'; '.join(_sized(item) for item in segments[:_NAMED])}.",))
 
 

@@ -56,9 +56,9 @@ def read_question(
 ) -> Plan | None:
     """The plan for a question; None when it is an audience, or nothing known."""
     question = sort_question(tuple(tokens), index, today, viewed=viewed)
-    if command.creates or question.first == "why" or _tells(question):
+    if command.creates or (question.first == "why" and question.segment is None) or _tells(question):
         return None
-    plan = read_about_segments(question) or read_about_events(question, today)
+    plan = read_about_segments(question) or (None if question.first == "why" else read_about_events(question, today))
     said = (*notes, *question.notes)
     return Noted(plan, said) if plan is not None and said else plan
 

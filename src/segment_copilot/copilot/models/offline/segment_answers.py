@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline import dates
-from segment_copilot.copilot.models.offline.plan import Call, Context, Result, Turn, latest
-from segment_copilot.copilot.models.offline.telling import asked, called, counted, day, draws, failed, moment, stopped
+from segment_copilot.copilot.models.offline.plan import Context, Result, Turn, latest
+from segment_copilot.copilot.models.offline.telling import asked, called, counted, day, draws, failed, moment
 from segment_copilot.copilot.models.offline.windows import Window
 
 _MOST_DAYS = 366
-DETAIL, TREND, PREVIEW, COMPARE = (
-    "get_segment_detail",
-    "query_segment_membership_trend",
-    "preview_segment",
-    "compare_segments",
-)
+DETAIL, TREND, PREVIEW = "get_segment_detail", "query_segment_membership_trend", "preview_segment"
+COMPARE, EXPLAIN = "compare_segments", "explain_segment"
 CARD, CHART = "display_metric_card", "display_event_chart"
 ONE_TREND = "I can look at the membership of one segment at a time: name it, for example 'Is … growing?'."
 WHICH_SEGMENT = "I cannot tell which segment is meant: name it, for example 'What defines …?'."
@@ -98,47 +94,66 @@ class Comparison(Struct, frozen=True):
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
-        details = [result for result in results if result.name == DETAIL]
-        both = latest(results, PREVIEW)
-        if not details:
-            members = [
-                {"type": "segment_membership", "segment_id": number, "operator": "in"}
-                for number in (self.one, self.other)
-            ]
-            calls = (
-                Call(DETAIL, {"segment": self.one}),
-                Call(DETAIL, {"segment": self.other}),
-                Call(PREVIEW, {"definition": {"logic": "AND", "conditions": members}}),
-            )
-            return Turn(calls=calls) if context.tools_allowed else stopped()
-        broken = next((result for result in (*details, both) if result is None or result.failed), None)
-        if broken is not None:
-            return failed(broken)
-        one, other = details[0].document, details[-1].document
-        assert both is not None  # noqa: S101 — told apart above
+        compared = latest(results, COMPARE)
+        if compared is None:
+            return asked(COMPARE, {"first": self.one, "second": self.other}, context)
+        if compared.failed:
+            return failed(compared)
+        document = compared.document
+        one, other = document["first"], document["second"]
+        names = one.get("name") or "the first", other.get("name") or "the second"
         return Turn(
             (
-                *_sizes(one, other),
-                f"{counted(both.document['matched_users'], 'user')} match both now.",
-                _rules_of(one),
-                _rules_of(other),
+                f"{names[0]} matches {counted(one['matched_users'], 'user')} now, {names[1]} {counted(other['matched_users'], 'user')}.",
+                f"In both: {document['both']:,}; only in {names[0]}: {document['only_first']:,}; only in {names[1]}: {document['only_second']:,}.",
+                _RELATIONS.get(str(document.get("relation")), "").format(*names),
+                "They say the same in other words." if document.get("same_definition") else "",
+                *(
+                    f"{name}: {str(side['words']).rstrip('.')}."
+                    for name, side in zip(names, (one, other), strict=True)
+                    if side.get("words")
+                ),
             )
         )
 
 
-def _sizes(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
-    told = "; ".join(
-        f"{item['name']} has {counted(item['member_count'], 'member')}"
-        if item.get("member_count") is not None
-        else f"{item['name']} has not been computed yet"
-        for item in (one, other)
-    )
-    return (f"{told}.",)
+_RELATIONS: Final = {
+    "same_users": "They hold the same users.",
+    "first_within_second": "Everybody in {0} is in {1} too.",
+    "second_within_first": "Everybody in {1} is in {0} too.",
+    "no_user_in_common": "Nobody is in both.",
+}
 
 
-def _rules_of(document: Mapping[str, Any]) -> str:
-    words = str(document.get("words") or "").strip().rstrip(".")
-    return f"{document['name']}: {words}." if words else ""
+class Explanation(Struct, frozen=True):
+    """How the audience of a segment or a definition comes about, condition by condition."""
+
+    segment: int | Mapping[str, Any]
+
+    def turn(self, results: Sequence[Result], context: Context) -> Turn:
+        """The next turn."""
+        explained = latest(results, EXPLAIN)
+        if explained is None:
+            return asked(EXPLAIN, {"segment": self.segment}, context)
+        if explained.failed:
+            return failed(explained)
+        document = explained.document
+        name = document.get("name") or "This audience"
+        lines = [_effect(item) for item in document.get("conditions") or ()]
+        emptied: Mapping[str, Any] = document.get("emptied_by") or {}
+        return Turn(
+            (
+                f"{name} matches {document['matched_users']:,} of {counted(document['universe'], 'user')} now.",
+                "\n".join(["Condition by condition:", *lines]) if lines else "",
+                str(emptied.get("detail", "")),
+            )
+        )
+
+
+def _effect(item: Mapping[str, Any]) -> str:
+    left_out = "left out: " if item.get("role") == "exclude" else ""
+    after = f", {item['audience_after']:,} left after it" if item.get("audience_after") is not None else ""
+    return f"- {left_out}{item['words']}: {counted(item['matched_users'], 'user')} by itself{after}"
 
 
 class Trend(Struct, frozen=True):

@@ -37,6 +37,11 @@ _COMPUTED: Final = stems(
 _COMPARING: Final = stems(
     "compare comparison overlap overlapping versus vs difference differ different common share shared intersect intersection between against"
 )
+_WAYS_IN: Final = (
+    "get into", "gets into", "got into", "getting into", "end up in", "ends up in", "ended up in", "belong to", "belongs to", "belong in",
+    "belongs in", "qualify for", "qualifies for", "land in", "lands in", "become a member", "part of", "made up of", "counts as", "count as",
+)  # fmt: skip
+_LACK: Final = stems("small few empty nobody large big many little tiny shrink low high zero none no drop")
 _LARGER: Final = stems("bigger larger smaller biggest largest big large small great fewer")
 _CONNECTED: Final = stems(
     "connect connected connection sync synced connector activate activated activation export push send destination integration"
@@ -87,23 +92,58 @@ def _comparison(question: Question) -> Plan | None:
     return segment_answers.Comparison(one.id, other.id)
 
 
+def _explained(question: Question) -> Plan | None:
+    """Of "why is VIP Buyers so small", "which condition of High LTV matters most"."""
+    named = question.segment
+    if named is None:
+        return None
+    lacks = question.first == "why" and question.has(_LACK)
+    steps = question.says(
+        "condition by condition", "step by step", "which condition", "which rule", "funnel", "which conditions"
+    )
+    weighs = question.has(stems("matter matters most limit limits narrow cut exclude removes remove costs lose"))
+    return (
+        segment_answers.Explanation(named.id)
+        if lacks or (steps and (weighs or not question.says("which condition", "which rule", "which conditions")))
+        else None
+    )
+
+
 def _rules(question: Question) -> Plan | None:
-    asks = question.first in {"what", "how", "which", "describe", "explain", "tell", "who", "about", "does", "is"} or question.says("tell me about")  # fmt: skip
-    told = question.has(RULES) or (asks and question.has(_WEAK_RULES)) or question.says("who gets into", "how does one get into", "how do people get into")  # fmt: skip
+    opened = question.first in {"explain", "describe"} or question.says(
+        "can you explain", "could you explain", "please explain", "explain to me", "explain me"
+    )
+    asks = question.first in {"what", "how", "which", "tell", "who", "about", "does", "is", "when"} or question.says(
+        "tell me about"
+    )
+    ways = question.says(*_WAYS_IN) or (
+        question.says("what does", "what do", "what is", "who is")
+        and question.says("this segment", "the segment", "in the segment")
+    )
+    told = question.has(RULES) or (asks and question.has(_WEAK_RULES)) or (asks and ways)
     if not told or question.how_many:
         return None
     named = question.segment
     if named is None:
-        return _unknown(question, RULES, segment_answers.Conditions) if question.has(RULES) else None
-    left = question.left(
-        RULES, _WEAK_RULES, SEGMENT_WORDS, PEOPLE, stems("get into member qualify does simple plain english detail")
-    )
-    return None if left else segment_answers.Conditions(named.id)
+        return (
+            _unknown(question, RULES | _WEAK_RULES, segment_answers.Conditions) if question.has(RULES) or ways else None
+        )
+    left = question.left(RULES, _WEAK_RULES, SEGMENT_WORDS, PEOPLE, _SAID_PLAINLY)
+    return None if left and not opened and not (ways and not question.windows) else segment_answers.Conditions(named.id)
+
+
+_SAID_PLAINLY: Final = stems(
+    "get into member qualify does simple plain english detail words exactly end land part who in out like looking see open page viewing view why"
+)
 
 
 def _trend(question: Question) -> Plan | None:
     named = question.segment
-    doing = named is not None and question.first in {"how", "show"} and question.has(_DOING)
+    doing = (
+        named is not None
+        and not question.how_many
+        and question.says("doing", "faring", "performing", "going", "coming along", "developing")
+    )
     asks = question.how_many or question.first in {"how", "what", "show", "which", "did", "has", "is", "was"}
     sized = (
         named is not None
@@ -256,7 +296,7 @@ def _unknown(question: Question, spent: frozenset[str], plan: type[segment_answe
     ):
         return (
             Say((segment_answers.WHICH_SEGMENT,))
-            if not question.left(spent, SEGMENT_WORDS, PEOPLE, _SIZE, _WEAK_RULES)
+            if not question.left(spent, SEGMENT_WORDS, PEOPLE, _SIZE, _WEAK_RULES, _SAID_PLAINLY)
             else None
         )
     named = _unknown_segment(question, spent)
@@ -289,5 +329,5 @@ def _never_a_name(token: Token, spent: frozenset[str], *, first: bool) -> bool:
 
 
 _READERS: Final = (
-    _comparison, _rules, _computed, _connectors, _trend, _size, _members, _about, _segments,
+    _comparison, _explained, _rules, _computed, _connectors, _trend, _size, _members, _about, _segments,
 )  # fmt: skip

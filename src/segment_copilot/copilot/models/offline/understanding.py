@@ -11,24 +11,23 @@ from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
 from segment_copilot.copilot.models.offline.choices import question_of
 from segment_copilot.copilot.models.offline.command import Command, strip_command
+from segment_copilot.copilot.models.offline.counting import counted
 from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.edits.following import read_edit
-from segment_copilot.copilot.models.offline.index import Index, index_of
+from segment_copilot.copilot.models.offline.index import index_of
 from segment_copilot.copilot.models.offline.instructions import without_instructions
+from segment_copilot.copilot.models.offline.languages import foreign_language
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.names import user_in
-from segment_copilot.copilot.models.offline.otherwise import ABILITIES, analysis, foreign, otherwise
+from segment_copilot.copilot.models.offline.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
 from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
 from segment_copilot.copilot.models.offline.spelling import corrected
 from segment_copilot.copilot.models.offline.windows import window
-
-_COUNTING = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"), ("count", "of"), ("what", "percentage", "of"),
-             ("what", "percent", "of"), ("what", "share", "of"), ("percentage", "of"), ("count",))  # fmt: skip
-
 
 _EVERYBODY = Proposal(
     "All users",
@@ -43,11 +42,11 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
     index = index_of(context.catalog)
     plain = read(text)
-    if context.drafted is not None and not foreign(text):
+    if context.drafted is not None and foreign_language(text, index.vocabulary) is None:
         edit = read_edit(text, context.drafted, context, recent=context.recent)
         if edit is not None:
             return edit
-    said = otherwise(text, plain, follows=follows)
+    said = otherwise(text, plain, follows=follows, index=index)
     if said is not None:
         return Say(said)
     mended, notes = corrected(plain, index)
@@ -55,12 +54,15 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     tokens = asked.tokens
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
-    plan = asked_about(text, tokens, notes, context)
-    if plan is not None and _ahead(tokens, today):
-        return Say(("I can only look at what has happened, not at a time that is still to come.",))
-    if plan is None and (said := analysis(tokens)) is not None:
+    if (said := ahead(mended)) is not None:
         return Say(said)
-    return plan or _audience(command, notes, index, context, unmapped=asked.left)
+    question = without_instructions(mended).tokens  # as it was written: the phrase book is for audiences
+    plan = asked_about(text, question, notes, context) or asked_about(text, tokens, notes, context)
+    if plan is not None and _ahead(tokens, today):
+        return Say(AHEAD)
+    if plan is None and (said := analysis(question, index)) is not None:
+        return Say(said)
+    return plan or _audience(command, question, notes, context, unmapped=asked.left)
 
 
 def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
@@ -72,7 +74,8 @@ def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], co
         plan = read_user_question(mended, index, today, user=user, sure=sure)
         if plan is not None:
             return plan
-    return read_question(tokens, strip_command(tokens), index, today, notes=notes)
+    viewed = context.drafted.segment_id if context.drafted is not None else None
+    return read_question(tokens, strip_command(tokens), index, today, notes=notes, viewed=viewed)
 
 
 def _ahead(tokens: tuple[Token, ...], today: date) -> bool:
@@ -81,54 +84,45 @@ def _ahead(tokens: tuple[Token, ...], today: date) -> bool:
 
 
 def _audience(
-    command: Command, notes: tuple[str, ...], index: Index, context: Context, *, unmapped: tuple[str, ...] = ()
+    command: Command,
+    asked: tuple[Token, ...],
+    notes: tuple[str, ...],
+    context: Context,
+    *,
+    unmapped: tuple[str, ...] = (),
 ) -> Plan:
-    today = dates.local_date(context.as_of, context.timezone)
-    counted = _counted(command.rest)
-    tokens = counted if counted is not None else command.rest
+    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    people = counted(command.rest) or counted(asked)
+    tokens = people if people is not None else command.rest
     audience = read_audience(tokens, index, today)
     if audience.problems:
         open_ones = [problem for problem in audience.problems if problem.kind in {"vague", "ambiguous"}]
         if len(open_ones) == len(audience.problems):
             return question_of(open_ones[0], index, today)  # one at a time
+        if _asks_about_things(asked):
+            return Say(
+                unanswered(
+                    asked, tuple(dict.fromkeys(name for one in audience.problems for name in one.suggestions))[:5]
+                )
+            )
         return Say(refusal(audience.problems, notes))
     if audience.include is None and audience.exclude is None:
-        return Count(_EVERYBODY) if counted is not None else Say(nothing(tokens))
+        return Count(_EVERYBODY) if people is not None else Say(nothing(tokens))
     noted = structs.replace(audience, notes=(*notes, *audience.notes))
     proposal = propose(noted, named=command.name, text=written(tokens), unmapped=unmapped)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
-    return Count(proposal) if counted is not None else Draft(proposal)
+    return Count(proposal) if people is not None else Draft(proposal)
 
 
-def _counted(tokens: Sequence[Token]) -> tuple[Token, ...] | None:
-    """What follows "how many"; None when no number is asked for."""
-    words = tuple(token.lower for token in tokens)
-    for phrase in _COUNTING:
-        if words[: len(phrase)] == phrase:
-            rest = _without_filler(tuple(tokens[len(phrase) :]))
-            return tuple(
-                token
-                for at, token in enumerate(rest)
-                if not (token.lower in {"are", "is", "there"} and at in {1, 2}) or _needed(rest, at)
-            )
-    return None
+def _asks_about_things(tokens: Sequence[Token]) -> bool:
+    """Whether it is a question, and not about people: no audience was meant."""
+    words = [token for token in tokens if token.kind != "sign"]
+    people = any(token.stem in PEOPLE - stems("account contact lead one those") for token in words)
+    return not people and bool(words) and words[0].lower in _QUESTION_WORDS
 
 
-def _without_filler(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """Without the "do we have" of "how many users do we have in Spain"."""
-    words = tuple(token.lower for token in tokens)
-    for filler in (("do", "we", "have"), ("do", "i", "have"), ("have", "we", "got"), ("are", "there")):
-        for at in (1, 2):
-            if words[at : at + len(filler)] == filler:
-                return (*tokens[:at], *tokens[at + len(filler) :])
-    return tokens
-
-
-def _needed(tokens: Sequence[Token], at: int) -> bool:
-    """Whether "are" belongs to a condition: "are not in", "are tagged"."""
-    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-    return following in {"not", "tagged", "on", "in", "from"}
+_QUESTION_WORDS = {"what", "when", "where", "how", "will", "is", "are", "does", "do", "can", "which", "did", "was", "were", "has", "why", "could", "should", "would", "who"}  # fmt: skip
 
 
 def refusal(problems: Sequence[Problem], notes: Sequence[str] = ()) -> tuple[str, ...]:

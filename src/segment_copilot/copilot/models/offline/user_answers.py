@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -28,18 +28,31 @@ class Membership(Struct, frozen=True):
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
-        if CHECK not in context.tools:
-            return Turn(("I cannot look at a single user here.",))
         checked = latest(results, CHECK)
         if checked is None:
             return asked(CHECK, {"user_id": self.user, "segment": self.segment}, context)
         if checked.failed:
             return failed(checked)
-        return Turn(told(self.user, checked.document))
+        document = checked.document
+        name = document.get("name") or "the segment"
+        if not document.get("in_universe", True):
+            return Turn((f"There is no user {self.user!r} here: nothing was ever recorded of them.",))
+        verdict = f"User {self.user} {'matches' if document['is_member'] else 'does not match'} {name} now."
+        computed = document.get("computed_member")
+        stale = "" if computed is None or computed == document["is_member"] else _STALE[bool(computed)]
+        lines = [_condition(item) for item in document.get("conditions") or ()]
+        return Turn((verdict, stale, "\n".join(["Condition by condition:", *lines]) if lines else ""))
 
 
-def told(user: str, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The verdict, and each condition with whether it holds."""
-    name = document.get("name") or "the segment"
-    verdict = "matches" if document.get("matches") else "does not match"
-    return (f"User {user} {verdict} {name}.",)
+_STALE: Final = {
+    True: "At the last computation they were a member, so the stored members will change with the next one.",
+    False: "At the last computation they were no member, so the stored members will change with the next one.",
+}
+
+
+def _condition(item: Mapping[str, Any]) -> str:
+    measured = item.get("measured")
+    told = (
+        f" (measured: {measured})" if isinstance(measured, int | float | str) and not isinstance(measured, bool) else ""
+    )
+    return f"- {'holds' if item['matches'] else 'does not hold'}: {item['words']}{told}"
