@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from litestar.routes import HTTPRoute
@@ -74,6 +76,18 @@ async def test_a_token_reads_and_asks_for_its_tenant(server, client, token, use)
     assert listed.json() == (await client.get("/api/segments/")).json()
     assert "event: run.finished" in asked.text
     assert capable.status_code == 200
+
+
+async def test_the_log_knows_whose_session_it_is_without_naming_them(server, client):
+    token = (await opened(client, user_id="ana@example.com"))["token"]
+
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        async with bearing(server, token) as browser:
+            await browser.get("/api/segments/")
+
+    (line,) = [line for line in lines if line["event"] == "http.request"]
+    assert line["session_user"] == sha256(b"ana@example.com").hexdigest()[:12]
+    assert "ana@" not in str(lines)
 
 
 def requests_of(server: Any) -> list[tuple[str, str, bool]]:

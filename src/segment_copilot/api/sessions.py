@@ -21,7 +21,12 @@ class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):
     scope: Annotated[SessionScope, Meta(description="copilot: reads and asks, never writes")]
     user_id: (
         Annotated[
-            str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Whose browser gets it; the log names them")
+            str,
+            Meta(
+                min_length=1,
+                max_length=MAX_USER_LENGTH,
+                description="Whose browser gets it; the log has a digest of it",
+            ),
         ]
         | None
     ) = None
