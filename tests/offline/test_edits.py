@@ -196,6 +196,132 @@ EDITS = (
     ("lapsed", "make it 5 times", "last(order_placed)>60d & count(product_viewed[category=shoes])≥5 in 30d & count(trial_started)≥1"),
     ("lapsed", "drop the views", "last(order_placed)>60d & count(trial_started)≥1"),
     ("lapsed", "change condition 2 to at least 4", "last(order_placed)>60d & count(product_viewed[category=shoes])≥4 in 30d & count(trial_started)≥1"),
+    ("orders", "Can we bump that up to 10 orders?", "count(order_placed)>10 in 90d"),
+    ("orders", "I'd rather have 5 or more", "count(order_placed)≥5 in 90d"),
+    ("orders", "ten instead of three", "count(order_placed)>10 in 90d"),
+    ("orders", "let's say at least four", "count(order_placed)≥4 in 90d"),
+    ("orders", "hmm, 90 days is too long, try 30", "count(order_placed)>3 in 30d"),
+    ("orders", "shorten the window to a month", "count(order_placed)>3 in 1mo"),
+    ("orders", "over the past six months please", "count(order_placed)>3 in 6mo"),
+    ("orders", "look at the whole year", "count(order_placed)>3 in 1y"),
+    ("orders", "only look at this quarter", "count(order_placed)>3 this quarter"),
+    ("orders", "don't limit it to 90 days", "count(order_placed)>3"),
+    ("orders", "without any time limit", "count(order_placed)>3"),
+    ("orders", "also they must be on the pro plan", "count(order_placed)>3 in 90d & plan=pro"),
+    ("orders", "and they have to be gold members", "count(order_placed)>3 in 90d & loyalty_tier=gold"),
+    ("orders", "but not people from the US", "count(order_placed)>3 in 90d - country=US"),
+    ("orders", "minus staff", "count(order_placed)>3 in 90d - in segment 1"),
+    ("orders", "leave out VIP Buyers", "count(order_placed)>3 in 90d - in segment 4"),
+    ("orders", "Please also remove anyone who is in Churn Risk", "count(order_placed)>3 in 90d - in segment 5"),
+    ("orders", "drop the ones who got a refund", "count(order_placed)>3 in 90d - count(order_refunded)≥1"),
+    ("orders", "plus at least one support ticket", "count(order_placed)>3 in 90d & count(support_ticket_opened)≥1"),
+    ("orders", "who also opened an email in the last week", "count(order_placed)>3 in 90d & count(email_opened)≥1 in 1w"),
+    ("orders", "they should have viewed at least 5 products as well", "count(order_placed)>3 in 90d & count(product_viewed)≥5"),
+    ("orders", "require that they never got a refund", "count(order_placed)>3 in 90d & count(order_refunded)=0"),
+    ("orders", "exclude everyone who refunded something this year", "count(order_placed)>3 in 90d - count(order_refunded)≥1 this year"),
+    ("orders", "replace orders with checkouts", "count(checkout_started)>3 in 90d"),
+    ("orders", "checkouts rather than orders", "count(checkout_started)>3 in 90d"),
+    ("orders", "switch from orders to page views", "count(page_viewed)>3 in 90d"),
+    ("orders", "make it about checkouts instead", "count(checkout_started)>3 in 90d"),
+    ("orders", "spent more than $300 instead", "sum(order_placed.total)>300"),
+    ("orders", "make it spent over 300 instead of the order count", "sum(order_placed.total)>300"),
+    ("orders", "fewer than 3", "count(order_placed)<3 in 90d"),
+    ("orders", "less than 10 orders", "count(order_placed)<10 in 90d"),
+    ("orders", "twice as long", "count(order_placed)>3 in 180d"),
+    ("orders", "half as long", "count(order_placed)>3 in 45d"),
+    ("orders", "add 30 days", "count(order_placed)>3 in 120d"),
+    ("orders", "10 more days", "count(order_placed)>3 in 100d"),
+    ("orders", "one more", "count(order_placed)>4 in 90d"),
+    ("orders", "at most 3 orders", "count(order_placed)≤3 in 90d"),
+    ("orders", "only once", "count(order_placed)=1 in 90d"),
+    ("orders", "what about France?", "count(order_placed)>3 in 90d & country=FR"),
+    ("orders", "and in France?", "count(order_placed)>3 in 90d & country=FR"),
+    ("orders", "what about 30 days?", "count(order_placed)>3 in 30d"),
+    ("orders", "same for Germany", "count(order_placed)>3 in 90d & country=DE"),
+    ("orders", "same thing but 2 weeks", "count(order_placed)>3 in 2w"),
+    ("orders", "yes, and exclude staff", "count(order_placed)>3 in 90d - in segment 1"),
+    ("orders", "no, I meant 60 days", "count(order_placed)>3 in 60d"),
+    ("orders", "Sorry, 60 days", "count(order_placed)>3 in 60d"),
+    ("orders", "keep only people over 30", "count(order_placed)>3 in 90d & age>30"),
+    ("viewers", "ordering no longer matters", "count(product_viewed)≥1 in 7d"),
+    ("viewers", "forget about the orders", "count(product_viewed)≥1 in 7d"),
+    ("viewers", "never ordered in the last 30 days", "count(product_viewed)≥1 in 7d & count(order_placed)=0 in 30d"),
+    ("viewers", "at least 5 product views", "count(product_viewed)≥5 in 7d & count(order_placed)=0"),
+    ("viewers", "swap product views for page views", "count(page_viewed)≥1 in 7d & count(order_placed)=0"),
+    ("viewers", "and never refunded", "count(product_viewed)≥1 in 7d & count(order_placed)=0 & count(order_refunded)=0"),
+    ("viewers", "views of shoes only", "count(product_viewed[category=shoes])≥1 in 7d & count(order_placed)=0"),
+    ("viewers", "only views of shoes", "count(product_viewed[category=shoes])≥1 in 7d & count(order_placed)=0"),
+    ("viewers", "count only products over $100", "count(product_viewed[price>100])≥1 in 7d & count(order_placed)=0"),
+    ("viewers", "make both windows 30 days", "count(product_viewed)≥1 in 30d & count(order_placed)=0"),
+    ("viewers", "put them both at 30 days", "count(product_viewed)≥1 in 30d & count(order_placed)=0"),
+    ("viewers", "the last 30 days for both", "count(product_viewed)≥1 in 30d & count(order_placed)=0"),
+    ("openers", "anywhere in the world", "count(email_opened)≥1 in 30d"),
+    ("openers", "any country", "count(email_opened)≥1 in 30d"),
+    ("openers", "from any country", "count(email_opened)≥1 in 30d"),
+    ("openers", "make it Canada and Mexico", "country in CA,MX & count(email_opened)≥1 in 30d"),
+    ("openers", "everywhere but the US", "country≠US & count(email_opened)≥1 in 30d"),
+    ("openers", "clicks rather than opens", "country=US & count(email_clicked)≥1 in 30d"),
+    ("openers", "emails clicked instead", "country=US & count(email_clicked)≥1 in 30d"),
+    ("openers", "opened the weekly digest", "country=US & count(email_opened[campaign=weekly-digest])≥1 in 30d"),
+    ("openers", "limit the emails to the flash-sale campaign", "country=US & count(email_opened[campaign=flash-sale])≥1 in 30d"),
+    ("openers", "opened at least 3 emails", "country=US & count(email_opened)≥3 in 30d"),
+    ("openers", "remove condition 1", "count(email_opened)≥1 in 30d"),
+    ("openers", "drop the first one", "count(email_opened)≥1 in 30d"),
+    ("openers", "delete the last one", "country=US"),
+    ("openers", "keep only the first condition", "country=US"),
+    ("openers", "whichever country", "count(email_opened)≥1 in 30d"),
+    ("openers", "UK", "country=GB & count(email_opened)≥1 in 30d"),
+    ("openers", "US or Canada", "country in US,CA & count(email_opened)≥1 in 30d"),
+    ("spenders", "silver as well", "country in ES,FR & loyalty_tier in gold,silver & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "also silver", "country in ES,FR & loyalty_tier in gold,silver & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "remove gold", "country in ES,FR & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "don't restrict by tier", "country in ES,FR & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "tier doesn't matter", "country in ES,FR & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "instead of Spain use Portugal", "country in PT,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "just France", "country=FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "Italy instead of France", "country in ES,IT & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "all countries", "loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "except France", "country=ES & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "add Newsletter to the exclusions", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1 | in segment 2"),
+    ("spenders", "exclude Newsletter too", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 1 | in segment 2"),
+    ("spenders", "staff can come back in", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
+    ("spenders", "don't exclude staff anymore", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
+    ("spenders", "keep staff in", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
+    ("spenders", "make it at least 500", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)≥500 in 6mo - in segment 1"),
+    ("spenders", "spent at most 500", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)≤500 in 6mo - in segment 1"),
+    ("spenders", "average order value over 80 instead", "country in ES,FR & loyalty_tier=gold & avg(order_placed.total)>80 - in segment 1"),
+    ("spenders", "increase it to 750", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>750 in 6mo - in segment 1"),
+    ("spenders", "raise by 250", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>750 in 6mo - in segment 1"),
+    ("spenders", "$750", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>750 in 6mo - in segment 1"),
+    ("spenders", "last 12 months", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 12mo - in segment 1"),
+    ("spenders", "double the window", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 12mo - in segment 1"),
+    ("spenders", "over the last year instead of 6 months", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 1y - in segment 1"),
+    ("spenders", "spending in the last quarter", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 3mo - in segment 1"),
+    ("spenders", "drop everything except the spend", "sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "keep only the spend condition", "sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "keep just the country and the spend", "country in ES,FR & sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("spenders", "match any", "country in ES,FR | loyalty_tier=gold | sum(order_placed.total)>500 in 6mo - in segment 1"),
+    ("lapsed", "drop the trial", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d"),
+    ("lapsed", "nobody who started a trial", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)=0"),
+    ("lapsed", "forget the trial requirement", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d"),
+    ("lapsed", "3 or more shoe views", "last(order_placed)>60d & count(product_viewed[category=shoes])≥3 in 30d & count(trial_started)≥1"),
+    ("lapsed", "make it jackets", "last(order_placed)>60d & count(product_viewed[category=jackets])≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "change the category to bags", "last(order_placed)>60d & count(product_viewed[category=bags])≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "remove the category", "last(order_placed)>60d & count(product_viewed)≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "any category", "last(order_placed)>60d & count(product_viewed)≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "last order more than 90 days ago", "last(order_placed)>90d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "haven't ordered in 30 days", "last(order_placed)>30d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "45 days without an order", "last(order_placed)>45d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1"),
+    ("lapsed", "viewed shoes twice in the last 14 days", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 14d & count(trial_started)≥1"),
+    ("lapsed", "14 days for the views", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 14d & count(trial_started)≥1"),
+    ("lapsed", "set the views window to 14 days", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 14d & count(trial_started)≥1"),
+    ("lapsed", "the trial must be in the last 30 days", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1 in 30d"),
+    ("lapsed", "in the last 30 days for the trial", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1 in 30d"),
+    ("lapsed", "invert the trial condition", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)=0"),
+    ("lapsed", "no trial", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 30d"),
+    ("orders", "no, I meant 60 days", "count(order_placed)>3 in 60d"),
+    ("spenders", "staff can come back in", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
+    ("orders", "and in France?", "count(order_placed)>3 in 90d & country=FR"),
 )
 # fmt: on
 
@@ -210,3 +336,110 @@ def test_a_later_message_edits_what_the_earlier_ones_made() -> None:
 
     assert [call.name for call in calls] == ["propose_segment"]
     assert brief(calls[0].arguments["definition"]) == "count(order_placed)≥1 in 14d & country=ES"
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "answer"),
+    [
+        ("orders", "drop the country", "I find nothing about 'the country' in the draft. It has: who placed an order"),
+        ("orders", "remove the order condition", "only condition of the draft"),
+        ("orders", "change the foo to 5", "I find nothing about 'the foo'"),
+        ("orders", "make it stricter", "Say what should change"),
+        ("orders", "exclude blorps", "cannot read 'blorps'"),
+        ("openers", "make it Narnia", "cannot read 'Narnia'"),
+        ("orders", "make it more than 3", "how the draft is already"),
+        ("orders", "undo", "do not see an earlier version"),
+        ("viewers", "change 40 days to 50 days", "Nothing in the draft says '40 days'"),
+    ],
+)  # fmt: skip
+def test_an_edit_that_makes_no_sense_says_why(base: str, text: str, answer: str) -> None:
+    calls, told = said(BASES[base], text)
+
+    assert calls == ()
+    assert answer in told
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "options"),
+    [
+        ("lapsed", "make it 90 days", ["condition 1", "condition 2"]),
+        ("openers", "or clicked an email", ["or as an alternative to everything: clicked an email", "or as an alternative to condition 2: clicked an email"]),
+        ("orders", "add people who started a trial", ["include people who started a trial too", "keep only people who started a trial"]),
+        ("spenders", "make it 5", ["set the number of condition 3 to 5", "set the window of condition 3 to 5"]),
+    ],
+)  # fmt: skip
+def test_where_two_conditions_can_be_meant_one_question_is_asked(base: str, text: str, options: list[str]) -> None:
+    calls, _ = said(BASES[base], text)
+
+    assert [call.name for call in calls] == ["ask_user"]
+    assert [option["value"] for option in calls[0].arguments["options"]] == options
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "answer", "meaning"),
+    [
+        ("lapsed", "make it 90 days", "the first one", "last(order_placed)>90d & count(product_viewed[category=shoes])≥2 in 30d & count(trial_started)≥1"),
+        ("lapsed", "make it 90 days", "the views", "last(order_placed)>60d & count(product_viewed[category=shoes])≥2 in 90d & count(trial_started)≥1"),
+        ("openers", "or clicked an email", "2", "country=US & (count(email_opened)≥1 in 30d | count(email_clicked)≥1)"),
+        ("openers", "or clicked an email", "1", "(country=US & count(email_opened)≥1 in 30d) | count(email_clicked)≥1"),
+        ("orders", "add people who started a trial", "2", "count(order_placed)>3 in 90d & count(trial_started)≥1"),
+        ("orders", "add people who started a trial", "1", "count(order_placed)>3 in 90d | count(trial_started)≥1"),
+        ("spenders", "make it 5", "the time span", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 5mo - in segment 1"),
+    ],
+)  # fmt: skip
+def test_the_answer_settles_the_edit(base: str, text: str, answer: str, meaning: str) -> None:
+    calls, told = said(BASES[base], text, answer)
+
+    assert [call.name for call in calls] == ["revise_segment"], told
+    assert brief(jsonpatch.apply_patch(BASES[base], calls[0].arguments["patch"])) == meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Users who viewed a product twice", "how many users are in Spain?", "create a segment of users in Spain", "show me the top events", "delete this segment",
+        "how many orders yesterday", "who is in VIP Buyers", "save it", "thanks", "export it to Klaviyo", "what can you do?", "customers in Germany", "list my segments",
+        "bought twice this quarter, hasn't been back in a month, not staff", "which segments do we have?", "Quels clients ont acheté hier ?",
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_edit(text: str) -> None:
+    calls, _ = said(BASES["orders"], text)
+
+    assert "revise_segment" not in [call.name for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("how many of them are in Spain?", "count(order_placed)>3 in 90d & country=ES"),
+        ("how many would that be?", "count(order_placed)>3 in 90d"),
+        ("how many would it be with 5?", "count(order_placed)>5 in 90d"),
+        ("how many of those never opened an email", "count(order_placed)>3 in 90d & count(email_opened)=0"),
+    ],
+)
+def test_a_question_about_them_counts_the_draft(text: str, meaning: str) -> None:
+    calls, _ = said(BASES["orders"], text)
+
+    assert [call.name for call in calls] == ["preview_segment"]
+    assert brief(calls[0].arguments["definition"]) == meaning
+
+
+@pytest.mark.parametrize(("text", "name"), [("rename it to Big Fish", "Big Fish"), ('call it "Loyal ones"', "Loyal ones"), ("title: Best customers", "Best customers"),
+                                            ("change the name to High Flyers", "High Flyers")])  # fmt: skip
+def test_a_new_name_changes_nothing_else(text: str, name: str) -> None:
+    calls, _ = said(BASES["orders"], text)
+
+    assert calls[0].arguments == {"patch": [], "name": name}
+
+
+def test_undo_takes_the_last_change_back() -> None:
+    texts = ("users who purchased in the last 7 days", "only the ones in Spain", "undo")
+    calls, _ = said(None, *texts)
+    assert brief(calls[0].arguments["definition"]) == "count(order_placed)≥1 in 7d"
+
+    shown = {"logic": "AND", "conditions": [
+        {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1, "window_days": 7},
+        {"type": "user_property", "property": "country", "operator": "eq", "value": "ES"},
+    ]}  # fmt: skip
+    calls, _ = said(shown, *texts)
+    assert calls[0].arguments["patch"] == [{"op": "remove", "path": "/conditions/1"}]

@@ -12,7 +12,7 @@ from segment_copilot.copilot.models.offline.edits.logic import read_logic
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people, without_subject
 from segment_copilot.copilot.models.offline.edits.setting import become, lay, more_values, one_valued
-from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet, each
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target
@@ -32,11 +32,22 @@ def narrow(sheet: Sheet, step: Step) -> list[Op]:
         return sheet.gone(others)
     if (turned := read_logic(sheet, step.words)) is not None:
         return turned
+    if step.verb.startswith(("keep", "only keep")) and (kept := _kept(sheet, step.words)):
+        return kept
     for at, token in enumerate(step.words):
         named, among = sheet.meant(step.words[:at])
         if token.lower in {"to", "of", "by"} and at and among and at + 1 < len(step.words):
             return become(sheet, step, named, among, step.words[at + 1 :], split=False)
     return become(sheet, step, Target(), sheet.spots, step.words, split=False)
+
+
+def _kept(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:
+    """Of "keep just the country and the spend": all conditions but these go; nothing where a part names no condition."""
+    meant = [sheet.meant(part) for part in each(tokens)]
+    if not all(target.words and found and not valued(target.words, found, sheet.index) for target, found in meant):
+        return []
+    kept = {spot.home for _, found in meant for spot in found}
+    return sheet.gone([spot.home for spot in sheet.spots if spot.whole and not spot.excluded and spot.home not in kept])
 
 
 def add(sheet: Sheet, step: Step) -> list[Op]:
@@ -66,9 +77,9 @@ def _ask_how(sheet: Sheet, step: Step) -> None:
     words = " and ".join(in_words(condition, sheet.index) for condition in clause.conditions)
     options = (
         Option(
-            f"Also everybody {words}: the audience grows", f"include people {written(said)} too", "the audience grows"
+            f"Also everybody {words}: the audience grows", f"include {written(step.words)} too", "the audience grows"
         ),
-        Option(f"Only those of the audience {words}", f"keep only those {written(said)}", "the audience shrinks"),
+        Option(f"Only those of the audience {words}", f"keep only {written(step.words)}", "the audience shrinks"),
     )
     if step.also:
         return

@@ -34,15 +34,25 @@ _EDITS: Final = Book("""
 ^ no|without restriction|restrictions|limit|limits|limitation|limitations|filter|filters|constraint|constraints|condition|conditions|requirement|requirements|rule|test|check on|for|about|by|to|of|regarding the|any? <rest> = remove <rest>
 ^ no need|reason to check|test|look|filter|ask|restrict|limit on|at|for|by|to|about? <rest> = remove <rest>
 ^ no|without|drop any? <any> restriction|restrictions|limit|limits|limitation|filter|filters|constraint|condition|requirement|requirements|rule $ = remove <any>
-^ whatever|whichever|no matter|regardless the|their|of|what|which? <rest> = remove <rest>
-^ from|in|with|on|of? any|every|all <any> is|are? ok|fine|allowed|welcome|possible|accepted|good $ = remove <any>
-^ make|let|set|have it|this|that|them? be? worldwide|global|globally|international|anywhere|everywhere = remove the country
-^ worldwide|globally|everywhere|anywhere|global|international|internationally = remove the country
-^ from|in any|every|all country|countries|place|places $ = remove the country
 ^ i|we do not want|need|care about|for? <rest> = without <rest>
 ^ i|we do not want|need <rest> = without <rest>
+^ whatever|whichever the|their? <rest> = remove <rest>
+^ no matter what|which|the|their? <rest> = remove <rest>
+^ regardless of the|their|what|which? <rest> = remove <rest>
+^ from|in|with|on|of? any|every|all <any> is|are? ok|fine|allowed|welcome|possible|accepted|good $ = remove <any>
+^ make|let|set|have it|this|that|them? be? worldwide|global|globally|international|anywhere|everywhere in? the? world? $ = remove the country
+^ worldwide|globally|everywhere|anywhere|global|international|internationally in? the? world? $ = remove the country
+^ from|in any|every|all country|countries|place|places $ = remove the country
+^ everywhere|anywhere|worldwide but|except|outside|besides of? in? <rest> = exclude <rest>
+^ do not limit|restrict|filter|narrow it|this|them|that? to|by|on|for? <rest> = remove <rest>
+^ drop|remove|delete|forget everything|all but|except|besides for? <rest> = keep only the <rest> condition
+^ everything|all but|except|besides <any> can|should|may|must go|leave|disappear = keep only the <any> condition
 # Who comes in, who goes
-^ <any> may|can|should|could|might|will|must|need|needs to? stay|remain|come|go|count|belong|get in|inside|there|too|back? there|it|here|again? $ = include <any>
+^ <any> may|can|should|could|might|will|must|need|needs to? stay|remain|come|return|go|count|belong|get in|inside|there|too|back? in|there|it|here|again? $ = include <any>
+^ add|put <any> to|on|into the|my|our? exclusions|exclusion|excluded|blacklist list|people? $ = exclude <any>
+^ add an|another? alternative|option|alternatively :? <rest> = or <rest>
+^ nobody|none|noone who|that|from|in|of <rest> = exclude anyone who <rest>
+^ no one who|that|from|in|of <rest> = exclude anyone who <rest>
 ^ <any> may|can|should|could|might|will|must|need|needs to? be included|allowed|accepted|back|in|inside|there|counted|part in? of|there|it|here|again? it|this|the? segment|audience? $ = include <any>
 ^ <any> is|are ok|okay|fine|allowed|welcome|good|included|in $ = include <any>
 ^ <any> is|are|should|must|may|can|do|does|did|need|will not be|to|belong|count|stay|go|get|come? be? in|included|there|counted|part|here|inside|wanted in|of|there? it|this|there? $ = exclude <any>
@@ -51,12 +61,20 @@ _EDITS: Final = Book("""
 ^ i|we also want|need|like <rest> = include <rest>
 ^ i|we want|need|like <any> too|also|as well? $ = include <any>
 # What something becomes
+^ <n> more|extra|additional $ = raise by <n>
+^ <n> more|extra|additional <rest> = raise by <n> <rest>
+^ <n> less|fewer $ = lower by <n>
+^ <n> less|fewer <rest> = lower by <n> <rest>
+^ <any> only $ = only <any>
+^ title|name :|= <rest> = rename to <rest>
+^ the? name|title is|should be? <rest> = rename to <rest>
+^ make|set it|this? both|all|each <rest> = set both to <rest>
 ^ <any> should|must|shall|needs|ought|has to? look|go|reach|cover|span|extend back|over|for? <rest> = change <any> to <rest>
 ^ look|go|reach back at|over|for? the? <rest> = set the window to <rest>
 ^ extend|stretch|expand|widen|limit|shorten it|this|that|them? to cover|include|span <rest> = set the window to <rest>
 ^ cover|span <rest> = set the window to <rest>
 ^ i|we meant|mean|want|wanted|would|need|prefer|like to? have|see|use|look|say at|it? <rest> = set to <rest>
-^ a|an|the? bit|little|lot more|less strict|strict|tight|loose $ = tighten
+^ make|have|get it|this|that|them? a? bit|little|lot|much? more|less? strict|stricter|tight|tighter|loose|looser|broad|broader|narrow|narrower|wide|wider|big|bigger|small|smaller|large|larger $ = tighten
 ^ make|set|have|let the? <any> be <rest> = change <any> to <rest>
 ^ it|this|that|they|these should|must|need|needs|has|have to? be|have <rest> = set to <rest>
 ^ they|these|those|people|users|customers should|must|need|have to also|additionally have? <rest> = add that they <rest>
@@ -69,7 +87,7 @@ _REMARK: Final = stems(
     "need stricter looser tighter version audience list people segment draft number result enough reach better bigger smaller larger narrower broader group quite "
     "hm think fine idea same thanks excellent awesome super cool interesting hmm error mistake meant understand understood bad not still far bit bring give get "
     "surprise surprising expect expected match matching users customers members target campaign budget send plan well maybe make sense oh wow lot second thought "
-    "one more thing last final strange odd weird say said previous before correct close almost hope idea looks less more"
+    "thing final strange odd weird say said previous before correct close almost hope idea looks day week month hour year"
 )  # fmt: skip
 _AGAIN: Final = (
     ("so",), ("still",), ("same",), ("the", "same"), ("meaning",), ("i", "mean"), ("that", "is"), ("with", "the", "rest"), ("everything", "else"), ("the", "rest"),
@@ -89,7 +107,11 @@ def remarks(tokens: Sequence[Token]) -> bool:
     every = tuple(tokens)
     words = [token for token in every if token.kind != "sign"]
     measured = any(token.lower == "too" for token in words)
-    if logic_of(every) or not any(token.stem in _REMARK for token in words):
+    if (
+        logic_of(every)
+        or (words and words[0].lower in {"make", "get", "have"})
+        or not any(token.stem in _REMARK for token in words)
+    ):
         return False
     return all(token.stem in _REMARK | NOISE or (measured and token.kind in {"number", "money"}) for token in words)
 

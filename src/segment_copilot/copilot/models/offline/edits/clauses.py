@@ -86,6 +86,31 @@ def _subject(condition: Json) -> dict[str, Any]:
     }
 
 
+def _absent_alike(condition: Json, every: Sequence[Spot]) -> tuple[Spot, ...]:
+    """Of "no order in 45 days": the condition that nobody ordered for 60 days, told by the last time or by a count of 0."""
+    new = Spot("", condition, "", condition, excluded=False, place=0)
+    absent = (new.negative and new.kind == "event_count") or (new.kind == "recency" and _late(condition))
+    if not absent or new.span is None:
+        return ()
+    return tuple(
+        spot
+        for spot in every
+        if spot.whole
+        and not spot.excluded
+        and spot.event_types == new.event_types
+        and spot.condition.get("where") == condition.get("where")
+        and (
+            (spot.kind == "recency" and _late(spot.condition))
+            or (spot.kind == "event_count" and spot.negative and spot.span)
+        )
+        and spot.kind != new.kind
+    )
+
+
+def _late(condition: Json) -> bool:
+    return str(condition.get("operator")) in _LOWER
+
+
 def there(condition: Json, every: Sequence[Spot]) -> bool:
     """Whether exactly this is tested already."""
     return any(spot.whole and not spot.excluded and dict(spot.condition) == dict(condition) for spot in every)
@@ -99,7 +124,7 @@ def laid_over(definition: Json, clause: Clause, choose: Chooser) -> list[Op]:
         made += patches.joined(now, clause.one(), "AND")
         return made
     for condition in clause.conditions:
-        same = same_subject(condition, spots(now))
+        same = same_subject(condition, spots(now)) or _absent_alike(condition, spots(now))
         more = _over(now, same, condition, clause.fragment, choose) if same else patches.joined(now, condition, "AND")
         made += more
         now = patches.applied(now, more)
@@ -111,17 +136,19 @@ def laid_over(definition: Json, clause: Clause, choose: Chooser) -> list[Op]:
 def _over(definition: Json, same: Sequence[Spot], condition: Json, said: Fragment, choose: Chooser) -> list[Op]:
     """One condition over another of the same subject."""
     new = Spot("", condition, "", condition, excluded=False, place=0)
-    positive = [spot for spot in same if spot.negative == new.negative]
+    positive = [spot for spot in same if spot.negative == new.negative or spot.kind != new.kind]
     if not positive and (new.span or any(spot.span for spot in same)):
         return patches.joined(definition, condition, "AND")
     fitting = [spot for spot in positive or same if not _opposed(spot, new)]
     if not fitting:
         return patches.joined(definition, condition, "AND")
     spot = choose(fitting, f"make {{}} {said.text}")
+    if spot.kind != new.kind and said.window is not None:
+        return patches.set_span(spot, structs.replace(said.window, operator=None))
     if condition["type"] == "event_count":
         return _count_over(spot, condition, said, turned=not positive)
     fields = {name: value for name, value in condition.items() if name not in _SUBJECT}
-    fields.setdefault("value2", None)
+    fields = {"value": None, "value2": None, **fields}
     if "window_days" in fields or "window" in fields:
         fields = {"window_days": None, "window": None, **fields} if condition["type"] != "recency" else fields
     return put(spot.condition, spot.home, fields)

@@ -14,6 +14,7 @@ from segment_copilot.copilot.models.offline.command import strip_command
 from segment_copilot.copilot.models.offline.draft import Proposal
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.edits import clauses, patches
+from segment_copilot.copilot.models.offline.edits.book import logic_of
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
@@ -26,7 +27,7 @@ from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.which import Unsure
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import leaves
-from segment_copilot.copilot.models.offline.lexer import Token, read, word
+from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 from segment_copilot.copilot.models.offline.phrases import lowers
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
@@ -66,6 +67,9 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
         return counted
     if strip_command(tokens).creates:
         return None
+    if (supposed := _supposed(tokens)) is not None:
+        plan = read_edit(written(supposed), drafted, context)
+        return Count(plan.proposal()) if isinstance(plan, Revise) else plan
     found = [asked for asked in readings(tokens) if _edits(asked, tokens, drafted, index, today, recent=recent)]
     if not found:
         return None
@@ -115,6 +119,33 @@ _POINTED: Final = {
     "either",
     "any",
 }
+
+
+def _supposed(tokens: tuple[Token, ...]) -> tuple[Token, ...] | None:
+    """The edit in "how many would it be with 5?", "how many if we drop the country?"."""
+    if lowers(tokens, 0, 2) not in {
+        ("how", "many"),
+        ("what", "would"),
+        ("how", "big"),
+        ("how", "large"),
+        ("what", "happens"),
+    }:
+        return None
+    at = next((at for at, token in enumerate(tokens[:_WITHIN]) if token.lower in {"if", "with", "without", "when"}), 0)
+    before = {token.lower for token in tokens[2:at]}
+    if not at or not before <= _WOULD:
+        return None
+    rest = tokens[at + (tokens[at].lower != "without") :]
+    while (
+        rest and rest[0].lower in {"we", "i", "you", "it", "were", "was", "is", "only", "the", "be"} and len(rest) > 1
+    ):
+        rest = rest[1:]
+    return tuple(token for token in rest if token.lower != "?") or None
+
+
+_WITHIN = 9
+_WOULD: Final = {"would", "it", "be", "are", "there", "that", "this", "users", "people", "customers", "match", "get", "we", "do", "i", "happen", "have", "left", "of", "them",
+                 "happens", "the", "segment", "audience", "count", "number", "members", "remain", "come", "up"}  # fmt: skip
 
 
 def _done(sheet: Sheet, asked: Sequence[Step]) -> list[Op]:
@@ -175,6 +206,8 @@ def _edits(
 ) -> bool:
     """Whether the message edits: by its verb, or because it is a piece of a sentence that only makes sense so."""
     first = asked[0]
+    if logic_of(first.words) and recent:
+        return True
     if first.mode in {"remove", "rename", "undo"} and _about_all(first):
         return first.mode == "undo"
     if first.marked and not _asks(tokens[-1:]):
@@ -185,6 +218,8 @@ def _edits(
         return False
     if not recent:
         return first.instead and not _asks(tokens)
+    if first.verb in {"and", "or"} and tokens[0].lower not in _ASKING and not _names_people(first.words):
+        return True
     if _asks(tokens) and first.verb not in {"what about", "how about"} and not sort_fragment(first.words, today).bare:
         return False
     if (

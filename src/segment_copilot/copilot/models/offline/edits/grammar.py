@@ -10,6 +10,7 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline.edits.book import remarks, repeats, reworded
 from segment_copilot.copilot.models.offline.edits.steps import Mode, Step
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
+from segment_copilot.copilot.models.offline.lexicon import stems
 from segment_copilot.copilot.models.offline.phrases import comparator, lowers
 
 
@@ -23,7 +24,7 @@ _VERBS: Final[dict[Mode, str]] = {
     "let it be | have it | i meant | i mean | it should be | it must be | it has to be | should be | should have been | it should have been | take | "
     "what if it was | what if it were | what if it is | what if we used | what if we use | what if i used | what if you used | what if | how about | "
     "what about | count | pick | choose | go to | shift | base it on | look at | consider | instead use | say | it was | it is",
-    "up": "raise | increase | bump | lift | extend | widen | expand | lengthen | boost | enlarge | broaden | grow | bump up | push up | push | stretch",
+    "up": "raise | increase | bump | lift | extend | widen | expand | lengthen | loosen | relax | boost | enlarge | broaden | grow | bump up | push up | push | stretch",
     "down": "lower | reduce | decrease | shorten | shrink | tighten | trim | cut down | bring down | cut | narrow",
     "only": "only | just | keep only | keep just | limit to | limit it to | limit this to | limit them to | restrict to | restrict it to | restrict this to | "
     "restrict them to | narrow to | narrow it to | narrow it down to | narrow this to | narrow this down to | narrow down to | narrow them down to | "
@@ -39,7 +40,7 @@ _VERBS: Final[dict[Mode, str]] = {
     "restore": "add back | bring back | put back | stop excluding | do not exclude | not exclude | no longer exclude | do not leave out | stop leaving out | "
     "include again | let back in | unexclude | re - include | do not omit | do not filter out | take back in | allow back | keep",
     "exclude": "exclude | except | except for | leave out | filter out | keep out | but not | and not | not | omit | other than | apart from | do not include | "
-    "not include | excluding | but exclude | minus | leave off | rule out | nor | do not count | ignore anyone | not count | never | weed out | not those",
+    "not include | excluding | but exclude | minus | leave off | rule out | do not count | ignore anyone | not count | weed out | not those",
     "without": "without | no | but without | with no | and no | and without | no more",
     "remove": "remove | drop | delete | take out | get rid of | lose | forget | forget about | ignore | skip | strip | strip out | scrap | ditch | kill | clear | "
     "take away | discard | eliminate | erase | dump | cut out | throw out | throw away | i do not care about | do not care about | never mind | "
@@ -108,12 +109,18 @@ def readings(tokens: Sequence[Token]) -> tuple[tuple[Step, ...], ...]:
 def _steps(parts: Sequence[tuple[Token, ...]]) -> tuple[Step, ...]:
     made: list[Step] = []
     held: tuple[Token, ...] = ()
+    unit: Token | None = None
     for part in parts:
+        if all(token.kind == "sign" or token.lower in _SAYING for token in part):
+            continue
         if (made and repeats(part)) or remarks(part):
+            unit = next((token for token in part if token.stem in _UNITS), unit)
             continue
         step = _step(part)
         if step is None:
             continue
+        if unit is not None and step.words and step.words[-1].kind == "number":
+            step = structs.replace(step, words=(*step.words, unit))  # "90 days is too long, try 30"
         if step.mode in _ABOUT and _points_back(step.words):
             if made and not held:
                 continue  # what was named before is what that did already
@@ -124,6 +131,27 @@ def _steps(parts: Sequence[tuple[Token, ...]]) -> tuple[Step, ...]:
     return tuple(made)
 
 
+_SAYING: Final = {
+    "no",
+    "yes",
+    "nope",
+    "sorry",
+    "wait",
+    "ok",
+    "okay",
+    "right",
+    "hmm",
+    "well",
+    "actually",
+    "oops",
+    "yeah",
+    "and",
+    "but",
+    "please",
+    "thanks",
+    "also",
+}
+_UNITS: Final = stems("day week month hour year quarter")
 _ABOUT: Final = {"remove", "exclude", "include", "restore", "negate", "without"}
 
 
@@ -228,10 +256,21 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     if mode == "undo" or (words == "never mind" and after <= _LAST):
         return Step("undo", (), verb=words, told=True)
     marked = told
+    rest = rest[:end] + _risen(rest[end:]) if mode in {"up", "down"} else rest
     told = told or mode != "bare" or also or instead
     factor = _FACTORS.get(words, 1)
     step = Step(mode, rest[end:], (), words, also=also, instead=instead, told=told, marked=marked, factor=factor)
     return _arranged(step)
+
+
+def _risen(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """The "up to" of "bump it up to 10" is no "at most"."""
+    kept = [
+        token
+        for at, token in enumerate(tokens)
+        if token.lower not in {"up", "down", "back"} or lowers(tokens, at + 1, 1) != ("to",)
+    ]
+    return tuple(kept)
 
 
 _BARE: Final[tuple[Mode, int]] = ("bare", 0)
@@ -412,7 +451,8 @@ def divided(tokens: Sequence[Token]) -> list[tuple[tuple[Token, ...], tuple[Toke
         for at in range(len(every) - len(joint)):
             if lowers(every, at, len(joint)) == joint and _may_divide(every, at, joint):
                 made += [(every[:at], every[at + len(joint) :])]
-    return [*made, ((), every)]
+    pointing = len(every) > 1 and every[0].lower in {"it", "that", "this", "them", "those"}
+    return [*made, ((), every[1:] if pointing else every)]
 
 
 def _may_divide(tokens: tuple[Token, ...], at: int, joint: tuple[str, ...]) -> bool:
@@ -420,6 +460,10 @@ def _may_divide(tokens: tuple[Token, ...], at: int, joint: tuple[str, ...]) -> b
     following = lowers(tokens, at + len(joint), 1)
     if joint == ("at",):
         return following not in {("least",), ("most",)} and at > 0
+    if joint == ("to",) and at and tokens[at - 1].lower in {"up", "equal", "close", "prior", "added"}:
+        return False
+    if joint == ("to",) and at > 1 and tokens[at - 2].lower in {"condition", "exclusion"}:
+        return True
     if joint == ("to",) and at and tokens[at - 1].kind == "number" and tokens[at + 1].kind == "number":
         return not (at == 1 or lowers(tokens, at - 2, 1) != ("from",))
     return True

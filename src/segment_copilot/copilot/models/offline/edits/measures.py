@@ -64,7 +64,7 @@ def _set_number(spots: Sequence[Spot], target: Target, number: Quantity, choose:
     return patches.set_number(choose(found, f"set {{}} to {number.text}"), number)
 
 
-_FAR, _CLOSE = 20, 4
+_FAR, _CLOSE = 8, 4
 
 
 def _nearer(value: float, numbers: Sequence[Spot], spans: Sequence[Spot]) -> str:

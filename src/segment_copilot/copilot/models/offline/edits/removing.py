@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from segment_copilot.copilot.models.offline.edits import clauses, measures, patches
+from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
 from segment_copilot.copilot.models.offline.edits.listed import Valued, valued
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people, without_subject
-from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.sheet import Sheet, each
 from segment_copilot.copilot.models.offline.edits.spots import Spot
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
 from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 
 
 def exclude(sheet: Sheet, step: Step) -> list[Op]:
@@ -30,6 +32,9 @@ def exclude(sheet: Sheet, step: Step) -> list[Op]:
     clause = clauses.read_exclusion(words, sheet.index, sheet.today)
     sheet.notes += clause.notes
     conditions = clause.conditions if clause.logic == "OR" else (clause.one(),)
+    for condition in conditions:
+        if asked := [spot for spot in positive if spot.whole and dict(spot.condition) == dict(condition)]:
+            return patches.turned(asked[0])
     excluded = [spot for spot in sheet.spots if spot.excluded and spot.whole]
     fresh = [one for one in conditions if not any(dict(spot.condition) == dict(one) for spot in excluded)]
     if not fresh:
@@ -53,7 +58,7 @@ def without(sheet: Sheet, step: Step) -> list[Op]:
 def remove(sheet: Sheet, step: Step) -> list[Op]:
     """Take conditions, values, time spans, thresholds or exclusions away."""
     made: list[Op] = []
-    parts = _each(step.words)
+    parts = each(step.words)
     if len(parts) > 1 and not all(sheet.meant(part)[1] and not sheet.meant(part)[0].open for part in parts):
         parts = [step.words]
     for part in parts:
@@ -70,15 +75,46 @@ def _remove_one(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:
     wanted = valued(tokens, [spot for spot in found if spot.values] if found else sheet.spots, sheet.index)
     if wanted and not target.condition and not target.excluded:
         return _fewer(sheet, wanted)
+    measured = sort_fragment(tokens, sheet.today)
+    if measured.bare and not target.place:
+        return _unmeasured(sheet, measured, target)
     if target.part == "window":
         return measures.without_span(found, target, sheet.choose)
     if target.excluded and not target.words and not target.place and "exclude" in sheet.definition:
         return [{"op": "remove", "path": "/exclude"}]
     if target.part == "number" and not target.condition and not target.place:
         return _unbounded(sheet, found, target)
+    if not found and (left_out := _people(sheet, tokens, target)) is not None:
+        return left_out
     if target.open or not found or (target.several and not target.words and not target.condition):
         sheet.not_there(tokens)
     return sheet.gone(_pointers(sheet, found, target))
+
+
+def _unmeasured(sheet: Sheet, said: Fragment, target: Target) -> list[Op]:
+    """Of "remove the 90 days", "drop the at least 3": the time span or threshold that says so."""
+    matched = measures.saying(sheet.spots, said)
+    if not matched:
+        sheet.not_there(said.tokens)
+    if said.windows:
+        return measures.without_span(matched, structs.replace(target, several=True), sheet.choose)
+    return _unbounded(sheet, matched, Target())
+
+
+def _people(sheet: Sheet, tokens: Sequence[Token], target: Target) -> list[Op] | None:
+    """Of "remove anyone in Churn Risk", "drop staff": people, not a condition; None for anything else."""
+    if target.condition or target.part in {"window", "number"}:
+        return None
+    try:
+        read = clauses.read_exclusion(tokens, sheet.index, sheet.today)
+    except Unfit:
+        return None
+    named = any(one["type"] == "segment_membership" for one in read.conditions)
+    return (
+        exclude(sheet, Step("exclude", tuple(tokens), verb="exclude", told=True))
+        if named or speaks_of_people(tokens)
+        else None
+    )
 
 
 def _pointers(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[str]:
@@ -121,14 +157,3 @@ def negate(sheet: Sheet, step: Step) -> list[Op]:
         sheet.not_there(step.words)
     del target
     return patches.turned(sheet.choose(whole, "flip {}"))
-
-
-def _each(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
-    """Of "the country and the age": each."""
-    parts: list[list[Token]] = [[]]
-    for token in tokens:
-        if token.lower in {"and", ",", "&", "or"}:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return [tuple(part) for part in parts if any(token.stem not in NOISE | PEOPLE for token in part)] or [tuple(tokens)]

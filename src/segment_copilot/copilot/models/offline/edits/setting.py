@@ -11,11 +11,13 @@ from segment_copilot.copilot.models.offline.edits.grammar import divided, names_
 from segment_copilot.copilot.models.offline.edits.listed import Valued, spelled, told_field, valued
 from segment_copilot.copilot.models.offline.edits.logic import read_logic
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.people import speaks_of_people
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
-from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, spots
+from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event_types, spots
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target
 from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexicon import NOISE
 
 
 def set_to(sheet: Sheet, step: Step) -> list[Op]:
@@ -30,6 +32,8 @@ def set_to(sheet: Sheet, step: Step) -> list[Op]:
         if left and (replaced := _from(sheet, left, right)) is not None:
             return replaced
         if left and not found:
+            if sort_fragment(right, sheet.today).bare:
+                reasons.insert(0, sheet.missing(left))
             continue
         if target.part == "logic" and (turned := read_logic(sheet, right)) is not None:
             return turned
@@ -37,7 +41,7 @@ def set_to(sheet: Sheet, step: Step) -> list[Op]:
             return become(sheet, step, target if left else Target(), found, right, split=bool(left))
         except Unfit as error:
             reasons.append(error)
-    raise reasons[0] if len(reasons) == 1 else reasons[-1]
+    raise reasons[0]
 
 
 def become(
@@ -45,15 +49,17 @@ def become(
 ) -> list[Op]:
     """What *target* means becomes what *new* says."""
     said = sort_fragment(new, sheet.today)
-    if said.bare:
+    if said.bare and not (said.quantity and speaks_of_people(new)):
         return measures.set_measures(found, target, said, sheet.choose)
+    if (opened := _any_value(sheet, new)) is not None:
+        return opened
     if one := one_valued(sheet, new, found, "change {} to " + said.text):
         return other_values(sheet, one, step)
     if (narrowed := _narrowed(sheet, said, found)) is not None:
         return narrowed
     if (event := events.event_named(said, sheet.index)) and (split or step.instead or step.verb in _COUNTING):
         return other_event(sheet, target, found, said, event)
-    if (made := _filter(sheet, step, new, found)) is not None:
+    if (made := _filter(sheet, step, new, found, named=bool(target.words))) is not None:
         return made
     if split and not target.open:
         told_field(new, found, sheet.index)
@@ -102,13 +108,24 @@ def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] |
     target, found = sheet.meant(said.words)
     inside = {spot.pointer for spot in among}
     fits = [spot for spot in found if spot.pointer in inside and (spot.slot or spot.span or spot.may_span)]
-    if target.open or not fits or _filters(sheet, said):
+    if target.open or not fits or _another(sheet, said, fits):
         return None
     return measures.set_measures(fits, target, said, sheet.choose)
 
 
-def _filters(sheet: Sheet, said: Fragment) -> bool:
-    """Whether the number belongs to a property of each event: "orders over $50"."""
+def _any_value(sheet: Sheet, new: Sequence[Token]) -> list[Op] | None:
+    """Of "any country", "all categories": the property is not tested any more."""
+    if not new or new[0].lower not in {"any", "all", "every", "each"}:
+        return None
+    target, found = sheet.meant(new[1:])
+    tested = [spot for spot in found if spot.values]
+    if not target.words or not tested or any(one.values for one in valued(new[1:], tested, sheet.index)):
+        return None
+    return sheet.gone([spot.pointer for spot in tested if spot.path == tested[0].path])
+
+
+def _another(sheet: Sheet, said: Fragment, fits: Sequence[Spot]) -> bool:
+    """Whether the words say more than a measure: a filter ("orders over $50"), or another sum ("average order value over 80")."""
     if said.quantity is None:
         return False
     try:
@@ -116,7 +133,10 @@ def _filters(sheet: Sheet, said: Fragment) -> bool:
     except Unfit:
         return False
     tests = [test for one in read.conditions for test in one.get("where", [])]
-    return any(test.get("value") == said.quantity.value for test in tests)
+    if any(test.get("value") == said.quantity.value for test in tests):
+        return True
+    summed = [one for one in read.conditions if one["type"] == "monetary"]
+    return bool(summed) and not any(clauses.same_subject(one, fits) for one in summed)
 
 
 def other_event(sheet: Sheet, target: Target, found: Sequence[Spot], said: Fragment, event: events.Named) -> list[Op]:
@@ -152,9 +172,23 @@ def lay(sheet: Sheet, tokens: Sequence[Token], step: Step) -> list[Op]:
     fresh = [one for one in clause.conditions if not clauses.there(one, sheet.spots)]
     if not fresh and not clause.excluded:
         return []
+    if step.instead and (other := _in_place(sheet, clause)) is not None:
+        return other
     if step.also or (step.mode == "add" and step.verb != "with"):
         return put_beside(sheet, clause)
     return clauses.laid_over(sheet.definition, clause, sheet.choose)
+
+
+def _in_place(sheet: Sheet, clause: clauses.Clause) -> list[Op] | None:
+    """Of "spent over 300 instead": in the place of the condition about the same event, or of the only one."""
+    if len(clause.conditions) != 1 or clauses.same_subject(clause.conditions[0], sheet.spots):
+        return None
+    condition = clause.conditions[0]
+    whole = [spot for spot in sheet.spots if spot.whole and not spot.excluded]
+    kind = [spot for spot in whole if spot.kind == condition["type"]]
+    about = [spot for spot in whole if spot.event_types and spot.event_types == event_types(condition)]
+    spot = sheet.choose(about or kind or whole, f"change {{}} to {clause.fragment.text}")
+    return [{"op": "replace", "path": spot.home, "value": condition}]
 
 
 def put_beside(sheet: Sheet, clause: clauses.Clause) -> list[Op]:
@@ -188,6 +222,10 @@ def move(sheet: Sheet, step: Step) -> list[Op]:
             if said.bare:
                 return measures.set_measures(found, target, said, sheet.choose)
     cut = next((at for at, token in enumerate(step.words) if token.lower == "by"), None)
+    if cut is None and all(token.lower in _A_BIT or token.stem in NOISE for token in step.words):
+        raise Unfit(
+            "Say what should change and to what, for example: at least 5 orders, in the last 30 days, only in Spain."
+        )
     if cut is None:
         return set_to(sheet, step)
     target, found = sheet.meant(step.words[:cut])
@@ -216,6 +254,20 @@ def _share(tokens: Sequence[Token], *, down: bool) -> tuple[float, Sequence[Toke
     return (-1 if down else 1), tokens
 
 
+_A_BIT: Final = {
+    "bit",
+    "little",
+    "lot",
+    "more",
+    "less",
+    "much",
+    "slightly",
+    "somewhat",
+    "further",
+    "audience",
+    "segment",
+    "draft",
+}
 _COUNTING: Final = {
     "use",
     "count",
@@ -246,7 +298,7 @@ def _from(sheet: Sheet, left: Sequence[Token], right: Sequence[Token]) -> list[O
     return measures.set_measures(matched, Target(part=part, several=bool(old.windows)), new, sheet.choose)
 
 
-def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot]) -> list[Op] | None:
+def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot], *, named: bool) -> list[Op] | None:
     """Of "only shoes", "make it mobile": a value that only an event of the draft can have, as a filter of it."""
     if step.mode not in {"set", "only", "bare"} or (new and new[0].lower in {"in", "from", "who", "living", "aged"}):
         return None
@@ -264,7 +316,7 @@ def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot
                 )
                 able.append((spot, {"property": field.path, **one}))
     shown = [pair for pair in able if not pair[0].negative and not pair[0].excluded] or able
-    if traits or not shown:
+    if (traits and not named) or not shown:
         return None
     spot = sheet.choose([pair[0] for pair in shown], f"make {{}} {written(new)}")
     return clauses.filtered(spot, [test for one, test in shown if one.pointer == spot.pointer][:1])

@@ -13,6 +13,7 @@ from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Targ
 from segment_copilot.copilot.models.offline.edits.which import in_words, one_of
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.lexer import Token, written
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 
 
 class Sheet:
@@ -56,9 +57,13 @@ class Sheet:
 
     def not_there(self, tokens: Sequence[Token]) -> NoReturn:
         """Say that the draft has no such thing, and what it has."""
+        raise self.missing(tokens)
+
+    def missing(self, tokens: Sequence[Token]) -> Unfit:
+        """The error for a phrase that means nothing in the draft; it says what is there."""
         said = written([token for token in tokens if token.stem not in CONDITION])
         about = f"I find nothing about {said!r} in the draft." if said else "I do not see which condition you mean."
-        raise Unfit(f"{about} {self.what_is_there()}")
+        return Unfit(f"{about} {self.what_is_there()}")
 
     def what_is_there(self) -> str:
         """The conditions of the draft in one sentence."""
@@ -70,3 +75,14 @@ def _order(pointer: str) -> tuple[int, ...]:
     """Where a pointer stands among its neighbours: exclusions last."""
     names = {"conditions": 1, "where": 2, "events": 3, "exclude": 4}
     return tuple(int(step) if step.isdecimal() else names.get(step, 0) for step in pointer.split("/")[1:])
+
+
+def each(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """Of "the country and the age": each."""
+    parts: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.lower in {"and", ",", "&", "or"}:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [tuple(part) for part in parts if any(token.stem not in NOISE | PEOPLE for token in part)] or [tuple(tokens)]
