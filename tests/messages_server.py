@@ -67,6 +67,10 @@ class Exchange:
         self._writer.write(body)
         await self._writer.drain()
 
+    def write(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._writer.write(data)
+
     def tear(self, data: bytes) -> None:
         """The beginning of a chunk, and no more."""
         self._writer.write(b"%x\r\n%b" % (len(data) + 100, data))
@@ -327,6 +331,17 @@ async def delta_of_nothing(exchange: Exchange) -> None:
 async def cut_inside_a_chunk(exchange: Exchange) -> None:
     """The connection is gone in the middle of an event whose length was told."""
     exchange.tear(b'event: content_block_delta\ndata: {"type": "content_bl')
+
+
+async def no_http(exchange: Exchange) -> None:
+    """Something answers, and it is no web server."""
+    exchange.write(b"220 mail.example.com ESMTP\r\n")
+
+
+async def page(exchange: Exchange) -> None:
+    """Something on the way answers for the API, and is content."""
+    await exchange.head(200, {"content-type": "text/html", "content-length": "15"})
+    exchange.write(b"<p>Log in.</p>\n")
 
 
 async def pings_before_the_head(exchange: Exchange) -> None:

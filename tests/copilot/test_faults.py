@@ -43,7 +43,9 @@ from messages_server import (
     flood,
     garbage,
     hidden_thinking,
+    no_http,
     only_pings,
+    page,
     pings_before_the_head,
     refusal,
     run_messages_server,
@@ -239,6 +241,8 @@ PASSING: dict[str, tuple[Answer, str, int]] = {
     "cut inside a call": (broken_off(call_anew("list_segments", "{}"), then=cut, keep=-3), "upstream_disconnected", 2),
     "clean end without message_stop": (broken_off(HALF, then=clean_end, keep=-1), "upstream_disconnected", 2),
     "clean end inside a text": (broken_off(HALF, then=clean_end, keep=-3), "upstream_disconnected", 2),
+    "no HTTP": (no_http, "upstream_disconnected", 3),
+    "a page of a proxy": (page, "upstream_disconnected", 3),
     "no head": (stall, "upstream_timeout", 3),
     "no first delta": (broken_off(then=stall, keep=2), "upstream_timeout", 3),
     "a stall": (broken_off(HALF, then=stall), "upstream_timeout", 2),
@@ -592,6 +596,24 @@ async def test_leaving_while_a_failed_turn_waits_asks_no_more(service: Service):
         await seen(chunks, b"turn.reset")
 
     assert len(service.upstream.exchanges) == 1
+
+
+async def test_many_leave_at_once(service: Service):
+    """In every protocol, some before the first word and some after it."""
+    service.app.state.copilot = structs.replace(service.app.state.copilot, model=service.patient)
+    service.upstream.answers(*[broken_off(HALF, then=stall), stall] * 20)
+    paths = [STREAM, AG_UI, AI_SDK, GENERATE] * 10
+
+    async with service.client() as client:
+        asking = [asyncio.create_task(client.post(path, json=BODIES[path])) for path in paths]
+        await requested(service, len(paths))
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+
+    async with asyncio.timeout(2):
+        for exchange in service.upstream.exchanges:
+            await exchange.closed.wait()
 
 
 async def test_leaving_during_a_query_kills_it(service: Service):
