@@ -101,6 +101,15 @@ class PreconditionFailed(SegmentCopilotError):
     code = "precondition_failed"
 
 
+# How much the caller asks for
+
+
+class TooManyRequests(SegmentCopilotError):
+    """More at once than one tenant may have; *context* says after how many seconds to try again."""
+
+    code = "too_many_requests"
+
+
 # What we depend on
 
 

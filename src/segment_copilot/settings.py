@@ -65,6 +65,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         float, Meta(gt=0, description="What a run may cost, where the model's price is known")
     ] = 0.5
     copilot_deadline_seconds: Annotated[Positive, Meta(description="Wall time of a run")] = 120
+    copilot_max_streams: Annotated[Positive, Meta(description="Runs at once per process")] = 2000
+    copilot_max_tenant_streams: Annotated[Positive, Meta(description="Runs at once per process and tenant")] = 1000
     copilot_heartbeat_seconds: Annotated[
         float, Meta(gt=0, description="Silence on a stream before a comment is sent")
     ] = 10.0

@@ -231,6 +231,28 @@ async def test_a_process_that_stops_ends_its_streams_properly(server: Any, clien
 
 
 @pytest.mark.parametrize(
+    ("limit", "status", "code"),
+    [("copilot_max_tenant_streams", 429, "too_many_runs"), ("copilot_max_streams", 503, "service_full")],
+)
+async def test_one_run_too_many_is_refused_before_its_stream(
+    client: httpx2.AsyncClient, use: Use, limit: str, status: int, code: str
+):
+    go_on = asyncio.Event()
+    use(Script([models.TextDelta("Wait"), go_on, *says(" for it.")], says("Fine.")), **{limit: 1})
+
+    refused: list[httpx2.Response] = []
+    async with asyncio.timeout(10), client.stream("POST", STREAM, json=QUESTION) as response:
+        async for block in blocks(response):
+            if b"text.delta" in block and not go_on.is_set():
+                refused.append(await client.post("/api/copilot/generate/", json={"description": "x"}))
+                go_on.set()
+
+    assert [(one.status_code, one.json()["code"]) for one in refused] == [(status, code)]
+    assert int(refused[0].headers["retry-after"]) > 0
+    assert (await client.post("/api/copilot/generate/", json={"description": "x"})).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("body", "pointer"),
     [
         ({}, "/messages"),

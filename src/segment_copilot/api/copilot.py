@@ -30,11 +30,12 @@ from segment_copilot.copilot.loop import Copilot, Run, limits_of, prepare_run
 from segment_copilot.copilot.prompt import PROMPT_VERSION
 from segment_copilot.copilot.protocol import protocol_document
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
-from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
 from segment_copilot.tenants import Tenant
 
 MAX_BODY_BYTES: Final = 2 * 2**20
 
+_PROBLEMS: Final = {"problems": (Conflict, TooManyRequests)}
 _STOPPING: Final = "This process is being stopped."
 
 _POINTERS: Final = {
@@ -105,7 +106,7 @@ class CopilotController(Controller):
         "/stream",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"events": Event},
+        opt={"events": Event, **_PROBLEMS},
         response_description="The answer as it is made. The last event is run.finished or run.error.",
     )
     async def stream(
@@ -128,7 +129,7 @@ class CopilotController(Controller):
         "/ag-ui",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"event_stream": True},
+        opt={"event_stream": True, **_PROBLEMS},
         response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
     )
     async def ag_ui(
@@ -150,7 +151,7 @@ class CopilotController(Controller):
         "/ai-sdk",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"event_stream": True},
+        opt={"event_stream": True, **_PROBLEMS},
         response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
     )
     async def ai_sdk(
@@ -169,7 +170,7 @@ class CopilotController(Controller):
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
-    @post("/generate", status_code=200, response_description="The whole answer.")
+    @post("/generate", status_code=200, opt=_PROBLEMS, response_description="The whole answer.")
     async def generate(
         self,
         data: JSONBody[GenerateRequest],

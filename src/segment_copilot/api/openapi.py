@@ -56,6 +56,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     412: "If-Match named another version.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
+    429: "Too much at once; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
     503: "A store does not answer; see Retry-After.",
     504: "The query took too long.",

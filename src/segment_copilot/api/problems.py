@@ -26,6 +26,7 @@ STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
+    errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.QueryTimeout: 504,
 }
@@ -62,6 +63,7 @@ TITLES: Mapping[str, str] = {
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The body did not arrive in time",
     "read_only_token": "This token may not write",
+    "too_many_requests": "Too much at once",
     "unauthenticated": "A valid API key is needed",
     "unavailable": "A service behind this one does not answer",
     "unsupported_media_type": "The body is not declared as JSON",
@@ -117,7 +119,7 @@ def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Re
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
     return _response(
         request,

@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 import time
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -32,6 +33,7 @@ from segment_copilot.copilot.failures import Failure, failure, failure_of
 from segment_copilot.copilot.models import Model, ModelRequest, TurnEnded
 from segment_copilot.copilot.models.prices import Price, price_of
 from segment_copilot.copilot.outbox import Outbox
+from segment_copilot.copilot.places import Place, Places
 from segment_copilot.copilot.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.request import CopilotRequest
 from segment_copilot.copilot.tools import TOOLS_VERSION
@@ -61,6 +63,7 @@ class Copilot(Struct, frozen=True):
     model: Model
     breaker: Breaker = field(default_factory=Breaker)
     secret: Secret = field(default_factory=Secret)
+    places: Places = field(default_factory=Places)
 
     @property
     def price(self) -> Price | None:
@@ -76,7 +79,8 @@ async def prepare_run(
     Raises:
         InvalidInput: The request says something that types cannot refuse.
         Conflict: It answers a question that is not open.
-        Unavailable: The tenant's catalog cannot be read, or the model did not answer lately.
+        TooManyRequests: The tenant has as many runs as it may.
+        Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
     request.check(asked, model=copilot.model.name)
     catalog = await copilot.resources.discovery.catalog(tenant.id)
@@ -91,7 +95,11 @@ async def prepare_run(
         signer=signer,
         warnings=warnings,
     )
-    return Run(copilot, tenant, beginning, signer=signer)
+    settings = copilot.resources.settings
+    place = copilot.places.take(
+        tenant.id, most=settings.copilot_max_streams, most_of_tenant=settings.copilot_max_tenant_streams
+    )
+    return Run(copilot, tenant, beginning, signer=signer, place=place)
 
 
 def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> events.Limits:
@@ -108,7 +116,7 @@ def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> events.Lim
 class Run:
     """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
 
-    def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer) -> None:
+    def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer, place: Place) -> None:
         asked = beginning.asked
         self.id = f"run_{uuid7().hex}"
         self.model = copilot.model.name
@@ -118,6 +126,8 @@ class Run:
         self._asked = asked
         self._from = beginning
         self._signer = signer
+        self._place = place
+        weakref.finalize(self, place.leave)  # of a run that nobody drove
         self._limits = limits_of(copilot, asked_turns=asked.options.max_turns)
         self._tools = beginning.tools
         self._memory = Memory(self.id, earlier={draft.draft_id: draft for draft in beginning.thread.drafts})
@@ -155,6 +165,7 @@ class Run:
             # Litestar cancels level-wise when a client leaves: an unshielded await would end here at once.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await asyncio.wait(tasks)
+            self._place.leave()
 
     def stop(self, code: events.ErrorCode) -> None:
         """End the run soon with `run.error` *code*."""
