@@ -451,7 +451,7 @@ def divided(tokens: Sequence[Token]) -> list[tuple[tuple[Token, ...], tuple[Toke
         for at in range(len(every) - len(joint)):
             if lowers(every, at, len(joint)) == joint and _may_divide(every, at, joint):
                 made += [(every[:at], every[at + len(joint) :])]
-    pointing = len(every) > 1 and every[0].lower in {"it", "that", "this", "them", "those"}
+    pointing = len(every) > 1 and every[0].lower in {"it", "them"}
     return [*made, ((), every[1:] if pointing else every)]
 
 

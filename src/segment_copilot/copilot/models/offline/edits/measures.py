@@ -87,9 +87,9 @@ def _ratio(one: float, other: object) -> float:
 
 def _unit(spots: Sequence[Spot]) -> Unit | None:
     """The unit that all time spans of the draft share, where it is not days: the 2 of "make it 2" for 6 weeks."""
-    told = {str(span["window"].get("last", ""))[-1:] for spot in spots if (span := spot.span) and "window" in span}
+    told = {_last(span).lstrip("0123456789") for spot in spots if (span := spot.span) and "window" in span}
     plain = any(spot.span and "window_days" in spot.span for spot in spots)
-    units: dict[str, Unit] = {"h": "h", "w": "w", "y": "y"}
+    units: dict[str, Unit] = {"h": "h", "w": "w", "mo": "mo", "y": "y"}
     return units.get(next(iter(told))) if len(told) == 1 and not plain else None
 
 
