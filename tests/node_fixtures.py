@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,19 +39,27 @@ def node_packages(request: pytest.FixtureRequest, node: str) -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     folder = Path(request.config.cache.mkdir("frontends"))  # pyright: ignore[reportOptionalMemberAccess]
-    lock = (SOURCES / "package-lock.json").read_bytes()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers may be here at once
+        _install(folder)
+    return folder
+
+
+def _install(folder: Path) -> None:
+    locked = (SOURCES / "package-lock.json").read_bytes()
     done = folder / "installed-lock.json"
-    if not (done.exists() and done.read_bytes() == lock):
+    if not (done.exists() and done.read_bytes() == locked):
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SOURCES / name, folder)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
         if ran.returncode:
             missing(f"npm cannot install the clients: {ran.stderr[-2000:]}")
-        done.write_bytes(lock)
+        done.write_bytes(locked)
     for script in SOURCES.glob("*.mjs"):  # imports are looked up from where a script lies
-        shutil.copy(script, folder)
-    return folder
+        copy = folder / script.name
+        if not (copy.exists() and copy.read_bytes() == script.read_bytes()):
+            shutil.copy(script, copy)
 
 
 @pytest.fixture

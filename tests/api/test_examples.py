@@ -216,6 +216,23 @@ async def test_a_consumer_says_what_a_refusal_said(run_node: RunNode, server, pr
     assert told["runs"][0]["error"]["message"] == "This key does not exist or was revoked."
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_question_in_a_terminal(server, use, node, segment_id, protocol):
+    use(Script(calls(("ask_user", QUESTION), text="Which visits?"), *drawing(segment_id)))
+    process = await asyncio.create_subprocess_exec(
+        node, "ask.mjs", protocol, server.url, server.key, "Who visited?", cwd=EXAMPLES,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    out, err = await asyncio.wait_for(process.communicate(b"1\n"), 60)
+
+    told = out.decode()
+    assert (process.returncode, err) == (0, b"")
+    places = ["Which visits?", "  1. The pricing page", "I look.", "Draft: Known country", "Users: 1 users", "Done. ½"]
+    assert sorted(places, key=told.index) == places
+    assert "Create “Known country” (1 users)" in told
+
+
 @asynccontextmanager
 async def page_served(node: str, port: int, **environment: str) -> AsyncGenerator[str]:
     """The example of a page's backend; the page's address."""

@@ -16,6 +16,7 @@ from copilot_runs import BUYERS, NOBODY, TOKENS, Ask, Script, Told, asking, call
 from node_fixtures import RunNode
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
+from segment_copilot.copilot.tools import COMPONENTS
 from segment_copilot.errors import Unavailable
 
 PROPOSAL = {"name": "Buyers", "description": "They bought.", "definition": BUYERS}
@@ -53,6 +54,7 @@ DRAFTS = calls(("propose_segment", PROPOSAL), ("propose_segment", {**PROPOSAL, "
 NOBODY_FITS = calls(("propose_segment", {**PROPOSAL, "definition": NOBODY}))
 DRAWS = calls(
     ("display_metric_card", {"title": "Users", "value": 2}),
+    ("display_segment_table", {"title": "Segments", "segment_ids": [1]}),
     ("display_event_chart", {"title": "Top", "measure": "event_types"}),
     ("no_such_tool", {"a": [1, {"b": False}]}),
 )
@@ -139,6 +141,13 @@ async def test_clients_hear_what_a_run_said(ask: Ask, run_client: RunNode, tmp_p
     told = await ask(Script(*RUNS[name]), asked)
 
     await listen(run_client, tmp_path, [told])
+
+
+async def test_the_recorded_runs_draw_all_there_is(ask: Ask):
+    told = await ask(Script(*RUNS["calls side by side, a draft, components"]))
+
+    assert {shown["name"] for shown in told.of("component")} == set(COMPONENTS)
+    assert told.of("segment.draft")
 
 
 async def test_clients_hear_what_a_stopped_run_said(ask: Ask, run_client: RunNode, tmp_path: Path):
