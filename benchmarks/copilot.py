@@ -40,6 +40,41 @@ DELTAS = 2000
 GAP_US = 1000
 
 
+class Protocol(msgspec.Struct, frozen=True):
+    """Where to ask, with which body around the text, and what each delta and an end look like."""
+
+    path: str
+    body: Callable[[str], Any]
+    delta: bytes
+    end: bytes
+
+
+NATIVE = Protocol(
+    "stream",
+    lambda text: {"messages": [{"role": "user", "content": text}]},
+    delta=b"event: text.delta\n",
+    end=b"event: run.finished",
+)
+AG_UI = Protocol(
+    "ag-ui",
+    lambda text: {
+        "threadId": "t", "runId": "r", "messages": [{"id": "m", "role": "user", "content": text}], "state": {},
+        "tools": [], "context": [], "forwardedProps": {},
+    },
+    delta=b'"type":"TEXT_MESSAGE_CONTENT"',
+    end=b'"type":"RUN_FINISHED"',
+)  # fmt: skip
+AI_SDK = Protocol(
+    "ai-sdk",
+    lambda text: {
+        "id": "c", "trigger": "submit-message",
+        "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": text}]}],
+    },
+    delta=b'"type":"text-delta"',
+    end=b"data: [DONE]",
+)  # fmt: skip
+
+
 class Service:
     """The service's process: what it answers, what it uses."""
 
@@ -66,34 +101,31 @@ class Service:
         ours, theirs = f"{self._port:04X}", f"{self._upstream:04X}"
         return sum(local == ours for local, _ in held), sum(remote == theirs for _, remote in held)
 
-    async def ask(self, text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def ask(self, text: str, protocol: Protocol = NATIVE) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send one question; the answer is to be read."""
-        body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})
+        body = msgspec.json.encode(protocol.body(text))
         reader, writer = await asyncio.open_connection(self._host, self._port)
         head = (
-            f"POST /api/copilot/stream/ HTTP/1.1\r\nhost: bench\r\nauthorization: ApiKey {self._key}\r\n"
+            f"POST /api/copilot/{protocol.path}/ HTTP/1.1\r\nhost: bench\r\nauthorization: ApiKey {self._key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         writer.write(head.encode() + body)
         return reader, writer
 
 
-async def read(service: Service, text: str) -> tuple[float, int]:
+async def read(service: Service, text: str, protocol: Protocol = NATIVE) -> tuple[float, int]:
     """One stream to its end: seconds to the first delta, deltas."""
     started = time.perf_counter()
-    reader, writer = await service.ask(text)
-    first, deltas, rest = 0.0, 0, b""
+    reader, writer = await service.ask(text, protocol)
+    first, whole = 0.0, bytearray()
     while chunk := await reader.read(65536):
-        rest += chunk
-        found = rest.count(b"event: text.delta\n")
-        if found and not first:
+        whole += chunk
+        if not first and protocol.delta in whole:
             first = time.perf_counter() - started
-        deltas += found
-        rest = rest[-40:] if b"event: text.delta\n" not in rest[-40:] else b""
-        if b"event: run.finished" in chunk or b"event: run.error" in chunk:
+        if protocol.end in whole[-4096 - len(chunk) :] and whole.endswith(b"\n\n\r\n"):
             break
     writer.close()
-    return first, deltas
+    return first, whole.count(protocol.delta)
 
 
 @contextmanager
@@ -146,25 +178,30 @@ async def measure_first(service: Service, sdk: Sdk) -> list[tuple[str, str]]:
 async def measure_cpu(service: Service, sdk: Sdk) -> list[tuple[str, str]]:
     """CPU of a long stream, in turn."""
     text = f"bench:flow:{DELTAS}:{GAP_US}"
-    helper, raw, ours = list[float](), list[float](), list[float]()
+    times: dict[str, list[float]] = {name: [] for name in ("helper", "raw", "stream", "ag-ui", "ai-sdk")}
     for _ in range(ROUNDS + 1):
-        helper.append(sdk.read("helper", text)["cpu"])
-        before = service.cpu()
-        _, deltas = await read(service, text)
-        ours.append(service.cpu() - before)
-        raw.append(sdk.read("raw", text)["cpu"])
-        if not DELTAS * 0.99 <= deltas <= DELTAS:
-            raise RuntimeError(f"{deltas} deltas came")
-    spent = {name: statistics.median(times[1:]) * 1e6 / DELTAS for name, times in
-             [("helper", helper), ("raw", raw), ("ours", ours)]}  # fmt: skip
-    added = spent["ours"] - spent["helper"]
-    return [
-        (f"CPU per 1,000 deltas, SDK alone by `messages.stream`, median of {ROUNDS}", f"{spent['helper']:.0f} ms"),
-        ("the same by `messages.create(stream=True)`", f"{spent['raw']:.0f} ms"),
-        ("the same through the service", f"{spent['ours']:.0f} ms"),
-        ("**added** (bar 1 × the SDK)", f"**{added:.0f} ms, {added / spent['helper']:.2f} ×**"),
-        ("added to the SDK's least", f"{spent['ours'] - spent['raw']:.0f} ms, {(spent['ours'] - spent['raw']) / spent['raw']:.2f} ×"),
-    ]  # fmt: skip
+        for kind in ("helper", "raw"):
+            times[kind].append(sdk.read(kind, text)["cpu"])
+        for protocol in (NATIVE, AG_UI, AI_SDK):
+            before = service.cpu()
+            _, deltas = await read(service, text, protocol)
+            times[protocol.path].append(service.cpu() - before)
+            if deltas != DELTAS:
+                raise RuntimeError(f"{deltas} deltas came")
+    spent = {name: statistics.median(some[1:]) * 1e6 / DELTAS for name, some in times.items()}
+    helper, raw = spent["helper"], spent["raw"]
+    rows = [
+        (f"CPU per 1,000 deltas, SDK alone by `messages.stream`, median of {ROUNDS}", f"{helper:.0f} ms"),
+        ("SDK alone by `messages.create(stream=True)`, its least", f"{raw:.0f} ms"),
+    ]
+    for path in ("stream", "ag-ui", "ai-sdk"):
+        ours = spent[path]
+        rows += [
+            (f"through `/api/copilot/{path}/`", f"{ours:.0f} ms"),
+            ("**added** (bar 1 × the SDK)", f"**{ours - helper:.0f} ms, {(ours - helper) / helper:.2f} ×**"),
+            ("added to the SDK's least", f"{ours - raw:.0f} ms, {(ours - raw) / raw:.2f} ×"),
+        ]
+    return rows
 
 
 async def hold(service: Service, count: int) -> tuple[list[asyncio.StreamWriter], int]:
