@@ -12,7 +12,8 @@ export async function ask(service, talk, content, screen, signal) {
     const asked = { id: crypto.randomUUID(), role: "user", parts: [{ type: "text", text: content }] };
     const messages = [...talk.messages, asked];
     const { answer, question } = await follow(service, { ...talk, messages }, screen, signal);
-    talk.messages = [...messages, answer]; // only what ended well is kept
+    const older = messages.map((message) => ({ ...message, parts: message.parts.filter(({ type }) => type === "text") }));
+    talk.messages = [...older, answer]; // only what ended well is kept; of the checkpoints, the last one counts
     if (!question) return answer.parts.map((part) => part.text ?? "").filter(Boolean).join("\n\n");
     content = await screen.choose(question); // here an answer is simply the next message
   }
@@ -26,6 +27,7 @@ async function follow({ url, token }, talk, screen, signal) {
   const answer = { id: "", role: "assistant", parts: [] };
   let steps = []; // where each turn begins in the parts
   let question;
+  let checkpoint = [];
   for await (const part of events(response.body)) {
     switch (part.type) {
       case "start":
@@ -68,11 +70,12 @@ async function follow({ url, token }, talk, screen, signal) {
         question = part.data;
         break;
       case `${PREFIX}checkpoint`:
-        answer.parts.push(part); // comes back with the history
+        checkpoint = [part]; // what was looked up: it goes back with the history
         break;
       case "error":
         throw new Error(part.errorText);
       case "finish":
+        answer.parts.push(...checkpoint);
         return { answer, question };
     }
   }
