@@ -28,43 +28,37 @@ async function follow({ url, token }, sent, screen, signal) {
   if (!response.ok) throw new Error((await response.json()).detail); // a problem: nothing has begun
   const texts = new Map();
   let { state } = sent;
-  for await (const event of events(response.body)) {
-    switch (event.type) {
-      case "TEXT_MESSAGE_CONTENT":
-        texts.set(event.messageId, (texts.get(event.messageId) ?? "") + event.delta);
-        screen.text(event.messageId, event.delta);
-        break;
-      case "TOOL_CALL_START":
-        screen.step(event.toolCallId, `${event.metadata.title}…`);
-        break;
-      case "TOOL_CALL_RESULT": {
-        const { ok, summary, error } = JSON.parse(event.content);
-        screen.step(event.toolCallId, ok ? summary : error.message);
-        break;
-      }
-      case "ACTIVITY_SNAPSHOT": {
-        const { activityType, content } = event;
-        const drawn = activityType.endsWith(".segment_draft") ? draft(content) : component(content.name, content.props);
-        screen.block(event.messageId, drawn);
-        break;
-      }
-      case "CUSTOM":
-        if (event.name === "segment_copilot.warning") screen.step(event.value.code, event.value.message);
-        if (event.name === "segment_copilot.turn_reset") { // the turn is asked again: what it said does not count
-          event.value.discard.forEach((id) => texts.delete(id));
-          screen.forget(event.value.discard);
-        }
-        break;
-      case "STATE_DELTA": // the checkpoint, what was looked up: it goes back with the next question
-        for (const { path, value } of event.delta) state = { ...state, [path.slice(1)]: value };
-        break;
-      case "RUN_ERROR":
-        throw Object.assign(new Error(event.message), { code: event.code, retryable: event.metadata.retryable });
-      case "RUN_FINISHED": {
-        const said = [...texts].map(([id, content]) => ({ id, role: "assistant", content }));
-        return { said, state, interrupt: event.outcome.type === "interrupt" ? event.outcome.interrupts[0] : undefined };
-      }
-    }
-  }
-  throw new Error("The stream was cut; ask again.");
+  let end;
+  const on = {
+    TEXT_MESSAGE_CONTENT({ messageId, delta }) {
+      texts.set(messageId, (texts.get(messageId) ?? "") + delta);
+      screen.text(messageId, delta);
+    },
+    TOOL_CALL_START: (event) => screen.step(event.toolCallId, `${event.metadata.title}…`),
+    TOOL_CALL_RESULT(event) {
+      const { ok, summary, error } = JSON.parse(event.content);
+      screen.step(event.toolCallId, ok ? summary : error.message);
+    },
+    ACTIVITY_SNAPSHOT({ messageId, activityType, content }) {
+      const isDraft = activityType === "segment_copilot.segment_draft";
+      screen.block(messageId, isDraft ? draft(content) : component(content.name, content.props));
+    },
+    CUSTOM({ name, value }) {
+      if (name === "segment_copilot.warning") screen.step(value.code, value.message);
+      if (name !== "segment_copilot.turn_reset") return;
+      value.discard.forEach((id) => texts.delete(id)); // the turn is asked again: what it said does not count
+      screen.forget(value.discard);
+    },
+    STATE_DELTA({ delta }) { // the checkpoint, what was looked up: it goes back with the next question
+      for (const { path, value } of delta) state = { ...state, [path.slice(1)]: value };
+    },
+    RUN_FINISHED: (event) => (end = event),
+    RUN_ERROR({ code, message, metadata }) {
+      throw Object.assign(new Error(message), { code, retryable: metadata.retryable });
+    },
+  };
+  for await (const event of events(response.body)) on[event.type]?.(event);
+  if (!end) throw new Error("The stream was cut; ask again.");
+  const said = [...texts].map(([id, content]) => ({ id, role: "assistant", content }));
+  return { said, state, interrupt: end.outcome.interrupts?.[0] };
 }

@@ -2,8 +2,6 @@
 import { component, draft } from "./draw.mjs";
 import { events } from "./sse.mjs";
 
-const PREFIX = "data-segment-copilot-";
-
 export const conversation = () => ({ id: crypto.randomUUID(), messages: [] });
 
 /** Ask, draw the answer, and ask back until nothing is open; throws on errors, and when `signal` aborts. */
@@ -25,59 +23,33 @@ async function follow({ url, token }, talk, screen, signal) {
   const response = await fetch(`${url}/api/copilot/ai-sdk/?sdk=7`, options);
   if (!response.ok) throw new Error((await response.json()).detail); // a problem: nothing has begun
   const answer = { id: "", role: "assistant", parts: [] };
-  let steps = []; // where each turn begins in the parts
-  let question;
+  let begun = 0; // how many parts there were before this turn
   let checkpoint = [];
-  for await (const part of events(response.body)) {
-    switch (part.type) {
-      case "start":
-        answer.id = part.messageId;
-        break;
-      case "start-step":
-        steps = [...steps, answer.parts.length];
-        break;
-      case "reset-step": { // the turn is asked again: what it said does not count
-        const taken = answer.parts.splice(steps.at(-1));
-        screen.forget(taken.map((one) => one.id));
-        break;
-      }
-      case "text-start":
-        answer.parts.push({ type: "text", id: part.id, text: "" });
-        break;
-      case "text-delta":
-        answer.parts.find((one) => one.id === part.id).text += part.delta;
-        screen.text(part.id, part.delta);
-        break;
-      case "tool-input-start":
-        screen.step(part.toolCallId, `${part.title}…`);
-        break;
-      case "tool-output-available":
-        screen.step(part.toolCallId, part.output.summary);
-        break;
-      case "tool-output-error":
-        screen.step(part.toolCallId, part.errorText);
-        break;
-      case `${PREFIX}component`:
-        screen.block(part.id, component(part.data.name, part.data.props));
-        break;
-      case `${PREFIX}draft`:
-        screen.block(part.id, draft(part.data));
-        break;
-      case `${PREFIX}warning`:
-        screen.step(part.data.code, part.data.message);
-        break;
-      case `${PREFIX}clarification`:
-        question = part.data;
-        break;
-      case `${PREFIX}checkpoint`:
-        checkpoint = [part]; // what was looked up: it goes back with the history
-        break;
-      case "error":
-        throw new Error(part.errorText);
-      case "finish":
-        answer.parts.push(...checkpoint);
-        return { answer, question };
-    }
-  }
-  throw new Error("The stream was cut; ask again.");
+  let question, end;
+  const on = {
+    "start": (part) => (answer.id = part.messageId),
+    "start-step": () => (begun = answer.parts.length),
+    "reset-step": () => screen.forget(answer.parts.splice(begun).map(({ id }) => id)), // the turn is asked again
+    "text-start": ({ id }) => answer.parts.push({ type: "text", id, text: "" }),
+    "text-delta"({ id, delta }) {
+      answer.parts.find((part) => part.id === id).text += delta;
+      screen.text(id, delta);
+    },
+    "tool-input-start": (part) => screen.step(part.toolCallId, `${part.title}…`),
+    "tool-output-available": (part) => screen.step(part.toolCallId, part.output.summary),
+    "tool-output-error": (part) => screen.step(part.toolCallId, part.errorText),
+    "data-segment-copilot-component": ({ id, data }) => screen.block(id, component(data.name, data.props)),
+    "data-segment-copilot-draft": ({ id, data }) => screen.block(id, draft(data)),
+    "data-segment-copilot-warning": ({ data }) => screen.step(data.code, data.message),
+    "data-segment-copilot-clarification": ({ data }) => (question = data),
+    "data-segment-copilot-checkpoint": (part) => (checkpoint = [part]), // what was looked up: it goes back
+    "finish": (part) => (end = part),
+    "error"({ errorText }) {
+      throw new Error(errorText);
+    },
+  };
+  for await (const part of events(response.body)) on[part.type]?.(part);
+  if (!end) throw new Error("The stream was cut; ask again.");
+  answer.parts.push(...checkpoint);
+  return { answer, question };
 }

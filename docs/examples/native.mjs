@@ -26,44 +26,29 @@ async function run({ url, token }, body, screen, signal) {
   const response = await fetch(`${url}/api/copilot/stream/`, options);
   if (!response.ok) throw new Error((await response.json()).detail); // a problem: nothing has begun
   const texts = new Map();
-  let question;
-  let checkpoint;
-  for await (const event of events(response.body)) {
-    switch (event.type) {
-      case "text.delta":
-        texts.set(event.id, (texts.get(event.id) ?? "") + event.delta);
-        screen.text(event.id, event.delta);
-        break;
-      case "turn.reset": // the turn is asked again: what it said does not count
-        event.discard.forEach((id) => texts.delete(id));
-        screen.forget(event.discard);
-        break;
-      case "tool.start":
-        screen.step(event.tool_call_id, `${event.title}…`);
-        break;
-      case "tool.result":
-        screen.step(event.tool_call_id, event.ok ? event.summary : event.error.message);
-        break;
-      case "component":
-        screen.block(event.id, component(event.name, event.props));
-        break;
-      case "segment.draft":
-        screen.block(event.draft_id, draft(event));
-        break;
-      case "warning":
-        screen.step(event.code, event.message);
-        break;
-      case "clarification":
-        question = event;
-        break;
-      case "checkpoint":
-        checkpoint = event.token; // what was looked up: it goes back with the next question
-        break;
-      case "run.error":
-        throw Object.assign(new Error(event.message), { code: event.code, retryable: event.retryable });
-      case "run.finished":
-        return { said: [...texts.values()].join("\n\n"), question, checkpoint };
-    }
-  }
-  throw new Error("The stream was cut; ask again.");
+  let question, checkpoint, end;
+  const on = {
+    "text.delta"({ id, delta }) {
+      texts.set(id, (texts.get(id) ?? "") + delta);
+      screen.text(id, delta);
+    },
+    "turn.reset"({ discard }) { // the turn is asked again: what it said does not count
+      discard.forEach((id) => texts.delete(id));
+      screen.forget(discard);
+    },
+    "tool.start": (event) => screen.step(event.tool_call_id, `${event.title}…`),
+    "tool.result": (event) => screen.step(event.tool_call_id, event.ok ? event.summary : event.error.message),
+    "component": (event) => screen.block(event.id, component(event.name, event.props)),
+    "segment.draft": (event) => screen.block(event.draft_id, draft(event)),
+    "warning": (event) => screen.step(event.code, event.message),
+    "clarification": (event) => (question = event),
+    "checkpoint": (event) => (checkpoint = event.token), // what was looked up: it goes back with the next question
+    "run.finished": (event) => (end = event),
+    "run.error"({ code, message, retryable }) {
+      throw Object.assign(new Error(message), { code, retryable });
+    },
+  };
+  for await (const event of events(response.body)) on[event.type]?.(event);
+  if (!end) throw new Error("The stream was cut; ask again.");
+  return { said: [...texts.values()].join("\n\n"), question, checkpoint };
 }

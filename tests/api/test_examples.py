@@ -103,7 +103,7 @@ def test_a_consumer_is_short_and_needs_no_package(protocol):
     source = (EXAMPLES / f"{protocol}.mjs").read_text()
 
     assert set(re.findall(r'from "(.*?)"', source)) == {"./draw.mjs", "./sse.mjs"}
-    assert len(source.splitlines()) <= 85
+    assert len(source.splitlines()) <= 65
 
 
 def drawing(segment_id: int) -> list[Any]:
