@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
 from resource_fixtures import NOW
@@ -440,11 +442,43 @@ def test_a_large_result_is_cut_and_says_so():
     assert len(msgspec.json.encode(cut)) <= MAX_BYTES
 
 
+def test_the_longest_list_loses_its_end_and_the_rest_stays():
+    findings = [{"pointer": f"/{number}", "suggestions": ["s" * 900] * 3} for number in range(20)]
+    schemas = [{"name": str(number), "properties": [{"path": "p" * 60}] * 60} for number in range(4)]
+
+    failed, _ = bounded({"error": {"code": "invalid_definition", "findings": findings}})
+    listed, _ = bounded({"schemas": schemas, "total": 4})
+
+    assert failed["error"]["code"] == "invalid_definition"
+    assert failed["error"]["truncated"] is True
+    assert failed["error"]["findings"][0]["pointer"] == "/0"
+    assert len(listed["schemas"]) >= 1
+    assert listed["schemas"][0]["properties"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=40) | st.dictionaries(st.text(max_size=40), inner, max_size=12),
+    max_leaves=60,
+)
+
+
+@given(document=st.dictionaries(st.text(max_size=20), JSON, max_size=8), times=st.sampled_from([1, 30]))
+def test_any_result_fits_and_says_whether_it_is_whole(document: dict[str, Any], times: int):
+    document = {key: [value] * times for key, value in document.items() if key not in {"truncated", "omitted"}}
+
+    cut, truncated = bounded(document)
+
+    assert len(msgspec.json.encode(cut)) <= MAX_BYTES
+    assert truncated is bool(cut.get("truncated", False))
+    assert truncated or len(msgspec.json.encode(cut)) == len(msgspec.json.encode(bounded(cut)[0]))
+
+
 def test_a_result_that_cannot_be_shortened_names_what_is_left_out():
     cut, truncated = bounded({"id": 7, "definition": {"deep": {str(n): "x" * 50 for n in range(500)}}})
 
     assert truncated
-    assert cut == {"id": 7, "omitted": ["definition"], "truncated": True}
+    assert cut == {"id": 7, "truncated": True, "omitted": ["definition"]}
 
 
 def test_control_characters_of_stored_text_do_not_reach_a_model():

@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec import Struct
+
+from segment_copilot.copilot.characters import plain
 
 MAX_BYTES: Final = 8 * 1024
 MAX_STRING: Final = 2_000
+_SHORT: Final = 100
+_WHOLE: Final = frozenset({"definition", "diff"})
+"""Members that would say something else with a part left out: they stay whole or go."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+Object = dict[str, Any]
 
 
-def bounded(document: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """*document* small and clean, and whether anything was left out; `truncated` says it in the document as well.
+class _Place(Struct, frozen=True):
+    """A member of an object."""
 
-    Lists at the top lose their tail first; then whole members go, the largest first, and `omitted` names them.
+    owner: Object
+    key: str
+
+
+def bounded(document: Mapping[str, Any]) -> tuple[Object, bool]:
+    """*document* small and clean, and whether anything was left out; `truncated` says it where it happened and at the top.
+
+    The longest list loses its tail first, again and again; then long texts are shortened; then whole members go, the
+    largest first, and `omitted` names them.
     """
-    found = cast("dict[str, Any]", _clean(document))
-    cut = False
-    while _size(found) > MAX_BYTES:
-        cut = True
-        lists: dict[str, list[Any]] = {key: value for key, value in found.items() if isinstance(value, list)}
-        long = [key for key, value in lists.items() if len(value) > 1]
-        if long:
-            key = max(long, key=lambda name: _size(lists[name]))
-            found[key] = lists[key][: len(lists[key]) * 3 // 4 or 1]
-        else:
-            key = max((name for name in found if name != "omitted"), key=lambda name: _size(found[name]))
-            del found[key]
-            found["omitted"] = [*found.get("omitted", []), key]
-    if cut:
+    found = cast("Object", _clean(document))
+    while (size := _size(found)) > MAX_BYTES:
         found["truncated"] = True
+        if not (_cut_a_list(found, size) or _shorten_texts(found)):
+            _omit(found)
     return found, bool(found.get("truncated", False))
+
+
+def _cut_a_list(found: Object, size: int) -> bool:
+    """Of the list that takes most place: a quarter, or what is too much if that is more."""
+    lists = [place for place in _places(found, list) if len(place.owner[place.key]) > 1]
+    if not lists:
+        return False
+    largest = max(lists, key=lambda place: _size(place.owner[place.key]))
+    items: list[Any] = largest.owner[largest.key]
+    share = min(3 / 4, max(MAX_BYTES / size, 1 / 4))
+    largest.owner[largest.key] = items[: max(int(len(items) * share), 1)]
+    largest.owner["truncated"] = True
+    return True
+
+
+def _shorten_texts(found: Object) -> bool:
+    long = [place for place in _places(found, str) if len(place.owner[place.key]) > _SHORT + 1]
+    for place in long:
+        place.owner[place.key] = f"{place.owner[place.key][:_SHORT]}…"
+    return bool(long)
+
+
+def _omit(found: Object) -> None:
+    key = max((name for name in found if name not in {"omitted", "truncated"}), key=lambda name: _size(found[name]))
+    del found[key]
+    found["omitted"] = [*found.get("omitted", []), key[:_SHORT]]
+
+
+def _places(value: Any, kind: type) -> Iterator[_Place]:
+    """Where values of *kind* are, except in what stays whole; the texts of a list have no place."""
+    match value:
+        case dict():
+            owner = cast("Object", value)
+            for key, child in owner.items():
+                if key in _WHOLE or key == "omitted":
+                    continue
+                if isinstance(child, kind):
+                    yield _Place(owner, key)
+                yield from _places(child, kind)
+        case list():
+            for child in cast("list[Any]", value):
+                yield from _places(child, kind)
+        case _:
+            return
 
 
 def _size(value: object) -> int:
@@ -44,11 +91,11 @@ def _size(value: object) -> int:
 def _clean(value: object) -> object:
     match value:
         case str():
-            text = _CONTROL.sub(" ", value)
+            text = plain(value)
             return text if len(text) <= MAX_STRING else f"{text[:MAX_STRING]}…"
         case dict():
-            return {key: _clean(child) for key, child in cast("dict[str, Any]", value).items()}
-        case list():
+            return {str(_clean(key)): _clean(child) for key, child in cast("Object", value).items()}
+        case list() | tuple():
             return [_clean(child) for child in cast("list[Any]", value)]
         case _:
             return value

@@ -1,7 +1,8 @@
 """No link leaves in a text: an image or a link that the model was talked into would carry data to whoever it names.
 
-Markdown images, links and HTML tags keep their words and lose their address. What may still become one is held back
-until it is clear, so it does not matter where a delta ends.
+Markdown images, links and HTML tags keep their words and lose their address; a bare address loses what makes frontends
+link it (the slashes of `https://`). What may still become one is held back until it is clear, so it does not matter where a
+delta ends. Characters that nobody sees go as well.
 """
 
 from __future__ import annotations
@@ -9,13 +10,70 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from segment_copilot.copilot.characters import readable
+
 _SPECIAL = re.compile(r"!?\[|!\Z|<(?=[a-zA-Z/!]|\Z)")
 _BRACKETS = re.compile(r"[\[\]<>]")
 _HELD_AT_MOST: Final = 1_000
 
+_AFTER_SCHEME: Final = r"(?:(?<=http)|(?<=https)|(?<=ftp))"
+_PARTED = re.compile(
+    rf"{_AFTER_SCHEME}(?P<slashes>:/{{2,}})|(?<=www)\.(?=[a-z0-9])|(?<=\])(?=\()|(?<=<)(?=[a-z/!?])", re.IGNORECASE
+)
+"""Where what is left may still become a link: an address; a construct that was too long to wait for or has no end."""
+_WAITING = re.compile(rf"{_AFTER_SCHEME}:/*\Z|(?<=www)\.\Z", re.IGNORECASE)
+_REMARKABLE = re.compile(r"[\]<:]|w\.|\A\.", re.IGNORECASE)
+_OPEN: Final = ("]", "<")
+_LONGEST_BEFORE: Final = 5  # characters that a part looks back on
+
 
 class LinkFilter:
     """Text in, text without links out."""
+
+    def __init__(self) -> None:
+        self._markdown = _Markdown()
+        self._addresses = _Addresses()
+
+    def feed(self, delta: str) -> str:
+        """What may be shown now."""
+        return self._addresses.feed(self._markdown.feed(readable(delta)))
+
+    def flush(self) -> str:
+        """What was held back, at the end of a text."""
+        return self._addresses.feed(self._markdown.flush()) + self._addresses.flush()
+
+
+class _Addresses:
+    """Bare addresses and what looks like the rest of a link or a tag are parted."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._before = ""  # the end of what was shown
+
+    def feed(self, delta: str) -> str:
+        if not self._held and not self._before.endswith(_OPEN) and not _REMARKABLE.search(delta):  # as most are
+            self._before = (self._before + delta)[-_LONGEST_BEFORE:]
+            return delta
+        text, self._held = self._before + self._held + delta, ""
+        if waiting := _WAITING.search(text):
+            text, self._held = text[: waiting.start()], waiting[0]
+        return self._shown(text)
+
+    def flush(self) -> str:
+        text, self._held = self._before + self._held, ""
+        shown = self._shown(text)
+        self._before = ""
+        return shown
+
+    def _shown(self, text: str) -> str:
+        parted = _PARTED.sub(lambda found: ":" if found["slashes"] else f"{found[0]} ", text)
+        shown = parted[len(self._before) :]
+        self._before = parted[-_LONGEST_BEFORE:]
+        return shown
+
+
+class _Markdown:
+    """Constructs with an address lose it."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -33,7 +91,7 @@ class LinkFilter:
             if end < 0 and len(text) - found.start() <= _HELD_AT_MOST:
                 self._held = text[found.start() :]
                 break
-            shown.append(words or self._gap(shown))
+            shown.append(f"{self._gap(shown, words)}{words}")
             position = found.end() if end < 0 else end
         else:
             shown.append(text[position:])
@@ -51,7 +109,7 @@ class LinkFilter:
     def _construct(self, text: str, found: re.Match[str], shown: list[str]) -> tuple[int, str]:
         """Where the construct at *found* ends (-1: not in sight) and the words it leaves."""
         if found[0] == "<":
-            close = text.find(">", found.end())
+            close = text.find(">", found.end(), found.start() + _HELD_AT_MOST)
             return (close + 1 if close >= 0 else -1), ""
         if found[0] == "!":
             return -1, "!"
@@ -76,9 +134,9 @@ class LinkFilter:
         before = "".join(shown).rstrip(" ")
         return before.endswith("\n") if before else self._line_start
 
-    def _gap(self, shown: list[str]) -> str:
-        """What stands for a construct that left no words: `[a]<i>(b)` may not become a link by losing its middle."""
-        return " " if ("".join(shown) or self._last).endswith("]") else ""
+    def _gap(self, shown: list[str], words: str) -> str:
+        """What stands for the rest of a construct: `[a]<i>(b)` and `<<i>b>` may not become one by losing their middle."""
+        return " " if ("".join(shown) or self._last).endswith(("<",) if words else ("]", "<")) else ""
 
     def _note(self, shown: str) -> str:
         self._last = shown[-1:] or self._last

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from segment_copilot.copilot import events
-from segment_copilot.copilot.links import LinkFilter
+from segment_copilot.copilot.links import LinkFilter, without_links
 
 Emit = Callable[[events.Event], None]
 
@@ -44,7 +44,7 @@ class Transcript:
         """A text of our own."""
         self.close_text()
         self._enter("text")
-        self._say(text)
+        self._say(without_links(text))
         self.close_text()
 
     def reasoning(self, delta: str) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from segment_copilot.catalog import Catalog, EventType, Property
+from segment_copilot.copilot.characters import spelled
 
 _MAX_EVENT_TYPES: Final = 60
 _MAX_PROPERTIES: Final = 40
@@ -59,8 +60,8 @@ def workspace(
 
 
 def unescapable(document: Mapping[str, Any]) -> str:
-    """JSON that cannot close the envelope it stands in."""
-    return msgspec.json.encode(document).decode().replace("<", "\\u003c")
+    """JSON that cannot close the envelope it stands in, in characters that can be seen."""
+    return spelled(msgspec.json.encode(document).decode().replace("<", "\\u003c"))
 
 
 def _catalog(catalog: Catalog) -> dict[str, Any]:

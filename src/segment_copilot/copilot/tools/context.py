@@ -15,6 +15,7 @@ from segment_copilot.catalog import Catalog
 from segment_copilot.conditions.lengths import to_instant
 from segment_copilot.copilot.components import Component, Draft
 from segment_copilot.copilot.events import Clarification, ComponentShown, Event
+from segment_copilot.copilot.links import without_links
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.resources import Resources
 from segment_copilot.tenants import Tenant
@@ -113,6 +114,14 @@ def shown(component: Component, *, component_id: str, tool_call_id: str | UnsetT
         props=component,
         tool_call_id=tool_call_id,
     )
+
+
+def in_words(text: str, pointer: str) -> str:
+    """A model's text for a person, without links; raises InvalidInput when nothing is left of it."""
+    if shown := without_links(text).strip():
+        return shown
+    detail = "Write this in words, without links."
+    raise InvalidInput(detail, code="no_words", findings=[Finding(pointer, "no_words", detail)])
 
 
 def _numbers(value: object) -> Iterator[float]:

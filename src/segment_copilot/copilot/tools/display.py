@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, structs
 
+from segment_copilot.copilot.characters import plain
 from segment_copilot.copilot.components import (
     CreateSegmentCTA,
     Draft,
@@ -20,7 +21,8 @@ from segment_copilot.copilot.components import (
     SegmentRow,
     SegmentTable,
 )
-from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
+from segment_copilot.copilot.links import without_links
+from segment_copilot.copilot.tools.context import Found, Memory, ToolContext, in_words
 from segment_copilot.errors import Finding, InvalidInput, NotFound
 
 Title = Annotated[str, Meta(min_length=1, max_length=120)]
@@ -57,7 +59,13 @@ async def display_metric_card(
     if not context.memory.knows_number(value):
         detail = "No tool result of this run holds this number. Read it with a tool first, and pass it unchanged."
         raise InvalidInput(detail, code="unknown_number", findings=[Finding("/value", "unknown_number", detail)])
-    card = MetricCard(title=title, value=value, as_of=context.as_of, unit=unit or UNSET, note=note or UNSET)
+    card = MetricCard(
+        title=in_words(title, "/title"),
+        value=value,
+        as_of=context.as_of,
+        unit=without_links(unit or "") or UNSET,
+        note=without_links(note or "") or UNSET,
+    )
     return Shown(context.show(card))
 
 
@@ -71,9 +79,13 @@ async def display_segment_table(
         segment_ids: The segments, in the order to show them.
     """
     stored = [await context.resources.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
-    rows = tuple(msgspec.convert(segment, SegmentRow, from_attributes=True) for segment in stored)
+    rows = tuple(
+        structs.replace(msgspec.convert(segment, SegmentRow, from_attributes=True), name=plain(segment.name))
+        for segment in stored
+    )
     total = _total(context.memory, default=len(rows))
-    return Shown(context.show(SegmentTable(title=title, rows=rows, total=total, truncated=total > len(rows))))
+    table = SegmentTable(title=in_words(title, "/title"), rows=rows, total=total, truncated=total > len(rows))
+    return Shown(context.show(table))
 
 
 async def display_event_chart(
@@ -93,7 +105,7 @@ async def display_event_chart(
         raise InvalidInput(detail, code="nothing_to_draw", findings=[Finding("/measure", "nothing_to_draw", detail)])
     document = found.document
     chart = EventVolumeChart(
-        title=title,
+        title=in_words(title, "/title"),
         measure=measure,
         unit=unit,
         points=tuple(Point(x=str(item[x]), y=item["count"]) for item in document[items]),
@@ -119,7 +131,7 @@ async def display_create_segment_cta(
         known = tuple(context.memory.drafts)
         raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, known)])
     context.memory.offered.add(draft_id)
-    return Shown(context.show(button(draft, label)))
+    return Shown(context.show(button(draft, None if label is None else in_words(label, "/label"))))
 
 
 def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:

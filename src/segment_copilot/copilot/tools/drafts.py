@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -12,8 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from segment_copilot.conditions import Tier, encode, invalid
 from segment_copilot.copilot.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.events import SegmentDraft
+from segment_copilot.copilot.links import without_links
 from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
-from segment_copilot.copilot.tools.context import Memory, ToolContext
+from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.copilot.tools.subjects import in_definition, with_timezone
 from segment_copilot.copilot.unseen import unseen_values
@@ -207,14 +208,14 @@ async def draft(
     made = Draft(
         draft_id=context.memory.new_id("draft"),
         revision=revision,
-        name=name.strip(),
-        description=description.strip(),
+        name=in_words(name, "/name"),
+        description=in_words(description, "/description"),
         definition=definition,
         words=preview.words,
         tier=preview.tier,
         tier_reason=prepared.tier_reason,
-        assumptions=assumptions,
-        unmapped=unmapped,
+        assumptions=_sentences(assumptions),
+        unmapped=_sentences(unmapped),
         preview=DraftPreview(
             count=preview.matched_users,
             universe=preview.universe,
@@ -244,6 +245,10 @@ async def draft(
         base=base,
         diff=diff,
     )
+
+
+def _sentences(written: Sequence[str]) -> tuple[str, ...]:
+    return tuple(shown for one in written if (shown := without_links(one).strip()))
 
 
 async def _saved_already(context: ToolContext, prepared: Prepared) -> list[Finding]:

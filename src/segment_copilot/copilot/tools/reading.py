@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -17,6 +17,8 @@ from segment_copilot.errors import Finding, NotFound
 from segment_copilot.previews import conditions_in_words
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
+_LISTED_PROPERTIES: Final = 120  # of all event types together, shared out evenly; get_event_schema has them all
+
 SegmentReference = Annotated[int, Meta(ge=1, le=2**63 - 1)] | str
 
 
@@ -87,7 +89,7 @@ class PropertySummary(Struct, frozen=True):
 
 
 class SchemaSummary(Struct, frozen=True):
-    """An event type. *registered* is false for one that was only seen."""
+    """An event type. *registered* is false for one that was only seen; of many properties some are listed."""
 
     event_type: str
     description: str
@@ -188,11 +190,13 @@ async def list_activations(context: ToolContext) -> ActivationList:
 
 
 async def list_event_schemas(context: ToolContext) -> SchemaList:
-    """List the event types with their properties and how many events of each there are: those with a registered schema, and those that were only seen."""
+    """List the event types with their properties and how many events of each there are: those with a registered schema, and those that were only seen. Where property_count is larger than the list, get_event_schema has the rest."""
     registered = {one.event_type for one in await schemas.list_schemas(context.resources.postgres, context.tenant.id)}
     types = sorted(context.catalog.event_types.values(), key=lambda kind: (kind.name not in registered, kind.name))
-    listed = tuple(_summary(kind, registered=kind.name in registered) for kind in types)
-    return SchemaList(listed, len(listed), truncated=False)
+    most = max(_LISTED_PROPERTIES // max(len(types), 1), 3)
+    listed = tuple(_summary(kind, most, registered=kind.name in registered) for kind in types)
+    cut = any(len(one.properties) < one.property_count for one in listed)
+    return SchemaList(listed, len(listed), truncated=cut)
 
 
 async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetail:
@@ -267,14 +271,15 @@ def known_event_type(context: ToolContext, name: str) -> EventType:
     raise NotFound(detail, code="unknown_name", findings=[Finding("/event_type", "unknown_name", detail, near)])
 
 
-def _summary(kind: EventType, *, registered: bool) -> SchemaSummary:
+def _summary(kind: EventType, most: int, *, registered: bool) -> SchemaSummary:
     properties = tuple(
-        PropertySummary(one.path, "/".join(_types(one)), one.description) for one in kind.properties.values()
+        PropertySummary(one.path, "/".join(_types(one)), one.description)
+        for one in list(kind.properties.values())[:most]
     )
     return SchemaSummary(
         event_type=kind.name,
         description=kind.description,
-        property_count=len(properties),
+        property_count=len(kind.properties),
         properties=properties,
         event_count=kind.event_count,
         last_seen=kind.last_seen,

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta
 from segment_copilot.conditions import Definition, decode, encode, fingerprint
 from segment_copilot.copilot import edits
 from segment_copilot.copilot.edits import PatchOperation
+from segment_copilot.copilot.links import without_links
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.drafts import (
     Description,
@@ -60,12 +61,12 @@ async def revise_segment(
     settled = msgspec.json.decode(encode(audience.prepared.definition))
     definition = edits.keep(base.definition, edited, settled).document
     same = definition == base.definition
-    words = audience.prepared.words
+    words = without_links(audience.prepared.words).strip() or "A segment"
     return await draft(
         context,
         audience,
-        name=name or base.name or words[:80],
-        description=description or (base.description if same else "") or words,
+        name=name or without_links(base.name).strip() or words[:80],
+        description=description or (without_links(base.description).strip() if same else "") or words,
         definition=definition,
         assumptions=base.assumptions if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
