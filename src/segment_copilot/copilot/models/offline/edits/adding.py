@@ -32,13 +32,26 @@ def narrow(sheet: Sheet, step: Step) -> list[Op]:
         return sheet.gone(others)
     if (turned := read_logic(sheet, step.words)) is not None:
         return turned
-    if step.verb.startswith(("keep", "only keep")) and (kept := _kept(sheet, step.words)):
+    named = step.verb.startswith(("keep", "only keep")) or (
+        step.verb in {"only", "just"} and _names_traits(sheet, step.words)
+    )
+    if named and (kept := _kept(sheet, step.words)):
         return kept
     for at, token in enumerate(step.words):
         named, among = sheet.meant(step.words[:at])
         if token.lower in {"to", "of", "by"} and at and among and at + 1 < len(step.words):
             return become(sheet, step, named, among, step.words[at + 1 :], split=False)
     return become(sheet, step, Target(), sheet.spots, step.words, split=False)
+
+
+def _names_traits(sheet: Sheet, tokens: Sequence[Token]) -> bool:
+    """Whether the words name a trait of the draft and no value of it: "just the country"."""
+    target, found = sheet.meant(tokens)
+    return (
+        bool(target.words)
+        and any(spot.whole and spot.path for spot in found)
+        and not sort_fragment(tokens, sheet.today).quantities
+    )
 
 
 def _kept(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:

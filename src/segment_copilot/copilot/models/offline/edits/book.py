@@ -44,6 +44,8 @@ _EDITS: Final = Book("""
 ^ worldwide|globally|everywhere|anywhere|global|international|internationally in? the? world? $ = remove the country
 ^ from|in any|every|all country|countries|place|places $ = remove the country
 ^ everywhere|anywhere|worldwide but|except|outside|besides of? in? <rest> = exclude <rest>
+^ all|everyone|everybody|anyone|anybody but|except|besides|outside|excluding|without of? <rest> = exclude <rest>
+^ <any> out $ = exclude <any>
 ^ do not limit|restrict|filter|narrow it|this|them|that? to|by|on|for? <rest> = remove <rest>
 ^ drop|remove|delete|forget everything|all but|except|besides for? <rest> = keep only the <rest> condition
 ^ everything|all but|except|besides <any> can|should|may|must go|leave|disappear = keep only the <any> condition
@@ -65,7 +67,12 @@ _EDITS: Final = Book("""
 ^ <n> more|extra|additional <rest> = raise by <n> <rest>
 ^ <n> less|fewer $ = lower by <n>
 ^ <n> less|fewer <rest> = lower by <n> <rest>
+^ only|just <any> matters|matter|counts|count $ = keep only <any>
 ^ <any> only $ = only <any>
+^ more|something like <rest> = set to <rest>
+^ not only|just <any> but also? <rest> = or <rest>
+^ they|these|those|people|users|customers need|needs|require <n> <rest> = require <n> <rest>
+^ they|these|those|people|users|customers need|needs|require at <rest> = require at <rest>
 ^ title|name :|= <rest> = rename to <rest>
 ^ the? name|title is|should be? <rest> = rename to <rest>
 ^ make|set it|this? both|all|each <rest> = set both to <rest>
@@ -77,8 +84,10 @@ _EDITS: Final = Book("""
 ^ make|have|get it|this|that|them? a? bit|little|lot|much? more|less? strict|stricter|tight|tighter|loose|looser|broad|broader|narrow|narrower|wide|wider|big|bigger|small|smaller|large|larger $ = tighten
 ^ make|set|have|let the? <any> be <rest> = change <any> to <rest>
 ^ it|this|that|they|these should|must|need|needs|has|have to? be|have <rest> = set to <rest>
-^ they|these|those|people|users|customers should|must|need|have to also|additionally have? <rest> = add that they <rest>
+^ they|these|those|people|users|customers should|must|need|have to? also|additionally have? <rest> = add that they <rest>
 ^ on top of that|this|it ,? <rest> = add that they <rest>
+^ i|we only|just want|need|care|look about|for|at? <rest> = only <rest>
+^ i|we am|are|is only|just interested in <rest> = only <rest>
 ^ whoever <rest> = anyone who <rest>
 """)
 

@@ -116,6 +116,29 @@ def there(condition: Json, every: Sequence[Spot]) -> bool:
     return any(spot.whole and not spot.excluded and dict(spot.condition) == dict(condition) for spot in every)
 
 
+def denies(definition: Json, condition: Json) -> bool:
+    """Whether it says that never happened what the draft asks for, so that both together hold for nobody."""
+    new = Spot("", condition, "", condition, excluded=False, place=0)
+    same = same_subject(condition, spots(definition))
+    filters = condition.get("where")
+    return (
+        new.kind == "event_count"
+        and new.negative
+        and new.span is None
+        and any(not spot.negative and spot.condition.get("where") == filters for spot in same)
+    )
+
+
+def widened(definition: Json, condition: Json) -> list[Op]:
+    """One more value where a trait is tested for others: one person has one country. Nothing where the trait is not tested so."""
+    if condition["type"] != "user_property" or condition["operator"] not in {"eq", "in"}:
+        return []
+    value = condition["value"]
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    found = [spot for spot in same_subject(condition, spots(definition)) if spot.node["operator"] in {"eq", "in"}]
+    return patches.add_values(found[0], values) if len(found) == 1 else []
+
+
 def laid_over(definition: Json, clause: Clause, choose: Chooser) -> list[Op]:
     """Each condition of the clause over the one of the same subject, as far as it says something; the others are added."""
     made: list[Op] = []
@@ -137,7 +160,7 @@ def _over(definition: Json, same: Sequence[Spot], condition: Json, said: Fragmen
     """One condition over another of the same subject."""
     new = Spot("", condition, "", condition, excluded=False, place=0)
     positive = [spot for spot in same if spot.negative == new.negative or spot.kind != new.kind]
-    if not positive and (new.span or any(spot.span for spot in same)):
+    if not positive and new.span:
         return patches.joined(definition, condition, "AND")
     fitting = [spot for spot in positive or same if not _opposed(spot, new)]
     if not fitting:

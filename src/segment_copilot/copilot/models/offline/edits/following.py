@@ -18,12 +18,13 @@ from segment_copilot.copilot.models.offline.edits.book import logic_of
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
-from segment_copilot.copilot.models.offline.edits.grammar import WORDS, readings
+from segment_copilot.copilot.models.offline.edits.grammar import readings
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people
 from segment_copilot.copilot.models.offline.edits.revising import Revise, changes
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
 from segment_copilot.copilot.models.offline.edits.steps import Step
+from segment_copilot.copilot.models.offline.edits.verbs import WORDS
 from segment_copilot.copilot.models.offline.edits.which import Unsure
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import leaves
@@ -39,6 +40,28 @@ _WEAK: Final = {"what about", "how about", "and", "with", "who", "that", "or", "
                 "having", "not", "no", "never", "without", "just", "say", "try", "it is", "it was", "either", "must", "except", "nor", "minus", "excluding", "only",
                 "show only", "restore"}  # fmt: skip
 """Verbs that a new request or a follow-up question may begin with as well."""
+_ANEW: Final = {
+    "start over",
+    "start again",
+    "start from scratch",
+    "from scratch",
+    "reset",
+    "new segment",
+    "forget it",
+    "begin again",
+    "let's start over",
+    "clear everything",
+}
+_BACK: Final = {
+    "go back",
+    "please go back",
+    "no, go back",
+    "go back one step",
+    "go back to the previous version",
+    "back",
+    "take it back",
+    "take that back",
+}
 _JOINING: Final = {
     "and",
     "or",
@@ -67,6 +90,14 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
         return counted
     if strip_command(tokens).creates:
         return None
+    if text.strip(" .!").lower() in _ANEW:
+        return Say(
+            (
+                "All right: describe the new audience, for example 'users who placed at least 5 orders in the last 90 days'.",
+            )
+        )
+    if text.strip(" .!").lower() in _BACK:
+        return _undone(drafted, index)
     if (supposed := _supposed(tokens)) is not None:
         plan = read_edit(written(supposed), drafted, context)
         return Count(plan.proposal()) if isinstance(plan, Revise) else plan
@@ -250,7 +281,13 @@ def _about_all(step: Step) -> bool:
 
 
 def _asks(tokens: Sequence[Token]) -> bool:
-    return bool(tokens) and (tokens[0].lower in _ASKING or tokens[-1].lower == "?")
+    if not tokens or tokens[-1].lower == "?":
+        return bool(tokens)
+    said = tokens[1].lower if len(tokens) > 1 else ""
+    told = (tokens[0].lower in {"who", "whose"} and said not in {"is", "are", "was", "were"}) or (
+        len(tokens) > 1 and tokens[1].lower == "not"
+    )
+    return tokens[0].lower in _ASKING and not told
 
 
 def _points(tokens: Sequence[Token]) -> bool:
@@ -259,6 +296,8 @@ def _points(tokens: Sequence[Token]) -> bool:
 
 def _names_people(tokens: Sequence[Token]) -> bool:
     """Whether a new sentence begins, with its own subject: "Users who", "US customers in"."""
+    if tokens and tokens[0].lower in {"in", "not", "from", "on", "with", "without", "who", "whose"}:
+        return False
     near = [token for token in tokens[:_FEW] if token.stem in PEOPLE and token.lower not in {"ones", "one", "those"}]
     return bool(near) or speaks_of_people([token for token in tokens if token.lower not in {"those", "ones"}])
 
@@ -272,6 +311,10 @@ def _many(tokens: Sequence[Token], index: Index, today: date) -> bool:
 
 def _counted(tokens: tuple[Token, ...], drafted: Drafted, index: Index, today: date) -> Plan | None:
     """Of "how many of them are in Spain?", "how many would that be?"."""
+    lead = next((at for at in range(_FEW) if lowers(tokens, at, 2) == ("how", "many")), 0)
+    if lead and all(token.lower in _POINTING | {"and", "of", ",", "so", "but", "then"} for token in tokens[:lead]):
+        rest = [token for token in tokens[lead + 2 :] if token.lower not in _POINTING | {"of"}]
+        tokens = (*tokens[lead : lead + 2], word("of"), word("them"), *rest)
     start = next(
         (
             size

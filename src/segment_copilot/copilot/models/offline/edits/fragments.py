@@ -14,8 +14,8 @@ from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
 from segment_copilot.copilot.models.offline.phrases import Operator, Quantity, comparator, length, lowers, quantity
 from segment_copilot.copilot.models.offline.windows import Window, window
 
-_FILLER: Final = {"full", "whole", "entire", "roughly", "around", "look", "back", "time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
-                  "in", "window", "period", "threshold", "like", "say", "please", "only", "them", "that"}  # fmt: skip
+_FILLER: Final = {"full", "whole", "like", "approximately", "closer", "entire", "roughly", "around", "look", "back", "time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
+                  "in", "window", "period", "threshold", "say", "please", "only", "them", "that"}  # fmt: skip
 
 
 _VAGUE: Final = {

@@ -9,92 +9,19 @@ from msgspec import structs
 
 from segment_copilot.copilot.models.offline.edits.book import remarks, repeats, reworded
 from segment_copilot.copilot.models.offline.edits.steps import Mode, Step
+from segment_copilot.copilot.models.offline.edits.verbs import (
+    AFTER,
+    BEFORE,
+    BY_WORDS,
+    FACTORS,
+    LONGEST,
+    STRONG,
+    TOO,
+    WEAK,
+)
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
 from segment_copilot.copilot.models.offline.lexicon import stems
 from segment_copilot.copilot.models.offline.phrases import comparator, lowers
-
-
-def phrases(text: str) -> tuple[tuple[str, ...], ...]:
-    """Phrases that a bar separates, as words."""
-    return tuple(tuple(words.split()) for words in text.split(" | "))
-
-
-_VERBS: Final[dict[Mode, str]] = {
-    "set": "make | set | change | adjust | modify | update | switch | turn | edit | tweak | put | use | go with | go for | try | move | correct | fix | "
-    "let it be | have it | i meant | i mean | it should be | it must be | it has to be | should be | should have been | it should have been | take | "
-    "what if it was | what if it were | what if it is | what if we used | what if we use | what if i used | what if you used | what if | how about | "
-    "what about | count | pick | choose | go to | shift | base it on | look at | consider | instead use | say | it was | it is",
-    "up": "raise | increase | bump | lift | extend | widen | expand | lengthen | loosen | relax | boost | enlarge | broaden | grow | bump up | push up | push | stretch",
-    "down": "lower | reduce | decrease | shorten | shrink | tighten | trim | cut down | bring down | cut | narrow",
-    "only": "only | just | keep only | keep just | limit to | limit it to | limit this to | limit them to | restrict to | restrict it to | restrict this to | "
-    "restrict them to | narrow to | narrow it to | narrow it down to | narrow this to | narrow this down to | narrow down to | narrow them down to | "
-    "focus on | focus it on | filter to | filter by | filter for | filter on | filter it to | filter it by | filter down to | require | require that | "
-    "must | must be | must have | make sure | make sure that | make sure they | ensure | ensure that | only count | count only | only consider | "
-    "only look at | only include | include only | only keep | only show | show only | only use | only want | only take | limit | restrict | "
-    "they must | they should | they must be | they should be | they must have | they need to be | they have to be | it should only be | let us only",
-    "add": "add | plus | and | with | who | that | add a condition | add the condition | add a condition that | add the condition that | add that | "
-    "add a rule that | add a filter that | add a filter for | add a condition for | add a requirement that | additionally | in addition | "
-    "add the requirement that | further | on top | while | where | whose | having | that also | who also | as long as | provided",
-    "or": "or | or else | alternatively | allow | accept | either",
-    "include": "include | let in | also count | count also | add in | and include | cover",
-    "restore": "add back | bring back | put back | stop excluding | do not exclude | not exclude | no longer exclude | do not leave out | stop leaving out | "
-    "include again | let back in | unexclude | re - include | do not omit | do not filter out | take back in | allow back | keep",
-    "exclude": "exclude | except | except for | leave out | filter out | keep out | but not | and not | not | omit | other than | apart from | do not include | "
-    "not include | excluding | but exclude | minus | leave off | rule out | do not count | ignore anyone | not count | weed out | not those",
-    "without": "without | no | but without | with no | and no | and without | no more",
-    "remove": "remove | drop | delete | take out | get rid of | lose | forget | forget about | ignore | skip | strip | strip out | scrap | ditch | kill | clear | "
-    "take away | discard | eliminate | erase | dump | cut out | throw out | throw away | i do not care about | do not care about | never mind | "
-    "do not need | no need for | i do not need | we do not need | stop requiring | no longer require | do not require | regardless of | "
-    "disregard | take off | undo the | unset | do not test | do not check | irrespective of | stop checking | stop looking at",
-    "swap": "replace | swap | substitute | exchange | trade | swap out | instead of | rather than | in place of",
-    "negate": "invert | flip | negate | reverse | the opposite of | turn around",
-    "rename": "rename | call it | name it | call this | name this | title it | call the segment | name the segment | call that | give it the name | rename it | "
-    "rename this | rename the segment | let us call it | label it | retitle | retitle it | call the draft | name the draft",
-    "undo": "undo | revert | go back | roll back | take that back | rollback | restore the previous | back to how it was | back to the previous | undo that | "
-    "as it was before | as before | restore | put it back",
-    "times": "double | triple | halve | quadruple | half",
-}  # fmt: skip
-_BY_WORDS: Final[dict[tuple[str, ...], Mode]] = {
-    words: mode for mode, spoken in _VERBS.items() for words in phrases(spoken)
-}
-WORDS: Final = frozenset(said for words in _BY_WORDS for said in words if not said.endswith("ing"))
-"""Words of the verbs here: none of them is a slip of another word."""
-_LONGEST: Final = max(len(words) for words in _BY_WORDS)
-_FACTORS: Final = {"double": 2.0, "triple": 3.0, "quadruple": 4.0, "halve": 0.5, "half": 0.5}
-_BEFORE: Final = phrases(
-    "same but | same except | the same but | the same except | same as before but | same segment but | the same segment but | same "
-    "thing but | like this but | like this segment but | like that but | this but | this segment but | like this one but | same for | "
-    "the same for | like before but | keep everything but | keep everything the same but | leave everything but | keep the rest but | "
-    "keep it but | as before but | same with | the same with | same thing with | same thing for | please | can you | could you | would "
-    "you | will you | can we | could we | ok | okay | hmm | well | sorry | wait | actually | now | then | so | great | thanks | perfect "
-    "| nice | good | i want to | i want it to | i would like to | i would like | let us | let me | maybe | perhaps | rather | no wait | "
-    "oh | ah | no , | yes , | on second thought | better | i think | we should | you should | should we | shall we | should i | and now "
-    "| and then | but now | next | finally | first | one more thing | also please | hm | uh | hey | alright | cool | right | like this "
-    ", | same , | i need it to | i need to | i want you to | i would rather | i want | let it | in that case | my mistake | oops | edit "
-    ": | try to | like the draft but | like this segment , | like this segment | in this segment | in this draft | for this segment | "
-    "for this draft | for this one | in the draft | for the draft | do the same but | do the same for | this time | this segment , | "
-    "yes | yeah | yep | sure | go ahead and | just to"
-)
-_AFTER: Final = phrases(
-    "please | now | thanks | thank you | the rest stays | the rest stays the same | keep the rest | keep the rest the same | keep the "
-    "rest as is | keep the rest as it is | leave the rest | leave the rest alone | leave the rest as it is | leave the rest as is | and "
-    "keep the rest | everything else stays | everything else stays the same | everything else the same | nothing else | keep everything "
-    "else | keep everything else the same | the rest unchanged | leave everything else | leave everything else alone | rest stays the "
-    "same | rest unchanged | rest as is | from the segment | from the draft | from this segment | from this draft | in the draft | in "
-    "the segment | from the audience | from the definition | in this segment | in this draft | to the segment | to the draft | to this "
-    "segment | to the audience | to this draft | from it | for me | then | if possible | i think | again | maybe | and the rest stays | "
-    "the rest is fine | rest is fine | . | ! | ? | , | ; | that is it | that is all | right | ok | okay | altogether | entirely | "
-    "completely | at all | after all | from the list | and leave the rest | but keep the rest | but leave the rest | the rest stays as "
-    "it is | the rest can stay | the other conditions stay | the others stay | from the conditions | though | actually | of the segment "
-    "| of the draft | as a condition | as a filter | everything else unchanged | the rest remains | for this segment | for this draft | "
-    "here | if you can"
-)
-_TOO: Final = (("too",), ("as", "well"), ("also",), ("in", "addition"), ("on", "top"), ("either",))
-_STRONG: Final[set[Mode]] = {"set", "up", "down", "times", "only", "remove", "exclude", "swap", "rename", "include", "restore", "add", "negate"}  # fmt: skip
-_WEAK: Final = {"use", "count", "try", "take", "say", "put", "and", "with", "who", "that", "not", "nor", "while", "where", "whose", "having", "plus", "just",
-                "must", "keep", "look at", "consider", "never", "cover", "further", "move", "what about", "how about", "except", "go to", "it is", "it was",
-                "minus", "on top", "must be", "must have", "cut", "grow", "push", "pick", "lose", "trade", "shift", "turn"}  # fmt: skip
-"""Verbs that do not begin a second edit in one sentence."""
 
 
 def readings(tokens: Sequence[Token]) -> tuple[tuple[Step, ...], ...]:
@@ -198,13 +125,32 @@ def _parts(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
             while end < len(tokens) and tokens[end].lower in _JOINTS | {"also", "please", "now"}:
                 end += 1
             verb = _verb(tokens, end)
-            if verb is not None and _begins(tokens, end, verb):
+            if verb is not None and (_begins(tokens, end, verb) or _goes_on(tokens, at, end, verb)):
                 parts.append(tokens[start:at])
                 also = any(token.lower == "also" for token in tokens[at:end])
                 start = end - 1 if also else end
                 at = end
         at += 1
-    return [*parts, tokens[start:]]
+    return [piece for part in [*parts, tokens[start:]] for piece in _paired(part)]
+
+
+def _paired(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
+    """Of "change the count to 5 and the window to 60 days": the second pair has the verb of the first."""
+    verb = _verb(tokens, 0)
+    cut = next((at for at, token in enumerate(tokens) if token.lower in {"and", ","} and at), 0)
+    if (
+        verb is None
+        or verb[0] != "set"
+        or not cut
+        or not all("to" in _lowers(part) for part in (tokens[:cut], tokens[cut:]))
+    ):
+        return [tokens]
+    rest = tokens[cut + 1 :]
+    return [tokens[:cut], *_paired((*tokens[: verb[1]], *(rest[1:] if rest[:1] and rest[0].lower == "and" else rest)))]
+
+
+def _lowers(tokens: Sequence[Token]) -> set[str]:
+    return {token.lower for token in tokens}
 
 
 _JOINTS: Final = {"and", ",", ";", ".", "then", "but", "!", "-", ":"}
@@ -214,15 +160,28 @@ def _begins(tokens: tuple[Token, ...], at: int, verb: tuple[Mode, int]) -> bool:
     """Whether a verb begins an edit of its own; "and add to cart" does not."""
     words = " ".join(lowers(tokens, at, verb[1] - at))
     following = lowers(tokens, verb[1], 1)
-    return verb[0] in _STRONG and words not in _WEAK and bool(following) and following not in {("to",), ("from",)}
+    return verb[0] in STRONG and words not in WEAK and bool(following) and following not in {("to",), ("from",)}
+
+
+def _goes_on(tokens: tuple[Token, ...], at: int, end: int, verb: tuple[Mode, int]) -> bool:
+    """Whether a verb behind a comma begins an edit: "drop the US, use Canada"."""
+    return (
+        tokens[at].lower != "and"
+        and verb[0] == "set"
+        and end + 1 < len(tokens)
+        and " ".join(lowers(tokens, end, verb[1] - end)) in _USING
+    )
+
+
+_USING: Final = {"use", "take", "try", "go with", "count", "put", "pick"}
 
 
 def _verb(tokens: tuple[Token, ...], at: int) -> tuple[Mode, int] | None:
     compared = comparator(tokens, at)
     if compared is not None and compared[1] > at + 1:
         return None  # "no more than", "not less than"
-    for size in range(min(_LONGEST, len(tokens) - at), 0, -1):
-        mode = _BY_WORDS.get(lowers(tokens, at, size))
+    for size in range(min(LONGEST, len(tokens) - at), 0, -1):
+        mode = BY_WORDS.get(lowers(tokens, at, size))
         if mode is not None:
             return mode, at + size
     return None
@@ -258,7 +217,7 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     marked = told
     rest = rest[:end] + _risen(rest[end:]) if mode in {"up", "down"} else rest
     told = told or mode != "bare" or also or instead
-    factor = _FACTORS.get(words, 1)
+    factor = FACTORS.get(words, 1)
     step = Step(mode, rest[end:], (), words, also=also, instead=instead, told=told, marked=marked, factor=factor)
     return _arranged(step)
 
@@ -305,7 +264,7 @@ def _trimmed(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool]:
     changed = True
     while changed and rest:
         changed = False
-        for words in _BEFORE:
+        for words in BEFORE:
             if lowers(rest, 0, len(words)) == words and rest[0].text != "US":
                 told = told or words[0] in _TELLING or "but" in words
                 rest, changed = rest[len(words) :], True
@@ -315,7 +274,7 @@ def _trimmed(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool]:
     changed = True
     while changed and rest:
         changed = False
-        for words in _AFTER:
+        for words in AFTER:
             if len(words) <= len(rest) and lowers(rest, len(rest) - len(words), len(words)) == words:
                 rest, changed = rest[: -len(words)], True
                 break
@@ -331,7 +290,7 @@ def _flags(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool, bool]:
     also = instead = False
     rest = tokens
     while len(rest) > 1:
-        found = next((words for words in _TOO if lowers(rest, len(rest) - len(words), len(words)) == words), None)
+        found = next((words for words in TOO if lowers(rest, len(rest) - len(words), len(words)) == words), None)
         if found and found != ("either",):
             rest, also = rest[: -len(found)], True
         elif rest[-1].lower == "instead":
@@ -365,15 +324,30 @@ def _arranged(step: Step) -> Step | None:
         made = _swapped(step)
         if made is not None:
             return made
-    if step.mode in {"set", "bare", "only", "up", "down"}:
-        for of in _OF:
+    if step.mode in {"set", "bare", "only", "up", "down", "exclude", "include", "add"}:
+        for of in _OF if step.mode not in {"exclude", "include", "add"} else _OF[:4]:
             for at in range(1, len(words) - len(of)):
                 if lowers(words, at, len(of)) == of and (of[-1] != "not" or step.mode != "only"):
                     new, old = words[:at], words[at + len(of) :]
                     return structs.replace(
                         step, mode="swap", words=_plain(new), old=_plain(old), told=True, instead=True
                     )
-    return step
+    return _negated_end(step)
+
+
+def _negated_end(step: Step) -> Step:
+    """Of "clicks not opens"."""
+    words = step.words
+    at = next((at for at, token in enumerate(words) if token.lower == "not"), 0)
+    plain = step.mode == "bare" and 0 < at < len(words) - 1 and len(words) <= _SHORT
+    if not plain or any(token.lower in _AUXILIARIES for token in words[:at]) or words[at + 1].lower in _AUXILIARIES:
+        return step
+    return structs.replace(step, mode="swap", words=words[:at], old=words[at + 1 :], told=True, instead=True)
+
+
+_SHORT = 7
+_AUXILIARIES: Final = {"who", "did", "do", "have", "has", "are", "is", "was", "were", "and", "but", "that", "does", "they", "in", "more", "less", "at", "over", "under", "or",
+                       "ordered", "bought", "can", "should", "must", "will", "set"}  # fmt: skip
 
 
 def _swapped(step: Step) -> Step | None:
@@ -443,19 +417,19 @@ _TO: Final = (("should", "be"), ("must", "be"), ("has", "to", "be"), ("needs", "
               ("to",), ("into",), ("as",), ("=",), ("at",), ("is",), ("be",), ("was",), ("were",), (":",))  # fmt: skip
 
 
-def divided(tokens: Sequence[Token]) -> list[tuple[tuple[Token, ...], tuple[Token, ...]]]:
+def divided(tokens: Sequence[Token], *, changing: bool = False) -> list[tuple[tuple[Token, ...], tuple[Token, ...]]]:
     """Every reading of "the order threshold to 5" as what is changed and what it becomes, the plainest first; the whole as new last."""
     every = tuple(tokens)
     made: list[tuple[tuple[Token, ...], tuple[Token, ...]]] = []
     for joint in _TO:
         for at in range(len(every) - len(joint)):
-            if lowers(every, at, len(joint)) == joint and _may_divide(every, at, joint):
+            if lowers(every, at, len(joint)) == joint and _may_divide(every, at, joint, changing=changing):
                 made += [(every[:at], every[at + len(joint) :])]
     pointing = len(every) > 1 and every[0].lower in {"it", "them"}
     return [*made, ((), every[1:] if pointing else every)]
 
 
-def _may_divide(tokens: tuple[Token, ...], at: int, joint: tuple[str, ...]) -> bool:
+def _may_divide(tokens: tuple[Token, ...], at: int, joint: tuple[str, ...], *, changing: bool) -> bool:
     """Not the "to" of "2 to 5", the "at" of "at least" or of "added to cart"."""
     following = lowers(tokens, at + len(joint), 1)
     if joint == ("at",):
@@ -465,7 +439,7 @@ def _may_divide(tokens: tuple[Token, ...], at: int, joint: tuple[str, ...]) -> b
     if joint == ("to",) and at > 1 and tokens[at - 2].lower in {"condition", "exclusion"}:
         return True
     if joint == ("to",) and at and tokens[at - 1].kind == "number" and tokens[at + 1].kind == "number":
-        return not (at == 1 or lowers(tokens, at - 2, 1) != ("from",))
+        return lowers(tokens, at - 2, 1) == ("from",) if at > 1 else changing
     return True
 
 

@@ -210,6 +210,16 @@ def with_span(spots: Sequence[Spot], window: Window) -> tuple[Spot, ...]:
     return tuple(spot for spot in spots if spot.whole and same_span(spot.span, window))
 
 
+def with_count(spots: Sequence[Spot], number: float) -> tuple[Spot, ...]:
+    """The conditions whose time span has that many of its units: the 90 of "change 90 to 60"."""
+    spans = [
+        (spot, f"{spot.span['window_days']}d" if "window_days" in spot.span else _last(spot.span))
+        for spot in spots
+        if spot.whole and spot.span
+    ]
+    return tuple(spot for spot, told in spans if told.rstrip("mhdwoy") == f"{number:g}")
+
+
 def saying(spots: Sequence[Spot], old: Fragment) -> tuple[Spot, ...]:
     """The spots that say what is replaced."""
     if old.window is not None:

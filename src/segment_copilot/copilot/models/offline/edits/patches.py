@@ -254,6 +254,18 @@ _OPPOSITE: Final = {
 }  # fmt: skip
 
 
+OPPOSITE_TESTS: Final = {
+    **_OPPOSITE,
+    "lt": "gte",
+    "lte": "gt",
+    "gt": "lte",
+    "gte": "lt",
+    "between": "not_between",
+    "not_between": "between",
+}
+"""The test that exactly the others pass, by operator."""
+
+
 def turned(spot: Spot) -> list[Op]:
     """The opposite of a condition or test: by its operator where there is one, else by `negate`."""
     node = spot.node

@@ -9,10 +9,10 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline.edits import clauses, measures, patches
 from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
 from segment_copilot.copilot.models.offline.edits.listed import Valued, valued
-from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
+from segment_copilot.copilot.models.offline.edits.patches import OPPOSITE_TESTS, Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people, without_subject
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet, each
-from segment_copilot.copilot.models.offline.edits.spots import Spot
+from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event_types
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
 from segment_copilot.copilot.models.offline.lexer import Token
@@ -32,6 +32,8 @@ def exclude(sheet: Sheet, step: Step) -> list[Op]:
     clause = clauses.read_exclusion(words, sheet.index, sheet.today)
     sheet.notes += clause.notes
     conditions = clause.conditions if clause.logic == "OR" else (clause.one(),)
+    if not speaks_of_people(words) and (filtered := _filtered_out(sheet, conditions)):
+        return filtered
     for condition in conditions:
         if asked := [spot for spot in positive if spot.whole and dict(spot.condition) == dict(condition)]:
             return patches.turned(asked[0])
@@ -40,6 +42,23 @@ def exclude(sheet: Sheet, step: Step) -> list[Op]:
     if not fresh:
         raise Unfit("These people are left out already.")
     return patches.excluded(sheet.definition, fresh)
+
+
+def _filtered_out(sheet: Sheet, conditions: Sequence[Json]) -> list[Op]:
+    """Of "ignore orders under $20": events of the draft that do not count, where nothing is said of people; else nothing."""
+    one: Json = conditions[0] if len(conditions) == 1 else {}
+    tests: list[Json] = one.get("where", [])
+    plain = (one.get("operator"), one.get("value")) == ("gte", 1) and not {"window", "window_days"} & set(one)
+    able = [
+        spot
+        for spot in sheet.spots
+        if spot.whole and not spot.excluded and not spot.negative and clauses.filterable(spot.condition)
+    ]
+    same = [spot for spot in able if spot.event_types == event_types(one)]
+    if len(tests) != 1 or not plain or not same:
+        return []
+    turned = OPPOSITE_TESTS.get(tests[0]["operator"])
+    return clauses.filtered(sheet.choose(same, "filter {}"), [{**tests[0], "operator": turned}]) if turned else []
 
 
 def without(sheet: Sheet, step: Step) -> list[Op]:
@@ -109,7 +128,7 @@ def _people(sheet: Sheet, tokens: Sequence[Token], target: Target) -> list[Op] |
         read = clauses.read_exclusion(tokens, sheet.index, sheet.today)
     except Unfit:
         return None
-    named = any(one["type"] == "segment_membership" for one in read.conditions)
+    named = any(one["type"] == "segment_membership" or one.get("where") for one in read.conditions)
     return (
         exclude(sheet, Step("exclude", tuple(tokens), verb="exclude", told=True))
         if named or speaks_of_people(tokens)
@@ -131,7 +150,7 @@ def _pointers(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[str]:
 
 
 def _fewer(sheet: Sheet, wanted: Sequence[Valued]) -> list[Op]:
-    there = [one for one in wanted if set(map(str, one.values)) & set(map(str, one.spot.values))]
+    there = [one for one in wanted if all(value in one.spot.values for value in one.values)]
     if not there:
         raise Unfit(f"The draft does not test for {', '.join(map(str, wanted[0].values))}. {sheet.what_is_there()}")
     spot = sheet.choose([one.spot for one in there], "remove {}")

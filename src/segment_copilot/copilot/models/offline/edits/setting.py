@@ -25,7 +25,7 @@ def set_to(sheet: Sheet, step: Step) -> list[Op]:
     if (turned := read_logic(sheet, step.words)) is not None:
         return turned
     reasons: list[Unfit] = []
-    for left, right in divided(step.words):
+    for left, right in divided(step.words, changing=step.verb in _CHANGING):
         target, found = sheet.meant(left)
         if left and target.part == "name" and not target.words:
             return rename(sheet, step)
@@ -49,7 +49,7 @@ def become(
 ) -> list[Op]:
     """What *target* means becomes what *new* says."""
     said = sort_fragment(new, sheet.today)
-    if said.bare and not (said.quantity and speaks_of_people(new)):
+    if said.bare and not (said.quantity and (speaks_of_people(new) or _of_age(new))):
         return measures.set_measures(found, target, said, sheet.choose)
     if (opened := _any_value(sheet, new)) is not None:
         return opened
@@ -113,6 +113,10 @@ def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] |
     return measures.set_measures(fits, target, said, sheet.choose)
 
 
+def _of_age(tokens: Sequence[Token]) -> bool:
+    return any(token.lower in {"older", "younger", "old", "aged", "age"} for token in tokens)
+
+
 def _any_value(sheet: Sheet, new: Sequence[Token]) -> list[Op] | None:
     """Of "any country", "all categories": the property is not tested any more."""
     if not new or new[0].lower not in {"any", "all", "every", "each"}:
@@ -168,7 +172,7 @@ def replace_whole(sheet: Sheet, found: Sequence[Spot], new: Sequence[Token]) -> 
 def lay(sheet: Sheet, tokens: Sequence[Token], step: Step) -> list[Op]:
     """A clause laid over the draft, or put beside what it says."""
     clause = clauses.read_clause(tokens, sheet.index, sheet.today)
-    sheet.notes += clause.notes
+    sheet.notes += [note for note in clause.notes if not note.endswith("times") and " is read as at least " not in note]
     fresh = [one for one in clause.conditions if not clauses.there(one, sheet.spots)]
     if not fresh and not clause.excluded:
         return []
@@ -198,7 +202,11 @@ def put_beside(sheet: Sheet, clause: clauses.Clause) -> list[Op]:
     now = sheet.definition
     for condition in parts:
         if not clauses.there(condition, spots(now)):
-            more = patches.joined(now, condition, "AND")
+            denied = clauses.Clause((condition,), "AND", (), (), clause.fragment)
+            more = clauses.widened(now, condition)
+            if not more and clauses.denies(now, condition):
+                more = clauses.laid_over(now, denied, sheet.choose)
+            more = more or patches.joined(now, condition, "AND")
             made += more
             now = patches.applied(now, more)
     return [*made, *patches.excluded(now, clause.excluded)] if clause.excluded else made
@@ -254,6 +262,7 @@ def _share(tokens: Sequence[Token], *, down: bool) -> tuple[float, Sequence[Toke
     return (-1 if down else 1), tokens
 
 
+_CHANGING: Final = {"change", "switch", "turn", "adjust", "update", "modify", "move", "correct", "fix", "edit"}
 _A_BIT: Final = {
     "bit",
     "little",
@@ -292,6 +301,10 @@ def _from(sheet: Sheet, left: Sequence[Token], right: Sequence[Token]) -> list[O
     target, found = sheet.meant(left[:cut]) if cut else (Target(), sheet.spots)
     old = measures.in_unit_of(old, new)
     matched = measures.saying(found, old)
+    if not matched and old.quantity and new.quantity and (spans := measures.with_count(found, old.quantity.value)):
+        return measures.set_measures(spans, Target(part="window", several=True), new, sheet.choose)
+    if not matched and old.quantity and new.quantity and cut is None:
+        return None  # it may be a range: "change it to 2 to 5"
     if not matched:
         raise Unfit(f"Nothing in the draft says {old.text!r}. {sheet.what_is_there()}")
     part = "window" if old.windows else target.part

@@ -40,6 +40,13 @@ def _measured(sheet: Sheet, step: Step, old: Fragment) -> list[Op]:
     new = sort_fragment(step.words, sheet.today)
     old = measures.in_unit_of(old, new)
     matched = measures.saying(sheet.spots, old)
+    if (
+        not matched
+        and old.quantity
+        and new.quantity
+        and (spans := measures.with_count(sheet.spots, old.quantity.value))
+    ):
+        return measures.set_measures(spans, Target(part="window", several=True), new, sheet.choose)
     if not matched and step.verb == "not":
         return measures.set_measures(sheet.spots, Target(), new, sheet.choose)
     if not matched:
