@@ -27,7 +27,7 @@ async function answer(request) {
 }
 
 const server = createServer(async (request, response) => {
-  const answered = await answer(request);
+  const answered = await answer(request).catch(() => new Response("", { status: 502 }));
   response.writeHead(answered.status, { "content-type": answered.headers.get("content-type") ?? "text/plain" });
   response.end(Buffer.from(await answered.arrayBuffer()));
 });

@@ -15,6 +15,7 @@ import copilot_encodings
 from copilot_runs import BUYERS, NOBODY, TOKENS, Ask, Script, Told, asking, calls, says
 from node_fixtures import RunNode
 from segment_copilot.copilot import models
+from segment_copilot.copilot.encoders.native import NativeEncoder
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
 from segment_copilot.copilot.tools import COMPONENTS
 from segment_copilot.errors import Unavailable
@@ -26,6 +27,9 @@ QUESTION = {
 }
 OVERLOADED = Unavailable("x", code="upstream_overloaded", context={"retry_after_ms": 0})
 SPENT = Unavailable("secret", code="upstream_spend_limit")
+
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = ("native", "ag-ui", "ai-sdk")
 
 KNOWN_COMPLAINTS: dict[str, str] = {}
 """What a client may say on its console, and why: nothing so far."""
@@ -81,7 +85,10 @@ KINDS = [THINKS, LOOKS, DRAFTS, NOBODY_FITS, DRAWS, ASKS, RESET, broken, says("A
 def streams(told: Told) -> dict[str, str]:
     """The run in each client's protocol."""
     sdk = {f"ai {major}": copilot_encodings.ai_sdk(told.events, major) for major in (5, 6, 7)}
-    return {name: stream.decode() for name, stream in {"ag-ui": copilot_encodings.ag_ui(told.events), **sdk}.items()}
+    native = NativeEncoder(copilot_encodings.PREFIX)
+    ours = native.opening + b"".join(native.frame(event) for event in told.events)
+    made = {"ag-ui": copilot_encodings.ag_ui(told.events), **sdk, "native": ours}
+    return {name: stream.decode() for name, stream in made.items()}
 
 
 def compare(told: Told, heard: dict[str, dict[str, Any]]) -> None:
@@ -90,6 +97,8 @@ def compare(told: Told, heard: dict[str, dict[str, Any]]) -> None:
     taken_back = {one for frame in told.of("turn.reset") for one in frame["discard"]}
     error = next((frame["message"] for frame in told.of("run.error")), None)
     shown = [one for one in said["shown"] if one != "taken back" and one[0] != "warning"]
+    for example in EXAMPLES:
+        compare_example(told, heard.pop(f"example {example}"))
     for client, one in heard.items():
         assert "thrown" not in one, (client, one)
         assert [what for what in one["complaints"] if what not in KNOWN_COMPLAINTS] == []
@@ -112,6 +121,21 @@ def compare(told: Told, heard: dict[str, dict[str, Any]]) -> None:
         assert one["asked"] == (asked if told.frames[-1].get("outcome") == "input_required" else [])
 
 
+def compare_example(told: Told, heard: dict[str, Any]) -> None:
+    """What an example of the documentation made of a run."""
+    taken_back = {one for frame in told.of("turn.reset") for one in frame["discard"]}
+    texts = dict[str, str]()
+    for frame in told.of("text.delta"):
+        texts[frame["id"]] = texts.get(frame["id"], "") + frame["delta"]
+    end = told.frames[-1]
+    assert heard.get("error") == (end["message"] if end["type"] == "run.error" else None)
+    asked = [[frame["question"], frame["options"]] for frame in told.of("clarification")]
+    assert heard["asked"] == (asked if end.get("outcome") == "input_required" else [])
+    assert len(heard["blocks"]) == len(told.of("component")) + len(told.of("segment.draft"))
+    if end["type"] == "run.finished" and not asked:
+        assert heard["said"] == "\n\n".join(text for name, text in texts.items() if name not in taken_back)
+
+
 def compare_call(call: dict[str, Any], heard: dict[str, Any]) -> None:
     """What a client made of a call: its name, its arguments, its result."""
     assert heard["name"] == call["name"]
@@ -128,7 +152,7 @@ async def listen(run_client: RunNode, folder: Path, runs: Sequence[Told]) -> Non
     """Let the clients read *runs*, and compare."""
     recorded = folder / "recorded.json"
     recorded.write_bytes(msgspec.json.encode([streams(told) for told in runs]))
-    heard = await run_client("recorded.mjs", str(recorded))
+    heard = await run_client("recorded.mjs", str(recorded), str(DOCS / "examples"))
     assert len(heard) == len(runs)
     for told, one in zip(runs, heard, strict=True):
         compare(told, one)

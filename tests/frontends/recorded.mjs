@@ -1,5 +1,6 @@
-// Let each real client read recorded streams. Argument: a file with [{"ag-ui": the bytes as text, "ai 5": …}, …].
-// Prints what each client made of each stream, as JSON.
+// Let each real client, and each example of docs/examples, read recorded streams. Arguments: a file with
+// [{"ag-ui": the bytes as text, "ai 5": …, "native": …}, …], and the folder of the examples.
+// Prints what each made of each stream, as JSON.
 
 import { readFile } from "node:fs/promises";
 import { HttpAgent } from "@ag-ui/client";
@@ -68,12 +69,36 @@ async function readAiSdk({ DefaultChatTransport, readUIMessageStream }, text) {
   return told;
 }
 
+async function readByExample(name, text) {
+  globalThis.fetch = async () => replied(text);
+  const { ask, conversation } = await import(`${process.argv[3]}/${name}.mjs`);
+  const told = { blocks: [], asked: [] };
+  const screen = {
+    text() {},
+    step() {},
+    forget() {},
+    block: (id, drawn) => told.blocks.push(drawn.lines[0]),
+    async choose({ question, options }) {
+      told.asked.push([question, options]);
+      throw new Error("asked"); // a recorded stream has no answer
+    },
+  };
+  const service = { url: "http://recorded", token: () => "" };
+  try {
+    told.said = await ask(service, conversation(), "How are sales?", screen);
+  } catch (error) {
+    if (error.message !== "asked") told.error = error.message;
+  }
+  return told;
+}
+
 const readers = {
   "ag-ui": readAgUi,
   "ai 5": (text) => readAiSdk(ai5, text),
   "ai 6": (text) => readAiSdk(ai6, text),
   "ai 7": (text) => readAiSdk(ai7, text),
 };
+const examples = { native: "native", "ag-ui": "ag-ui", "ai-sdk": "ai 7" };
 const told = [];
 for (const streams of recorded) {
   const one = {};
@@ -81,6 +106,9 @@ for (const streams of recorded) {
     complaints = [];
     one[client] = await read(streams[client]).catch((error) => ({ thrown: String(error) }));
     one[client].complaints = complaints;
+  }
+  for (const [name, protocol] of Object.entries(examples)) {
+    one[`example ${name}`] = await readByExample(name, streams[protocol]);
   }
   told.push(one);
 }
