@@ -7,15 +7,16 @@ from datetime import date
 from typing import Final
 
 import jsonpatch
+from msgspec import structs
 
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import read_audience
 from segment_copilot.copilot.models.offline.command import strip_command
 from segment_copilot.copilot.models.offline.draft import Proposal
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
-from segment_copilot.copilot.models.offline.edits import clauses, patches
+from segment_copilot.copilot.models.offline.edits.about import counted, makes_it_one, supposed
 from segment_copilot.copilot.models.offline.edits.book import logic_of
-from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
+from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
 from segment_copilot.copilot.models.offline.edits.grammar import readings
@@ -29,8 +30,7 @@ from segment_copilot.copilot.models.offline.edits.which import Unsure
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import leaves
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
-from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
 from segment_copilot.copilot.models.offline.spelling import corrected
 
@@ -76,7 +76,6 @@ _JOINING: Final = {
     "not",
     "show only",
 }
-_POINTING: Final = {"them", "those", "these", "it", "that", "this", "they"}
 _OURS: Final = {"segment", "draft", "audience", "it", "this", "that", "all", "everything", "them", "the", "my", "our"}
 _FEW: Final = 4
 
@@ -86,8 +85,17 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
     index = index_of(context.catalog)
     today = dates.local_date(context.as_of, context.timezone)
     tokens, notes = corrected(_plain(read(text)), index, also=WORDS)
-    if (counted := _counted(tokens, drafted, index, today)) is not None:
-        return counted
+    if (asked_about := counted(tokens, drafted, index, today)) is not None:
+        return asked_about
+    if drafted.counted and makes_it_one(tokens):
+        return Draft(
+            Proposal(
+                drafted.name or "New segment",
+                drafted.name or "New segment",
+                dict(drafted.definition),
+                drafted.assumptions,
+            )
+        )
     if strip_command(tokens).creates:
         return None
     if text.strip(" .!").lower() in _ANEW:
@@ -98,8 +106,8 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
         )
     if text.strip(" .!").lower() in _BACK:
         return _undone(drafted, index)
-    if (supposed := _supposed(tokens)) is not None:
-        plan = read_edit(written(supposed), drafted, context)
+    if (given := supposed(tokens)) is not None:
+        plan = read_edit(written(given), drafted, context)
         return Count(plan.proposal()) if isinstance(plan, Revise) else plan
     found = [asked for asked in readings(tokens) if _edits(asked, tokens, drafted, index, today, recent=recent)]
     if not found:
@@ -111,7 +119,7 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
     for asked in found:
         sheet = Sheet(drafted.definition, index, today, text)
         try:
-            made = _done(sheet, asked)
+            made = _done(sheet, _asked_again(asked) if drafted.counted else asked)
         except Unsure as unsure:
             return Ask(unsure.question, text, unsure.options, around=unsure.around)
         except Unfit as error:
@@ -152,31 +160,9 @@ _POINTED: Final = {
 }
 
 
-def _supposed(tokens: tuple[Token, ...]) -> tuple[Token, ...] | None:
-    """The edit in "how many would it be with 5?", "how many if we drop the country?"."""
-    if lowers(tokens, 0, 2) not in {
-        ("how", "many"),
-        ("what", "would"),
-        ("how", "big"),
-        ("how", "large"),
-        ("what", "happens"),
-    }:
-        return None
-    at = next((at for at, token in enumerate(tokens[:_WITHIN]) if token.lower in {"if", "with", "without", "when"}), 0)
-    before = {token.lower for token in tokens[2:at]}
-    if not at or not before <= _WOULD:
-        return None
-    rest = tokens[at + (tokens[at].lower != "without") :]
-    while (
-        rest and rest[0].lower in {"we", "i", "you", "it", "were", "was", "is", "only", "the", "be"} and len(rest) > 1
-    ):
-        rest = rest[1:]
-    return tuple(token for token in rest if token.lower != "?") or None
-
-
-_WITHIN = 9
-_WOULD: Final = {"would", "it", "be", "are", "there", "that", "this", "users", "people", "customers", "match", "get", "we", "do", "i", "happen", "have", "left", "of", "them",
-                 "happens", "the", "segment", "audience", "count", "number", "members", "remain", "come", "up"}  # fmt: skip
+def _asked_again(asked: Sequence[Step]) -> tuple[Step, ...]:
+    """Of "and in France?" after a count of Spain: another count, not both together."""
+    return tuple(structs.replace(step, mode="set") if step.verb == "and" and not step.also else step for step in asked)
 
 
 def _done(sheet: Sheet, asked: Sequence[Step]) -> list[Op]:
@@ -307,71 +293,6 @@ def _many(tokens: Sequence[Token], index: Index, today: date) -> bool:
     found = read_audience(tokens, index, today)
     nodes = [node for node in (found.include, found.exclude) if node is not None]
     return sum(len(leaves(node)) for node in nodes) > 1 and tokens[0].lower not in {"in", "from", "with", "on", "aged"}
-
-
-def _counted(tokens: tuple[Token, ...], drafted: Drafted, index: Index, today: date) -> Plan | None:
-    """Of "how many of them are in Spain?", "how many would that be?"."""
-    lead = next((at for at in range(_FEW) if lowers(tokens, at, 2) == ("how", "many")), 0)
-    if lead and all(token.lower in _POINTING | {"and", "of", ",", "so", "but", "then"} for token in tokens[:lead]):
-        rest = [token for token in tokens[lead + 2 :] if token.lower not in _POINTING | {"of"}]
-        tokens = (*tokens[lead : lead + 2], word("of"), word("them"), *rest)
-    start = next(
-        (
-            size
-            for size, words in ((2, ("how", "many")), (3, ("what", "number", "of")), (1, ("count",)))
-            if lowers(tokens, 0, size) == words
-        ),
-        0,
-    )
-    rest = tuple(token for token in tokens[start:] if token.lower not in {"?", "!", "."})
-    if not start or not rest or not any(token.lower in _POINTING for token in rest[:_FEW]):
-        return None
-    clause = [
-        token
-        for token in rest
-        if token.lower
-        not in _POINTING
-        | {"of", "are", "there", "is", "would", "be", "users", "people", "customers", "do", "we", "have"}
-    ]
-    if drafted.saved and "segment" in {token.lower for token in rest}:
-        return None
-    definition: Json = drafted.definition
-    notes: tuple[str, ...] = ()
-    if any(token.stem not in NOISE for token in clause):
-        try:
-            found = (
-                clauses.read_clause(rest, index, today)
-                if not clause
-                else clauses.read_clause(_spoken(rest), index, today)
-            )
-        except Unfit:
-            return None
-        for condition in found.conditions:
-            definition = patches.applied(definition, patches.joined(definition, condition, "AND"))
-        if found.excluded:
-            definition = patches.applied(definition, patches.excluded(definition, found.excluded))
-        notes = found.notes
-    name = drafted.name or "Matching users"
-    return Count(Proposal(name, name, dict(definition), notes))
-
-
-def _spoken(tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """The clause without "of them": "are in Spain"."""
-    rest = list(tokens)
-    while rest and rest[0].lower in {
-        "of",
-        "are",
-        "is",
-        "there",
-        "would",
-        "do",
-        *_POINTING,
-        "users",
-        "people",
-        "customers",
-    }:
-        rest = rest[1:]
-    return tuple(rest)
 
 
 def _undone(drafted: Drafted, index: Index) -> Plan:

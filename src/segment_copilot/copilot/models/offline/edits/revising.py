@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from segment_copilot.copilot.models.offline.edits.which import in_words
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.plan import Call, Context, Result, Turn, latest
 
+_READ_AS = re.compile(r"is read as (?:at least|exactly) (\d+)")
 REVISE = "revise_segment"
 
 
@@ -56,7 +58,7 @@ class Revise(Struct, frozen=True):
         """What is on the table after it."""
         return Drafted(
             self.definition, self.name or self.base.name, self.base.known, self.base.segment_id, (*self.base.operations, *self.operations),
-            (*self.base.assumptions, *self.notes)[:10], self.base.counted, self.base,
+            self._assumed(), self.base.counted, self.base,
         )  # fmt: skip
 
     def _patch(self) -> dict[str, Any]:
@@ -65,9 +67,16 @@ class Revise(Struct, frozen=True):
             arguments["segment_id"] = self.base.segment_id
         if self.name:
             arguments["name"] = self.name
-        if self.notes:
-            arguments["assumptions"] = list((*self.base.assumptions, *self.notes)[:10])
+        if (assumed := self._assumed()) != self.base.assumptions:
+            arguments["assumptions"] = list(assumed)
         return arguments
+
+    def _assumed(self) -> tuple[str, ...]:
+        """What is assumed now: what was before, unless its number is gone, and what this change adds."""
+        numbers = {str(value) for spot in spots(self.definition) for value in spot.node.values()}
+        read = [(one, _READ_AS.search(one)) for one in self.base.assumptions]
+        kept = [one for one, found in read if found is None or found[1] in numbers]
+        return tuple(dict.fromkeys((*kept, *self.notes)))[:10]
 
     def _description(self) -> str:
         return (" ".join(self.said) or "An edited draft.")[:500]
