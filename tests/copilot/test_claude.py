@@ -435,6 +435,15 @@ async def test_an_asked_effort_goes_along(ask: Ask, server: MessagesServer, clau
     assert server.bodies[0]["thinking"] == {"type": "adaptive", "display": "summarized"}
 
 
+async def test_arguments_are_streamed_as_they_are_written(ask: Ask, server: MessagesServer, claude: Claude):
+    server.answers(answer(call("toolu_1", "list_segments", limit=5), stop_reason="tool_use"), answer(text("Five.")))
+
+    told = await ask(claude)
+
+    assert all(tool["eager_input_streaming"] is True for tool in server.bodies[0]["tools"])
+    assert [frame["delta"] for frame in told.of("tool.args.delta")] == ['{"lim', 'it": 5}']
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
