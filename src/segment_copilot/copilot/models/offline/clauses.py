@@ -236,6 +236,7 @@ def event_leaf(chunk: Chunk, link: Link, count: Quantity | None) -> Leaf | Probl
         and chunk.perfect
         and not chunk.never
         and recency.rolls(window)
+        and not window.rolling
         and (count is None or count.none)
     ):
         return recency.not_for(chunk, link, window)

@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import structs
 
 from segment_copilot.copilot.models.offline.chunks import Chunk
-from segment_copilot.copilot.models.offline.index import Field
+from segment_copilot.copilot.models.offline.index import Field, stems_of
 from segment_copilot.copilot.models.offline.joining import Joined
-from segment_copilot.copilot.models.offline.leaves import Leaf
+from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import GENERIC, LIGHT, NOISE
+from segment_copilot.copilot.models.offline.lexicon import GENERIC, LIGHT, NOISE, concept
 from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.values import Item, Test, mention, opposite, tests
 
@@ -40,6 +40,30 @@ def attach(before: Joined, chunk: Chunk) -> Joined | None:
     return structs.replace(before, node=made)
 
 
+def another_filter(before: Joined, node: Node | Problem, joint: str) -> Joined | None:
+    """Of "refunded this month because it was damaged or arrived late": another value of the filter before, in the same time."""
+    leaf = before.node
+    if (
+        joint != "or"
+        or not isinstance(leaf, Leaf)
+        or not isinstance(node, Leaf)
+        or node.link is None
+        or not node.link.by_property
+    ):
+        return None
+    mine, other = leaf.condition.get("where", []), node.condition.get("where", [])
+    if len(other) != 1 or node.windowed or leaf.condition.get("event_type") != node.condition.get("event_type"):
+        return None
+    beside = [test for test in mine if test["property"] == other[0]["property"] and test["operator"] in {"eq", "in"}]
+    if len(beside) != 1 or other[0]["operator"] != "eq":
+        return None
+    values = beside[0]["value"] if isinstance(beside[0]["value"], list) else [beside[0]["value"]]
+    listed = {**beside[0], "operator": "in", "value": [*values, other[0]["value"]]}
+    where = [listed if test is beside[0] else test for test in mine]
+    made = structs.replace(leaf, condition={**leaf.condition, "where": where}, text=f"{leaf.text} or {node.text}")
+    return structs.replace(before, node=made)
+
+
 def _joint(chunk: Chunk) -> str:
     if chunk.tokens and chunk.tokens[0].lower in {"without", "with"}:
         return ""
@@ -51,9 +75,27 @@ def _tests(chunk: Chunk, fields: tuple[Field, ...]) -> list[Test]:
     used = frozenset[int]().union(*(test.used for test in found))
     rest = [item for at, item in enumerate(chunk.items) if at not in used]
     if unknown or any(_matters(item) for item in rest):
-        set_ = _presence(chunk, fields)
+        set_ = _presence(chunk, fields) or _of_size(chunk, fields)
         return [set_] if set_ else []
     return [opposite(test) for test in found] if chunk.negated else found
+
+
+def _of_size(chunk: Chunk, fields: tuple[Field, ...]) -> Test | None:
+    """Of "got to checkout with a cart of at least 100": the one number that is described as the cart's."""
+    counts = [item for item in chunk.quantities if not (item.times or item.none)]
+    words = {concept(word.stem) for word in chunk.words} - GENERIC - LIGHT
+    if len(counts) != 1 or len(chunk.quantities) != 1 or not words or chunk.negated:
+        return None
+    described = [
+        field
+        for field in fields
+        if field.numeric and words <= {concept(word) for word in stems_of(field.known.description)}
+    ]
+    if len(described) != 1:
+        return None
+    read, note = counts[0], f"{chunk.text!r} is read as `{described[0].path}`"
+    operator = "gte" if read.bare else read.operator
+    return Test(described[0], operator, read.value, frozenset(), read.value2, note)
 
 
 def _presence(chunk: Chunk, fields: tuple[Field, ...]) -> Test | None:

@@ -136,12 +136,22 @@ class Index:
     def events(self) -> tuple[Known, ...]:
         """Every event type under each of its names, the most frequent first."""
         ordered = sorted(self.catalog.event_types.values(), key=lambda item: (-item.event_count, item.name))
-        return tuple(known for item in ordered for known in _known(item))
+        return tuple(known for item in ordered for known in _known(item, self._meanings))
 
     @cached_property
     def traits(self) -> tuple[Field, ...]:
         """Every trait under each of its names."""
-        return tuple(field for item in self.catalog.traits.values() for field in _trait(item))
+        return tuple(field for item in self.catalog.traits.values() for field in _trait(item, self._meanings))
+
+    @cached_property
+    def _meanings(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """What any description says that a value means, by the value: a value means the same wherever it stands."""
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for item in self._described():
+            if isinstance(item, Property):
+                for key, value in glossed(item).items():
+                    found[str(value)] = (*found.get(str(value), ()), key)
+        return found
 
     @cached_property
     def field_words(self) -> frozenset[str]:
@@ -219,32 +229,45 @@ def index_of(catalog: Catalog) -> Index:
     return known
 
 
-def _known(event_type: EventType) -> Iterator[Known]:
+def _known(event_type: EventType, meanings_of: Mapping[str, tuple[tuple[str, ...], ...]]) -> Iterator[Known]:
     """The event type by its own name, and by each name that its description gives it."""
     words = stems_of(event_type.name)
     described = frozenset(
         concept(word) for word in stems_of(event_type.description) if word not in NOISE and word not in _TELLS_NOTHING
     )
-    fields = tuple(_field(item) for item in event_type.properties.values())
+    fields = tuple(_field(item, meanings_of) for item in event_type.properties.values())
     own = tuple(concept(word) for word in words)
     for concepts in (own, *other_names(event_type)):
         meanings = frozenset(meaning for parts, meaning in COMPOSED.items() if parts <= set(concepts))
         yield Known(event_type, concepts, meanings, described, concepts != own, english(words), fields)
 
 
-def _field(item: Property) -> Field:
+def _field(item: Property, meanings: Mapping[str, tuple[tuple[str, ...], ...]]) -> Field:
     own = stems_of(item.path)
     values: dict[tuple[str, ...], Scalar] = {}
     for sample in item.samples:
         if isinstance(sample, str) and (key := stems_of(sample)):
             values.setdefault(key, sample)
+            for meant in meanings.get(sample, ()):
+                values.setdefault(meant, sample)
+    if set(_CURRENCIES) & {str(sample) for sample in item.samples}:
+        values |= {(stem(name),): code for code, names in _CURRENCIES.items() if code in item.samples for name in names}
     named = () if english(own) else head(item)
     return Field(item, named or tuple(concept(word) for word in own), {**glossed(item), **values})
 
 
-def _trait(item: Property) -> Iterator[Field]:
+_CURRENCIES = {
+    "USD": ("dollars", "bucks"),
+    "EUR": ("euros",),
+    "GBP": ("pounds", "sterling"),
+    "JPY": ("yen",),
+    "CHF": ("francs",),
+}
+
+
+def _trait(item: Property, meanings: Mapping[str, tuple[tuple[str, ...], ...]]) -> Iterator[Field]:
     """The trait by its own name, and by what its description calls it."""
-    read_field = _field(item)
+    read_field = _field(item, meanings)
     own = tuple(concept(word) for word in stems_of(item.path))
     for words in dict.fromkeys((own, head(item) or own)):
         yield Field(item, words, read_field.values)

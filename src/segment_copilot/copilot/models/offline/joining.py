@@ -70,6 +70,19 @@ def _tightened(read: list[Joined]) -> list[Joined]:
     return bound
 
 
+def _soon_after(before: Joined | None, item: Joined) -> Joined:
+    """Of "opened the app and checked in within 2 hours": the one deed soon after the other."""
+    window = item.chunk.window if item.chunk else None
+    if before is None or before.chunk is None or window is None or item.joint != "and" or item.weak:
+        return item
+    deeds = all(
+        isinstance(one.node, Leaf) and one.node.link is not None and _may_step(one.node) and not one.node.negated
+        and not (one.chunk and one.chunk.quantities) for one in (before, item)
+    )  # fmt: skip
+    soon = window.kind == "last" and window.lead == "within" and not window.rolling and before.chunk.window is None
+    return structs.replace(item, joint="then") if deeds and soon else item
+
+
 def _beside(before: Node, node: Node, joint: str) -> Node:
     """The two joined; of "older than 40 in Madrid or Barcelona" only the last condition has another value beside it."""
     logic = "OR" if joint == "or" else "AND"
@@ -81,7 +94,7 @@ def _beside(before: Node, node: Node, joint: str) -> Node:
 def _sequences(read: list[Joined]) -> list[Joined] | Problem:
     """Join neighbours that a "then", "before" or "after" orders."""
     ordered: list[Joined] = []
-    for item in read:
+    for item in (_soon_after(before, item) for before, item in zip((None, *read), read, strict=False)):
         if item.joint in {"then", "before", "after"} and ordered:
             made = _sequence(ordered[-1], item)
             if isinstance(made, Problem):

@@ -36,7 +36,7 @@ remove delete drop
 cancel
 error bug crash fail failure refuse reject decline bounce
 pay payment
-ship shipment shipping deliver
+ship shipment shipping deliver arrive
 support helpdesk
 ticket case issue complaint complain
 chat talk conversation
@@ -112,7 +112,7 @@ REVERSALS = frozenset(
 """Concepts that turn a meaning around: never assumed, never ignored."""
 
 LIGHT = stems("place make do perform complete submit have get use take go trigger fire record give happen receive request "
-              "conduct run hit land arrive access create leave raise file experience encounter finish enter submit fill write reach sign conclude")  # fmt: skip
+              "conduct run ran hit land arrive access create leave raise file experience encounter finish enter submit fill write reach sign conclude ask")  # fmt: skip
 """Verbs that say little: they help a link, and need not be explained."""
 
 GENERIC = stems("item product thing something anything someone stuff good goods article page site website store app "

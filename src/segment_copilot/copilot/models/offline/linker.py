@@ -107,7 +107,7 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
     left = tuple(word for word in words if word not in stays and concept(word.stem) not in known.described)
     score = _score([items[at] for at in named], words, known, stays=stays)
     if known.told and known.english:
-        score *= _SECOND
+        score = score * _SECOND if score >= _SECOND_ENOUGH else 0.0
     if score * (0.8 if left else 1) < ENOUGH * (0.6 if left else 1):
         return None
     quantities = tuple(item for item in rest if isinstance(item, Quantity))
@@ -116,6 +116,7 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
 
 _SECOND = 0.9
 """What a name is worth that only the description gives, beside one of its own."""
+_SECOND_ENOUGH = 0.75
 
 
 def _filters(items: Sequence[Item], known: Known, named: frozenset[int]) -> tuple[list[Test], list[UnknownValue]]:
@@ -224,6 +225,8 @@ def _conflicts(asked: set[str], left: set[str], known: Known) -> float:
     if (left & REVERSALS) or (asked & REVERSALS):
         factor *= 0.3
     acted = {word for word in left & ACTIONS if word not in known.meanings}
+    if asked & ACTIONS == {"view"} and acted == {"open"}:
+        acted = set[str]()  # who looks at a screen has opened it
     if asked & ACTIONS and acted:
         factor *= 0.35
     return factor

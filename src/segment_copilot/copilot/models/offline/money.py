@@ -96,6 +96,11 @@ def _priced(chunk: Chunk) -> bool:
             noun = next(
                 (place for place, word in enumerate(before) if word in EVENT_NOUNS and not word.endswith("s")), 0
             )
+            following = [word.lower for word in chunk.items[at + 1 : at + 4] if isinstance(word, Token)]
+            if {"in", "worth"} & set(following) and any(
+                word in EVENT_NOUNS and word.endswith("s") for word in following
+            ):
+                return True
             if (
                 noun
                 and before[noun - 1] in {"a", "an", "single", "one", "any", "each", "every"}

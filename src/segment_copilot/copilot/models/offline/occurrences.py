@@ -8,13 +8,14 @@ from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem, joined
 from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import concept, stems
+from segment_copilot.copilot.models.offline.lexicon import stems
 from segment_copilot.copilot.models.offline.linker import link_event
 from segment_copilot.copilot.models.offline.values import Item, opposite
 
 _LATEST: Final = stems("last latest recent previous")
 _FIRST: Final = stems("first initial")
 _EVERY: Final = stems("every each")
+_COPULAS: Final = frozenset({"is", "was", "were", "are", "used", "came", "contained", "had", "has"})
 _BESIDE: Final = _LATEST | _FIRST | _EVERY | stems("most very")
 
 
@@ -31,9 +32,16 @@ def read_occurrence(chunk: Chunk, index: Index) -> Node | Problem | None:
         return None
     link = links[0]
     made: list[Leaf] = []
-    for test in link.tests:
+    copula = next(
+        (at for at, item in enumerate(items) if isinstance(item, Token) and item.lower in _COPULAS), len(items)
+    )
+    which_ones = [test for test in link.tests if max(test.used, default=0) < copula < len(items)]
+    said = [test for test in link.tests if test not in which_ones] or list(link.tests)
+    for test in said:
         read = opposite(test) if chunk.negated else test
         condition: dict[str, Any] = {"type": "event_property", "event_type": link.event_type, **read.json()}
+        if which_ones and said != list(link.tests):
+            condition["where"] = [one.json() for one in which_ones]
         if which != "latest":
             condition["occurrence"] = which
         notes = tuple(note for note in (link.note, test.note) if note)
@@ -51,6 +59,6 @@ def _which(items: tuple[Item, ...]) -> Literal["latest", "first", "every"] | Non
             return "latest"
         if item.stem in _FIRST:
             return "first"
-        if item.stem in _EVERY and concept(following.stem) == "purchase":
+        if item.stem in _EVERY and following.lower not in {"day", "week", "month", "time", "one", "of"}:
             return "every"
     return None

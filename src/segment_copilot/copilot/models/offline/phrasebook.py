@@ -22,6 +22,7 @@ _PASSES: Final = 3
 _RULES: Final = """
 # When
 since|from the? start|beginning|first|begin of the|this|our? current? <unit> = this <unit>
+since|from the? start|beginning|begin|first of = since
 since the? <unit> began|started|begins|starts = this <unit>
 since the? 1 st of the|this current? <unit> = this <unit>
 during|in|within|over the? <unit> so far = this <unit>
@@ -83,6 +84,15 @@ everyone|everybody|anyone|all|anybody but = everyone except
 who|that are|is|were neither <any> nor <rest> = who are not <any> and are not <rest>
 is|are|were|was not? either <any> or <rest> = are <any> or <rest>
 # What somebody is or did
+new|recent signups|signup|registrations|joiners|members from|in|of|during|within|over the? last|past <len> = people who signed up in the last <len>
+that|which found|returned|gave|yielded|got nothing|none = with no results
+found|returned|gave|yielded nothing = with no results
+coming|arriving from|via|through = from
+residents|inhabitants|natives|citizens of|in = people in
+every|each|all one? of those|these|their|the|them <any> was|were|is|are <rest> = every <1> <2>
+nothing|none|not|no again|more? after that|then|this = none since
+nothing|none|not|no again|more? since then|that = none since
+without|minus those|anyone|people|everyone|members|users|customers|anybody who|that|with|in = except those who
 the|their <any> of|on|in the|their|his? last|latest <any> is|was|=|equals <rest> = last <2> <1> <3>
 the|their <any> of|on|in the|their|his? first <any> is|was|=|equals <rest> = first <2> <1> <3>
 most recent = last

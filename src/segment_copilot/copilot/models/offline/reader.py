@@ -10,11 +10,11 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline import recency
 from segment_copilot.copilot.models.offline.chunks import Chunk, sort
 from segment_copilot.copilot.models.offline.clauses import Reading, event_leaf, read_clause
-from segment_copilot.copilot.models.offline.filters import attach
+from segment_copilot.copilot.models.offline.filters import another_filter, attach
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
 from segment_copilot.copilot.models.offline.leaning import Candidate, carried, pronoun, raised, score
-from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, leaves
+from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.linker import SURE
@@ -168,6 +168,12 @@ class _Reader:
             self._counted_alike(len(self._read) - 1, best.chunk)
         if inherits and isinstance(best.node, Leaf):
             best = structs.replace(best, node=structs.replace(best.node, text=_after_or(best.node.text)))
+        if before is not None and (filtered := another_filter(before, best.node, piece.joint)) is not None:
+            self._read[-1] = filtered
+            return
+        if (beside := self._another_value(best, before, piece)) is not None:
+            self._read.append(beside)
+            best, joint, inherits = structs.replace(best, node=_without_first(best.node)), "and", False
         item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits, anew=piece.anew)
         tight = best.how == "carried" or (before is not None and _bound(before.node, best))
         self._read.append(structs.replace(item, tight=tight and not inherits))
@@ -183,6 +189,17 @@ class _Reader:
             return chunk
         self._notes.append(f"{self._ahead.text!r} is read as holding for {chunk.text!r} too")
         return structs.replace(chunk, windows=(self._ahead,))
+
+    def _another_value(self, best: Candidate, before: Joined | None, piece: Piece) -> Joined | None:
+        """Of "from France or the UK aged 18+": the UK stands beside France, and the age beside both."""
+        first = best.node.nodes[0] if isinstance(best.node, Group) and best.node.logic == "AND" else None
+        leaf = _last_leaf(before)
+        if piece.joint not in {"or", "comma"} or not isinstance(first, Leaf) or leaf is None:
+            return None
+        if not (leaf.condition["type"] == first.condition["type"] == "user_property"):
+            return None
+        same = leaf.condition["property"] == first.condition["property"]
+        return Joined("or", first, chunk=best.chunk, tight=True) if same else None
 
     def _whole(self, before: Joined, piece: Piece) -> Joined | None:
         """Of "chatted with support": the clause before and this one as one, where together they name an event better."""
@@ -204,17 +221,21 @@ class _Reader:
     def _filter(self, before: Joined, best: Candidate, piece: Piece) -> Joined | None:
         """Of "searched but got 0 results": what names only a property of the event before is a filter of it."""
         leaf = before.node
-        if piece.joint not in {"and", "but", "relative"} or not isinstance(leaf, Leaf) or leaf.link is None:
+        participle = piece.joint == "comma" and piece.tokens[0].lower.endswith("ing")
+        beside = piece.joint in {"and", "but", "relative"} or participle
+        if not beside or not isinstance(leaf, Leaf) or leaf.link is None:
             return None
         if best.chunk.never or best.chunk.perfect:
             return None  # "who have never used one" is said of the person, not of what was done
+        if participle:
+            return attach(before, sort(piece.tokens[1:], self._today))
         by_property = isinstance(best.node, Leaf) and best.node.link is not None and best.node.link.by_property
         same = (
             by_property
             and isinstance(best.node, Leaf)
             and best.node.condition.get("event_type") == leaf.link.event_type
         )
-        plain = (
+        plain = participle or (
             leaf.condition.get("operator") == "gte"
             and leaf.condition.get("value") == 1
             and "where" not in leaf.condition
@@ -235,11 +256,11 @@ class _Reader:
         for other in (carried(chunk, leaf, self._index), raised(chunk, following, self._index, self._today)):
             if other is not None and _better(other, best, leaf):
                 best = other
-        if isinstance(best.node, Problem) and best.node.kind == "unknown":
-            if (named := pronoun(chunk, before, self._index)) is not None:
-                return named
-            if (halves := split(chunk, self._index, self._today)) is not None:
-                return Candidate(halves.node, halves.chunk)
+        if best.how == "alone" and (named := pronoun(chunk, before, self._index)) is not None and _surer(named, best):
+            return named
+        unknown = isinstance(best.node, Problem) and best.node.kind == "unknown"
+        if unknown and (halves := split(chunk, self._index, self._today)) is not None:
+            return Candidate(halves.node, halves.chunk)
         if beside and leaf is not None and isinstance(best.node, Problem) and _value_like(chunk, leaf):
             fields = [field for field in self._index.traits if field.path == leaf.condition["property"]]
             return Candidate(unknown_value(UnknownValue(fields[0], written(chunk.words), frozenset())), chunk)
@@ -275,6 +296,16 @@ def _only_length(tokens: tuple[Token, ...]) -> Window | None:
     return Window("last", text=written(tokens), length=read[0]) if read and read[1] == len(tokens) else None
 
 
+def _without_first(node: Reading) -> Reading:
+    return joined("AND", node.nodes[1:]) if isinstance(node, Group) else node
+
+
+def _surer(named: Candidate, best: Candidate) -> bool:
+    return isinstance(best.node, Problem) or (
+        not isinstance(named.node, Problem) and score(named.node) > score(best.node)
+    )
+
+
 def _value_like(chunk: Chunk, leaf: Leaf) -> bool:
     """Whether a clause can only be meant as another value of the trait before it: a name and nothing else."""
     named = chunk.words and all(word.text[:1].isupper() for word in chunk.words)
@@ -285,9 +316,20 @@ def _value_like(chunk: Chunk, leaf: Leaf) -> bool:
 
 def _continued(chunk: Chunk, leaf: Leaf, index: Index) -> Leaf | None:
     """Another value of the trait that the clause before tested: "loyal or returning"."""
-    if leaf.condition["type"] != "user_property" or chunk.quantities or chunk.windows:
+    if leaf.condition["type"] != "user_property" or chunk.windows:
         return None
     fields = [field for field in index.traits if field.path == leaf.condition["property"]]
+    nouns = [word for word in chunk.words if any(word.stem in field.words for field in fields)]
+    if (
+        chunk.words
+        and len(nouns) == len(chunk.words)
+        and all(one.none for one in chunk.quantities)
+        and chunk.quantities
+    ):
+        condition = {"type": "user_property", "property": leaf.condition["property"], "operator": "is_not_set"}
+        return Leaf(condition, chunk.text)
+    if chunk.quantities:
+        return None
     found, unknown = tests(chunk.items, fields, frozenset())
     words = [item for item in chunk.items if isinstance(item, Token) and item in chunk.words]
     explained = {at for test in found for at in test.used}

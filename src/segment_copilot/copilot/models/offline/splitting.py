@@ -39,7 +39,7 @@ def split(chunk: Chunk, index: Index, today: date) -> Split | None:
         if not all(_plain(node, half) for node, half in zip(nodes, (first, second), strict=True)):
             continue
         deed = first if not _is_trait(nodes[0]) else second
-        if not any(_is_trait(node) for node in nodes):
+        if not any(_is_trait(node) for node in nodes) or any(_is_presence(node) for node in nodes):
             continue
         whole = joined("AND", tuple(node for node in nodes if not isinstance(node, Problem)))
         found.append((_score(nodes), Split(whole, structs.replace(deed, windows=deed.windows or chunk.windows))))
@@ -53,6 +53,13 @@ def _plain(node: Reading, half: Chunk) -> bool:
 def _is_trait(node: Reading) -> bool:
     return not isinstance(node, Problem) and all(
         leaf.condition["type"] in {"user_property", "segment_membership"} for leaf in leaves(node)
+    )
+
+
+def _is_presence(node: Reading) -> bool:
+    """Of "interested in boxing" the first half alone says only that an interest is known."""
+    return not isinstance(node, Problem) and any(
+        leaf.condition.get("operator") in {"is_set", "is_not_set"} for leaf in leaves(node)
     )
 
 

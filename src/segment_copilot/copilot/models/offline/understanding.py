@@ -27,6 +27,7 @@ from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
 from segment_copilot.copilot.models.offline.spelling import corrected
+from segment_copilot.copilot.models.offline.stems import listed
 from segment_copilot.copilot.models.offline.windows import window
 
 _EVERYBODY = Proposal(
@@ -62,6 +63,9 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
         return Say(AHEAD)
     if plan is None and (said := analysis(question, index)) is not None:
         return Say(said)
+    if plan is not None and not _asks(tokens):
+        drafted = _audience(command, question, notes, context, unmapped=asked.left)
+        plan = drafted if isinstance(drafted, Draft) and not _only_members(drafted) else plan
     return plan or _audience(command, question, notes, context, unmapped=asked.left)
 
 
@@ -76,6 +80,31 @@ def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], co
             return plan
     viewed = context.drafted.segment_id if context.drafted is not None else None
     return read_question(tokens, strip_command(tokens), index, today, notes=notes, viewed=viewed)
+
+
+_QUESTIONS = frozenset(listed(
+    "what which how when where why is are was were do does did has have can could show list give tell display get top name chart plot graph compare "
+    "explain describe values value properties property segments connectors schemas events conditions members size count busiest latest recent newest largest smallest biggest most least number share percentage trend volume"
+))  # fmt: skip
+
+
+def _only_members(draft: Draft) -> bool:
+    """Whether it is a saved segment and nothing else: "who is in VIP Buyers" asks about that segment."""
+    conditions = draft.proposal.definition["conditions"]
+    return (
+        len(conditions) == 1
+        and conditions[0]["type"] == "segment_membership"
+        and "exclude" not in draft.proposal.definition
+    )
+
+
+def _asks(tokens: tuple[Token, ...]) -> bool:
+    """Whether the message begins like a question; "who …" is asked of people, and an audience where it can be drafted as one."""
+    first = next(
+        (token for token in tokens if token.kind != "sign" and token.lower not in {"please", "and", "so", "ok", "hey"}),
+        None,
+    )
+    return first is None or first.lower in _QUESTIONS
 
 
 def _ahead(tokens: tuple[Token, ...], today: date) -> bool:

@@ -352,10 +352,19 @@ def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scala
     if all(word in NOISE for word in key) and not paged and not shouted:
         return None
     if key in field.values or not {"path", "url", "page"} & set(field.words):
-        return field.values.get(key)
+        return field.values[key] if key in field.values else _alike(key, field)
     return next(
         (value for words, value in field.values.items() if len(words) > 1 and sorted(words) == sorted(key)), None
     )
+
+
+def _alike(key: tuple[str, ...], field: Field) -> Scalar | None:
+    """The one value of several words that says the same in another order: "arrived late" is `late_delivery`."""
+    wanted = {concept(word) for word in key}
+    found = {
+        value for words, value in field.values.items() if len(words) > 1 and {concept(word) for word in words} == wanted
+    }
+    return found.pop() if len(found) == 1 and len(wanted) > 1 else None
 
 
 def searched(items: Sequence[Item], fields: Iterable[Field], used: frozenset[int]) -> Test | None:

@@ -323,8 +323,37 @@ def _dates(tokens: tuple[Token, ...], at: int, lead: str, today: date) -> tuple[
         return _open_range(tokens, at, word, today)
     if lead in {"in", "during", "over", "for"}:
         read = dates.read_date(tokens, at, today)
-        return (Window("range", first=read[0], after=read[1]), read[2]) if read else None
+        if read is None:
+            return None
+        return _months_beside(tokens, at, read, today) or (
+            Window("range", first=read[0], after=read[1]),
+            _of_this_year(tokens, read[2]),
+        )
     return None
+
+
+def _months_beside(
+    tokens: tuple[Token, ...], at: int, low: tuple[date, date, int], today: date
+) -> tuple[Window, int] | None:
+    """In January or February 2026: months side by side are one stretch."""
+    if lowers(tokens, low[2], 1) != ("or",):
+        return None  # "in May and June" may mean in both of them
+    high = dates.read_date(tokens, low[2] + 1, today)
+    if high is None or low[0].day != 1 or high[0].day != 1:
+        return None
+    first, after = low[0], low[1]
+    if _YEAR.search(written(tokens[low[2] : high[2]])) and not _YEAR.search(written(tokens[at : low[2]])):
+        years = high[0].year - first.year - (first.month > high[0].month)
+        first, after = dates.add_months(first, 12 * years), dates.add_months(after, 12 * years)
+    return (Window("range", first=first, after=high[1]), _of_this_year(tokens, high[2])) if after == high[0] else None
+
+
+def _of_this_year(tokens: tuple[Token, ...], at: int) -> int:
+    """The end of an "of this year" behind dates that are of this year anyway."""
+    for words in (("this", "year"), ("of", "this", "year")):
+        if lowers(tokens, at, len(words)) == words:
+            return at + len(words)
+    return at
 
 
 def _date_range(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
@@ -340,7 +369,7 @@ def _date_range(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window
         first = dates.add_months(first, 12 * (year - first.year))
     elif after <= first and not _YEAR.search(written(tokens[at : high[2]])):
         after = dates.add_months(after, 12)  # "between May 20 and June 20", said in between
-    return (Window("range", first=first, after=after), high[2]) if first < after else None
+    return (Window("range", first=first, after=after), _of_this_year(tokens, high[2])) if first < after else None
 
 
 def _from_on(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
