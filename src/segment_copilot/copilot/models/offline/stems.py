@@ -130,6 +130,18 @@ def _compounds() -> dict[tuple[str, ...], str]:
 COMPOUNDS = _compounds()
 
 
+def irregular_past(word: str) -> bool:
+    """Whether it is the past of an irregular verb: "bought", "came"."""
+    return word in _PAST
+
+
+_PAST = frozenset(
+    listed(
+        "bought spent made went came got left sent paid began saw took gave did had put brought kept lost met wrote ran chose"
+    )
+)
+
+
 def irregular() -> frozenset[str]:
     """Every form that is listed with its stem."""
     return frozenset({*_IRREGULAR, *_IRREGULAR.values()})

@@ -27,7 +27,7 @@ from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
 from segment_copilot.copilot.models.offline.spelling import corrected
-from segment_copilot.copilot.models.offline.stems import listed
+from segment_copilot.copilot.models.offline.stems import irregular_past, listed
 from segment_copilot.copilot.models.offline.windows import window
 
 _EVERYBODY = Proposal(
@@ -65,7 +65,7 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
         return Say(said)
     if plan is not None and not _asks(tokens):
         drafted = _audience(command, question, notes, context, unmapped=asked.left)
-        plan = drafted if isinstance(drafted, Draft) and not _only_members(drafted) else plan
+        plan = drafted if isinstance(drafted, Draft) and _is_audience(drafted, question) else plan
     return plan or _audience(command, question, notes, context, unmapped=asked.left)
 
 
@@ -88,14 +88,21 @@ _QUESTIONS = frozenset(listed(
 ))  # fmt: skip
 
 
-def _only_members(draft: Draft) -> bool:
-    """Whether it is a saved segment and nothing else: "who is in VIP Buyers" asks about that segment."""
-    conditions = draft.proposal.definition["conditions"]
-    return (
-        len(conditions) == 1
-        and conditions[0]["type"] == "segment_membership"
-        and "exclude" not in draft.proposal.definition
-    )
+def _is_audience(draft: Draft, tokens: Sequence[Token]) -> bool:
+    """Whether a message that could be a question as well is an audience: it says what people did, or more than one thing of them.
+
+    "Orders over $200 last week" asks for events, "ordered over $200 last week" and "more than two orders" for people;
+    "who is in VIP Buyers" asks about that segment.
+    """
+    definition = draft.proposal.definition
+    if len(definition["conditions"]) > 1 or "exclude" in definition:
+        return True
+    only = definition["conditions"][0]
+    if only["type"] != "event_count":
+        return only["type"] != "segment_membership"
+    said = tokens[0].lower if tokens else ""
+    told = said.endswith("ed") or said == "who" or irregular_past(said)
+    return told or (only["operator"], only["value"]) != ("gte", 1)
 
 
 def _asks(tokens: tuple[Token, ...]) -> bool:
