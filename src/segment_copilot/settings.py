@@ -74,7 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     claude_idle_seconds: Annotated[float, Meta(gt=0, description="Wait for the model between two pieces")] = 30.0
     copilot_breaker_failures: Annotated[
         Positive, Meta(description="Failures of the model in a row after which runs are refused for a while")
-    ] = 5
+    ] = 10
     copilot_breaker_seconds: Annotated[
         float, Meta(gt=0, description="How long, before one run tries the model again")
     ] = 15.0

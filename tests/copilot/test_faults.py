@@ -635,6 +635,28 @@ async def test_leaving_during_a_query_kills_it(service: Service):
         await eventually(gone, seconds=2)
 
 
+async def test_leaving_while_a_row_is_locked_ends_the_wait(service: Service):
+    """PostgreSQL is told as well: nobody waits for the lock any more while it is still held."""
+    postgres = service.app.state.resources.postgres
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    gate = asyncio.Event()
+    service.upstream.answers(after(gate, answer(call("toolu_1", "list_segments"), stop_reason="tool_use")))
+
+    async def waiting() -> bool:
+        return await postgres.fetchval(sql) == 1
+
+    async def nobody() -> bool:
+        return await postgres.fetchval(sql) == 0
+
+    async with postgres.transaction() as transaction:
+        async with asked(service):
+            await requested(service, 1)
+            await transaction.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
+            gate.set()
+            await eventually(waiting)
+        await eventually(nobody, seconds=2)
+
+
 async def test_a_reader_that_does_not_read_stops_the_model(service: Service, monkeypatch: pytest.MonkeyPatch):
     """Of 256 MiB the model can write only what fits into the sockets on the way; then the reader is given up."""
     monkeypatch.setattr(sse, "SEND_SECONDS", 0.5)

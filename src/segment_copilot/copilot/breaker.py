@@ -32,7 +32,7 @@ class Breaker:
     """Opens after so many *failures* in a row, for so many *seconds* at a time; shared by the runs of a process."""
 
     def __init__(
-        self, *, failures: int = 5, seconds: float = 15.0, clock: Callable[[], float] = time.monotonic
+        self, *, failures: int = 10, seconds: float = 15.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._most = failures
         self._seconds = seconds
