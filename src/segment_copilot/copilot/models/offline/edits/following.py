@@ -9,6 +9,7 @@ from typing import Final
 import jsonpatch
 from msgspec import structs
 
+from segment_copilot.conditions import decode
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.audience import read_audience
 from segment_copilot.copilot.models.offline.command import strip_command
@@ -16,7 +17,7 @@ from segment_copilot.copilot.models.offline.draft import Proposal
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.edits.about import counted, makes_it_one, supposed
 from segment_copilot.copilot.models.offline.edits.book import logic_of
-from segment_copilot.copilot.models.offline.edits.drafted import Drafted
+from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
 from segment_copilot.copilot.models.offline.edits.grammar import readings
@@ -33,6 +34,7 @@ from segment_copilot.copilot.models.offline.lexer import Token, read, word, writ
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
 from segment_copilot.copilot.models.offline.spelling import corrected
+from segment_copilot.errors import InvalidDefinition
 
 _ASKING: Final = {"how", "which", "what", "who", "when", "where", "why", "is", "are", "does", "did", "show", "list", "explain", "tell", "give", "has", "was", "were",
                   "whose", "compare", "find", "get", "display", "describe"}  # fmt: skip
@@ -176,7 +178,18 @@ def _done(sheet: Sheet, asked: Sequence[Step]) -> list[Op]:
             again = Sheet(first, sheet.index, sheet.today, sheet.text)
             if not made or not do(again, step):
                 raise
+    if (mistake := _mistake(sheet.definition)) and not _mistake(first):
+        raise Unfit(f"I understood the change, but the language refuses it: {mistake}")
     return made
+
+
+def _mistake(definition: Json) -> str:
+    """Why the language refuses a definition; "" when it does not."""
+    try:
+        decode(definition)
+    except InvalidDefinition as error:
+        return next((finding.detail for finding in error.findings), error.detail)
+    return ""
 
 
 def _plan(drafted: Drafted, sheet: Sheet, made: Sequence[Op], notes: tuple[str, ...], index: Index) -> Plan:

@@ -18,6 +18,7 @@ _FILLER: Final = {"full", "whole", "like", "approximately", "closer", "entire", 
                   "in", "window", "period", "threshold", "say", "please", "only", "them", "that"}  # fmt: skip
 
 
+_NUMBERED: Final = {"condition", "exclusion", "filter", "rule", "part", "clause"}
 _VAGUE: Final = {
     "just",
     "only",
@@ -86,6 +87,10 @@ def sort_fragment(tokens: Sequence[Token], today: date) -> Fragment:
     operator: Operator | None = None
     at = 0
     while at < len(every):
+        if at and every[at].kind == "number" and every[at - 1].lower in _NUMBERED:
+            words.append(every[at])  # "condition 2"
+            at += 1
+            continue
         span = window(every, at, today) or _length(every, at) or _day(every, at, today)
         number = None if span else quantity(every, at)
         compared = None if span or number or every[at].lower in _VAGUE else comparator(every, at)
