@@ -116,7 +116,7 @@ def drawing(segment_id: int) -> list[Any]:
             ("display_segment_table", {"title": "Segments", "segment_ids": [segment_id]}),
             ("display_event_chart", {"title": "Volume", "measure": "events"}),
         ),
-        says("Done. ½ \u2028 1 < 2"),
+        says("Done. ½ 🙂 1 < 2"),
     ]
 
 
@@ -130,8 +130,8 @@ async def test_a_consumer_draws_texts_steps_components_and_a_draft(run_node: Run
 
     assert told["complaints"] == []
     first, second = told["runs"]
-    assert (first["said"], second["said"]) == ("I look.\n\nDone. ½ \u2028 1 < 2", "And more.")
-    assert sorted(first["texts"].values()) == ["Done. ½ \u2028 1 < 2", "I look."]
+    assert (first["said"], second["said"]) == ("I look.\n\nDone. ½ 🙂 1 < 2", "And more.")
+    assert sorted(first["texts"].values()) == ["Done. ½ 🙂 1 < 2", "I look."]
     assert told["kept"] in {4, 5}  # AG-UI keeps each text as a message
     drafts = [one for one in first["blocks"] if one["lines"][0] == "Draft: Known country"]
     assert drafts[0]["lines"][1].startswith("Users")
@@ -284,7 +284,7 @@ async def test_a_page_of_another_origin_asks_with_a_token(
 
         assert (page, told["origin"]) == (origin, origin)
         assert told["complaints"] == []
-        assert told["said"] == ["I look.", "Done. ½ \u2028 1 < 2"]
+        assert told["said"] == ["I look.", "Done. ½ 🙂 1 < 2"]
         starts = [drawn.splitlines()[0] for drawn in told["drawn"]]
         assert sorted(starts) == [
             "Create “Known country” (1 users)", "Draft: Known country", "Segments", "Users: 1 users", "Volume (events)"

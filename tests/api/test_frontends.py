@@ -91,10 +91,10 @@ def texts(name: str, told: dict[str, Any]) -> list[str]:
 
 
 async def test_texts_and_reasoning(consume: Consume):
-    told = await consume([models.ReasoningDelta("Hm."), *says("Fine. ½ \u2028 done")], reasoning="summary")
+    told = await consume([models.ReasoningDelta("Hm."), *says("Fine. ½ 🙂 done")], reasoning="summary")
 
     for name in CLIENTS:
-        assert texts(name, told) == ["Fine. ½ \u2028 done"] * 2
+        assert texts(name, told) == ["Fine. ½ 🙂 done"] * 2
     reasoning = [one["content"] for one in told["ag-ui"]["messages"] if one["role"] == "reasoning"]
     assert reasoning == ["Hm."] * 2
     for name in CLIENTS[1:]:
