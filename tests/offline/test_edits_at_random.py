@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from random import Random
 from typing import Any, cast
 
 import jsonpatch
 import msgspec
 import pytest
 from catalogs import AS_OF, DEMO
-from language.strategies import AS_OFS, ZONES, Draw, world
 
+from language.strategies import AS_OFS, ZONES, Draw, world
 from segment_copilot.conditions import decode
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 from segment_copilot.copilot.models.offline.edits.following import read_edit
@@ -71,13 +70,13 @@ TEMPLATES: tuple[tuple[str, Callable[[list[bytes], list[bytes], int], bool]], ..
 
 @pytest.mark.parametrize("seed", range(8))
 def test_only_what_is_named_changes(seed: int) -> None:
-    random, draw = Random(seed), Draw(seed, WORLD)
+    draw = Draw(seed, WORLD)
     done = 0
     for _ in range(30):
         definition = cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(draw.definition((1, 2)))))
-        text, holds = random.choice(TEMPLATES)
+        text, holds = draw.one(TEMPLATES)
         before = leaves(definition)
-        place = random.randint(1, len(before))
+        place = draw.one(range(1, len(before) + 1))
         kept = msgspec.json.encode(definition)
         after = revised(definition, text.format(place))
         assert msgspec.json.encode(definition) == kept
@@ -89,7 +88,7 @@ def test_only_what_is_named_changes(seed: int) -> None:
         assert {name: after.get(name) for name in ("timezone",)} == {
             name: definition.get(name) for name in ("timezone",)
         }
-    assert done > 10  # noqa: PLR2004  # most of the thirty
+    assert done > 10  # most of the thirty
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -114,10 +113,10 @@ SENTENCES = (
 
 @pytest.mark.parametrize("seed", range(8))
 def test_no_definition_and_no_sentence_raises(seed: int) -> None:
-    random, draw = Random(seed), Draw(seed, WORLD)
+    draw = Draw(seed, WORLD)
     for _ in range(40):
         definition = msgspec.json.decode(msgspec.json.encode(draw.definition((1, 2))))
-        after = revised(definition, random.choice(SENTENCES))
+        after = revised(definition, draw.one(SENTENCES))
         if after is not None:
             _decodes(definition, after)
 
