@@ -381,7 +381,11 @@ async def test_the_capabilities_are_those_of_this_service(client: httpx2.AsyncCl
 
     assert found["model"] == "offline"
     assert found["protocols"] == ["segment-copilot/1", "ag-ui/1.0", "ai-sdk-ui-message-stream/v1"]
-    assert {tool["name"] for tool in found["tools"]} == set(TOOLS)
+    assert [tool["name"] for tool in found["tools"]["items"]] == list(TOOLS)
+    assert {tool["metadata"]["kind"] for tool in found["tools"]["items"]} == {"data", "draft", "display", "ask"}
+    assert found["execution"]["maxIterations"] == found["limits"]["max_turns"]
     assert set(found["components"]) >= {"MetricCard", "SegmentTable", "EventVolumeChart", "CreateSegmentCTA"}
     assert found["limits"] == {"max_turns": 8, "max_tool_calls": 24, "deadline_ms": 120_000}
-    assert found["transport"] == {"streaming": True, "resumable": False, "checkpoint": True}
+    assert (found["transport"]["resumable"], found["transport"]["checkpoint"]) == (False, True)
+    assert found["humanInTheLoop"] == {"supported": True, "approvals": False, "interrupts": True, "feedback": True}
+    assert found["reasoning"]["supported"] is False  # the offline model's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -236,3 +237,10 @@ async def test_a_client_that_leaves_closes_what_is_upstream(server: Any, use: An
 
     assert len(upstream.exchanges) == len(CLIENTS)
     assert [one["complaints"] for one in told.values()] == [[]] * len(CLIENTS)
+
+
+async def test_the_capabilities_are_ag_uis(client, run_client: RunNode, tmp_path: Path):
+    found = tmp_path / "capabilities.json"
+    found.write_bytes((await client.get("/api/copilot/capabilities/")).content)
+
+    assert await run_client("capabilities.mjs", str(found)) == []

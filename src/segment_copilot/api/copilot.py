@@ -8,26 +8,24 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.api.auth import ASKS, PUBLIC
+from segment_copilot.api.capabilities import Capabilities, capabilities_of
 from segment_copilot.api.requests import unless_left
 from segment_copilot.api.sse import Encoder, EventStream, frames
-from segment_copilot.copilot import tools
 from segment_copilot.copilot.collect import collect
-from segment_copilot.copilot.components import Component, Draft
+from segment_copilot.copilot.components import Draft
 from segment_copilot.copilot.encoders.ag_ui import AG_UI, AgUiEncoder
 from segment_copilot.copilot.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
 from segment_copilot.copilot.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
 from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
-from segment_copilot.copilot.events import Clarification, Event, Limits, Outcome, RunError
+from segment_copilot.copilot.events import Clarification, Event, Outcome, RunError
 from segment_copilot.copilot.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
-from segment_copilot.copilot.loop import Copilot, Run, limits_of, prepare_run
-from segment_copilot.copilot.prompt import PROMPT_VERSION
+from segment_copilot.copilot.loop import Copilot, Run, prepare_run
 from segment_copilot.copilot.protocol import protocol_document
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
@@ -62,37 +60,6 @@ class Generated(Struct, frozen=True):
     model: str
     draft: Draft | UnsetType = UNSET
     clarification: Clarification | UnsetType = UNSET
-
-
-class ToolCapability(Struct, frozen=True):
-    """A tool the copilot has."""
-
-    name: str
-    kind: str
-    title: str
-    description: str
-    input_schema: Mapping[str, Any]
-
-
-class Transport(Struct, frozen=True):
-    """How an answer travels. A stream cannot be taken up again, but a thread can, with the last *checkpoint*."""
-
-    streaming: bool = True
-    resumable: bool = False
-    checkpoint: bool = True
-
-
-class Capabilities(Struct, frozen=True):
-    """What this service's copilot can do. *components* holds the JSON Schema of each one's props."""
-
-    protocols: tuple[str, ...]
-    model: str
-    limits: Limits
-    prompt_version: str
-    tools_version: str
-    transport: Transport
-    tools: tuple[ToolCapability, ...]
-    components: Mapping[str, Any]
 
 
 class CopilotController(Controller):
@@ -206,16 +173,7 @@ class CopilotController(Controller):
     @get("/capabilities", response_description="For this service as it runs now.")
     async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
         """What the copilot can do here: its model, tools, components and limits."""
-        return Capabilities(
-            protocols=(PROTOCOL, AG_UI, AI_SDK),
-            model=copilot.model.name,
-            limits=limits_of(copilot),
-            prompt_version=PROMPT_VERSION,
-            tools_version=tools.TOOLS_VERSION,
-            transport=Transport(),
-            tools=tuple(_capability(tool) for tool in tools.TOOLS.values()),
-            components=_COMPONENTS,
-        )
+        return capabilities_of(copilot)
 
     @get(
         "/protocol.json",
@@ -264,15 +222,4 @@ def _failed(error: RunError) -> Exception:
     return Unavailable(error.message, code=error.code, context=context)
 
 
-def _capability(tool: tools.Tool) -> ToolCapability:
-    told = tool.specification
-    return ToolCapability(tool.name, tool.kind, tool.title, told.description, told.input_schema)
-
-
-def _component_schemas() -> Mapping[str, Any]:
-    _, found = msgspec.json.schema_components([Component], ref_template="#/components/{name}")
-    return found
-
-
-_COMPONENTS: Final = _component_schemas()
 _PROTOCOL: Final = protocol_document()

@@ -1,0 +1,154 @@
+"""What the copilot of this service can do, in the shape of AG-UI's AgentCapabilities, with what is ours beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.copilot import tools
+from segment_copilot.copilot.components import Component
+from segment_copilot.copilot.encoders.ag_ui import AG_UI
+from segment_copilot.copilot.encoders.ai_sdk import AI_SDK
+from segment_copilot.copilot.encoders.native import PROTOCOL
+from segment_copilot.copilot.events import Limits
+from segment_copilot.copilot.loop import Copilot, limits_of
+from segment_copilot.copilot.prompt import PROMPT_VERSION
+
+
+class Identity(Struct, frozen=True):
+    """Which agent this is."""
+
+    name: str
+    type: str
+    description: str
+    version: str
+
+
+class Transport(Struct, frozen=True, rename="camel"):
+    """How an answer travels. A stream cannot be taken up again, but a thread can, with the last *checkpoint*."""
+
+    streaming: bool = True
+    websocket: bool = False
+    http_binary: bool = False
+    push_notifications: bool = False
+    resumable: bool = False
+    checkpoint: bool = True
+
+
+class ToolCapability(Struct, frozen=True):
+    """A tool the copilot has. *parameters* is JSON Schema; *metadata* has its `kind` and `title`, and what it draws."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    metadata: Mapping[str, str]
+
+
+class ToolCapabilities(Struct, frozen=True, rename="camel"):
+    """Its tools; a frontend's own are not called."""
+
+    items: tuple[ToolCapability, ...]
+    supported: bool = True
+    parallel_calls: bool = True
+    client_provided: bool = False
+
+
+class StateCapabilities(Struct, frozen=True, rename="camel"):
+    """AG-UI's state carries the checkpoint; no conversation is kept here."""
+
+    snapshots: bool = True
+    deltas: bool = True
+    memory: bool = False
+    persistent_state: bool = False
+
+
+class ReasoningCapabilities(Struct, frozen=True):
+    """Summaries of the model's reasoning, when asked for."""
+
+    supported: bool
+    streaming: bool
+    encrypted: bool = False
+
+
+class ExecutionCapabilities(Struct, frozen=True, rename="camel"):
+    """*max_iterations* requests to the model in at most *max_execution_time* milliseconds."""
+
+    max_iterations: int
+    max_execution_time: int
+    code_execution: bool = False
+
+
+class HumanInTheLoop(Struct, frozen=True, rename="camel"):
+    """It asks a question and waits for the answer; it writes nothing, so there is nothing to approve."""
+
+    supported: bool = True
+    approvals: bool = False
+    interrupts: bool = True
+    feedback: bool = True
+
+
+class Capabilities(Struct, frozen=True, rename={"multi_agent": "multiAgent", "human_in_the_loop": "humanInTheLoop"}):
+    """What this service's copilot can do. *components* holds the JSON Schema of each one's props."""
+
+    identity: Identity
+    transport: Transport
+    tools: ToolCapabilities
+    state: StateCapabilities
+    multi_agent: Mapping[str, bool]
+    reasoning: ReasoningCapabilities
+    execution: ExecutionCapabilities
+    human_in_the_loop: HumanInTheLoop
+    protocols: tuple[str, ...]
+    model: str
+    limits: Limits
+    prompt_version: str
+    tools_version: str
+    components: Mapping[str, Any]
+
+
+def capabilities_of(copilot: Copilot) -> Capabilities:
+    """Of this service as it runs now."""
+    limits = limits_of(copilot)
+    reasons = copilot.model.name != "offline"
+    return Capabilities(
+        identity=_IDENTITY,
+        transport=Transport(),
+        tools=_TOOLS,
+        state=StateCapabilities(),
+        multi_agent={"supported": False},
+        reasoning=ReasoningCapabilities(supported=reasons, streaming=reasons),
+        execution=ExecutionCapabilities(max_iterations=limits.max_turns, max_execution_time=limits.deadline_ms),
+        human_in_the_loop=HumanInTheLoop(),
+        protocols=(PROTOCOL, AG_UI, AI_SDK),
+        model=copilot.model.name,
+        limits=limits,
+        prompt_version=PROMPT_VERSION,
+        tools_version=tools.TOOLS_VERSION,
+        components=_COMPONENTS,
+    )
+
+
+def _tool(tool: tools.Tool) -> ToolCapability:
+    told = {"kind": tool.kind, "title": tool.title}
+    if tool.component is not None:
+        told["component"] = tool.component
+    return ToolCapability(tool.name, tool.specification.description, tool.specification.input_schema, told)
+
+
+def _component_schemas() -> Mapping[str, Any]:
+    _, found = msgspec.json.schema_components([Component], ref_template="#/components/{name}")
+    return found
+
+
+_IDENTITY: Final = Identity(
+    name="segment-copilot",
+    type="segment-copilot",
+    description="Answers questions about a workspace's users, events and segments, and drafts segments. It never saves.",
+    version=version("segment-copilot"),
+)
+_TOOLS: Final = ToolCapabilities(tuple(_tool(tool) for tool in tools.TOOLS.values()))
+_COMPONENTS: Final = _component_schemas()
