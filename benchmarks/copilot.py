@@ -101,6 +101,14 @@ class Service:
         ours, theirs = f"{self._port:04X}", f"{self._upstream:04X}"
         return sum(local == ours for local, _ in held), sum(remote == theirs for _, remote in held)
 
+    def stop(self) -> None:
+        """Tell it to stop."""
+        self._process.terminate()
+
+    def wait(self) -> None:
+        """Until it is gone."""
+        self._process.wait(timeout=60)
+
     async def ask(self, text: str, protocol: Protocol = NATIVE) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send one question; the answer is to be read."""
         body = msgspec.json.encode(protocol.body(text))
@@ -204,11 +212,11 @@ async def measure_cpu(service: Service, sdk: Sdk) -> list[tuple[str, str]]:
     return rows
 
 
-async def hold(service: Service, count: int) -> tuple[list[asyncio.StreamWriter], int]:
+async def hold(service: Service, count: int) -> tuple[list[tuple[asyncio.StreamReader, asyncio.StreamWriter]], int]:
     """So many open streams, each after its first delta; and how many failed."""
     gate = asyncio.Semaphore(50)
 
-    async def one() -> asyncio.StreamWriter | None:
+    async def one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         async with gate:
             reader, writer = await service.ask("bench:hold")
             seen = b""
@@ -216,12 +224,12 @@ async def hold(service: Service, count: int) -> tuple[list[asyncio.StreamWriter]
                 if not (chunk := await reader.read(65536)):
                     return None
                 seen += chunk
-            return writer
+            return reader, writer
 
     async with asyncio.timeout(120):
         opened = await asyncio.gather(*(one() for _ in range(count)))
-    writers = [writer for writer in opened if writer is not None]
-    return writers, count - len(writers)
+    streams = [stream for stream in opened if stream is not None]
+    return streams, count - len(streams)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -233,8 +241,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def measure_open(service: Service, count: int) -> list[tuple[str, str]]:
     """Memory of many open streams, twice: the second time shows what the first one left."""
-    writers, _ = await hold(service, 20)  # what every process pays once
-    for writer in writers:
+    streams, _ = await hold(service, 20)  # what every process pays once
+    for _, writer in streams:
         writer.close()
     await asyncio.sleep(1)
     rows: list[tuple[str, str]] = []
@@ -242,11 +250,11 @@ async def measure_open(service: Service, count: int) -> list[tuple[str, str]]:
     for turn in ("first", "second"):
         before = service.memory()
         started = time.perf_counter()
-        writers, failed = await hold(service, count)
+        streams, failed = await hold(service, count)
         taken = time.perf_counter() - started
         await asyncio.sleep(2)
         during, held = service.memory(), service.connections()
-        for writer in writers:
+        for _, writer in streams:
             writer.close()
         await until(lambda: service.connections()[0] == 0)
         await asyncio.sleep(2)
@@ -261,6 +269,21 @@ async def measure_open(service: Service, count: int) -> list[tuple[str, str]]:
     rows.append(("connections of clients, and to the upstream, after all closed", str(service.connections())))
     rows.append(("resident above the start, after all closed", f"{(service.memory() - baseline) / KIB / KIB:.1f} MiB"))
     return rows
+
+
+async def measure_drain(service: Service, count: int) -> list[tuple[str, str]]:
+    """SIGTERM with many open streams; the service is gone afterwards."""
+    streams, _ = await hold(service, count)
+    started = time.perf_counter()
+    service.stop()
+    rests = await asyncio.gather(*(reader.read() for reader, _ in streams))
+    ended = time.perf_counter() - started
+    await asyncio.to_thread(service.wait)
+    whole = sum(b'"code":"server_draining"' in rest and rest.endswith(b"0\r\n\r\n") for rest in rests)
+    return [
+        (f"SIGTERM with {count} open streams: ended with `server_draining`, after", f"{whole}, {ended:.1f} s"),
+        ("the process is gone after", f"{time.perf_counter() - started:.1f} s"),
+    ]
 
 
 @contextmanager
@@ -305,6 +328,8 @@ async def measure(service: Service, sdk: Sdk, wanted: list[str], count: int) -> 
         show(await measure_cpu(service, sdk))
     if "open" in wanted:
         show(await measure_open(service, count))
+    if "drain" in wanted:
+        show(await measure_drain(service, count))
 
 
 def show(rows: list[tuple[str, str]]) -> None:
@@ -316,7 +341,7 @@ def show(rows: list[tuple[str, str]]) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["first", "cpu", "open"])
+    parser.add_argument("what", nargs="*", default=["first", "cpu", "open", "drain"])
     parser.add_argument("--streams", type=int, default=500)
     options = parser.parse_args()
     configure_logging(level="error", form="console")
