@@ -49,7 +49,8 @@ def _names_traits(sheet: Sheet, tokens: Sequence[Token]) -> bool:
     target, found = sheet.meant(tokens)
     return (
         bool(target.words)
-        and any(spot.whole and spot.path for spot in found)
+        and all(spot.kind == "user_property" for spot in found)
+        and bool(found)
         and not sort_fragment(tokens, sheet.today).quantities
     )
 

@@ -107,6 +107,12 @@ def _absent_alike(condition: Json, every: Sequence[Spot]) -> tuple[Spot, ...]:
     )
 
 
+def absent_already(condition: Json, every: Sequence[Spot]) -> bool:
+    """Whether the draft says of the same event that it did not happen, so that a time span is all that is new."""
+    same = [spot for spot in same_subject(condition, every) if spot.negative or _late(spot.condition)]
+    return bool(same or _absent_alike(condition, every))
+
+
 def _late(condition: Json) -> bool:
     return str(condition.get("operator")) in _LOWER
 
@@ -117,15 +123,19 @@ def there(condition: Json, every: Sequence[Spot]) -> bool:
 
 
 def denies(definition: Json, condition: Json) -> bool:
-    """Whether it says that never happened what the draft asks for, so that both together hold for nobody."""
+    """Whether the one says that something happened and the other that it never did, so that both together hold for nobody."""
     new = Spot("", condition, "", condition, excluded=False, place=0)
     same = same_subject(condition, spots(definition))
     filters = condition.get("where")
     return (
         new.kind == "event_count"
-        and new.negative
-        and new.span is None
-        and any(not spot.negative and spot.condition.get("where") == filters for spot in same)
+        and (new.span is None or not new.negative)
+        and any(
+            spot.negative != new.negative
+            and (spot.span is None or not spot.negative)
+            and spot.condition.get("where") == filters
+            for spot in same
+        )
     )
 
 
@@ -148,12 +158,32 @@ def laid_over(definition: Json, clause: Clause, choose: Chooser) -> list[Op]:
         return made
     for condition in clause.conditions:
         same = same_subject(condition, spots(now)) or _absent_alike(condition, spots(now))
-        more = _over(now, same, condition, clause.fragment, choose) if same else patches.joined(now, condition, "AND")
+        if same:
+            more = _over(now, same, condition, clause.fragment, choose)
+        else:
+            more = _as_filter(now, condition, choose) or patches.joined(now, condition, "AND")
         made += more
         now = patches.applied(now, more)
     if clause.excluded:
         made += patches.excluded(now, clause.excluded)
     return made
+
+
+def _as_filter(definition: Json, condition: Json, choose: Chooser) -> list[Op]:
+    """Of "only card payments" where payments are added up: a filter of the same events; nothing where it says more."""
+    plain = condition["type"] == "event_count" and (condition["operator"], condition["value"]) == ("gte", 1)
+    if not plain or not condition.get("where") or {"window", "window_days"} & set(condition):
+        return []
+    wanted = (condition["event_type"],)
+    able = [
+        spot
+        for spot in spots(definition)
+        if spot.whole
+        and not spot.excluded
+        and spot.event_types == wanted
+        and spot.kind in {"monetary", "event_periods"}
+    ]
+    return filtered(choose(able, "filter {}"), condition["where"]) if able else []
 
 
 def _over(definition: Json, same: Sequence[Spot], condition: Json, said: Fragment, choose: Chooser) -> list[Op]:

@@ -67,6 +67,16 @@ class Fragment(Struct, frozen=True):
         return not self.content and bool(self.windows or self.quantities or self.operator)
 
     @property
+    def rated(self) -> bool:
+        """Whether it says how often in each day, week or month."""
+        return any(
+            token.lower in {"times", "once", "twice"}
+            and self.tokens[at + 1 : at + 2]
+            and self.tokens[at + 1].lower in {"a", "an", "per", "every", "each"}
+            for at, token in enumerate(self.tokens)
+        )
+
+    @property
     def text(self) -> str:
         """As written."""
         return written(self.tokens)
@@ -91,7 +101,7 @@ def sort_fragment(tokens: Sequence[Token], today: date) -> Fragment:
             words.append(every[at])  # "condition 2"
             at += 1
             continue
-        span = window(every, at, today) or _length(every, at) or _day(every, at, today)
+        span = _window(every, at, today) or _length(every, at) or _day(every, at, today)
         number = None if span else quantity(every, at)
         compared = None if span or number or every[at].lower in _VAGUE else comparator(every, at)
         after = None if span or number else _comparison_behind(every, at, quantities)
@@ -128,6 +138,19 @@ def _comparison_behind(tokens: tuple[Token, ...], at: int, read: Sequence[Quanti
     ), at + found[1] - 1
 
 
+def _window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
+    """A time span; "over an hour" is how long something took."""
+    read = window(tokens, at, today)
+    if read is None or (
+        read[0].operator in {"gt", "gte"}
+        and read[0].kind == "last"
+        and read[0].length
+        and read[0].length.unit in {"m", "h"}
+    ):
+        return None
+    return read
+
+
 def _length(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     """Of "60 days", "a quarter", "more than 60 days", "90-day"; not of the age "30 years old" or of "3 times a week"."""
     compared = comparator(tokens, at)
@@ -149,6 +172,13 @@ def _length(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     ):
         return None
     operator = compared[0] if compared else None
+    if operator in {"gt", "gte"} and read[0].unit in {"m", "h"}:
+        return None  # "longer than 60 minutes": how long it took, not how long ago
+    if lowers(tokens, at - 1, 1) in {("over",), ("than",), ("above",), ("under",), ("below",)} and read[0].unit in {
+        "m",
+        "h",
+    }:
+        return None
     return Window("last", text=written(tokens[at : read[1]]), length=read[0], operator=operator), read[1]
 
 

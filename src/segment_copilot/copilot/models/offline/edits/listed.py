@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from segment_copilot.copilot.models.offline import refusals
 from segment_copilot.copilot.models.offline.edits.patches import Unfit
-from segment_copilot.copilot.models.offline.edits.spots import Spot, field_of
+from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
 from segment_copilot.copilot.models.offline.index import Field, Index
 from segment_copilot.copilot.models.offline.leaves import Problem
 from segment_copilot.copilot.models.offline.lexer import Token
@@ -33,19 +33,16 @@ def valued(tokens: Sequence[Token], spots: Sequence[Spot], index: Index) -> tupl
     """Every spot for whose property the whole phrase spells values; those whose property it names alone, if there are any."""
     found: list[Valued] = []
     for spot in spots:
-        field = field_of(spot, index) if spot.values else None
-        if field is None:
-            continue
-        values, named = spelled(tokens, field)
+        values, named = spelled(tokens, fields_of(spot, index) if spot.values else ())
         if values:
             found.append(Valued(spot, values, named))
     return tuple([one for one in found if one.named] or found)
 
 
-def spelled(tokens: Sequence[Token], field: Field) -> tuple[tuple[Any, ...], bool]:
-    """The values of *field* that the phrase spells, and whether it names the field; none where words are left over."""
+def spelled(tokens: Sequence[Token], fields: Sequence[Field]) -> tuple[tuple[Any, ...], bool]:
+    """The values of a field, which *fields* name in several ways, that the phrase spells, and whether it names the field; none where words are left over."""
     items = [token for token in tokens if token.kind != "sign" or token.lower in {"-", "."}]
-    read, _ = tests(items, [field], frozenset())
+    read, _ = tests(items, fields, frozenset())
     plain = [
         test
         for test in read
@@ -54,12 +51,14 @@ def spelled(tokens: Sequence[Token], field: Field) -> tuple[tuple[Any, ...], boo
     used = frozenset[int]().union(*(test.used for test in plain))
     for at in range(len(items)):
         if at not in used:
-            length, _ = mention(items, at, field, set(used))
+            length = max((mention(items, at, field, set(used))[0] for field in fields), default=0)
             used |= frozenset(range(at, at + length))
     left = [item for at, item in enumerate(items) if at not in used and _says(item)]
     if left or not plain:
         return (), False
-    named = any(test.named for test in plain) or any(mention(items, at, field, set())[0] for at in range(len(items)))
+    named = any(test.named for test in plain) or any(
+        mention(items, at, field, set())[0] for field in fields for at in range(len(items))
+    )
     return tuple(dict.fromkeys(test.value for test in plain)), named
 
 
@@ -72,10 +71,7 @@ def _says(token: Token) -> bool:
 def told_field(tokens: Sequence[Token], spots: Sequence[Spot], index: Index) -> None:
     """Refuse a value that the named property does not have, with the nearest ones; raises Unfit."""
     for spot in spots:
-        field = field_of(spot, index) if spot.values else None
-        if field is None:
-            continue
-        _, unknown = tests(tokens, [field], frozenset())
+        _, unknown = tests(tokens, fields_of(spot, index) if spot.values else (), frozenset())
         if unknown:
             refuse(refusals.unknown_value(unknown[0]))
 

@@ -111,6 +111,8 @@ def numbered(spots: Sequence[Spot], target: Target, number: Quantity | None) -> 
 def set_span(spots: Sequence[Spot], target: Target, window: Window, choose: Chooser) -> list[Op]:
     """Set the time span of what *target* means; spans that are the same are one, unless the target tells them apart."""
     found = _spans(spots, target)
+    if window.kind not in {"last", "ago"} and not target.words:
+        found = [spot for spot in found if spot.kind != "recency"] or found
     ask = f"set the window of {{}} to {window.text if window.kind != 'last' else window.words()}"
     if not found:
         able = [spot for spot in spots if spot.whole and spot.may_span]

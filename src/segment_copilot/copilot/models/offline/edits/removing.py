@@ -15,7 +15,7 @@ from segment_copilot.copilot.models.offline.edits.sheet import Sheet, each
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event_types
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
-from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.lexer import Token, word
 
 
 def exclude(sheet: Sheet, step: Step) -> list[Op]:
@@ -29,6 +29,8 @@ def exclude(sheet: Sheet, step: Step) -> list[Op]:
         left = [value for value in one.spot.values if value not in one.values]
         if len(left) < len(one.spot.values):
             return patches.drop_values(one.spot, one.values) if left else patches.turned(one.spot)
+    if step.verb == "not" and (told := _not_so(sheet, words)):
+        return told
     clause = clauses.read_exclusion(words, sheet.index, sheet.today)
     sheet.notes += clause.notes
     conditions = clause.conditions if clause.logic == "OR" else (clause.one(),)
@@ -38,10 +40,22 @@ def exclude(sheet: Sheet, step: Step) -> list[Op]:
         if asked := [spot for spot in positive if spot.whole and dict(spot.condition) == dict(condition)]:
             return patches.turned(asked[0])
     excluded = [spot for spot in sheet.spots if spot.excluded and spot.whole]
+    if step.instead and len(conditions) == 1 and len(excluded) == 1:
+        return [{"op": "replace", "path": excluded[0].home, "value": conditions[0]}]
     fresh = [one for one in conditions if not any(dict(spot.condition) == dict(one) for spot in excluded)]
     if not fresh:
         raise Unfit("These people are left out already.")
     return patches.excluded(sheet.definition, fresh)
+
+
+def _not_so(sheet: Sheet, words: Sequence[Token]) -> list[Op]:
+    """Of "not visited in 30 days" where the draft says for how long somebody did not visit; else nothing."""
+    try:
+        clause = clauses.read_clause((word("not"), *words), sheet.index, sheet.today)
+    except Unfit:
+        return []
+    absent = all(clauses.absent_already(one, sheet.spots) for one in clause.conditions)
+    return clauses.laid_over(sheet.definition, clause, sheet.choose) if absent and clause.conditions else []
 
 
 def _filtered_out(sheet: Sheet, conditions: Sequence[Json]) -> list[Op]:

@@ -49,6 +49,10 @@ def become(
 ) -> list[Op]:
     """What *target* means becomes what *new* says."""
     said = sort_fragment(new, sheet.today)
+    if said.rated:
+        raise Unfit(
+            "A rate cannot be put into a condition of the draft; say for example 'at least 8 times in the last 30 days'."
+        )
     if said.bare and not (said.quantity and (speaks_of_people(new) or _of_age(new))):
         return measures.set_measures(found, target, said, sheet.choose)
     if (opened := _any_value(sheet, new)) is not None:
@@ -108,7 +112,7 @@ def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] |
     target, found = sheet.meant(said.words)
     inside = {spot.pointer for spot in among}
     fits = [spot for spot in found if spot.pointer in inside and (spot.slot or spot.span or spot.may_span)]
-    if target.open or not fits or _another(sheet, said, fits):
+    if target.open or not fits or _other_metric(said, fits) or _another(sheet, said, fits):
         return None
     return measures.set_measures(fits, target, said, sheet.choose)
 
@@ -126,6 +130,23 @@ def _any_value(sheet: Sheet, new: Sequence[Token]) -> list[Op] | None:
     if not target.words or not tested or any(one.values for one in valued(new[1:], tested, sheet.index)):
         return None
     return sheet.gone([spot.pointer for spot in tested if spot.path == tested[0].path])
+
+
+_METRICS: Final = {
+    "average": "avg",
+    "avg": "avg",
+    "mean": "avg",
+    "median": "median",
+    "highest": "max",
+    "lowest": "min",
+    "biggest": "max",
+}
+
+
+def _other_metric(said: Fragment, fits: Sequence[Spot]) -> bool:
+    """Whether the words name another aggregate than the draft's: "average payment over 40" for a sum."""
+    named = {_METRICS[word.lower] for word in said.words if word.lower in _METRICS}
+    return bool(named) and not any(spot.node.get("metric") in named for spot in fits)
 
 
 def _another(sheet: Sheet, said: Fragment, fits: Sequence[Spot]) -> bool:
@@ -315,12 +336,12 @@ def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot
     """Of "only shoes", "make it mobile": a value that only an event of the draft can have, as a filter of it."""
     if step.mode not in {"set", "only", "bare"} or (new and new[0].lower in {"in", "from", "who", "living", "aged"}):
         return None
-    traits = [field for field in sheet.index.traits if not field.listed and spelled(new, field)[0]]
+    traits = [field for field in sheet.index.traits if not field.listed and spelled(new, (field,))[0]]
     able: list[tuple[Spot, Json]] = []
     for spot in found:
         known = [one for one in sheet.index.events if one.name in spot.event_types] if spot.whole else []
         for field in (field for one in known for field in one.fields):
-            values, _ = spelled(new, field)
+            values, _ = spelled(new, (field,))
             if values and clauses.filterable(spot.condition):
                 one = (
                     {"operator": "eq", "value": values[0]}

@@ -161,12 +161,12 @@ def _tests(condition: Json, pointer: str) -> Iterator[tuple[str, Json]]:
             yield from _tests(step, f"{pointer}/events/{at}")
 
 
-def field_of(spot: Spot, index: Index) -> Field | None:
-    """The catalog's field that the node tests; None for one that it does not know."""
+def fields_of(spot: Spot, index: Index) -> tuple[Field, ...]:
+    """The catalog's fields that the node tests, one for each way of naming it; none for one that it does not know."""
     if spot.kind == "user_property":
-        return next((field for field in index.traits if field.path == spot.path), None)
+        return tuple(field for field in index.traits if field.path == spot.path)
     fields = (field for known in index.events if known.name in spot.event_types for field in known.fields)
-    return next((field for field in fields if field.path == spot.path), None)
+    return tuple(field for field in fields if field.path == spot.path)
 
 
 def same_span(span: Json | None, window: Window) -> bool:

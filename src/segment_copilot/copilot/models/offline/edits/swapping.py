@@ -12,7 +12,7 @@ from segment_copilot.copilot.models.offline.edits.logic import read_logic
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.setting import lay, replace_whole
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
-from segment_copilot.copilot.models.offline.edits.spots import Spot, field_of
+from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target, matching, read_target
 from segment_copilot.copilot.models.offline.lexer import written
@@ -68,8 +68,7 @@ def _values(sheet: Sheet, step: Step) -> list[Op] | None:
         return None
     spot = sheet.choose([one.spot for one in read], f"change {{}} to {written(step.words)}")
     old = next(one for one in read if one.spot.pointer == spot.pointer)
-    field = field_of(spot, sheet.index)
-    new, _ = spelled(step.words, field) if field else ((), False)
+    new, _ = spelled(step.words, fields_of(spot, sheet.index))
     if not new:
         home = [one for one in sheet.spots if one.pointer == spot.home]
         return replace_whole(sheet, home, step.words)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline.edits.spots import Spot, field_of
+from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
 from segment_copilot.copilot.models.offline.index import Field, Index
 from segment_copilot.copilot.models.offline.lexer import Token
 from segment_copilot.copilot.models.offline.lexicon import LIGHT, NOISE, PEOPLE, concept, stems
@@ -176,17 +176,19 @@ def _own_words(spot: Spot, words: Sequence[Token], index: Index) -> frozenset[in
     if spot.kind == "segment_membership":
         name = set(index.segments.get(spot.node.get("segment_id", 0), ()))
         return frozenset(at for at, word in enumerate(words) if word.stem in name or word.lower in _name(spot, index))
-    field = field_of(spot, index) if spot.path else None
-    if field is None:
-        bare = spot.path.lower().replace("_", " ").split()
-        return frozenset(at for at, word in enumerate(words) if word.lower in bare or word.lower == spot.path.lower())
-    found = _field_words(field, words)
-    valued, _ = tests(words, [field], frozenset())
+    fields = fields_of(spot, index) if spot.path else ()
+    bare = spot.path.lower().replace("_", " ").split()
+    found = {
+        at for at, word in enumerate(words) if word.lower == spot.path.lower() or (not fields and word.lower in bare)
+    }
+    for field in fields:
+        found |= _field_words(field, words)
+        if set(field.words) & _MONEYED:
+            found |= {at for at, word in enumerate(words) if word.stem in _AMOUNT}
+    valued, _ = tests(words, fields, frozenset())
     for test in valued:
         if test.value in spot.values:
             found |= test.used
-    if set(field.words) & _MONEYED:
-        found |= {at for at, word in enumerate(words) if word.stem in _AMOUNT}
     return frozenset(found)
 
 
