@@ -42,7 +42,16 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("what happens most", "query_top_events", UNSAID | {"limit": 10}),
     ("busiest event types this month", "query_top_events", MONTH | {"limit": 10}),
     ("least common events this month", "query_top_events", MONTH | {"limit": 100}),
+    ("breakdown of events by type", "query_top_events", UNSAID | {"limit": 10}),
+    ("orders per week", VOLUME, UNSAID | ORDERS),
+    ("show me a graph of page views last week", VOLUME, WEEK | {"event_type": "page_viewed"}),
     # values
+    ("most visited page last week", VALUES, {"property": "path", "event_type": "page_viewed"} | WEEK),
+    ("top 5 products viewed last week", VALUES, {"property": "product_id", "event_type": "product_viewed", "limit": 5} | WEEK),
+    ("refund reasons", VALUES, {"property": "reason", "event_type": "order_refunded"}),
+    ("how many coupons are there", VALUES, {"property": "coupon"} | ORDERS),
+    ("users by country", VALUES, {"property": "country"}),
+    ("breakdown of users by plan", VALUES, {"property": "plan"}),
     ("top categories by orders", VALUES, {"property": "category"} | ORDERS),
     ("orders by category last week", VALUES, {"property": "category"} | ORDERS | WEEK),
     ("which coupon is used most", VALUES, {"property": "coupon"} | ORDERS),
@@ -69,7 +78,14 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("tell me about Cart Abandoners", DETAIL, {"segment": 7}),
     ("when was Churn Risk last computed?", DETAIL, {"segment": 5}),
     ("why is VIP Buyers so small?", "explain_segment", {"segment": 4}),
+    ("was Churn Risk larger last month?", TREND, {"segment": 5, "days": 41}),
+    ("who is excluded from VIP Buyers", DETAIL, {"segment": 4}),
+    ("is VIP Buyers up to date", DETAIL, {"segment": 4}),
+    ("which events does VIP Buyers use", DETAIL, {"segment": 4}),
+    ("show me VIP Buyers", DETAIL, {"segment": 4}),
+    ("how large is the newsletter segment", DETAIL, {"segment": 2}),
     # two segments, one user
+    ("are all VIP Buyers in High LTV?", "compare_segments", {"first": 4, "second": 3}),
     ("compare High LTV with VIP Buyers", "compare_segments", {"first": 3, "second": 4}),
     ("what is the overlap of High LTV and Churn Risk?", "compare_segments", {"first": 3, "second": 5}),
     ("is High LTV bigger than VIP Buyers?", "compare_segments", {"first": 3, "second": 4}),
@@ -83,7 +99,10 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("which segments use the order event", "search_segments", {"query": "order_placed", "limit": 20}),
     ("which segments look at country", "search_segments", {"query": "country", "limit": 20}),
     ("show me segments about churn", "search_segments", {"query": "churn", "limit": 20}),
+    ("what audiences exist", "list_segments", {"order": "name", "limit": 20}),
+    ("segments created this month", "list_segments", {"order": "newest", "limit": 20}),
     # connectors
+    ("do we have webhooks", "list_activations", {}),
     ("what's connected to Klaviyo", "list_activations", {}),
     ("any inactive destinations", "list_activations", {}),
     ("which segments are synced to braze", "list_activations", {}),
@@ -93,7 +112,10 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("what does cart_add mean", "get_event_schema", {"event_type": "cart_add"}),
     ("what is a support ticket", "get_event_schema", {"event_type": "support_ticket_opened"}),
     ("list every event type you know in this workspace", "list_event_schemas", {}),
+    ("what's in an order event", "get_event_schema", {"event_type": "order_placed"}),
+    ("do you have data on searches", "get_event_schema", {"event_type": "search_performed"}),
     # the latest
+    ("are we receiving data", "list_recent_events", {"limit": 20}),
     ("what just came in", "list_recent_events", {"limit": 20}),
     ("latest orders", "list_recent_events", {"limit": 100}),
     ("when was the last refund", "list_recent_events", {"limit": 100}),
@@ -218,6 +240,15 @@ DECLINED = [
     ("please run a fresh computation of all the segments", "I only read, count and draft"),
     ("which segments are growing?", "one segment at a time"),
     ("show me the profile of user u_42", "cannot show the profile"),
+    ("is there an event for reviews", "no event type for 'reviews'"),
+    ("which weekday has the most orders", "by day, not by weekday"),
+    ("average age of our users", "cannot add up or average"),
+    ("who created VIP Buyers", "cannot see who made a segment"),
+    ("which segments overlap with VIP Buyers", "name the other one"),
+    ("how do I save a segment", "pressing it saves the draft"),
+    ("what does dynamic plus mean", "computed on request"),
+    ("what time zone are you using", "Wednesday 10 June 2026, 17:30; days and weeks are counted in Europe/Madrid"),
+    ("tell me a joke", "found nothing in it for"),
     ("page views by coupon", "does not have the property `coupon`"),
 ]  # fmt: skip
 
@@ -245,6 +276,15 @@ def test_two_time_spans_are_compared() -> None:
     played = play("orders this month vs last week")
     assert [call.arguments for call in played.calls] == [MONTH | ORDERS, WEEK | ORDERS]
     assert "this month had as many as last week" in played.text
+
+
+def test_what_is_now_is_compared_with_the_time_that_is_named() -> None:
+    for question in ("are we getting more orders than last week?", "are orders up compared to last week"):
+        assert [call.arguments["from"] for call in play(question).calls] == ["2026-06-07T22:00:00Z", WEEK["from"]]
+
+
+def test_a_count_of_users_where_things_were_asked_for_says_so() -> None:
+    assert "users who did it are counted" in play("how many carts were abandoned last week").text
 
 
 def test_a_kind_of_segments_is_chosen_from_the_list() -> None:

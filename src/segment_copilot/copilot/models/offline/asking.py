@@ -142,6 +142,7 @@ def sort_question(
     tokens: tuple[Token, ...], index: Index, today: date, *, user: str = "", viewed: int | None = None
 ) -> Question:
     """Sort a question's words by what they may be about."""
+    tokens = tuple(word("segments") if token.lower in _LISTS else token for token in tokens)
     mentions = segments_in(tokens, index)
     named = {at for mention in mentions for at in range(mention.first, mention.after)}
     kept = tuple(token for at, token in enumerate(tokens) if at not in named)
@@ -151,13 +152,13 @@ def sort_question(
     at = 0
     while at < len(kept):
         read = _day_before(kept, at, today) or window(kept, at, today) or _bare_window(kept, at, today)
-        ends = _daily(kept, at)
+        ends = _daily(kept, at) or _coarse_step(kept, at)
         if read:
             ever |= read[0].kind == "ever"
             windows += [read[0]] if read[0].kind not in {"ever", "same"} else []
             at = read[1]
         elif ends:
-            daily, at = True, ends
+            daily, at = daily or not _coarse_step(kept, at), ends
         else:
             rest.append(kept[at])
             at += 1
@@ -196,6 +197,15 @@ def _daily(tokens: tuple[Token, ...], at: int) -> int:
     return 0
 
 
+def _coarse_step(tokens: tuple[Token, ...], at: int) -> int:
+    """The position after "per week"; 0 for anything else."""
+    words = lowers(tokens, at, 2)
+    return at + 2 if len(words) > 1 and words[0] in {"per", "by", "each", "every"} and words[1] in _STEPS else 0
+
+
+_STEPS: Final = {"hour", "week", "month", "year", "quarter", "weekday"}
+
+
 def _day_before(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
     """Of "the day before yesterday"."""
     start = at + 1 if lowers(tokens, at, 1) == ("the",) else at
@@ -228,13 +238,14 @@ def _is_month(token: Token) -> bool:
     return token.lower in MONTHS and token.text[:1].isupper() and (len(token.lower) > len("may") or token.text == "May")
 
 
+_LISTS: Final = {"audiences", "cohorts"}
 _LAST: Final = word("last")
 _IN: Final = word("in")
 
 
 def coarse(question: Question) -> str:
     """A step that events are not counted by: "weekly", "per month"; "" for none."""
-    by = next((unit for unit in ("hour", "week", "month", "year", "quarter") if question.says(f"per {unit}", f"by {unit}", f"each {unit}", f"every {unit}", f"a {unit}")), "")  # fmt: skip
+    by = next((unit for unit in _STEPS if question.says(f"per {unit}", f"by {unit}", f"each {unit}", f"every {unit}", f"a {unit}")), "")  # fmt: skip
     return by or next(iter(question.lowers & _COARSE), "")
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from rapidfuzz import fuzz, process
 
+from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.phrases import Length
 from segment_copilot.copilot.models.offline.plan import Call, Context, Result, Turn, latest
 from segment_copilot.copilot.models.offline.telling import (
@@ -31,12 +33,23 @@ NO_SUMS = (
     "I cannot add up or average amounts here: I count events and users.",
     "I can count the events by day ('orders per day last month'), or draft and count users by what they spent ('users who spent over 500 in total').",
 )
+BY_DAY = (
+    "I count events by day, not by weekday or by the hour.",
+    "Ask for the busiest day of a time span, for example 'busiest day last month'.",
+)
 _MONTH: Final = Window("last", rolling=True, length=Length(30, "d"))
 _YEAR: Final = Window("last", rolling=True, length=Length(365, "d"))
 _SHOWN: Final = 15
 _MOST: Final = 100
 _UNSAID: Final = "You named no time span, so I took the last 30 days."
 _FURTHEST: Final = "That is as far back as I can count by day: the last 365 days."
+
+
+def no_event(said: str, index: Index) -> tuple[str, ...]:
+    """There is no event type of that name; the nearest that exist."""
+    near = process.extract(said, list(dict.fromkeys(known.name for known in index.events)), scorer=fuzz.WRatio, limit=3)
+    nearest = f" The nearest: {', '.join(f'`{name}`' for name, *_ in near)}." if near else ""
+    return (f"There is no event type for {said!r} here.{nearest}",)
 
 
 class Top(Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from segment_copilot.copilot.models.offline.asking import Question
+from segment_copilot.copilot.models.offline.glosses import head
 from segment_copilot.copilot.models.offline.index import Field, Index, stems_of
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, concept, stems
@@ -48,24 +49,29 @@ def _all(index: Index) -> Iterator[tuple[Field, str | None]]:
     for field, event_type in owned:
         yield field, event_type
         own = tuple(concept(word) for word in stems_of(field.path))
-        if own != field.words:
-            yield structs.replace(field, words=own), event_type
+        told = head(field.known)
+        for words in dict.fromkeys((own, told)):
+            if words and words != field.words:
+                yield structs.replace(field, words=words), event_type
 
 
 def property_in(question: Question, spent: frozenset[str]) -> Owned | tuple[str, ...] | None:
     """The one field that the question names, with the event type it names; sentences where the two do not fit; None for no field."""
     left = question.left(spent)
+    names = {word for field, _ in _all(question.index) for word in field.words}
     words = tuple(
-        sold(token)
+        word(token.stem) if token.stem in _TELLING_NOISE else sold(token)
         for token in question.rest
-        if token.kind in {"name", "quoted"} or (token.kind == "word" and token in left)
+        if token.kind in {"name", "quoted"}
+        or (token.kind == "word" and (token in left or (token.stem in NOISE and token.stem in names & _TELLING_NOISE)))
     )
-    found = list(_named(words, question.index)) or list(_described(words, question.index))
+    found = list(_named(words, question.index)) or list(_pages(words, question.index))
     whole = [one for one in found if not _content(one.left)]
     if whole:
         return _best(whole)
     linked = [(one, event) for one in found for event in [_event(one.left, question.index)] if event]
-    fitting = [one for one, event in linked if one.event_type == event]
+    whole_event = _event(words, question.index)  # "products viewed" names a property and its event
+    fitting = [one for one, event in linked if one.event_type is not None and one.event_type in {event, whole_event}]
     if fitting:
         best = max(fitting, key=lambda one: one.score)
         return Owned(best.field.path, best.event_type)
@@ -96,6 +102,10 @@ def _described_extra(found: _Found, index: Index) -> int | None:
     return len(known.described - left) if known and left and left <= known.described else None
 
 
+_TELLING_NOISE: Final = stems("reason")
+"""Words that carry nothing, unless a field is named so."""
+
+
 def _content(words: Sequence[Token]) -> list[Token]:
     return [word for word in words if word.stem not in NOISE | _OWNERS]
 
@@ -122,23 +132,19 @@ def _named(words: tuple[Token, ...], index: Index) -> Iterator[_Found]:
             yield _Found(field, event_type, coverage, (*words[:at], *words[at + length :]))
 
 
-def _described(words: tuple[Token, ...], index: Index) -> Iterator[_Found]:
-    """Fields whose description has the first word: "clubs", where the property is called otherwise."""
-    content = _content(words)
-    if not content:
-        return
-    for at, token in enumerate(content[:2]):
-        for field, event_type in _all(index):
-            told = [concept(word) for word in stems_of(field.known.description)]
-            if concept(token.stem) in told and token.stem not in _SAY_LITTLE:
-                yield _Found(
-                    field, event_type, 1 / (1 + told.index(concept(token.stem))), (*content[:at], *content[at + 1 :])
-                )
+def _pages(words: tuple[Token, ...], index: Index) -> Iterator[_Found]:
+    """Of "which pages": the path that a page is known by."""
+    for at, token in enumerate(words):
+        following = words[at + 1].stem if at + 1 < len(words) else ""
+        if token.stem in _PLACES and following not in _VIEWS:
+            for field, event_type in _all(index):
+                if set(field.words) & _PATHS:
+                    yield _Found(field, event_type, 1.0, (*words[:at], *words[at + 1 :]))
 
 
-_SAY_LITTLE: Final = stems(
-    "value name amount many much day user member customer product order purchase page visit time number"
-)
+_PLACES: Final = stems("page screen site url")
+_VIEWS: Final = stems("view visit load hit open")
+_PATHS: Final = frozenset({"path", "url", "page", "screen", "pathname", "location"})
 
 
 def _best(found: Sequence[_Found]) -> Owned:

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.asking import ASKING, TREND, Question, sort_question, window_spans
-from segment_copilot.copilot.models.offline.event_questions import SPENT
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
 from segment_copilot.copilot.models.offline.phrases import lowers
 from segment_copilot.copilot.models.offline.plan import Context
+from segment_copilot.copilot.models.offline.question_words import SPENT
 from segment_copilot.copilot.models.offline.segment_questions import RULES
 from segment_copilot.copilot.models.offline.spelling import corrected
 from segment_copilot.copilot.models.offline.understanding import asked_about

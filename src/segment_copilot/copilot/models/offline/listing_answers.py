@@ -49,6 +49,7 @@ class Segments(Struct, frozen=True):
     counted: bool = False
     kept: str = ""
     window: Window | None = None
+    undated: bool = False  # it was asked when they were made, which cannot be seen
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
@@ -118,7 +119,8 @@ class Segments(Struct, frozen=True):
         total = document["total"]
         number = f"There {'is' if total == 1 else 'are'} {counted(total, 'segment')}{self._kind()}."
         listing = f"{_HEADS.get(self.order, 'The segments')}: {named}."
-        return (number, listing) if self.counted else (listing, number)
+        undated = "I cannot see when a segment was made: these are the newest first." if self.undated else ""
+        return (number, listing, undated) if self.counted else (listing, number, undated)
 
 
 def _sized(item: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ _SECRET: Final = re.compile(
     r"|\b(everything|text|words|lines?) (above|before this)\b|\bsource code\b"
 )
 _DEMANDS: Final = re.compile(
-    r"^\W*(please |now |hey |ok |and |then )*(ignore|forget|disregard|override|bypass|print|reveal|show|tell|repeat|give|output|display|list|what|which|where|dump|leak|expose|write|share|quote|translate|summari[sz]e|can|could|i need|send|act|pretend|you)\b"
+    r"(?:^|[,.;:!?]\s*)\W*(please |now |hey |ok |and |then )*(ignore|forget|disregard|override|bypass|print|reveal|show|tell|repeat|give|output|display|list|what|which|where|dump|leak|expose|write|share|quote|translate|summari[sz]e|can|could|i need|send|act|pretend|you)\b"
 )
 _OTHER_WORKSPACE: Final = re.compile(
     r"\b(that|another|other|different|someone else'?s?|their|his|her|all|every|each|second) (other )?(workspaces?|tenants?|organi[sz]ations?|customer'?s? workspaces?)\b"
@@ -234,6 +234,8 @@ def _writes(words: Sequence[Token]) -> bool:
     if words[start].stem not in _WRITES or words[start].lower in {"activated", "sent"}:
         return False
     following = words[start + 1 : start + 7]
+    if words[start].stem == "email" and following and following[0].stem in PEOPLE | stems("list open click subscriber"):
+        return False  # "email subscribers"
     return (
         words[start].stem in _SENDS
         or not following

@@ -75,6 +75,8 @@ def _tells(question: Question) -> bool:
         return False
     people = next((at for at in range(len(question.rest)) if _is_people(question, at)), None)
     asked = next((at for at, token in enumerate(question.rest) if token.stem in _NOUNS), None)
+    if question.lowers & {"by", "per", "breakdown", "average", "mean", "median"} and not question.lowers & _CLAUSES:
+        return False
     clause = _CLAUSES & {token.lower for token in question.rest[1:]}
     return bool(clause) or (people is not None and (asked is None or people < asked))
 

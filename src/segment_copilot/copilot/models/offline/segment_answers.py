@@ -18,6 +18,8 @@ DETAIL, TREND, PREVIEW = "get_segment_detail", "query_segment_membership_trend",
 COMPARE, EXPLAIN = "compare_segments", "explain_segment"
 CARD, CHART = "display_metric_card", "display_event_chart"
 ONE_TREND = "I can look at the membership of one segment at a time: name it, for example 'Is … growing?'."
+ONE_MORE = "I compare two segments: name the other one too, for example 'compare … with …'."
+NO_AUTHOR = "I cannot see who made a segment or when: ask for its conditions, its size, or when it was last computed."
 WHICH_SEGMENT = "I cannot tell which segment is meant: name it, for example 'What defines …?'."
 
 

@@ -24,7 +24,7 @@ RULES: Final = stems(
     "condition rule definition criterion criteria logic define defined explain describe qualify explanation"
 )
 _WEAK_RULES: Final = stems(
-    "mean consist made filter contain built work include behind about qualify definition based on"
+    "use look require need check test exclude leave event property window time mean consist made filter contain built work include behind about qualify definition based on"
 )
 _SIZE: Final = stems(
     "size big large count member membership many number population huge small contain hold currently belong matched match full"
@@ -39,9 +39,33 @@ _COMPARING: Final = stems(
 )
 _WAYS_IN: Final = (
     "get into", "gets into", "got into", "getting into", "end up in", "ends up in", "ended up in", "belong to", "belongs to", "belong in",
-    "belongs in", "qualify for", "qualifies for", "land in", "lands in", "become a member", "part of", "made up of", "counts as", "count as",
+    "belongs in", "qualify for", "qualifies for", "land in", "lands in", "become a member", "part of", "made up of", "excluded from", "left out of", "kept out of", "removed from", "counts as", "count as",
 )  # fmt: skip
 _LACK: Final = stems("small few empty nobody large big many little tiny shrink low high zero none no drop")
+_PRODUCTS: Final = frozenset(
+    [
+        "webhook",
+        "webhooks",
+        "klaviyo",
+        "braze",
+        "mailchimp",
+        "hubspot",
+        "salesforce",
+        "zapier",
+        "slack",
+        "iterable",
+        "sendgrid",
+        "intercom",
+        "marketo",
+        "bigquery",
+        "snowflake",
+        "google",
+        "facebook",
+        "meta",
+        "tiktok",
+        "s3",
+    ]
+)
 _LARGER: Final = stems("bigger larger smaller biggest largest big large small great fewer")
 _CONNECTED: Final = stems(
     "connect connected connection sync synced connector activate activated activation export push send destination integration"
@@ -83,10 +107,19 @@ def read_about_user(question: Question) -> Plan | None:
 
 
 def _comparison(question: Question) -> Plan | None:
+    if (
+        len(question.segments) == 1
+        and question.has(stems("compare overlap overlapping intersect"))
+        and not question.windows
+    ):
+        return Say((segment_answers.ONE_MORE,))
     if len(question.segments) != 2:  # noqa: PLR2004 — a pair
         return None
     larger = question.has(_LARGER) and question.first in {"is", "are", "which", "what", "does"}
-    if not (question.has(_COMPARING) or larger) or question.left(_COMPARING, _LARGER, SEGMENT_WORDS, PEOPLE, _SIZE):
+    within = question.first in {"is", "are", "do", "does"} and not question.how_many and not question.windows
+    if not (question.has(_COMPARING) or larger or within) or question.left(
+        _COMPARING, _LARGER, SEGMENT_WORDS, PEOPLE, _SIZE
+    ):
         return None
     one, other = question.segments
     return segment_answers.Comparison(one.id, other.id)
@@ -121,7 +154,7 @@ def _rules(question: Question) -> Plan | None:
         and question.says("this segment", "the segment", "in the segment")
     )
     told = question.has(RULES) or (asks and question.has(_WEAK_RULES)) or (asks and ways)
-    if not told or question.how_many:
+    if not told or question.how_many or (question.first in {"which", "what"} and question.lowers & {"segments"}):
         return None
     named = question.segment
     if named is None:
@@ -145,10 +178,11 @@ def _trend(question: Question) -> Plan | None:
         and question.says("doing", "faring", "performing", "going", "coming along", "developing")
     )
     asks = question.how_many or question.first in {"how", "what", "show", "which", "did", "has", "is", "was"}
+    larger = question.has(_LARGER) and question.first in {"was", "has", "did", "is"}
     sized = (
         named is not None
         and question.window is not None
-        and (question.has(_SIZE) or (asks and not question.left(PEOPLE)))
+        and (larger or question.has(_SIZE) or (asks and not question.left(PEOPLE)))
     )
     if not (question.has(TREND) or question.daily or doing or sized or question.says("over time")):
         return None
@@ -158,21 +192,46 @@ def _trend(question: Question) -> Plan | None:
             return Say((segment_answers.ONE_TREND,))
         return _unknown(question, TREND | _TREND_MORE, segment_answers.Trend) if about else None
     left = question.left(
-        TREND, _TREND_MORE, _DOING, _SIZE, SEGMENT_WORDS, PEOPLE, stems("number gain lose gained lost up down still")
+        TREND,
+        _TREND_MORE,
+        _DOING,
+        _SIZE,
+        SEGMENT_WORDS,
+        PEOPLE,
+        _LARGER,
+        stems("number gain lose gained lost up down still before than"),
     )
     return None if left else segment_answers.Trend(named.id, question.window)
 
 
 def _computed(question: Question) -> Plan | None:
-    if question.segment is None or not question.has(_COMPUTED):
+    if question.segment is None:
+        return None
+    if question.says(
+        "who created",
+        "who made",
+        "who built",
+        "who owns",
+        "was created",
+        "created by",
+        "the owner of",
+        "the author of",
+        "created on",
+    ):
+        return Say((segment_answers.NO_AUTHOR,))
+    if question.says("up to date", "up - to - date"):
+        return segment_answers.Computed(question.segment.id)
+    if not question.has(_COMPUTED):
         return None
     left = question.left(_COMPUTED, SEGMENT_WORDS, PEOPLE, stems("when last latest up date time ago old recently it"))
     return None if left else segment_answers.Computed(question.segment.id)
 
 
 def _connectors(question: Question) -> Plan | None:
-    about = question.focus == "connectors" or question.has(
-        _CONNECTED & (CONNECTORS | stems("connect connected sync synced"))
+    about = (
+        question.focus == "connectors"
+        or (question.lowers & _PRODUCTS and not question.segment)
+        or question.has(_CONNECTED & (CONNECTORS | stems("connect connected sync synced")))
     )
     if not about or (question.people and question.segment is None):
         return None
@@ -198,7 +257,8 @@ def _size(question: Question) -> Plan | None:
     if question.focus == "people" and not question.words & SEGMENTS:
         return None
     asked = question.words & (_LARGEST | _SMALLEST) - stems("size big large small")
-    return None if asked else _unknown(question, _SIZE, segment_answers.Size)
+    about = question.words & (SEGMENT_WORDS - stems("list")) or question.says("how big", "how large", "size of")
+    return None if asked or not about else _unknown(question, _SIZE, segment_answers.Size)
 
 
 def _more(question: Question) -> bool:
@@ -209,16 +269,17 @@ def _more(question: Question) -> bool:
 def _members(question: Question) -> Plan | None:
     if question.segment is None or question.how_many or not question.words & (PEOPLE | {"who"}):
         return None
-    asks = question.first in {"who", "which", "what", "list", "show", "name"} or question.says("who is", "who are")
-    bare = question.first in {"list", "show"} and not question.words & stems("member who")
-    if not asks or bare or len(question.segments) > 1 or _more(question):
+    asks = question.first in {"who", "which", "what", "list", "show", "name", "give"} or question.says(
+        "who is", "who are"
+    )
+    if not asks or len(question.segments) > 1 or _more(question):
         return None
     return segment_answers.Members(question.segment.id)
 
 
 def _about(question: Question) -> Plan | None:
     """Of "tell me about High LTV", "what is VIP Buyers"."""
-    opened = question.first in {"what", "describe", "who", "about"} or question.says(
+    opened = question.first in {"what", "describe", "who", "about", "show", "open", "view", "display"} or question.says(
         "tell me about", "tell me more about", "know about"
     )
     if question.segment is None or not opened or question.people:
@@ -235,6 +296,8 @@ def _segments(question: Question) -> Plan | None:
     if not question.words & SEGMENTS or question.focus not in {"segments", ""}:
         return None
     if question.segment is not None:
+        if question.first in {"which", "what"} and question.lowers & {"segments"}:
+            return listing_answers.Search("", question.segment.name)
         there = question.says(
             "do we have", "is there", "are there", "have we got", "does a", "does the"
         ) and not question.left(_LISTING, SEGMENT_WORDS, PEOPLE)
@@ -248,6 +311,10 @@ def _segments(question: Question) -> Plan | None:
     for order, words in (("smallest", _SMALLEST), ("largest", _LARGEST), ("oldest", _OLDEST), ("newest", _NEWEST)):
         if question.words & words and not question.left(spent, words, stems("by size member created")):
             return listing_answers.Segments(order, limit)
+    if question.words & stems("create created add added") and not question.left(
+        spent, _NEWEST, stems("create created add added made new when last")
+    ):
+        return listing_answers.Segments("newest", limit, undated=True)
     left = question.left(spent, _ABOUT, stems("create"))
     if left and not question.words & _ABOUT and not question.says("do we have", "is there", "are there", "have we got"):
         return None

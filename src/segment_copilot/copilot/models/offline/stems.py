@@ -115,7 +115,7 @@ def _cut_participle(word: str) -> str:
 def _compounds() -> dict[tuple[str, ...], str]:
     joined = {
         "wish list": "wishlist", "wish - list": "wishlist", "check out": "checkout", "check in": "checkin", "check - in": "checkin", "check ins": "checkin", "check - ins": "checkin", "checked in": "checkin", "check - out": "checkout",
-        "sign up": "signup", "sign - up": "signup", "log in": "login", "log - in": "login", "sign in": "login",
+        "sign up": "signup", "sign ups": "signup", "sign - ups": "signup", "sign - up": "signup", "log in": "login", "log - in": "login", "sign in": "login",
         "sign - in": "login", "opt in": "optin", "opt - in": "optin", "opt out": "optout", "opt - out": "optout",
         "web site": "website", "home page": "homepage", "home - page": "homepage", "land page": "landing page",
         "e - mail": "email", "e mail": "email", "save for later": "wishlist", "life time": "lifetime",

@@ -8,6 +8,7 @@ from datetime import date
 from msgspec import structs
 
 from segment_copilot.copilot.models.offline import dates
+from segment_copilot.copilot.models.offline.about_answers import chatters, read_about_this
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
 from segment_copilot.copilot.models.offline.choices import question_of
 from segment_copilot.copilot.models.offline.command import Command, strip_command
@@ -25,6 +26,7 @@ from segment_copilot.copilot.models.offline.names import user_in
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
 from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
+from segment_copilot.copilot.models.offline.question_words import QUESTION_WORDS
 from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
 from segment_copilot.copilot.models.offline.spelling import corrected
 from segment_copilot.copilot.models.offline.stems import irregular_past, listed
@@ -50,6 +52,8 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     said = otherwise(text, plain, follows=follows, index=index)
     if said is not None:
         return Say(said)
+    if (told := read_about_this(text)) is not None:
+        return told
     mended, notes = corrected(plain, index)
     asked = without_instructions(rewritten(mended))
     tokens = asked.tokens
@@ -57,16 +61,33 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     command = strip_command(tokens)
     if (said := ahead(mended)) is not None:
         return Say(said)
-    question = without_instructions(mended).tokens  # as it was written: the phrase book is for audiences
+    question = without_instructions(
+        _as_asked(plain, mended)
+    ).tokens  # as it was written: the phrase book is for audiences
     plan = asked_about(text, question, notes, context) or asked_about(text, tokens, notes, context)
+    if plan is None and (last := _last_question(question)):
+        plan = asked_about(text, last, notes, context)
     if plan is not None and _ahead(tokens, today):
         return Say(AHEAD)
     if plan is None and (said := analysis(question, index)) is not None:
         return Say(said)
-    if plan is not None and not _asks(tokens):
+    if plan is not None and not isinstance(plan, Say) and not _asks(tokens):
         drafted = _audience(command, question, notes, context, unmapped=asked.left)
         plan = drafted if isinstance(drafted, Draft) and _is_audience(drafted, question) else plan
     return plan or _audience(command, question, notes, context, unmapped=asked.left)
+
+
+def _last_question(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """The question behind remarks: "that sounds wrong. How many members does it have?"; empty where there is none."""
+    ends = [at for at, token in enumerate(tokens[:-1]) if token.text in {".", "!", "?"}]
+    return tokens[ends[-1] + 1 :] if ends and tokens[-1].text == "?" else ()
+
+
+def _as_asked(plain: Sequence[Token], mended: Sequence[Token]) -> tuple[Token, ...]:
+    """The mended tokens, but for words that questions are made of: they are no slips of others."""
+    if len(plain) != len(mended):
+        return tuple(mended)
+    return tuple(token if token.stem in QUESTION_WORDS else read for token, read in zip(plain, mended, strict=True))
 
 
 def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
@@ -99,10 +120,11 @@ def _is_audience(draft: Draft, tokens: Sequence[Token]) -> bool:
         return True
     only = definition["conditions"][0]
     if only["type"] != "event_count":
-        return only["type"] != "segment_membership"
+        return only["type"] != "segment_membership" and only.get("operator") != "is_set"  # "users by country"
     said = tokens[0].lower if tokens else ""
     told = said.endswith("ed") or said == "who" or irregular_past(said)
-    return told or (only["operator"], only["value"]) != ("gte", 1)
+    tested = "where" in only and bool({token.lower for token in tokens} & {"with", "=", "where", "whose"})
+    return told or tested or (only["operator"], only["value"]) != ("gte", 1)
 
 
 def _asks(tokens: tuple[Token, ...]) -> bool:
@@ -135,7 +157,7 @@ def _audience(
         open_ones = [problem for problem in audience.problems if problem.kind in {"vague", "ambiguous"}]
         if len(open_ones) == len(audience.problems):
             return question_of(open_ones[0], index, today)  # one at a time
-        if _asks_about_things(asked):
+        if _asks_about_things(asked) or chatters(written(asked)):
             return Say(
                 unanswered(
                     asked, tuple(dict.fromkeys(name for one in audience.problems for name in one.suggestions))[:5]
@@ -144,11 +166,27 @@ def _audience(
         return Say(refusal(audience.problems, notes))
     if audience.include is None and audience.exclude is None:
         return Count(_EVERYBODY) if people is not None else Say(nothing(tokens))
-    noted = structs.replace(audience, notes=(*notes, *audience.notes))
+    things = (_COUNTS_USERS,) if people is not None and _counts_things(asked) else ()
+    noted = structs.replace(audience, notes=(*notes, *things, *audience.notes))
     proposal = propose(noted, named=command.name, text=written(tokens), unmapped=unmapped)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
     return Count(proposal) if people is not None else Draft(proposal)
+
+
+_COUNTS_USERS = "the users who did it are counted, not what they did"
+
+
+def _counts_things(tokens: Sequence[Token]) -> bool:
+    """Whether "how many" was asked of events: "how many carts were abandoned"."""
+    words = [token for token in tokens if token.kind != "sign"]
+    at = next(
+        (at + 2 for at in range(len(words) - 1) if (words[at].lower, words[at + 1].lower) == ("how", "many")), None
+    )
+    return at is not None and not any(
+        (token.stem in PEOPLE and not token.lower.endswith("ed")) or token.stem in stems("vip")
+        for token in words[at : at + 4]
+    )
 
 
 def _asks_about_things(tokens: Sequence[Token]) -> bool:

@@ -8,13 +8,14 @@ from typing import Any, Final
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.plan import Context, Result, Turn, latest
-from segment_copilot.copilot.models.offline.telling import asked, failed, range_sentence, span
+from segment_copilot.copilot.models.offline.telling import asked, counted, failed, range_sentence, span
 from segment_copilot.copilot.models.offline.values import UnknownValue
 from segment_copilot.copilot.models.offline.windows import Window
 
 VALUES = "list_property_values"
 _MOST: Final = 100
 _SHOWN: Final = 25
+_NAMED: Final = 10
 
 
 def unknown(value: UnknownValue) -> str:
@@ -33,6 +34,7 @@ class Values(Struct, frozen=True):
     limit: int | None = None
     least: bool = False
     ranked: bool = False
+    counted: bool = False  # how many values there are is the question
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
@@ -49,6 +51,15 @@ class Values(Struct, frozen=True):
         if self.least and not cut:
             values.reverse()
         shown = values[: self.limit or _SHOWN]
+        number = read.document["total_distinct"]
+        if self.counted:
+            few = "; ".join(str(item["value"]) for item in values[:_NAMED])
+            return Turn(
+                (
+                    f"{where[:1].upper()}{where[1:]} has {counted(number, 'different value')}{', such as' if number > _NAMED else ':'} {few}.",
+                    self._note(),
+                )
+            )
         listed = "; ".join(f"{item['value']} ({item['count']:,})" for item in shown)
         head = self._head(where, cut=bool(cut))
         more = f"It has {read.document['total_distinct']:,} values in all." if cut or len(shown) < len(values) else ""
@@ -61,11 +72,11 @@ class Values(Struct, frozen=True):
         return {"property": self.path, **of, **limit, **when}
 
     def _head(self, where: str, *, cut: bool) -> str:
-        counted = "events" if self.event_type else "users"
+        noun = "events" if self.event_type else "users"
         when = f" {self.window.words()}" if self.window and self.event_type else ""
         if self.least and not cut:
-            return f"The values of {where} by number of {counted}{when}, the rarest first"
-        return f"The values of {where} by number of {counted}{when}" if self.ranked else f"The values of {where}{when}"
+            return f"The values of {where} by number of {noun}{when}, the rarest first"
+        return f"The values of {where} by number of {noun}{when}" if self.ranked else f"The values of {where}{when}"
 
     def _note(self) -> str:
         return f"{self.note}." if self.note else ""
