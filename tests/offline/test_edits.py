@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonpatch
+import msgspec
 import pytest
 from brief import brief
 from catalogs import AS_OF, DEMO
@@ -14,9 +15,12 @@ from driver import SPECIFICATIONS, turn
 from segment_copilot.conditions import decode
 from segment_copilot.copilot.models import (
     AssistantMessage,
+    Message,
     ModelRequest,
     TextDelta,
     ToolCall,
+    ToolResult,
+    ToolResults,
     UserMessage,
 )
 
@@ -455,6 +459,7 @@ EDITS = (
     ("spenders", "replace the staff exclusion with Newsletter", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment 2"),
     ("spenders", "drop all exclusions", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
     ("spenders", "no exclusions", "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo"),
+    ("orders", "change 3 to 5 and 90 to 60", "count(order_placed)>5 in 60d"),
 )
 # fmt: on
 
@@ -576,3 +581,86 @@ def test_undo_takes_the_last_change_back() -> None:
     ]}  # fmt: skip
     calls, _ = said(shown, *texts)
     assert calls[0].arguments["patch"] == [{"op": "remove", "path": "/conditions/1"}]
+
+
+def _played(view: Json, text: str, *, without: str = "", failing: bool = False) -> tuple[list[ToolCall], str]:
+    """A whole run on what is in view: every call, and the text."""
+    messages: tuple[Message, ...] = (UserMessage(text),)
+    tools = tuple(tool for tool in SPECIFICATIONS if tool.name != without)
+    made: list[ToolCall] = []
+    while True:
+        events = turn(ModelRequest("", messages, tools, DEMO, AS_OF, DEMO.timezone, view=view))
+        calls = [event for event in events if isinstance(event, ToolCall)]
+        if not calls:
+            return made, "".join(event.delta for event in events if isinstance(event, TextDelta))
+        made += calls
+        drafted = {"draft_id": "draft_2", "name": "Mine", "words": "Users who did it.", "tier": "dynamic_plus", "tier_reason": "", "count": 1234, "universe": 20017,
+                   "percent": 6.2, "warnings": []}  # fmt: skip
+        error = {"error": {"code": "no", "message": "The definition is too long.", "retry": "never"}}
+        documents = [
+            error
+            if failing
+            else drafted
+            if "segment" in call.name and "display" not in call.name
+            else {"component_id": "c"}
+            for call in calls
+        ]
+        results = tuple(
+            ToolResult(call.id, call.name, msgspec.json.encode(document).decode(), is_error=failing)
+            for call, document in zip(calls, documents, strict=True)
+        )
+        messages = (*messages, AssistantMessage("", tuple(calls)), ToolResults(results))
+
+
+def test_a_draft_in_view_is_revised_and_offered_and_what_changed_is_said() -> None:
+    calls, text = _played({"draft": {"name": "Mine", "definition": BASES["orders"]}}, "make it 5")
+
+    assert [call.name for call in calls] == ["revise_segment", "display_create_segment_cta"]
+    assert calls[0].arguments == {"patch": [{"op": "replace", "path": "/conditions/0/value", "value": 5}]}
+    assert calls[1].arguments == {"draft_id": "draft_2"}
+    assert "more than 3 times in the last 90 days is now: who placed an order more than 5 times" in text
+    assert "1,234 of 20,017 users" in text
+
+
+def test_a_saved_segment_in_view_is_revised_by_its_id_and_stays_as_it_is() -> None:
+    view = {"segment": {"id": 4, "name": "VIP Buyers", "version": 3, "definition": BASES["orders"]}}
+    calls, text = _played(view, "like this segment, but at least 10 orders")
+
+    assert calls[0].arguments["segment_id"] == 4
+    assert [one["path"] for one in calls[0].arguments["patch"]] == ["/conditions/0/operator", "/conditions/0/value"]
+    assert "The saved segment stays as it is until you save this." in text
+    assert "more than 3" not in text  # no look-up of this run said so
+
+
+def test_without_the_tool_the_whole_definition_is_proposed() -> None:
+    calls, _ = _played({"draft": {"name": "Mine", "definition": BASES["orders"]}}, "in Spain", without="revise_segment")
+
+    assert calls[0].name == "propose_segment"
+    assert brief(calls[0].arguments["definition"]) == "count(order_placed)>3 in 90d & country=ES"
+    assert calls[0].arguments["name"] == "Mine"
+
+
+def test_a_refused_patch_is_told_with_its_reason() -> None:
+    calls, text = _played({"draft": {"name": "Mine", "definition": BASES["orders"]}}, "make it 5", failing=True)
+
+    assert len(calls) == 1
+    assert "The definition is too long." in text
+
+
+def test_a_draft_that_is_no_definition_is_no_base() -> None:
+    for shown in (
+        {"draft": {"definition": "x"}},
+        {"draft": {}},
+        {"draft": {"definition": {"logic": "AND", "conditions": []}}},
+        {"segment": {"id": 3, "name": "x"}},
+    ):
+        calls, text = _played(shown, "make it 5")
+        assert calls == []
+        assert "no draft here" in text
+
+
+def test_a_count_becomes_a_segment() -> None:
+    calls, _ = said(None, "how many users are in Germany?", "make that a segment")
+
+    assert calls[0].name == "propose_segment"
+    assert brief(calls[0].arguments["definition"]) == "country=DE"
