@@ -10,8 +10,11 @@ import msgspec
 import pytest
 
 import copilot_invariants
+from segment_copilot.conditions import decode
+from segment_copilot.copilot.edits import PatchOperation
 from segment_copilot.copilot.events import ErrorCode, Event
 from segment_copilot.copilot.failures import failure
+from segment_copilot.copilot.prompt import PROMPT
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "copilot.md").read_text()
@@ -40,3 +43,21 @@ def test_the_printed_events_are_of_the_protocol():
         event = msgspec.json.decode(data)
         copilot_invariants.FITS.validate(event)
         assert (identifier, name) == (f"{event['run_id']}-{event['seq']}", event["type"])
+
+
+def test_the_prompt_names_only_tools_there_are_and_writes_definitions_that_decode():
+    named = set(
+        re.findall(
+            r"\b(?:list|get|query|display|search|preview|explain|compare|check|propose|revise|ask)_[a-z_]+", PROMPT
+        )
+    )
+    examples = re.findall(r'`(\{"type".*?\})`', PROMPT)
+    patches = re.findall(r'`(\[\{"op".*?\}\])`', PROMPT)
+
+    assert named <= set(TOOLS)
+    assert len(examples) >= 3
+    for example in examples:
+        decode({"logic": "AND", "conditions": [msgspec.json.decode(example)]})
+    assert len(patches) == 3
+    for patch in patches:
+        msgspec.json.decode(patch.replace("{...}", "{}"), type=list[PatchOperation])

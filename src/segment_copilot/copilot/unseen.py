@@ -10,7 +10,8 @@ from msgspec import Struct
 from segment_copilot.catalog import Catalog, Property, nearest
 from segment_copilot.errors import Finding
 
-_REMEMBERED: Final = 50  # distinct values of a property; with fewer there are no others
+_REMEMBERED: Final = 50  # distinct values of a property; with fewer there are no other short ones
+_LONGEST: Final = 64  # characters of a value that is remembered
 _EQUALITY: Final = frozenset({"eq", "neq", "in", "not_in", "contains_any", "contains_all", "contains_none"})
 _CONTAINMENT: Final = frozenset({"contains", "does_not_contain"})
 _SUGGESTED: Final = 5
@@ -27,15 +28,16 @@ class _Asked(Struct, frozen=True):
 def unseen_values(definition: Mapping[str, Any], catalog: Catalog, *, empty: Collection[str] = ()) -> list[Finding]:
     """A finding for each text that is tested for and was never seen, with the nearest values that were.
 
-    Of a property with more values than are remembered only the tests of conditions that match nobody (*empty*, by
-    pointer) are looked at: there it is certain that no user has the value.
+    Of a property with more values than are remembered, and of parts of values, only the tests of conditions that match
+    nobody (*empty*, by pointer) are looked at: there it is certain that no user has the value.
     """
     found: list[Finding] = []
     for asked in _tests(definition):
         properties = _properties(catalog, asked)
         samples = [sample for one in properties for sample in one.samples if isinstance(sample, str)]
         is_whole = all(len(one.samples) < _REMEMBERED for one in properties)
-        if samples and (is_whole or any(f"{asked.pointer}/".startswith(f"{pointer}/") for pointer in empty)):
+        is_empty = any(f"{asked.pointer}/".startswith(f"{pointer}/") for pointer in empty)
+        if samples and (is_empty or (is_whole and asked.test["operator"] not in _CONTAINMENT)):
             found += [_finding(asked, value, samples) for value in _unseen(asked.test, samples)]
     return found
 
@@ -70,7 +72,7 @@ def _properties(catalog: Catalog, asked: _Asked) -> list[Property]:
 def _unseen(test: Mapping[str, Any], samples: list[str]) -> list[str]:
     operator, value = test["operator"], test.get("value")
     wanted = cast("list[Any]", value) if isinstance(value, list) else [value]
-    texts = [one for one in wanted if isinstance(one, str)]
+    texts = [one for one in wanted if isinstance(one, str) and len(one) <= _LONGEST]
     if test.get("ignore_case", False):
         samples = [sample.lower() for sample in samples]
         texts = [text.lower() for text in texts]

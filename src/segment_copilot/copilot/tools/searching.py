@@ -19,11 +19,13 @@ _ALIKE: Final = 80  # percent of two words: a plural, a typo
 _IN_NAME: Final = 3
 _LOOKED_AT: Final = 2
 _SAID: Final = 1
+_BEGINNING: Final = 200  # characters of a text; get_segment_detail has the whole
+_NAMES: Final = 8
 _NOISE: Final = frozenset(["a", "an", "and", "are", "at", "by", "did", "do", "for", "had", "has", "have", "in", "is", "of", "on", "or", "people", "segment", "segments", "that", "the", "to", "user", "users", "who", "with"])  # fmt: skip
 
 
 class SegmentMatch(Struct, frozen=True):
-    """A segment and why it was found: *looks_at* are the event types, properties and traits of its definition."""
+    """A segment and why it was found: *looks_at* are the first event types, properties and traits of its definition."""
 
     id: int
     name: str
@@ -77,9 +79,9 @@ def _match(segment: Segment, wanted: Sequence[str]) -> tuple[float, SegmentMatch
     found = SegmentMatch(
         id=segment.id,
         name=segment.name,
-        description=segment.description,
-        words=segment.words,
-        looks_at=looks_at,
+        description=_beginning(segment.description),
+        words=_beginning(segment.words),
+        looks_at=looks_at[:_NAMES],
         tier=segment.tier,
         status=segment.status,
         member_count=segment.member_count,
@@ -87,6 +89,10 @@ def _match(segment: Segment, wanted: Sequence[str]) -> tuple[float, SegmentMatch
         matched=tuple(word for word, weight in weights.items() if weight),
     )
     return sum(weights.values()), found
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]}…"
 
 
 def _has(words: Sequence[str], word: str) -> bool:
