@@ -93,7 +93,8 @@ class Service(Struct, frozen=True):
     key: str
     upstream: MessagesServer
     secrets: tuple[str, ...]
-    patient: Claude  # the same model, where silence is no fault
+    patient: Claude  # the same model, where half a second of silence is no fault
+    hasty: Claude  # the one that the settings made
 
     @property
     def port(self) -> int:
@@ -101,6 +102,10 @@ class Service(Struct, frozen=True):
 
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=self.url, headers={"Authorization": f"ApiKey {self.key}"}, timeout=30)
+
+    def lose_patience(self) -> None:
+        """Silence is a fault soon."""
+        self.app.state.copilot = structs.replace(self.app.state.copilot, model=self.hasty)
 
     def change(self, **settings: Any) -> None:
         """Other settings for the runs that follow."""
@@ -112,7 +117,7 @@ class Service(Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 async def running(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Service]:
-    """Impatient, so that silence is a fault soon."""
+    """The service, as its settings make it: impatient."""
     async with run_messages_server() as upstream:
         settings = Settings(
             database_url=module_database_url,
@@ -133,14 +138,15 @@ async def running(module_database_url: str, module_clickhouse_url: str) -> Async
             tenant = await create_tenant(postgres, "acme")
             key = (await create_key(postgres, tenant.id))[1]
             secrets = (KEY, key, module_database_url, module_clickhouse_url, upstream.url)
-            yield Service(url, app, key, upstream, secrets, Claude(anthropic, name="claude-sonnet-5-5", effort="low"))
+            patient = Claude(anthropic, name="claude-sonnet-5-5", effort="low")
+            yield Service(url, app, key, upstream, secrets, patient, app.state.copilot.model)
 
 
 @pytest.fixture
 async def service(running: Service) -> AsyncGenerator[Service]:
     """The service as new; after the test nothing may be left of it."""
     before = running.app.state.copilot
-    running.app.state.copilot = structs.replace(before, breaker=Breaker())
+    running.app.state.copilot = structs.replace(before, model=running.patient, breaker=Breaker())
     upstream = running.upstream
     upstream.exchanges.clear()
     upstream.script.clear()
@@ -252,6 +258,8 @@ PASSING: dict[str, tuple[Answer, str, int]] = {
     "a delta of nothing": (broken_off(HALF, then=delta_of_nothing), "model_output_invalid", 2),
 }  # fmt: skip
 
+SILENCES = {"no head", "no first delta", "a stall", "only pings", "only pings after text"}
+
 LASTING: dict[str, tuple[Answer, str]] = {
     "400": (refusal(400, "invalid_request_error", SECRET), "upstream_bad_request"),
     "400 too long": (refusal(400, "invalid_request_error", "prompt is too long: hunter2"), "context_too_long"),
@@ -270,6 +278,8 @@ LASTING: dict[str, tuple[Answer, str]] = {
 @pytest.mark.parametrize("name", PASSING)
 async def test_a_fault_that_passes_leaves_a_whole_answer(service: Service, name: str):
     fault, code, _ = PASSING[name]
+    if name in SILENCES:
+        service.lose_patience()
     service.upstream.answers(fault, answer(text("All well.")))
 
     frames = await told(service)
@@ -285,6 +295,8 @@ async def test_a_fault_that_passes_leaves_a_whole_answer(service: Service, name:
 @pytest.mark.parametrize("name", PASSING)
 async def test_a_fault_that_stays_ends_with_its_code(service: Service, name: str):
     fault, code, attempts = PASSING[name]
+    if name in SILENCES:
+        service.lose_patience()
     service.upstream.answers(*[fault] * attempts)
 
     frames = await told(service)
@@ -310,6 +322,8 @@ async def test_a_fault_that_cannot_pass_is_not_tried_again(service: Service, nam
 async def test_the_other_protocols_end_as_theirs_do(service: Service, name: str):
     known = {**PASSING, **{key: (*value, 1) for key, value in LASTING.items()}}
     fault, code, attempts = known[name]
+    if name in SILENCES:
+        service.lose_patience()
     service.upstream.answers(*[fault] * attempts * 2)
 
     ag_ui = await said(service, AG_UI)
@@ -517,7 +531,6 @@ async def test_while_the_model_is_away_requests_are_refused_at_once(service: Ser
 @asynccontextmanager
 async def asked(service: Service) -> AsyncGenerator[AsyncIterator[bytes]]:
     """A stream that is left at the end of the block."""
-    service.app.state.copilot = structs.replace(service.app.state.copilot, model=service.patient)
     async with (
         asyncio.timeout(20),
         service.client() as client,
@@ -600,7 +613,6 @@ async def test_leaving_while_a_failed_turn_waits_asks_no_more(service: Service):
 
 async def test_many_leave_at_once(service: Service):
     """In every protocol, some before the first word and some after it."""
-    service.app.state.copilot = structs.replace(service.app.state.copilot, model=service.patient)
     service.upstream.answers(*[broken_off(HALF, then=stall), stall] * 20)
     paths = [STREAM, AG_UI, AI_SDK, GENERATE] * 10
 
