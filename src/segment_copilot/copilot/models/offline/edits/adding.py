@@ -18,6 +18,7 @@ from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target
 from segment_copilot.copilot.models.offline.edits.which import Unsure, handle, in_words
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.lexicon import stems
 from segment_copilot.copilot.models.offline.plan import Option
 
 _NEVER: Final = {"never", "not", "no", "none"}
@@ -41,7 +42,17 @@ def narrow(sheet: Sheet, step: Step) -> list[Op]:
         named, among = sheet.meant(step.words[:at])
         if token.lower in {"to", "of", "by"} and at and among and at + 1 < len(step.words):
             return become(sheet, step, named, among, step.words[at + 1 :], split=False)
-    return become(sheet, step, Target(), sheet.spots, step.words, split=False)
+    return become(sheet, step, Target(), sheet.spots, _exactly(step), split=False)
+
+
+def _exactly(step: Step) -> tuple[Token, ...]:
+    """Of "only one order": exactly one."""
+    first = step.words[0] if step.words else None
+    counted = first is not None and first.kind == "number" and len(step.words) > 1 and step.words[1].stem not in _UNITS
+    return (word("exactly"), *step.words) if counted and step.verb in {"only", "just"} else step.words
+
+
+_UNITS: Final = stems("day week month quarter year hour minute")
 
 
 def _names_traits(sheet: Sheet, tokens: Sequence[Token]) -> bool:
@@ -71,6 +82,8 @@ def add(sheet: Sheet, step: Step) -> list[Op]:
         if said.window is not None and (said.window.lead or said.window.rolling or said.window.kind != "last"):
             return measures.set_measures(sheet.spots, Target(), said, sheet.choose)
         return measures.scale(sheet.spots, Target(), 1, said, sheet.choose)
+    if said.quantity is not None and step.joined:
+        return become(sheet, step, Target(), sheet.spots, step.words, split=False)
     if said.bare:
         return measures.set_measures(sheet.spots, Target(), said, sheet.choose)
     if (

@@ -198,6 +198,7 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     if (scaled := _multiple(rest)) is not None:
         return scaled
     before = rest[0].lower
+    joined = before in {"and", "but"}
     if lowers(rest, 0, 2) in {("and", "also"), ("but", "also")} and len(rest) > 1 + 1:
         rest, also = rest[2:], True
     elif before == "also" and len(rest) > 1:
@@ -218,7 +219,9 @@ def _step(tokens: tuple[Token, ...]) -> Step | None:
     rest = rest[:end] + _risen(rest[end:]) if mode in {"up", "down"} else rest
     told = told or mode != "bare" or also or instead
     factor = FACTORS.get(words, 1)
-    step = Step(mode, rest[end:], (), words, also=also, instead=instead, told=told, marked=marked, factor=factor)
+    step = Step(
+        mode, rest[end:], (), words, also=also, instead=instead, told=told, marked=marked, joined=joined, factor=factor
+    )
     return _arranged(step)
 
 

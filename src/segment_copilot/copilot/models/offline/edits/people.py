@@ -17,6 +17,8 @@ def speaks_of_people(tokens: Sequence[Token]) -> bool:
     at = 0
     while at < len(tokens) and tokens[at].lower in _BEFORE:
         at += 1
+    if tokens and tokens[0].lower == "those" and len(tokens) > 1 and tokens[1].lower in _AFTER:
+        return True
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
     return at < len(tokens) and tokens[at].stem in PEOPLE and (at + 1 == len(tokens) or following in _AFTER)
 

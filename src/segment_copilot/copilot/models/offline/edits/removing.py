@@ -16,6 +16,7 @@ from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
 from segment_copilot.copilot.models.offline.lexer import Token, word
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE
 
 
 def exclude(sheet: Sheet, step: Step) -> list[Op]:
@@ -143,11 +144,9 @@ def _people(sheet: Sheet, tokens: Sequence[Token], target: Target) -> list[Op] |
     except Unfit:
         return None
     named = any(one["type"] == "segment_membership" or one.get("where") for one in read.conditions)
-    return (
-        exclude(sheet, Step("exclude", tuple(tokens), verb="exclude", told=True))
-        if named or speaks_of_people(tokens)
-        else None
-    )
+    people = speaks_of_people(tokens) or (len(tokens) > 1 and tokens[-1].stem in PEOPLE)
+    step = Step("exclude", tuple(tokens), verb="exclude", told=True)
+    return exclude(sheet, step) if named or people else None
 
 
 def _pointers(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[str]:

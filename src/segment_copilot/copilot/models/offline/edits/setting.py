@@ -16,8 +16,10 @@ from segment_copilot.copilot.models.offline.edits.sheet import Sheet
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event_types, spots
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target
+from segment_copilot.copilot.models.offline.edits.which import Unsure, handle, in_words
 from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import NOISE
+from segment_copilot.copilot.models.offline.plan import Option
 
 
 def set_to(sheet: Sheet, step: Step) -> list[Op]:
@@ -53,6 +55,10 @@ def become(
         raise Unfit(
             "A rate cannot be put into a condition of the draft; say for example 'at least 8 times in the last 30 days'."
         )
+    if step.joined and (bound := _other_bound(sheet, said)) is not None:
+        return bound
+    if said.bare and target.open and not split:
+        _ask_of_age(sheet, said)
     if said.bare and not (said.quantity and (speaks_of_people(new) or _of_age(new))):
         return measures.set_measures(found, target, said, sheet.choose)
     if (opened := _any_value(sheet, new)) is not None:
@@ -115,6 +121,52 @@ def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] |
     if target.open or not fits or _other_metric(said, fits) or _another(sheet, said, fits):
         return None
     return measures.set_measures(fits, target, said, sheet.choose)
+
+
+def _other_bound(sheet: Sheet, said: Fragment) -> list[Op] | None:
+    """Of "but no more than 10": the other end of a number that has one; None for anything else."""
+    number = said.quantity
+    if number is None or number.bare or said.windows:
+        return None
+    target, found = sheet.meant(said.content)
+    numbers = measures.numbered(found, target, number)
+    if (
+        len(numbers) != 1
+        or not numbers[0].whole
+        or {str(numbers[0].node.get("operator", "gte"))[:2], number.operator[:2]} != {"gt", "lt"}
+    ):
+        return None
+    bounded = {**numbers[0].condition, "operator": number.operator, "value": number.value}
+    return patches.joined(sheet.definition, bounded, "AND")
+
+
+def _ask_of_age(sheet: Sheet, said: Fragment) -> None:
+    """Of "over 18" where the draft has a number: that, or the age? Raises Unsure."""
+    number = said.quantity
+    if (
+        number is None
+        or number.bare
+        or number.currency
+        or number.times
+        or not said.tokens
+        or said.tokens[0].lower not in {"over", "under", "above", "below"}
+    ):
+        return
+    counted = measures.numbered(sheet.spots, Target(), number)
+    try:
+        read = clauses.read_clause(said.tokens, sheet.index, sheet.today)
+    except Unfit:
+        return
+    aged = [one for one in read.conditions if one["type"] == "user_property"]
+    if not counted or not counted[0].told or len(aged) != 1 or len(read.conditions) != 1:
+        return
+    if any(spot.path == aged[0]["property"] for spot in counted):
+        return
+    options = (
+        Option(f"{said.text}: {sheet.told(counted[0])}", f"set the number of {handle(counted[0])} to {said.text}"),
+        Option(f"Only people {in_words(aged[0], sheet.index)}", f"keep only people {said.text} years old"),
+    )
+    raise Unsure(f"What should be {said.text}?", options, "{}")
 
 
 def _of_age(tokens: Sequence[Token]) -> bool:

@@ -29,4 +29,5 @@ class Step(Struct, frozen=True):
     instead: bool = False
     told: bool = False
     marked: bool = False
+    joined: bool = False  # "and" or "but" stands before it
     factor: float = 1

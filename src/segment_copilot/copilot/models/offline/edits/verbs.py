@@ -13,7 +13,7 @@ def phrases(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 _VERBS: Final[dict[Mode, str]] = {
-    "set": "make | set | change | adjust | modify | update | switch | turn | edit | tweak | put | use | go with | go for | try | move | correct | fix | "
+    "set": "make | give it | give this | set | change | adjust | modify | update | switch | turn | edit | tweak | put | use | go with | go for | try | move | correct | fix | "
     "let it be | have it | i meant | i mean | it should be | it must be | it has to be | should be | should have been | it should have been | take | "
     "what if it was | what if it were | what if it is | what if we used | what if we use | what if i used | what if you used | what if | how about | "
     "what about | count | pick | choose | go to | shift | base it on | look at | consider | instead use | say | it was | it is",
@@ -23,7 +23,7 @@ _VERBS: Final[dict[Mode, str]] = {
     "restrict them to | narrow to | narrow it to | narrow it down to | narrow this to | narrow this down to | narrow down to | narrow them down to | "
     "focus on | focus it on | filter to | filter by | filter for | filter on | filter it to | filter it by | filter down to | require | require that | "
     "must | must be | must have | make sure | make sure that | make sure they | ensure | ensure that | only count | count only | only consider | "
-    "only look at | only include | include only | only keep | only show | show only | only use | only want | only take | limit | restrict | "
+    "only look at | only include | include only | only keep | only show | show only | show me only | show me just | give me only | give only | only use | only want | only take | limit | restrict | "
     "they must | they should | they must be | they should be | they must have | they need to be | they have to be | it should only be | let us only",
     "add": "add | plus | and | with | who | that | add a condition | add the condition | add a condition that | add the condition that | add that | "
     "add a rule that | add a filter that | add a filter for | add a condition for | add a requirement that | additionally | in addition | "
