@@ -6,6 +6,7 @@ The rules of order are those that the real clients enforce; `test_real_clients` 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, get_args
 
 import msgspec
@@ -62,6 +63,7 @@ def documents(stream: bytes) -> list[Frame]:
     opening, *blocks = stream.decode().removesuffix("\n\n").split("\n\n")
     assert opening == ": connected\nretry: 3000"
     assert all(block.startswith("data: {") and "\n" not in block for block in blocks)
+    assert all(len(block.encode()) <= 64 * 1024 or "checkpoint" in block for block in blocks)
     found = [msgspec.json.decode(block.removeprefix("data: ")) for block in blocks]
     assert not [path for document in found for path in nulls(document)], "an optional field is absent, never null"
     return found
@@ -110,13 +112,14 @@ def said(frames: list[Frame]) -> dict[str, Any]:
 
 
 def arguments(written: Any, whole: Any) -> Any:
-    """The arguments as all three can tell them: as an object, or as far as the model wrote."""
-    if whole is not None or not isinstance(written, str):
-        return written if whole is None else whole
-    try:
-        return msgspec.json.decode(written)
-    except msgspec.DecodeError:
-        return written
+    """The arguments as all three can tell them: as an object, or as far as the model wrote; or that they are too long."""
+    found = written if whole is None else whole
+    if isinstance(found, str):
+        with suppress(msgspec.DecodeError):
+            found = msgspec.json.decode(found)
+    cut = isinstance(found, str) and len(found) >= 2_000
+    too_long = cut or found == {"truncated": True} or len(msgspec.json.encode(found)) > 28 * 1024
+    return "too long" if too_long else found
 
 
 def reason_of(last: Frame) -> Any:

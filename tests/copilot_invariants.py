@@ -13,7 +13,10 @@ from segment_copilot.copilot.protocol import protocol_document
 Frame = dict[str, Any]
 
 TERMINAL = {"run.finished", "run.error"}
-COUNTERS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+COUNTERS = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "long_cache_write_tokens",
+    "reasoning_tokens",
+)  # fmt: skip
 RECORDS = {"data", "args", "definition", "rows"}  # where null is a value
 
 
@@ -37,6 +40,7 @@ def check(frames: list[Frame]) -> None:
     """Fail unless every rule of the protocol holds."""
     for frame in frames:
         FITS.validate(frame)
+        assert frame["type"] == "checkpoint" or len(msgspec.json.encode(frame)) <= 64 * 1024
     assert frames[0]["type"] == "run.started"
     assert [frame["type"] in TERMINAL for frame in frames] == [False] * (len(frames) - 1) + [True]
     assert [frame["seq"] for frame in frames] == list(range(len(frames)))
@@ -46,6 +50,8 @@ def check(frames: list[Frame]) -> None:
     check_turns(frames)
     check_calls(frames)
     check_usage(frames)
+    check_ids(frames)
+    check_questions(frames)
     assert not any("turn" in frame for frame in frames if frame["type"] == "checkpoint")
     if frames[-1]["type"] == "run.finished":
         assert frames[-2]["type"] == "checkpoint"
@@ -124,11 +130,35 @@ def check_calls(frames: list[Frame]) -> None:
             continue
         stages.setdefault(call_id, []).append(name)
         if name == "tool.args" and frame["valid"] and call_id in written:
-            assert msgspec.json.decode(written[call_id]) == frame["args"]
+            whole = msgspec.json.decode(written[call_id])
+            assert whole == frame["args"] if "args" in frame else frame["truncated"]
         if name == "tool.result":
             finished.add(call_id)
             assert frame["ok"] == ("error" not in frame)
     assert all(stage == ["tool.start", "tool.args", "tool.result"] for stage in stages.values()), stages
+
+
+def check_ids(frames: list[Frame]) -> None:
+    """Of each kind an id names one thing; a draft has one event."""
+    names = {"tool.start": "tool_call_id", "component": "id", "segment.draft": "draft_id", "clarification": "id"}
+    for kind, name in names.items():
+        ids = [frame[name] for frame in frames if frame["type"] == kind]
+        assert len(set(ids)) == len(ids)
+
+
+def check_questions(frames: list[Frame]) -> None:
+    """A run ends with `input_required` exactly when it asked, one question, after the result of the call that asks."""
+    last, asked = frames[-1], [index for index, frame in enumerate(frames) if frame["type"] == "clarification"]
+    assert len(asked) <= 1
+    if last["type"] == "run.finished":
+        assert (last["outcome"] == "input_required") == bool(asked)
+    for index in asked:
+        call_id = frames[index]["tool_call_id"]
+        results = [one for one in frames[:index] if one["type"] == "tool.result" and one["tool_call_id"] == call_id]
+        assert [result["ok"] for result in results] == [True]
+        if last["type"] == "run.finished":
+            said = "".join(frame["delta"] for frame in frames if frame["type"] == "text.delta")
+            assert frames[index]["question"] in said
 
 
 def check_usage(frames: list[Frame]) -> None:

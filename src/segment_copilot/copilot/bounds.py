@@ -1,17 +1,27 @@
-"""Tool results are bounded and clean before a model or a client reads them: 8 KiB, no control characters."""
+"""What is sent is bounded: results of tools 8 KiB and without control characters, any event 64 KiB but a checkpoint.
+
+An event is made small where it is made, by whoever knows what may be left out of it: a text is cut into pieces, arguments
+are left to their deltas, and a draft that would not fit is refused, because half of one is none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Struct
 
 from segment_copilot.copilot.characters import plain
+from segment_copilot.errors import Finding
 
 MAX_BYTES: Final = 8 * 1024
 MAX_STRING: Final = 2_000
+MAX_EVENT_BYTES: Final = 64 * 1024
+_FRAMING: Final = 2 * 1024  # what a protocol adds to an event
+_MAX_ARGUMENTS: Final = 28 * 1024  # one protocol carries them as a string inside a string
+_PIECE: Final = 8_000  # characters; each may take six bytes
+_MAX_FINDINGS: Final = 20
 _SHORT: Final = 100
 _WHOLE: Final = frozenset({"definition", "diff"})
 """Members that would say something else with a part left out: they stay whole or go."""
@@ -38,6 +48,30 @@ def bounded(document: Mapping[str, Any]) -> tuple[Object, bool]:
         if not (_cut_a_list(found, size) or _shorten_texts(found)):
             _omit(found)
     return found, bool(found.get("truncated", False))
+
+
+def fits(event: Struct) -> bool:
+    """Whether *event* may be sent."""
+    return len(msgspec.json.encode(event)) <= MAX_EVENT_BYTES - _FRAMING
+
+
+def fits_as_arguments(arguments: Mapping[str, Any]) -> bool:
+    """Whether a call's arguments may be sent whole."""
+    return len(msgspec.json.encode(arguments)) <= _MAX_ARGUMENTS
+
+
+def pieces(text: str) -> Iterator[str]:
+    """*text* in pieces that may each be sent."""
+    for start in range(0, len(text), _PIECE):
+        yield text[start : start + _PIECE]
+
+
+def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The first of *findings*: at most twenty, and at most 8 KiB."""
+    kept = tuple(findings[:_MAX_FINDINGS])
+    while kept and _size(kept) > MAX_BYTES:
+        kept = kept[: len(kept) // 2]
+    return kept
 
 
 def _cut_a_list(found: Object, size: int) -> bool:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, Struct
 
 from segment_copilot.catalog import nearest
 from segment_copilot.copilot import events
-from segment_copilot.copilot.bounds import bounded
+from segment_copilot.copilot.bounds import bounded, few, fits_as_arguments
 from segment_copilot.copilot.events import Retry, ToolError
 from segment_copilot.copilot.models import ToolCall, ToolResult, ToolResults
 from segment_copilot.copilot.tools import Tool
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 MAX_PARALLEL: Final = 6
 _MAX_MESSAGE: Final = 500
-_MAX_FINDINGS: Final = 20
+_MAX_NAME: Final = 128
 _TIMES_RUN_AGAIN: Final = 2  # the second equal call repeats the first result; the third ends the calling
 
 _REPEATED = "You called this with the same arguments before; this is the same result. Go on with it."
@@ -77,7 +77,7 @@ class Calls:
         tool = self._tools.get(name)
         return events.ToolStart(
             tool_call_id=call_id,
-            name=name,
+            name=name[:_MAX_NAME],
             kind=tool.kind if tool else "data",
             title=tool.title if tool else "Calling an unknown tool",
         )
@@ -87,11 +87,14 @@ class Calls:
         if call.malformed is not None:
             finding = Finding("", "malformed_arguments", "The arguments are not a JSON object.")
             return events.ToolArgs(call.id, valid=False, errors=(finding,))
+        shown: dict[str, Any] = {"args": call.arguments}
+        if not fits_as_arguments(call.arguments):
+            shown = {"truncated": True}  # their deltas have told them
         try:
             self._decode(call)
         except SegmentCopilotError as error:
-            return events.ToolArgs(call.id, valid=False, args=call.arguments, errors=error.findings or UNSET)
-        return events.ToolArgs(call.id, valid=True, args=call.arguments)
+            return events.ToolArgs(call.id, valid=False, errors=few(error.findings) or UNSET, **shown)
+        return events.ToolArgs(call.id, valid=True, **shown)
 
     async def run(self, calls: Sequence[ToolCall]) -> ToolResults:
         """Results in the order of *calls*; events as they finish. Raises Unavailable when a store is gone."""
@@ -245,7 +248,7 @@ def _explained(error: SegmentCopilotError) -> _Answer:
 
 
 def _failed(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Answer:
-    error = ToolError(code, message[:_MAX_MESSAGE], retry, tuple(findings[:_MAX_FINDINGS]) or UNSET)
+    error = ToolError(code, message[:_MAX_MESSAGE], retry, few(findings) or UNSET)
     return _Answer({"error": msgspec.to_builtins(error)}, error)
 
 

@@ -123,11 +123,15 @@ class ToolArgsDelta(Struct, frozen=True, tag="tool.args.delta"):
 
 
 class ToolArgs(Struct, frozen=True, tag="tool.args"):
-    """The complete arguments, after our check of them."""
+    """The complete arguments, after our check of them.
+
+    *args* is absent when what the model wrote is not a JSON object, and when it is too long for one event (*truncated*).
+    """
 
     tool_call_id: str
     valid: bool
-    args: Mapping[str, Any] | UnsetType = UNSET  # absent when what the model wrote is not a JSON object
+    args: Mapping[str, Any] | UnsetType = UNSET
+    truncated: bool | UnsetType = UNSET
     errors: tuple[Finding, ...] | UnsetType = UNSET
 
 

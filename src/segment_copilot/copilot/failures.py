@@ -11,7 +11,7 @@ from segment_copilot.copilot.models import Usage
 from segment_copilot.errors import Unavailable
 
 _MAX_RETRY_SECONDS: Final = 8.0
-_RETRY_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 0.5
 
 _SENTENCES: Final[dict[ErrorCode, tuple[str, bool]]] = {
     "upstream_overloaded": ("The language model is overloaded. Try again in a moment.", True),
@@ -44,7 +44,7 @@ class Failure(Struct, frozen=True):
 
     def wait_seconds(self, attempt: int) -> float:
         """How long to wait after the failed *attempt* (from 1); never long, whatever the other side asks for."""
-        asked = _RETRY_SECONDS * 2 ** (attempt - 1) if self.retry_after_ms is None else self.retry_after_ms / 1000
+        asked = RETRY_SECONDS * 2 ** (attempt - 1) if self.retry_after_ms is None else self.retry_after_ms / 1000
         return min(asked, _MAX_RETRY_SECONDS)
 
     def terminal(self, usage: Usage) -> RunError:

@@ -30,7 +30,7 @@ from segment_copilot.copilot.claims import claims_write
 from segment_copilot.copilot.components import Draft
 from segment_copilot.copilot.encoders.native import PROTOCOL
 from segment_copilot.copilot.failures import Failure, failure, failure_of
-from segment_copilot.copilot.models import Model, ModelRequest, TurnEnded
+from segment_copilot.copilot.models import AssistantMessage, Model, ModelRequest, TurnEnded
 from segment_copilot.copilot.models.prices import Price, price_of
 from segment_copilot.copilot.outbox import Outbox
 from segment_copilot.copilot.places import Place, Places
@@ -341,8 +341,12 @@ class Run:
     async def _conclude(self, ended: TurnEnded, turn: Turn, *, allowed: bool) -> None:
         """Run the turn's calls and remember what was said."""
         self._transcript.close_text()
-        self._thread.messages.append(ended.message)
         calls = ended.message.tool_calls
+        runs = ended.stop_reason == "tool_use" and allowed
+        # A call without its result would make the conversation one that nobody takes.
+        message = ended.message if runs or not calls else AssistantMessage(ended.message.text)
+        if message.text or message.raw or message.tool_calls:
+            self._thread.messages.append(message)
         if ended.stop_reason == "tool_use" and calls:
             for call in calls:
                 self._announce(call)

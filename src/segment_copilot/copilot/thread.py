@@ -70,7 +70,7 @@ class Thread(Struct):
         Unless the model's last answer is *whole*, only its text is kept.
         """
         last = self.messages[-1]
-        if isinstance(last, AssistantMessage) and (last.tool_calls or not whole):
+        if isinstance(last, AssistantMessage) and not whole:
             self.messages.pop()
             own = "\n\n".join(text for text in (last.text.strip(), own) if text)
         if own:

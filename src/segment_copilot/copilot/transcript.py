@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from segment_copilot.copilot import events
+from segment_copilot.copilot.bounds import pieces
 from segment_copilot.copilot.links import LinkFilter, without_links
 
 Emit = Callable[[events.Event], None]
@@ -51,7 +52,8 @@ class Transcript:
         """A piece of the model's reasoning; dropped unless the client asked for it."""
         if self._reasoning and delta:
             self._enter("reasoning")
-            self.emit(events.ReasoningDelta(self._id, delta))
+            for piece in pieces(delta):
+                self.emit(events.ReasoningDelta(self._id, piece))
 
     def tool_start(self, event: events.ToolStart) -> None:
         """A call begins; once per call."""
@@ -65,7 +67,8 @@ class Transcript:
     def tool_args_delta(self, call_id: str, delta: str) -> None:
         """A piece of a call's arguments."""
         if delta and self._pending.get(call_id) is False:
-            self.emit(events.ToolArgsDelta(call_id, delta))
+            for piece in pieces(delta):
+                self.emit(events.ToolArgsDelta(call_id, piece))
 
     def tool_args(self, event: events.ToolArgs) -> None:
         """A call's arguments are complete; once per call."""
@@ -144,4 +147,5 @@ class Transcript:
         if text:
             self._said[self._id] = self._said.get(self._id, "") + text
             self._ever.append(text)
-            self.emit(events.TextDelta(self._id, text))
+            for piece in pieces(text):
+                self.emit(events.TextDelta(self._id, piece))

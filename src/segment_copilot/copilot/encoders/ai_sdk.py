@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from msgspec import UNSET
 
 from segment_copilot.copilot import events
+from segment_copilot.copilot.bounds import MAX_STRING
 from segment_copilot.copilot.encoders.frames import data_frames, fields
 from segment_copilot.copilot.encoders.native import HEARTBEAT, OPENING
 
@@ -103,11 +104,12 @@ class AiSdkEncoder:
                 }
             case events.ToolArgs():
                 named = {**call, "toolName": self._names[event.tool_call_id]}
+                told: Any = {"truncated": True} if event.truncated is True else event.args
                 if event.valid:
-                    yield {"type": "tool-input-available", **named, "input": event.args}
+                    yield {"type": "tool-input-available", **named, "input": told}
                 else:
-                    text = self._written.get(event.tool_call_id, "")
-                    tried = text if event.args is UNSET else event.args
+                    text = self._written.get(event.tool_call_id, "")[:MAX_STRING]
+                    tried = text if told is UNSET else told
                     yield {"type": "tool-input-error", **named, "input": tried, "errorText": _mistakes(event)}
             case events.ToolResult():
                 if event.ok:

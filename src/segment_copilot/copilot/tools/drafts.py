@@ -10,11 +10,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.conditions import Tier, encode, invalid
+from segment_copilot.copilot.bounds import fits
 from segment_copilot.copilot.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.events import SegmentDraft
 from segment_copilot.copilot.links import without_links
 from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
+from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.copilot.tools.subjects import in_definition, with_timezone
 from segment_copilot.copilot.unseen import unseen_values
@@ -227,8 +229,14 @@ async def draft(
         base=base,
         diff=diff,
     )
+    event = SegmentDraft(**structs.asdict(made))
+    if not (fits(event) and fits(button(made))):
+        detail = (
+            "The definition is too long to be drafted here. Say so: it can be written as a file and saved over the API."
+        )
+        raise InvalidInput(detail, code="draft_too_large", findings=[Finding("/definition", "draft_too_large", detail)])
     context.memory.drafts[made.draft_id] = made
-    context.effects.append(SegmentDraft(**structs.asdict(made)))
+    context.effects.append(event)
     return Proposed(
         draft_id=made.draft_id,
         name=made.name,
