@@ -69,6 +69,18 @@ async def test_a_saved_segment_is_changed_in_a_draft_only(ask: Ask, shop: Shop):
     assert await shop.resources.segments.get(shop.tenant, shop.lapsed) == before
 
 
+async def test_the_button_of_an_edited_segment_can_save_a_new_one_or_change_that_one(ask: Ask, shop: Shop):
+    edited = await called(ask, ("revise_segment", {"segment_id": shop.lapsed, "patch": [WEEKS]}))
+    new = await called(ask, ("propose_segment", PROPOSAL), ("revise_segment", {"patch": [WEEKS]}))
+
+    props = edited.one("component")["props"]
+    assert (props["save"]["method"], props["save"]["path"]) == ("POST", "/api/segments/")
+    assert props["update"] == {
+        "method": "PATCH", "path": f"/api/segments/{shop.lapsed}/", "body": {"definition": props["definition"]},
+    }  # fmt: skip
+    assert "update" not in new.one("component")["props"]
+
+
 async def test_a_draft_of_a_draft_of_a_segment_knows_the_segment(ask: Ask, shop: Shop):
     told = await called(
         ask,

@@ -70,13 +70,17 @@ class EventVolumeChart(Struct, frozen=True, tag_field="component", tag=True, ren
 class SaveRequest(Struct, frozen=True):
     """The HTTP request that saves a draft."""
 
-    method: Literal["POST"]
+    method: Literal["POST", "PATCH"]
     path: str
     body: Mapping[str, Any]
 
 
 class CreateSegmentCTA(Struct, frozen=True, tag_field="component", tag=True):
-    """A button that saves a draft: all a builder needs, nothing is stored."""
+    """A button that saves a draft: all a builder needs, nothing is stored.
+
+    *save* makes a new segment. *update* is there when the draft was made from a saved segment: it gives that segment the
+    new definition instead.
+    """
 
     label: str
     draft_id: str
@@ -86,6 +90,7 @@ class CreateSegmentCTA(Struct, frozen=True, tag_field="component", tag=True):
     tier: Tier
     count: int
     save: SaveRequest
+    update: SaveRequest | UnsetType = UNSET
 
 
 Component = MetricCard | SegmentTable | EventVolumeChart | CreateSegmentCTA

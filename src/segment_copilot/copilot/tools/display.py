@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.copilot.characters import plain
 from segment_copilot.copilot.components import (
@@ -151,7 +151,15 @@ def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:
         tier=draft.tier,
         count=draft.preview.count,
         save=SaveRequest("POST", "/api/segments/", body),
+        update=_update(draft),
     )
+
+
+def _update(draft: Draft) -> SaveRequest | UnsetType:
+    """Of the saved segment that the draft goes back to; its name and description stay."""
+    if draft.base is UNSET or draft.base.segment_id is UNSET:
+        return UNSET
+    return SaveRequest("PATCH", f"/api/segments/{draft.base.segment_id}/", {"definition": draft.definition})
 
 
 def _result(memory: Memory, tool: str, tool_call_id: str | None) -> Found | None:
