@@ -91,7 +91,9 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("is High LTV bigger than VIP Buyers?", "compare_segments", {"first": 3, "second": 4}),
     ("why is user u_123 in VIP Buyers?", "check_user_membership", {"user_id": "u_123", "segment": 4}),
     ("is jane@example.com in High LTV", "check_user_membership", {"user_id": "jane@example.com", "segment": 3}),
+    ("what's the size of High LTV and VIP Buyers?", "compare_segments", {"first": 3, "second": 4}),
     # segments
+    ("tell me the size of each segment", "list_segments", {"order": "largest", "limit": 20}),
     ("which segments are empty", "list_segments", {"order": "largest", "limit": 100}),
     ("which segments were computed today", "list_segments", {"order": "largest", "limit": 100}),
     ("oldest segments", "list_segments", {"order": "newest", "limit": 100}),
@@ -108,6 +110,8 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("which segments are synced to braze", "list_activations", {}),
     ("did any sync fail?", "list_activations", {}),
     # schemas
+    ("which event do I use for purchases", "get_event_schema", ORDERS),
+    ("does order_placed have a coupon property?", "get_event_schema", ORDERS),
     ("what do we track about carts", "get_event_schema", {"event_type": "cart_add"}),
     ("what does cart_add mean", "get_event_schema", {"event_type": "cart_add"}),
     ("what is a support ticket", "get_event_schema", {"event_type": "support_ticket_opened"}),
@@ -242,6 +246,7 @@ DECLINED = [
     ("show me the profile of user u_42", "cannot show the profile"),
     ("is there an event for reviews", "no event type for 'reviews'"),
     ("which weekday has the most orders", "by day, not by weekday"),
+    ("how many orders per user", "cannot add up or average"),
     ("average age of our users", "cannot add up or average"),
     ("who created VIP Buyers", "cannot see who made a segment"),
     ("which segments overlap with VIP Buyers", "name the other one"),

@@ -6,8 +6,8 @@ from datetime import date
 from typing import Final
 
 from segment_copilot.copilot.models.offline import dates, event_answers
-from segment_copilot.copilot.models.offline.asking import EVENTS, SEGMENTS, TREND, Question, coarse
-from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
+from segment_copilot.copilot.models.offline.asking import ASKING, EVENTS, SEGMENTS, TREND, Question, coarse
+from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, stems
 from segment_copilot.copilot.models.offline.named_events import named_event
 from segment_copilot.copilot.models.offline.plan import Plan, Say
 from segment_copilot.copilot.models.offline.question_words import (
@@ -23,6 +23,7 @@ from segment_copilot.copilot.models.offline.question_words import (
     MADE,
     NOT_EVENTS,
     RISE,
+    SPENT,
     SUMS,
     TOP,
     VOLUME,
@@ -174,7 +175,10 @@ def _volume(question: Question, today: date) -> Plan | None:
     """How many events there were: of all types or of one, with filters, in one span or two."""
     if question.segment is not None or question.words & SEGMENTS or question.left(NOT_EVENTS) != question.left():
         return None
-    if question.people and not question.says("per user", "per customer"):
+    if question.says("per user", "per customer", "per person", "per member", "per head"):
+        return Say(event_answers.NO_SUMS) if not question.left(SPENT, PEOPLE, ASKING) or question.how_many else None
+    often = question.says("how often", "how many times")
+    if question.people and not often:
         return None
     if question.lowers & {"not", "never", "without", "no", "nor", "neither"} - ({"no"} if question.how_many else set()):
         return None
@@ -187,7 +191,13 @@ def _volume(question: Question, today: date) -> Plan | None:
     compares = len(question.windows) > 1
     if not (asked or fragment or drawn or compares):
         return None
-    spent = VOLUME | TREND | RISE | stems("see any there step over-time going doing with tell hourly weekly monthly")
+    spent = (
+        VOLUME
+        | TREND
+        | RISE
+        | (PEOPLE if often else frozenset[str]())
+        | stems("often time see any there step over-time going doing with tell hourly weekly monthly")
+    )
     everything = not question.left(spent, EVENTS, stems("all data traffic get have there happen receive record"))
     windows = question.windows
     if (

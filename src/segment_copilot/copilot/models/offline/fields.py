@@ -152,7 +152,8 @@ def _best(found: Sequence[_Found]) -> Owned:
     top = max(one.score for one in found)
     alike = [one for one in found if one.score >= top - 0.01]
     best = alike[0]
-    others = [one.event_type or "the traits" for one in alike[1:] if one.field.path == best.field.path]
+    owners = dict.fromkeys(one.event_type or "the traits" for one in alike if one.field.path == best.field.path)
+    others = [owner for owner in owners if owner != (best.event_type or "the traits")]
     note = (
         f"`{best.field.path}` is also in {', '.join(f'`{name}`' if name != 'the traits' else name for name in others)}"
         if others

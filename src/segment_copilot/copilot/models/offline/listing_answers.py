@@ -100,8 +100,8 @@ class Segments(Struct, frozen=True):
         del context
         if not self._kind():
             return "There are no segments yet."
-        among = f" among the {document['total']:,}" if document["total"] > 1 else ""
-        return f"There are no segments{self._kind()}{among if self.kept else ''}."
+        among = f" ({document['total']:,} in all)" if self.kept else ""
+        return f"There are no segments{self._kind()}{among}."
 
     def _range(self, context: Context) -> str:
         return range_sentence(self.window, context) if self.window else ""

@@ -32,7 +32,7 @@ DAYS: Final = stems("day date weekday")
 VALUE_WORDS: Final = stems(
     "term keyword phrase value option possible exist distinct available different unique take choice kind type example used"
 )
-BY: Final = stems("by per breakdown broken split distribution share across each")
+BY: Final = stems("by per breakdown broken split distribution across each")
 MEANS: Final = stems("mean about describe description represent meaning stand tell know explain definition")
 HELD: Final = stems(
     "contain include hold carry have come available registered type list detail name look know about store stored"

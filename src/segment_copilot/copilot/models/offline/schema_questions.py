@@ -6,6 +6,7 @@ from datetime import date
 
 from segment_copilot.copilot.models.offline import catalog_answers, event_answers
 from segment_copilot.copilot.models.offline.asking import EVENTS, PROPERTIES, SCHEMAS, Question
+from segment_copilot.copilot.models.offline.fields import Owned, property_in
 from segment_copilot.copilot.models.offline.lexer import written
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.named_events import named_event
@@ -28,9 +29,18 @@ def read_schema(question: Question, today: date) -> Plan | None:
     means = (question.first in {"what", "describe", "explain", "how"} and question.has(MEANS)) or question.says(
         "tell me about", "tell me more about"
     )
-    is_it = question.first == "what" and (
-        question.says("what is a", "what is an")
-        or (question.says("what is", "what are") and any(token.kind == "name" for token in question.rest))
+    which = (
+        question.first in {"what", "which"}
+        and "event" in question.lowers
+        and not question.has(BOTTOM)
+        and not question.has(TOP)
+    )
+    is_it = which or (
+        question.first == "what"
+        and (
+            question.says("what is a", "what is an")
+            or (question.says("what is", "what are") and any(token.kind == "name" for token in question.rest))
+        )
     )
     inside = (
         question.focus == "events"
@@ -59,6 +69,8 @@ def read_schema(question: Question, today: date) -> Plan | None:
     named = named_event(question, today, spent)
     if named.link is not None and not named.link.tests:
         return event_answers.Schema(named.link.event_type, named.link.note)
+    if question.has(PROPERTIES) and isinstance(owned := property_in(question, spent), Owned) and owned.event_type:
+        return event_answers.Schema(owned.event_type, owned.note)
     if question.focus in {"schemas", "events"} and not question.left(spent):
         return event_answers.Schemas()
     if question.has(SCHEMAS) and not question.left(spent):

@@ -230,7 +230,7 @@ def _computed(question: Question) -> Plan | None:
 def _connectors(question: Question) -> Plan | None:
     about = (
         question.focus == "connectors"
-        or (question.lowers & _PRODUCTS and not question.segment)
+        or (question.lowers & _PRODUCTS - question.index.vocabulary and not question.segment)
         or question.has(_CONNECTED & (CONNECTORS | stems("connect connected sync synced")))
     )
     if not about or (question.people and question.segment is None):
@@ -253,6 +253,8 @@ def _size(question: Question) -> Plan | None:
         return None
     named = question.segment
     if named is not None:
+        if len(question.segments) == 2 and not _more(question):  # noqa: PLR2004 — a pair
+            return segment_answers.Comparison(*(one.id for one in question.segments))
         return None if _more(question) or len(question.segments) > 1 else segment_answers.Size(named.id)
     if question.focus == "people" and not question.words & SEGMENTS:
         return None
@@ -367,12 +369,17 @@ def _unknown(question: Question, spent: frozenset[str], plan: type[segment_answe
             else None
         )
     named = _unknown_segment(question, spent)
-    if not named or (
-        question.how_many and not question.words & SEGMENT_WORDS and not question.says("how big", "how large")
+    if (
+        not named
+        or named.lower() in _ANY_OF_THEM
+        or (question.how_many and not question.words & SEGMENT_WORDS and not question.says("how big", "how large"))
     ):
         return None
     known: int | str = int(named) if named.isdecimal() else named
     return plan(known, question.window) if plan is segment_answers.Trend else plan(known)  # type: ignore[call-arg]
+
+
+_ANY_OF_THEM: Final = {"no", "any", "each", "every", "all", "which", "a", "some", "one", "what", "other", "another"}
 
 
 def _unknown_segment(question: Question, spent: frozenset[str]) -> str:
