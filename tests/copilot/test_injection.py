@@ -29,7 +29,15 @@ from copilot_hostile import (
     hostile,
 )
 from copilot_runs import Script, Told, asking, calls, run_to_end, says, wired
-from messages_server import MessagesServer, answer, answer_in_single_bytes, run_messages_server, text, tool_use
+from messages_server import (
+    MessagesServer,
+    answer,
+    answer_in_single_bytes,
+    run_messages_server,
+    text,
+    thinking,
+    tool_use,
+)
 from segment_copilot.copilot.bounds import MAX_BYTES
 from segment_copilot.copilot.links import LinkFilter
 from segment_copilot.copilot.models.claude import Claude
@@ -149,10 +157,14 @@ async def test_what_the_workspace_holds_stays_in_its_block(hostile: Hostile, run
 async def test_a_model_that_repeats_what_it_read_says_no_link(
     hostile: Hostile, running: MessagesServer, claude: Claude, said: str
 ):
-    running.answers(answer_in_single_bytes(text(*f"Here: {said} and that is all.")))
+    running.answers(answer_in_single_bytes(thinking(*f"So: {said}"), text(*f"Here: {said} and that is all.")))
 
-    told = await asked(hostile, claude)
+    told = await asked(hostile, claude, options={"reasoning": "summary"})
 
+    thought = "".join(frame["delta"] for frame in told.of("reasoning.delta"))
+    assert thought.startswith("So: ")
+    assert not ADDRESS.search(thought), thought
+    assert not UNSEEN.search(thought)
     assert told.text.startswith("Here: ")
     assert not ADDRESS.search(told.text), told.text
     assert not UNSEEN.search(told.text)

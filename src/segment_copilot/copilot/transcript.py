@@ -52,8 +52,7 @@ class Transcript:
         """A piece of the model's reasoning; dropped unless the client asked for it."""
         if self._reasoning and delta:
             self._enter("reasoning")
-            for piece in pieces(delta):
-                self.emit(events.ReasoningDelta(self._id, piece))
+            self._think(self._links.feed(delta))
 
     def tool_start(self, event: events.ToolStart) -> None:
         """A call begins; once per call."""
@@ -88,8 +87,8 @@ class Transcript:
         if self._open is None:
             return
         kind, open_id = self._open
-        if kind == "text":
-            self._say(self._links.flush())
+        show = self._say if kind == "text" else self._think
+        show(self._links.flush())
         self._open = None
         self.emit(events.TextEnd(open_id) if kind == "text" else events.ReasoningEnd(open_id))
 
@@ -142,6 +141,10 @@ class Transcript:
         self._open = (kind, f"{kind}_{self._ids}")
         self._of_turn.append(self._id)
         self.emit(events.TextStart(self._id) if kind == "text" else events.ReasoningStart(self._id))
+
+    def _think(self, text: str) -> None:
+        for piece in pieces(text):
+            self.emit(events.ReasoningDelta(self._id, piece))
 
     def _say(self, text: str) -> None:
         if text:
