@@ -184,6 +184,12 @@ def test_a_question_leans_on_the_one_before(said: tuple[str, ...], tool: str, ar
     assert [(call.name, call.arguments) for call in calls] == [(tool, arguments)]
 
 
+@pytest.mark.parametrize("said", [one[0] for one in ASKED[::3]] + ["and", "?", "it", "audiences", "event"])
+def test_anything_may_follow_a_question(said: str) -> None:
+    for before in ("what audiences exist", "is High LTV growing", "orders by category last week", "which events does VIP Buyers use"):  # fmt: skip
+        _after(before, said)
+
+
 @pytest.mark.parametrize("question", ["Explain this segment in one sentence", "What does this segment do?", "who is in the segment I'm looking at, and why?"])  # fmt: skip
 def test_the_segment_that_is_looked_at_is_this_segment(question: str) -> None:
     definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "cart_add"}]}

@@ -160,7 +160,7 @@ def _substituted(earlier: _Said, core: _Said, today: date) -> Iterator[tuple[Tok
         subject = _subject(earlier.question)
         same = tuple(token for token in subject if token.kind == rest[0].kind and token.kind != "word")
         wanted = same or subject
-        if not wanted:
+        if not wanted or wanted[0] not in tokens:
             return
         at = tokens.index(wanted[0])
         tokens = (*tokens[:at], *rest, *(token for token in tokens[at + 1 :] if token not in wanted))
