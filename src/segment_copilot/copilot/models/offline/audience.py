@@ -11,7 +11,7 @@ from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.joining import Joined, fold
 from segment_copilot.copilot.models.offline.leaves import Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.lexicon import stems
+from segment_copilot.copilot.models.offline.lexicon import VAGUE, stems
 from segment_copilot.copilot.models.offline.phrases import length, lowers
 from segment_copilot.copilot.models.offline.pieces import cut
 from segment_copilot.copilot.models.offline.reader import read_pieces
@@ -39,7 +39,8 @@ def read_audience(tokens: Sequence[Token], index: Index, today: date) -> Audienc
     for at, token in enumerate(tokens):
         if token.lower in _LABELS and 0 < at < len(tokens) - 1:
             rest = _read(tokens[at + 1 :], index, today)
-            named = token.lower == "=" and any(one.lower in index.field_names for one in tokens[:at])
+            vague = any(one.lower in VAGUE for one in tokens[:at])
+            named = token.lower == "=" and not vague and any(one.lower in index.field_names for one in tokens[:at])
             if named or rest.problems or rest.include is None or not _read(tokens[:at], index, today).problems:
                 break
             name = written(tokens[:at])

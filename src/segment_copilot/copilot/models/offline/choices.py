@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
+
+from msgspec import structs
 
 from segment_copilot.copilot.models.offline.audience import read_audience
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, Problem, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE, VAGUE, stems
+from segment_copilot.copilot.models.offline.lexicon import LIGHT, PEOPLE, VAGUE, stems
 from segment_copilot.copilot.models.offline.linker import link_event
 from segment_copilot.copilot.models.offline.plan import Ask, Option
 
@@ -27,6 +29,7 @@ _COUNTS: Final = ("at least 3 times in the last 30 days", "at least 5 times in t
 _RECENTLY: Final = ("in the last 7 days", "in the last 30 days", "in the last 90 days")
 _QUIET: Final = stems("quiet lapse dormant inactive churn sleep old cold stale silent disengage slip long while lapsed churned sleeping disengaged slipping")  # fmt: skip
 _ACTIVE: Final = stems("active engaged engage")
+_GOING: Final = stems("go come get turn")
 _TEMPLATES: Final = {
     "amount": "spent {} in total",
     "count": "made {} orders",
@@ -43,8 +46,20 @@ _KINDS: Final = {
 }
 
 
-def question_of(problem: Problem, index: Index, today: date) -> Ask:
-    """The question that settles *problem*, which is vague or ambiguous."""
+def question_of(problems: Sequence[Problem], index: Index, today: date) -> Ask:
+    """The question that settles the first of *problems*, which are vague or ambiguous; the others are announced."""
+    asked = _question(problems[0], index, today)
+    open_ones = [problem for problem in problems[1:] if problem.phrase != problems[0].phrase]
+    later = tuple(f"After that I will ask about {problem.phrase!r}: {_about_what(problem)}." for problem in open_ones)
+    return structs.replace(asked, before=later)
+
+
+def _about_what(problem: Problem) -> str:
+    vague = [word for word in read(problem.phrase) if word.lower in VAGUE or word.stem in VAGUE]
+    return _KINDS[_kind(vague)] if vague else "what is meant"
+
+
+def _question(problem: Problem, index: Index, today: date) -> Ask:
     if problem.options:
         return Ask(problem.detail, problem.phrase, problem.options[:_MOST], problem.template)
     words = read(problem.phrase)
@@ -76,7 +91,7 @@ def _kind(vague: Iterable[Token]) -> str:
 def _deed(words: tuple[Token, ...], vague: list[Token], index: Index) -> str:
     """What was done, without the vague word: the "order" of "order often"."""
     rest = tuple(word for word in words if word not in vague and word.stem not in PEOPLE)
-    links = link_event(rest, index) if rest else ()
+    links = link_event(rest, index) if any(word.stem not in LIGHT | _GOING for word in rest) else ()
     return written(rest) if links and not links[0].unexplained and vague else ""
 
 

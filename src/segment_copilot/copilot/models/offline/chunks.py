@@ -66,7 +66,7 @@ _JOINING = {"who", "that", "which", "whose", "they", "and", "but", "or", "also",
 _AUXILIARIES = {"have", "has", "had", "are", "is", "was", "were", "been", "did", "do", "does"}
 _NEGATIONS = {"not", "never", "neither", "nor", "without", "hardly", "none", "nobody", "nothing", "non", "outside"}
 _PERFECT = {"have", "has", "had", "having"}
-_SKIPPED = stems("who which whose they them he she it be also either both then their we i")
+_SKIPPED = stems("must should who which whose they them he she it be also either both then their we i")
 
 
 def sort(tokens: Sequence[Token], today: date) -> Chunk:

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from segment_copilot.copilot.models.offline import money, recency, refusals
 from segment_copilot.copilot.models.offline.chunks import Chunk
 from segment_copilot.copilot.models.offline.distinct import read_distinct
-from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.index import Index, spoken, stems_of
 from segment_copilot.copilot.models.offline.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word
 from segment_copilot.copilot.models.offline.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
@@ -19,6 +19,8 @@ from segment_copilot.copilot.models.offline.measures import read_measure
 from segment_copilot.copilot.models.offline.occurrences import read_occurrence
 from segment_copilot.copilot.models.offline.periods import read_periods
 from segment_copilot.copilot.models.offline.phrases import OPPOSITES, Operator, Quantity
+from segment_copilot.copilot.models.offline.plan import Option
+from segment_copilot.copilot.models.offline.stems import irregular_past
 from segment_copilot.copilot.models.offline.totals import read_total
 from segment_copilot.copilot.models.offline.traits import places, read_traits
 from segment_copilot.copilot.models.offline.windows import Window
@@ -80,7 +82,15 @@ def _by_property(chunk: Chunk, index: Index) -> Reading | None:
     first, *others = links
     if others:
         named = " or ".join(f"`{link.event_type}`" for link in links)
-        return Problem("ambiguous", chunk.text, f"which event is meant: {named}?")
+        options = tuple(
+            Option(
+                f"{spoken(link.event_type).capitalize()}",
+                f"{link.event_type} {chunk.text}",
+                f"looks at {link.event_type}",
+            )
+            for link in links
+        )
+        return Problem("ambiguous", chunk.text, f"which event is meant: {named}?", options=options)
     return event_leaf(chunk, first, first.quantities[0] if first.quantities else None)
 
 
@@ -88,6 +98,8 @@ def _best(chunk: Chunk, index: Index) -> Reading:
     """Traits or events, whichever explains every word."""
     traits = read_traits(chunk, index)
     links = link_event(chunk.items, index)
+    if isinstance(traits, Leaf) and links and _says_trait(chunk, traits, links[0], index):
+        return traits
     event = _event(chunk, links, index) if links else None
     sure = event is not None and _surely(event, links[0])
     if isinstance(traits, Problem) and (event is None or isinstance(event, Problem)):
@@ -97,6 +109,16 @@ def _best(chunk: Chunk, index: Index) -> Reading:
     if event is not None:
         return event
     return refusals.unexplained(chunk, index)
+
+
+def _says_trait(chunk: Chunk, trait: Leaf, link: Link, index: Index) -> bool:
+    """Of "joined in May", where a trait is "the day the member joined" and an event "someone signed up": the nearer words."""
+    field = next((field for field in index.traits if field.path == trait.condition["property"]), None)
+    if field is None or link.known is None or not field.dated or not chunk.window:
+        return False
+    words = {word.stem for word in chunk.words}
+    of_event = {*stems_of(link.known.event_type.description), *stems_of(link.known.name)}
+    return bool(words & set(stems_of(f"{field.known.description} {field.path}")) - of_event)
 
 
 _TRAIT_FIRST = 0.7
@@ -290,4 +312,9 @@ def verbs_of(chunk: Chunk, link: Link) -> tuple[Token, ...]:
     """The words of a clause that a following one may share: what was done, without its object and filters."""
     tested = frozenset[int]().union(*(test.used for test in link.tests))
     words = [item for at, item in enumerate(chunk.items) if at not in tested and isinstance(item, Token)]
-    return tuple(word for word in words if concept(word.stem) in ACTIONS or word.stem in LIGHT)
+    return tuple(word for word in words if concept(word.stem) in ACTIONS or word.stem in LIGHT or _is_past(word))
+
+
+def _is_past(word: Token) -> bool:
+    """Whether it is a verb that only this tenant's names know: "booked"."""
+    return word.kind == "word" and (word.lower.endswith("ed") or irregular_past(word.lower))

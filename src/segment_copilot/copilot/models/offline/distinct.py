@@ -34,6 +34,7 @@ def read_distinct(chunk: Chunk, index: Index) -> Leaf | None:
             field = _field(items, at, link)
             if (
                 field is not None
+                and not link.unknown_values
                 and (said or _several(items, at, field, link))
                 and not [word for word in link.unexplained if word is not items[at]]
             ):

@@ -26,7 +26,7 @@ class Proposal(Struct, frozen=True):
     description: str
     definition: dict[str, Any]
     assumptions: tuple[str, ...]
-    unmapped: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()  # what the message asks of the answer, beside the audience
 
     def arguments(self) -> dict[str, Any]:
         """As the tool takes them."""
@@ -35,7 +35,7 @@ class Proposal(Struct, frozen=True):
             "description": self.description,
             "definition": self.definition,
             "assumptions": list(self.assumptions),
-            "unmapped": list(self.unmapped),
+            "unmapped": [],
         }
 
 
@@ -45,8 +45,8 @@ class Inexpressible(Struct, frozen=True):
     details: tuple[str, ...]
 
 
-def propose(audience: Audience, *, named: str, text: str, unmapped: tuple[str, ...] = ()) -> Proposal | Inexpressible:
-    """A proposal for an audience without problems. *text* is the request without its command, *unmapped* what was left out of it."""
+def propose(audience: Audience, *, named: str, text: str, orders: tuple[str, ...] = ()) -> Proposal | Inexpressible:
+    """A proposal for an audience without problems. *text* is the request without its command, *orders* what it asks of the answer."""
     definition = definition_of(audience)
     notes = _notes(audience)
     if _mistakes(definition):
@@ -57,7 +57,7 @@ def propose(audience: Audience, *, named: str, text: str, unmapped: tuple[str, .
         _description(text),
         definition,
         tuple(note[:_SENTENCE] for note in notes[:_MAX_ASSUMPTIONS]),
-        tuple(part[:_SENTENCE] for part in unmapped[:_MAX_ASSUMPTIONS]),
+        orders,
     )
 
 

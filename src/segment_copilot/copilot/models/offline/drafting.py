@@ -33,9 +33,7 @@ class Draft(Struct, frozen=True):
             return Turn((f"I understood the audience, but it could not be drafted: {proposed.message}",))
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": proposed.document["draft_id"]}),))
-        return Turn(
-            (*draft_sentences(proposed.document, self.proposal.assumptions), *_left_out(self.proposal.unmapped))
-        )
+        return Turn((*draft_sentences(proposed.document, self.proposal.assumptions), *_left_out(self.proposal.orders)))
 
 
 class Count(Struct, frozen=True):
@@ -97,8 +95,9 @@ def _words(document: Mapping[str, Any]) -> str:
     return f"In words: {words}" + ("" if words.endswith(".") else ".") if words else ""
 
 
-def _left_out(unmapped: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"Not part of the segment: {part!r}." for part in unmapped)
+def _left_out(orders: Sequence[str]) -> tuple[str, ...]:
+    """What the message asks of the answer is not repeated: it may be somebody else's words."""
+    return ("What else your message asks of me is not part of the segment, and I did not do it.",) if orders else ()
 
 
 def _assumed(assumptions: Sequence[str]) -> tuple[str, ...]:

@@ -37,7 +37,9 @@ def attach(before: Joined, chunk: Chunk) -> Joined | None:
     notes = (*leaf.notes, *(test.note for test in found if test.note))
     text = f"{leaf.text} {_joint(chunk)}{chunk.text}".replace("with with", "with").replace("without without", "without")
     made = structs.replace(leaf, condition=condition, text=text, notes=notes, windowed=leaf.windowed or bool(windows))
-    return structs.replace(before, node=made)
+    spans = before.chunk.windows or chunk.windows if before.chunk is not None else ()
+    whole = structs.replace(before.chunk, windows=spans) if before.chunk is not None else None
+    return structs.replace(before, node=made, chunk=whole)
 
 
 def another_filter(before: Joined, node: Node | Problem, joint: str) -> Joined | None:

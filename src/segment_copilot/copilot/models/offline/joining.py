@@ -70,17 +70,17 @@ def _tightened(read: list[Joined]) -> list[Joined]:
     return bound
 
 
-def _soon_after(before: Joined | None, item: Joined) -> Joined:
-    """Of "opened the app and checked in within 2 hours": the one deed soon after the other."""
+def soon_after(before: Joined | None, item: Joined) -> bool:
+    """Of "opened the app and checked in within 2 hours": whether the one deed is soon after the other."""
     window = item.chunk.window if item.chunk else None
     if before is None or before.chunk is None or window is None or item.joint != "and" or item.weak:
-        return item
+        return False
     deeds = all(
         isinstance(one.node, Leaf) and one.node.link is not None and _may_step(one.node) and not one.node.negated
         and not (one.chunk and one.chunk.quantities) for one in (before, item)
     )  # fmt: skip
     soon = window.kind == "last" and window.lead == "within" and not window.rolling and before.chunk.window is None
-    return structs.replace(item, joint="then") if deeds and soon else item
+    return deeds and soon
 
 
 def _beside(before: Node, node: Node, joint: str) -> Node:
@@ -94,8 +94,8 @@ def _beside(before: Node, node: Node, joint: str) -> Node:
 def _sequences(read: list[Joined]) -> list[Joined] | Problem:
     """Join neighbours that a "then", "before" or "after" orders."""
     ordered: list[Joined] = []
-    for item in (_soon_after(before, item) for before, item in zip((None, *read), read, strict=False)):
-        if item.joint in {"then", "before", "after"} and ordered:
+    for before, item in zip((None, *read), read, strict=False):
+        if (item.joint in {"then", "before", "after"} or soon_after(before, item)) and ordered:
             made = _sequence(ordered[-1], item)
             if isinstance(made, Problem):
                 return made
@@ -267,10 +267,15 @@ def _union(excluded: list[Joined]) -> Node | None:
 
 
 def _merged(logic: str, nodes: tuple[Node, ...]) -> Node:
-    """Join nodes; tests of one property that differ only in the value become one list test."""
+    """Join nodes; tests of one property that differ only in the value become one list test, what is implied goes."""
     flat = joined("OR" if logic == "OR" else "AND", nodes)
     if not isinstance(flat, Group):
         return flat
+    if flat.logic == "AND":
+        needed = tuple(
+            node for at, node in enumerate(flat.nodes) if not _implied(node, (*flat.nodes[:at], *flat.nodes[at + 1 :]))
+        )
+        flat = Group("AND", needed) if needed else flat
     merged: list[Node] = []
     for node in flat.nodes:
         before = merged[-1] if merged else None
@@ -280,6 +285,37 @@ def _merged(logic: str, nodes: tuple[Node, ...]) -> Node:
         else:
             merged.append(node)
     return merged[0] if len(merged) == 1 else Group(flat.logic, tuple(merged))
+
+
+def _implied(node: Node, others: tuple[Node, ...]) -> bool:
+    """Whether a bare "did it once" says nothing beside the others: "was here, the last time 30 days ago"."""
+    if not isinstance(node, Leaf) or set(node.condition) - {
+        "type",
+        "event_type",
+        "operator",
+        "value",
+        "window",
+        "window_days",
+    }:
+        return False
+    if node.condition["type"] != "event_count" or (node.condition["operator"], node.condition["value"]) != ("gte", 1):
+        return False
+    mine = {name: node.condition[name] for name in ("window", "window_days") if name in node.condition}
+    for other in others:
+        if not isinstance(other, Leaf) or other.condition.get("event_type") != node.condition["event_type"]:
+            continue
+        theirs = {name: other.condition[name] for name in ("window", "window_days") if name in other.condition}
+        if other.condition["type"] == "recency" and not mine:
+            return True
+        some = (
+            other.condition["type"] == "event_count"
+            and other.condition["operator"] in {"gt", "gte"}
+            and other.condition["value"] >= 1
+        )
+        more = other.condition != node.condition and (not mine or mine == theirs)
+        if some and more:
+            return True
+    return False
 
 
 def _one(logic: str, first: Leaf, second: Leaf) -> Leaf | None:

@@ -159,7 +159,7 @@ VAGUE: dict[str, str] = {
     "valuable": "amount", "low": "amount", "wealthy": "amount", "premium": "amount", "great": "amount",
     "loyal": "count", "frequent": "count", "frequently": "count", "regular": "count", "regularly": "count",
     "engaged": "count", "often": "count", "several": "count", "many": "count", "power": "count", "active": "count",
-    "few": "count", "lots": "count", "lot": "count", "repeatedly": "count", "rarely": "count", "avid": "count",
+    "few": "count", "regulars": "count", "lots": "count", "lot": "count", "repeatedly": "count", "rarely": "count", "avid": "count",
     "quiet": "recency", "lapsed": "recency", "dormant": "recency", "inactive": "recency", "recently": "recency",
     "recent": "recency", "just": "recency", "churned": "recency", "sleeping": "recency", "old": "recency", "new": "recency",
     "cold": "recency", "lately": "recency", "stale": "recency", "silent": "recency", "disengaged": "recency",

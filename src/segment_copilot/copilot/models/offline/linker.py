@@ -30,6 +30,7 @@ SURE = 0.8
 _CLOSE = 0.04
 
 _VISIT = stems("visit return come browse shop visitor stop drop back")
+_GOING = stems("come go")
 _KINDS = stems("kind sort type whatsoever whatever")
 _ANY = stems("active activity engage interact anything event seen engagement interaction seen")
 
@@ -55,6 +56,9 @@ def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
     if visit:
         return (visit,)
     links = [link for known in index.events if (link := _link(items, known)) is not None]
+    if not links and any(isinstance(item, Token) and item.stem in _GOING for item in items):
+        gone = [word("visited") if isinstance(item, Token) and item.stem in _GOING else item for item in items]
+        links = [link for known in index.events if (link := _link(gone, known)) is not None]  # "came to Centro"
     links.sort(key=lambda link: -link.score + 0.5 * len(link.unexplained) + 0.2 * len(link.unknown_values))
     return tuple(
         {link.event_type: link for link in reversed(links)}[name]
@@ -116,7 +120,7 @@ def _link(items: Sequence[Item], known: Known) -> Link | None:
 
 _SECOND = 0.9
 """What a name is worth that only the description gives, beside one of its own."""
-_SECOND_ENOUGH = 0.75
+_SECOND_ENOUGH = 0.7
 
 
 def _filters(items: Sequence[Item], known: Known, named: frozenset[int]) -> tuple[list[Test], list[UnknownValue]]:

@@ -21,10 +21,11 @@ _BESIDE: Final = _LATEST | _FIRST | _EVERY | stems("most very")
 
 def read_occurrence(chunk: Chunk, index: Index) -> Node | Problem | None:
     """A clause about a property of the latest, the first or every occurrence of an event; None for any other."""
-    if chunk.window or any(item.times for item in chunk.quantities):
+    if any(item.times for item in chunk.quantities):
         return None
     which = _which(chunk.items)
-    if which is None:
+    window = chunk.window
+    if which is None or (window is not None and (which != "every" or not window.json())):
         return None
     items = tuple(item for item in chunk.items if not (isinstance(item, Token) and item.stem in _BESIDE))
     links = link_event(items, index)
@@ -44,8 +45,9 @@ def read_occurrence(chunk: Chunk, index: Index) -> Node | Problem | None:
             condition["where"] = [one.json() for one in which_ones]
         if which != "latest":
             condition["occurrence"] = which
+        condition |= window.json() if window else {}
         notes = tuple(note for note in (link.note, test.note) if note)
-        made.append(Leaf(condition, chunk.text, notes, link))
+        made.append(Leaf(condition, chunk.text, notes, link, windowed=window is not None))
     return joined("OR" if chunk.negated and len(made) > 1 else "AND", tuple(made))
 
 

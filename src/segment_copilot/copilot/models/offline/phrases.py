@@ -125,6 +125,9 @@ def quantity(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     times = read.times
     if end < len(tokens) and tokens[end].lower in _TIMES and not read.currency:
         times, end = True, end + 1
+    couple = read.operator == "gte" and times and lowers(tokens, end, 2) == ("or", "more")
+    if couple:
+        end += 2
     if read.bare and (after := _comparison_after(tokens, end)):
         read, end = Quantity(after[0], read.value, currency=read.currency), after[1]
         if end < len(tokens) and tokens[end].lower in _TIMES and not read.currency:

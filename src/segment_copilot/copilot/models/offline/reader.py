@@ -12,7 +12,7 @@ from segment_copilot.copilot.models.offline.chunks import Chunk, sort
 from segment_copilot.copilot.models.offline.clauses import Reading, event_leaf, read_clause
 from segment_copilot.copilot.models.offline.filters import another_filter, attach
 from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.joining import Joined, fold
+from segment_copilot.copilot.models.offline.joining import Joined, fold, soon_after
 from segment_copilot.copilot.models.offline.leaning import Candidate, carried, pronoun, raised, score
 from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Problem, joined, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
@@ -96,6 +96,10 @@ class _Reader:
         if not any(item.kind == "same" for item in chunk.windows):
             return chunk
         spans = [item.chunk.window for item in self._read if item.chunk and item.chunk.window]
+        if not spans and self._read:
+            return structs.replace(
+                chunk, windows=tuple(item for item in chunk.windows if item.kind != "same"), perfect=False
+            )
         windows = tuple(spans[-1] if item.kind == "same" and spans else item for item in chunk.windows)
         return structs.replace(chunk, windows=windows, perfect=False)
 
@@ -134,7 +138,10 @@ class _Reader:
     def _spread(self, window: Window) -> None:
         """A window on its own: in front it holds for all that follows, behind for all before."""
         last = self._read[-1] if self._read else None
-        if last is not None and last.joint in _ORDERING and last.chunk and len(last.chunk.windows) < 2:  # noqa: PLR2004  # how far apart, and when
+        ordered = last is not None and (
+            last.joint in _ORDERING or soon_after(self._read[-2] if len(self._read) > 1 else None, last)
+        )
+        if last is not None and ordered and last.chunk and len(last.chunk.windows) < 2:  # noqa: PLR2004  # how far apart, and when
             self._read[-1] = structs.replace(
                 last, chunk=structs.replace(last.chunk, windows=(*last.chunk.windows, window))
             )
@@ -153,6 +160,9 @@ class _Reader:
         if whole is not None:
             self._read[-1] = whole
             return
+        if piece.joint == "except":  # "unless they ordered again": once more is once
+            items = tuple(item for item in chunk.items if not (isinstance(item, Quantity) and item.text == "again"))
+            chunk = structs.replace(chunk, items=items)
         inherits = before is not None and before.chunk is not None and _inherits(chunk, piece, before.chunk, following)
         if inherits and before is not None and before.chunk is not None:
             chunk = structs.replace(chunk, negated=True, never=before.chunk.never, perfect=before.chunk.perfect)

@@ -67,7 +67,7 @@ _IRREGULAR: dict[str, str] = {
     "bus": "bus", "gas": "gas", "yes": "yes", "las": "las", "totaling": "total", "totalling": "total",
     "totaled": "total", "totalled": "total", "worth": "worth", "logging": "log", "series": "series",
     "inactivity": "inactive", "dormancy": "dormant", "activity": "activity", "delivery": "deliver",
-    "deliveries": "deliver", "ids": "id", "fewer": "few", "greater": "great",
+    "deliveries": "deliver", "ids": "id", "fewer": "few", "greater": "great", "agreed": "agree", "agrees": "agree", "agreeing": "agree", "ran": "run",
 }  # fmt: skip
 
 _DOUBLED = re.compile(r"([bdfgmnprt])\1$")

@@ -72,9 +72,9 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     if plan is None and (said := analysis(question, index)) is not None:
         return Say(said)
     if plan is not None and not isinstance(plan, Say) and not _asks(tokens):
-        drafted = _audience(command, question, notes, context, unmapped=asked.left)
+        drafted = _audience(command, question, notes, context, orders=asked.left)
         plan = drafted if isinstance(drafted, Draft) and _is_audience(drafted, question) else plan
-    return plan or _audience(command, question, notes, context, unmapped=asked.left)
+    return plan or _audience(command, question, notes, context, orders=asked.left)
 
 
 def _last_question(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -147,7 +147,7 @@ def _audience(
     notes: tuple[str, ...],
     context: Context,
     *,
-    unmapped: tuple[str, ...] = (),
+    orders: tuple[str, ...] = (),
 ) -> Plan:
     index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
     people = counted(command.rest) or counted(asked)
@@ -156,7 +156,7 @@ def _audience(
     if audience.problems:
         open_ones = [problem for problem in audience.problems if problem.kind in {"vague", "ambiguous"}]
         if len(open_ones) == len(audience.problems):
-            return question_of(open_ones[0], index, today)  # one at a time
+            return question_of(open_ones, index, today)
         if _asks_about_things(asked) or chatters(written(asked)):
             return Say(
                 unanswered(
@@ -168,7 +168,7 @@ def _audience(
         return Count(_EVERYBODY) if people is not None else Say(nothing(tokens))
     things = (_COUNTS_USERS,) if people is not None and _counts_things(asked) else ()
     noted = structs.replace(audience, notes=(*notes, *things, *audience.notes))
-    proposal = propose(noted, named=command.name, text=written(tokens), unmapped=unmapped)
+    proposal = propose(noted, named=command.name, text=written(tokens), orders=orders)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
     return Count(proposal) if people is not None else Draft(proposal)

@@ -134,9 +134,31 @@ def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[
             readings.append((coverage + 0.01 * len(read.used), read))
         elif read is not None and coverage >= 1:
             unknown = read
+        elif read is None and coverage >= 1:
+            unknown = unknown or _unseen_before(items, at, at + length, field, used)
     if readings:
         return max(readings, key=lambda pair: pair[0])[1]
     return unknown
+
+
+def _unseen_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> UnknownValue | None:
+    """Of "on the enterprise plan": a name right before the field that is no value of it, where its values are all known."""
+    before = items[start - 1] if start and start - 1 not in used else None
+    known = field.known.samples
+    if (
+        not isinstance(before, Token)
+        or before.kind != "word"
+        or before.stem in NOISE
+        or before.lower in _COPULAS | _NOT
+    ):
+        return None
+    if not 0 < len(known) < SAMPLE_LIMIT or not all(isinstance(value, str) for value in known) or start - 1 > _FRONT:
+        return None
+    return UnknownValue(field, before.text, frozenset(range(start - 1, end)))
+
+
+_FRONT = 2
+"""So far from the start of a clause the name of a value may stand; further on it is a word of what was done."""
 
 
 def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[int, float]:
@@ -152,7 +174,7 @@ def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tup
             return length + 1, 1.0
         key = _field_word(concept(item.stem))
         noise = item.stem in NOISE and item.lower not in words
-        if item.kind != "word" or not (key in words or (said and (noise or key in _BETWEEN))) or key in said:
+        if item.kind != "word" or not (key in words or (said and (noise or key in _BETWEEN))):
             break
         length += 1
         if key in words and not noise:
