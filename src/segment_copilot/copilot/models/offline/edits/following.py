@@ -16,7 +16,7 @@ from segment_copilot.copilot.models.offline.command import strip_command
 from segment_copilot.copilot.models.offline.draft import Proposal
 from segment_copilot.copilot.models.offline.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.edits.about import counted, makes_it_one, supposed
-from segment_copilot.copilot.models.offline.edits.book import logic_of
+from segment_copilot.copilot.models.offline.edits.book import logic_of, remarks
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.editor import do
 from segment_copilot.copilot.models.offline.edits.fragments import sort_fragment
@@ -25,13 +25,17 @@ from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.people import speaks_of_people
 from segment_copilot.copilot.models.offline.edits.revising import Revise, changes
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
+from segment_copilot.copilot.models.offline.edits.spots import spots
 from segment_copilot.copilot.models.offline.edits.steps import Step
+from segment_copilot.copilot.models.offline.edits.targets import matching, read_target
 from segment_copilot.copilot.models.offline.edits.verbs import WORDS
 from segment_copilot.copilot.models.offline.edits.which import Unsure
 from segment_copilot.copilot.models.offline.index import Index, index_of
 from segment_copilot.copilot.models.offline.leaves import leaves
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE
+from segment_copilot.copilot.models.offline.phrasebook import rewritten
+from segment_copilot.copilot.models.offline.phrases import lowers
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
 from segment_copilot.copilot.models.offline.spelling import corrected
 from segment_copilot.errors import InvalidDefinition
@@ -236,6 +240,8 @@ def _edits(
 ) -> bool:
     """Whether the message edits: by its verb, or because it is a piece of a sentence that only makes sense so."""
     first = asked[0]
+    if not _about_this(first, tokens, drafted, index):
+        return False
     if logic_of(first.words) and recent:
         return True
     if first.mode in {"remove", "rename", "undo"} and _about_all(first):
@@ -250,7 +256,11 @@ def _edits(
         return first.instead and not _asks(tokens)
     if first.verb in {"and", "or"} and tokens[0].lower not in _ASKING and not _names_people(first.words):
         return True
-    if _asks(tokens) and first.verb not in {"what about", "how about"} and not sort_fragment(first.words, today).bare:
+    if (
+        _asks(tokens)
+        and first.verb not in {"what about", "how about"}
+        and not (len(asked) == 1 and sort_fragment(first.words, today).bare)
+    ):
         return False
     if (
         first.verb in _JOINING
@@ -302,10 +312,47 @@ def _names_people(tokens: Sequence[Token]) -> bool:
 
 
 def _many(tokens: Sequence[Token], index: Index, today: date) -> bool:
-    """Whether it is a whole audience of several clauses, said without a subject."""
-    found = read_audience(tokens, index, today)
+    """Whether it is a whole audience, said without a subject: several clauses, or one thing after another."""
+    found = read_audience(rewritten(tokens), index, today)
     nodes = [node for node in (found.include, found.exclude) if node is not None]
-    return sum(len(leaves(node)) for node in nodes) > 1 and tokens[0].lower not in {"in", "from", "with", "on", "aged"}
+    read = [leaf for node in nodes for leaf in leaves(node)]
+    ordered = any(leaf.condition["type"] == "event_sequence" for leaf in read)
+    return ordered or (len(read) > 1 and tokens[0].lower not in {"in", "from", "with", "on", "aged"})
+
+
+def _about_this(first: Step, tokens: Sequence[Token], drafted: Drafted, index: Index) -> bool:
+    """Whether it can be about the draft: not about a saved segment as such, the assistant, another workspace, or people named anew."""
+    said = {token.lower for token in tokens}
+    stemmed = {token.stem for token in tokens}
+    if said & {"instructions", "prompt", "workspace", "tenant"} or lowers(tuple(tokens), 0, 2) == ("number", "of"):
+        return False
+    known = spots(drafted.definition)
+    if first.mode == "remove" and first.verb in _DELETING and "segment" in stemmed and not said & {"from", "exclusion"}:
+        target = read_target(first.words)
+        return bool(target.words) and bool(matching(target, known, index))
+    if (
+        tokens[0].lower in {"take", "combine", "merge", "from", "start"}
+        and "segment" in {token.stem for token in tokens[:6]}
+        and not said & {"this", "that"}
+    ):
+        return False
+    if tokens[0].lower in _EVERYBODY and said & {"who", "whose"}:
+        return False
+    cut = next((at for at, token in enumerate(tokens) if token.lower == ":" and at), 0)
+    if cut and first.mode == "bare":
+        target = read_target(tokens[:cut])
+        named = bool(target.words or target.part) and bool(matching(target, known, index))
+        return named or remarks(tokens[:cut])
+    if cut and any(token.stem in PEOPLE for token in tokens[cut + 1 : cut + 3]):
+        return False
+    rest = strip_command(tokens).rest
+    return (
+        first.mode != "bare" or not rest or rest[0].lower not in _EVERYBODY or bool(said & {"too", "also", "instead"})
+    )
+
+
+_DELETING: Final = {"delete", "get rid of", "erase", "kill", "scrap", "remove", "drop", "eliminate", "throw away"}
+_EVERYBODY: Final = {"everyone", "everybody", "anyone", "anybody", "all"}
 
 
 def _undone(drafted: Drafted, index: Index) -> Plan:

@@ -20,7 +20,7 @@ from segment_copilot.copilot.models.offline.edits.verbs import (
     WEAK,
 )
 from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
-from segment_copilot.copilot.models.offline.lexicon import stems
+from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.phrases import comparator, lowers
 
 
@@ -330,12 +330,18 @@ def _arranged(step: Step) -> Step | None:
     if step.mode in {"set", "bare", "only", "up", "down", "exclude", "include", "add"}:
         for of in _OF if step.mode not in {"exclude", "include", "add"} else _OF[:4]:
             for at in range(1, len(words) - len(of)):
-                if lowers(words, at, len(of)) == of and (of[-1] != "not" or step.mode != "only"):
+                if lowers(words, at, len(of)) == of and (of[-1] != "not" or _contrasts(step)):
                     new, old = words[:at], words[at + len(of) :]
                     return structs.replace(
                         step, mode="swap", words=_plain(new), old=_plain(old), told=True, instead=True
                     )
     return _negated_end(step)
+
+
+def _contrasts(step: Step) -> bool:
+    """Whether an "X, not Y" is short enough to be a correction and no audience: "Spain, not France"."""
+    people = any(token.stem in PEOPLE for token in step.words)
+    return step.mode != "only" and not people and len(step.words) <= _SHORT + (step.mode != "bare")
 
 
 def _negated_end(step: Step) -> Step:
