@@ -38,6 +38,7 @@ FIRSTS = 200
 ROUNDS = 5
 DELTAS = 2000
 GAP_US = 1000
+KEPT = 100  # connections that the service keeps for its next requests
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -224,6 +225,8 @@ async def hold(service: Service, count: int) -> tuple[list[tuple[asyncio.StreamR
                 if not (chunk := await reader.read(65536)):
                     return None
                 seen += chunk
+                if not seen.startswith(b"HTTP/1.1 200") or b"event: run.error" in seen:
+                    return None
             return reader, writer
 
     async with asyncio.timeout(120):
@@ -256,7 +259,7 @@ async def measure_open(service: Service, count: int) -> list[tuple[str, str]]:
         during, held = service.memory(), service.connections()
         for _, writer in streams:
             writer.close()
-        await until(lambda: service.connections()[0] == 0)
+        await until(lambda: service.connections()[0] == 0 and service.connections()[1] <= KEPT)
         await asyncio.sleep(2)
         after = service.memory()
         rows += [
@@ -355,7 +358,7 @@ def main() -> None:
             settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url)
             key = asyncio.run(prepare(settings))
             model = {"COPILOT_MODEL": "claude", "ANTHROPIC_API_KEY": "sk-bench", "ANTHROPIC_BASE_URL": url}
-            long = {"COPILOT_DEADLINE_SECONDS": "600"}
+            long = {"COPILOT_DEADLINE_SECONDS": "600", "CLAUDE_IDLE_SECONDS": "600"}  # silence is what is measured
             with (
                 serving(stores | model | long, key, port) as service,
                 child(sys.executable, str(HERE / "copilot_reader.py"), url) as reader,

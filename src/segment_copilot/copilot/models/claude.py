@@ -15,7 +15,7 @@ from typing import Any
 import anthropic
 import httpx2
 import msgspec
-from anthropic import AsyncAnthropic, AsyncStream
+from anthropic import AsyncAnthropic, AsyncStream, DefaultAsyncHttpxClient
 from anthropic.types import Message, RawMessageStreamEvent
 from msgspec import Struct
 
@@ -36,6 +36,7 @@ _UNREADABLE = (ValueError, LookupError, AttributeError, TypeError)
 """How the SDK, or what reads after it, stumbles over what is no answer."""
 
 _DRAIN_SECONDS = 0.2
+_KEPT_CONNECTIONS = 100
 
 
 class Patience(Struct, frozen=True):
@@ -155,8 +156,13 @@ def _unclosed(document: dict[str, Any]) -> bytes:
 @asynccontextmanager
 async def open_claude(settings: Settings) -> AsyncGenerator[Claude]:
     """Claude as the settings say; its connections are closed at the end."""
+    # One connection for each run that may go on: who waited for one would look like a model that is silent.
+    limits = httpx2.Limits(max_connections=settings.copilot_max_streams, max_keepalive_connections=_KEPT_CONNECTIONS)
     async with AsyncAnthropic(
-        api_key=settings.anthropic_api_key, base_url=settings.anthropic_base_url or None, max_retries=0
+        api_key=settings.anthropic_api_key,
+        base_url=settings.anthropic_base_url or None,
+        max_retries=0,
+        http_client=DefaultAsyncHttpxClient(limits=limits),
     ) as client:
         patience = Patience(first=settings.claude_first_seconds, idle=settings.claude_idle_seconds)
         yield Claude(client, name=settings.claude_model, effort=settings.claude_effort, patience=patience)
