@@ -343,11 +343,14 @@ def _about_this(first: Step, tokens: Sequence[Token], drafted: Drafted, index: I
         target = read_target(tokens[:cut])
         named = bool(target.words or target.part) and bool(matching(target, known, index))
         return named or remarks(tokens[:cut])
-    if cut and any(token.stem in PEOPLE for token in tokens[cut + 1 : cut + 3]):
+    if cut and first.mode != "rename" and any(token.stem in PEOPLE for token in tokens[cut + 1 : cut + 3]):
         return False
     rest = strip_command(tokens).rest
     return (
-        first.mode != "bare" or not rest or rest[0].lower not in _EVERYBODY or bool(said & {"too", "also", "instead"})
+        first.mode != "bare"
+        or not rest
+        or rest[0].lower not in _EVERYBODY - {"all"}
+        or bool(said & {"too", "also", "instead"})
     )
 
 
