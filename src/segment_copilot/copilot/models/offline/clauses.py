@@ -135,8 +135,10 @@ def _describes(chunk: Chunk) -> bool:
 
 
 def _segment(chunk: Chunk, index: Index) -> Reading | None:
-    if chunk.quantities or chunk.window:
+    if chunk.window or not all(item.none for item in chunk.quantities):
         return None
+    if chunk.quantities:  # "no staff"
+        chunk = structs.replace(chunk, negated=not chunk.negated, items=chunk.words)
     words = [item for item in chunk.items if isinstance(item, Token)]
     found = link_segment(words, index)
     if found and not any(word.stem in _NAMING for word in words) and _place(chunk, index):

@@ -11,7 +11,7 @@ from segment_copilot.copilot.models.offline.index import Field, stems_of
 from segment_copilot.copilot.models.offline.joining import Joined
 from segment_copilot.copilot.models.offline.leaves import Leaf, Node, Problem
 from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import GENERIC, LIGHT, NOISE, concept
+from segment_copilot.copilot.models.offline.lexicon import GENERIC, LIGHT, NOISE, concept, stems
 from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.values import Item, Test, mention, opposite, tests
 
@@ -27,7 +27,7 @@ def attach(before: Joined, chunk: Chunk) -> Joined | None:
     plain = leaf.condition["type"] == "event_count" and before.chunk is not None and not before.chunk.quantities
     count = counts[0] if len(counts) == 1 and plain and not leaf.negated and not chunk.negated else None
     bare = structs.replace(chunk, items=tuple(item for item in chunk.items if item is not count))
-    found = _tests(bare, leaf.link.known.fields)
+    found = _tests(bare, leaf.link.known.fields, frozenset(leaf.link.known.concepts))
     if not found:
         return None
     where: list[dict[str, Any]] = [*leaf.condition.get("where", []), *(test.json() for test in found)]
@@ -72,20 +72,25 @@ def _joint(chunk: Chunk) -> str:
     return "with " if not chunk.words or chunk.words[0].stem not in LIGHT else "and "
 
 
-def _tests(chunk: Chunk, fields: tuple[Field, ...]) -> list[Test]:
+def _tests(chunk: Chunk, fields: tuple[Field, ...], named: frozenset[str]) -> list[Test]:
     found, unknown = tests(chunk.items, fields, frozenset())
     used = frozenset[int]().union(*(test.used for test in found))
     rest = [item for at, item in enumerate(chunk.items) if at not in used]
     if unknown or any(_matters(item) for item in rest):
-        set_ = _presence(chunk, fields) or _of_size(chunk, fields)
+        set_ = _presence(chunk, fields) or _of_size(chunk, fields, named)
         return [set_] if set_ else []
     return [opposite(test) for test in found] if chunk.negated else found
 
 
-def _of_size(chunk: Chunk, fields: tuple[Field, ...]) -> Test | None:
+_AMOUNTS = stems("worth value total amount price")
+
+
+def _of_size(chunk: Chunk, fields: tuple[Field, ...], named: frozenset[str]) -> Test | None:
     """Of "got to checkout with a cart of at least 100": the one number that is described as the cart's."""
     counts = [item for item in chunk.quantities if not (item.times or item.none)]
-    words = {concept(word.stem) for word in chunk.words} - GENERIC - LIGHT
+    words = {concept(word.stem) for word in chunk.words} - GENERIC - LIGHT - _AMOUNTS
+    if words & named:
+        return None  # it counts the event itself
     if len(counts) != 1 or len(chunk.quantities) != 1 or not words or chunk.negated:
         return None
     described = [

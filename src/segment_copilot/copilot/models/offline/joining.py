@@ -19,6 +19,7 @@ class Joined(Struct, frozen=True):
     weak: bool = False
     chunk: Chunk | None = None
     distributed: bool = False
+    apart: bool = False  # a comma stands before its "or": what follows with "with" belongs to it alone
     anew: bool = False  # it names people again: "and anyone who"
     tight: bool = False  # a value or object beside the one before: binds before "and" and "or"
 
@@ -50,8 +51,12 @@ def fold(read: tuple[Joined, ...]) -> Folded:
 def _without_commas(read: list[Joined]) -> list[Joined]:
     """A comma joins as the next word that joins does; the last of a list speaks for all."""
     resolved: list[Joined] = []
-    later = "and"
+    later = beside = "and"
     for item in reversed(read):
+        if item.tight:  # a value in a list of values: its joint is none of the clauses'
+            beside = item.joint if item.joint in {"and", "or"} else beside
+            resolved.append(structs.replace(item, joint=beside if item.joint == "comma" else item.joint))
+            continue
         joint = later if item.joint == "comma" else item.joint
         later = joint if joint in {"and", "or", "then"} and not item.weak else "and" if item.joint != "comma" else later
         resolved.append(structs.replace(item, joint=joint))

@@ -30,7 +30,7 @@ class Candidate(Struct, frozen=True):
 def pronoun(chunk: Chunk, before: Joined | None, index: Index) -> Candidate | None:
     """Of "agreed to emails but never opened one": what "one" stands for is named in the clause before."""
     places = [at for at, item in enumerate(chunk.items) if _stands_for(item)]
-    if chunk.negated and any(token.lower == "none" for token in chunk.tokens):
+    if chunk.negated and any(token.lower in {"none", "nothing"} for token in chunk.tokens):
         places.append(len(chunk.items))  # "booked a class and cancelled none"
     if not places or before is None or before.chunk is None:
         return None

@@ -130,7 +130,7 @@ NOISE = stems(
 """Words that carry nothing by themselves once the phrases they belong to are read."""
 
 PEOPLE = stems("user customer person people contact shopper member visitor client profile account someone anyone everyone everybody anybody "
-               "buyer individual consumer subscriber folk guest prospect lead audience those one people humans purchaser purchaser "
+               "buyer individual resident consumer subscriber folk guest prospect lead audience those one people humans purchaser purchaser "
                "spender opener clicker viewer searcher abandoner")  # fmt: skip
 """Nouns that may be the subject of an audience."""
 

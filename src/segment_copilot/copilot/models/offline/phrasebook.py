@@ -57,6 +57,9 @@ go|went|gone|going|moved|moving from <any> to <rest> = <any> then <rest>
 → = then
 = > = then
 first <any> , then = <any> then
+then <any> again|afterwards|later|thereafter afterwards|later? = then <any>
+then <any> after that = then <any>
+,|; <any> excluded|exempted|omitted = except <any>
 first <any> and? then = <any> then
 first , then = then
 first then = then
@@ -67,6 +70,7 @@ and <any> within|in <len> after|afterwards|later = then <any> within <len>
 ,|and|with no more than <len> between the|these|those? two|both|them|steps = within <len>
 followed within <len> by <rest> = then <rest> within <len>
 and|, then? within <len> of that|this|it <rest> = then <rest> within <len>
+within|in <len> of|after it|that|this|doing so = within <len>
 and within <len> <rest> = then <rest> within <len>
 then <any> within <len> of|after|from the|that|this|it|doing? <gerund> <rest>? = then <any> within <len>
 the whole thing|lot|sequence|journey within|in|inside <len> = within <len>

@@ -24,6 +24,7 @@ class Piece(Struct, frozen=True):
     tokens: tuple[Token, ...] = ()
     inner: tuple[Piece, ...] = ()
     weak: bool = False
+    apart: bool = False  # a comma stands before its "or"
     anew: bool = False  # it names people again: "and anyone who"
 
 
@@ -113,7 +114,9 @@ _QUANTIFIERS = {"any", "all", "the", "those", "every"}
 def _closed(pieces: list[Piece], current: list[Token], joints: list[Joint], *, anew: bool) -> list[Piece]:
     if not current:
         return pieces
-    return [*pieces, Piece(_strongest(joints) if joints else "and", tuple(current), weak=_weak(joints), anew=anew)]
+    apart = {"comma", "or"} <= set(joints)
+    made = Piece(_strongest(joints) if joints else "and", tuple(current), weak=_weak(joints), anew=anew, apart=apart)
+    return [*pieces, made]
 
 
 def _strongest(joints: list[Joint]) -> Joint:

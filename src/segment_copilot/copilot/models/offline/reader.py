@@ -18,13 +18,13 @@ from segment_copilot.copilot.models.offline.leaves import Group, Leaf, Node, Pro
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.linker import SURE
-from segment_copilot.copilot.models.offline.phrases import Quantity, length
+from segment_copilot.copilot.models.offline.phrases import Quantity
 from segment_copilot.copilot.models.offline.pieces import Piece
 from segment_copilot.copilot.models.offline.refusals import unknown_value
 from segment_copilot.copilot.models.offline.remarks import is_remark
-from segment_copilot.copilot.models.offline.sharing import side_by_side
+from segment_copilot.copilot.models.offline.sharing import only_length, side_by_side
 from segment_copilot.copilot.models.offline.splitting import split
-from segment_copilot.copilot.models.offline.traits import trait_leaf
+from segment_copilot.copilot.models.offline.traits import read_traits, trait_leaf
 from segment_copilot.copilot.models.offline.values import UnknownValue, mention, tests
 from segment_copilot.copilot.models.offline.windows import Window, since
 
@@ -64,7 +64,7 @@ class _Reader:
         if _empty(chunk) or is_remark(chunk):
             self._exactly(chunk)
             return
-        if (span := _only_length(piece.tokens)) is not None:
+        if (span := only_length(piece.tokens)) is not None:
             self._spread(span)
         elif chunk.words or chunk.quantities or chunk.negated:
             self._clause(chunk, piece, following)
@@ -184,7 +184,10 @@ class _Reader:
         if (beside := self._another_value(best, before, piece)) is not None:
             self._read.append(beside)
             best, joint, inherits = structs.replace(best, node=_without_first(best.node)), "and", False
-        item = Joined(joint, best.node, weak=piece.weak, chunk=best.chunk, distributed=inherits, anew=piece.anew)
+        weak = piece.weak and not (piece.joint == "with" and before is not None and before.apart and not before.tight)
+        item = Joined(
+            joint, best.node, weak=weak, chunk=best.chunk, distributed=inherits, anew=piece.anew, apart=piece.apart
+        )
         tight = best.how == "carried" or (before is not None and _bound(before.node, best))
         self._read.append(structs.replace(item, tight=tight and not inherits))
 
@@ -255,6 +258,8 @@ class _Reader:
     def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> Candidate:
         leaf = _last_leaf(before)
         told = bool(chunk.window or chunk.quantities or chunk.never)
+        if chunk.lead in {"are", "is"} and chunk.quantities and (said := read_traits(chunk, self._index)) is not None:
+            return Candidate(said, chunk)  # "and they are under 35"
         if not chunk.words and told and leaf is not None and leaf.link is not None:
             return Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")
         if not chunk.words and (counted := raised(chunk, following, self._index, self._today)) is not None:
@@ -281,13 +286,16 @@ class _Reader:
         item = self._read[at]
         if item.chunk is None or not isinstance(item.node, Leaf) or item.node.windowed:
             return
+        if read_clause(item.chunk, self._index) != item.node:  # it holds more than its own words: a filter of the next
+            self._read[at] = structs.replace(item, node=_windowed(item.node, window))
+            return
         chunk = structs.replace(item.chunk, windows=(*item.chunk.windows, window))
         self._read[at] = structs.replace(item, node=read_clause(chunk, self._index), chunk=chunk)
 
     def _counted_alike(self, at: int, chunk: Chunk) -> None:
         """Read a clause again with the number that stands behind the value beside it: "viewed /a or /b twice"."""
         item = self._read[at]
-        if item.chunk is not None and isinstance(item.node, Leaf):
+        if item.chunk is not None and isinstance(item.node, Leaf) and not any(one.none for one in chunk.quantities):
             whole = structs.replace(item.chunk, items=(*item.chunk.items, *chunk.quantities))
             self._read[at] = structs.replace(item, node=read_clause(whole, self._index), chunk=whole)
 
@@ -295,15 +303,15 @@ class _Reader:
         """Of "viewed a product and added it to the cart in the last week": plain deeds side by side share a window behind them."""
         for at in range(len(self._read) - 1, 0, -1):
             item, before = self._read[at], self._read[at - 1]
-            if side_by_side(before, item) and item.chunk and item.chunk.window and before.chunk:
+            if (
+                side_by_side(before, item)
+                and not soon_after(before, item)
+                and item.chunk
+                and item.chunk.window
+                and before.chunk
+            ):
                 self._notes.append(f"{item.chunk.window.text!r} is read as holding for {before.chunk.text!r} too")
                 self._again(at - 1, item.chunk.window)
-
-
-def _only_length(tokens: tuple[Token, ...]) -> Window | None:
-    """Of "abandoned baskets, 14 days": a length of time that stands alone."""
-    read = length(tokens, 0)
-    return Window("last", text=written(tokens), length=read[0]) if read and read[1] == len(tokens) else None
 
 
 def _without_first(node: Reading) -> Reading:

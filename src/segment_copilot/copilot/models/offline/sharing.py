@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from segment_copilot.copilot.models.offline.joining import Joined
 from segment_copilot.copilot.models.offline.leaves import Leaf
+from segment_copilot.copilot.models.offline.lexer import Token, written
 from segment_copilot.copilot.models.offline.lexicon import LIGHT
+from segment_copilot.copilot.models.offline.phrases import length
+from segment_copilot.copilot.models.offline.windows import Window
 
 
 def side_by_side(before: Joined, item: Joined) -> bool:
@@ -50,3 +53,9 @@ def _plain_deed(item: Joined, *, windowed: bool, counted: bool) -> bool:
     if condition["type"] != "event_count" or len(chunk.windows) != (1 if windowed else 0):
         return False
     return counted or (condition["operator"] == "gte" and condition["value"] == 1 and not chunk.quantities)
+
+
+def only_length(tokens: tuple[Token, ...]) -> Window | None:
+    """Of "abandoned baskets, 14 days": a length of time that stands alone."""
+    read = length(tokens, 0)
+    return Window("last", text=written(tokens), length=read[0]) if read and read[1] == len(tokens) else None

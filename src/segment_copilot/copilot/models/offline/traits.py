@@ -29,7 +29,7 @@ _AROUND = (
 
 def read_traits(chunk: Chunk, index: Index) -> Node | Problem | None:
     """The trait conditions of a clause when they explain all of it; a problem when a trait is named with a value it lacks."""
-    items = _with_ages(chunk.items, chunk.lead)
+    items = _with_ages(chunk.items, _age_lead(chunk))
     if chunk.window:
         return _dated(chunk, items, index)
     found, unknown = tests(items, index.traits, frozenset())
@@ -90,6 +90,12 @@ _AGE_LEADS = {"over", "under", "above", "below", "between", "aged"}
 _AFTER_AGE = {"in", "from", "on", "living", "based", "with", "who"}
 
 
+def _age_lead(chunk: Chunk) -> str:
+    """What stands in front; of "they are under 35" it is "under"."""
+    words = [token.lower for token in chunk.tokens if token.lower not in {"who", "that", "they", "not"}]
+    return words[1] if len(words) > 1 and words[0] in {"are", "is", "be"} else chunk.lead
+
+
 def _with_ages(items: tuple[Item, ...], chunk_lead: str) -> tuple[Item, ...]:
     """Put "age" in front of "older than 30" and "under 25 years old"."""
     aged: list[Item] = []
@@ -97,7 +103,7 @@ def _with_ages(items: tuple[Item, ...], chunk_lead: str) -> tuple[Item, ...]:
         following = items[at + 1] if at + 1 < len(items) else None
         old = isinstance(following, Token) and following.lower == "old"
         alone = (
-            at == 0
+            all(isinstance(one, Token) and one.lower in {"are", "is", "be"} for one in items[:at])
             and chunk_lead in _AGE_LEADS
             and (following is None or (isinstance(following, Token) and following.lower in _AFTER_AGE))
         )

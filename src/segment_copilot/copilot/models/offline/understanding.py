@@ -10,6 +10,7 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline import dates
 from segment_copilot.copilot.models.offline.about_answers import chatters, read_about_this
 from segment_copilot.copilot.models.offline.audience import Audience, read_audience
+from segment_copilot.copilot.models.offline.audit import numbers_lost
 from segment_copilot.copilot.models.offline.choices import question_of
 from segment_copilot.copilot.models.offline.command import Command, strip_command
 from segment_copilot.copilot.models.offline.counting import counted
@@ -171,6 +172,9 @@ def _audience(
     proposal = propose(noted, named=command.name, text=written(tokens), orders=orders)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
+    if lost := numbers_lost(tokens, proposal.definition, today):
+        problem = Problem("unknown", written(tokens), f"I could not place {' and '.join(lost)}")
+        return Say(refusal((problem,), notes))
     return Count(proposal) if people is not None else Draft(proposal)
 
 
