@@ -169,3 +169,30 @@ async def read_until(chunks: AsyncGenerator[bytes], enough: Callable[[bytes], An
     while not enough(received):
         received += await anext(chunks)
     return received
+
+
+async def test_a_checkpoint_stays_with_the_user_of_its_session(client: httpx2.AsyncClient, use: Use, server: Any):
+    use(Script(says("Fine."), says("Still."), says("New.")))
+    tokens = [await session(client, user_id) for user_id in ("ana", "ben")]
+    sent = native(("user", "Hi"))
+    first = await asked_by(server, tokens[0], sent)
+    sent = {**native(("user", "Hi"), ("assistant", "Fine."), ("user", "And?"))}
+    sent["checkpoint"] = first.split('"token":"')[1].split('"')[0]
+
+    own, other = [await asked_by(server, token, sent) for token in tokens]
+
+    assert "checkpoint_invalid" not in own
+    assert "checkpoint_invalid" in other
+
+
+async def session(client: httpx2.AsyncClient, user_id: str) -> str:
+    """The token of a session that was opened for *user_id*."""
+    opened = (await client.post("/api/auth/session/", json={"scope": "copilot", "user_id": user_id})).json()
+    return opened["token"]
+
+
+async def asked_by(server: Any, token: str, body: Any) -> str:
+    async with httpx2.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token}"}) as browser:
+        response = await browser.post(NATIVE, json=body)
+    assert response.status_code == 200, response.text
+    return response.text

@@ -432,6 +432,17 @@ def test_a_token_that_is_longer_or_shorter_is_not_taken(position: int, piece: st
             opened(changed)
 
 
+def test_a_session_takes_only_its_own_users_token():
+    named = SIGNER.seal(structs.replace(STATE, user="ana")) or ""
+    whoever = {"tenant_id": 1, "setting": "s", "now": NOW}
+
+    assert SIGNER.open(named, **whoever, user="ana").user == "ana"
+    assert SIGNER.open(named, **whoever).user == "ana"
+    for token in (named, TOKEN):
+        with pytest.raises(Refused):
+            SIGNER.open(token, **whoever, user="ben")
+
+
 def test_what_another_secret_signed_is_not_taken():
     with pytest.raises(Refused):
         Signer(b"t" * 32).open(TOKEN, tenant_id=1, setting="s", now=NOW)

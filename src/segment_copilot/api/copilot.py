@@ -29,7 +29,7 @@ from segment_copilot.copilot.loop import Copilot, Run, prepare_run
 from segment_copilot.copilot.protocol import protocol_document
 from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
-from segment_copilot.tenants import Tenant
+from segment_copilot.tenants import Caller
 
 MAX_BODY_BYTES: Final = 2 * 2**20
 
@@ -80,7 +80,7 @@ class CopilotController(Controller):
         self,
         data: JSONBody[CopilotRequest],
         copilot: NamedDependency[Copilot],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         draining: NamedDependency[asyncio.Event],
     ) -> Response[Any]:
         """Ask, and follow the answer.
@@ -89,7 +89,7 @@ class CopilotController(Controller):
         """
         if draining.is_set():
             raise Unavailable(_STOPPING, code="server_draining")
-        run = await prepare_run(copilot, tenant, data)
+        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user)
         return _streamed(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
 
     @post(
@@ -103,14 +103,14 @@ class CopilotController(Controller):
         self,
         data: JSONBody[AgUiRequest],
         copilot: NamedDependency[Copilot],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         draining: NamedDependency[asyncio.Event],
     ) -> Response[Any]:
         """Ask over AG-UI 1.0.
 
         The same run as a stream of our own; `forwardedProps` holds its `context` and `options`.
         """
-        run = await _foreign_run(ask_ag_ui(data), copilot, tenant, draining)
+        run = await _foreign_run(ask_ag_ui(data), copilot, caller, draining)
         encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id, state=data.state)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AG_UI)
 
@@ -125,7 +125,7 @@ class CopilotController(Controller):
         self,
         data: JSONBody[AiSdkRequest],
         copilot: NamedDependency[Copilot],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         draining: NamedDependency[asyncio.Event],
         sdk: Annotated[Major, QueryParameter(description="Major version of the client's npm package `ai`")] = 6,
     ) -> Response[Any]:
@@ -133,7 +133,7 @@ class CopilotController(Controller):
 
         The same run as a stream of our own; the transport's `body` adds `context` and `options`.
         """
-        run = await _foreign_run(ask_ai_sdk(data), copilot, tenant, draining)
+        run = await _foreign_run(ask_ai_sdk(data), copilot, caller, draining)
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
@@ -143,7 +143,7 @@ class CopilotController(Controller):
         data: JSONBody[GenerateRequest],
         request: Request[Any, Any, Any],
         copilot: NamedDependency[Copilot],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         draining: NamedDependency[asyncio.Event],
     ) -> Generated:
         """Turn a description into a draft in one request.
@@ -155,7 +155,7 @@ class CopilotController(Controller):
             context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
         )
         try:
-            run = await prepare_run(copilot, tenant, asked)
+            run = await prepare_run(copilot, caller.tenant, asked, user=caller.session_user)
         except InvalidInput as error:
             findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
             raise InvalidInput(error.detail, code=error.code, findings=findings) from error
@@ -188,12 +188,14 @@ class CopilotController(Controller):
         return _PROTOCOL
 
 
-async def _foreign_run(asked: Asked, copilot: Copilot, tenant: Tenant, draining: asyncio.Event) -> Run:
+async def _foreign_run(asked: Asked, copilot: Copilot, caller: Caller, draining: asyncio.Event) -> Run:
     """A run for another protocol's client; what is wrong is said of what that client sent."""
     if draining.is_set():
         raise Unavailable(_STOPPING, code="server_draining")
     try:
-        return await prepare_run(copilot, tenant, asked.request, warnings=asked.warnings)
+        return await prepare_run(
+            copilot, caller.tenant, asked.request, user=caller.session_user, warnings=asked.warnings
+        )
     except InvalidInput as error:
         raise asked.blamed(error) from error
 

@@ -32,6 +32,7 @@ class Beginning(Struct, frozen=True):
     as_of: datetime
     timezone: str
     setting: str
+    user: str | None
     warnings: tuple[Warned, ...]
 
     def draws(self, component: str) -> bool:
@@ -74,6 +75,7 @@ class Beginning(Struct, frozen=True):
             catalog=thread.catalog,
             drafts=(*thread.drafts, *drafts),
             question=waits,
+            user=self.user,
             unfinished=unfinished,
         )
 
@@ -86,6 +88,7 @@ async def begin(
     model: str,
     catalog: Catalog,
     signer: Signer,
+    user: str | None,
     warnings: Sequence[Warned],
 ) -> Beginning:
     """Read what *asked* needs.
@@ -98,7 +101,7 @@ async def begin(
     components = asked.options.components
     offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
     setting = setting_of(model, [tool.name for tool in offered])
-    thread, found = thread_of(asked, signer, tenant_id=tenant.id, setting=setting, now=now)
+    thread, found = thread_of(asked, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
     return Beginning(
         asked,
         thread,
@@ -108,5 +111,6 @@ async def begin(
         as_of=(asked.context.as_of or thread.as_of or now).astimezone(UTC),
         timezone=asked.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,
+        user=user,
         warnings=(*warnings, *found),
     )

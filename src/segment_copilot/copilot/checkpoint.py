@@ -75,6 +75,7 @@ class Checkpoint(Struct, frozen=True):
     catalog: str  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
     question: Open | None = None
+    user: str | None = None  # whom a session was opened for
     unfinished: bool = False  # the run goes on with the results at the end
 
 
@@ -108,8 +109,8 @@ class Signer:
         log.warning("copilot.checkpoint_too_large", messages=len(checkpoint.messages))
         return None
 
-    def open(self, token: str, *, tenant_id: int, setting: str, now: datetime) -> Checkpoint:
-        """What *token* holds.
+    def open(self, token: str, *, tenant_id: int, setting: str, now: datetime, user: str | None = None) -> Checkpoint:
+        """What *token* holds. A session of one *user* takes only that user's; without one, the tenant's backend asks.
 
         Raises:
             Refused: It was not made here for this tenant, or its time is over.
@@ -119,7 +120,7 @@ class Signer:
             checkpoint = msgspec.json.decode(zlib.decompress(body), type=Checkpoint)
         except (zlib.error, msgspec.MsgspecError, RecursionError):  # signed by us, but by another version of us
             raise Refused("checkpoint_outdated") from None
-        if checkpoint.tenant_id != tenant_id:
+        if checkpoint.tenant_id != tenant_id or user not in (None, checkpoint.user):
             raise Refused("checkpoint_invalid")
         if checkpoint.expires_at <= now:
             raise Refused("checkpoint_expired")

@@ -72,9 +72,16 @@ class Copilot(Struct, frozen=True):
 
 
 async def prepare_run(
-    copilot: Copilot, tenant: Tenant, asked: CopilotRequest, *, warnings: Sequence[events.Warned] = ()
+    copilot: Copilot,
+    tenant: Tenant,
+    asked: CopilotRequest,
+    *,
+    user: str | None = None,
+    warnings: Sequence[events.Warned] = (),
 ) -> Run:
     """A run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
+
+    *user* is whom the caller's session was opened for.
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
@@ -93,6 +100,7 @@ async def prepare_run(
         model=copilot.model.name,
         catalog=catalog,
         signer=signer,
+        user=user,
         warnings=warnings,
     )
     settings = copilot.resources.settings
@@ -440,7 +448,7 @@ class Run:
             max_tokens=max_tokens,
             view=self._from.view,
             effort=self._asked.options.effort,
-            user=f"tenant {self._tenant.id}",
+            user=f"tenant {self._tenant.id} {self._from.user or ''}".rstrip(),
         )
 
     def _surroundings(self, call_id: str) -> ToolContext:

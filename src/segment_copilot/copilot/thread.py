@@ -93,7 +93,7 @@ class Thread(Struct):
 
 
 def thread_of(
-    asked: CopilotRequest, signer: Signer, *, tenant_id: int, setting: str, now: datetime
+    asked: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
 ) -> tuple[Thread, tuple[Warned, ...]]:
     """The thread of *asked*, and why its checkpoint is not taken when it is not.
 
@@ -104,7 +104,7 @@ def thread_of(
     if asked.checkpoint is None:
         return told(asked), ()
     try:
-        checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now)
+        checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
         return resumed(asked, checkpoint), ()
     except Refused as refused:
         code = refused.fault
