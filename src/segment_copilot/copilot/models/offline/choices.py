@@ -12,7 +12,7 @@ from segment_copilot.copilot.models.offline.audience import read_audience
 from segment_copilot.copilot.models.offline.index import Index
 from segment_copilot.copilot.models.offline.leaves import Leaf, Problem, leaves
 from segment_copilot.copilot.models.offline.lexer import Token, read, written
-from segment_copilot.copilot.models.offline.lexicon import LIGHT, PEOPLE, VAGUE, stems
+from segment_copilot.copilot.models.offline.lexicon import LIGHT, NOISE, PEOPLE, VAGUE, stems
 from segment_copilot.copilot.models.offline.linker import link_event
 from segment_copilot.copilot.models.offline.plan import Ask, Option
 
@@ -67,6 +67,13 @@ def _question(problem: Problem, index: Index, today: date) -> Ask:
     kind = _kind(vague)
     people = bool(words) and (words[-1].stem in PEOPLE or words[0].stem in PEOPLE)
     deed = _deed(words, vague, index)
+    rest = tuple(
+        word for word in words if word not in vague and word.stem not in PEOPLE | NOISE | LIGHT and word.kind == "word"
+    )
+    if vague and rest and not deed and (named := _named_alike(rest, index)):
+        ask = f"Nothing here measures “{written(words)}”. Do you mean the segment of that name, or something that was done?"
+        doing = _readable("", (*_SAID["quiet"], *_SAID["amount"]), index, today, people=people)
+        return Ask(ask, problem.phrase, (*named, *doing)[:_MOST], "people who {}")
     options = (
         *_named_alike(words, index),
         *(_readable(deed, _COUNTS if kind == "count" else _RECENTLY, index, today, people=False) if deed else ()),
@@ -98,11 +105,12 @@ def _deed(words: tuple[Token, ...], vague: list[Token], index: Index) -> str:
 def _named_alike(words: tuple[Token, ...], index: Index) -> tuple[Option, ...]:
     """Saved segments whose name shares what the phrase says."""
     said = {word.stem for word in words} - PEOPLE
+    shared = {number: len(said & (set(index.segments[number]) - PEOPLE)) for number in index.catalog.segments}
+    best = sorted((number for number, count in shared.items() if count), key=lambda number: (-shared[number], number))
+    names = [index.catalog.segments[number].name for number in best[:1]]
     return tuple(
-        Option(f"In the segment “{segment.name}”", f'members of the segment "{segment.name}"', "a saved segment")
-        for number, segment in index.catalog.segments.items()
-        if said & (set(index.segments[number]) - PEOPLE)
-    )[:1]
+        Option(f"In the segment “{name}”", f'people in the segment "{name}"', "a saved segment") for name in names
+    )
 
 
 def _readable(deed: str, candidates: Iterable[str], index: Index, today: date, *, people: bool) -> tuple[Option, ...]:
