@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from segment_copilot.catalog import SegmentName
-from segment_copilot.copilot.models.offline.index import Index, Known, total
+from segment_copilot.copilot.models.offline.index import Index, Known, stems_of, total
 from segment_copilot.copilot.models.offline.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.lexicon import (
     ACTIONS,
@@ -266,7 +266,10 @@ def _is_place(word: Token) -> bool:
 
 def link_segment(tokens: Sequence[Token], index: Index) -> tuple[SegmentName, ...]:
     """The segments whose name the words spell, "segment" and the like aside."""
-    words = tuple(token.stem for token in tokens if token.kind != "sign" and token.stem not in _AROUND_SEGMENTS)
+    said = (
+        stems_of(token.text) if token.kind == "quoted" else (token.stem,) for token in tokens if token.kind != "sign"
+    )
+    words = tuple(word for part in said for word in part if word not in _AROUND_SEGMENTS)
     if not words:
         return ()
     exact = [
