@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from segment_copilot.copilot.models.offline.lexer import read
-from segment_copilot.copilot.models.offline.phrases import quantity
-from segment_copilot.copilot.models.offline.windows import window
+from segment_copilot.copilot.models.offline.times.phrases import quantity
+from segment_copilot.copilot.models.offline.times.windows import window
+from segment_copilot.copilot.models.offline.words.lexer import read
 
 TODAY = date(2026, 7, 15)  # a Wednesday
 AS_OF = datetime(2026, 7, 15, 10, 30, tzinfo=UTC)

@@ -1,8 +1,10 @@
 """The offline model: a grammar over the tenant's catalog, for English, without a network or a key.
 
-lexer and stems → tokens · phrases, windows, dates → small phrases · index, linker, values → catalog names ·
-chunks, clauses, money, recency, traits → conditions · pieces, subject, audience, joining → trees · draft → proposals ·
-understanding, questions, drafting → plans · model → turns.
+A message goes down one way: `words` (tokens, other ways of saying one thing) → `dialogue` (what is asked now, answers put
+where they belong) → `understanding`, which hands it to `edits`, `questions` or `audience`. These find names by `linking`
+and time spans by `times`, and each ends in a plan (`plan`): the calls to make, turn by turn, and what to say of their
+results (`answers`). Nothing is guessed in silence: a word that nothing explains stops the draft, an open one is asked
+about, and what was settled without asking is said.
 """
 
 from segment_copilot.copilot.models.offline.model import OfflineModel

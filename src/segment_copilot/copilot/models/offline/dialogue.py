@@ -12,10 +12,10 @@ from rapidfuzz import fuzz, process, utils
 from segment_copilot.copilot.models import Message, ToolResults, UserMessage
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 from segment_copilot.copilot.models.offline.edits.following import after, calls, commands
-from segment_copilot.copilot.models.offline.followups import continued
-from segment_copilot.copilot.models.offline.lexer import Token, read, written
 from segment_copilot.copilot.models.offline.plan import ASK, Ask, Context, Option, Plan, Result, read_document
+from segment_copilot.copilot.models.offline.questions.followups import continued
 from segment_copilot.copilot.models.offline.understanding import understand
+from segment_copilot.copilot.models.offline.words.lexer import Token, read, written
 
 _REMEMBERED: Final = 12
 """Messages further back say nothing about this one."""

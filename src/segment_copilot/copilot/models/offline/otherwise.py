@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.languages import foreign_language, said_in_english_only
-from segment_copilot.copilot.models.offline.lexer import Token, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE, stems
+from segment_copilot.copilot.models.offline.linking.index import Index
+from segment_copilot.copilot.models.offline.words.languages import foreign_language, said_in_english_only
+from segment_copilot.copilot.models.offline.words.lexer import Token, written
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE, PEOPLE, stems
 
 ABILITIES: Final = (
     "I can draft a segment from a description (what people did or never did, how often, how much and when, their traits, other segments, exclusions), "

@@ -7,31 +7,31 @@ from datetime import date
 
 from msgspec import structs
 
-from segment_copilot.copilot.models.offline import dates
-from segment_copilot.copilot.models.offline.about_answers import chatters, read_about_this
-from segment_copilot.copilot.models.offline.audience import Audience, read_audience
-from segment_copilot.copilot.models.offline.audit import numbers_lost
-from segment_copilot.copilot.models.offline.choices import question_of
-from segment_copilot.copilot.models.offline.command import Command, strip_command
-from segment_copilot.copilot.models.offline.counting import counted
-from segment_copilot.copilot.models.offline.draft import Inexpressible, Proposal, propose
-from segment_copilot.copilot.models.offline.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.answers.about_answers import chatters, read_about_this
+from segment_copilot.copilot.models.offline.answers.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.audience.audit import numbers_lost
+from segment_copilot.copilot.models.offline.audience.choices import question_of
+from segment_copilot.copilot.models.offline.audience.draft import Inexpressible, Proposal, propose
+from segment_copilot.copilot.models.offline.audience.leaves import Problem
+from segment_copilot.copilot.models.offline.audience.sentences import Audience, read_audience
 from segment_copilot.copilot.models.offline.edits.following import read_edit
-from segment_copilot.copilot.models.offline.index import index_of
-from segment_copilot.copilot.models.offline.instructions import without_instructions
-from segment_copilot.copilot.models.offline.languages import foreign_language
-from segment_copilot.copilot.models.offline.leaves import Problem
-from segment_copilot.copilot.models.offline.lexer import Token, read, written
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
-from segment_copilot.copilot.models.offline.names import user_in
+from segment_copilot.copilot.models.offline.linking.index import index_of
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
-from segment_copilot.copilot.models.offline.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
-from segment_copilot.copilot.models.offline.question_words import QUESTION_WORDS
-from segment_copilot.copilot.models.offline.questions import read_question, read_user_question
-from segment_copilot.copilot.models.offline.spelling import corrected
-from segment_copilot.copilot.models.offline.stems import irregular_past, listed
-from segment_copilot.copilot.models.offline.windows import window
+from segment_copilot.copilot.models.offline.questions.counting import counted
+from segment_copilot.copilot.models.offline.questions.kinds import read_question, read_user_question
+from segment_copilot.copilot.models.offline.questions.names import user_in
+from segment_copilot.copilot.models.offline.questions.question_words import QUESTION_WORDS
+from segment_copilot.copilot.models.offline.times import dates
+from segment_copilot.copilot.models.offline.times.windows import window
+from segment_copilot.copilot.models.offline.words.command import Command, strip_command
+from segment_copilot.copilot.models.offline.words.instructions import without_instructions
+from segment_copilot.copilot.models.offline.words.languages import foreign_language
+from segment_copilot.copilot.models.offline.words.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE, stems
+from segment_copilot.copilot.models.offline.words.phrasebook import rewritten
+from segment_copilot.copilot.models.offline.words.spelling import corrected
+from segment_copilot.copilot.models.offline.words.stems import irregular_past, listed
 
 _EVERYBODY = Proposal(
     "All users",

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from segment_copilot.copilot.models.offline.draft import Proposal
-from segment_copilot.copilot.models.offline.drafting import Count
+from segment_copilot.copilot.models.offline.answers.drafting import Count
+from segment_copilot.copilot.models.offline.audience.draft import Proposal
 from segment_copilot.copilot.models.offline.edits import clauses, patches
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.patches import Unfit
-from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.lexer import Token, word
-from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
-from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.plan import Plan
+from segment_copilot.copilot.models.offline.times.phrases import lowers
+from segment_copilot.copilot.models.offline.words.lexer import Token, word
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE, stems
 
 _SEGMENTS: Final = stems("segment audience group cohort list draft")
 _POINTING: Final = {"them", "those", "these", "it", "that", "this", "they"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import NOISE, stems
-from segment_copilot.copilot.models.offline.phrasebook import Book, rewritten
-from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.times.phrases import lowers
+from segment_copilot.copilot.models.offline.words.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE, stems
+from segment_copilot.copilot.models.offline.words.phrasebook import Book, rewritten
 
 _EDITS: Final = Book("""
 # A verb and its particle

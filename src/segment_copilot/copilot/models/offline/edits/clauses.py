@@ -8,19 +8,19 @@ from typing import Any, Final, cast
 
 from msgspec import Struct, structs
 
-from segment_copilot.copilot.models.offline.audience import Audience, read_audience
-from segment_copilot.copilot.models.offline.draft import definition_of
+from segment_copilot.copilot.models.offline.audience.draft import definition_of
+from segment_copilot.copilot.models.offline.audience.leaves import Leaf, leaves
+from segment_copilot.copilot.models.offline.audience.sentences import Audience, read_audience
 from segment_copilot.copilot.models.offline.edits import patches
 from segment_copilot.copilot.models.offline.edits.fragments import Fragment, sort_fragment
 from segment_copilot.copilot.models.offline.edits.listed import refuse
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit, put
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, filterable, spots
 from segment_copilot.copilot.models.offline.edits.which import Chooser
-from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.leaves import Leaf, leaves
-from segment_copilot.copilot.models.offline.lexer import Token, word, written
-from segment_copilot.copilot.models.offline.phrasebook import rewritten
-from segment_copilot.copilot.models.offline.phrases import Quantity
+from segment_copilot.copilot.models.offline.linking.index import Index
+from segment_copilot.copilot.models.offline.times.phrases import Quantity
+from segment_copilot.copilot.models.offline.words.lexer import Token, word, written
+from segment_copilot.copilot.models.offline.words.phrasebook import rewritten
 
 _SUBJECT: Final = ("type", "event_type", "property", "metric", "occurrence", "segment_id", "period")
 _LOWER: Final = {"gt", "gte"}

@@ -10,9 +10,9 @@ from segment_copilot.copilot.models.offline.edits import patches
 from segment_copilot.copilot.models.offline.edits.fragments import Fragment
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot
-from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE
-from segment_copilot.copilot.models.offline.linker import Link, link_event
+from segment_copilot.copilot.models.offline.linking.index import Index
+from segment_copilot.copilot.models.offline.linking.linker import Link, link_event
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE
 
 _AMOUNTS: Final = ("total", "amount", "value", "price", "revenue", "sum")
 

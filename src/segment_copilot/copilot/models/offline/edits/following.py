@@ -10,11 +10,10 @@ import jsonpatch
 from msgspec import structs
 
 from segment_copilot.conditions import decode
-from segment_copilot.copilot.models.offline import dates
-from segment_copilot.copilot.models.offline.audience import read_audience
-from segment_copilot.copilot.models.offline.command import strip_command
-from segment_copilot.copilot.models.offline.draft import Proposal
-from segment_copilot.copilot.models.offline.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.answers.drafting import Count, Draft
+from segment_copilot.copilot.models.offline.audience.draft import Proposal
+from segment_copilot.copilot.models.offline.audience.leaves import leaves
+from segment_copilot.copilot.models.offline.audience.sentences import read_audience
 from segment_copilot.copilot.models.offline.edits.about import counted, makes_it_one, supposed
 from segment_copilot.copilot.models.offline.edits.book import logic_of, remarks
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
@@ -30,14 +29,15 @@ from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import matching, read_target
 from segment_copilot.copilot.models.offline.edits.verbs import WORDS
 from segment_copilot.copilot.models.offline.edits.which import Unsure
-from segment_copilot.copilot.models.offline.index import Index, index_of
-from segment_copilot.copilot.models.offline.leaves import leaves
-from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE
-from segment_copilot.copilot.models.offline.phrasebook import rewritten
-from segment_copilot.copilot.models.offline.phrases import lowers
+from segment_copilot.copilot.models.offline.linking.index import Index, index_of
 from segment_copilot.copilot.models.offline.plan import Ask, Context, Plan, Say
-from segment_copilot.copilot.models.offline.spelling import corrected
+from segment_copilot.copilot.models.offline.times import dates
+from segment_copilot.copilot.models.offline.times.phrases import lowers
+from segment_copilot.copilot.models.offline.words.command import strip_command
+from segment_copilot.copilot.models.offline.words.lexer import Token, read, word, written
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE
+from segment_copilot.copilot.models.offline.words.phrasebook import rewritten
+from segment_copilot.copilot.models.offline.words.spelling import corrected
 from segment_copilot.errors import InvalidDefinition
 
 _ASKING: Final = {"how", "which", "what", "who", "when", "where", "why", "is", "are", "does", "did", "show", "list", "explain", "tell", "give", "has", "was", "were",

@@ -8,11 +8,18 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from segment_copilot.copilot.models.offline.dates import read_date
-from segment_copilot.copilot.models.offline.lexer import Token, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
-from segment_copilot.copilot.models.offline.phrases import Operator, Quantity, comparator, length, lowers, quantity
-from segment_copilot.copilot.models.offline.windows import Window, window
+from segment_copilot.copilot.models.offline.times.dates import read_date
+from segment_copilot.copilot.models.offline.times.phrases import (
+    Operator,
+    Quantity,
+    comparator,
+    length,
+    lowers,
+    quantity,
+)
+from segment_copilot.copilot.models.offline.times.windows import Window, window
+from segment_copilot.copilot.models.offline.words.lexer import Token, written
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE, PEOPLE
 
 _FILLER: Final = {"full", "whole", "like", "approximately", "closer", "entire", "roughly", "around", "look", "back", "time", "times", "to", "it", "the", "value", "a", "of", "be", "is", "was", "were", "instead", "now", "just", "rather", "about", "for",
                   "in", "window", "period", "threshold", "say", "please", "only", "them", "that"}  # fmt: skip

@@ -19,9 +19,9 @@ from segment_copilot.copilot.models.offline.edits.verbs import (
     TOO,
     WEAK,
 )
-from segment_copilot.copilot.models.offline.lexer import Token, read, word, written
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE, stems
-from segment_copilot.copilot.models.offline.phrases import comparator, lowers
+from segment_copilot.copilot.models.offline.times.phrases import comparator, lowers
+from segment_copilot.copilot.models.offline.words.lexer import Token, read, word, written
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE, stems
 
 
 def readings(tokens: Sequence[Token]) -> tuple[tuple[Step, ...], ...]:

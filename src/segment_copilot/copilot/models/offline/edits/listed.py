@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline import refusals
+from segment_copilot.copilot.models.offline.audience import refusals
+from segment_copilot.copilot.models.offline.audience.leaves import Problem
 from segment_copilot.copilot.models.offline.edits.patches import Unfit
 from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
-from segment_copilot.copilot.models.offline.index import Field, Index
-from segment_copilot.copilot.models.offline.leaves import Problem
-from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import LIGHT, NOISE, PEOPLE, stems
-from segment_copilot.copilot.models.offline.values import mention, tests
+from segment_copilot.copilot.models.offline.linking.index import Field, Index
+from segment_copilot.copilot.models.offline.linking.values import mention, tests
+from segment_copilot.copilot.models.offline.words.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexicon import LIGHT, NOISE, PEOPLE, stems
 
 _IDLE: Final = {"or", "and", "either", "also", "only", "just", "the", "ones", "value", "values", "plus", "too", "any", "living", "live", "based", "from",
                 "instead", "not", "both"}  # fmt: skip

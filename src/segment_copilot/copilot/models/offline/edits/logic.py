@@ -10,7 +10,7 @@ from segment_copilot.copilot.models.offline.edits.book import logic_of
 from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.sheet import Sheet
 from segment_copilot.copilot.models.offline.edits.spots import Json
-from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexer import Token
 
 
 def read_logic(sheet: Sheet, tokens: Sequence[Token]) -> list[Op] | None:

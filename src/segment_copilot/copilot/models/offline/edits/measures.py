@@ -13,9 +13,9 @@ from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, same_span
 from segment_copilot.copilot.models.offline.edits.targets import Target
 from segment_copilot.copilot.models.offline.edits.which import Chooser, Unsure, handle
-from segment_copilot.copilot.models.offline.phrases import Length, Quantity, Unit
 from segment_copilot.copilot.models.offline.plan import Option
-from segment_copilot.copilot.models.offline.windows import Window
+from segment_copilot.copilot.models.offline.times.phrases import Length, Quantity, Unit
+from segment_copilot.copilot.models.offline.times.windows import Window
 
 
 def set_measures(spots: Sequence[Spot], target: Target, new: Fragment, choose: Chooser) -> list[Op]:

@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 
 import jsonpatch
 
-from segment_copilot.copilot.models.offline.date_tests import date_tests
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot
-from segment_copilot.copilot.models.offline.phrases import Length, Operator, Quantity
-from segment_copilot.copilot.models.offline.windows import Window
+from segment_copilot.copilot.models.offline.times.date_tests import date_tests
+from segment_copilot.copilot.models.offline.times.phrases import Length, Operator, Quantity
+from segment_copilot.copilot.models.offline.times.windows import Window
 
 Op = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE
+from segment_copilot.copilot.models.offline.words.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE
 
 _MODALS: Final = {"they", "must", "should", "need", "needs", "that", "who", "then", "somebody", "someone", "users"}
 _BEFORE: Final = {"the", "those", "all", "any", "every", "only", "also", "for"}

@@ -15,8 +15,8 @@ from segment_copilot.copilot.models.offline.edits.sheet import Sheet, each
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event_types
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target
-from segment_copilot.copilot.models.offline.lexer import Token, word
-from segment_copilot.copilot.models.offline.lexicon import PEOPLE
+from segment_copilot.copilot.models.offline.words.lexer import Token, word
+from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE
 
 
 def exclude(sheet: Sheet, step: Step) -> list[Op]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline.draft import Proposal
-from segment_copilot.copilot.models.offline.drafting import CTA, PROPOSE, draft_sentences
+from segment_copilot.copilot.models.offline.answers.drafting import CTA, PROPOSE, draft_sentences
+from segment_copilot.copilot.models.offline.audience.draft import Proposal
 from segment_copilot.copilot.models.offline.edits.drafted import Drafted, Json
 from segment_copilot.copilot.models.offline.edits.spots import spots
 from segment_copilot.copilot.models.offline.edits.which import in_words
-from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.plan import Call, Context, Result, Turn, latest
 
 _READ_AS = re.compile(r"is read as (?:at least|exactly) (\d+)")

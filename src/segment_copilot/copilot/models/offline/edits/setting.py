@@ -17,9 +17,9 @@ from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, event
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target
 from segment_copilot.copilot.models.offline.edits.which import Unsure, handle, in_words
-from segment_copilot.copilot.models.offline.lexer import Token, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE
 from segment_copilot.copilot.models.offline.plan import Option
+from segment_copilot.copilot.models.offline.words.lexer import Token, written
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE
 
 
 def set_to(sheet: Sheet, step: Step) -> list[Op]:

@@ -11,9 +11,9 @@ from segment_copilot.copilot.models.offline.edits.patches import Op, Unfit
 from segment_copilot.copilot.models.offline.edits.spots import Json, Spot, spots
 from segment_copilot.copilot.models.offline.edits.targets import CONDITION, Target, matching, read_target
 from segment_copilot.copilot.models.offline.edits.which import in_words, one_of
-from segment_copilot.copilot.models.offline.index import Index
-from segment_copilot.copilot.models.offline.lexer import Token, written
-from segment_copilot.copilot.models.offline.lexicon import NOISE, PEOPLE
+from segment_copilot.copilot.models.offline.linking.index import Index
+from segment_copilot.copilot.models.offline.words.lexer import Token, written
+from segment_copilot.copilot.models.offline.words.lexicon import NOISE, PEOPLE
 
 
 class Sheet:

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, cast
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline.index import Field, Index
-from segment_copilot.copilot.models.offline.windows import Window
+from segment_copilot.copilot.models.offline.linking.index import Field, Index
+from segment_copilot.copilot.models.offline.times.windows import Window
 
 Json = Mapping[str, Any]
 Slot = Literal["count", "amount", "number", "days"]

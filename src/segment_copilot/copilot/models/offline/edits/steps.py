@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from segment_copilot.copilot.models.offline.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexer import Token
 
 Mode = Literal[
     "bare", "set", "up", "down", "times", "only", "add", "or", "include", "restore", "exclude", "without", "remove", "swap", "negate", "rename",

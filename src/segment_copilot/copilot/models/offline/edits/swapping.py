@@ -15,7 +15,7 @@ from segment_copilot.copilot.models.offline.edits.sheet import Sheet
 from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
 from segment_copilot.copilot.models.offline.edits.steps import Step
 from segment_copilot.copilot.models.offline.edits.targets import Target, matching, read_target
-from segment_copilot.copilot.models.offline.lexer import written
+from segment_copilot.copilot.models.offline.words.lexer import written
 
 
 def swap(sheet: Sheet, step: Step) -> list[Op]:

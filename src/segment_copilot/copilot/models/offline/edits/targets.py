@@ -8,11 +8,11 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from segment_copilot.copilot.models.offline.edits.spots import Spot, fields_of
-from segment_copilot.copilot.models.offline.index import Field, Index
-from segment_copilot.copilot.models.offline.lexer import Token
-from segment_copilot.copilot.models.offline.lexicon import LIGHT, NOISE, PEOPLE, concept, stems
-from segment_copilot.copilot.models.offline.linker import link_event
-from segment_copilot.copilot.models.offline.values import mention, tests
+from segment_copilot.copilot.models.offline.linking.index import Field, Index
+from segment_copilot.copilot.models.offline.linking.linker import link_event
+from segment_copilot.copilot.models.offline.linking.values import mention, tests
+from segment_copilot.copilot.models.offline.words.lexer import Token
+from segment_copilot.copilot.models.offline.words.lexicon import LIGHT, NOISE, PEOPLE, concept, stems
 
 Part = Literal["", "number", "amount", "window", "name", "logic"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from segment_copilot.conditions import decode
 from segment_copilot.copilot.models.offline.edits.spots import Spot
-from segment_copilot.copilot.models.offline.index import Index
+from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.plan import Option
 from segment_copilot.describe import describe_condition
 from segment_copilot.errors import InvalidDefinition

@@ -1,0 +1,1 @@
+"""A sentence about people to a draft: cut into clauses, each read, joined to one tree."""

@@ -1,0 +1,51 @@
+"""Amounts of things added up over events: "bought more than 10 items in the last month"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segment_copilot.copilot.models.offline.audience.chunks import Chunk
+from segment_copilot.copilot.models.offline.audience.leaves import Leaf
+from segment_copilot.copilot.models.offline.audience.money import EVENT_NOUNS
+from segment_copilot.copilot.models.offline.linking.index import Index
+from segment_copilot.copilot.models.offline.linking.linker import Link, link_event
+from segment_copilot.copilot.models.offline.linking.values import Test
+from segment_copilot.copilot.models.offline.times.phrases import OPPOSITES
+from segment_copilot.copilot.models.offline.words.lexicon import stems
+
+_ADDED_UP = stems("item quantity qty unit piece point pieces units")
+
+
+def read_total(chunk: Chunk, index: Index) -> Leaf | None:
+    """A clause that counts things of which one event holds several; None for any other, and where each event is meant."""
+    if len(chunk.quantities) != 1 or any(token.lower in EVENT_NOUNS for token in chunk.tokens):
+        return None
+    links = link_event(chunk.items, index)
+    if not links or links[0].unexplained or links[0].unknown_values:
+        return None
+    counted = [test for test in links[0].tests if set(test.field.words) & _ADDED_UP and test.field.numeric]
+    return _leaf(chunk, links[0], counted[0]) if len(counted) == 1 else None
+
+
+def _leaf(chunk: Chunk, link: Link, counted: Test) -> Leaf:
+    count = chunk.quantities[0]
+    operator = OPPOSITES[count.operator] if chunk.negated else count.operator
+    condition: dict[str, Any] = {
+        "type": "monetary",
+        "event_type": link.event_type,
+        "property": counted.field.path,
+        "metric": "sum",
+        "operator": operator,
+        "value": count.value,
+    }
+    if count.value2 is not None:
+        condition["value2"] = count.value2
+    others = [test.json() for test in link.tests if test is not counted]
+    if others:
+        condition["where"] = others
+    condition |= chunk.window.json() if chunk.window else {}
+    notes = (
+        f"`{link.event_type}.{counted.field.path}` is added up over all events",
+        *(chunk.window.notes() if chunk.window else ()),
+    )
+    return Leaf(condition, chunk.text, notes, link, windowed=chunk.window is not None)
