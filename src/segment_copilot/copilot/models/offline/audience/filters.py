@@ -45,16 +45,19 @@ def attach(before: Joined, chunk: Chunk) -> Joined | None:
 def another_filter(before: Joined, node: Node | Problem, joint: str) -> Joined | None:
     """Of "refunded this month because it was damaged or arrived late": another value of the filter before, in the same time."""
     leaf = before.node
-    if (
-        joint != "or"
-        or not isinstance(leaf, Leaf)
-        or not isinstance(node, Leaf)
-        or node.link is None
-        or not node.link.by_property
-    ):
+    if joint != "or" or not isinstance(leaf, Leaf) or not isinstance(node, Leaf) or node.link is None or node.negated:
+        return None
+    if before.joint == "comma":
+        return None  # one of a list: the list is joined as a whole
+    once = (node.condition.get("operator"), node.condition.get("value")) == ("gte", 1)
+    if leaf.condition["type"] != "event_count" or node.condition["type"] != "event_count" or not once:
         return None
     mine, other = leaf.condition.get("where", []), node.condition.get("where", [])
-    if len(other) != 1 or node.windowed or leaf.condition.get("event_type") != node.condition.get("event_type"):
+    if len(other) != 1 or leaf.condition.get("event_type") != node.condition.get("event_type"):
+        return None
+    span = {name: node.condition[name] for name in ("window", "window_days") if name in node.condition}
+    mine_too = {name: leaf.condition[name] for name in ("window", "window_days") if name in leaf.condition}
+    if span and mine_too and span != mine_too:
         return None
     beside = [test for test in mine if test["property"] == other[0]["property"] and test["operator"] in {"eq", "in"}]
     if len(beside) != 1 or other[0]["operator"] != "eq":
@@ -62,7 +65,9 @@ def another_filter(before: Joined, node: Node | Problem, joint: str) -> Joined |
     values = beside[0]["value"] if isinstance(beside[0]["value"], list) else [beside[0]["value"]]
     listed = {**beside[0], "operator": "in", "value": [*values, other[0]["value"]]}
     where = [listed if test is beside[0] else test for test in mine]
-    made = structs.replace(leaf, condition={**leaf.condition, "where": where}, text=f"{leaf.text} or {node.text}")
+    condition = {**leaf.condition, "where": where, **span}
+    windowed = leaf.windowed or node.windowed
+    made = structs.replace(leaf, condition=condition, text=f"{leaf.text} or {node.text}", windowed=windowed)
     return structs.replace(before, node=made)
 
 

@@ -193,7 +193,7 @@ def _is_value(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], curren
     """Whether a word that joins is a value here: "plus" of "whose plan is plus or premium"."""
     if len(words) != 1 or words[0] not in index.single_values:
         return False
-    before = current[-1].lower if current else ""
+    before = current[-1].lower if current else tokens[at - 1].lower if at else ""
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
     return before in {"is", "are", "=", ":", "the", "either", "on", "or", "a"} or following in {
         "or",

@@ -40,6 +40,8 @@ def read_pieces(
 
 
 _ORDERING = {"then", "before", "after"}
+_OF_PEOPLE = {"are", "is", "under", "over", "above", "below", "aged", "between"}
+"""What stands in front of an age: "they are under 35", "exclude people under 21"."""
 
 
 class _Reader:
@@ -258,7 +260,7 @@ class _Reader:
     def _best(self, chunk: Chunk, piece: Piece, before: Joined | None, following: tuple[Piece, ...]) -> Candidate:
         leaf = _last_leaf(before)
         told = bool(chunk.window or chunk.quantities or chunk.never)
-        if chunk.lead in {"are", "is"} and chunk.quantities and (said := read_traits(chunk, self._index)) is not None:
+        if chunk.lead in _OF_PEOPLE and chunk.quantities and (said := read_traits(chunk, self._index)) is not None:
             return Candidate(said, chunk)  # "and they are under 35"
         if not chunk.words and told and leaf is not None and leaf.link is not None:
             return Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")

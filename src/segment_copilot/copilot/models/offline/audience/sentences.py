@@ -14,6 +14,7 @@ from segment_copilot.copilot.models.offline.audience.reader import read_pieces
 from segment_copilot.copilot.models.offline.audience.subject import read_subject
 from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.times.phrases import length, lowers
+from segment_copilot.copilot.models.offline.times.windows import window
 from segment_copilot.copilot.models.offline.words.lexer import Token, word, written
 from segment_copilot.copilot.models.offline.words.lexicon import VAGUE, stems
 
@@ -52,7 +53,7 @@ _LABELS = {":", "—", "="}
 
 
 def _read(tokens: Sequence[Token], index: Index, today: date) -> Audience:
-    label, labelled = _labelled(tokens)
+    label, labelled = _labelled(tokens, today)
     body = _idle(_ordered(labelled))
     subject = read_subject(body, index, today)
     first = (Joined("and", subject.node),) if subject.node is not None else ()
@@ -100,11 +101,12 @@ _NOT_NAMES = {
 """Words that make what stands before a colon a part of the audience, not its name."""
 
 
-def _labelled(tokens: Sequence[Token]) -> tuple[str, tuple[Token, ...]]:
+def _labelled(tokens: Sequence[Token], today: date) -> tuple[str, tuple[Token, ...]]:
     """A name in front of a colon, and the rest."""
     every = tuple(tokens)
     for at, token in enumerate(every):
         if token.lower == ":" and 0 < at < len(every) - 1:
             named = not any(item.lower in _NOT_NAMES or item.kind in {"number", "money"} for item in every[:at])
+            named = named and not any(window(every[:at], place, today) for place in range(at))  # "Year to date: …"
             return (written(every[:at]), every[at + 1 :]) if named else ("", every)
     return "", every

@@ -23,8 +23,25 @@ def side_by_side(before: Joined, item: Joined) -> bool:
             and item.node.windowed
             and not before.node.windowed
         )
+    if _object_beside(before, item):
+        return True
     counted = item.joint == "or"
     return _plain_deed(before, windowed=False, counted=counted) and _plain_deed(item, windowed=True, counted=counted)
+
+
+def _object_beside(before: Joined, item: Joined) -> bool:
+    """Of "have added something to the cart or the wishlist since Monday": the second has no verb of its own."""
+    if item.chunk is None or before.chunk is None or before.chunk.windows or before.chunk.negated or item.chunk.negated:
+        return False
+    verbs = any(word.lower.endswith("ed") or word.stem in LIGHT for word in item.chunk.words)
+    both = all(isinstance(one.node, Leaf) and one.node.condition["type"] == "event_count" for one in (before, item))
+    windowed = (
+        isinstance(item.node, Leaf)
+        and item.node.windowed
+        and isinstance(before.node, Leaf)
+        and not before.node.windowed
+    )
+    return both and windowed and not verbs and not item.chunk.perfect and not item.chunk.quantities
 
 
 def _without_nouns(item: Joined) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -240,6 +241,9 @@ def _visit(items: Sequence[Item], index: Index) -> Link | None:
     """A visit as such, or any activity: no object is named."""
     words = [item for item in items if isinstance(item, Token) and _content(item)]
     quantities = tuple(item for item in items if isinstance(item, Quantity))
+    for to, number in itertools.pairwise(items):
+        if isinstance(to, Token) and to.lower == "to" and isinstance(number, Quantity):
+            return None  # what "came to more than 80" was a sum
     words = [word for word in words if word.stem not in _KINDS]
     if words and all(word.stem in _ANY | LIGHT for word in words) and any(word.stem in _ANY for word in words):
         return Link("*", (), 1.0, quantities=quantities, note=f"{written(words)!r} is read as any event")

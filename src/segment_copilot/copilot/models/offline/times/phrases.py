@@ -118,7 +118,7 @@ def comparator(tokens: tuple[Token, ...], at: int) -> tuple[Operator, int] | Non
 
 def quantity(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     """A comparison with a number at *at*."""
-    found = _between(tokens, at) or _counted(tokens, at) or _none(tokens, at) or _compared(tokens, at)
+    found = _between(tokens, at) or _none(tokens, at) or _counted(tokens, at) or _compared(tokens, at)
     if found is None:
         return None
     read, end = found
@@ -185,6 +185,9 @@ def _counted(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
 def _none(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     if lowers(tokens, at, 3) == ("not", "a", "single"):
         return Quantity("eq", 0, none=True), at + 3
+    for words in (("not", "even", "once"), ("not", "once"), ("not", "one", "time"), ("not", "a", "single", "time")):
+        if lowers(tokens, at, len(words)) == words:
+            return Quantity("eq", 0, times=True, none=True), at + len(words)
     if lowers(tokens, at, 2) == ("not", "any"):
         return Quantity("eq", 0, none=True), at + 2
     if (
