@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from msgspec import structs
+
 from segment_copilot.copilot.models.offline.audience import refusals
 from segment_copilot.copilot.models.offline.audience.chunks import Chunk
 from segment_copilot.copilot.models.offline.audience.leaves import Leaf, Node, Problem
 from segment_copilot.copilot.models.offline.linking.index import Field, Index, Known
 from segment_copilot.copilot.models.offline.linking.linker import Link, chosen, link_event
-from segment_copilot.copilot.models.offline.linking.values import Item
+from segment_copilot.copilot.models.offline.linking.values import Item, Test
 from segment_copilot.copilot.models.offline.times.phrases import OPPOSITES, Quantity
 from segment_copilot.copilot.models.offline.words.lexer import Token, word
 from segment_copilot.copilot.models.offline.words.lexicon import VAGUE, concept, stems
@@ -165,9 +167,38 @@ def _leaf(chunk: Chunk, link: Link, amount: Quantity, counts: list[Quantity]) ->
     notes += [test.note for test in link.tests if test.note]
     currency = f"; {amount.currency} is not converted" if amount.currency else ""
     notes.append(f"the amount is `{link.event_type}.{field.path}`, as stored{currency}")
-    if _per_event(chunk, field, counts):
-        return _counted(chunk, link, field, amount, counts, tuple(notes))
-    return _aggregate(chunk, link, field, amount, tuple(notes))
+    paid_in = _paid_in(amount, link.known)
+    if paid_in is not None:
+        notes.append(f"only amounts in {paid_in.value} count, by `{link.event_type}.{paid_in.field.path}`")
+    per_event = _per_event(chunk, field, counts)
+    made = (
+        _counted(chunk, link, field, amount, counts, tuple(notes))
+        if per_event
+        else _aggregate(chunk, link, field, amount, tuple(notes))
+    )
+    if paid_in is None or any(test.field is paid_in.field for test in link.tests):
+        return made
+    where = [*made.condition.get("where", []), paid_in.json()]
+    return structs.replace(made, condition={**made.condition, "where": where})
+
+
+_CODES = {
+    "eur": "EUR",
+    "euro": "EUR",
+    "euros": "EUR",
+    "gbp": "GBP",
+    "pound": "GBP",
+    "pounds": "GBP",
+    "yen": "JPY",
+    "chf": "CHF",
+}
+
+
+def _paid_in(amount: Quantity, known: Known) -> Test | None:
+    """Of "more than 300 EUR": the currency, where the event says which it was paid in. A sign, and "dollars", is just money."""
+    codes = [_CODES[word] for word in amount.text.lower().replace(",", " ").split() if word in _CODES]
+    fields = [field for field in known.fields if codes and codes[0] in field.known.samples]
+    return Test(fields[0], "eq", codes[0], frozenset()) if len(fields) == 1 else None
 
 
 def _per_event(chunk: Chunk, field: Field, counts: list[Quantity]) -> bool:
