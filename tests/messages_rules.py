@@ -92,7 +92,7 @@ def _top(body: Body) -> Iterator[str]:
         yield "max_tokens: out of range"
     if not body.get("model"):
         yield "model: missing"
-    if not OPAQUE.fullmatch(body.get("metadata", {}).get("user_id", "")):
+    if "metadata" in body and not OPAQUE.fullmatch(body["metadata"].get("user_id", "")):
         yield "metadata.user_id: opaque and short"
     for block in body.get("system", []):
         if block.get("type") != "text" or not block.get("text"):

@@ -25,7 +25,14 @@ from language.strategies import AS_OFS
 from segment_copilot import compiler
 from segment_copilot.catalog import Catalog
 from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import compile_definition, leaves, render_counts, render_members, render_preview
+from segment_copilot.compiler import (
+    compile_definition,
+    leaves,
+    render_counts,
+    render_event_filter,
+    render_members,
+    render_preview,
+)
 from segment_copilot.conditions import Definition, decode, parse
 from segment_copilot.conditions.nodes import PropertyOperator
 from segment_copilot.conditions.value_types import POSITIVE_OF
@@ -106,6 +113,7 @@ def test_every_operator_and_every_renderer_is_asked():
     renderers = {name for name in compiler.__all__ if name.startswith("render_")}
     assert renderers == {
         "render_counts",
+        "render_event_filter",
         "render_evidence",
         "render_is_member",
         "render_keys",
@@ -140,6 +148,16 @@ def test_the_text_is_the_same_for_every_payload_in_every_place():
     for payload in payloads():
         queries = compiled(with_strings(everywhere, payload), user_id=payload)
         assert [query.sql for query in queries] == usual, payload
+
+
+def test_the_text_of_a_filter_of_events_is_the_same_for_every_payload():
+    def filtered(text: str) -> str:
+        where = with_strings(string_tests(), text)
+        return render_event_filter(as_name(text), where, catalog=Catalog(), as_of=AS_OF).sql
+
+    usual = filtered("usual")
+    for payload in payloads():
+        assert filtered(payload) == usual, payload
 
 
 @pytest.mark.parametrize("payload", OWN, ids=lambda payload: ascii(payload)[:20])
