@@ -169,7 +169,7 @@ def _audience(
         return Count(_EVERYBODY) if people is not None else Say(nothing(tokens))
     things = (_COUNTS_USERS,) if people is not None and _counts_things(asked) else ()
     noted = structs.replace(audience, notes=(*notes, *things, *audience.notes))
-    proposal = propose(noted, named=command.name, text=written(tokens), orders=orders)
+    proposal = propose(noted, named=command.name, text=written(strip_command(asked).rest), orders=orders)
     if isinstance(proposal, Inexpressible):
         return Say((*proposal.details, "Nothing is drafted."))
     if lost := numbers_lost(tokens, proposal.definition, today):
