@@ -41,9 +41,7 @@ def fold(read: tuple[Joined, ...]) -> Folded:
     sequenced = _sequences(_tightened(_without_commas(list(read))))
     if isinstance(sequenced, Problem):
         return Folded(None, None, (), (sequenced,))
-    kept = [item for item in sequenced if item.joint != "except"]
     included, excluded = _excluded(sequenced)
-    del kept
     notes = (*_scope_notes(read), *_open_notes(read), *_mixed_notes(included))
     return Folded(_tree(included), _union(excluded), notes, ())
 
@@ -115,7 +113,7 @@ def _sequence(before: Joined, item: Joined) -> Node | Problem:
     text = f"{_text(before.node)} {item.joint} {_text(item.node)}"
     one, two = first.node, second.node
     if isinstance(one, Leaf) and isinstance(two, Leaf) and _absent(one) != _absent(two):
-        return _never_followed(before, item, first, second)
+        return _never_followed(before, item, first)
     if not (isinstance(one, Leaf) and isinstance(two, Leaf) and _may_step(one) and _may_step(two)):
         return Problem("unsupported", text, "only events that happened can be put in an order, one after the other")
     steps = [*_steps(one), *_steps(two)]
@@ -147,7 +145,7 @@ def _absent(leaf: Leaf) -> bool:
     return leaf.negated and leaf.condition["type"] in {"event_count", "recency"} and leaf.link is not None
 
 
-def _never_followed(before: Joined, item: Joined, first: Joined, second: Joined) -> Node | Problem:
+def _never_followed(before: Joined, item: Joined, first: Joined) -> Node | Problem:
     """Of "added to the cart and then did not order within a day": the one, and never one after the other in that time."""
     made = _sequence(_present(before), _present(item))
     if not isinstance(made, Leaf):
@@ -156,7 +154,6 @@ def _never_followed(before: Joined, item: Joined, first: Joined, second: Joined)
     done = first.node if isinstance(first.node, Leaf) and not _absent(first.node) else None
     if done is None or item.joint == "after":
         return never
-    del second
     return joined("AND", (done, never))
 
 
