@@ -69,20 +69,27 @@ def _about(said: list[Token], field: Field, event_type: str, index: Index) -> Li
 
 
 def _leaf(chunk: Chunk, link: Link, field: Field, metric: str, amount: Quantity) -> Leaf:
-    operator = OPPOSITES[amount.operator] if chunk.negated else amount.operator
+    window = chunk.window
+    told = f"the {_SPOKEN[metric]} of `{link.event_type}.{field.path}` is compared"
+    notes = (told, *(window.notes() if window else ()))
+    return Leaf(aggregate(chunk, link, field, metric, amount), chunk.text, notes, link, windowed=window is not None)
+
+
+_SPOKEN: Final = {"avg": "average", "median": "median", "max": "largest", "min": "smallest", "sum": "sum"}
+
+
+def aggregate(chunk: Chunk, link: Link, field: Field, metric: str, amount: Quantity) -> dict[str, Any]:
+    """The condition that compares *metric* of the property over the clause's events that pass the link's tests."""
     condition: dict[str, Any] = {
         "type": "monetary",
         "event_type": link.event_type,
         "property": field.path,
         "metric": metric,
-        "operator": operator,
+        "operator": OPPOSITES[amount.operator] if chunk.negated else amount.operator,
         "value": amount.value,
     }
     if amount.value2 is not None:
         condition["value2"] = amount.value2
-    if link.tests:
-        condition["where"] = [test.json() for test in link.tests]
-    window = chunk.window
-    condition |= window.json() if window else {}
-    notes = (f"the {metric} of `{link.event_type}.{field.path}` is compared", *(window.notes() if window else ()))
-    return Leaf(condition, chunk.text, notes, link, windowed=window is not None)
+    if where := [test.json() for test in link.tests]:
+        condition["where"] = where
+    return condition | (chunk.window.json() if chunk.window else {})

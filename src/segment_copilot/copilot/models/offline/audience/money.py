@@ -10,6 +10,7 @@ from msgspec import structs
 from segment_copilot.copilot.models.offline.audience import refusals
 from segment_copilot.copilot.models.offline.audience.chunks import Chunk
 from segment_copilot.copilot.models.offline.audience.leaves import Leaf, Node, Problem
+from segment_copilot.copilot.models.offline.audience.measures import aggregate
 from segment_copilot.copilot.models.offline.linking.index import Field, Index, Known
 from segment_copilot.copilot.models.offline.linking.linker import Link, chosen, link_event
 from segment_copilot.copilot.models.offline.linking.values import Item, Test
@@ -262,17 +263,10 @@ def _aggregate(chunk: Chunk, link: Link, field: Field, amount: Quantity, notes: 
         operator = OPPOSITES[operator]
     if operator in {"lt", "lte"} and metric == "sum":
         notes = (*notes, "people who spent nothing are included, because their sum is 0")
-    condition: dict[str, Any] = {
-        "type": "monetary",
-        "event_type": link.event_type,
-        "property": field.path,
-        "metric": metric,
-        "operator": operator,
-        "value": amount.value,
-    }
-    if amount.value2 is not None:
-        condition["value2"] = amount.value2
-    return _with_window(chunk, link, condition, notes)
+    window = chunk.window
+    said = (*notes, *(window.notes() if window else ()))
+    condition = aggregate(chunk, link, field, metric, amount)
+    return Leaf(condition, chunk.text, said, link, negated=chunk.negated, windowed=window is not None)
 
 
 def _counted(

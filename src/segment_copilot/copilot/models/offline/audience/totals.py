@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import structs
 
 from segment_copilot.copilot.models.offline.audience.chunks import Chunk
 from segment_copilot.copilot.models.offline.audience.leaves import Leaf
+from segment_copilot.copilot.models.offline.audience.measures import aggregate
 from segment_copilot.copilot.models.offline.audience.money import EVENT_NOUNS
 from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.linking.linker import Link, link_event
 from segment_copilot.copilot.models.offline.linking.values import Test
-from segment_copilot.copilot.models.offline.times.phrases import OPPOSITES
 from segment_copilot.copilot.models.offline.words.lexicon import stems
 
 _ADDED_UP = stems("item quantity qty unit piece point pieces units")
@@ -28,24 +28,10 @@ def read_total(chunk: Chunk, index: Index) -> Leaf | None:
 
 
 def _leaf(chunk: Chunk, link: Link, counted: Test) -> Leaf:
-    count = chunk.quantities[0]
-    operator = OPPOSITES[count.operator] if chunk.negated else count.operator
-    condition: dict[str, Any] = {
-        "type": "monetary",
-        "event_type": link.event_type,
-        "property": counted.field.path,
-        "metric": "sum",
-        "operator": operator,
-        "value": count.value,
-    }
-    if count.value2 is not None:
-        condition["value2"] = count.value2
-    others = [test.json() for test in link.tests if test is not counted]
-    if others:
-        condition["where"] = others
-    condition |= chunk.window.json() if chunk.window else {}
     notes = (
         f"`{link.event_type}.{counted.field.path}` is added up over all events",
         *(chunk.window.notes() if chunk.window else ()),
     )
+    others = structs.replace(link, tests=tuple(test for test in link.tests if test is not counted))
+    condition = aggregate(chunk, others, counted.field, "sum", chunk.quantities[0])
     return Leaf(condition, chunk.text, notes, link, windowed=chunk.window is not None)
