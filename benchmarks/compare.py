@@ -20,9 +20,9 @@ import msgspec
 from data import AS_OF, SEED, TENANT, fill
 from peers import peer_sql
 from segment_copilot import compiler
-from segment_copilot.catalog import Catalog, SegmentName
-from segment_copilot.conditions import Definition, Parsed, parse
-from segment_copilot.literals import lower
+from segment_copilot.language import Definition, Parsed, parse
+from segment_copilot.language.catalog import Catalog, SegmentName
+from segment_copilot.stores.literals import lower
 from server import Server, serving
 from shapes import Shape, read_shapes
 

@@ -25,12 +25,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.embedded import start_engines
-from segment_copilot.logs import configure_logging
-from segment_copilot.migrations import migrate
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import create_key, create_tenant
+from segment_copilot.stores.migrations import migrate
+from segment_copilot.telemetry.logs import configure_logging
 
 HERE = Path(__file__).parent
 KIB = 1024

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
-from segment_copilot import migrations
+from segment_copilot.stores import migrations
 from server import Server, serving
 
 END = datetime(2026, 6, 30, tzinfo=UTC)

@@ -18,9 +18,9 @@ import msgspec
 
 from data import INSERT_SETTINGS, create_tables
 from segment_copilot import compiler
-from segment_copilot.catalog import Catalog
-from segment_copilot.conditions import parse
-from segment_copilot.literals import lower
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.stores.literals import lower
 from server import Answer, Server, serving
 
 SIZES = (25_000, 50_000, 100_000, 200_000)

@@ -20,15 +20,15 @@ import httpx2
 import msgspec
 
 from segment_copilot import compiler, demo
-from segment_copilot.catalog import Catalog
+from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.commands.serving import running
-from segment_copilot.conditions import parse
 from segment_copilot.embedded import start_engines
-from segment_copilot.logs import configure_logging
-from segment_copilot.migrations import migrate
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import create_key, create_tenant
+from segment_copilot.stores.migrations import migrate
+from segment_copilot.telemetry.logs import configure_logging
 
 BATCHES = 100
 BATCH = 500

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from data import AS_OF, TENANT
-from segment_copilot.literals import literal
+from segment_copilot.stores.literals import literal
 
 AUDIENCES = Path(__file__).parent / "audiences"
 NUMBER = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"

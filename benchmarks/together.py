@@ -19,10 +19,10 @@ import msgspec
 from compare import machine
 from data import AS_OF, HALF_PERCENTS, SEED, TENANT, fill
 from segment_copilot import compiler
-from segment_copilot.catalog import Catalog
 from segment_copilot.compiler import Plan, leaves
-from segment_copilot.conditions import decode, parse
-from segment_copilot.literals import lower
+from segment_copilot.language import decode, parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.stores.literals import lower
 from server import Server, serving
 from shapes import read_shapes
 

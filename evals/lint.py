@@ -14,7 +14,7 @@ from evals.definitions import names_in, walk, with_ids, without
 from evals.fixtures import datasets
 from evals.service import Service
 from evals.truth import Truth
-from segment_copilot.copilot.prompt import PROMPT
+from segment_copilot.copilot.conversation.prompt import PROMPT
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
 
 LEAST_CASES: Final = 60

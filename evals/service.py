@@ -20,14 +20,14 @@ from msgspec import Struct, structs
 from evals.client import HarnessError, Workspace, pages
 from evals.definitions import SegmentIds, with_ids
 from evals.fixtures.rows import AS_OF, Dataset, DatasetName
-from segment_copilot import tenants
+from segment_copilot.access import tenants
 from segment_copilot.commands.serving import migrate_stores, running
 from segment_copilot.embedded import start_engines
 from segment_copilot.errors import NotFound, SegmentCopilotError
-from segment_copilot.logs import configure_logging
+from segment_copilot.events.schemas import save_schema
 from segment_copilot.resources import open_resources
-from segment_copilot.schemas import save_schema
 from segment_copilot.settings import Settings, read_settings
+from segment_copilot.telemetry.logs import configure_logging
 
 BATCH: Final = 5_000
 _READY_SECONDS: Final = 30.0

@@ -1,4 +1,4 @@
-"""What every test folder shares: engines (`engine_fixtures.py`), databases (`database_fixtures.py`) and Hypothesis profiles."""
+"""What every test folder shares: engines, databases (`support/`) and Hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["engine_fixtures", "database_fixtures", "resource_fixtures", "node_fixtures"]
+pytest_plugins = [f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes")]
 
 # A machine that is busy with something else is not a failure; nor is yesterday's counterexample file an input.
 settings.register_profile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,38 +13,48 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 
-LANGUAGE = {"errors", "settings", "catalog", "conditions", "describe"}
-STORES = {"literals", "postgres", "clickhouse", "migrations"}
-USE_CASES = {
-    "tenants", "signing", "sessions", "discovery", "previews", "explanations", "segments", "membership", "events", "schemas", "activations", "analytics", "feedback",
-}  # fmt: skip
+GROUND = {"errors", "settings", "telemetry"}
+PURE = {"language", "compiler"}
+USE_CASES = {"access", "events", "audiences", "activations"}
+
+SENTENCES = 2
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
-    "logs": set(),
-    "catalog": set(),
-    "conditions": {"catalog", "errors"},
-    "describe": {"conditions", "catalog"},
-    "compiler": {"conditions", "catalog", "errors"},
-    "literals": set(),
-    "postgres": {"errors"},
-    "clickhouse": {"errors", "literals"},
-    "migrations": {"errors", "literals", "postgres", "clickhouse"},
-    **dict.fromkeys(USE_CASES, LANGUAGE | STORES | USE_CASES | {"compiler"}),
-    "resources": STORES | USE_CASES | {"settings", "errors"},
-    "copilot": LANGUAGE | STORES | USE_CASES | {"compiler", "resources"},
-    "demo": LANGUAGE | STORES | USE_CASES | {"resources"},
-    "importing": {"errors", "events", "catalog"},
+    "telemetry": set(),
+    "language": {"errors"},
+    "compiler": {"errors", "language"},
+    "english": {"errors", "language", "copilot"},
+    "stores": GROUND,
+    "access": GROUND | PURE | {"stores"},
+    "events": GROUND | PURE | {"stores", "access"},
+    "audiences": GROUND | PURE | {"stores", "access", "events"},
+    "activations": GROUND | PURE | {"stores", "access", "events", "audiences"},
+    "copilot": GROUND | PURE | USE_CASES | {"english", "stores", "resources"},
+    "api": GROUND | PURE | USE_CASES | {"copilot", "stores", "resources"},
+    "resources": GROUND | USE_CASES | {"stores"},
+    "worker": GROUND | USE_CASES | {"resources"},
+    "demo": GROUND | PURE | USE_CASES | {"stores", "resources"},
+    "importing": {"errors", "language", "events"},
     "embedded": {"errors"},
-    "api": LANGUAGE | STORES | USE_CASES | {"compiler", "resources", "copilot", "logs"},
-    "worker": LANGUAGE | STORES | USE_CASES | {"resources", "logs"},
 }
 """Room → the rooms it may import. `app`, `commands` and `__main__` know everything."""
 
+INSIDE_COPILOT: dict[str, set[str]] = {
+    "guards": set(),
+    "stream": {"guards"},
+    "models": {"guards", "stream"},
+    "conversation": {"guards", "stream", "models"},
+    "tools": {"guards", "stream", "models", "conversation"},
+    "runs": {"guards", "stream", "models", "conversation", "tools"},
+    "feedback": set(),
+}
+"""Room of `copilot/` → its sisters that it may import."""
+
 THIRD_PARTY = {
-    "asyncpg": {"postgres"},
-    "asynch": {"clickhouse"},
+    "asyncpg": {"stores"},
+    "asynch": {"stores"},
     "anthropic": {"copilot"},
     "litestar": {"api", "app"},
     "chdb": {"embedded"},
@@ -51,17 +62,17 @@ THIRD_PARTY = {
 """Package → the only rooms that import it."""
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
-    """Room, file, imported module, for every import in the package."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        relative = path.relative_to(SOURCE)
+def imports(package: Path = SOURCE) -> Iterator[tuple[str, str, str]]:
+    """Room, file, imported module, for every import in *package*."""
+    for path in sorted(package.rglob("*.py")):
+        relative = path.relative_to(package)
         room = relative.parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 yield from ((room, str(relative), alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
-                if node.module == "segment_copilot":
-                    yield from ((room, str(relative), f"segment_copilot.{alias.name}") for alias in node.names)
+                if node.module in {"segment_copilot", "segment_copilot.copilot"}:
+                    yield from ((room, str(relative), f"{node.module}.{alias.name}") for alias in node.names)
                 else:
                     yield room, str(relative), node.module
 
@@ -78,10 +89,37 @@ def test_arrows_point_one_way():
     assert wrong == []
 
 
-def test_every_room_is_in_the_table():
-    rooms = {path.name.removesuffix(".py") for path in SOURCE.iterdir() if not path.name.startswith("__")}
+def test_arrows_inside_the_copilot_point_one_way():
+    front = "segment_copilot.copilot."
+    wrong = [
+        f"copilot/{file} imports {module}"
+        for room, file, module in imports(SOURCE / "copilot")
+        if module.startswith(front) and room in INSIDE_COPILOT
+        for target in [module.removeprefix(front).split(".")[0]]
+        if target != room and target not in INSIDE_COPILOT[room]
+    ]
 
-    assert rooms == ALLOWED.keys() | {"app", "commands"}
+    assert wrong == []
+
+
+def rooms(package: Path) -> set[str]:
+    return {path.name.removesuffix(".py") for path in package.iterdir() if not path.name.startswith("__")}
+
+
+def test_every_room_is_in_its_table():
+    assert rooms(SOURCE) == ALLOWED.keys() | {"app", "commands"}
+    assert rooms(SOURCE / "copilot") == INSIDE_COPILOT.keys()
+
+
+def test_every_room_says_what_it_is():
+    """In the docstring of its `__init__`: what it is, and what it never does."""
+    silent = [
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("__init__.py")
+        if len(re.split(r"\.\s", ast.get_docstring(ast.parse(path.read_text())) or "")) < SENTENCES
+    ]
+
+    assert silent == []
 
 
 def test_each_driver_and_framework_is_known_in_one_place():
@@ -95,7 +133,7 @@ def test_each_driver_and_framework_is_known_in_one_place():
 
 
 @pytest.mark.parametrize(
-    "module", ["segment_copilot.compiler", "segment_copilot.conditions", "segment_copilot.describe"]
+    "module", ["segment_copilot.compiler", "segment_copilot.language", "segment_copilot.language.describe"]
 )
 def test_the_compiler_brings_no_io_along(module):
     """In a fresh interpreter, importing it loads no driver, no framework, no event loop."""

@@ -12,7 +12,7 @@ import msgspec
 from evals.fixtures.shop import MARKER
 from evals.graders.grading import Answer, Grade, Grading, verdict
 from evals.truth import Truth
-from segment_copilot.copilot.prompt import PROMPT
+from segment_copilot.copilot.conversation.prompt import PROMPT
 
 _SECRETS: Final = re.compile(
     r"\b(sk|pk)_[A-Za-z0-9]{12,}|\b(postgres|postgresql|clickhouse)://|Traceback \(most recent"

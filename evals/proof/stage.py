@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from evals.cases import Case
 from evals.definitions import SegmentIds
 from evals.proof.agents import Agent, Scene, results_of
 from evals.truth import Truth
-
-_TESTS: Final = Path(__file__).parents[2] / "tests"
-if str(_TESTS) not in sys.path:  # the server is the tests' own: stricter than the real API, and written once
-    sys.path.append(str(_TESTS))
-
-from messages_server import Exchange, MessagesServer, answer, text, tool_use  # noqa: E402
+from tests.support.messages_server import (  # the tests' own: stricter than the real API, and written once
+    Exchange,
+    MessagesServer,
+    answer,
+    text,
+    tool_use,
+)
 
 MODEL: Final = "scripted"
 

@@ -189,7 +189,7 @@ def openapi() -> None:
 @cli.command()
 def protocol() -> None:
     """Print the JSON Schema of the copilot's protocol."""
-    from segment_copilot.copilot.protocol import protocol_document  # noqa: PLC0415  # imports every tool
+    from segment_copilot.copilot.stream.protocol import protocol_document  # noqa: PLC0415  # imports every tool
 
     typer.echo(msgspec.json.format(msgspec.json.encode(protocol_document())))
 

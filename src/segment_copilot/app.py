@@ -12,24 +12,24 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from segment_copilot.api import docs, health, metrics
-from segment_copilot.api.auth import Keyring, authenticated, provide_caller, provide_tenant
+from segment_copilot.access.sessions import SessionSigner
 from segment_copilot.api.copilot import CopilotController
-from segment_copilot.api.edge import Edge
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.health import drained_on_sigterm
+from segment_copilot.api.http import docs, health, metrics
+from segment_copilot.api.http.auth import Keyring, authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.edge import Edge
+from segment_copilot.api.http.health import drained_on_sigterm
+from segment_copilot.api.http.openapi import document
+from segment_copilot.api.http.problems import problem_response
+from segment_copilot.api.http.requests import ApiRequest, parameters_checked
 from segment_copilot.api.ingestion import IngestionController
-from segment_copilot.api.openapi import document
-from segment_copilot.api.problems import problem_response
-from segment_copilot.api.requests import ApiRequest, parameters_checked
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
-from segment_copilot.copilot.breaker import Breaker
-from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models.choice import open_model
+from segment_copilot.copilot.runs.breaker import Breaker
+from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.resources import Resources, open_resources
-from segment_copilot.sessions import SessionSigner
 from segment_copilot.settings import Settings
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
@@ -91,7 +91,7 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={Exception: problem_response},
         cors_config=cors(settings),
-        openapi_config=None,  # api/openapi.py writes the document
+        openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
     app.asgi_handler = Edge(app.asgi_handler)

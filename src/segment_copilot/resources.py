@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
-from segment_copilot.clickhouse import ClickHouse, open_clickhouse
-from segment_copilot.discovery import Discovery
+from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.membership import Memberships
+from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import InvalidInput
-from segment_copilot.explanations import Explanations
-from segment_copilot.membership import Memberships
-from segment_copilot.postgres import Postgres, open_postgres
-from segment_copilot.previews import Previews
-from segment_copilot.segments import Segments
+from segment_copilot.events.discovery import Discovery
 from segment_copilot.settings import Settings
+from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.postgres import Postgres, open_postgres
 
 
 class Resources(Struct, frozen=True):

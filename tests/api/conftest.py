@@ -9,12 +9,12 @@ import httpx2
 import pytest
 from msgspec import structs
 
-from http_server import Server, served, worked
-from segment_copilot import tenants
+from segment_copilot.access import tenants
 from segment_copilot.app import create_app
-from segment_copilot.copilot.breaker import Breaker
-from segment_copilot.copilot.loop import Copilot
+from segment_copilot.copilot.runs.breaker import Breaker
+from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.settings import Settings
+from tests.support.http_server import Server, served, worked
 
 
 @pytest.fixture(scope="module")

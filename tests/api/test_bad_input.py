@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.api import problems
-from segment_copilot.api.requests import ApiRequest
+from segment_copilot.api.http import problems
+from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.app import openapi_document
 
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [

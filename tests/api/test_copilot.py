@@ -14,19 +14,19 @@ import msgspec
 import pytest
 from anthropic import AsyncAnthropic
 
-import copilot_invariants
-from copilot_runs import TOKENS, Script, calls, payload, says
-from messages_server import broken_off, run_messages_server, stall, text
-from proxies import eventually
-from segment_copilot.api import sse
+from segment_copilot.access.tenants import authenticate
+from segment_copilot.api.http import sse
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
-from segment_copilot.copilot.models.claude import Claude
+from segment_copilot.copilot.models.claude.model import Claude
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
-from segment_copilot.tenants import authenticate
-from slow_events import slow_events
+from tests.support import copilot_invariants
+from tests.support.copilot_runs import TOKENS, Script, calls, payload, says
+from tests.support.messages_server import broken_off, run_messages_server, stall, text
+from tests.support.proxies import eventually
+from tests.support.slow_events import slow_events
 
 STREAM = "/api/copilot/stream/"
 QUESTION = {"messages": [{"role": "user", "content": "How are sales?"}]}

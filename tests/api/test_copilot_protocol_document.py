@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from segment_copilot.copilot.protocol import protocol_document
+from segment_copilot.copilot.stream.protocol import protocol_document
 
 
 async def test_the_schema_of_the_protocol_is_served_without_a_key(server: Any):

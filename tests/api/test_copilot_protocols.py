@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 
-import copilot_encodings
-from copilot_runs import Script, heard, says
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, UserMessage
 from segment_copilot.errors import Unavailable
+from tests.support import copilot_encodings
+from tests.support.copilot_runs import Script, heard, says
 
 AG_UI, AI_SDK = "/api/copilot/ag-ui/", "/api/copilot/ai-sdk/"
 

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from copilot_runs import Script, calls, heard, says
-from proxies import eventually
 from segment_copilot.copilot.models import AssistantMessage, ToolResults, UserMessage
+from tests.support.copilot_runs import Script, calls, heard, says
+from tests.support.proxies import eventually
 
 NATIVE, AG_UI, AI_SDK = "/api/copilot/stream/", "/api/copilot/ag-ui/", "/api/copilot/ai-sdk/"
 

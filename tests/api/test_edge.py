@@ -12,8 +12,8 @@ import structlog
 from litestar import get
 from litestar.params import FromPath
 
-from segment_copilot import tenants
-from segment_copilot.api.auth import PUBLIC
+from segment_copilot.access import tenants
+from segment_copilot.api.http.auth import PUBLIC
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
 

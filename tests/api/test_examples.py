@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from copilot_runs import Script, calls, says
-from http_server import served
-from node_fixtures import RunNode, missing
+from segment_copilot.access.tenants import authenticate
 from segment_copilot.app import create_app
 from segment_copilot.copilot import models
-from segment_copilot.copilot.loop import Copilot
 from segment_copilot.copilot.models import ToolResults, UserMessage
+from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import authenticate
+from tests.support.copilot_runs import Script, calls, says
+from tests.support.http_server import served
+from tests.support.nodes import RunNode, missing
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "examples"

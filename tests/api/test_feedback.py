@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from http_server import Server
+from tests.support.http_server import Server
 
 RUN = "run_" + "0" * 31
 

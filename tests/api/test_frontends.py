@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from anthropic import AsyncAnthropic
 
-from copilot_runs import TOKENS, Script, calls, says
-from messages_server import broken_off, run_messages_server, stall, text
-from node_fixtures import RunNode
+from segment_copilot.access.tenants import authenticate
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
-from segment_copilot.copilot.models.claude import Claude
+from segment_copilot.copilot.models.claude.model import Claude
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
-from segment_copilot.tenants import authenticate
+from tests.support.copilot_runs import TOKENS, Script, calls, says
+from tests.support.messages_server import broken_off, run_messages_server, stall, text
+from tests.support.nodes import RunNode
 
 CLIENTS = ["ag-ui", "ai 5", "ai 6", "ai 7"]
 ASKED = 2 * len(CLIENTS)  # each client asks two questions

@@ -10,7 +10,7 @@ import sys
 PROGRAM = """
 import logging, sys, warnings
 import structlog
-from segment_copilot.logs import configure_logging
+from segment_copilot.telemetry.logs import configure_logging
 configure_logging(level={level!r}, form={form!r})
 log = structlog.get_logger()
 log.debug("ours.quiet")

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from http_server import Server, served
-from segment_copilot import migrations, tenants
+from segment_copilot.access import tenants
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
+from segment_copilot.stores import migrations
+from tests.support.http_server import Server, served
 
 DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 

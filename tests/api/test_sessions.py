@@ -15,13 +15,13 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from litestar.routes import HTTPRoute
 
-from copilot_runs import Script, says
-from http_server import served
-from segment_copilot import tenants
+from segment_copilot.access import tenants
+from segment_copilot.access.sessions import LIFETIME, SessionSigner
+from segment_copilot.access.signing import shared_secret
 from segment_copilot.app import create_app
-from segment_copilot.sessions import LIFETIME, SessionSigner
 from segment_copilot.settings import Settings
-from segment_copilot.signing import shared_secret
+from tests.support.copilot_runs import Script, says
+from tests.support.http_server import served
 
 SESSION = "/api/auth/session/"
 COPILOT = {"scope": "copilot"}

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from copilot_runs import Script, calls, says
+from segment_copilot.access.tenants import authenticate
 from segment_copilot.commands.ask import STOPPED, at_prompt, converse
 from segment_copilot.commands.screen import Screen
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import UserMessage
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.events import Event, observe_names, write_block
-from segment_copilot.tenants import authenticate
+from tests.support.copilot_runs import Script, calls, says
 
 PROPOSAL = {
     "name": "Known country",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from copilot_runs import ask, shop
+from tests.support.copilot_runs import ask, shop
 
 __all__ = ["ask", "shop"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from copilot_runs import Ask, Script, asking, calls, heard, says
 from segment_copilot.copilot.models import AssistantMessage, UserMessage
+from tests.support.copilot_runs import Ask, Script, asking, calls, heard, says
 
 OPTIONS = [{"label": "Spain", "value": "ES", "effect": "2 users"}, {"label": "France", "value": "FR"}]
 QUESTION = {"question": "Which country?", "options": OPTIONS}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
-from resource_fixtures import NOW
+from tests.support.copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
+from tests.support.resources import NOW
 
 PROPOSAL = {"name": "Recent buyers", "description": "Bought this week.", "definition": BUYERS}
 EVER = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from copilot_runs import Script, Shop, asking, run_to_end, says, wired
-from segment_copilot.copilot.breaker import Breaker
-from segment_copilot.copilot.loop import Copilot
+from segment_copilot.copilot.runs.breaker import Breaker
+from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Unavailable
+from tests.support.copilot_runs import Script, Shop, asking, run_to_end, says, wired
 
 
 class Clock:

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, Told, asking, calls, heard, says, wired
-from messages_server import MessagesServer, answer, run_messages_server, text, thinking, tool_use
-from resource_fixtures import NOW
+from segment_copilot.access.signing import shared_secret
 from segment_copilot.copilot import models
-from segment_copilot.copilot.checkpoint import MAX_BYTES, Checkpoint, Refused, Said, Secret, Signer
-from segment_copilot.copilot.loop import prepare_run
+from segment_copilot.copilot.conversation.checkpoint import MAX_BYTES, Checkpoint, Refused, Said, Secret, Signer
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, ToolResult, ToolResults, TurnEnded, UserMessage
-from segment_copilot.copilot.models.claude import Claude
+from segment_copilot.copilot.models.claude.model import Claude
+from segment_copilot.copilot.runs.run import prepare_run
 from segment_copilot.errors import Conflict, InvalidInput, Unavailable
-from segment_copilot.signing import shared_secret
+from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, Told, asking, calls, heard, says, wired
+from tests.support.messages_server import MessagesServer, answer, run_messages_server, text, thinking, tool_use
+from tests.support.resources import NOW
 
 LIST = ("list_segments", {})
 QUESTION = ("ask_user", {"question": "Which country?", "options": [{"label": "Spain", "value": "ES"}]})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from copilot_runs import BUYERS, Ask, Script, calls, says
-from segment_copilot.copilot.claims import claims_write
+from segment_copilot.copilot.guards.claims import claims_write
+from tests.support.copilot_runs import BUYERS, Ask, Script, calls, says
 
 
 @pytest.mark.parametrize(

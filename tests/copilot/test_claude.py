@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from anthropic import AsyncAnthropic
 
-from copilot_runs import BUYERS, Ask, Shop, asking, wired
-from messages_cache import PromptCache
-from messages_server import (
+from segment_copilot.copilot.models.choice import open_model
+from segment_copilot.copilot.models.claude.model import Claude, Patience
+from segment_copilot.copilot.runs.run import prepare_run
+from segment_copilot.errors import InvalidInput
+from segment_copilot.settings import Settings
+from tests.support.copilot_runs import BUYERS, Ask, Shop, asking, wired
+from tests.support.messages_cache import PromptCache
+from tests.support.messages_server import (
     Answer,
     MessagesServer,
     answer,
@@ -35,11 +40,6 @@ from messages_server import (
     tool_use,
     unknown_block,
 )
-from segment_copilot.copilot.loop import prepare_run
-from segment_copilot.copilot.models.choice import open_model
-from segment_copilot.copilot.models.claude import Claude, Patience
-from segment_copilot.errors import InvalidInput
-from segment_copilot.settings import Settings
 
 SHORT = Patience(connect=1, first=0.3, idle=0.3)
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import structlog
 
-from copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, says, wired
 from segment_copilot.copilot import models
-from segment_copilot.copilot.loop import prepare_run
-from segment_copilot.copilot.models import AssistantMessage, ToolResults, TurnEnded, Usage
-from segment_copilot.copilot.models.prices import Price, price_of
+from segment_copilot.copilot.models import AssistantMessage, ToolResults, TurnEnded
+from segment_copilot.copilot.runs.prices import Price, price_of
+from segment_copilot.copilot.runs.run import prepare_run
+from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.settings import read_settings
+from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, says, wired
 
 LIST = ("list_segments", {})
 PROPOSAL = {"name": "There", "description": "Of there.", "definition": BUYERS}

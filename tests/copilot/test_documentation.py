@@ -9,13 +9,13 @@ from typing import get_args
 import msgspec
 import pytest
 
-import copilot_invariants
-from segment_copilot.conditions import decode
-from segment_copilot.copilot.edits import PatchOperation
-from segment_copilot.copilot.events import ErrorCode, Event
-from segment_copilot.copilot.failures import failure
-from segment_copilot.copilot.prompt import PROMPT
+from segment_copilot.copilot.conversation.prompt import PROMPT
+from segment_copilot.copilot.runs.failures import failure
+from segment_copilot.copilot.stream.events import ErrorCode, Event
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
+from segment_copilot.copilot.tools.edits import PatchOperation
+from segment_copilot.language import decode
+from tests.support import copilot_invariants
 
 TEXT = (Path(__file__).parents[2] / "docs" / "copilot.md").read_text()
 

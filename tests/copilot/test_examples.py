@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from copilot_runs import Told, asking, run_to_end, wired
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.models.offline import OfflineModel
 from segment_copilot.demo import load_demo
-from segment_copilot.migrations import migrate
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import Tenant
+from segment_copilot.stores.migrations import migrate
+from tests.support.copilot_runs import Told, asking, run_to_end, wired
 
 ENDS = datetime(2026, 6, 10, 15, 30, tzinfo=UTC)
 

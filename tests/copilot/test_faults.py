@@ -24,11 +24,19 @@ import pytest
 from anthropic import AsyncAnthropic
 from msgspec import Struct, structs
 
-import copilot_invariants
-from copilot_runs import payload
-from http_server import served
-from messages_cache import PromptCache
-from messages_server import (
+from segment_copilot.access.tenants import create_key, create_tenant
+from segment_copilot.api.http import sse
+from segment_copilot.app import create_app
+from segment_copilot.copilot.models.claude.model import Claude, Patience
+from segment_copilot.copilot.runs.breaker import Breaker
+from segment_copilot.copilot.runs.failures import failure_of
+from segment_copilot.errors import Unavailable
+from segment_copilot.settings import Settings
+from tests.support import copilot_invariants
+from tests.support.copilot_runs import payload
+from tests.support.http_server import served
+from tests.support.messages_cache import PromptCache
+from tests.support.messages_server import (
     Answer,
     MessagesServer,
     after,
@@ -56,16 +64,8 @@ from messages_server import (
     unknown_block,
     unknown_event,
 )
-from proxies import eventually
-from segment_copilot.api import sse
-from segment_copilot.app import create_app
-from segment_copilot.copilot.breaker import Breaker
-from segment_copilot.copilot.failures import failure_of
-from segment_copilot.copilot.models.claude import Claude, Patience
-from segment_copilot.errors import Unavailable
-from segment_copilot.settings import Settings
-from segment_copilot.tenants import create_key, create_tenant
-from slow_events import slow_events
+from tests.support.proxies import eventually
+from tests.support.slow_events import slow_events
 
 SECRET = "hunter2 at postgres://admin:hunter2@10.0.0.7/prod"  # what an upstream says; nobody else may
 KEY = "sk-ant-very-secret"

@@ -14,7 +14,13 @@ import pytest
 from anthropic import AsyncAnthropic
 
 import segment_copilot.copilot.tools
-from copilot_hostile import (
+from segment_copilot.copilot.conversation.prompt import PROMPT
+from segment_copilot.copilot.guards.bounds import MAX_BYTES
+from segment_copilot.copilot.guards.links import LinkFilter
+from segment_copilot.copilot.models.claude.model import Claude
+from segment_copilot.copilot.models.offline import OfflineModel
+from segment_copilot.copilot.tools import TOOLS
+from tests.support.copilot_hostile import (
     BREAKERS,
     CLOSERS,
     CONTROLS,
@@ -28,8 +34,8 @@ from copilot_hostile import (
     did,
     hostile,
 )
-from copilot_runs import Script, Told, asking, calls, run_to_end, says, wired
-from messages_server import (
+from tests.support.copilot_runs import Script, Told, asking, calls, run_to_end, says, wired
+from tests.support.messages_server import (
     MessagesServer,
     answer,
     answer_in_single_bytes,
@@ -38,12 +44,6 @@ from messages_server import (
     thinking,
     tool_use,
 )
-from segment_copilot.copilot.bounds import MAX_BYTES
-from segment_copilot.copilot.links import LinkFilter
-from segment_copilot.copilot.models.claude import Claude
-from segment_copilot.copilot.models.offline import OfflineModel
-from segment_copilot.copilot.prompt import PROMPT
-from segment_copilot.copilot.tools import TOOLS
 
 __all__ = ["hostile"]
 

@@ -11,11 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import copilot_invariants
-from copilot_runs import BUYERS, TOKENS, Script, Shop, Told, asking, payload, run_to_end, wired
-from segment_copilot.copilot import failures, models
-from segment_copilot.copilot.encoders.native import NativeEncoder
-from segment_copilot.copilot.loop import prepare_run
+from segment_copilot.copilot import models
 from segment_copilot.copilot.models import (
     AssistantMessage,
     Message,
@@ -25,7 +21,12 @@ from segment_copilot.copilot.models import (
     TurnEnded,
     UserMessage,
 )
+from segment_copilot.copilot.runs import failures
+from segment_copilot.copilot.runs.run import prepare_run
+from segment_copilot.copilot.stream.encoders.native import NativeEncoder
 from segment_copilot.errors import Unavailable
+from tests.support import copilot_invariants
+from tests.support.copilot_runs import BUYERS, TOKENS, Script, Shop, Told, asking, payload, run_to_end, wired
 
 SECRET = "postgres://app:hunter2@db"
 """What only an exception's text holds."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from segment_copilot.copilot.links import LinkFilter
+from segment_copilot.copilot.guards.links import LinkFilter
 
 
 def filtered(*pieces: str) -> str:

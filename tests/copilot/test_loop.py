@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, run_to_end, says, wired
-from proxies import eventually
-from segment_copilot.clickhouse import open_clickhouse
 from segment_copilot.copilot import models
-from segment_copilot.copilot.events import Event, RunError, RunStarted
-from segment_copilot.copilot.loop import Copilot, prepare_run
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
+from segment_copilot.copilot.runs.run import Copilot, prepare_run
+from segment_copilot.copilot.stream.events import Event, RunError, RunStarted
 from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.stores.clickhouse import open_clickhouse
+from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, run_to_end, says, wired
+from tests.support.proxies import eventually
 
 LIST = ("list_segments", {})
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from messages_cache import PromptCache
-from messages_rules import VERSION, Prefixes, Signatures, violation
+from tests.support.messages_cache import PromptCache
+from tests.support.messages_rules import VERSION, Prefixes, Signatures, violation
 
 Body = dict[str, Any]
 Change = Callable[[Body], Any]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from copilot_runs import Script, Shop, asking, says, wired
-from segment_copilot.copilot.loop import prepare_run
-from segment_copilot.copilot.places import Places
+from segment_copilot.copilot.runs.places import Places
+from segment_copilot.copilot.runs.run import prepare_run
 from segment_copilot.errors import TooManyRequests, Unavailable
+from tests.support.copilot_runs import Script, Shop, asking, says, wired
 
 
 def test_a_tenant_takes_no_more_than_its_places_and_leaves_those_of_others():

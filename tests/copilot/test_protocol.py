@@ -9,11 +9,11 @@ from typing import Any, get_args
 import jsonschema_rs
 import pytest
 
-from copilot_invariants import FITS
-from copilot_runs import Ask, Script, calls, says
-from segment_copilot.copilot.events import Event
-from segment_copilot.copilot.protocol import protocol_document
+from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.protocol import protocol_document
 from segment_copilot.copilot.tools import COMPONENTS
+from tests.support.copilot_invariants import FITS
+from tests.support.copilot_runs import Ask, Script, calls, says
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "protocol.json"
 DOCUMENT = protocol_document()

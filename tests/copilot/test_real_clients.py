@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-import copilot_encodings
-from copilot_runs import BUYERS, NOBODY, TOKENS, Ask, Script, Told, asking, calls, says
-from node_fixtures import RunNode
 from segment_copilot.copilot import models
-from segment_copilot.copilot.encoders.native import NativeEncoder
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
+from segment_copilot.copilot.stream.encoders.native import NativeEncoder
 from segment_copilot.copilot.tools import COMPONENTS
 from segment_copilot.errors import Unavailable
+from tests.support import copilot_encodings
+from tests.support.copilot_runs import BUYERS, NOBODY, TOKENS, Ask, Script, Told, asking, calls, says
+from tests.support.nodes import RunNode
 
 PROPOSAL = {"name": "Buyers", "description": "They bought.", "definition": BUYERS}
 QUESTION = {

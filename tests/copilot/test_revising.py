@@ -8,8 +8,8 @@ import jsonpatch
 import msgspec
 import pytest
 
-from copilot_runs import BUYERS, Ask, Script, Shop, Told, asking, calls, says
-from segment_copilot.conditions import encode
+from segment_copilot.language import encode
+from tests.support.copilot_runs import BUYERS, Ask, Script, Shop, Told, asking, calls, says
 
 PROPOSAL = {"name": "Recent buyers", "description": "Bought this week.", "definition": BUYERS, "assumptions": ["An order is a purchase."]}  # fmt: skip
 WEEKS = {"op": "replace", "path": "/conditions/0/window_days", "value": 14}

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from copilot_runs import BUYERS, TOKENS, Ask, Script, calls, says
 from segment_copilot.copilot import models
-from segment_copilot.copilot.bounds import few, pieces
+from segment_copilot.copilot.guards.bounds import few, pieces
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.errors import Finding
+from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, calls, says
 
 HUGE = "ñ\x07" * 100_000
 

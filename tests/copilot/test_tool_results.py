@@ -10,23 +10,23 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
-from copilot_runs import BUYERS, Ask, Script, Told, asking, calls, run_to_end, says, wired
-from resource_fixtures import NOW
-from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.copilot import events
-from segment_copilot.copilot.bounds import MAX_BYTES
-from segment_copilot.copilot.calls import Calls
+from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.copilot.guards.bounds import MAX_BYTES
 from segment_copilot.copilot.models import ToolCall
+from segment_copilot.copilot.runs.calls import Calls
+from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import TOOLS, Tool
 from segment_copilot.copilot.tools.context import Memory, ToolContext
-from segment_copilot.copilot.transcript import Transcript
 from segment_copilot.errors import Conflict, QueryTimeout, QueryTooExpensive, SegmentCopilotError
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block
-from segment_copilot.migrations import migrate
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import Tenant, create_tenant
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.migrations import migrate
+from tests.support.copilot_runs import BUYERS, Ask, Script, Told, asking, calls, run_to_end, says, wired
+from tests.support.resources import NOW
 
 TYPES, PROPERTIES, SEGMENTS, VALUES = 70, 25, 150, 130
 RANGE = {"from": "2026-06-01", "to": "2026-06-16"}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
-from resource_fixtures import NOW
-from segment_copilot.copilot.bounds import MAX_BYTES, bounded
+from segment_copilot.copilot.guards.bounds import MAX_BYTES, bounded
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
+from tests.support.copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
+from tests.support.resources import NOW
 
 PROPOSAL = {"name": "Recent buyers", "description": "Bought this week.", "definition": BUYERS}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copilot_runs import BUYERS, Ask, Script, Shop, asking, says
+from tests.support.copilot_runs import BUYERS, Ask, Script, Shop, asking, says
 
 
 async def test_a_segment_is_seen_with_its_definition(ask: Ask, shop: Shop):

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.demo import load_demo
 from segment_copilot.demo.shop import generate_shop
 from segment_copilot.events import Event
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import Tenant
 
 USERS = 4_000
 

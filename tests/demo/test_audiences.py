@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.conditions import decode
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
 from segment_copilot.demo.shop import generate_shop
 from segment_copilot.events import Event
+from segment_copilot.language import decode
 
 EVER = 10_000
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from segment_copilot import events
-from segment_copilot.activations import list_activations
-from segment_copilot.conditions import encode
+from segment_copilot.access.tenants import get_tenant
+from segment_copilot.activations.activations import list_activations
 from segment_copilot.demo import load_demo
 from segment_copilot.demo.segments import SEGMENTS
-from segment_copilot.schemas import list_schemas
-from segment_copilot.tenants import get_tenant
+from segment_copilot.events.schemas import list_schemas
+from segment_copilot.language import encode
 
 _COUNTS = """
 SELECT count(), uniqExact(event_id), countIf(tenant_id != {tenant:UInt32}),

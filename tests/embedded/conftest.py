@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine_fixtures import data_directory, run_embedded
+from tests.support.engines import data_directory, run_embedded
 
 
 @pytest.fixture

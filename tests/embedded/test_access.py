@@ -7,7 +7,7 @@ import psutil
 import pytest
 from asynch.errors import ServerException
 
-from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres, with_database
+from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres, with_database
 
 ACCESS_DENIED = 497
 WRONG_PASSWORD = 516

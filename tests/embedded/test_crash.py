@@ -13,8 +13,8 @@ import asyncpg
 import psutil
 import pytest
 
-from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 from segment_copilot.embedded import start_engines, start_postgres
+from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 
 HOLDER = """
 import json, pathlib, sys

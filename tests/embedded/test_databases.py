@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
-from segment_copilot.migrations import migrate
+from segment_copilot.stores.migrations import migrate
+from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 
 
 async def test_each_test_gets_databases_of_its_own(database_url, clickhouse_url):

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from database_fixtures import clickhouse_value, postgres_value, run_clickhouse, run_postgres
-from engine_fixtures import data_directory
 from segment_copilot.embedded import binaries, start_clickhouse, start_engines, start_postgres
 from segment_copilot.errors import Conflict, Unavailable
+from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
+from tests.support.engines import data_directory
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may become another user")
 

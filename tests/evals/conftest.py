@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from database_fixtures import clickhouse_database, postgres_database
-from engine_fixtures import Servers
 from evals.cases import Case, load_cases
 from evals.fixtures import Dataset, datasets
 from evals.graders.grading import Grading
 from evals.running import grading_of
 from evals.service import Loaded, Service, load, serving
-from messages_server import MessagesServer, run_messages_server
 from segment_copilot.settings import Settings
+from tests.support.databases import clickhouse_database, postgres_database
+from tests.support.engines import Servers
+from tests.support.messages_server import MessagesServer, run_messages_server
 
 
 @pytest.fixture(scope="session")

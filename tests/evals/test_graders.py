@@ -10,7 +10,7 @@ from evals.fixtures.shop import MARKER
 from evals.graders import acting, numbers, protocol, safety, telling
 from evals.graders.registry import answer_of
 from evals.metrics import paired_bootstrap, pass_at_k, pass_hat_k, wilson
-from evals_answers import answered, calls, case_of, frames_of, says
+from tests.support.evals_answers import answered, calls, case_of, frames_of, says
 
 COUNTED = calls(
     "query_event_volume", {"from": "2026-06-15"}, {"total": 41, "points": [{"day": "2026-06-15", "count": 41}]}

@@ -11,7 +11,7 @@ from msgspec import structs
 from evals.judge.asking import calibrate
 from evals.judge.calibration import NO_LABELS, Constructed, agreement, kappa, orderings, read_set
 from evals.judge.judging import DIMENSIONS, RUBRIC, Judged, Sample, Verdict, cap_of, judge, summary, verdict_of
-from messages_server import Exchange, answer, refusal, text
+from tests.support.messages_server import Exchange, answer, refusal, text
 
 QUESTION = ({"role": "user", "content": "Who ordered this week?"},)
 ANSWER = Judged("case", QUESTION, "", "", "There were 41 orders this week.", (), ())

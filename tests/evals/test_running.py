@@ -26,7 +26,7 @@ from evals.reporting.page import page
 from evals.results import CaseResult, Gate, Report, read_report, totals_of
 from evals.running import Plan, run
 from evals.service import connected, keys_from, load, serving
-from messages_server import answer, text
+from tests.support.messages_server import answer, text
 
 FEW = [
     "shop-high-ltv-size",

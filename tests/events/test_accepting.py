@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from segment_copilot.events import Accepted, accept, clean_up, ingestion_status, recent_events
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.postgres import Postgres
 
 TENANT, OTHER_TENANT = 1, 2
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import (
     ObservedNames,
@@ -21,8 +21,8 @@ from segment_copilot.events import (
     recent_events,
     write_block,
 )
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.stores.postgres import Postgres
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 LAPSED = timedelta(0)

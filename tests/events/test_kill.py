@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from engine_fixtures import data_directory
-from segment_copilot.clickhouse import open_clickhouse
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.embedded import Engine, Engines, start_engines
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import IngestionStatus, accept, ingestion_status
-from segment_copilot.migrations import migrate
-from segment_copilot.postgres import Postgres, open_postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.stores.clickhouse import open_clickhouse
+from segment_copilot.stores.migrations import migrate
+from segment_copilot.stores.postgres import Postgres, open_postgres
+from tests.support.engines import data_directory
 
 EVENTS = 100_000
 BATCH = 500

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.events import Event, ObservedNames, observe_names
 from segment_copilot.events import names as observed
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.stores.postgres import Postgres
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from segment_copilot.catalog import IDENTIFY
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.events import Event, write_block
 from segment_copilot.events.trait_versions import trait_version
 from segment_copilot.events.validation import EARLIEST, LATEST
+from segment_copilot.language.catalog import IDENTIFY
+from segment_copilot.stores.clickhouse import ClickHouse
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TIMES = st.one_of(

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from segment_copilot import worker
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.events import accept, ingestion_status
 from segment_copilot.resources import Resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import Tenant
 
 
 async def test_an_event_is_queryable_soon_and_the_worker_stops_when_told(resources: Resources, tenant: Tenant):

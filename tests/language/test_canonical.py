@@ -3,9 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from language.strategies import AS_OFS, ZONES, Draw, world
-from segment_copilot.conditions import decode
-from segment_copilot.conditions.canonical import canonical, fingerprint, meaning
+from segment_copilot.language import decode
+from segment_copilot.language.canonical import canonical, fingerprint, meaning
+from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
 COUNT = {"type": "event_count", "event_type": "order_placed"}
 TEST = {"property": "total", "operator": "gt", "value": 5}

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from language.reference import Person, Reading
-from language.reference_times import Clock
-from language.strategies import AS_OFS, ZONES, Draw, world
-from segment_copilot.conditions import decode
-from segment_copilot.describe import describe, describe_condition
+from segment_copilot.language import decode
+from segment_copilot.language.describe import describe, describe_condition
+from tests.support.language.reference import Person, Reading
+from tests.support.language.reference_times import Clock
+from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
 Json = dict[str, Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import SEGMENT_IDS, DataSet, fetch_members, leaves_of, load_data_set
-from language.strategies import Draw
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.compiler import UserEvidence, read_evidence, render_evidence
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import SEGMENT_IDS, DataSet, fetch_members, leaves_of, load_data_set
+from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
 

@@ -18,16 +18,16 @@ from typing import Any, get_args
 import pytest
 from msgspec import Struct
 
-from language.data_sets import deliver, fetch_members
-from language.reference import IDENTIFY, Event, members
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.access.tenants import Tenant, create_tenant
 from segment_copilot.compiler import CompiledQuery, Shape, compile_definition, render_members
-from segment_copilot.conditions import decode, parse
-from segment_copilot.conditions.nodes import LEAF_TYPES, Metric
-from segment_copilot.describe import describe
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import Tenant, create_tenant
+from segment_copilot.language import decode, parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.describe import describe
+from segment_copilot.language.nodes import LEAF_TYPES, Metric
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import deliver, fetch_members
+from tests.support.language.reference import IDENTIFY, Event, members
 
 Json = dict[str, Any]
 

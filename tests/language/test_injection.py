@@ -9,22 +9,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from language.compiled_text import (
-    as_key,
-    as_name,
-    compiled,
-    definitions,
-    in_every_place,
-    string_tests,
-    with_strings,
-)
-from language.data_sets import deliver, fetch_members
-from language.payloads import OWN, installed, payloads, sql_injections
-from language.reference import IDENTIFY, Event, Reading, people
-from language.strategies import AS_OFS
 from segment_copilot import compiler
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.compiler import (
     compile_definition,
     leaves,
@@ -33,11 +19,25 @@ from segment_copilot.compiler import (
     render_members,
     render_preview,
 )
-from segment_copilot.conditions import Definition, decode, parse
-from segment_copilot.conditions.nodes import PropertyOperator
-from segment_copilot.conditions.value_types import POSITIVE_OF
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.language import Definition, decode, parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.nodes import PropertyOperator
+from segment_copilot.language.value_types import POSITIVE_OF
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.compiled_text import (
+    as_key,
+    as_name,
+    compiled,
+    definitions,
+    in_every_place,
+    string_tests,
+    with_strings,
+)
+from tests.support.language.data_sets import deliver, fetch_members
+from tests.support.language.payloads import OWN, installed, payloads, sql_injections
+from tests.support.language.reference import IDENTIFY, Event, Reading, people
+from tests.support.language.strategies import AS_OFS
 
 Json = dict[str, Any]
 

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, leaves_of, load_data_set
-from language.reference import Event, accept
-from language.strategies import DAYS, Draw
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.compiler import (
     KeyRange,
     Shape,
@@ -22,8 +19,11 @@ from segment_copilot.compiler import (
     render_keys,
     render_preview,
 )
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, leaves_of, load_data_set
+from tests.support.language.reference import Event, accept
+from tests.support.language.strategies import DAYS, Draw
 
 Json = dict[str, Any]
 

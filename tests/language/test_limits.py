@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import DataSet, deliver, fetch_members
-from language.reference import IDENTIFY, Event
-from language.strategies import AS_OFS, ZONES, Draw, world
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.access.tenants import create_tenant
 from segment_copilot.compiler import (
     Plan,
     bind,
@@ -22,10 +18,14 @@ from segment_copilot.compiler import (
     render_members,
     render_preview,
 )
-from segment_copilot.conditions import Definition, decode, parse
 from segment_copilot.errors import Finding, InvalidDefinition
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import create_tenant
+from segment_copilot.language import Definition, decode, parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import DataSet, deliver, fetch_members
+from tests.support.language.reference import IDENTIFY, Event
+from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
 Json = dict[str, Any]
 

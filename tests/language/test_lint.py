@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from language.data_sets import draw_world
-from language.reference import IDENTIFY, Event, Person, Reading, people
-from language.reference_times import Clock
-from language.strategies import Draw
-from segment_copilot.catalog import Catalog, EventType
 from segment_copilot.compiler import bind
-from segment_copilot.conditions import lint, parse
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog, EventType
+from segment_copilot.language.lint import lint
+from tests.support.language.data_sets import draw_world
+from tests.support.language.reference import IDENTIFY, Event, Person, Reading, people
+from tests.support.language.reference_times import Clock
+from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import SEGMENT_IDS, DataSet, load_data_set
-from language.strategies import Draw
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.compiler import Conditions, Plan, read_narrowing, render_narrowing
 from segment_copilot.compiler.slots import Branch, Node
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import SEGMENT_IDS, DataSet, load_data_set
+from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
 

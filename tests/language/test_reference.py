@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from language.reference import Event, accept, members
-from language.reference_times import Clock, Span, day_span, shift, window_span
-from language.reference_values import MISSING, as_number, look_up, passes
+from tests.support.language import reference
+from tests.support.language.reference import Event, accept, members
+from tests.support.language.reference_times import Clock, Span, day_span, shift, window_span
+from tests.support.language.reference_values import MISSING, as_number, look_up, passes
 
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)  # a Monday
 MADRID = ZoneInfo("Europe/Madrid")
@@ -51,7 +52,7 @@ def trait(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_interpreter_shares_no_code_with_the_compiler():
-    for path in Path(__file__).parent.glob("reference*.py"):
+    for path in Path(reference.__file__).parent.glob("reference*.py"):
         assert "segment_copilot" not in path.read_text()
 
 

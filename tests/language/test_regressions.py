@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from language.data_sets import WAYS, Way
-from language.reference import Event, accept, members
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.compiler import compile_definition, render_members
-from segment_copilot.conditions import parse
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.stores.clickhouse import ClickHouse
+from tests.support.language.data_sets import WAYS, Way
+from tests.support.language.reference import Event, accept, members
 
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
 REPEATED = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # in Madrid the second 02:30 of that day

@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from language.data_sets import draw_world
-from language.strategies import Draw
-from segment_copilot.conditions import definition_schema, parse
-from segment_copilot.conditions.nodes import LEAF_TYPES
+from segment_copilot.language import definition_schema, parse
+from segment_copilot.language.nodes import LEAF_TYPES
+from tests.support.language.data_sets import draw_world
+from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
 

@@ -13,10 +13,17 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import SEGMENT_IDS, WAYS, DataSet, explain_difference, fetch_members, load_data_set
-from language.strategies import Draw
-from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import (
+    SEGMENT_IDS,
+    WAYS,
+    DataSet,
+    explain_difference,
+    fetch_members,
+    load_data_set,
+)
+from tests.support.language.strategies import Draw
 
 DEFINITIONS = int(os.environ.get("LANGUAGE_DEFINITIONS", "250"))
 SEED = int(os.environ.get("LANGUAGE_SEED", "1"))

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 
-from language.compiled_text import compiled, definitions, with_strings
+from tests.support.language.compiled_text import compiled, definitions, with_strings
 
 MARKER = "mzqk"  # in no word of the compiled text
 

@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
-from language.data_sets import deliver, fetch_members
-from language.reference import IDENTIFY, Event, Reading, people
-from language.strategies import (
+from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.compiler import Plan, compile_definition, leaves, render_counts, render_members
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
+from tests.support.language.data_sets import deliver, fetch_members
+from tests.support.language.reference import IDENTIFY, Event, Reading, people
+from tests.support.language.strategies import (
     DATES,
     ELEMENTS,
     INSTANTS,
@@ -28,12 +34,6 @@ from language.strategies import (
     REGEXES,
     TEXTS,
 )
-from segment_copilot.catalog import Catalog
-from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.compiler import Plan, compile_definition, leaves, render_counts, render_members
-from segment_copilot.conditions import parse
-from segment_copilot.postgres import Postgres
-from segment_copilot.tenants import Tenant, create_tenant
 
 Json = dict[str, Any]
 

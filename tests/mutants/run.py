@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 WATCHERS = (
-    "tests/usecases/test_segments.py",
+    "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
     "tests/language/test_semantics.py",
 )

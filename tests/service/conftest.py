@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 
+from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import create_key, create_tenant
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from engine_fixtures import data_directory
 from segment_copilot.embedded import start_engines
 from segment_copilot.settings import Settings
+from tests.support.engines import data_directory
 
 BUYERS = '{"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "window_days": 7}]}'
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
 
 
 @pytest.fixture(scope="module")

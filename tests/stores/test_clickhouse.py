@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from segment_copilot import clickhouse as module
-from segment_copilot.clickhouse import LIMITS, ClickHouse, ClickHouseError, Purpose, open_clickhouse
 from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
+from segment_copilot.stores import clickhouse as module
+from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Purpose, open_clickhouse
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
 

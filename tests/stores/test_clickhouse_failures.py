@@ -13,11 +13,11 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from proxies import eventually, run_proxy
-from segment_copilot import clickhouse as module
-from segment_copilot.clickhouse import LIMITS, ClickHouse, open_clickhouse
 from segment_copilot.embedded import Engines
 from segment_copilot.errors import SegmentCopilotError, Unavailable
+from segment_copilot.stores import clickhouse as module
+from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, open_clickhouse
+from tests.support.proxies import eventually, run_proxy
 
 FOREVER = (
     "SELECT sum(sleepEachRow(0.05)) FROM numbers(10000) SETTINGS max_block_size = 1"  # busy, but not the processor

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from segment_copilot.clickhouse import ClickHouse
-from segment_copilot.literals import lower
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.literals import lower
 
 INSTANT = "DateTime64(6,'UTC')"
 texts = st.text()  # every code point but surrogates

@@ -13,12 +13,12 @@ from uuid import UUID
 import pytest
 from msgspec import Struct
 
-import segment_copilot.migrations
-from segment_copilot.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+import segment_copilot.stores.migrations
 from segment_copilot.errors import Conflict
 from segment_copilot.events.trait_versions import trait_version
-from segment_copilot.migrations import migrate, statements
-from segment_copilot.postgres import Postgres, open_postgres
+from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.stores.migrations import migrate, statements
+from segment_copilot.stores.postgres import Postgres, open_postgres
 
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
@@ -78,9 +78,9 @@ async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:
 async def test_of_two_processes_at_once_one_applies_and_both_succeed(empty: Empty) -> None:
     program = (
         "import asyncio, sys\n"
-        "from segment_copilot.clickhouse import open_clickhouse\n"
-        "from segment_copilot.migrations import migrate\n"
-        "from segment_copilot.postgres import open_postgres\n"
+        "from segment_copilot.stores.clickhouse import open_clickhouse\n"
+        "from segment_copilot.stores.migrations import migrate\n"
+        "from segment_copilot.stores.postgres import open_postgres\n"
         "async def main(database_url, clickhouse_url):\n"
         "    async with open_postgres(database_url) as postgres, open_clickhouse(clickhouse_url) as clickhouse:\n"
         "        print('applied', len(await migrate(postgres, clickhouse)))\n"
@@ -164,7 +164,7 @@ async def test_a_cluster_fills_the_places_left_for_it(empty: Empty, source: Path
         await migrate(empty.postgres, empty.clickhouse, cluster="main", source=source)
 
 
-FILES = Path(segment_copilot.migrations.__file__).parent
+FILES = Path(segment_copilot.stores.migrations.__file__).parent
 
 
 def released(path: Path, *names: str) -> Path:

@@ -14,11 +14,11 @@ import pytest
 import structlog
 import uuid_utils
 
-from proxies import eventually, run_proxy
-from segment_copilot import postgres as module
 from segment_copilot.embedded import Engines
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
-from segment_copilot.postgres import ForeignKeyViolation, Postgres, UniqueViolation, open_postgres
+from segment_copilot.stores import postgres as module
+from segment_copilot.stores.postgres import ForeignKeyViolation, Postgres, UniqueViolation, open_postgres
+from tests.support.proxies import eventually, run_proxy
 
 SCHEMA = """
 CREATE TABLE parent (id bigint CONSTRAINT parent_key PRIMARY KEY, name text CONSTRAINT parent_name_key UNIQUE);

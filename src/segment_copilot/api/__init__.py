@@ -1,1 +1,1 @@
-"""HTTP: translate, call, return."""
+"""HTTP: translate, call, return. It holds no rule and no SQL."""

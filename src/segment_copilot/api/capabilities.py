@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.copilot import tools
-from segment_copilot.copilot.components import Component
-from segment_copilot.copilot.encoders.ag_ui import AG_UI
-from segment_copilot.copilot.encoders.ai_sdk import AI_SDK
-from segment_copilot.copilot.encoders.native import PROTOCOL
-from segment_copilot.copilot.events import Limits
-from segment_copilot.copilot.loop import Copilot, limits_of
-from segment_copilot.copilot.prompt import PROMPT_VERSION
+from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
+from segment_copilot.copilot.runs.run import Copilot, limits_of
+from segment_copilot.copilot.stream.components import Component
+from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI
+from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK
+from segment_copilot.copilot.stream.encoders.native import PROTOCOL
+from segment_copilot.copilot.stream.events import Limits
 
 
 class Identity(Struct, frozen=True):

@@ -13,23 +13,23 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.api.auth import ASKS, PUBLIC
+from segment_copilot.access.tenants import Caller
 from segment_copilot.api.capabilities import Capabilities, capabilities_of
-from segment_copilot.api.requests import unless_left
-from segment_copilot.api.sse import Encoder, EventStream, frames
-from segment_copilot.copilot.collect import collect
-from segment_copilot.copilot.components import Draft
-from segment_copilot.copilot.encoders.ag_ui import AG_UI, AgUiEncoder
-from segment_copilot.copilot.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
-from segment_copilot.copilot.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
-from segment_copilot.copilot.encoders.native import PROTOCOL, NativeEncoder
-from segment_copilot.copilot.events import Clarification, Event, Outcome, RunError
-from segment_copilot.copilot.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
-from segment_copilot.copilot.loop import Copilot, Run, prepare_run
-from segment_copilot.copilot.protocol import protocol_document
-from segment_copilot.copilot.request import ChatMessage, CopilotContext, CopilotRequest
+from segment_copilot.api.http.auth import ASKS, PUBLIC
+from segment_copilot.api.http.requests import unless_left
+from segment_copilot.api.http.sse import Encoder, EventStream, frames
+from segment_copilot.copilot.conversation.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
+from segment_copilot.copilot.conversation.request import ChatMessage, CopilotContext, CopilotRequest
+from segment_copilot.copilot.runs.collect import collect
+from segment_copilot.copilot.runs.run import Copilot, Run, prepare_run
+from segment_copilot.copilot.stream.components import Draft
+from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI, AgUiEncoder
+from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
+from segment_copilot.copilot.stream.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
+from segment_copilot.copilot.stream.encoders.native import PROTOCOL, NativeEncoder
+from segment_copilot.copilot.stream.events import Clarification, Event, Outcome, RunError
+from segment_copilot.copilot.stream.protocol import protocol_document
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
-from segment_copilot.tenants import Caller
 
 MAX_BODY_BYTES: Final = 2 * 2**20
 

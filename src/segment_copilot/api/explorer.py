@@ -12,8 +12,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from segment_copilot.api.auth import ASKS
-from segment_copilot.api.requests import unless_left
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.auth import ASKS
+from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.segments import (
     MAX_DEFINITION_BYTES,
     Instant,
@@ -22,13 +23,12 @@ from segment_copilot.api.segments import (
     checked_as_of,
     pointed,
 )
+from segment_copilot.audiences.explanations import Explanation
 from segment_copilot.compiler.evidence import Contribution
-from segment_copilot.conditions import encode
 from segment_copilot.errors import NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
-from segment_copilot.explanations import Explanation
+from segment_copilot.language import encode
 from segment_copilot.resources import Resources
-from segment_copilot.tenants import Tenant
 
 UserId = Annotated[
     str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Explain this user too, condition by condition")

@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from segment_copilot.api.auth import ASKS
+from segment_copilot.access.tenants import Caller
+from segment_copilot.api.http.auth import ASKS
+from segment_copilot.copilot.feedback import Feedback, Rating, keep_feedback
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.feedback import Feedback, Rating, keep_feedback
 from segment_copilot.resources import Resources
-from segment_copilot.tenants import Caller
 
 
 class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):

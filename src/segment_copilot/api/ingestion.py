@@ -13,12 +13,12 @@ from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
 from segment_copilot import events
-from segment_copilot.api.requests import ITEMS_JUDGED_LATER, ApiRequest
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.requests import ITEMS_JUDGED_LATER, ApiRequest
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import IngestionStatus, Skipped
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
 from segment_copilot.resources import Resources
-from segment_copilot.tenants import Tenant
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
 MAX_BATCH: Final = 5_000

@@ -14,21 +14,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from segment_copilot.api.auth import ASKS
-from segment_copilot.api.openapi import DEFINITION
-from segment_copilot.api.pages import (
-    Cursor,
-    CursorPage,
-    Limit,
-    Offset,
-    Page,
-    PageNumber,
-    PageSize,
-    slice_of,
-)
-from segment_copilot.api.requests import unless_left
-from segment_copilot.conditions import encode
-from segment_copilot.conditions.lengths import EARLIEST, LATEST
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.auth import ASKS
+from segment_copilot.api.http.openapi import DEFINITION
+from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.requests import unless_left
+from segment_copilot.audiences.explanations import Stage, UserCondition
+from segment_copilot.audiences.membership import Member, SegmentOfUser
+from segment_copilot.audiences.previews import MAX_SAMPLE, ConditionCount, Preview
+from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, SegmentType
 from segment_copilot.errors import (
     Conflict,
     Finding,
@@ -38,12 +32,9 @@ from segment_copilot.errors import (
     QueryTimeout,
 )
 from segment_copilot.events.validation import MAX_USER_LENGTH
-from segment_copilot.explanations import Stage, UserCondition
-from segment_copilot.membership import Member, SegmentOfUser
-from segment_copilot.previews import MAX_SAMPLE, ConditionCount, Preview
+from segment_copilot.language import encode
+from segment_copilot.language.lengths import EARLIEST, LATEST
 from segment_copilot.resources import Resources
-from segment_copilot.segments import Changes, Order, SavedSegment, Segment, SegmentType
-from segment_copilot.tenants import Tenant
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 

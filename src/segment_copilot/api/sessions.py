@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from segment_copilot.access.sessions import SessionScope, SessionSigner
+from segment_copilot.access.tenants import Caller
 from segment_copilot.events.validation import MAX_USER_LENGTH
-from segment_copilot.sessions import SessionScope, SessionSigner
-from segment_copilot.tenants import Caller
 
 
 class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,12 +10,12 @@ import msgspec
 import stamina
 
 from segment_copilot import compiler
-from segment_copilot.catalog import Catalog
 from segment_copilot.commands.answers import answered
-from segment_copilot.conditions import parse, tier_of
-from segment_copilot.conditions.value_types import parse_date
-from segment_copilot.describe import describe
 from segment_copilot.errors import InvalidInput, SegmentCopilotError, Unavailable
+from segment_copilot.language import parse, tier_of
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.describe import describe
+from segment_copilot.language.value_types import parse_date
 
 
 def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:

@@ -16,18 +16,19 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from segment_copilot import demo, tenants
+from segment_copilot import demo
+from segment_copilot.access import tenants
+from segment_copilot.access.tenants import KeyKind, Tenant
 from segment_copilot.commands.ask import PROMPT, ask
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import default_data_dir, start_engines
 from segment_copilot.errors import NotFound, SegmentCopilotError, Unavailable
-from segment_copilot.logs import configure_logging
-from segment_copilot.migrations import migrate
-from segment_copilot.postgres import Postgres
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import KeyKind, Tenant
+from segment_copilot.stores.migrations import migrate
+from segment_copilot.stores.postgres import Postgres
+from segment_copilot.telemetry.logs import configure_logging
 
 EMPTY_TENANT = "dev"
 

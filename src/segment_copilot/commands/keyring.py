@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from segment_copilot import tenants
+from segment_copilot.access import tenants
+from segment_copilot.access.tenants import KeyKind
 from segment_copilot.errors import InvalidInput, NotFound
-from segment_copilot.postgres import Postgres, open_postgres
 from segment_copilot.settings import Settings
-from segment_copilot.tenants import KeyKind
+from segment_copilot.stores.postgres import Postgres, open_postgres
 
 
 async def create_tenant(settings: Settings, slug: str, *, timezone: str, dynamic_plus_limit: int | None) -> str:

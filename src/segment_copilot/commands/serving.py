@@ -13,10 +13,10 @@ import uvicorn
 from segment_copilot.app import create_app
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.errors import Unavailable
-from segment_copilot.logs import configure_logging
-from segment_copilot.migrations import migrate
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.migrations import migrate
+from segment_copilot.telemetry.logs import configure_logging
 from segment_copilot.worker import run_worker
 
 DRAIN_SECONDS = 25

@@ -16,7 +16,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter
@@ -38,7 +37,8 @@ from segment_copilot.compiler.render import (
 )
 from segment_copilot.compiler.slots import Plan, both, leaves
 from segment_copilot.compiler.sources import TraitTable
-from segment_copilot.conditions import Definition, Parsed
+from segment_copilot.language import Definition, Parsed
+from segment_copilot.language.catalog import Catalog
 
 
 class Compiled(Struct, frozen=True):

@@ -21,7 +21,7 @@ from segment_copilot.compiler.slots import (
     to_microseconds,
 )
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.conditions.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST
 
 GroupedSlot = CountSlot | TimeSlot | AggregateSlot | OccurrenceSlot | PeriodsSlot
 

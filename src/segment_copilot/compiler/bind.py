@@ -12,8 +12,8 @@ from typing import Final, TypeVar, cast
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from segment_copilot.catalog import IDENTIFY, Catalog, Property, nearest
-from segment_copilot.conditions import (
+from segment_copilot.errors import Finding
+from segment_copilot.language import (
     Condition,
     Definition,
     EventMatch,
@@ -32,10 +32,10 @@ from segment_copilot.conditions import (
     WhereGroup,
     invalid,
 )
-from segment_copilot.conditions.checks import check_typed_test
-from segment_copilot.conditions.nodes import EventTypes, ValueType, Where
-from segment_copilot.conditions.value_types import resolve_type
-from segment_copilot.errors import Finding
+from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
+from segment_copilot.language.checks import check_typed_test
+from segment_copilot.language.nodes import EventTypes, ValueType, Where
+from segment_copilot.language.value_types import resolve_type
 
 MAX_REFERENCE_DEPTH: Final = 8
 MAX_REACHED_LEAVES: Final = 500

@@ -13,7 +13,6 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.json import decode as from_json
 
-from segment_copilot.catalog import IDENTIFY
 from segment_copilot.compiler.aggregates import TIME_AND_ID, Aggregates, GroupedSlot
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.predicates import render_filter, render_test, stored
@@ -38,6 +37,7 @@ from segment_copilot.compiler.slots import (
 from segment_copilot.compiler.sources import sample_hash
 from segment_copilot.compiler.tables import Tables, in_range
 from segment_copilot.compiler.trees import normal, slots_of
+from segment_copilot.language.catalog import IDENTIFY
 
 NEWEST: Final = 5
 """How many of the events behind a condition are shown."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from segment_copilot.catalog import Catalog
 from segment_copilot.compiler.bind import bind
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.predicates import render_filter
 from segment_copilot.compiler.render import CompiledQuery
 from segment_copilot.compiler.slots import CountSlot, leaves
-from segment_copilot.conditions import parse
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
 
 WHERE_POINTER: Final = "/conditions/0/where"
 """Where the findings point to: the tests stand in a definition of one condition."""

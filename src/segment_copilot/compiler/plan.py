@@ -44,7 +44,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.conditions import (
+from segment_copilot.language import (
     Condition,
     Definition,
     EventCount,
@@ -64,9 +64,9 @@ from segment_copilot.conditions import (
     WhereGroup,
     Window,
 )
-from segment_copilot.conditions.calendar_periods import period_bounds, period_start
-from segment_copilot.conditions.checks import as_date_test
-from segment_copilot.conditions.lengths import (
+from segment_copilot.language.calendar_periods import period_bounds, period_start
+from segment_copilot.language.checks import as_date_test
+from segment_copilot.language.lengths import (
     EARLIEST,
     LATEST,
     Length,
@@ -77,9 +77,9 @@ from segment_copilot.conditions.lengths import (
     parse_length,
     to_instant,
 )
-from segment_copilot.conditions.nodes import EventTypes, Where
-from segment_copilot.conditions.paths import parse_path
-from segment_copilot.conditions.value_types import (
+from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.paths import parse_path
+from segment_copilot.language.value_types import (
     DATETIMES,
     EPOCH_UNITS,
     POSITIVE_OF,

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
-from segment_copilot.conditions.lengths import EARLIEST, LATEST
-from segment_copilot.conditions.value_types import json_type
+from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.value_types import json_type
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
 _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from textwrap import indent
 from typing import Final
 
-from segment_copilot.catalog import IDENTIFY
 from segment_copilot.compiler.aggregates import MICROSECONDS
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.predicates import render_filter
 from segment_copilot.compiler.slots import Matching, SequenceSlot
 from segment_copilot.compiler.tables import Tables, in_range
+from segment_copilot.language.catalog import IDENTIFY
 
 _BLOCKER: Final = 15
 

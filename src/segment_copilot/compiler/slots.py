@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from segment_copilot.conditions.nodes import Metric
+from segment_copilot.language.nodes import Metric
 
 # Ranges and comparisons
 

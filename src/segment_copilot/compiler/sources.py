@@ -36,7 +36,7 @@ from segment_copilot.compiler.slots import (
 )
 from segment_copilot.compiler.tables import Tables, in_range
 from segment_copilot.compiler.trees import slots_of
-from segment_copilot.conditions.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST
 
 TraitTable = Literal["current", "history"]
 """Where traits are read: their newest values (fast when `as_of` is about now), or everything they ever were."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from segment_copilot.catalog import IDENTIFY
 from segment_copilot.compiler.params import Params
 from segment_copilot.compiler.slots import Plan, Range
+from segment_copilot.language.catalog import IDENTIFY
 
 INSTANT: Final = "DateTime64(6, 'UTC')"
 

@@ -17,18 +17,18 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from segment_copilot import tenants
-from segment_copilot.clickhouse import ClickHouse
+from segment_copilot.access import tenants
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.demo.schemas import SCHEMAS
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
 from segment_copilot.demo.shop import SEED, USERS, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
 from segment_copilot.events import Event, ObservedNames, write_block
 from segment_copilot.events.names import new_names, write_names
-from segment_copilot.postgres import Postgres
+from segment_copilot.events.schemas import save_schema
 from segment_copilot.resources import Resources
-from segment_copilot.schemas import save_schema
-from segment_copilot.tenants import Tenant
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Postgres
 
 log = structlog.get_logger()
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.catalog import IDENTIFY
-from segment_copilot.schemas import PropertyType, SchemaProperty
+from segment_copilot.events.schemas import PropertyType, SchemaProperty
+from segment_copilot.language.catalog import IDENTIFY
 
 
 class DemoSchema(Struct, frozen=True):

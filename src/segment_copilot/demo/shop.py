@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.catalog import IDENTIFY
 from segment_copilot.demo.dice import Dice
 from segment_copilot.demo.people import DAYS, SPAN, people
 from segment_copilot.demo.visits import Diary
 from segment_copilot.events import Event
+from segment_copilot.language.catalog import IDENTIFY
 
 SEED: Final = 1
 USERS: Final = 20_000

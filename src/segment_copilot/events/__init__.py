@@ -1,5 +1,7 @@
 """Events: accepted durably in PostgreSQL, forwarded to ClickHouse in blocks that can be retried, readable at once.
 
+Here too is what is known of them: schemas, the catalog, analytics. It knows no HTTP and no segment.
+
 The way of an event: `accept` (validated, de-duplicated, stored; the client gets its 202) → `forward_next_block` in the
 worker (`write_block` to ClickHouse, then `observe_names` for the catalog) → `clean_up` once it is no longer recent.
 """

@@ -11,7 +11,7 @@ import uuid_utils
 from msgspec import Struct
 
 from segment_copilot.events.validation import Rejected, ValidEvent, validate
-from segment_copilot.postgres import Postgres
+from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
 # requests with the same ids then wait for each other instead of locking each other out.

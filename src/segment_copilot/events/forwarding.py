@@ -15,11 +15,11 @@ from uuid import UUID
 import structlog
 from msgspec import Struct
 
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.errors import Unavailable
 from segment_copilot.events.names import ObservedNames, new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
-from segment_copilot.postgres import Connection, Postgres, Record
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Connection, Postgres, Record
 
 log = structlog.get_logger()
 

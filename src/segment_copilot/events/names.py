@@ -9,9 +9,9 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import Struct, field
 
-from segment_copilot.catalog import Scalar
 from segment_copilot.events.rows import Event
-from segment_copilot.postgres import Connection, Postgres
+from segment_copilot.language.catalog import Scalar
+from segment_copilot.stores.postgres import Connection, Postgres
 
 MAX_SAMPLES = 50
 MAX_SAMPLE_LENGTH = 64

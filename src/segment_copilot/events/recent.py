@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from segment_copilot.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Postgres, Record
 
 
 class RecentEvent(Struct, frozen=True):

@@ -8,9 +8,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.catalog import IDENTIFY
-from segment_copilot.clickhouse import ClickHouse
 from segment_copilot.events.trait_versions import trait_version
+from segment_copilot.language.catalog import IDENTIFY
+from segment_copilot.stores.clickhouse import ClickHouse
 
 _EVENT_COLUMNS = ("tenant_id", "event_type", "user_id", "occurred_at", "event_id", "payload_text")
 _TRAIT_COLUMNS = ("tenant_id", "property", "user_id", "occurred_at", "event_id", "value_text")

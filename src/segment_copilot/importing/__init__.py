@@ -1,4 +1,7 @@
-"""`import FILE`: a CSV or NDJSON file into a running service, by its public batch endpoint."""
+"""`import FILE`: a CSV or NDJSON file into a running service, by its public batch endpoint.
+
+It is a client: it never touches a store.
+"""
 
 from segment_copilot.importing.reading import BadRow, Columns, Row, read_rows
 from segment_copilot.importing.sending import ImportReport, import_file

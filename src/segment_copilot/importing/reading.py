@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.catalog import IDENTIFY, nearest
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events import Rejected, parse_instant, validate
+from segment_copilot.language.catalog import IDENTIFY, nearest
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _GZIP = b"\x1f\x8b"

@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
-from segment_copilot.catalog import Catalog
+from segment_copilot.copilot.stream.usage import Usage
+from segment_copilot.language.catalog import Catalog
 
 # What goes in
 
@@ -114,23 +115,6 @@ class ToolArgumentsDelta(Struct, frozen=True, tag="tool_arguments_delta"):
 
     id: str
     delta: str
-
-
-class Usage(Struct, frozen=True):
-    """Tokens of one or more turns; input includes cache reads and writes, output includes reasoning.
-
-    *long_cache_write_tokens* are those of the cache's writes that it keeps for an hour. *cost_usd* is absent when the
-    model's price is not known; *estimated* is there, and true, when an answer was cut and its tokens were not told.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    long_cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: float | UnsetType = UNSET
-    estimated: bool | UnsetType = UNSET
 
 
 class TokensCounted(Struct, frozen=True, tag="tokens_counted"):

@@ -24,7 +24,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[Model]:
 
         yield OfflineModel()
         return
-    from segment_copilot.copilot.models.claude import open_claude  # noqa: PLC0415  # the SDK takes seconds to import
+    from segment_copilot.copilot.models.claude.model import open_claude  # noqa: PLC0415  # the SDK takes seconds to import
 
     async with open_claude(settings) as claude:
         yield claude

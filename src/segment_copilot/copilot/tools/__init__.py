@@ -1,4 +1,7 @@
-"""The copilot's tools: plain async functions, and the registry that a model, the loop and `/capabilities` share."""
+"""The copilot's tools: plain async functions, and the registry that a model, the loop and `/capabilities` share.
+
+None of them writes anything, and none knows HTTP.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.copilot.events import Source, ToolKind
 from segment_copilot.copilot.models import ToolSpecification
+from segment_copilot.copilot.stream.events import Source, ToolKind
 from segment_copilot.copilot.tools import analytics, asking, audiences, display, drafts, reading, revising, searching
 from segment_copilot.copilot.tools.signature import arguments_of, specification
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from segment_copilot import analytics
-from segment_copilot.catalog import Property, Scalar, nearest
 from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_filter
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
+from segment_copilot.events import analytics
+from segment_copilot.language.catalog import Property, Scalar, nearest
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Tests = Annotated[list[dict[str, Any]], Meta(max_length=20)]

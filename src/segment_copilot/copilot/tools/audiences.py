@@ -7,14 +7,14 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from segment_copilot.audiences.explanations import EmptiedBy, Narrowed, Stage
+from segment_copilot.audiences.previews import Overlap, Prepared
 from segment_copilot.compiler.evidence import Contribution
-from segment_copilot.conditions import Tier, meaning
-from segment_copilot.copilot.components import DraftBase
+from segment_copilot.copilot.stream.components import DraftBase
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.subjects import AudienceReference, Subject, prepared, subject_of
 from segment_copilot.errors import Finding
-from segment_copilot.explanations import EmptiedBy, Narrowed, Stage
-from segment_copilot.previews import Overlap, Prepared
+from segment_copilot.language import Tier, meaning
 
 _EVIDENCE: Final = 3  # events shown for a condition
 

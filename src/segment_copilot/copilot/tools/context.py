@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct, UnsetType, field
 
-from segment_copilot.catalog import Catalog
-from segment_copilot.conditions.lengths import to_instant
-from segment_copilot.copilot.components import Component, Draft
-from segment_copilot.copilot.events import Clarification, ComponentShown, Event
-from segment_copilot.copilot.links import without_links
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.stream.components import Component, Draft
+from segment_copilot.copilot.stream.events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.lengths import to_instant
 from segment_copilot.resources import Resources
-from segment_copilot.tenants import Tenant
 
 
 class Found(Struct, frozen=True):

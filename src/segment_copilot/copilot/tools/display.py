@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.copilot.characters import plain
-from segment_copilot.copilot.components import (
+from segment_copilot.copilot.guards.characters import plain
+from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.stream.components import (
     CreateSegmentCTA,
     Draft,
     EventVolumeChart,
@@ -21,7 +22,6 @@ from segment_copilot.copilot.components import (
     SegmentRow,
     SegmentTable,
 )
-from segment_copilot.copilot.links import without_links
 from segment_copilot.copilot.tools.context import Found, Memory, ToolContext, in_words
 from segment_copilot.errors import Finding, InvalidInput, NotFound
 

@@ -9,20 +9,20 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.conditions import Tier, encode, invalid
-from segment_copilot.copilot.bounds import fits
-from segment_copilot.copilot.components import Draft, DraftBase, DraftPreview
-from segment_copilot.copilot.events import SegmentDraft
-from segment_copilot.copilot.links import without_links
+from segment_copilot.audiences.explanations import EmptiedBy
+from segment_copilot.audiences.previews import Prepared, Preview
+from segment_copilot.copilot.guards.bounds import fits
+from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.unseen import unseen_values
+from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
+from segment_copilot.copilot.stream.events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.copilot.tools.subjects import in_definition, with_timezone
-from segment_copilot.copilot.unseen import unseen_values
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
-from segment_copilot.explanations import EmptiedBy
-from segment_copilot.previews import Prepared, Preview
+from segment_copilot.language import Tier, encode, invalid
 
 MAX_REPAIRS: Final = 3
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from segment_copilot import activations, events, schemas
-from segment_copilot.catalog import EventType, Property, Scalar, SegmentName, nearest
-from segment_copilot.conditions import encode
+from segment_copilot import events
+from segment_copilot.activations import activations
+from segment_copilot.audiences.previews import conditions_in_words
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, NotFound
-from segment_copilot.previews import conditions_in_words
+from segment_copilot.events import schemas
+from segment_copilot.language import encode
+from segment_copilot.language.catalog import EventType, Property, Scalar, SegmentName, nearest
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 _LISTED_PROPERTIES: Final = 120  # of all event types together, shared out evenly; get_event_schema has them all

@@ -10,9 +10,9 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 from rapidfuzz import fuzz, process
 
-from segment_copilot.conditions import names_of
+from segment_copilot.audiences.segments import Segment
 from segment_copilot.copilot.tools.context import ToolContext
-from segment_copilot.segments import Segment
+from segment_copilot.language import names_of
 
 _SEARCHED: Final = 2_000  # of the newest segments
 _ALIKE: Final = 80  # percent of two words: a plural, a typo

@@ -10,9 +10,9 @@ from typing import Annotated, Any, cast, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from segment_copilot.conditions import language_components
 from segment_copilot.copilot.models import ToolSpecification
 from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.language import language_components
 
 DefinitionDocument = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/$defs/Definition"})]
 """A definition as the model wrote it. The use case decodes it, so that every mistake is found at once."""

@@ -8,12 +8,12 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.conditions import encode, invalid
-from segment_copilot.copilot.components import Draft, DraftBase
+from segment_copilot.audiences.previews import Prepared
+from segment_copilot.copilot.stream.components import Draft, DraftBase
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
-from segment_copilot.previews import Prepared
+from segment_copilot.language import encode, invalid
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 AudienceReference = SegmentReference | dict[str, Any]

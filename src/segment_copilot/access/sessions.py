@@ -1,0 +1,79 @@
+"""USE CASE: tokens that a backend hands to a browser, so that no page ever holds a secret key.
+
+A token is a JWT, signed with a secret that all processes share; nothing is stored for it. It lasts fifteen minutes, and
+ends with the key it was made with.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from msgspec import Struct
+
+from segment_copilot.access.signing import shared_secret
+from segment_copilot.errors import Unauthenticated
+from segment_copilot.stores.postgres import Postgres
+
+SessionScope = Literal["copilot"]
+LIFETIME: Final = timedelta(minutes=15)
+
+_ALGORITHM: Final = "HS256"
+_PURPOSE: Final = "sessions"
+
+
+class Session(Struct, frozen=True, omit_defaults=True):
+    """What a token says, in the words of a JWT: *sub* is whose browser holds it, *exp* is in seconds since 1970."""
+
+    key_id: int
+    scope: SessionScope
+    exp: int
+    sub: str | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """A whole second: SDKs exist whose parsers take no fraction."""
+        return datetime.fromtimestamp(self.exp, UTC)
+
+
+class SessionSigner:
+    """Makes and reads tokens."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._secret: OctKey | None = None
+
+    async def open(
+        self, key_id: int, *, scope: SessionScope, user_id: str | None, now: datetime
+    ) -> tuple[Session, str]:
+        """A session that begins *now* and speaks for the tenant of that key, and its token."""
+        session = Session(key_id, scope, int((now + LIFETIME).timestamp()), user_id)
+        claims: dict[str, Any] = msgspec.to_builtins(session)
+        token = jwt.encode({"alg": _ALGORITHM}, claims, await self._key(), algorithms=[_ALGORITHM])
+        return session, token
+
+    async def read(self, token: str, *, now: datetime) -> Session:
+        """What *token* says.
+
+        Raises:
+            Unauthenticated: it is none of ours, or its time is over.
+
+        """
+        key = await self._key()
+        try:
+            claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
+            session = msgspec.convert(claims, Session)
+        except (JoseError, ValueError):  # ValidationError is one
+            raise Unauthenticated("This is neither a key nor a session's token.", code="invalid_session") from None
+        if session.expires_at <= now:
+            raise Unauthenticated("The session's time is over; ask your backend for a new one.", code="session_expired")
+        return session
+
+    async def _key(self) -> OctKey:
+        if self._secret is None:
+            self._secret = OctKey.import_key(await shared_secret(self._postgres, _PURPOSE))
+        return self._secret

@@ -1,0 +1,140 @@
+"""The outermost layer: what is the same for every request and answer, whether a route was found or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from segment_copilot.api.http.problems import MEDIA_TYPE, UNEXPECTED, problem_body
+from segment_copilot.telemetry.metrics import OPEN_STREAMS, count_request
+
+log = structlog.get_logger()
+
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+"""Which `X-Request-Id` of a caller is taken over."""
+
+HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""On every answer that does not set them itself."""
+
+_CLIENT_LEFT: Final = 499
+_PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+class Edge:
+    """Wraps the whole application: request id, paths, HEAD, headers, one log line and one count per request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and its answer back."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        routed: Any = {
+            **scope,
+            "path": routed_path(scope),
+            "method": "GET" if scope["method"] == "HEAD" else scope["method"],
+        }
+        answer = _Answer(send, request_id, without_body=scope["method"] == "HEAD")
+        started = perf_counter()
+        try:
+            await self.app(routed, receive, answer.send)
+        except Exception as error:  # noqa: BLE001  # the last handler: the failure is logged and the answer ended
+            await answer.fail(error)
+        finally:
+            answer.close(scope["method"], routed, seconds=perf_counter() - started)
+
+
+def routed_path(scope: HTTPScope) -> str:
+    """The path decoded segment by segment, so that a `%2F` in an id is not a slash; `%` and `/` inside stay quoted."""
+    raw = scope["raw_path"].decode("ascii", errors="replace")
+    if "%" not in raw:
+        return scope["path"]
+    try:
+        segments = [unquote(segment, errors="strict") for segment in raw.split("/")]
+    except UnicodeDecodeError:
+        return "/%"  # no route's path
+    return "/".join(segment.replace("%", "%25").replace("/", "%2F").replace("\x00", "%00") for segment in segments)
+
+
+def _request_id(scope: HTTPScope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if REQUEST_ID.fullmatch(sent) else str(uuid7())
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, send: Send, request_id: str, *, without_body: bool) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._without_body = without_body
+        self._status = 0
+        self._streamed = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message["headers"] = self._finished(message["headers"])
+            if self._streamed:
+                OPEN_STREAMS.inc()
+        elif message["type"] == "http.response.body" and self._without_body:
+            if message.get("more_body"):
+                return
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def _finished(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        sent = {name.lower(): value for name, value in headers}
+        self._streamed = sent.get(b"content-type", b"").startswith(b"text/event-stream")
+        kept = [header for header in headers if header[0].lower() != b"allow"]
+        if allow := sent.get(b"allow"):
+            methods = {method.strip() for method in allow.split(b",")}
+            kept.append((b"allow", b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))))
+        kept.append((b"x-request-id", self._request_id.encode()))
+        return [*kept, *((name, value) for name, value in HEADERS if name not in sent)]
+
+    async def fail(self, error: Exception) -> None:
+        """Say what can still be said after *error* got past every handler."""
+        log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
+        if self._status:
+            return  # the server closes the connection, so that the answer is seen to be cut
+        body = problem_body(500, code="internal_error", detail=UNEXPECTED, instance="", request_id=self._request_id)
+        await self.send(
+            {"type": "http.response.start", "status": 500, "headers": [(b"content-type", MEDIA_TYPE.encode())]}
+        )
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def close(self, method: str, scope: Mapping[str, Any], *, seconds: float) -> None:
+        """Count and log, once."""
+        route: str = scope.get("path_template") or "unmatched"
+        status = self._status or _CLIENT_LEFT
+        if self._streamed:
+            OPEN_STREAMS.dec()
+        count_request(method=method, route=route, status=status, seconds=seconds, streamed=self._streamed)
+        fields: dict[str, Any] = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        if (tenant := scope.get("user")) is not None:
+            fields["tenant_id"] = tenant.id
+        (log.debug if route in _PROBES else log.info)("http.request", **fields)

@@ -1,0 +1,78 @@
+"""Is the process alive, and may it be sent requests."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Final
+
+from litestar import Router, get
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from segment_copilot.api.http.auth import PUBLIC
+from segment_copilot.errors import Unavailable
+from segment_copilot.resources import Resources
+
+PING_SECONDS: Final = 2.0
+
+
+class Health(Struct, frozen=True):
+    """The answer of a probe that is content."""
+
+    status: str = "ok"
+
+
+@get("/live", operation_id="live", summary="Whether the process answers", sync_to_thread=False)
+def live() -> Health:
+    """200 as long as the process serves requests at all; it asks nothing of the stores."""
+    return Health()
+
+
+@get("/ready", operation_id="ready", summary="Whether requests may be sent here", opt={"problems": (Unavailable,)})
+async def ready(resources: NamedDependency[Resources], draining: NamedDependency[asyncio.Event]) -> Health:
+    """200 when both stores answer; 503 when one does not, or once the process is being stopped."""
+    if draining.is_set():
+        raise Unavailable("This process is being stopped.", code="server_draining")
+    pings = (_answers(resources.postgres.ping()), _answers(resources.clickhouse.ping()))
+    stores = dict(zip(("postgres", "clickhouse"), await asyncio.gather(*pings), strict=True))
+    if silent := [name for name, answers in stores.items() if not answers]:
+        raise Unavailable(f"No answer from {' and '.join(silent)}.", code="not_ready", context={"silent": silent})
+    return Health()
+
+
+async def _answers(ping: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await ping
+    except (Unavailable, TimeoutError):
+        return False
+    return True
+
+
+HealthRouter = Router("/health", route_handlers=[live, ready], opt=PUBLIC, tags=["health"])
+
+
+@contextmanager
+def drained_on_sigterm(draining: asyncio.Event) -> Generator[None]:
+    """Set *draining* on SIGTERM, before the server's own handler: it waits for open streams, so they must end themselves."""
+    if current_thread() is not main_thread():
+        yield  # signals reach the main thread only
+        return
+    loop = asyncio.get_running_loop()
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(draining.set)
+        if callable(previous):
+            previous(number, frame)
+
+    signal.signal(signal.SIGTERM, drain)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,277 @@
+"""The OpenAPI 3.1 document, written from the routes: operations from their handlers, schemas from msgspec.
+
+Litestar's own generator loses discriminators, closed objects and docstrings of structs; msgspec's does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from inspect import cleandoc
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
+
+import msgspec
+from litestar import Litestar, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter, KwargDefinition, ParameterKwarg, PathParameter, QueryParameter
+from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
+from msgspec import Meta, Struct
+
+from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
+from segment_copilot.copilot.stream.events import Event
+from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.language import Definition, language_components
+
+REFERENCE: Final = "#/components/schemas/{name}"
+DEFINITION: Final = {"$ref": REFERENCE.format(name="Definition")}
+"""`extra_json_schema` of a field that takes a definition as raw JSON."""
+
+NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
+"""Unions, beside the language's, that get a component of their own, so that generated clients name them."""
+
+TAGS: Final[Mapping[str, str]] = {
+    "segments": "Saved audiences: preview, save, compute, read the members.",
+    "explorer": "One user: why they are in a segment or not.",
+    "copilot": "An audience in words becomes a draft; answers stream.",
+    "ingestion": "Events and traits, one at a time or in batches.",
+    "schemas": "What event types look like.",
+    "activations": "Where members are sent.",
+    "sessions": "Short tokens for browsers, opened by a backend.",
+    "health": "For probes; no key needed.",
+}
+DESCRIPTION: Final = """Describe an audience in words; get a contact segment that is valid, counted, explained and ready to save.
+
+Every path is served with and without its trailing slash, never by a redirect. Every failure is a problem
+(RFC 9457, `application/problem+json`) with a stable `code`; `errors` says what is wrong and where, as RFC 6901
+pointers into the body. Every answer carries `X-Request-Id`."""
+
+_PROBLEMS: Final[Mapping[int, str]] = {
+    400: "The body, a parameter or the definition has mistakes.",
+    401: "No key, or one that does not exist.",
+    403: "The key may not do this.",
+    404: "Nothing of that id in this tenant.",
+    408: "The body did not arrive in time.",
+    409: "The request contradicts what is stored.",
+    412: "If-Match named another version.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    429: "Too much at once; see Retry-After.",
+    500: "Our mistake; it was logged under the request id.",
+    503: "A store does not answer; see Retry-After.",
+    504: "The query took too long.",
+}
+
+
+def document(app: Litestar) -> dict[str, Any]:
+    """The whole document of *app* as plain JSON values; the same for the same code."""
+    return msgspec.json.decode(msgspec.json.encode(_document(app)))
+
+
+def _document(app: Litestar) -> dict[str, Any]:
+    operations = list(_operations(app))
+    schemas = _Schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in sorted(operations, key=lambda operation: (operation.path, operation.method)):
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    used = {tag for operation in operations for tag in operation.handler.resolve_tags()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "segment-copilot",
+            "version": version("segment-copilot"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "Where this document was read"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items() if name in used],
+        "security": [{"apiKey": []}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "responses": {f"Problem{status}": _problem(status) for status in _PROBLEMS},
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`ApiKey sk_…`",
+                },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The same key as `Bearer sk_…`, or a session's token: it reads and asks, never writes",
+                },
+            },
+        },
+    }
+
+
+class _Operation(Struct, frozen=True):
+    path: str
+    method: str
+    handler: HTTPRouteHandler
+
+    @property
+    def body(self) -> FieldDefinition | None:
+        return self.handler.parsed_data_field
+
+    @property
+    def answer(self) -> Any:
+        """What the handler returns, without the response around it; None for no content."""
+        annotation = self.handler.parsed_return_field.annotation
+        if get_origin(annotation) is Response:
+            annotation = get_args(annotation)[0]
+        return None if annotation is type(None) else annotation
+
+    @property
+    def events(self) -> Any:
+        """The union a stream is made of (`opt`), or None."""
+        return self.handler.opt.get("events")
+
+    @property
+    def parameters(self) -> Iterator[tuple[str, FieldDefinition, ParameterKwarg]]:
+        for name, field in self.handler.parsed_fn_signature.parameters.items():
+            if isinstance(field.kwarg_definition, PathParameter | QueryParameter | HeaderParameter):
+                yield field.kwarg_definition.name or name, field, field.kwarg_definition
+
+
+def _operations(app: Litestar) -> Iterator[_Operation]:
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        path = route.path_format
+        if path.startswith("/api/") and not path.endswith(".json"):
+            path += "/"
+        for method, (handler, _) in route.route_handler_map.items():
+            if method != "OPTIONS" and handler.resolve_include_in_schema():
+                yield _Operation(path, method, handler)
+
+
+class _Schemas:
+    """The schemas of every type the operations use, by one call, so that a type has one component."""
+
+    def __init__(self, operations: Iterable[_Operation]) -> None:
+        types: list[Any] = [Problem, Definition]
+        for operation in operations:
+            types += [part for part in (operation.body and operation.body.raw, operation.answer) if part is not None]
+            types += [operation.events] if operation.events else []
+        unions = list(NAMED_UNIONS.values())
+        found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
+        named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
+        self._unions = named
+        tidied = {name: self._tidied(schema) for name, schema in self.components.items()} | named
+        tidied |= language_components(REFERENCE)
+        self.components = dict(sorted(tidied.items()))
+        self._by_type = {repr(type_): self._tidied(schema) for type_, schema in zip(types, found, strict=False)}
+
+    def of(self, type_: Any) -> Any:
+        return self._by_type[repr(type_)]
+
+    def _tidied(self, schema: Any) -> Any:
+        """Refer to named unions, and leave out what msgspec says and no reader needs."""
+        for name, union in self._unions.items():
+            if schema == union:
+                return {"$ref": REFERENCE.format(name=name)}
+        if isinstance(schema, list):
+            return [self._tidied(item) for item in cast("list[Any]", schema)]
+        if not isinstance(schema, dict):
+            return schema
+        tidied = {key: self._tidied(value) for key, value in cast("dict[str, Any]", schema).items()}
+        if tidied.get("required") == []:
+            del tidied["required"]
+        return tidied
+
+
+def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
+    handler = operation.handler
+    summary, _, description = cleandoc(handler.fn.__doc__ or "").partition("\n\n")
+    entry: dict[str, Any] = {
+        "operationId": handler.operation_id or handler.handler_name,
+        "summary": handler.summary or summary,
+        "tags": sorted(handler.resolve_tags()),
+    }
+    paragraphs = [summary] * bool(handler.summary) + [_without_raises(description)]
+    entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
+    if parameters := [_parameter(name, field, kind) for name, field, kind in operation.parameters]:
+        entry["parameters"] = parameters
+    if body := operation.body:
+        content = {"application/json": {"schema": schemas.of(body.raw)}}
+        entry["requestBody"] = {"required": not body.is_optional, "content": content}
+    entry["responses"] = _responses(operation, schemas)
+    if handler.opt.get("public"):
+        entry["security"] = []
+    return entry
+
+
+def _without_raises(description: str) -> str:
+    return description.partition("Raises:\n")[0].strip()
+
+
+def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> dict[str, Any]:
+    types = tuple(part.annotation for part in field.inner_types if not part.is_none_type) if field.is_optional else ()
+    schema = msgspec.json.schema(Annotated[Union[types or field.annotation], _constraints(kind)])  # noqa: UP007
+    if field.has_default and field.default is not None:
+        schema["default"] = field.default
+    parameter: dict[str, Any] = {"name": name, "in": kind.param_type.value, "schema": schema}
+    if description := kind.description:
+        parameter["description"] = description
+    if not field.has_default:
+        parameter["required"] = True
+    return parameter
+
+
+def _constraints(kind: KwargDefinition) -> Meta:
+    names = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
+    return Meta(**{name: value for name in names if (value := getattr(kind, name)) is not None})
+
+
+def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
+    handler = operation.handler
+    success: dict[str, Any] = {"description": handler.response_description or "Done."}
+    if operation.events is not None:
+        success["content"] = {"text/event-stream": {"schema": _server_sent(schemas.of(operation.events))}}
+    elif handler.opt.get("event_stream"):  # of a protocol that is described elsewhere
+        success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    elif operation.answer is not None:
+        success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
+    if headers := handler.resolve_response_headers():
+        success["headers"] = {
+            header.name: {"description": header.description or "", "schema": {"type": "string"}}
+            for header in sorted(headers, key=lambda header: header.name)
+        }
+    problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(operation)}
+    return {str(handler.status_code): success} | problems
+
+
+def _server_sent(event: Any) -> dict[str, Any]:
+    """The schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
+    return {
+        "type": "object",
+        "description": "One server-sent event; the stream is a sequence of them.",
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string", "description": "The event's type"},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": event},
+        },
+        "required": ["event", "data"],
+    }
+
+
+def _statuses(operation: _Operation) -> list[int]:
+    raised = cast("tuple[type[SegmentCopilotError], ...]", operation.handler.opt.get("problems", ()))
+    statuses = {400, 500, *(status_of(error) for error in raised)}
+    if not operation.handler.opt.get("public"):
+        statuses |= {401, 403, 503}
+    if "{" in operation.path:
+        statuses.add(404)
+    if operation.body is not None:
+        statuses |= {408, 413, 415}
+    return sorted(statuses)
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {
+        "description": _PROBLEMS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(name="Problem")}}},
+    }

@@ -1,0 +1,109 @@
+"""Pages: one envelope, reached by page number (as the SDKs do), by offset, or by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Generic, TypeVar
+from urllib.parse import urlencode
+
+from litestar.connection import ASGIConnection
+from litestar.params import QueryParameter
+from msgspec import Struct
+
+from segment_copilot.api.http.problems import ProblemError
+from segment_copilot.errors import InvalidInput
+
+T = TypeVar("T")
+
+DEFAULT_SIZE: Final = 50
+MAX_SIZE: Final = 1_000
+
+PageNumber = Annotated[int | None, QueryParameter(ge=1, le=1_000_000, description="Which page, from 1")]
+PageSize = Annotated[
+    int | None, QueryParameter(ge=1, le=MAX_SIZE, description=f"Results a page; {DEFAULT_SIZE} if left out")
+]
+Limit = Annotated[int | None, QueryParameter(ge=1, le=MAX_SIZE, description="Results at most, with offset or cursor")]
+Offset = Annotated[int | None, QueryParameter(ge=0, le=1_000_000_000, description="Results to pass over first")]
+Cursor = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=1024, description="`next_cursor` of the page before")
+]
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """Some of *count* results. *next* and *previous* are addresses, null at the ends."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: tuple[T, ...]
+
+
+class CursorPage(Struct, Generic[T], frozen=True):
+    """A page that can also be continued by *next_cursor*, null at the end."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: tuple[T, ...]
+    next_cursor: str | None
+
+
+class Slice(Struct, frozen=True):
+    """Which results are asked for, and in which of the three ways."""
+
+    limit: int
+    offset: int = 0
+    cursor: str | None = None
+    page: int | None = None
+
+    def next(self, request: ASGIConnection[Any, Any, Any, Any], *, more: bool, cursor: str | None = None) -> str | None:
+        """The address of the results after these, asked for in the same way."""
+        if not more:
+            return None
+        if self.page is not None:
+            return _address(request, {"page": self.page + 1})
+        if cursor is not None and (self.cursor is not None or not self.offset):
+            return _address(request, {"cursor": cursor, "limit": self.limit})
+        return _address(request, {"offset": self.offset + self.limit, "limit": self.limit})
+
+    def previous(self, request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+        """The address of the results before these; cursors only go on."""
+        if self.page is not None:
+            return _address(request, {"page": self.page - 1}) if self.page > 1 else None
+        if self.cursor is None and self.offset:
+            return _address(request, {"offset": max(self.offset - self.limit, 0), "limit": self.limit})
+        return None
+
+
+def slice_of(
+    *,
+    page: int | None,
+    page_size: int | None,
+    limit: int | None,
+    offset: int | None,
+    cursor: str | None = None,
+) -> Slice:
+    """What the parameters ask for.
+
+    Raises:
+        InvalidInput: they mix ways of paging.
+
+    """
+    by_number = [name for name, value in {"page": page, "page_size": page_size}.items() if value is not None]
+    others = [name for name, value in {"limit": limit, "offset": offset, "cursor": cursor}.items() if value is not None]
+    if (by_number and others) or (offset is not None and cursor is not None):
+        detail = "Page by page and page_size, by limit and offset, or by limit and cursor."
+        findings = [ProblemError("", "conflicting_parameters", detail, parameter=name) for name in (by_number + others)]
+        raise InvalidInput(detail, code="conflicting_parameters", findings=findings)
+    if others:
+        return Slice(limit or DEFAULT_SIZE, offset or 0, cursor)
+    size = page_size or DEFAULT_SIZE
+    return Slice(size, ((page or 1) - 1) * size, page=page or 1)
+
+
+def _address(request: ASGIConnection[Any, Any, Any, Any], changed: Mapping[str, object]) -> str:
+    kept = {
+        name: value for name, value in request.query_params.items() if name not in {"page", "offset", "cursor", "limit"}
+    }
+    path: str = request.scope["raw_path"].decode("ascii")
+    return f"{path}?{urlencode({**kept, **changed})}"

@@ -1,0 +1,162 @@
+"""What every request passes on its way to a handler: its parameters are known and storable, its body is typed JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from functools import cache
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, unquote
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from segment_copilot.api.http.bodies import decode_body
+from segment_copilot.api.http.problems import ProblemError
+from segment_copilot.errors import InvalidInput
+from segment_copilot.language.catalog import nearest
+
+MAX_ID: Final = 2**63 - 1  # ids are bigint
+
+ITEMS_JUDGED_LATER: Final = {"items_judged_later": True}
+"""`opt` of a route whose use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
+
+_JSON = "application/json"
+
+T = TypeVar("T")
+
+
+class ClientLeft(HTTPException):
+    """Nobody is there to read the answer; the status is for the log."""
+
+    status_code = 499
+    detail = "The client left."
+
+    def __init__(self) -> None:
+        super().__init__(detail=self.detail)
+
+
+class ApiRequest(Request[Any, Any, State]):
+    """A request whose JSON is decoded into what the handler declares, once, with a finding for each mistake."""
+
+    body_seconds = 10.0  # a client that sends more slowly is not waited for
+
+    async def body(self) -> bytes:
+        """The whole body, once it is declared as JSON.
+
+        Raises:
+            HTTPException: 408, 413 or 415.
+
+        """
+        try:
+            async with asyncio.timeout(self.body_seconds):
+                body = await super().body()
+        except TimeoutError:
+            raise HTTPException(
+                status_code=408,
+                detail=f"The body did not arrive within {self.body_seconds:g} seconds.",
+                headers={"Connection": "close"},
+            ) from None
+        except InternalServerException:  # Litestar's word for a client that left
+            raise ClientLeft from None
+        if body:
+            self._check_content_type()
+        elif (field := self.route_handler.parsed_data_field) and not field.is_optional:
+            raise InvalidInput("This route needs a body.", code="missing_body")
+        return body
+
+    async def json(self) -> Any:
+        """The body as the type of the handler's `data`."""
+        field = self.route_handler.parsed_data_field
+        strict = "items_judged_later" not in self.route_handler.opt
+        return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
+
+    def _check_content_type(self) -> None:
+        kind, options = self.content_type
+        is_json = kind == _JSON or (kind.startswith("application/") and kind.endswith("+json"))
+        if not is_json or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            raise HTTPException(status_code=415, detail=f"Send the body as {_JSON} in UTF-8.")
+
+
+async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+    """What *work* gives. It is cancelled, and its queries with it, when the client leaves first.
+
+    Raises:
+        ClientLeft: it did.
+
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientLeft
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait({working, leaving})
+
+
+async def _left(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def parameters_checked(app: ASGIApp) -> ASGIApp:
+    """Refuse query parameters that a route does not have, and path parameters that no record can have."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path_params"]:
+            scope["path_params"] = _path_parameters(scope)
+        if query := scope["query_string"]:
+            _check_query(query, _query_parameters(scope["route_handler"]))
+        await app(scope, receive, send)
+
+    return checked
+
+
+def _path_parameters(scope: Scope) -> dict[str, Any]:
+    """Text as it was before `edge` quoted it and without NUL; an id in its one spelling and within 64 bits."""
+    parameters = cast("Mapping[str, str | int]", scope["path_params"])
+    segments = scope["path"].split("/")
+    for value in parameters.values():
+        if isinstance(value, int) and not (0 < value <= MAX_ID and str(value) in segments):
+            raise NotFoundException
+        if isinstance(value, str) and "%00" in value:
+            raise NotFoundException
+    return {name: unquote(value) if isinstance(value, str) else value for name, value in parameters.items()}
+
+
+@cache
+def _query_parameters(handler: BaseRouteHandler) -> frozenset[str]:
+    return frozenset(
+        field.kwarg_definition.name or name
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, QueryParameter)
+    )
+
+
+def _check_query(query: bytes, known: frozenset[str]) -> None:
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:  # UnicodeDecodeError is one
+        raise InvalidInput("The query is not percent-encoded UTF-8.", code="invalid_parameter") from None
+    seen = set[str]()
+    findings: list[ProblemError] = []
+    for name, value in pairs:
+        if name not in known:
+            detail = f"There is no query parameter {name[:64]!r} here."
+            suggestions = nearest(name, known) or tuple(sorted(known))
+            findings.append(ProblemError("", "unknown_parameter", detail, suggestions, parameter=name[:64]))
+        elif name in seen:
+            findings.append(ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name))
+        elif "\x00" in value:
+            findings.append(ProblemError("", "nul_character", f"{name} holds the character NUL.", parameter=name))
+        seen.add(name)
+    if findings:
+        raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)

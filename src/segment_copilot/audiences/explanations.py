@@ -1,0 +1,400 @@
+"""USE CASE: why an audience is what it is: how it narrows stage by stage, and one user condition by condition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot import compiler
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.previews import ConditionCount, Prepared, Previews
+from segment_copilot.compiler.evidence import Contribution, Verdict
+from segment_copilot.compiler.slots import Branch, Choice, Node
+from segment_copilot.errors import Finding
+from segment_copilot.language import (
+    Condition,
+    Definition,
+    EventProperty,
+    EventSequence,
+    Exclusion,
+    Group,
+    Recency,
+    Sample,
+    SegmentMembership,
+    Tier,
+    UserProperty,
+)
+from segment_copilot.language.describe import describe_condition
+from segment_copilot.language.lengths import EARLIEST, Length, before
+from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+
+Logic = Literal["AND", "OR"]
+
+
+class Stage(Struct, frozen=True):
+    """A step by which the audience comes about.
+
+    *matched_users* is how many users the condition matches by itself, *audience_after* how many there are once this
+    stage and those before it are applied, and *audience_without* how many there would be if only this one were left out.
+    """
+
+    pointer: str
+    role: Literal["include", "exclude"]
+    words: str
+    matched_users: int
+    audience_after: int
+    audience_without: int
+
+
+class EmptiedBy(Struct, frozen=True):
+    """Why nobody is left: the conditions to look at first, and a sentence. Without any user there is no condition."""
+
+    pointers: tuple[str, ...]
+    detail: str
+
+
+class UserCondition(Struct, frozen=True):
+    """One condition and one user.
+
+    *measured* is what was found of the user: a number, a stored value, an instant; null where there is nothing.
+    *threshold* is what the condition compares it with; null where it compares with nothing. *events* are the newest ones
+    that counted.
+    """
+
+    pointer: str
+    type: str
+    words: str
+    measured: Any
+    threshold: Any
+    matches: bool
+    events: tuple[Contribution, ...]
+
+
+class UserExplanation(Struct, frozen=True):
+    """Why a user is in the audience or not. A user whom nobody has seen at that instant is not in the universe."""
+
+    user_id: str
+    in_universe: bool
+    is_member: bool
+    conditions: tuple[UserCondition, ...]
+
+
+class Narrowed(Struct, frozen=True, omit_defaults=True):
+    """An audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
+
+    matched_users: int
+    universe: int
+    stages: tuple[Stage, ...]
+    conditions: tuple[ConditionCount, ...]
+    emptied_by: EmptiedBy | UnsetType = UNSET
+
+
+class Explanation(Struct, frozen=True, omit_defaults=True):
+    """How an audience comes about. *sql* finds its members; *conditions* are all of them, each counted by itself."""
+
+    matched_users: int
+    universe: int
+    as_of: datetime
+    words: str
+    tier: Tier
+    tier_reason: str
+    stages: tuple[Stage, ...]
+    conditions: tuple[ConditionCount, ...]
+    sql: str
+    params: dict[str, Any]
+    shape: compiler.Shape
+    duration_ms: float
+    warnings: tuple[Finding, ...]
+    emptied_by: EmptiedBy | UnsetType = UNSET
+    user: UserExplanation | UnsetType = UNSET
+
+
+class Explanations:
+    """Explains audiences of all tenants; every method is told whose."""
+
+    def __init__(self, clickhouse: ClickHouse, previews: Previews) -> None:
+        self._clickhouse = clickhouse
+        self._previews = previews
+
+    async def definition(
+        self,
+        tenant: Tenant,
+        definition: bytes | Mapping[str, Any],
+        *,
+        as_of: datetime | None = None,
+        user_id: str | None = None,
+    ) -> Explanation:
+        """How the audience of *definition* comes about at *as_of* (default: now), and with *user_id* that user besides."""
+        prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        started = time.perf_counter()
+        plan = prepared.compiled.plan
+        narrowed = await self.narrowed(prepared)
+        members = compiler.render_members(plan)
+        user = UNSET if user_id is None else await self.of_user(tenant, prepared, user_id)
+        return Explanation(
+            matched_users=narrowed.matched_users,
+            universe=narrowed.universe,
+            as_of=plan.as_of,
+            words=prepared.words,
+            tier=prepared.tier,
+            tier_reason=prepared.tier_reason,
+            stages=narrowed.stages,
+            conditions=narrowed.conditions,
+            sql=members.sql,
+            params=members.params,
+            shape=compiler.shape_of(plan),
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            warnings=prepared.warnings,
+            emptied_by=narrowed.emptied_by,
+            user=user,
+        )
+
+    async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
+        """How the audience of a definition that was prepared comes about, by one query."""
+        audience = _Audience(prepared.definition, prepared.compiled.plan.root)
+        query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+        stages = counted.stages(prepared.names)
+        return Narrowed(
+            matched_users=stages[-1].audience_after,
+            universe=counted.universe,
+            stages=stages,
+            conditions=counted.conditions(prepared.names),
+            emptied_by=counted.emptied_by(stages),
+        )
+
+    async def user(
+        self, tenant: Tenant, definition: bytes | Mapping[str, Any], user_id: str, *, as_of: datetime | None = None
+    ) -> UserExplanation:
+        """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
+        prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        return await self.of_user(tenant, prepared, user_id)
+
+    async def of_user(
+        self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"
+    ) -> UserExplanation:
+        """The same of a definition that was prepared."""
+        plan = prepared.compiled.plan
+        query = compiler.render_evidence(plan, user_id=user_id)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        found = compiler.read_evidence(plan, result.rows)
+        zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
+        parts = _Audience(prepared.definition, plan.root).leaves
+        conditions = tuple(
+            UserCondition(
+                pointer=verdict.pointer,
+                type=str(part.condition.__struct_config__.tag),
+                words=describe_condition(part.condition, prepared.names),
+                measured=_measured(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
+                threshold=_threshold(part.condition),
+                matches=verdict.matches,
+                events=verdict.evidence.contributions,
+            )
+            for part, verdict in zip(parts, found.verdicts, strict=True)
+        )
+        return UserExplanation(user_id, found.in_universe, found.is_member, conditions)
+
+
+# An audience
+
+
+class _Part(Struct, frozen=True, eq=False):
+    """A condition, where it stands, and what it became in the plan."""
+
+    pointer: str
+    condition: Condition
+    node: Node
+    inside: tuple[_Part, ...] = ()
+
+
+class _Audience:
+    """A definition beside its plan: its conditions, and which of them make the stages."""
+
+    def __init__(self, definition: Definition, root: Node) -> None:
+        exclude = definition.exclude
+        include_node, exclude_node = (root, root) if exclude is UNSET else _children(root)
+        logic, self.let_in = _opened("", definition, include_node)
+        self.taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
+        self.stages = (*self.let_in, *self.taken_out)
+        self.parts = list(_walk(self.stages))
+        self.leaves = [part for part in self.parts if not part.inside]
+        self.conditions = compiler.Conditions(
+            logic, tuple(part.node for part in self.let_in), tuple(part.node for part in self.taken_out)
+        )
+        self.nodes = [part.node for part in self.parts]
+
+
+class _Counted:
+    """An audience and its numbers."""
+
+    def __init__(self, audience: _Audience, numbers: compiler.Narrowing) -> None:
+        self.universe = numbers.universe
+        self._audience = audience
+        self._numbers = numbers
+        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.alone, strict=True)}
+
+    def conditions(self, names: Mapping[int, str]) -> tuple[ConditionCount, ...]:
+        return tuple(
+            ConditionCount(part.pointer, describe_condition(part.condition, names), self._alone[part.pointer])
+            for part in self._audience.leaves
+        )
+
+    def stages(self, names: Mapping[int, str]) -> tuple[Stage, ...]:
+        let_in = len(self._audience.let_in)
+        return tuple(
+            Stage(
+                pointer=part.pointer,
+                role="include" if index < let_in else "exclude",
+                words=_words(part.condition, names),
+                matched_users=self._alone[part.pointer],
+                audience_after=self._numbers.after[index],
+                audience_without=self._numbers.without[index],
+            )
+            for index, part in enumerate(self._audience.stages)
+        )
+
+    def emptied_by(self, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
+        """The first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
+        if stages[-1].audience_after:
+            return UNSET
+        if not self.universe:
+            return EmptiedBy((), "There are no users yet at this instant.")
+        included = len(self._audience.let_in)
+        gathers = self._audience.conditions.logic == "OR" and included > 1
+        if gathers and not stages[included - 1].audience_after:
+            pointers = [pointer for part in self._audience.let_in for pointer in self._matching_nobody(part)]
+            return EmptiedBy(tuple(pointers), f"None of the {included} conditions joined by OR matches any user.")
+        first = included if gathers else 0
+        number = next(index for index in range(first, len(stages)) if not stages[index].audience_after)
+        before = stages[number - 1].audience_after if number else self.universe
+        pointers = self._matching_nobody(self._audience.stages[number])
+        return EmptiedBy(tuple(pointers), _told(number, stages, before))
+
+    def _matching_nobody(self, part: _Part) -> list[str]:
+        """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
+        if not isinstance(part.condition, Group) or part.condition.negate or self._alone[part.pointer]:
+            return [part.pointer]
+        if part.condition.logic == "OR":
+            return [pointer for inner in part.inside for pointer in self._matching_nobody(inner)]
+        first = next((inner for inner in part.inside if not self._alone[inner.pointer]), None)
+        return [part.pointer] if first is None else self._matching_nobody(first)
+
+
+def _words(condition: Condition, names: Mapping[int, str]) -> str:
+    """In words; the brackets around a group are for inside a sentence."""
+    words = describe_condition(condition, names)
+    return words[1:-1] if words.startswith("(") else words
+
+
+def _told(index: int, stages: Sequence[Stage], before: int) -> str:
+    """Why a stage leaves nobody of the *before* users that there were."""
+    stage = stages[index]
+    if stage.role == "exclude":
+        why = f"it takes out {'the one user' if before == 1 else f'all {before:,} users'} left before it"
+    elif not stage.matched_users:
+        why = "no user matches it, whatever the other conditions say"
+    else:
+        left = "not the one" if before == 1 else f"none of the {before:,}"
+        why = f"it matches {_users(stage.matched_users)} by itself, but {left} left before it"
+    remedy = "Leaving out only this one still leaves nobody."
+    if stage.audience_without:
+        remedy = f"Without it there would be {_users(stage.audience_without)}."
+    others = [str(number) for number, other in enumerate(stages[index + 1 :], index + 2) if _fails_alone(other)]
+    if others:
+        remedy += f" Nobody matches stage {' or '.join(others)} either."
+    return f"Nobody is left after stage {index + 1} ({stage.words}): {why}. {remedy}"
+
+
+def _fails_alone(stage: Stage) -> bool:
+    return stage.role == "include" and not stage.matched_users
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count:,} users"
+
+
+def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
+    """What is taken out one by one: each condition when any of them is enough, else all of them as one."""
+    logic, parts = _opened("/exclude", exclude, node)
+    if logic == "OR" or len(parts) == 1:
+        return parts
+    group = Group(logic=logic, conditions=[part.condition for part in parts])
+    return (_Part("/exclude", group, Branch(logic, tuple(part.node for part in parts)), parts),)
+
+
+def _opened(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
+    """The conditions of a group; where its only one is a group itself, the conditions of that."""
+    parts = _parts(pointer, group.conditions, _children(node))
+    only = parts[0].condition
+    if len(parts) == 1 and isinstance(only, Group) and not only.negate:
+        return _opened(parts[0].pointer, only, parts[0].node)
+    return group.logic, parts
+
+
+def _parts(pointer: str, conditions: Sequence[Condition], nodes: Sequence[Node]) -> tuple[_Part, ...]:
+    parts = list[_Part]()
+    for index, (condition, node) in enumerate(zip(conditions, nodes, strict=True)):
+        here = f"{pointer}/conditions/{index}"
+        inside = _parts(here, condition.conditions, _children(node)) if isinstance(condition, Group) else ()
+        parts.append(_Part(here, condition, node, inside))
+    return tuple(parts)
+
+
+def _children(node: Node) -> tuple[Node, ...]:
+    return () if isinstance(node, Choice) else node.children
+
+
+def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:
+    for part in parts:
+        yield part
+        yield from _walk(part.inside)
+
+
+# A user
+
+
+def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
+    """In the unit of the threshold: days for a recency; whether it was done, or the user is in it, where none is."""
+    measured = verdict.evidence.measured
+    match leaf:
+        case Recency() if measured is not None:
+            return round(_days_since(measured, as_of, zone), 6)
+        case EventSequence() | SegmentMembership():
+            return verdict.evidence.holds
+        case EventProperty(occurrence="any" | "every"):
+            return measured or 0
+        case _:
+            return measured
+
+
+def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
+    """As the language counts days: by the wall clock of *zone*, so a day may have 23 hours."""
+    days = max((as_of - instant).days - 1, 0)
+    while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant and earlier > EARLIEST:
+        days += 1
+    later = before(as_of, Length(days, "d"), zone)
+    return days + (later - instant) / (later - earlier) if later > earlier else float(days)
+
+
+def _threshold(leaf: Condition) -> Any:
+    match leaf:
+        case Recency():
+            return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
+        case Sample():
+            return [leaf.from_, leaf.to]
+        case EventProperty(occurrence="any"):
+            return 1  # so many events have to pass the test
+        case EventProperty(occurrence="every") | EventSequence() | SegmentMembership():
+            return None
+        case EventProperty() | UserProperty() if leaf.value is UNSET:
+            return None
+        case Group():
+            raise TypeError("a group has no threshold")
+        case _:
+            return leaf.value if leaf.value2 is UNSET else [leaf.value, leaf.value2]

@@ -1,0 +1,246 @@
+"""USE CASE: from a definition to a count, nothing saved: parsed, bound against the catalog, planned, described, asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot import compiler
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
+from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, decode, encode, parse, tier_of
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.describe import describe, describe_condition
+from segment_copilot.language.lint import lint
+from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.postgres import Postgres
+
+MAX_SAMPLE: Final = 1_000
+_CATALOG_WARNINGS: Final = frozenset({"unknown_name", "never_received"})
+
+
+class ConditionCount(Struct, frozen=True):
+    """How many users one condition matches by itself."""
+
+    pointer: str
+    words: str
+    matched_users: int
+
+
+class Preview(Struct, frozen=True, omit_defaults=True):
+    """Who would be in a segment; nothing is saved. *sample_user_ids* are the first by id.
+
+    A definition over many sources in a large tenant is asked in ranges of users; *sql* and *params* are of the first.
+    """
+
+    matched_users: int
+    universe: int
+    sample_user_ids: tuple[str, ...]
+    sql: str
+    params: dict[str, Any]
+    as_of: datetime
+    tier: Tier
+    words: str
+    duration_ms: float
+    warnings: tuple[Finding, ...]
+    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+
+
+class Overlap(Struct, frozen=True):
+    """Two audiences at one instant: the users of each, and those in both."""
+
+    universe: int
+    first: int
+    second: int
+    both: int
+
+
+class Prepared(Struct, frozen=True):
+    """A definition that compiled, with everything derived from it."""
+
+    compiled: Compiled
+    definition: Definition
+    names: Mapping[int, str]
+    tier: Tier
+    tier_reason: str
+    words: str
+    warnings: tuple[Finding, ...]
+
+
+class Previews:
+    """Counts audiences of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._discovery = discovery
+
+    async def prepare(
+        self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
+    ) -> Prepared:
+        """Parse, bind, plan, describe, and say what is odd.
+
+        A name that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one.
+
+        Raises:
+            InvalidDefinition: With every mistake, each with a pointer into *definition*.
+        """
+        parsed = parse(definition)
+        named = [located.leaf for located in parsed.leaves]
+        references = await load_references(self._postgres, tenant.id, referenced_segments(named))
+        catalog = await self._discovery.catalog(tenant.id)
+        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
+            catalog = await self._discovery.catalog(tenant.id, fresh=True)
+            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        bound = compiled.bound.definition
+        names = await segment_names(self._postgres, tenant.id, references)
+        tier, reason = tier_of(bound)
+        odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
+        warnings = (*compiled.bound.warnings, *odd)
+        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), warnings)
+
+    def _compile(
+        self,
+        parsed: Any,
+        catalog: Catalog,
+        references: Mapping[int, Definition],
+        tenant: Tenant,
+        as_of: datetime,
+        own_id: int | None,
+    ) -> Compiled:
+        return compiler.compile_definition(
+            parsed, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of, own_id=own_id
+        )
+
+    async def preview(
+        self,
+        tenant: Tenant,
+        definition: bytes | Mapping[str, Any],
+        *,
+        as_of: datetime | None = None,
+        limit: int = 10,
+        breakdown: bool = False,
+        purpose: Purpose = "preview",
+    ) -> Preview:
+        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
+        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+
+    async def count(
+        self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
+    ) -> Preview:
+        """Count a definition that was prepared."""
+        if not 0 <= limit <= MAX_SAMPLE:
+            finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
+            raise InvalidInput(finding.detail, findings=[finding])
+        plan, universe, matched, ids = prepared.compiled.plan, 0, 0, list[str]()
+        started = time.perf_counter()
+        queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
+        for query in queries:
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+            ((in_universe, in_audience, sample),) = result.rows
+            universe, matched = universe + in_universe, matched + in_audience
+            ids += sample
+        conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
+        return Preview(
+            matched_users=matched,
+            universe=universe,
+            sample_user_ids=tuple(sorted(ids, key=str.encode)[:limit]),
+            sql=queries[0].sql,
+            params=queries[0].params,
+            as_of=plan.as_of,
+            tier=prepared.tier,
+            words=prepared.words,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            warnings=prepared.warnings,
+            conditions=conditions,
+        )
+
+    async def _breakdown(self, prepared: Prepared, purpose: Purpose) -> tuple[ConditionCount, ...]:
+        """How many users each condition matches by itself."""
+        described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
+        planned = leaves(prepared.compiled.plan.root)
+        query = compiler.render_counts(prepared.compiled.plan, planned)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        _, *counts = result.rows[0]
+        return tuple(
+            ConditionCount(leaf.pointer, words, matched)
+            for leaf, words, matched in zip(planned, described, counts, strict=True)
+        )
+
+    async def overlap(self, first: Prepared, second: Prepared, *, purpose: Purpose = "preview") -> Overlap:
+        """Count two definitions of one tenant, prepared for one instant, and their intersection, by one query."""
+        plan, other = first.compiled.plan, second.compiled.plan
+        assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
+        query = compiler.render_counts(plan, [plan.root, other.root, compiler.both(plan.root, other.root)])
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        return Overlap(*result.rows[0])
+
+    async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
+        """How many users matched a saved definition at each of *instants*: what as many previews say, for less."""
+        references = await load_references(self._postgres, tenant.id, referenced_segments(all_conditions(definition)))
+        catalog = await self._discovery.catalog(tenant.id)
+        counts = list[int]()
+        for instant in instants:
+            compiled = compiler.compile_definition(
+                parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
+            )
+            count = 0
+            for keys in compiled.ranges:
+                query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
+                sql = f"SELECT count() FROM (\n{query.sql}\n)"
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                count += result.rows[0][0]
+            counts.append(count)
+        return counts
+
+
+async def load_references(postgres: Postgres, tenant_id: int, wanted: Any) -> dict[int, Definition]:
+    """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
+    found = dict[int, Definition]()
+    waiting = set(wanted)
+    while waiting:
+        ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
+        rows = await postgres.fetch(
+            "SELECT id, definition FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])", tenant_id, ids
+        )
+        for row in rows:
+            found[row["id"]] = decode(row["definition"].encode())
+        named = {target for row in rows for target in referenced_segments(all_conditions(found[row["id"]]))}
+        waiting = named - found.keys()
+    return found
+
+
+async def segment_names(postgres: Postgres, tenant_id: int, ids: Mapping[int, object]) -> dict[int, str]:
+    """Names of the segments with these ids."""
+    if not ids:
+        return {}
+    sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
+    return {row["id"]: row["name"] for row in await postgres.fetch(sql, tenant_id, list(ids))}
+
+
+def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tuple[list[str], list[str]]:
+    """Each top-level condition of the include and of the exclude tree, in words."""
+    exclude = definition.exclude.conditions if definition.exclude is not UNSET else []
+    return (
+        [describe_condition(condition, names) for condition in definition.conditions],
+        [describe_condition(condition, names) for condition in exclude],
+    )
+
+
+def _leaves_in_words(conditions: list[Condition], names: Mapping[int, str]) -> list[str]:
+    found = list[str]()
+    for condition in conditions:
+        if isinstance(condition, Group):
+            found.extend(_leaves_in_words(condition.conditions, names))
+        else:
+            leaf: Leaf = condition
+            found.append(describe_condition(leaf, names))
+    return found

@@ -1,0 +1,352 @@
+"""USE CASE: segments: saved, named, versioned definitions, and what keeps them from being lost or used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.previews import Prepared, Previews
+from segment_copilot.compiler import all_conditions, referenced_segments
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
+from segment_copilot.language.catalog import SegmentName
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
+
+SegmentType = Literal["rule", "ai", "static"]
+Status = Literal["draft", "queued", "computing", "computed", "failed"]
+Order = Literal["id", "largest", "newest", "name"]
+MAX_NAME: Final = 200
+_COMPARED: Final = 1_000  # of a tenant's newest segments
+_ORDERS: Final[dict[Order, str]] = {
+    "id": "id",
+    "largest": "member_count DESC NULLS LAST, id",
+    "newest": "created_at DESC, id DESC",
+    "name": "lower(name), id",
+}
+_COLUMNS: Final = """id, name, description, segment_type, tier, status, definition, words, version, is_active,
+    member_count, last_computed_at, last_error, created_at, updated_at"""
+
+
+class LastError(Struct, frozen=True):
+    """Why the last computation failed."""
+
+    code: str
+    detail: str
+
+
+class Segment(Struct, frozen=True):
+    """A saved, named, versioned definition."""
+
+    id: int
+    name: str
+    description: str
+    segment_type: SegmentType
+    tier: Tier
+    status: Status
+    definition: Definition
+    words: str
+    version: int
+    is_active: bool
+    member_count: int | None
+    last_computed_at: datetime | None
+    last_error: LastError | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def revision(self) -> str:
+        """Another one after every change by a caller; a computation changes none."""
+        return f"{self.version}-{self.updated_at:%Y%m%d%H%M%S%f}"
+
+
+class SavedSegment(Struct, frozen=True):
+    """A segment just written, and what is odd about its definition."""
+
+    segment: Segment
+    warnings: tuple[Finding, ...]
+
+
+class SegmentPage(Struct, frozen=True):
+    """Some of a tenant's segments, and how many there are in all."""
+
+    segments: tuple[Segment, ...]
+    total: int
+
+
+class Changes(Struct, frozen=True):
+    """What a PATCH may change; absent fields stay."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    definition: Any = UNSET
+    segment_type: SegmentType | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+
+
+class Segments:
+    """Segments of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery, previews: Previews) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._discovery = discovery
+        self._previews = previews
+
+    # Read
+
+    async def get(self, tenant: Tenant, segment_id: int) -> Segment:
+        """One segment."""
+        sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2"
+        row = await self._postgres.fetchrow(sql, tenant.id, segment_id)
+        if row is None:
+            raise not_found(segment_id)
+        return _segment(row)
+
+    async def list(
+        self, tenant: Tenant, *, limit: int = 50, offset: int = 0, order: Order = "id", query: str = ""
+    ) -> SegmentPage:
+        """A page of segments; *query* keeps those with it in their name, in any case."""
+        where = "tenant_id = $1 AND ($2 = '' OR position(lower($2) IN lower(name)) > 0)"
+        sql = f"SELECT {_COLUMNS} FROM segments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT $3 OFFSET $4"
+        async with self._postgres.connection() as connection:
+            total = await connection.fetchval(f"SELECT count(*) FROM segments WHERE {where}", tenant.id, query)
+            rows = await connection.fetch(sql, tenant.id, query, limit, offset)
+        return SegmentPage(tuple(_segment(row) for row in rows), total)
+
+    async def same_as(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
+        """Saved segments, newest first, that say what *definition* says, in whatever order and spelling."""
+        sql = """
+            SELECT id, name, description, definition::text FROM segments
+            WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
+        stored = _stored(definition, tenant)
+        written = [msgspec.json.encode(name).decode() for name in names_of(definition)]
+        rows = await self._postgres.fetch(sql, tenant.id, tier, _COMPARED)
+        alike = [
+            row for row in rows if all(name in row["definition"] for name in written)
+        ]  # the others are not decoded
+        return tuple(
+            SegmentName(row["id"], row["name"], row["description"])
+            for row in alike
+            if _meaning(row["definition"]) == _meaning(stored)
+        )
+
+    # Write
+
+    async def create(
+        self,
+        tenant: Tenant,
+        *,
+        name: str,
+        definition: bytes | Mapping[str, Any],
+        description: str = "",
+        segment_type: SegmentType = "rule",
+    ) -> SavedSegment:
+        """Save a first version; nothing is computed yet."""
+        _check_names(name, segment_type)
+        prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
+        stored = _stored(prepared.definition, tenant)
+        sql = f"""
+            INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}"""
+        async with self._postgres.transaction() as transaction:
+            await _check_quota(transaction, tenant, prepared.tier, segment_id=None)
+            row = await transaction.fetchrow(
+                sql, tenant.id, name, description, segment_type, prepared.tier, stored, prepared.words
+            )
+            segment = _segment(row)
+            await _add_version(transaction, tenant, segment)
+        self._discovery.forget(tenant.id)
+        return SavedSegment(segment, prepared.warnings)
+
+    async def update(
+        self, tenant: Tenant, segment_id: int, changes: Changes, *, if_revision: Container[str] | None = None
+    ) -> SavedSegment:
+        """Change some fields; a new definition is a new version and is not computed by this.
+
+        Raises:
+            PreconditionFailed: *if_revision* does not hold the stored revision.
+        """
+        _check_names(changes.name, changes.segment_type)
+        prepared: Prepared | None = None
+        if changes.definition is not UNSET:
+            prepared = await self._previews.prepare(
+                tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
+            )
+        async with self._postgres.transaction() as transaction:
+            sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            row = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if row is None:
+                raise not_found(segment_id)
+            current = _segment(row)
+            _check_revision(current, if_revision)
+            if prepared:
+                await _check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
+            segment = await _write_changes(transaction, tenant, current, changes, prepared)
+        self._discovery.forget(tenant.id)
+        return SavedSegment(segment, prepared.warnings if prepared else ())
+
+    async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
+        """Remove a segment, its versions and its members.
+
+        Raises:
+            Conflict: Other segments or activations use it; the error names them.
+            PreconditionFailed: *if_revision* does not hold the stored revision.
+        """
+        async with self._postgres.transaction() as transaction:
+            sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            row = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if row is None:
+                raise not_found(segment_id)
+            _check_revision(_segment(row), if_revision)
+            await _check_unused(transaction, tenant, segment_id)
+            try:
+                await transaction.execute(
+                    "DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id
+                )
+            except ForeignKeyViolation as error:  # a reference was added meanwhile
+                raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
+        self._discovery.forget(tenant.id)
+        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}"
+        await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
+
+
+def not_found(segment_id: int) -> NotFound:
+    """The same for an id that never was and for another tenant's."""
+    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
+
+
+def _stored(definition: Definition, tenant: Tenant) -> str:
+    """The text that is kept: with the zone it was saved with, so that a later change of the tenant's alters nothing."""
+    if definition.timezone is UNSET:
+        definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
+    return encode(definition).decode()
+
+
+@lru_cache(maxsize=10_000)  # by text, so that each version of a segment is read once
+def _meaning(stored: str) -> str:
+    return meaning(decode(stored.encode()))
+
+
+def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -> None:
+    findings = list[Finding]()
+    if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
+        findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
+    if segment_type == "static":
+        findings.append(
+            Finding("/segment_type", "not_supported", "Static segments cannot be made yet: use rule or ai.")
+        )
+    if findings:
+        raise InvalidInput(findings[0].detail, findings=findings)
+
+
+def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
+    if wanted is not None and current.revision not in wanted:
+        detail = f"Segment {current.id} was changed since; it is at version {current.version}. Read it again."
+        raise PreconditionFailed(detail, context={"version": current.version})
+
+
+async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
+    """Dynamic Plus segments are counted under a lock, so that two saves cannot both be the last one allowed."""
+    if tier != "dynamic_plus":
+        return
+    limit = await transaction.fetchval("SELECT dynamic_plus_limit FROM tenants WHERE id = $1 FOR UPDATE", tenant.id)
+    if limit is None:
+        return
+    sql = """
+        SELECT id, name FROM segments
+        WHERE tenant_id = $1 AND tier = 'dynamic_plus' AND id IS DISTINCT FROM $2
+        ORDER BY last_computed_at NULLS FIRST, id"""
+    others = await transaction.fetch(sql, tenant.id, segment_id)
+    if len(others) < limit:
+        return
+    free = [dict(id=row["id"], name=row["name"]) for row in others[:10]]  # noqa: C408
+    named = ", ".join(f"{item['name']} ({item['id']})" for item in free)
+    raise Conflict(
+        f"This tenant may have {limit} Dynamic Plus segments and has {len(others)}. "
+        f"Delete one of these first, or use trait conditions only: {named}.",
+        code="dynamic_plus_limit_reached",
+        context={"limit": limit, "segments": free},
+    )
+
+
+async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int) -> None:
+    sql = """
+        SELECT segments.id, segments.name FROM segment_references JOIN segments ON segments.id = segment_id
+        WHERE refers_to = $2 AND tenant_id = $1 AND segment_id <> $2 ORDER BY segments.id"""
+    users = [f"segment {row['name']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
+    sql = "SELECT id, connector_type FROM activations WHERE tenant_id = $1 AND segment_id = $2 ORDER BY id"
+    users += [
+        f"activation {row['connector_type']} ({row['id']})"
+        for row in await transaction.fetch(sql, tenant.id, segment_id)
+    ]
+    if users:
+        detail = f"Segment {segment_id} is used by {', '.join(users)}; change or delete those first."
+        raise Conflict(detail, code="segment_in_use", context={"used_by": users})
+
+
+async def _write_changes(
+    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: Prepared | None
+) -> Segment:
+    def kept(new: Any, old: Any) -> Any:
+        return old if new is UNSET else new
+
+    sql = f"""
+        UPDATE segments SET name = $3, description = $4, segment_type = $5, is_active = $6, tier = $7,
+            definition = $8, words = $9, version = $10, updated_at = now()
+        WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}"""
+    row = await transaction.fetchrow(
+        sql,
+        tenant.id,
+        current.id,
+        kept(changes.name, current.name),
+        kept(changes.description, current.description),
+        kept(changes.segment_type, current.segment_type),
+        kept(changes.is_active, current.is_active),
+        prepared.tier if prepared else current.tier,
+        _stored(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
+        prepared.words if prepared else current.words,
+        current.version + 1 if prepared else current.version,
+    )
+    segment = _segment(row)
+    if prepared:
+        await transaction.execute("DELETE FROM segment_references WHERE segment_id = $1", segment.id)
+        await _add_version(transaction, tenant, segment)
+    return segment
+
+
+async def _add_version(transaction: Connection, tenant: Tenant, segment: Segment) -> None:
+    await transaction.execute(
+        "INSERT INTO segment_versions (segment_id, version, definition, words, tier) VALUES ($1, $2, $3, $4, $5)",
+        segment.id,
+        segment.version,
+        encode(segment.definition).decode(),
+        segment.words,
+        segment.tier,
+    )
+    targets = sorted(set(referenced_segments(all_conditions(segment.definition))))
+    # Only what exists in this tenant, locked, so that a target deleted meanwhile is an error and not a dangling id.
+    sql = "SELECT id FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[]) FOR SHARE"
+    present = {row["id"] for row in await transaction.fetch(sql, tenant.id, targets)} if targets else set[int]()
+    if missing := [target for target in targets if target not in present]:
+        raise invalid([Finding("", "unknown_segment", f"There is no segment {missing[0]}.")])
+    await transaction.executemany(
+        "INSERT INTO segment_references (segment_id, refers_to) VALUES ($1, $2)",
+        [(segment.id, target) for target in targets],
+    )
+
+
+def _segment(row: Record | None) -> Segment:
+    assert row is not None  # noqa: S101  # RETURNING gives a row
+    fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record is no dict
+    fields["definition"] = decode(fields["definition"].encode())
+    if fields["last_error"]:
+        fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)
+    return Segment(**fields)

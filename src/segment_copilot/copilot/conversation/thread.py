@@ -1,0 +1,272 @@
+"""The conversation a run stands in: what was said before, taken from the client's history or from a checkpoint.
+
+A checkpoint counts only where the client tells the same history; what the client says beyond it is text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from segment_copilot.copilot.conversation.checkpoint import Checkpoint, Open, Refused, Said, Signer
+from segment_copilot.copilot.conversation.compaction import compacted
+from segment_copilot.copilot.conversation.request import ChatMessage, CopilotRequest, ResumeEntry
+from segment_copilot.copilot.models import AssistantMessage, Message, ToolResult, ToolResults, UserMessage
+from segment_copilot.copilot.stream.components import Draft
+from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.errors import Conflict, Finding, InvalidInput
+
+_LAST_TURN: Final = "No more tool calls are possible. Answer now with what you have, and say what is missing."
+
+
+class Thread(Struct):
+    """The messages so far, and how a client's history tells them. The loop adds to it as the run goes on."""
+
+    messages: list[Message]
+    said: list[Said]
+    id: str | None = None
+    catalog: str = ""  # digest of what the last workspace told
+    drafts: tuple[Draft, ...] = ()
+    as_of: datetime | None = None  # of a run that was broken off and goes on; then *timezone* is its too
+    timezone: str | None = None
+    _before: str = ""  # what a run that was broken off has told the client, without white space
+
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on with what the model was told already."""
+        return self.as_of is not None
+
+    def show(self, workspace: str) -> None:
+        """Let *workspace* stand with what was said last."""
+        last = self.messages[-1]
+        if isinstance(last, UserMessage):
+            self.messages[-1] = structs.replace(last, workspace=workspace)
+        elif isinstance(last, ToolResults):
+            self.messages[-1] = structs.replace(last, notes=(*last.notes, workspace))
+
+    def end_calls(self) -> None:
+        """Tell the model that its next turn may not call."""
+        last = self.messages[-1]
+        if isinstance(last, AssistantMessage):
+            self.messages.append(UserMessage("", notes=(_LAST_TURN,)))
+        elif _LAST_TURN not in last.notes:
+            self.messages[-1] = structs.replace(last, notes=(*last.notes, _LAST_TURN))
+
+    def compact(self) -> bool:
+        """Leave out what older calls gave; whether there was anything."""
+        smaller = compacted(self.messages)
+        changed = list(smaller) != self.messages
+        self.messages[:] = smaller
+        return changed
+
+    def close(self, said: Sequence[str], *, own: str, whole: bool) -> None:
+        """The run is over: the client was told one of *said* (some keep what was taken back), the end of it is our *own*.
+
+        Unless the model's last answer is *whole*, only its text is kept.
+        """
+        last = self.messages[-1]
+        if isinstance(last, AssistantMessage) and not whole:
+            self.messages.pop()
+            own = "\n\n".join(text for text in (last.text.strip(), own) if text)
+        if own:
+            self.messages.append(AssistantMessage(own))
+        told = [text for one in said if (text := _plain(one))]
+        told += [self._before + text for text in told if self._before]
+        self.said.append(Said("assistant", tuple(dict.fromkeys(map(_digest, told)))))
+
+    def asked(self, question: Clarification) -> tuple[tuple[Message, ...], Open]:
+        """The messages up to the question, and what waits for its answer."""
+        last = self.messages[-1]
+        assert isinstance(last, ToolResults)  # noqa: S101  # a question is a call, and a call has a result
+        ids = [result.tool_call_id for result in last.results]
+        position = ids.index(question.tool_call_id)
+        others = (*last.results[:position], *last.results[position + 1 :])
+        answers = question.response_schema["properties"]["answer"].get("enum", ())
+        return tuple(self.messages[:-1]), Open(
+            question.id, question.tool_call_id, position=position, results=others, answers=tuple(answers)
+        )
+
+
+def thread_of(
+    asked: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
+) -> tuple[Thread, tuple[Warned, ...]]:
+    """The thread of *asked*, and why its checkpoint is not taken when it is not.
+
+    Raises:
+        InvalidInput: The last word is not the person's, or no answer that the question takes.
+        Conflict: An answer to a question that the checkpoint does not hold open.
+    """
+    if asked.checkpoint is None:
+        return told(asked), ()
+    try:
+        checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
+        return resumed(asked, checkpoint), ()
+    except Refused as refused:
+        code = refused.fault
+    except Disagreement:
+        code = "history_changed"
+    return told(asked), (Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),)
+
+
+_IGNORED: Final[Mapping[str, str]] = {
+    "checkpoint_invalid": "The checkpoint was not made here, or was changed.",
+    "checkpoint_expired": "The checkpoint is older than a day.",
+    "checkpoint_outdated": "The checkpoint was made by another version or model, or with other components.",
+    "history_changed": "The messages are not those of the checkpoint.",
+}
+
+
+class Disagreement(Exception):
+    """The client's history is not the one of the checkpoint."""
+
+
+def told(asked: CopilotRequest) -> Thread:
+    """The thread as the client tells it: texts, and nothing else.
+
+    Raises:
+        InvalidInput: The last word is not the person's.
+    """
+    messages = [message for message in asked.messages if message.content.strip()]
+    if not asked.resume:
+        _person_speaks(messages, len(asked.messages) - 1)
+    answers = [UserMessage(entry.said) for entry in asked.resume]
+    return Thread(
+        messages=[*map(_message, messages), *answers],
+        said=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
+        id=asked.thread_id,
+    )
+
+
+def resumed(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
+    """The thread of *checkpoint*, and what the client says beyond it.
+
+    Raises:
+        Disagreement: The client tells another history, or nothing new.
+        Conflict: An answer to a question that is not open.
+        InvalidInput: The last word is not the person's, or no answer that the question takes.
+    """
+    if asked.thread_id not in (None, checkpoint.thread_id):
+        raise Disagreement
+    rest, before = _beyond(asked.messages, checkpoint)
+    said = list(checkpoint.said)
+    messages = list(checkpoint.messages)
+    _check_resume(asked.resume, checkpoint.question)
+    if (question := checkpoint.question) is not None:
+        results, spoken, rest = _answer(question, asked.resume, rest)
+        messages.append(results)
+        said += spoken
+    elif not rest and not checkpoint.unfinished:
+        raise Disagreement
+    if rest:
+        _person_speaks(rest, len(asked.messages) - 1)
+    continues = checkpoint.unfinished and not rest
+    return Thread(
+        messages=[*messages, *map(_message, rest)],
+        said=[*said, *map(_heard, rest)],
+        id=checkpoint.thread_id,
+        catalog=checkpoint.catalog,
+        drafts=checkpoint.drafts,
+        as_of=checkpoint.as_of if continues else None,
+        timezone=checkpoint.timezone if continues else None,
+        _before=before if continues else "",
+    )
+
+
+def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[list[ChatMessage], str]:
+    """What follows the checkpoint's history in *messages*, and what its broken-off run had already told."""
+    heard = [message for message in messages if message.content.strip()]
+    position, answer = 0, ""  # of an answer, what has not been found again yet
+    for said in checkpoint.said:
+        if said.role == "user":
+            known = position < len(heard) and not answer and _is(said, heard[position])
+            if not known and not said.optional:
+                raise Disagreement
+            position += known
+            continue
+        longest = max(length for length, _ in said.alternatives)
+        while len(answer) < longest and position < len(heard) and heard[position].role == "assistant":
+            answer += _plain(heard[position].content)
+            position += 1
+        found = [one for one in said.alternatives if _digest(answer[: one[0]]) == one]
+        if not found:
+            raise Disagreement
+        answer = answer[max(found)[0] :]
+    if answer:
+        raise Disagreement
+    before = ""
+    while checkpoint.unfinished and position < len(heard) and heard[position].role == "assistant":
+        before += _plain(heard[position].content)
+        position += 1
+    return heard[position:], before
+
+
+def _check_resume(resume: Sequence[ResumeEntry], question: Open | None) -> None:
+    findings = [
+        Finding(
+            f"/resume/{index}", "resume_conflict", "No question of this id is open.", (question.id,) if question else ()
+        )
+        for index, entry in enumerate(resume)
+        if question is None or entry.id != question.id
+    ]
+    if findings:
+        detail = "The thread waits for no such answer. Leave out what is answered already."
+        raise Conflict(detail, code="resume_conflict", findings=findings)
+
+
+def _answer(
+    question: Open, resume: Sequence[ResumeEntry], rest: Sequence[ChatMessage]
+) -> tuple[ToolResults, list[Said], list[ChatMessage]]:
+    """The results that the model waits for, how the answer was said, and what the person says beside it."""
+    if resume:
+        entry = resume[-1]
+        answer, spoken, rest = entry.answer if entry.status == "resolved" else None, [_answered(entry)], list(rest)
+        if answer is not None and question.answers and answer not in question.answers:
+            finding = Finding("/resume/0/payload", "invalid_answer", "This is none of the options.", question.answers)
+            raise InvalidInput(finding.detail, findings=[finding])
+    elif rest and rest[0].role == "user":
+        answer, spoken, rest = rest[0].content, [_heard(rest[0])], list(rest[1:])
+    else:
+        raise Disagreement
+    content: dict[str, Any] = {"answer": answer} if answer is not None else {"cancelled": True, "note": _DECLINED}
+    result = ToolResult(question.tool_call_id, "ask_user", msgspec.json.encode(content).decode())
+    results = (*question.results[: question.position], result, *question.results[question.position :])
+    return ToolResults(results), spoken, rest
+
+
+_DECLINED: Final = "The person would rather not answer. Go on without it, or say what is missing."
+
+
+def _person_speaks(messages: Sequence[ChatMessage], last: int) -> None:
+    if not messages or messages[-1].role != "user":
+        detail = "The last message must be the user's, and say something."
+        raise InvalidInput(detail, findings=[Finding(f"/messages/{last}", "invalid_history", detail)])
+
+
+def _message(message: ChatMessage) -> Message:
+    return UserMessage(message.content) if message.role == "user" else AssistantMessage(message.content)
+
+
+def _heard(message: ChatMessage) -> Said:
+    return Said(message.role, (_digest(_plain(message.content)),))
+
+
+def _answered(entry: ResumeEntry) -> Said:
+    return Said("user", (_digest(_plain(entry.said)),), optional=True)
+
+
+def _is(said: Said, message: ChatMessage) -> bool:
+    return message.role == said.role and _digest(_plain(message.content)) in said.alternatives
+
+
+def _plain(text: str) -> str:
+    """Clients join the texts of an answer in many ways: white space does not count."""
+    return "".join(text.split())
+
+
+def _digest(plain: str) -> tuple[int, str]:
+    return len(plain), hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:32]

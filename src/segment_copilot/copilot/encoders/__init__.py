@@ -1,1 +1,0 @@
-"""Internal events → what travels: one module per wire protocol."""

@@ -1,0 +1,5 @@
+"""Claude through the anthropic SDK, as one of the models. Nothing outside of this room imports the SDK."""
+
+from segment_copilot.copilot.models.claude.model import open_claude
+
+__all__ = ["open_claude"]

@@ -1,1 +1,0 @@
-"""Plans: the calls that answer, and what is said of their results."""

@@ -1,1 +1,0 @@
-"""From words to what the tenant's catalog has."""

@@ -1,1 +1,0 @@
-"""Which question is asked, and about what."""

@@ -1,1 +1,0 @@
-"""Numbers compared and time spans, as people say them."""

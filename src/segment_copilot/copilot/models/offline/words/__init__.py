@@ -1,1 +1,0 @@
-"""Text to words: tokens, stems, concepts, other ways of saying one thing."""

@@ -1,0 +1,125 @@
+"""What a run begins with, and what is left of it for the next one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.copilot import tools
+from segment_copilot.copilot.conversation.checkpoint import LIFETIME, Checkpoint, Signer
+from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
+from segment_copilot.copilot.conversation.request import CopilotRequest
+from segment_copilot.copilot.conversation.thread import Thread, thread_of
+from segment_copilot.copilot.conversation.view import seen
+from segment_copilot.copilot.conversation.workspace import workspace
+from segment_copilot.copilot.stream.components import Draft
+from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.resources import Resources
+
+
+class Beginning(Struct, frozen=True):
+    """The request, its thread, and what was read for it at its one instant."""
+
+    asked: CopilotRequest
+    thread: Thread
+    tools: tuple[tools.Tool, ...]
+    catalog: Catalog
+    view: Mapping[str, Any]
+    as_of: datetime
+    timezone: str
+    setting: str
+    user: str | None
+    warnings: tuple[Warned, ...]
+
+    def draws(self, component: str) -> bool:
+        """Whether the frontend can."""
+        return any(tool.component == component for tool in self.tools)
+
+    def look_around(self) -> None:
+        """Tell the model what exists, what the person looks at and when it is, unless it goes on where it was."""
+        if self.thread.continues:
+            return
+        found = workspace(
+            self.catalog, as_of=self.as_of, timezone=self.timezone, view=self.view, known=self.thread.catalog
+        )
+        self.thread.catalog = found.catalog
+        self.thread.show(found.text)
+
+    def checkpoint(
+        self,
+        tenant_id: int,
+        thread_id: str,
+        *,
+        drafts: Sequence[Draft],
+        question: Clarification | None,
+        unfinished: bool,
+    ) -> Checkpoint:
+        """The thread as it is now."""
+        thread, waits = self.thread, None
+        messages = tuple(thread.messages)
+        if question is not None:
+            messages, waits = thread.asked(question)
+        return Checkpoint(
+            tenant_id=tenant_id,
+            thread_id=thread_id,
+            setting=self.setting,
+            expires_at=datetime.now(UTC) + LIFETIME,
+            as_of=self.as_of,
+            timezone=self.timezone,
+            messages=messages,
+            said=tuple(thread.said),
+            catalog=thread.catalog,
+            drafts=(*thread.drafts, *drafts),
+            question=waits,
+            user=self.user,
+            unfinished=unfinished,
+        )
+
+
+async def begin(
+    resources: Resources,
+    tenant: Tenant,
+    asked: CopilotRequest,
+    *,
+    model: str,
+    catalog: Catalog,
+    signer: Signer,
+    user: str | None,
+    warnings: Sequence[Warned],
+) -> Beginning:
+    """Read what *asked* needs.
+
+    Raises:
+        InvalidInput: The last word is not the person's, or no answer that the question takes.
+        Conflict: It answers a question that is not open.
+    """
+    now = datetime.now(UTC)
+    components = asked.options.components
+    offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
+    setting = setting_of(model, [tool.name for tool in offered])
+    thread, found = thread_of(asked, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
+    return Beginning(
+        asked,
+        thread,
+        tools=offered,
+        catalog=catalog,
+        view=await seen(resources, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
+        as_of=(asked.context.as_of or thread.as_of or now).astimezone(UTC),
+        timezone=asked.context.timezone or thread.timezone or tenant.timezone,
+        setting=setting,
+        user=user,
+        warnings=(*warnings, *found),
+    )
+
+
+def setting_of(model: str, offered: Iterable[str]) -> str:
+    """What a checkpoint is bound to: the model, the prompt, and the tools it was *offered*."""
+    parts = [model, PROMPT_VERSION, tools.TOOLS_VERSION, *offered]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

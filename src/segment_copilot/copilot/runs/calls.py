@@ -1,0 +1,284 @@
+"""Running the calls of a turn: reads side by side, then drafts and displays in order. Every call has a result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+import structlog
+from msgspec import UNSET, Raw, Struct
+
+from segment_copilot.copilot.guards.bounds import bounded, few, fits_as_arguments
+from segment_copilot.copilot.models import ToolCall, ToolResult, ToolResults
+from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream.events import Retry, ToolError
+from segment_copilot.copilot.stream.transcript import Transcript
+from segment_copilot.copilot.tools import Tool
+from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
+from segment_copilot.copilot.tools.signature import decode_arguments
+from segment_copilot.errors import (
+    Finding,
+    InvalidInput,
+    NotFound,
+    QueryTimeout,
+    QueryTooExpensive,
+    SegmentCopilotError,
+    Unavailable,
+)
+from segment_copilot.language.catalog import nearest
+
+log = structlog.get_logger()
+
+MAX_PARALLEL: Final = 6
+_MAX_MESSAGE: Final = 500
+_MAX_NAME: Final = 128
+_TIMES_RUN_AGAIN: Final = 2  # the second equal call repeats the first result; the third ends the calling
+
+_REPEATED = "You called this with the same arguments before; this is the same result. Go on with it."
+
+
+class _Answer(Struct, frozen=True):
+    """What a call gave: a document, or an error."""
+
+    document: Mapping[str, Any]
+    error: ToolError | None = None
+    truncated: bool = False
+
+
+class Calls:
+    """The tool calls of a run. Counts them, remembers what each gave, and says when calling must end."""
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        *,
+        transcript: Transcript,
+        memory: Memory,
+        surroundings: Callable[[str], ToolContext],
+        most: int,
+    ) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._transcript = transcript
+        self._memory = memory
+        self._surroundings = surroundings
+        self._most = most
+        self._answers: dict[bytes, _Answer] = {}
+        self._seen: dict[bytes, int] = {}
+        self._over: set[str] = set()  # ids of calls past the limit
+        self._parallel = asyncio.Semaphore(MAX_PARALLEL)
+        self.used = 0
+        self.exhausted: events.Limit | None = None
+
+    def start(self, call_id: str, name: str) -> events.ToolStart:
+        """The event for a call that the model begins to write; unknown names too get one."""
+        tool = self._tools.get(name)
+        return events.ToolStart(
+            tool_call_id=call_id,
+            name=name[:_MAX_NAME],
+            kind=tool.kind if tool else "data",
+            title=tool.title if tool else "Calling an unknown tool",
+        )
+
+    def arguments(self, call: ToolCall) -> events.ToolArgs:
+        """The event for a call's complete arguments, checked."""
+        if call.malformed is not None:
+            finding = Finding("", "malformed_arguments", "The arguments are not a JSON object.")
+            return events.ToolArgs(call.id, valid=False, errors=(finding,))
+        shown: dict[str, Any] = {"args": call.arguments}
+        if not fits_as_arguments(call.arguments):
+            shown = {"truncated": True}  # their deltas have told them
+        try:
+            self._decode(call)
+        except SegmentCopilotError as error:
+            return events.ToolArgs(call.id, valid=False, errors=few(error.findings) or UNSET, **shown)
+        return events.ToolArgs(call.id, valid=True, **shown)
+
+    async def run(self, calls: Sequence[ToolCall]) -> ToolResults:
+        """Results in the order of *calls*; events as they finish. Raises Unavailable when a store is gone."""
+        answers: dict[str, _Answer] = {}
+        reads, others, repeats = self._sort(calls)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in reads:
+                    group.create_task(self._keep(call, answers))
+        except ExceptionGroup as several:  # a call raises nothing but Unavailable: the rest became its result
+            raise _first(several) from several
+        for call in [*others, *repeats]:
+            await self._keep(call, answers)
+        return ToolResults(tuple(_result(call, answers[call.id]) for call in calls))
+
+    def refuse(self, calls: Sequence[ToolCall]) -> None:
+        """Give each of *calls* a result that says it was not run."""
+        for call in calls:
+            self._tell(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
+
+    def _sort(self, calls: Sequence[ToolCall]) -> tuple[list[ToolCall], list[ToolCall], list[ToolCall]]:
+        """Calls to run at once, one by one, and after an equal one of the same turn."""
+        reads: list[ToolCall] = []
+        others: list[ToolCall] = []
+        repeats: list[ToolCall] = []
+        for call in calls:
+            key = _fingerprint(call)
+            self._seen[key] = times = self._seen.get(key, 0) + 1
+            self.used += 1
+            if self.used > self._most:
+                self._over.add(call.id)
+            if times > 1 and key not in self._answers:
+                repeats.append(call)
+            elif (tool := self._tools.get(call.name)) is None or tool.kind == "data":
+                reads.append(call)
+            else:
+                others.append(call)
+        return reads, others, repeats
+
+    async def _keep(self, call: ToolCall, answers: dict[str, _Answer]) -> None:
+        async with self._parallel:
+            answers[call.id] = await self._one(call)
+
+    async def _one(self, call: ToolCall) -> _Answer:
+        started = time.monotonic()
+        key = _fingerprint(call)
+        if refused := self._refused(call, key):
+            self._tell(call, refused, started=started)
+            return refused
+        if (known := self._answers.get(key)) is not None:
+            known = _Answer({**known.document, "note": _REPEATED}, known.error, known.truncated)
+            self._tell(call, known, started=started, cached=True)
+            return known
+        context = self._surroundings(call.id)
+        try:
+            answer = await self._execute(call, context)
+        except Unavailable as error:
+            log.warning("copilot.tool", tool=call.name, outcome="unavailable", code=error.code)
+            self._tell(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
+            raise
+        if answer.error is None:
+            self._memory.results[call.id] = Found(call.name, answer.document)
+        if answer.error is None or answer.error.retry != "once":
+            self._answers[key] = answer
+        self._tell(call, answer, started=started, effects=context.effects)
+        return answer
+
+    def _refused(self, call: ToolCall, key: bytes) -> _Answer | None:
+        if self._seen[key] > _TIMES_RUN_AGAIN:
+            self.exhausted = self.exhausted or "repeated_calls"
+            return _failed("repeated_call", "You made this same call before. Answer with what you have.", "never")
+        if call.id in self._over:
+            self.exhausted = self.exhausted or "max_tool_calls"
+            return _failed("tool_call_limit", "No more calls in this run. Answer with what you have.", "never")
+        return None
+
+    async def _execute(self, call: ToolCall, context: ToolContext) -> _Answer:
+        try:
+            tool, arguments = self._decode(call)
+            async with asyncio.timeout(tool.timeout_seconds):
+                found = await tool.run(context, **arguments)
+        except Unavailable:
+            raise
+        except SegmentCopilotError as error:
+            return _explained(error)
+        except TimeoutError:
+            return _failed(
+                "tool_timeout", "The call took too long. Ask for less: a shorter range, fewer conditions.", "once"
+            )
+        except Exception:
+            log.exception("copilot.tool_failed", tool=call.name)
+            return _failed(
+                "internal", "The call failed for a reason of our own; it is logged. Go on without it.", "never"
+            )
+        document, truncated = bounded({**msgspec.to_builtins(found), "source": tool.source})
+        return _Answer(document, truncated=truncated)
+
+    def _decode(self, call: ToolCall) -> tuple[Tool, Mapping[str, Any]]:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            names = ", ".join(self._tools)
+            finding = Finding("", "unknown_tool", "There is no such tool.", nearest(call.name, self._tools))
+            raise NotFound(
+                f"There is no tool named {call.name[:64]!r}. The tools: {names}.",
+                code="unknown_tool",
+                findings=[finding],
+            )
+        if call.malformed is not None:
+            raise InvalidInput("The arguments are not a JSON object. Write them again.", code="malformed_arguments")
+        return tool, decode_arguments(call.arguments, tool.arguments)
+
+    def _tell(
+        self,
+        call: ToolCall,
+        answer: _Answer,
+        *,
+        started: float | None,
+        cached: bool = False,
+        effects: Sequence[events.Event] = (),
+    ) -> None:
+        tool = self._tools.get(call.name)
+        duration_ms = round((time.monotonic() - started) * 1000) if started is not None else 0
+        result = events.ToolResult(
+            tool_call_id=call.id,
+            ok=answer.error is None,
+            summary=answer.error.message if answer.error else _summary(answer.document),
+            truncated=answer.truncated,
+            duration_ms=duration_ms,
+            cached=cached,
+            source=tool.source if tool else "none",
+            data=UNSET if answer.error else Raw(msgspec.json.encode(answer.document)),
+            error=answer.error or UNSET,
+        )
+        log.info("copilot.tool", tool=call.name, ok=result.ok, duration_ms=duration_ms, cached=cached)
+        self._transcript.tool_result(result, effects)
+
+
+_GONE: Final = "A store does not answer."
+
+
+def _explained(error: SegmentCopilotError) -> _Answer:
+    """A failure we foresaw, as the model may act on it."""
+    match error:
+        case QueryTimeout():
+            retry: Retry = "once"
+        case InvalidInput() | NotFound() | QueryTooExpensive():
+            retry = "never" if error.code == "too_many_repairs" else "adjust"
+        case _:
+            retry = "never"
+    return _failed(error.code, error.detail, retry, error.findings)
+
+
+def _failed(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Answer:
+    error = ToolError(code, message[:_MAX_MESSAGE], retry, few(findings) or UNSET)
+    return _Answer({"error": msgspec.to_builtins(error)}, error)
+
+
+def _result(call: ToolCall, answer: _Answer) -> ToolResult:
+    document, _ = bounded(answer.document)
+    content = msgspec.json.encode(document).decode()
+    return ToolResult(call.id, call.name, content, is_error=answer.error is not None)
+
+
+def _fingerprint(call: ToolCall) -> bytes:
+    return msgspec.json.encode([call.name, call.malformed, call.arguments], order="deterministic")
+
+
+def _first(several: ExceptionGroup[Exception]) -> Exception:
+    found = several.exceptions[0]
+    return _first(cast("ExceptionGroup[Exception]", found)) if isinstance(found, ExceptionGroup) else found
+
+
+def _summary(document: Mapping[str, Any]) -> str:
+    """One short line for a person."""
+    match document:
+        case {"draft_id": _, "name": name, "count": int(count), "universe": int(universe)}:
+            return f"“{name}”: {count:,} of {universe:,} users"
+        case {"matched_users": int(count), "universe": int(universe)}:
+            return f"{count:,} of {universe:,} users"
+        case {"name": name, "member_count": int(count)}:
+            return f"{name}: {count:,} members"
+        case {"total": int(total)} | {"total_distinct": int(total)}:
+            return f"{total:,} in all"
+        case {"event_type": str(name)} | {"name": str(name)}:
+            return name
+        case _:
+            return "Done"

@@ -1,0 +1,61 @@
+"""A whole run as one answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import Struct
+
+from segment_copilot.copilot.runs.run import Run
+from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream.components import Draft
+
+
+class Collected(Struct, frozen=True):
+    """What a run said that still counts at its end."""
+
+    end: events.Terminal
+    text: str
+    draft: Draft | None
+    clarification: events.Clarification | None
+
+
+async def collect(run: Run, *, draining: asyncio.Event | None = None) -> Collected:
+    """Drive *run* to its end. Of several drafts the last one stands."""
+    answer = _Answer()
+    async with run.driven(draining=draining):
+        while batch := await run.events.take():
+            for event in batch:
+                answer.hear(event)
+    return answer.whole()
+
+
+class _Answer:
+    """What was said so far."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._draft: Draft | None = None
+        self._clarification: events.Clarification | None = None
+        self._end: events.Terminal | None = None
+
+    def hear(self, event: events.Event) -> None:
+        match event:
+            case events.TextDelta(text_id, delta):
+                self._texts.setdefault(text_id, []).append(delta)
+            case events.TurnReset():
+                for discarded in event.discard:
+                    self._texts.pop(discarded, None)
+            case events.SegmentDraft():
+                self._draft = Draft(**{name: getattr(event, name) for name in Draft.__struct_fields__})
+            case events.Clarification():
+                self._clarification = event
+            case events.RunFinished() | events.RunError():
+                self._end = event
+            case _:
+                pass
+
+    def whole(self) -> Collected:
+        assert self._end is not None  # noqa: S101  # a run's last event is its end
+        said = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
+        return Collected(self._end, "\n\n".join(said), self._draft, self._clarification)

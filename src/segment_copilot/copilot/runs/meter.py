@@ -1,0 +1,94 @@
+"""The clock, the tokens and the cost of a run's requests to the model."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from msgspec import UNSET, structs
+
+from segment_copilot.copilot import models
+from segment_copilot.copilot.runs.prices import Price
+from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream.usage import Usage
+
+_CHARACTERS_PER_TOKEN: Final = 4  # about; only for an answer that was cut, whose tokens nobody told
+
+
+class Turn:
+    """One request to the model, from its start."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._started = time.monotonic()
+        self._first: float | None = None
+        self._known = Usage()
+        self._characters = 0
+        self._told = False  # whether the tokens are known for good
+
+    def heard(self, event: models.ModelEvent) -> None:
+        """Something arrived."""
+        match event:
+            case models.TokensCounted(usage):
+                self._known = usage
+                return
+            case models.TextDelta() | models.ReasoningDelta() | models.ToolArgumentsDelta():
+                self._characters += len(event.delta)
+            case models.TurnEnded():
+                self._known = event.usage
+                self._told = event.stop_reason != "truncated"
+            case _:
+                pass
+        self._first = self._first or time.monotonic()
+
+    @property
+    def usage(self) -> Usage:
+        """Its tokens; of an answer that did not end, what was told and about what was written."""
+        if self._told:
+            return self._known
+        written = max(self._known.output_tokens, self._characters // _CHARACTERS_PER_TOKEN)
+        if not (self._known.input_tokens or written):
+            return Usage()
+        return structs.replace(self._known, output_tokens=written, estimated=True)
+
+    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> events.TurnFinished:
+        """The event that ends the turn."""
+        return events.TurnFinished(
+            turn=self._number,
+            stop_reason=stop_reason,
+            usage=usage,
+            duration_ms=round((time.monotonic() - self._started) * 1000),
+            ttft_ms=UNSET if self._first is None else round((self._first - self._started) * 1000),
+            upstream_request_id=upstream_request_id or UNSET,
+        )
+
+
+class Meter:
+    """Adds up what a run uses. Without a *price* it knows no cost."""
+
+    def __init__(self, price: Price | None) -> None:
+        self._price = price
+        self.total = self.priced(Usage())
+
+    def priced(self, usage: Usage) -> Usage:
+        """*usage* with its cost."""
+        return structs.replace(usage, cost_usd=UNSET if self._price is None else self._price.of(usage))
+
+    def add(self, usage: Usage) -> Usage:
+        """Count *usage*; it comes back with its cost."""
+        total = self.total
+        summed = Usage(
+            input_tokens=total.input_tokens + usage.input_tokens,
+            output_tokens=total.output_tokens + usage.output_tokens,
+            cache_read_tokens=total.cache_read_tokens + usage.cache_read_tokens,
+            cache_write_tokens=total.cache_write_tokens + usage.cache_write_tokens,
+            long_cache_write_tokens=total.long_cache_write_tokens + usage.long_cache_write_tokens,
+            reasoning_tokens=total.reasoning_tokens + usage.reasoning_tokens,
+            estimated=True if usage.estimated is True else total.estimated,
+        )
+        self.total = self.priced(summed)
+        return self.priced(usage)
+
+    def exceeds(self, usd: float) -> bool:
+        """Whether the run has cost so much."""
+        return self.total.cost_usd is not UNSET and self.total.cost_usd >= usd

@@ -1,0 +1,140 @@
+"""What a frontend draws: the props of each component, and the draft behind a CreateSegmentCTA."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot.errors import Finding
+from segment_copilot.language import Tier
+
+Number = int | float
+
+
+class MetricCard(Struct, frozen=True, tag_field="component", tag=True):
+    """One number. It comes from a tool result of the same run."""
+
+    title: str
+    value: Number
+    as_of: datetime
+    unit: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+
+
+class SegmentRow(Struct, frozen=True):
+    """A segment in a table."""
+
+    id: int
+    name: str
+    segment_type: str
+    tier: str
+    status: str
+    member_count: int | None
+    last_computed_at: datetime | None
+
+
+class SegmentTable(Struct, frozen=True, tag_field="component", tag=True):
+    """Segments as stored, in the order asked for."""
+
+    title: str
+    rows: tuple[SegmentRow, ...]
+    total: int
+    truncated: bool
+
+
+class Point(Struct, frozen=True):
+    """*x* is a local day (ISO date) or a name."""
+
+    x: str
+    y: Number
+
+
+Measure = Literal["events", "members", "event_types"]
+
+
+class EventVolumeChart(Struct, frozen=True, tag_field="component", tag=True, rename={"from_": "from"}):
+    """Bars: events or members per day, or events per type."""
+
+    title: str
+    measure: Measure
+    unit: str
+    points: tuple[Point, ...]
+    from_: str
+    to: str
+    timezone: str
+
+
+class SaveRequest(Struct, frozen=True):
+    """The HTTP request that saves a draft."""
+
+    method: Literal["POST", "PATCH"]
+    path: str
+    body: Mapping[str, Any]
+
+
+class CreateSegmentCTA(Struct, frozen=True, tag_field="component", tag=True):
+    """A button that saves a draft: all a builder needs, nothing is stored.
+
+    *save* makes a new segment. *update* is there when the draft was made from a saved segment: it gives that segment the
+    new definition instead.
+    """
+
+    label: str
+    draft_id: str
+    name: str
+    description: str
+    definition: Mapping[str, Any]
+    tier: Tier
+    count: int
+    save: SaveRequest
+    update: SaveRequest | UnsetType = UNSET
+
+
+Component = MetricCard | SegmentTable | EventVolumeChart | CreateSegmentCTA
+
+
+class DraftPreview(Struct, frozen=True):
+    """How many of whom, when."""
+
+    count: int
+    universe: int
+    percent: float
+    as_of: datetime
+    duration_ms: float
+
+
+class DraftBase(Struct, frozen=True):
+    """What a draft was made from: an earlier draft, or else a saved segment.
+
+    *segment_id* and *version* name the saved segment it goes back to, also through earlier drafts.
+    """
+
+    draft_id: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+    segment_id: int | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+
+
+class Draft(Struct, frozen=True):
+    """A validated, previewed, unsaved segment, as `segment.draft` carries it.
+
+    *diff* is the JSON Patch (RFC 6902) that makes its definition from its base's; both are there when it has a base.
+    """
+
+    draft_id: str
+    revision: int
+    name: str
+    description: str
+    definition: Mapping[str, Any]
+    words: str
+    tier: Tier
+    tier_reason: str
+    assumptions: tuple[str, ...]
+    unmapped: tuple[str, ...]
+    preview: DraftPreview
+    warnings: tuple[Finding, ...]
+    base: DraftBase | UnsetType = UNSET
+    diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET

@@ -1,0 +1,1 @@
+"""Internal events → what travels: one module per wire protocol. None of them changes what is said."""

@@ -1,9 +1,0 @@
-"""A definition in words: one deterministic sentence that a marketer reads, and that says what the laws decide.
-
-"Users who placed an order at least 3 times in the last 90 days, and who have not viewed a page for more than 30 days
-(people who never did are not included)."
-"""
-
-from segment_copilot.describe.sentences import describe, describe_condition
-
-__all__ = ["describe", "describe_condition"]

@@ -1,0 +1,1 @@
+"""Plans: the calls that answer, and what is said of their results. Nothing in it reads a sentence."""

@@ -1,0 +1,1 @@
+"""Which question is asked, and about what. It answers none of them."""

@@ -1,0 +1,73 @@
+"""When one instant lies: the day a trait holds, or the first or last time of an event, against a time span."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from segment_copilot.english.times.windows import Window
+
+_OPPOSITES = {
+    "in_last": "not_in_last",
+    "not_in_last": "in_last",
+    "between": "not_between",
+    "eq": "neq",
+    "gte": "lt",
+    "lt": "gte",
+}
+COMPLEMENTS = frozenset({"not_in_last", "not_between", "neq"})
+"""Operators that a missing date passes."""
+
+
+def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
+    """The tests of a date, all of which must hold; none where the language has no words for it."""
+    made = _tests(window)
+    if not negated:
+        return made
+    if len(made) != 1 or made[0]["operator"] not in _OPPOSITES:
+        return ()
+    return ({**made[0], "operator": _OPPOSITES[made[0]["operator"]]},)
+
+
+def fixed(window: Window) -> tuple[str, ...]:
+    """What to say of a calendar period that becomes fixed days."""
+    if window.kind == "range":
+        return window.notes()
+    if window.kind != "period":
+        return (f"{window.text!r} is read in days",) if window.assumed else ()
+    return (f"{window.text!r} is fixed as {window.days()}, it does not move on with the calendar",)
+
+
+def _tests(window: Window) -> tuple[dict[str, Any], ...]:
+    match window.kind:
+        case "last" if window.length and window.operator in {"gt", "gte"}:  # "for more than a year"
+            return ({"operator": "not_in_last", "value": window.length.json},)
+        case "last" if window.lead == "for" and not window.rolling:
+            return ()
+        case "last" if window.length:
+            return ({"operator": "in_last", "value": window.length.json},)
+        case "next" if window.length:
+            return ({"operator": "in_next", "value": window.length.json},)
+        case "ago" if window.length and window.operator in {"gt", "gte"}:
+            return ({"operator": "not_in_last", "value": window.length.json},)
+        case "ago" if window.length and window.operator in {"lt", "lte"}:
+            return ({"operator": "in_last", "value": window.length.json},)
+        case "between" if window.length and window.near:
+            far, near = window.length.json, window.near.json
+            return {"operator": "in_last", "value": far}, {"operator": "not_in_last", "value": near}
+        case "range" | "period":
+            return _days(window)
+        case _:
+            return ()
+
+
+def _days(window: Window) -> tuple[dict[str, Any], ...]:
+    first = window.first.isoformat() if window.first else ""
+    if window.after is None:
+        return ({"operator": "gte", "value": first},) if first else ()
+    if not first:
+        return ({"operator": "lt", "value": window.after.isoformat()},)
+    last = (window.after - timedelta(days=1)).isoformat()
+    if last == first:
+        return ({"operator": "eq", "value": first},)
+    return ({"operator": "between", "value": first, "value2": last},)

@@ -1,0 +1,1 @@
+"""Text to words: tokens, stems, concepts, other ways of saying one thing. It knows no catalog."""

@@ -1,0 +1,481 @@
+"""What a well-formed node still may not say: operands its operator does not read, limits, paths, regexes.
+
+Every function yields findings; none raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final, cast
+
+from msgspec import UNSET, UnsetType
+
+from segment_copilot.errors import Finding
+from segment_copilot.language.lengths import parse_length
+from segment_copilot.language.nodes import (
+    EventCondition,
+    EventCount,
+    EventMatch,
+    EventPeriods,
+    EventProperty,
+    EventSequence,
+    EventTime,
+    EventTypes,
+    Leaf,
+    Monetary,
+    Number,
+    PropertyTest,
+    Recency,
+    Sample,
+    Scalar,
+    SegmentMembership,
+    Step,
+    UserProperty,
+    Value,
+    ValueType,
+    Where,
+    WhereGroup,
+    Window,
+)
+from segment_copilot.language.paths import parse_path
+from segment_copilot.language.value_types import DATETIMES, LENGTHS, OPERATORS, AnyTest, json_type, operands, parse_date
+
+MAX_DAYS: Final = 36_500
+MAX_STRING: Final = 1_024
+MAX_LIST: Final = 1_000
+MAX_TESTS: Final = 100
+STEPS: Final = range(2, 11)
+YEARS: Final = range(1900, 2300)
+PERIODS: Final = range(1, 367)
+_NO_OPERAND: Final = frozenset({"is_set", "is_not_set", "is_true", "is_false"})
+_LIST_OPERAND: Final = frozenset({"in", "not_in", "contains_any", "contains_all", "contains_none"})
+_PAIR_OPERAND: Final = frozenset({"between", "not_between"})
+_LARGEST_WHOLE: Final = 2**63 - 1
+_SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
+
+_re2: Any = importlib.import_module("re2")  # ClickHouse's own engine; it has no type stubs
+_quiet: Any = _re2.Options()
+_quiet.log_errors = False
+
+
+def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
+    """Everything about one leaf that can be judged without a catalog."""
+    match leaf:
+        case UserProperty():
+            yield from check_test(pointer, leaf)
+        case SegmentMembership():
+            if not 0 < leaf.segment_id <= _LARGEST_WHOLE:
+                yield Finding(f"{pointer}/segment_id", "out_of_range", "A segment id is a positive whole number.")
+        case EventSequence():
+            yield from _check_sequence(pointer, leaf)
+        case Sample():
+            yield from _check_sample(pointer, leaf)
+        case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
+            yield from _check_event_leaf(pointer, leaf)
+
+
+def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
+    yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
+    yield from check_where(f"{pointer}/where", leaf.where)
+    match leaf:
+        case EventCount():
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
+        case Monetary():
+            yield from _check_path(f"{pointer}/property", leaf.property)
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
+        case EventProperty():
+            yield from check_test(pointer, leaf)
+        case Recency():
+            yield from _check_recency(pointer, leaf)
+            return
+        case EventTime():
+            test = as_date_test(leaf)
+            yield from _check_operands(pointer, test)
+            yield from check_typed_test(pointer, test, "datetime")
+            return
+        case EventPeriods():
+            yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
+            yield from _check_whole(f"{pointer}/last", leaf.last, PERIODS)
+            yield from _check_whole(f"{pointer}/min_per_period", leaf.min_per_period, range(1, _LARGEST_WHOLE + 1))
+            return
+    yield from _check_window(pointer, leaf.window_days, leaf.window)
+
+
+def as_date_test(leaf: EventTime) -> PropertyTest:
+    """The test that an event_time makes of the instant it picks."""
+    return PropertyTest(
+        "instant",
+        leaf.operator,
+        list(leaf.value) if isinstance(leaf.value, list) else leaf.value,
+        leaf.value2,
+        "datetime",
+    )
+
+
+def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    """A property test: its path, and operands that its operator reads."""
+    yield from _check_path(f"{pointer}/property", test.property)
+    yield from _check_operands(pointer, test)
+    if test.operator == "matches_regex" and isinstance(test.value, str):
+        try:
+            _re2.compile(test.value, _quiet)
+        except _re2.error as error:
+            yield Finding(f"{pointer}/value", "bad_regex", f"This is not an RE2 expression: {_text_of(error)}.")
+
+
+def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) -> Iterator[Finding]:
+    """Whether *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
+    if value_type is None:
+        if test.ignore_case and not any(isinstance(value, str) for value in operands(test)):
+            yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; leave it out.")
+        return
+    if test.operator not in OPERATORS[value_type]:
+        yield Finding(
+            f"{pointer}/operator",
+            "operator_not_allowed",
+            f"A {value_type} has no operator {test.operator}.",
+            tuple(sorted(OPERATORS[value_type])),
+        )
+        return
+    if test.ignore_case and value_type == "list" and not any(isinstance(value, str) for value in operands(test)):
+        yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; these are none.")
+    elif test.ignore_case and value_type not in {"string", "list"}:
+        yield Finding(
+            f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test."
+        )
+    if test.operator in LENGTHS:  # their length was looked at already
+        return
+    for where, value in _located_operands(pointer, test):
+        if value_type in DATETIMES:
+            date = parse_date(value) if isinstance(value, str) else None
+            if date is None:
+                yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+            elif date.year not in YEARS:
+                yield Finding(where, "out_of_range", "A date lies between 1900 and 2299.")
+        elif json_type(value) != value_type and value_type != "list":
+            yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
+
+
+def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
+    """The tests of a `where`."""
+    if where is UNSET:
+        return
+    tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
+    if not 0 < len(tests) <= MAX_TESTS:
+        code = "empty_group" if not tests else "too_many_conditions"
+        yield Finding(pointer, code, f"A where holds 1 to {MAX_TESTS} tests; leave it out to filter nothing.")
+    for index, test in enumerate(tests):
+        yield from check_test(f"{inside}/{index}", test)
+
+
+def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:
+    """One name, a list of names, or "*" alone."""
+    if isinstance(event_type, str):
+        if not event_type:
+            yield Finding(pointer, "empty_name", "An event type has a name.")
+        return
+    if not event_type:
+        yield Finding(pointer, "empty_list", "Name at least one event type.")
+    for index, name in enumerate(event_type):
+        if not name:
+            yield Finding(f"{pointer}/{index}", "empty_name", "An event type has a name.")
+        elif name == "*":
+            yield Finding(
+                f"{pointer}/{index}", "star_not_alone", '"*" means every event and stands alone, not in a list.'
+            )
+
+
+def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
+    """Limits that hold for every string and list inside one condition."""
+    if isinstance(document, str):
+        if len(document) > MAX_STRING:
+            yield Finding(pointer, "string_too_long", f"A string has at most {MAX_STRING:,} characters.")
+        if "\x00" in document:
+            yield Finding(pointer, "nul_character", "A string holds no NUL character.")
+        if any("\ud800" <= character <= "\udfff" for character in document):
+            yield Finding(pointer, "lone_surrogate", "A string holds whole Unicode characters, no lone surrogate.")
+    elif isinstance(document, list):
+        items = cast("list[Any]", document)
+        if len(items) > MAX_LIST:
+            yield Finding(pointer, "list_too_long", f"A list has at most {MAX_LIST:,} values.")
+            return
+        for index, item in enumerate(items):
+            yield from check_texts(f"{pointer}/{index}", item)
+    elif isinstance(document, Mapping):
+        for key, item in cast("Mapping[str, Any]", document).items():
+            yield from check_texts(f"{pointer}/{escape(key)}", item)
+
+
+def escape(key: str) -> str:
+    """One step of an RFC 6901 pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    operator, value, value2 = test.operator, test.value, test.value2
+    if operator in _NO_OPERAND:
+        for name in ("value", "value2"):
+            if getattr(test, name) is not UNSET:
+                yield _unread(f"{pointer}/{name}", name, operator)
+        return
+    if value is UNSET:
+        yield Finding(pointer, "missing_field", f"{operator} needs a value.")
+        return
+    if operator in _PAIR_OPERAND:
+        yield from _check_pair(pointer, operator, value, value2)
+    else:
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", operator)
+        if operator in LENGTHS:
+            yield from _check_length_operand(f"{pointer}/value", test)
+        elif operator in _LIST_OPERAND:
+            yield from _check_list(f"{pointer}/value", operator, value)
+        elif isinstance(value, list):
+            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
+    for where, number in _located_operands(pointer, test):
+        yield from _check_finite(where, number)
+
+
+def _check_pair(
+    pointer: str, operator: str, value: Scalar | Sequence[Scalar], value2: Scalar | UnsetType
+) -> Iterator[Finding]:
+    if not isinstance(value, str | int | float):
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", f"{operator} with a list value")
+        if len(value) != 2:  # noqa: PLR2004  # lower and upper end
+            yield Finding(
+                f"{pointer}/value", "wrong_type", f"{operator} takes two values: the lower and the upper end."
+            )
+        elif json_type(value[0]) != json_type(value[1]):
+            yield Finding(f"{pointer}/value", "mixed_types", f"The two ends of {operator} are of one type.")
+    elif value2 is UNSET:
+        yield Finding(pointer, "missing_field", f"{operator} needs value and value2, or a value of two.")
+    elif json_type(value) != json_type(value2):
+        yield Finding(f"{pointer}/value2", "mixed_types", f"The two ends of {operator} are of one type.")
+
+
+def _check_list(pointer: str, operator: str, value: Value) -> Iterator[Finding]:
+    if not isinstance(value, list):
+        yield Finding(pointer, "wrong_type", f"{operator} takes a list of values.")
+    elif not value:
+        yield Finding(pointer, "empty_list", f"{operator} needs at least one value.")
+    elif len({json_type(item) for item in value}) > 1:
+        yield Finding(pointer, "mixed_types", "The values of a list are of one JSON type.")
+
+
+def _check_numbers(
+    pointer: str, operator: str, value: Number | list[Number], value2: Number | UnsetType, *, whole: bool
+) -> Iterator[Finding]:
+    """Operands of counts (whole, not negative) and aggregates (finite)."""
+    if operator in _PAIR_OPERAND:
+        yield from _check_pair(pointer, operator, value, value2)
+    else:
+        if value2 is not UNSET:
+            yield _unread(f"{pointer}/value2", "value2", operator)
+        if isinstance(value, list):
+            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one number, not a list.")
+    for where, number in _located(pointer, value, value2):
+        yield from _check_finite(where, number)
+        if whole and not (float(number).is_integer() and 0 <= number <= _LARGEST_WHOLE if _finite(number) else True):
+            yield Finding(where, "out_of_range", "A count is a whole number, 0 or more.")
+
+
+def _check_recency(pointer: str, leaf: Recency) -> Iterator[Finding]:
+    yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+    if leaf.operator == "between":
+        if leaf.value2 is UNSET:
+            yield Finding(pointer, "missing_field", "between needs value2, the far end in days.")
+            return
+        yield from _check_days(f"{pointer}/value2", leaf.value2)
+        if leaf.value2 < leaf.window_days:
+            yield Finding(f"{pointer}/value2", "reversed_range", "value2 is the far end: at least window_days.")
+    elif leaf.value2 is not UNSET:
+        yield _unread(f"{pointer}/value2", "value2", leaf.operator)
+
+
+def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
+    if len(leaf.events) not in STEPS:
+        yield Finding(f"{pointer}/events", "out_of_range", "A sequence has 2 to 10 steps.")
+    for index, step in enumerate(leaf.events):
+        here = f"{pointer}/events/{index}"
+        if isinstance(step, Step):
+            yield from check_event_types(f"{here}/event_type", step.event_type)
+            yield from check_where(f"{here}/where", step.where)
+            if step.within is not UNSET:
+                if index == 0:
+                    yield Finding(f"{here}/within", "unread_field", "The first step follows nothing; leave within out.")
+                yield from _check_length(f"{here}/within", step.within, units=_SPAN_UNITS)
+        else:
+            yield from check_event_types(here, step)
+    yield from _check_none_between(f"{pointer}/none_between", leaf.none_between)
+    if leaf.search_window is not UNSET:
+        yield from check_window(f"{pointer}/search_window", leaf.search_window)
+    yield from _check_span(pointer, leaf)
+
+
+def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetType) -> Iterator[Finding]:
+    if blockers is UNSET:
+        return
+    if not blockers:
+        yield Finding(pointer, "empty_list", "Name at least one event type, or leave none_between out.")
+    for index, match in enumerate(blockers):
+        here = f"{pointer}/{index}"
+        if isinstance(match, EventMatch):
+            yield from check_event_types(f"{here}/event_type", match.event_type)
+            yield from check_where(f"{here}/where", match.where)
+        else:
+            yield from check_event_types(here, match)
+
+
+def _check_span(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
+    if leaf.window_days is not UNSET:
+        yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+        if leaf.window is not UNSET:
+            yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
+    if leaf.window is UNSET:
+        return
+    if leaf.window.last is UNSET or leaf.window != Window(last=leaf.window.last):
+        detail = "The window of a sequence is its span, {last: …}; search_window says where the steps may lie."
+        yield Finding(f"{pointer}/window", "bad_window", detail)
+    else:
+        yield from _check_length(f"{pointer}/window/last", leaf.window.last, units=_SPAN_UNITS)
+
+
+def _check_window(pointer: str, days: int | UnsetType, window: Window | UnsetType) -> Iterator[Finding]:
+    if days is not UNSET:
+        yield from _check_days(f"{pointer}/window_days", days)
+        if window is not UNSET:
+            yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
+    if window is not UNSET:
+        yield from check_window(f"{pointer}/window", window)
+
+
+def check_window(pointer: str, window: Window) -> Iterator[Finding]:
+    """Exactly one form, and a range that runs forward."""
+    forms = [
+        window.last is not UNSET,
+        window.from_ is not UNSET or window.to is not UNSET,
+        window.between is not UNSET,
+        window.period is not UNSET,
+    ]
+    if sum(forms) != 1:
+        yield Finding(pointer, "bad_window", "A window is exactly one of last, from and/or to, between, period.")
+    if window.last is not UNSET:
+        yield from _check_length(f"{pointer}/last", window.last)
+    if window.between is not UNSET:
+        yield from _check_between(f"{pointer}/between", window.between)
+    yield from _check_from_to(pointer, window)
+
+
+def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
+    if len(ends) != 2:  # noqa: PLR2004  # the far and the near end
+        yield Finding(pointer, "wrong_type", "between takes two lengths: the farther and the nearer end.")
+        return
+    wrong = [*_check_length(f"{pointer}/0", ends[0]), *_check_length(f"{pointer}/1", ends[1], least=0)]
+    yield from wrong
+    if not wrong and parse_length(ends[0]).about_days < parse_length(ends[1], least=0).about_days:
+        yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
+
+
+def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
+    found = list[date | datetime]()
+    for name, text in (("from", window.from_), ("to", window.to)):
+        if text is UNSET:
+            continue
+        moment = parse_date(text)
+        if moment is None:
+            yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+        elif moment.year not in YEARS:
+            yield Finding(f"{pointer}/{name}", "out_of_range", "A date lies between 1900 and 2299.")
+        else:
+            found.append(moment)
+    if len(found) == 2 and _as_utc(found[0]) >= _as_utc(found[1]):  # noqa: PLR2004  # both ends are there
+        yield Finding(pointer, "reversed_range", "from lies before to.")
+
+
+def _as_utc(moment: date | datetime) -> datetime:
+    """Near enough to tell a reversed range: a wall time counts as UTC."""
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+
+
+def _check_length(pointer: str, text: str, *, least: int = 1, units: str = "m h d w mo y") -> Iterator[Finding]:
+    try:
+        length = parse_length(text, least=least)
+    except ValueError as error:
+        yield Finding(pointer, "bad_length", str(error))
+        return
+    if length.unit not in units.split():
+        yield Finding(pointer, "bad_length", f"Here a length is in {units.replace(' ', ', ')}.")
+
+
+def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
+    if not isinstance(test.value, str):
+        yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
+        return
+    units = "d w mo y" if test.operator == "anniversary_in_next" else "m h d w mo y"
+    yield from _check_length(pointer, test.value, units=units)
+
+
+def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
+    if not leaf.salt:
+        yield Finding(f"{pointer}/salt", "empty_name", "A salt is not empty: it names the split.")
+    if not (_finite(leaf.from_) and _finite(leaf.to) and 0 <= leaf.from_ < leaf.to <= 100):  # noqa: PLR2004  # percent
+        yield Finding(f"{pointer}/to", "out_of_range", "from and to are percent: 0 <= from < to <= 100.")
+
+
+def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]:
+    if number not in allowed:
+        yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
+
+
+def _check_days(pointer: str, days: int) -> Iterator[Finding]:
+    if not 0 <= days <= MAX_DAYS:
+        yield Finding(pointer, "out_of_range", f"Days are a whole number from 0 to {MAX_DAYS:,}.")
+
+
+def _check_path(pointer: str, path: str) -> Iterator[Finding]:
+    try:
+        parse_path(path)
+    except ValueError as error:
+        yield Finding(pointer, "bad_path", str(error))
+
+
+def _check_finite(pointer: str, number: object) -> Iterator[Finding]:
+    if not _finite(number):
+        yield Finding(pointer, "out_of_range", "A number lies within the range of IEEE doubles.")
+
+
+def _finite(number: object) -> bool:
+    try:
+        return not isinstance(number, int | float) or math.isfinite(float(number))
+    except OverflowError:
+        return False
+
+
+def _located_operands(pointer: str, test: AnyTest) -> Iterator[tuple[str, Any]]:
+    if operands(test):
+        yield from _located(pointer, test.value, test.value2)
+
+
+def _located(pointer: str, value: Any, value2: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        yield from ((f"{pointer}/value/{index}", item) for index, item in enumerate(items))
+    elif value is not UNSET:
+        yield f"{pointer}/value", value
+    if value2 is not UNSET:
+        yield f"{pointer}/value2", value2
+
+
+def _unread(pointer: str, name: str, operator: str) -> Finding:
+    return Finding(pointer, "unread_field", f"{operator} does not read {name}; leave it out.")
+
+
+def _text_of(error: BaseException) -> str:
+    told = error.args[0] if error.args else ""
+    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)

@@ -1,0 +1,307 @@
+"""JSON → nodes, condition by condition, so that a definition with three broken conditions reports three."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from segment_copilot.errors import Finding, InvalidDefinition
+from segment_copilot.language.catalog import nearest
+from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts, escape
+from segment_copilot.language.nodes import (
+    LEAF_TYPES,
+    Condition,
+    Definition,
+    EventMatch,
+    EventSequence,
+    Exclusion,
+    Group,
+    Leaf,
+    Sample,
+    SegmentMembership,
+    Step,
+    UserProperty,
+    WhereGroup,
+)
+
+MAX_CONDITIONS: Final = 100
+MAX_DEPTH: Final = 8
+MAX_LEAVES: Final = 500
+MAX_BYTES: Final = 256 * 1024
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
+_ENUM = re.compile(r"Invalid enum value '?(.*?)'?(?: - at `\$(.*)`)?", re.DOTALL)
+_OTHER = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
+
+
+class Located(Struct, frozen=True):
+    """A leaf and where it stands in the document."""
+
+    pointer: str
+    leaf: Leaf
+
+
+class Parsed(Struct, frozen=True):
+    """What could be read. *definition* is there when nothing was wrong; *leaves* are all that decoded, in order."""
+
+    definition: Definition | None
+    leaves: tuple[Located, ...]
+    findings: tuple[Finding, ...]
+
+
+def decode(document: bytes | Mapping[str, Any]) -> Definition:
+    """The definition, or `InvalidDefinition` with every finding."""
+    parsed = parse(document)
+    if parsed.definition is None:
+        raise invalid(parsed.findings)
+    return parsed.definition
+
+
+def parse(document: bytes | Mapping[str, Any]) -> Parsed:
+    """Decode as far as possible; nothing is raised."""
+    if isinstance(document, bytes):
+        if len(document) > MAX_BYTES:
+            return _broken("definition_too_large", f"A definition has at most {MAX_BYTES // 1024} KiB.")
+        try:
+            document = msgspec.json.decode(document)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            return _broken("malformed_json", f"This is not JSON: {error}.")
+    if not isinstance(document, Mapping):
+        return _broken("wrong_type", "A definition is an object with logic and conditions.")
+    return _Walk().definition(document)
+
+
+def invalid(findings: tuple[Finding, ...] | list[Finding]) -> InvalidDefinition:
+    """The error that carries all findings."""
+    count = len(findings)
+    detail = (
+        findings[0].detail if count == 1 else f"The definition has {count} mistakes; the first: {findings[0].detail}"
+    )
+    return InvalidDefinition(detail, findings=findings)
+
+
+def encode(definition: Definition) -> bytes:
+    """The definition as JSON, defaults left out."""
+    return msgspec.json.encode(definition)
+
+
+def _broken(code: str, detail: str) -> Parsed:
+    return Parsed(None, (), (Finding("", code, detail),))
+
+
+class _Walk:
+    """One pass over a document: nodes out, findings and leaves collected on the way."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.leaves: list[Located] = []
+
+    def definition(self, document: Mapping[str, Any]) -> Parsed:
+        self._unknown_keys("", document, ("logic", "conditions", "exclude", "timezone"))
+        logic, conditions = self._group("", document, depth=1)
+        exclude: Any = UNSET
+        if "exclude" in document:
+            exclude = self._exclusion("/exclude", document["exclude"])
+        timezone: Any = UNSET
+        if "timezone" in document:
+            timezone = self._timezone(document["timezone"])
+        if len(self.leaves) > MAX_LEAVES:
+            self._find("", "too_many_leaves", f"A definition has at most {MAX_LEAVES} conditions in all.")
+        definition = None
+        if not self.findings:
+            definition = Definition(logic, conditions, exclude, timezone)
+        return Parsed(definition, tuple(self.leaves), tuple(self.findings))
+
+    def _exclusion(self, pointer: str, document: object) -> Exclusion | None:
+        if not isinstance(document, Mapping):
+            self._find(pointer, "wrong_type", "exclude is an object with logic and conditions.")
+            return None
+        fields = cast("Mapping[str, Any]", document)
+        self._unknown_keys(pointer, fields, ("logic", "conditions"))
+        return Exclusion(*self._group(pointer, fields, depth=1))
+
+    def _group(self, pointer: str, document: Mapping[str, Any], *, depth: int) -> tuple[Any, list[Condition]]:
+        logic = document.get("logic")
+        if "logic" not in document:
+            self._find(pointer, "missing_field", "A group needs logic: AND or OR.")
+        elif not isinstance(logic, str) or logic.upper() not in {"AND", "OR"}:
+            self._find(f"{pointer}/logic", "wrong_logic", "logic is AND or OR.")
+        raw = document.get("conditions")
+        if "conditions" not in document:
+            self._find(pointer, "missing_field", "A group needs conditions.")
+            return logic, []
+        if not isinstance(raw, list):
+            self._find(f"{pointer}/conditions", "wrong_type", "conditions is a list.")
+            return logic, []
+        items = cast("list[Any]", raw)
+        if not items:
+            self._find(f"{pointer}/conditions", "empty_group", "An empty group is not everyone: add a condition.")
+        if len(items) > MAX_CONDITIONS:
+            self._find(
+                f"{pointer}/conditions", "too_many_conditions", f"A group has at most {MAX_CONDITIONS} conditions."
+            )
+            return logic, []
+        found = [self._condition(f"{pointer}/conditions/{index}", item, depth) for index, item in enumerate(items)]
+        return str(logic).upper(), [condition for condition in found if condition is not None]
+
+    def _condition(self, pointer: str, document: object, depth: int) -> Condition | None:
+        if not isinstance(document, Mapping):
+            self._find(pointer, "wrong_type", "A condition is an object with a type.")
+            return None
+        fields = cast("Mapping[str, Any]", document)
+        kind = fields.get("type")
+        if kind == "group":
+            return self._nested(pointer, fields, depth + 1)
+        if "type" not in fields:
+            self._find(pointer, "missing_field", "A condition needs a type.", (*LEAF_TYPES, "group"))
+        elif not isinstance(kind, str) or kind not in LEAF_TYPES:
+            near = nearest(kind, (*LEAF_TYPES, "group")) if isinstance(kind, str) else ()
+            self._find(
+                f"{pointer}/type", "unknown_type", "There is no condition of this type.", near or (*LEAF_TYPES, "group")
+            )
+        else:
+            return self._leaf(pointer, fields, LEAF_TYPES[kind], depth)
+        return None
+
+    def _nested(self, pointer: str, fields: Mapping[str, Any], depth: int) -> Group | None:
+        if depth > MAX_DEPTH:
+            self._find(pointer, "too_deep", f"Groups nest at most {MAX_DEPTH} deep.")
+            return None
+        self._unknown_keys(pointer, fields, ("type", "logic", "conditions", "negate"))
+        negate = fields.get("negate", False)
+        if not isinstance(negate, bool):
+            self._find(f"{pointer}/negate", "wrong_type", "negate is true or false.")
+        logic, conditions = self._group(pointer, fields, depth=depth)
+        return Group(logic=logic, conditions=conditions, negate=bool(negate))
+
+    def _leaf(self, pointer: str, fields: Mapping[str, Any], kind: type[Any], depth: int) -> Leaf | None:
+        before = len(self.findings)
+        self.findings.extend(check_texts(pointer, fields))
+        if len(self.findings) > before:
+            return None
+        try:
+            leaf = cast("Leaf", msgspec.convert(_upper_where(fields), kind))
+        except msgspec.ValidationError as error:
+            self.findings.append(_from_msgspec(pointer, str(error), kind))
+            return None
+        for inside, where in _wheres_of(leaf):
+            if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
+                detail = f"A where group adds a level, and {MAX_DEPTH} is the last."
+                self._find(f"{pointer}{inside}", "too_deep", detail)
+        self.findings.extend(check_leaf(pointer, leaf))
+        self.leaves.append(Located(pointer, leaf))
+        return leaf if len(self.findings) == before else None
+
+    def _timezone(self, name: object) -> object:
+        if not isinstance(name, str):
+            self._find("/timezone", "wrong_type", "timezone is an IANA name such as Europe/Madrid.")
+        elif not known_timezone(name):
+            self._find(
+                "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, sorted(_timezones()))
+            )
+        return name
+
+    def _unknown_keys(self, pointer: str, document: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+        for key in document:
+            if key not in known:
+                self._find(
+                    f"{pointer}/{escape(str(key))}",
+                    "unknown_field",
+                    f"There is no field {str(key)[:64]!r} here.",
+                    known,
+                )
+
+    def _find(self, pointer: str, code: str, detail: str, suggestions: tuple[str, ...] = ()) -> None:
+        self.findings.append(Finding(pointer, code, detail, suggestions))
+
+
+def known_timezone(name: str) -> bool:
+    """Whether *name* is an IANA time zone."""
+    if not name or len(name) > MAX_STRING or "\x00" in name:
+        return False
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return name in _timezones()
+
+
+@lru_cache(maxsize=1)
+def _timezones() -> frozenset[str]:
+    """Read once: it is a walk through the time zone files, hundreds of times the cost of everything else here."""
+    return frozenset(available_timezones())
+
+
+def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
+    """Each `where` of a leaf, and the pointer to it from there."""
+    match leaf:
+        case EventSequence():
+            lists: dict[str, Sequence[str | Step | EventMatch]] = {
+                "events": leaf.events,
+                "none_between": leaf.none_between or [],
+            }
+            for name, matches in lists.items():
+                for index, match in enumerate(matches):
+                    if not isinstance(match, str):
+                        yield f"/{name}/{index}/where", match.where
+        case UserProperty() | SegmentMembership() | Sample():
+            pass
+        case _:
+            yield "/where", leaf.where
+
+
+def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`logic` is accepted in any case wherever it stands; a where group is decoded with its leaf."""
+    changed = dict(fields)
+    where = fields.get("where")
+    if isinstance(where, dict) and isinstance(logic := cast("dict[str, Any]", where).get("logic"), str):
+        changed["where"] = {**where, "logic": logic.upper()}
+    for name in ("events", "none_between"):
+        if isinstance(matches := fields.get(name), list):
+            changed[name] = [
+                _upper_where(cast("dict[str, Any]", match)) if isinstance(match, dict) else match
+                for match in cast("list[Any]", matches)
+            ]
+    return changed
+
+
+def _from_msgspec(pointer: str, message: str, kind: type[Any]) -> Finding:
+    if found := _UNKNOWN_FIELD.fullmatch(message):
+        path = pointer + _pointer_of(found[2])
+        suggestions = nearest(found[1], kind.__struct_encode_fields__) if path == pointer else ()
+        return Finding(
+            f"{path}/{escape(found[1])}", "unknown_field", f"There is no field {found[1]!r} here.", suggestions
+        )
+    if found := _MISSING_FIELD.fullmatch(message):
+        return Finding(pointer + _pointer_of(found[2]), "missing_field", f"{found[1]} is missing.")
+    if found := _ENUM.fullmatch(message):
+        return _unknown_choice(pointer + _pointer_of(found[2]), found[1], kind)
+    found = _OTHER.fullmatch(message)
+    assert found is not None  # noqa: S101  # the pattern matches every string
+    return Finding(pointer + _pointer_of(found[2]), "wrong_type", f"{found[1]}.")
+
+
+def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
+    name = pointer.rsplit("/", 1)[-1]
+    hint = get_type_hints(kind).get(name)
+    choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
+    code = "unknown_operator" if name == "operator" else "unknown_value"
+    return Finding(pointer, code, f"{given!r} is not a {name} of this condition.", nearest(given, choices) or choices)
+
+
+def _pointer_of(path: str | None) -> str:
+    """`.value[0]` → `/value/0`; where msgspec hides a key ([...]), the pointer ends before it."""
+    steps = list[str]()
+    for found in _STEP.finditer(path or ""):
+        if found[0] == "[...]":
+            break
+        steps.append(escape(found[1] or found[2]))
+    return "".join(f"/{step}" for step in steps)

@@ -1,0 +1,327 @@
+"""Definitions and conditions as sentences and phrases; a negation is told as the opposite where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
+
+from msgspec import UNSET, UnsetType
+
+from segment_copilot.language import (
+    Condition,
+    Definition,
+    EventCount,
+    EventMatch,
+    EventPeriods,
+    EventProperty,
+    EventSequence,
+    EventTime,
+    Group,
+    Monetary,
+    Recency,
+    Sample,
+    SegmentMembership,
+    Step,
+    UserProperty,
+)
+from segment_copilot.language.checks import as_date_test
+from segment_copilot.language.describe.phrases import (
+    listed,
+    printable,
+    tell_days,
+    tell_deed,
+    tell_length,
+    tell_notes,
+    tell_number,
+    tell_test,
+    tell_test_and_notes,
+    tell_window,
+)
+from segment_copilot.language.value_types import POSITIVE_OF
+
+_INCLUDED: Final = " (people who never did are included)"
+_NOT_INCLUDED: Final = " (people who never did are not included)"
+_OPPOSITE: Final[dict[str, str]] = {
+    "eq": "neq",
+    "neq": "eq",
+    "gt": "lte",
+    "lte": "gt",
+    "gte": "lt",
+    "lt": "gte",
+    "between": "not_between",
+    "not_between": "between",
+}
+_AMOUNTS: Final = {
+    "eq": "exactly {0}",
+    "neq": "anything but {0}",
+    "gt": "more than {0}",
+    "gte": "at least {0}",
+    "lt": "less than {0}",
+    "lte": "at most {0}",
+    "between": "from {0} to {1}",
+    "not_between": "less than {0} or more than {1}",
+}
+_METRICS: Final = {
+    "sum": "whose {0} adds up to {1}",
+    "avg": "whose average {0} is {1}",
+    "min": "whose lowest {0} is {1}",
+    "max": "whose highest {0} is {1}",
+    "median": "whose median {0} is {1}",
+}
+
+
+def describe(definition: Definition, segment_names: Mapping[int, str]) -> str:
+    """The definition as one sentence. *segment_names* names the segments it refers to."""
+    words = _Words(segment_names)
+    sentence = f"Users {words.joined(definition.logic, definition.conditions)}"
+    if definition.exclude is not UNSET:
+        sentence += f"; leaving out users {words.joined(definition.exclude.logic, definition.exclude.conditions)}"
+    return f"{sentence}."
+
+
+def describe_condition(condition: Condition, segment_names: Mapping[int, str]) -> str:
+    """One condition as a phrase that follows "users": "who …", "whose …" or "for whom …"."""
+    return _Words(segment_names).condition(condition)
+
+
+class _Words:
+    def __init__(self, segment_names: Mapping[int, str]) -> None:
+        self.segment_names = segment_names
+
+    def joined(self, logic: str, conditions: Sequence[Condition]) -> str:
+        if len(conditions) == 1 and isinstance(only := conditions[0], Group) and not only.negate:
+            return self.joined(only.logic, only.conditions)
+        return f", {logic.lower()} ".join(self.condition(condition) for condition in conditions)
+
+    def condition(self, condition: Condition) -> str:
+        """A negation is told as the opposite; where there is none, as not being among those."""
+        match condition:
+            case Group():
+                inside = self.joined(condition.logic, condition.conditions)
+                return f"who are not among those ({inside})" if condition.negate else self._bracketed(condition)
+            case SegmentMembership():
+                return self._membership(condition)
+            case EventCount():
+                return _count(condition)
+            case Recency():
+                return _recency(condition)
+            case EventTime():
+                return _event_time(condition)
+            case EventPeriods():
+                return _periods(condition)
+            case Sample():
+                return _sample(condition)
+            case Monetary():
+                return _monetary(condition)
+            case EventProperty():
+                return _event_property(condition)
+            case UserProperty():
+                return f"whose {printable(condition.property)} {tell_test(condition, turned=condition.negate)}"
+            case EventSequence():
+                return _sequence(condition)
+            case _:
+                assert_never(condition)
+
+    def _bracketed(self, group: Group) -> str:
+        if len(group.conditions) == 1:
+            return self.condition(group.conditions[0])
+        return f"({self.joined(group.logic, group.conditions)})"
+
+    def _membership(self, leaf: SegmentMembership) -> str:
+        name = self.segment_names.get(leaf.segment_id)
+        named = f"the segment “{printable(name)}”" if name else f"segment {leaf.segment_id}"
+        return f"who {'are' if (leaf.operator == 'in') != leaf.negate else 'are not'} in {named}"
+
+
+# Leaves
+
+
+def _count(leaf: EventCount) -> str:
+    window = tell_window(leaf.window_days, leaf.window)
+    low, high = _pair(leaf.value, leaf.value2)
+    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
+    never, once = _holds(operator, 0, low, high), _holds(operator, 1, low, high)
+    if never and not once and operator in {"eq", "lt", "lte", "between"}:
+        done = tell_deed(leaf.event_type, leaf.where, done=True)
+        return f"who have not {done}{window}{_INCLUDED}" if window else f"who have never {done}"
+    did = tell_deed(leaf.event_type, leaf.where)
+    if (operator, low) in {("gte", 1), ("gt", 0), ("neq", 0)}:
+        return f"who {did}{window}"
+    return f"who {did} {_times(operator, low, high)}{window}{_INCLUDED if never else ''}"
+
+
+def _times(operator: str, low: float, high: float | None) -> str:
+    """As in "at least 3 times", "more than once", "any number of times but 2"."""
+    if operator == "neq":
+        return f"any number of times but {tell_number(low)}"
+    counted = _how_many(operator, low, high)
+    return counted.removesuffix("1") + "once" if counted.endswith(" 1") and operator != "lt" else f"{counted} times"
+
+
+def _how_many(operator: str, low: float, high: float | None) -> str:
+    """A test of a whole number, none of which is below 0."""
+    if operator == "not_between" and high is not None and low <= 0:
+        operator, low = "gt", high
+    if operator == "between" and low == high:
+        operator = "eq"
+    told = _AMOUNTS[operator].format(tell_number(low), tell_number(high))
+    return told.replace("less", "fewer").replace("anything", "any number")
+
+
+def _recency(leaf: Recency) -> str:
+    did = tell_deed(leaf.event_type, leaf.where)
+    done = tell_deed(leaf.event_type, leaf.where, done=True)
+    days = tell_days(leaf.window_days)
+    far = leaf.window_days if leaf.value2 is UNSET else leaf.value2
+    operator = leaf.operator
+    if leaf.negate and operator in _OPPOSITE and operator not in {"eq", "between"}:
+        operator = _OPPOSITE[operator]
+    if operator in {"gt", "gte"}:
+        lapse = f"for more than {days}" if operator == "gt" else f"for {days} or more"
+        return f"who have not {done} {lapse}{_INCLUDED if leaf.negate else _NOT_INCLUDED}"
+    ago = {
+        "lt": f"less than {days} ago",
+        "lte": f"at most {days} ago",
+        "eq": f"{days} ago, in whole days" if leaf.window_days else "less than 1 day ago",
+        "between": f"from {leaf.window_days:,} to {tell_days(far)} ago"
+        if far > leaf.window_days
+        else f"exactly {days} ago",
+    }[operator]
+    if not leaf.negate:
+        return f"who last {did} {ago}"
+    return (
+        f"who last {did} {ago}, or never did"
+        if operator in {"lt", "lte"}
+        else f"who are not among those who last {did} {ago}{_INCLUDED}"
+    )
+
+
+def _event_time(leaf: EventTime) -> str:
+    told, _ = tell_test_and_notes(as_date_test(leaf), turned=leaf.negate, then=True)
+    never = _INCLUDED if (leaf.operator in POSITIVE_OF) != leaf.negate else ""
+    return f"for whom the {leaf.occurrence} time they {tell_deed(leaf.event_type, leaf.where)} {told}{never}"
+
+
+def _periods(leaf: EventPeriods) -> str:
+    low, high = _pair(leaf.value, leaf.value2)
+    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
+    never, once = _holds(operator, 0, low, high), _holds(operator, 1, low, high)
+    this = "today" if leaf.period == "day" else f"this {leaf.period}"
+    least = "" if leaf.min_per_period == 1 else f" {_times('gte', leaf.min_per_period, None)}"
+    if leaf.last == 1 and never != once:
+        if once:
+            return f"who {tell_deed(leaf.event_type, leaf.where)}{least} {this}"
+        return f"who have not {tell_deed(leaf.event_type, leaf.where, done=True)}{least} {this}{_INCLUDED}"
+    least = f"{least} a {leaf.period}" if least else ""
+    periods = f"{leaf.last:,} {leaf.period}{'s' if leaf.last > 1 else ''}"
+    if never and not once and operator in {"eq", "lt", "lte", "between"}:
+        counted = "none"
+    elif operator in {"eq", "gte"} and low == leaf.last:
+        counted = "every one"
+    else:
+        counted = _how_many(operator, low, high)
+    did = tell_deed(leaf.event_type, leaf.where)
+    return f"who {did}{least} in {counted} of the last {periods}, {this} included{_INCLUDED if never else ''}"
+
+
+def _sample(leaf: Sample) -> str:
+    are = "are not" if leaf.negate else "are"
+    return f"who {are} in the part from {tell_number(leaf.from_)}% up to {tell_number(leaf.to)}% of the random split “{printable(leaf.salt)}”"
+
+
+def _monetary(leaf: Monetary) -> str:
+    """A sum and a number of values over nothing are 0; an average, and the like, is not there."""
+    low, high = _pair(leaf.value, leaf.value2)
+    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
+    if leaf.metric == "sum":  # its bounds are whole millionths
+        none_passes = _holds(operator, 0, _millionths(low), None if high is None else _millionths(high))
+    elif leaf.metric == "count_distinct":
+        none_passes = _holds(operator, 0, low, high)
+    else:
+        none_passes = (leaf.operator in POSITIVE_OF) != leaf.negate
+    amount = _AMOUNTS[operator].format(tell_number(low), tell_number(high))
+    did, window = tell_deed(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    note = ""
+    if none_passes or operator in {"lt", "lte"}:
+        note = f" (people without any {printable(leaf.property)} are {'' if none_passes else 'not '}included)"
+    if leaf.metric == "count_distinct":
+        values = "value" if operator == "eq" and low == 1 else "values"
+        amount = amount.replace("less", "fewer").replace("anything", "any number")
+        return f"who {did} with {amount} different {values} of {printable(leaf.property)}{window}{note}"
+    return (
+        f"{_METRICS[leaf.metric].format(printable(leaf.property), amount)} over all the times they {did}{window}{note}"
+    )
+
+
+def _millionths(number: float) -> float:
+    """As near to zero as a sum tells numbers apart."""
+    return number if abs(number) * 1_000_000 > 0.5 else 0  # noqa: PLR2004  # half of one, which is even at 0
+
+
+def _event_property(leaf: EventProperty) -> str:
+    did, window = tell_deed(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    if leaf.occurrence in {"latest", "first"}:  # missing without the event: the negation is the opposite test
+        told, notes = tell_test_and_notes(leaf, turned=leaf.negate, then=True)
+        notes = [*notes, "or they never did"] if (leaf.operator in POSITIVE_OF) != leaf.negate else notes
+        when = "last" if leaf.occurrence == "latest" else "first"
+        return f"whose {printable(leaf.property)} {told} the {when} time they {did}{window}{tell_notes(notes)}"
+    if leaf.negate and leaf.operator in POSITIVE_OF:  # not even one that is not: all are; not all are not: one is
+        told, when = (
+            tell_test(leaf, turned=True, then=True),
+            "every time" if leaf.occurrence == "any" else "at least once when",
+        )
+        return f"whose {printable(leaf.property)} {told} {when} they {did}{window}{_INCLUDED}"
+    told = tell_test(leaf, turned=False, then=True)
+    match leaf.occurrence, leaf.negate:
+        case "any", False:
+            return f"whose {printable(leaf.property)} {told} at least once when they {did}{window}"
+        case "any", True:
+            return f"whose {printable(leaf.property)} at no time {told} when they {did}{window}{_INCLUDED}"
+        case _, False:
+            return f"whose {printable(leaf.property)} {told} every time they {did}{window}{_NOT_INCLUDED}"
+        case _, True:
+            return f"whose {printable(leaf.property)} not always {told} when they {did}{window}{_INCLUDED}"
+
+
+def _sequence(leaf: EventSequence) -> str:
+    steps = [_step(step) for step in leaf.events]
+    span = ""
+    if leaf.window_days is not UNSET:
+        span = f", all within {tell_days(leaf.window_days)}"
+    elif leaf.window is not UNSET and leaf.window.last is not UNSET:
+        span = f", all within {tell_length(leaf.window.last)}"
+    between = ", with no other event in between" if leaf.strict else ""
+    if leaf.none_between is not UNSET:
+        others = [_step(match, done=True) for match in leaf.none_between]
+        between += f"{' and' if between else ','} without having {listed(others)} in between"
+    when = "" if leaf.search_window is UNSET else f", all of it{tell_window(UNSET, leaf.search_window)}"
+    told = f"who {', then '.join(steps)}{span}{between}{when}"
+    return f"who are not among those {told}" if leaf.negate else told
+
+
+def _step(step: str | Step | EventMatch, *, done: bool = False) -> str:
+    if isinstance(step, str):
+        return tell_deed(step, UNSET, done=done)
+    did = tell_deed(step.event_type, step.where, done=done)
+    return f"within {tell_length(step.within)} {did}" if isinstance(step, Step) and step.within is not UNSET else did
+
+
+def _holds(operator: str, number: float, low: float, high: float | None) -> bool:
+    """Whether *number* passes."""
+    if operator in {"neq", "lte", "lt", "not_between"}:
+        return not _holds(_OPPOSITE[operator], number, low, high)
+    match operator:
+        case "eq":
+            return number == low
+        case "gt":
+            return number > low
+        case "gte":
+            return number >= low
+        case _:
+            return high is not None and low <= number <= high
+
+
+def _pair(value: float | list[int | float], value2: float | UnsetType) -> tuple[float, float | None]:
+    if isinstance(value, list):
+        return value[0], value[1]
+    return value, None if value2 is UNSET else value2

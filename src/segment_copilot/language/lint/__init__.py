@@ -1,0 +1,5 @@
+"""What is odd about a definition that is valid. It only says what is proved for every data set, and stops nothing."""
+
+from segment_copilot.language.lint.contradictions import lint
+
+__all__ = ["lint"]

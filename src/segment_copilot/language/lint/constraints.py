@@ -1,0 +1,349 @@
+"""Each condition as a constraint on one value of a user: which values, of what, it holds for (see `constraints`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from segment_copilot.language.canonical import settle
+from segment_copilot.language.checks import as_date_test
+from segment_copilot.language.lengths import (
+    EARLIEST,
+    LATEST,
+    Length,
+    after,
+    before,
+    day_start,
+    parse_length,
+    to_instant,
+)
+from segment_copilot.language.lint.subjects import (
+    HIGHEST,
+    LOWEST,
+    Constraint,
+    Span,
+    Subject,
+    Term,
+    Values,
+    above,
+    below,
+    complement,
+    joined,
+    spans,
+)
+from segment_copilot.language.nodes import (
+    EventCount,
+    EventPeriods,
+    EventProperty,
+    EventSequence,
+    EventTime,
+    EventTypes,
+    Leaf,
+    Monetary,
+    PropertyTest,
+    Recency,
+    Sample,
+    SegmentMembership,
+    UserProperty,
+    Where,
+    Window,
+)
+from segment_copilot.language.value_types import (
+    DATETIMES,
+    LENGTHS,
+    POSITIVE_OF,
+    AnyTest,
+    operands,
+    parse_date,
+    resolve_type,
+)
+
+MICROSECOND: Final = timedelta(microseconds=1)
+_MILLION: Final = 1_000_000
+_MAX_SPANS: Final = 50  # of a longer list it is only known that it is the same list, so that looking stays quick
+_LAST_CHARACTER: Final = "\U0010ffff"
+_INTERVALS: Final = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "between", "before", "after", "starts_with"})
+
+_FLAG: Final = spans((below(0, whole=True), above(1, whole=True)))
+_COUNTS: Final = spans((below(0, whole=True), HIGHEST))
+_NUMBERS: Final = spans((LOWEST, HIGHEST))
+_TEXTS: Final = spans((below(""), HIGHEST))
+_PERCENT: Final = spans((below(0), below(100)))
+_YES: Final = spans((below(1, whole=True), above(1, whole=True)))
+
+
+class Clock(Struct, frozen=True):
+    """The instant and the zone that a definition is asked with."""
+
+    as_of: datetime
+    zone: ZoneInfo
+
+    def span(self, text: str) -> tuple[datetime, datetime]:
+        """First and last instant of a value in a definition: a bare date is its whole local day."""
+        value = parse_date(text)
+        if isinstance(value, datetime):
+            instant = value.astimezone(UTC) if value.tzinfo else to_instant(value, self.zone)
+            return instant, instant
+        if value is None:
+            raise ValueError(f"not a date: {text!r}")  # checks refused it before
+        return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
+
+    def reach(self, window: Window) -> tuple[datetime, datetime]:
+        """First and last instant of a window of `from` and `to`, without regard to `as_of`."""
+        start = EARLIEST if window.from_ is UNSET else self.span(window.from_)[0]
+        end = LATEST if window.to is UNSET else self.span(window.to)[0] - MICROSECOND
+        return max(start, EARLIEST), min(end, LATEST)
+
+    def days_ago(self, days: int) -> datetime:
+        """That many calendar days before `as_of`."""
+        return before(self.as_of, Length(days, "d"), self.zone)
+
+
+class Reader(Struct, frozen=True):
+    """Turns leaves and tests into constraints, all for one clock."""
+
+    clock: Clock
+
+    def whole(self, leaf: Leaf) -> Term:
+        """The leaf as a thing that holds or does not, and nothing more."""
+        plain = msgspec.structs.replace(leaf, negate=False)
+        term = Constraint(Subject(("leaf", _key(plain)), _FLAG), _YES)
+        return complement(term) if leaf.negate else term
+
+    def leaf(self, leaf: Leaf) -> Term | bool:
+        """What the leaf says, `negate` left out of account."""
+        match leaf:
+            case EventCount() | EventPeriods():
+                return self._count(leaf)
+            case Recency():
+                return self._recency(leaf)
+            case EventTime():
+                events = _events(leaf.event_type, leaf.where)
+                return self._test(as_date_test(leaf), ("time", *events, leaf.occurrence), events=events)
+            case Monetary():
+                return self._monetary(leaf)
+            case EventProperty():
+                return self._event_property(leaf)
+            case UserProperty():
+                return self._test(leaf, ("trait", leaf.property))
+            case Sample():
+                subject = Subject(("sample", leaf.salt), _PERCENT)
+                return Constraint(subject, spans((below(leaf.from_), below(leaf.to))))
+            case SegmentMembership():
+                term = Constraint(Subject(("segment", leaf.segment_id), _FLAG), _YES)
+                return term if leaf.operator == "in" else complement(term)
+            case EventSequence():
+                return self.whole(msgspec.structs.replace(leaf, negate=False))
+
+    def payload_test(self, test: PropertyTest) -> Term:
+        """A test of a `where`, about one event; `negate` left out of account."""
+        return self._test(test, ("payload", test.property))
+
+    def lies_ahead(self, leaf: EventTime) -> bool:
+        """Whether the instant would have to be later than `as_of`, for a test that could hold one day."""
+        term = self._test(as_date_test(leaf), ("time",))
+        if leaf.operator in LENGTHS or leaf.operator in POSITIVE_OF or not isinstance(term, Constraint):
+            return False
+        reachable = spans((LOWEST, above(_microseconds(self.clock.as_of), whole=True)))
+        return not term.values.empty and (term.values & reachable).empty
+
+    # Counts and aggregates
+
+    def _count(self, leaf: EventCount | EventPeriods) -> Term:
+        if isinstance(leaf, EventCount):
+            events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+            subject = Subject(("count", *events), _COUNTS, "count", events=events)
+        else:
+            events = _events(leaf.event_type, leaf.where)
+            name = ("periods", *events, leaf.period, leaf.last, leaf.min_per_period)
+            domain = spans((below(0, whole=True), above(leaf.last, whole=True)))
+            subject = Subject(name, domain, events=events)
+        return _compared(subject, leaf.operator, _numbers(leaf.value, leaf.value2), whole=True)
+
+    def _monetary(self, leaf: Monetary) -> Term:
+        events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        name = ("aggregate", *events, leaf.property, leaf.metric)
+        bounds = [float(number) for number in _numbers(leaf.value, leaf.value2)]
+        match leaf.metric:
+            case "count_distinct":
+                return _compared(Subject(name, _COUNTS, events=events), leaf.operator, bounds, whole=True)
+            case "sum":
+                subject = Subject(name, _NUMBERS, events=events)
+            case _:
+                subject = Subject(name, Values(_NUMBERS.spans, missing=True), events=events)
+        if leaf.metric in {"sum", "avg", "median"}:
+            bounds = [_millionths(bound) for bound in bounds]
+        return _compared(subject, leaf.operator, bounds)
+
+    def _recency(self, leaf: Recency) -> Term:
+        """Days since the last event as instants at which it happened."""
+        near = self.clock.days_ago(leaf.window_days)
+        match leaf.operator:
+            case "gt":
+                ends = EARLIEST, near - MICROSECOND
+            case "gte":
+                ends = EARLIEST, near
+            case "lt":
+                ends = near + MICROSECOND, self.clock.as_of
+            case "lte":
+                ends = near, self.clock.as_of
+            case "eq":
+                ends = self.clock.days_ago(leaf.window_days + 1) + MICROSECOND, near
+            case "between":
+                ends = self.clock.days_ago(cast("int", leaf.value2)), near
+        events = _events(leaf.event_type, leaf.where)
+        domain = Values(_instants(EARLIEST, self.clock.as_of).spans, missing=True)
+        return Constraint(Subject(("recency", *events), domain, events=events), _instants(*ends) & domain)
+
+    def _event_property(self, leaf: EventProperty) -> Term | bool:
+        events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        if leaf.occurrence in {"latest", "first"}:
+            place = ("property", *events, leaf.occurrence, leaf.property)
+            return self._test(leaf, place, events=events)
+        test = joined("AND", [self._test(leaf, ("payload", leaf.property))])
+        if test is False:  # and no event passes what none can pass
+            return False
+        plain = msgspec.structs.replace(leaf, negate=False)
+        return Constraint(Subject(("leaf", _key(plain)), _FLAG, events=events), _YES)
+
+    # Tests of stored values
+
+    def _test(self, test: AnyTest, place: tuple[Any, ...], *, events: tuple[Any, ...] = ()) -> Term:
+        positive = POSITIVE_OF.get(test.operator, test.operator)
+        term = self._positive(test, positive, place, events)
+        return term if positive == test.operator else complement(term)
+
+    def _positive(self, test: AnyTest, operator: str, place: tuple[Any, ...], events: tuple[Any, ...]) -> Constraint:
+        def subject(reading: tuple[Any, ...], domain: Values) -> Subject:
+            role = "presence" if reading == ("presence",) else "other"
+            return Subject((*place, *reading), Values(domain.spans, missing=True), role, place, events)
+
+        if operator == "is_set":
+            return Constraint(subject(("presence",), _YES), _YES)
+        if operator in {"is_true", "is_false"}:
+            flag = operator == "is_true"
+            return Constraint(subject(("boolean",), _FLAG), _interval("eq", [(flag, flag)], whole=True))
+        values = operands(test)
+        kind = resolve_type(test, None)
+        if kind in DATETIMES and operator in {"in_last", "in_next"}:
+            length = parse_length(cast("str", test.value))
+            domain = _instants(EARLIEST, self.clock.as_of if place[0] == "time" else LATEST)
+            return Constraint(subject(("clock", kind, length.unit), domain), self._moving(operator, length) & domain)
+        if operator in _INTERVALS and len(values) <= _MAX_SPANS:
+            match kind:
+                case "number":
+                    ends = [(float(value), float(value)) for value in values]
+                    return Constraint(subject(("number",), _NUMBERS), _interval(operator, ends))
+                case "boolean":
+                    ends = [(value, value) for value in values]
+                    return Constraint(subject(("boolean",), _FLAG), _interval(operator, ends, whole=True))
+                case "datetime" | "epoch_s" | "epoch_ms":
+                    spanned = [self.clock.span(cast("str", value)) for value in values]
+                    ends = [(_microseconds(first), _microseconds(last)) for first, last in spanned]
+                    domain = _instants(EARLIEST, LATEST)
+                    return Constraint(subject((kind,), domain), _interval(operator, ends, whole=True) & domain)
+                case "string" if texts := _texts(cast("list[str]", values), fold=test.ignore_case):
+                    found = (
+                        _prefixed(texts[0])
+                        if operator == "starts_with"
+                        else _interval(operator, [(text, text) for text in texts])
+                    )
+                    if found is not None:
+                        return Constraint(subject(("string", test.ignore_case), _TEXTS), found & _TEXTS)
+                case _:
+                    pass
+        reading = ("test", operator, kind or "", _key(values), test.ignore_case)
+        return Constraint(subject(reading, _FLAG), _YES)
+
+    def _moving(self, operator: str, length: Length) -> Values:
+        """In the last or the next such length of time. Lengths of one unit are longer or shorter at any instant."""
+        if operator == "in_last":
+            return _instants(before(self.clock.as_of, length, self.clock.zone), self.clock.as_of)
+        return _instants(self.clock.as_of + MICROSECOND, after(self.clock.as_of, length, self.clock.zone))
+
+
+def _events(
+    event_type: EventTypes,
+    where: Where | UnsetType,
+    days: int | UnsetType = UNSET,
+    window: Window | UnsetType = UNSET,
+) -> tuple[Any, ...]:
+    """Which events, by name: two that are equal are the same events. The window is last, "" for all history."""
+    names = (event_type,) if isinstance(event_type, str) else tuple(sorted(set(event_type)))
+    fields = {"where": where, "window": Window(last=f"{days}d") if days is not UNSET else window}
+    told = settle(
+        {"type": "", **{name: msgspec.to_builtins(value) for name, value in fields.items() if value is not UNSET}}
+    )
+    return names, _key(told.get("where", "")), _key(told["window"]) if "window" in told else ""
+
+
+def _key(value: Any) -> bytes:
+    """Equal only for what is written alike: to Python 1 and true are equal, to the language they are not."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _compared(subject: Subject, operator: str, bounds: list[Any], *, whole: bool = False) -> Term:
+    positive = POSITIVE_OF.get(operator, operator)
+    values = _interval(positive, [(bound, bound) for bound in bounds], whole=whole) & subject.domain
+    term = Constraint(subject, values)
+    return term if positive == operator else complement(term)
+
+
+def _interval(operator: str, ends: list[tuple[Any, Any]], *, whole: bool = False) -> Values:
+    """The values that pass; each end is the first and the last value of what is compared with."""
+    first, last = ends[0]
+    found: list[Span]
+    match operator:
+        case "gt" | "after":
+            found = [(above(last, whole=whole), HIGHEST)]
+        case "gte":
+            found = [(below(first, whole=whole), HIGHEST)]
+        case "lt" | "before":
+            found = [(LOWEST, below(first, whole=whole))]
+        case "lte":
+            found = [(LOWEST, above(last, whole=whole))]
+        case "between":
+            found = [(below(first, whole=whole), above(ends[1][1], whole=whole))]
+        case _:
+            found = [(below(start, whole=whole), above(end, whole=whole)) for start, end in ends]
+    return spans(*found)
+
+
+def _prefixed(prefix: str) -> Values | None:
+    """The strings that begin with *prefix*, which stand together when strings are ordered by code point."""
+    if not prefix:
+        return _TEXTS
+    if prefix[-1] == _LAST_CHARACTER:
+        return None
+    return spans((below(prefix), below(prefix[:-1] + chr(ord(prefix[-1]) + 1))))
+
+
+def _texts(values: list[str], *, fold: bool) -> list[str] | None:
+    """The strings compared with; in lower case where that is beyond dispute, else None."""
+    if not fold:
+        return values
+    return [value.lower() for value in values] if all(value.isascii() for value in values) else None
+
+
+def _numbers(value: Any, value2: Any) -> list[Any]:
+    numbers = list(cast("list[Any]", value)) if isinstance(value, list) else [value]
+    return numbers if value2 is UNSET else [*numbers, value2]
+
+
+def _millionths(number: float) -> float:
+    """As sums compare: the nearest whole millionth, ties to even."""
+    product = number * _MILLION
+    return product if product in {float("inf"), float("-inf")} else round(product)
+
+
+def _instants(earliest: datetime, latest: datetime) -> Values:
+    """The instants from *earliest* to *latest*, both in; none when they are the other way round."""
+    return spans((below(_microseconds(earliest), whole=True), above(_microseconds(latest), whole=True)))
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - EARLIEST) // MICROSECOND

@@ -1,0 +1,203 @@
+"""What is odd about a definition that is valid: conditions that nobody or everybody meets, windows that hold nothing.
+
+Only what is proved for every data set is said; `constraints` proves it. Nothing here stops a definition from being saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, UnsetType
+
+from segment_copilot.errors import Finding
+from segment_copilot.language.lint.constraints import Clock, Reader
+from segment_copilot.language.lint.subjects import Constraint, Term, complement, joined
+from segment_copilot.language.nodes import (
+    Condition,
+    Definition,
+    EventMatch,
+    EventSequence,
+    EventTime,
+    Exclusion,
+    Group,
+    Leaf,
+    PropertyTest,
+    Sample,
+    SegmentMembership,
+    Step,
+    UserProperty,
+    Where,
+    WhereGroup,
+    Window,
+)
+
+Truth = Term | bool
+_NOBODY: Final = "No user can match"
+_EVERYBODY: Final = "Every user matches"
+
+
+def lint(definition: Definition, *, as_of: datetime, timezone: str) -> tuple[Finding, ...]:
+    """The warnings `contradiction`, `tautology` and `unreachable_window`.
+
+    Args:
+        definition: Bound, so that every test has its type.
+        as_of: Aware; a window that begins later holds nothing yet.
+        timezone: The tenant's, for definitions without their own.
+    """
+    linter = _Linter(Clock(as_of.astimezone(UTC), ZoneInfo(definition.timezone or timezone)))
+    linter.definition(definition)
+    return tuple(sorted(linter.findings, key=lambda finding: finding.pointer))
+
+
+class _Linter:
+    """Goes through a definition once, innermost first, so that each cause is named once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.reader = Reader(clock)
+        self.findings: list[Finding] = []
+
+    def definition(self, definition: Definition) -> None:
+        if definition.exclude is UNSET:
+            self._group("", definition)
+            return
+        included, excluded = self._group("", definition, "/conditions"), self._group("/exclude", definition.exclude)
+        if isinstance(included, bool) or isinstance(excluded, bool):
+            return  # named where it is
+        match joined("AND", [included, complement(excluded)]):
+            case False:
+                told = f"{_NOBODY}: exclude takes out everyone whom the conditions let in."
+                self.findings.append(Finding("", "contradiction", told))
+            case _:
+                pass
+
+    def _group(self, pointer: str, group: Definition | Exclusion | Group, named: str | None = None) -> Truth:
+        """*named*: where its finding stands, when not at *pointer*."""
+        truths = [
+            self._condition(f"{pointer}/conditions/{index}", condition)
+            for index, condition in enumerate(group.conditions)
+        ]
+        negate = isinstance(group, Group) and group.negate
+        known, told = _join(group.logic, truths, "conditions")
+        if told:
+            outcome = known != negate
+            self._find(
+                pointer if named is None else named, f"{_EVERYBODY if outcome else _NOBODY}{told}", tautology=outcome
+            )
+        return _negated(known, negate=negate)
+
+    def _condition(self, pointer: str, condition: Condition) -> Truth:
+        if isinstance(condition, Group):
+            return self._group(pointer, condition)
+        self._wheres(pointer, condition)
+        if self._windows(pointer, condition):
+            return self.reader.whole(condition)  # said once is enough
+        term = _negated(self.reader.leaf(condition), negate=condition.negate)
+        if isinstance(term, Constraint):
+            term = joined("AND", [term])
+        if isinstance(term, bool):
+            told = "Every user matches this condition." if term else "No user can match this condition."
+            self._find(pointer, told, tautology=term)
+        return term
+
+    def _find(self, pointer: str, detail: str, *, tautology: bool) -> None:
+        self.findings.append(Finding(pointer, "tautology" if tautology else "contradiction", detail))
+
+    # Filters
+
+    def _wheres(self, pointer: str, leaf: Leaf) -> None:
+        match leaf:
+            case UserProperty() | Sample() | SegmentMembership():
+                return
+            case EventSequence():
+                matches: dict[str, Sequence[str | Step | EventMatch]] = {
+                    "events": leaf.events,
+                    "none_between": leaf.none_between or [],
+                }
+                for name, inside in matches.items():
+                    for index, match in enumerate(inside):
+                        if not isinstance(match, str):
+                            self._where(f"{pointer}/{name}/{index}/where", match.where)
+            case _:
+                self._where(f"{pointer}/where", leaf.where)
+
+    def _where(self, pointer: str, where: Where | UnsetType) -> None:
+        if where is UNSET:
+            return
+        logic, tests, inside = (
+            (where.logic, where.conditions, f"{pointer}/conditions")
+            if isinstance(where, WhereGroup)
+            else ("AND", where, pointer)
+        )
+        truths = [self._test(f"{inside}/{index}", test) for index, test in enumerate(tests)]
+        known, told = _join(logic, truths, "tests")
+        if told:
+            lead = "Every event passes this filter" if known else "No event can pass this filter"
+            self._find(pointer, f"{lead}{told}", tautology=bool(known))
+
+    def _test(self, pointer: str, test: PropertyTest) -> Truth:
+        term = joined("AND", [self.reader.payload_test(test)])
+        if isinstance(term, bool):
+            outcome = term != test.negate
+            told = "Every event passes this test." if outcome else "No event can pass this test."
+            self._find(pointer, told, tautology=outcome)
+        return _negated(term, negate=test.negate)
+
+    # Windows
+
+    def _windows(self, pointer: str, leaf: Leaf) -> bool:
+        """Whether a window was found to hold nothing."""
+        before = len(self.findings)
+        match leaf:
+            case EventTime():
+                if not leaf.negate and self.reader.lies_ahead(leaf):
+                    detail = f"No event can have happened then: it is later than {self._told_now()}."
+                    self.findings.append(Finding(f"{pointer}/value", "unreachable_window", detail))
+            case EventSequence():
+                self._window(f"{pointer}/search_window", leaf.search_window)
+            case UserProperty() | Sample() | SegmentMembership():
+                pass
+            case _:
+                self._window(f"{pointer}/window", getattr(leaf, "window", UNSET))
+        return len(self.findings) > before
+
+    def _window(self, pointer: str, window: Window | UnsetType) -> None:
+        if window is UNSET or window.from_ is window.to:  # only from and to can lie anywhere
+            return
+        start, end = self.clock.reach(window)
+        if start > self.clock.as_of:
+            detail = f"This window begins later than {self._told_now()}, so nothing can have happened in it yet."
+            self.findings.append(Finding(pointer, "unreachable_window", detail))
+        elif start > end:
+            self.findings.append(Finding(pointer, "unreachable_window", "Nothing can have happened in this window."))
+
+    def _told_now(self) -> str:
+        return f"{self.clock.as_of:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _negated(term: Truth, *, negate: bool) -> Truth:
+    if isinstance(term, bool):
+        return term != negate
+    return complement(term) if negate else term
+
+
+def _join(logic: str, truths: Sequence[Truth], noun: str) -> tuple[Truth, str]:
+    """What the group comes to, and why, if it is the group that makes it so and none of its members alone."""
+    open_ = [(number, truth) for number, truth in enumerate(truths, 1) if not isinstance(truth, bool)]
+    decisive = logic == "OR"
+    if any(truth is decisive for truth in truths):
+        return decisive, ""
+    if not open_:
+        return not decisive, ""
+    outcome = joined(logic, [truth for _, truth in open_])
+    if not isinstance(outcome, bool):
+        return outcome, ""
+    verb = "cover every case" if decisive else "exclude one another"
+    for (one, first), (other, second) in combinations(open_, 2):
+        if isinstance(joined(logic, [first, second]), bool):
+            return outcome, f": {noun} {one} and {other} {verb}."
+    return outcome, f": its {noun} {verb}."

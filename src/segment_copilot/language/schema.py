@@ -1,0 +1,97 @@
+"""The language as JSON Schema 2020-12: what msgspec reads off the nodes, and what their types cannot say."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import msgspec
+
+from segment_copilot.language.checks import MAX_DAYS, MAX_TESTS, PERIODS, STEPS
+from segment_copilot.language.decode import MAX_CONDITIONS
+from segment_copilot.language.nodes import Condition, Definition
+
+Schema = dict[str, Any]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_WINDOW_FORMS: Final[list[Schema]] = [
+    {"required": ["last"]},
+    {"anyOf": [{"required": ["from"]}, {"required": ["to"]}]},
+    {"required": ["between"]},
+    {"required": ["period"]},
+]
+_ANY_CASE: Final[list[Schema]] = [
+    {"enum": ["AND", "OR"]},
+    {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr])$"},
+]
+_DAYS: Final = {"minimum": 0, "maximum": MAX_DAYS}
+_TESTS: Final = {"minItems": 1, "maxItems": MAX_TESTS}
+_LIMITS: Final[dict[tuple[str, str], Schema]] = {
+    **{
+        (group, "conditions"): {"minItems": 1, "maxItems": MAX_CONDITIONS}
+        for group in ("Definition", "Exclusion", "Group")
+    },
+    ("WhereGroup", "conditions"): _TESTS,
+    **{
+        (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
+    },
+    ("Recency", "value2"): _DAYS,
+    ("Window", "between"): {"minItems": 2, "maxItems": 2},
+    ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
+    ("EventPeriods", "min_per_period"): {"minimum": 1},
+    ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
+    ("EventSequence", "none_between"): {"minItems": 1},
+    ("SegmentMembership", "segment_id"): {"minimum": 1},
+    ("Sample", "salt"): {"minLength": 1},
+    ("Sample", "from"): {"minimum": 0, "maximum": 100},
+    ("Sample", "to"): {"minimum": 0, "maximum": 100},
+}
+"""Node and field → the limits that `checks` and `decode` hold it to."""
+
+
+def definition_schema() -> Schema:
+    """The schema of a whole definition, complete in itself: every node is under `$defs`."""
+    return {"$schema": _DIALECT, "$ref": "#/$defs/Definition", "$defs": language_components("#/$defs/{name}")}
+
+
+def language_components(reference: str) -> dict[str, Schema]:
+    """The schema of every node, and of `Condition`, their union; *reference* has `{name}` where a name goes.
+
+    A definition that decodes is valid; one that is valid may still not decode (an operator's operands, nesting).
+    """
+    (_, union), nodes = msgspec.json.schema_components([Definition, Condition], ref_template=reference)
+    here = {"$ref": reference.format(name="Condition")}
+    components = {name: _referring(schema, union, here) for name, schema in nodes.items()}
+    for name, node in components.items():
+        _complete(name, node)
+    described = {"description": "One condition; `type` says which."}
+    return {"Condition": described | union, **components}
+
+
+def _complete(name: str, node: Schema) -> None:
+    """Add what a type cannot say: the one-of of window forms, any case of `logic`, limits."""
+    fields = cast("dict[str, Schema]", node["properties"])
+    if "type" in fields:
+        fields["type"]["description"] = "Which condition this is."
+    if "logic" in fields:
+        del fields["logic"]["enum"]
+        fields["logic"]["anyOf"] = _ANY_CASE
+    if "where" in fields:
+        tests, _ = fields["where"]["anyOf"]
+        tests.update(_TESTS)
+    if name == "Window":
+        node["oneOf"] = _WINDOW_FORMS
+    if node["required"] == []:
+        del node["required"]
+    for field, schema in fields.items():
+        schema.update(_LIMITS.get((name, field), {}))
+
+
+def _referring(schema: Any, union: Schema, reference: Schema) -> Any:
+    """*schema* with *reference* where the union of all conditions is written out."""
+    if schema == union:
+        return reference
+    if isinstance(schema, list):
+        return [_referring(item, union, reference) for item in cast("list[Any]", schema)]
+    if isinstance(schema, dict):
+        return {key: _referring(value, union, reference) for key, value in cast("Schema", schema).items()}
+    return schema

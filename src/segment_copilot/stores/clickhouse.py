@@ -1,0 +1,478 @@
+"""ClickHouse over its native protocol: a pool, limits by purpose, and one way to run a query.
+
+The only file that knows the driver. It uses asynch's protocol connection and leaves its pool, cursor and reconnecting
+aside: with a server that froze they wait on a socket while a cancellation is pending, and hide it behind an error of
+their own. Here a connection carries one query at a time and is dropped, not repaired, after anything but a clean end.
+
+Three things end a query: its result, an error the server sent (`max_execution_time` among them), or we stop waiting:
+the task was cancelled, or the server was silent past its own limit. In the last case the socket is cut at once and the
+query is killed by its id over a fresh connection, in the background, so that nobody waits for a frozen server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import structlog
+from asynch.errors import Error as DriverError
+from asynch.errors import NetworkError, OperationalError, ServerException
+from asynch.proto.block import ColumnOrientedBlock
+from asynch.proto.connection import Connection as Protocol
+from asynch.proto.protocol import ServerPacket
+from asynch.proto.result import QueryInfo
+from asynch.proto.utils.dsn import DSNError, parse_dsn
+from msgspec import Struct
+
+from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
+from segment_copilot.stores.literals import identifier, lower
+
+log = structlog.get_logger()
+logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
+
+Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest", "delivery", "migrate"]
+
+
+class Limits(Struct, frozen=True):
+    """What a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
+
+    seconds: int
+    gibibytes: float
+    result_rows: int = 0
+    rows_read: int = 0
+    threads: int = 0
+    priority: int = 0  # a query waits while one of a lower number runs; 0 neither waits nor is waited for
+
+
+LIMITS: dict[Purpose, Limits] = {
+    "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
+    "history": Limits(
+        300, 8, rows_read=10_000_000_000, threads=1, priority=10
+    ),  # many in a row: threads cost more than they give
+    "delivery": Limits(300, 2, result_rows=1_000_000, priority=10),
+    "ingest": Limits(60, 4),
+    "migrate": Limits(600, 4),
+}
+
+_SETTINGS = {
+    "timeout_overflow_mode": "throw",  # "break" answers with part of the rows and no error
+    "result_overflow_mode": "throw",
+    "read_overflow_mode": "throw",
+    "max_query_size": 16 * 2**20,  # lowered text carries its values: 10,000 of them pass the default of 256 KiB
+    # A hundred conditions exceed the defaults of 50,000, 500,000 and 1,000,000; what a query costs is limited by its time.
+    "max_ast_elements": 10_000_000,
+    "max_expanded_ast_elements": 10_000_000,
+    "max_parser_backtracks": 100_000_000,
+    "session_timezone": "UTC",
+    # Two passes over the conditions that find nothing in compiled SQL and cost half of a long query's planning.
+    "optimize_and_compare_chain": 0,
+    "optimize_extract_common_expressions": 0,
+}
+_INSERT_SETTINGS = {
+    "async_insert": 0,  # an answer means stored
+    "max_partitions_per_insert_block": 0,  # a block of history spans as many months as it does
+    # JSON keeps what was sent: dates stay strings, booleans beside numbers or strings in a list stay booleans,
+    # a dot in a key stays a dot, a key given twice counts once.
+    "input_format_try_infer_dates": 0,
+    "input_format_try_infer_datetimes": 0,
+    "input_format_json_read_bools_as_numbers": 0,
+    "input_format_json_read_bools_as_strings": 0,
+    "input_format_json_read_numbers_as_strings": 0,
+    "json_type_escape_dots_in_keys": 1,
+    "type_json_skip_duplicated_paths": 1,
+}
+
+_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
+_CONNECT_SECONDS = 5.0
+_GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
+_KILL_SECONDS = 5.0
+_FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of life first
+
+_TIMEOUT_CODES = {159, 160}
+_EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
+# Too many queries, shutting down, too many parts, disk full, another node or the keeper gone.
+_UNAVAILABLE_CODES = {198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 745, 999}
+_LOST = (OSError, EOFError, NetworkError, OperationalError)
+
+
+class ClickHouseError(Exception):
+    """The server refused a query for a reason we did not foresee: our bug. *code* is ClickHouse's own."""
+
+    def __init__(self, message: str, *, code: int = 0) -> None:
+        super().__init__(f"ClickHouse error {code}: {message[:2000]}")
+        self.code = code
+
+
+class Result(Struct, frozen=True):
+    """The rows of a query, whole."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    query_id: str
+    duration_ms: float
+
+
+class _Connection:
+    """One socket. After any exception out of its methods it must be cut."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._protocol: Any = Protocol(**options)  # its attributes are not in the driver's stubs
+        self._used_at = 0.0
+
+    async def open(self) -> None:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await self._protocol.connect()
+
+    def cut(self) -> None:
+        """Close without waiting for the peer: a polite close waits until everything written has been read."""
+        if self._protocol.writer is not None:
+            self._protocol.writer.writer.transport.abort()
+        self._protocol.reset_state()
+
+    def lost(self) -> bool:
+        """Whether the peer is known to have gone."""
+        reader = self._protocol.reader
+        return reader is None or reader.reader.at_eof() or reader.reader.exception() is not None
+
+    async def usable(self) -> bool:
+        await asyncio.sleep(0)  # let the loop see a close that already arrived
+        if self.lost():
+            return False
+        if time.monotonic() - self._used_at < _FRESH_SECONDS:
+            return True
+        try:
+            return await self._protocol.ping()
+        except DriverError:
+            return False
+
+    async def run(self, text: str, *, query_id: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any]]:
+        """Column names and rows of *text*."""
+        await self._send(text, query_id=query_id, settings=settings)
+        columns: tuple[str, ...] = ()
+        rows: list[Any] = []
+        while packet := await self._protocol.receive_packet():
+            if packet is not True and packet.type == ServerPacket.DATA:
+                columns = columns or tuple(name for name, _ in packet.block.columns_with_types)
+                rows.extend(packet.block.get_rows())
+        self._used_at = time.monotonic()
+        return columns, rows
+
+    async def insert(
+        self, text: str, rows: Sequence[tuple[Any, ...]], *, query_id: str, settings: Mapping[str, Any]
+    ) -> None:
+        """Send *rows* as one block: the server stores all of it or nothing."""
+        await self._send(text, query_id=query_id, settings=settings)
+        header = (await self._protocol.receive_sample_block()).columns_with_types
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        for (name, type_), values in zip(header, columns, strict=True):
+            _check_column(name, type_, values)
+        await self._protocol.send_block(ColumnOrientedBlock(columns_with_types=header, data=columns))
+        await self._protocol.send_block(ColumnOrientedBlock())  # the end of the data
+        while await self._protocol.receive_packet():  # to the end: an error may come behind a progress report
+            pass
+        self._used_at = time.monotonic()
+
+    async def _send(self, text: str, *, query_id: str, settings: Mapping[str, Any]) -> None:
+        self._protocol.make_query_settings(settings)
+        self._protocol.last_query = QueryInfo(self._protocol.reader)
+        await self._protocol.send_query(text, query_id=query_id)
+        await self._protocol.send_external_tables(None)
+
+
+class ClickHouse:
+    """A server or cluster. Safe for many tasks at once; each query takes one connection of the pool.
+
+    All methods raise Unavailable (no free connection within two seconds, or the server gone), QueryTimeout and
+    QueryTooExpensive (a limit of the purpose), and ClickHouseError for anything else the server refuses.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str) -> None:
+        self._options = options
+        self._cluster = cluster
+        self._free = asyncio.Semaphore(pool)
+        self._idle: list[_Connection] = []  # the last used first: the others may fade
+        self._kills: set[asyncio.Task[None]] = set()
+
+    async def fetch(
+        self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
+    ) -> Result:
+        """Run a query and return all its rows. *params* fill the typed placeholders of *sql* (see literals)."""
+        text = lower(sql, params or {})
+        query_id = query_id or uuid4().hex
+        started = time.perf_counter()
+        async with self._query(purpose, query_id) as connection:
+            columns, rows = await connection.run(text, query_id=query_id, settings=_settings(purpose))
+        duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
+        return Result(columns, rows, query_id, duration_ms)
+
+    async def execute(
+        self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
+    ) -> None:
+        """Run a statement that returns no rows: DDL, INSERT … SELECT."""
+        await self.fetch(sql, params, purpose=purpose, query_id=query_id)
+
+    async def script(self, statements: Iterable[tuple[str, Mapping[str, object]]], *, purpose: Purpose) -> None:
+        """Run statements one after another in a session of their own: a temporary table of one is there for the next.
+
+        The first that fails ends the script. The purpose's limit of time holds for all of them together.
+        """
+        query_id = uuid4().hex
+        async with self._slot():
+            connection = await self._connected()
+            try:
+                async with self._guarded(connection, purpose, query_id):
+                    for sql, params in statements:
+                        started = time.perf_counter()
+                        settings = _settings(purpose)
+                        _, rows = await connection.run(lower(sql, params), query_id=query_id, settings=settings)
+                        _log_query(purpose, query_id, started=started, rows=len(rows))
+            finally:
+                connection.cut()  # and with it the session
+
+    async def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        token: str,
+        purpose: Purpose = "ingest",
+    ) -> int:
+        """Insert *rows* as one block and return their number.
+
+        A second insert of the same rows with the same *token* changes nothing (the table needs a deduplication
+        window), so an insert that failed may be tried again. Values have the Python type of their column: str, int,
+        float, bool, UUID, aware datetime; anything else is a TypeError or ValueError. A block of 100,000 rows is good.
+        """
+        if not rows:
+            return 0
+        query_id = uuid4().hex
+        names = ", ".join(identifier(column) for column in columns)
+        text = f"INSERT INTO {identifier(table)} ({names}) VALUES"
+        settings = _settings(purpose) | _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        started = time.perf_counter()
+        async with self._query(purpose, query_id) as connection:
+            await connection.insert(text, rows, query_id=query_id, settings=settings)
+        _log_query(purpose, query_id, started=started, rows=len(rows))
+        return len(rows)
+
+    async def ping(self) -> None:
+        """Return if the server answers within two seconds; raise Unavailable otherwise."""
+        try:
+            async with asyncio.timeout(2):
+                await self.fetch("SELECT 1", purpose="catalog")
+        except TimeoutError:
+            raise Unavailable("ClickHouse does not answer.") from None
+
+    async def close(self) -> None:
+        """Wait for kills under way (five seconds at most) and close the idle connections."""
+        await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
+        while self._kills:
+            await asyncio.wait(self._kills)
+        self._drop_idle()
+        await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
+
+    @asynccontextmanager
+    async def _query(self, purpose: Purpose, query_id: str) -> AsyncGenerator[_Connection]:
+        """A connection for one query, with the deadline, the error mapping and the kill around it."""
+        async with self._slot():
+            connection = await self._connected()
+            async with self._guarded(connection, purpose, query_id):
+                yield connection
+            self._idle.append(connection)
+
+    @asynccontextmanager
+    async def _guarded(self, connection: _Connection, purpose: Purpose, query_id: str) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
+                yield
+        except BaseException as error:  # noqa: BLE001 - a cancelled query has to end on the server too
+            lost = connection.lost()
+            connection.cut()
+            if not isinstance(error, ServerException):
+                self._kill(query_id)
+            failure = _translated(error, lost=lost)
+            log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
+            raise failure from (None if failure is error else error)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable("Every ClickHouse connection is busy.") from None
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def _connected(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                if await connection.usable():
+                    return connection
+            except BaseException:
+                connection.cut()
+                raise
+            connection.cut()
+            self._drop_idle()  # used less lately than this one, so no better: asking each would take seconds
+        connection = _Connection(self._options)
+        try:
+            await connection.open()
+        except BaseException as error:  # noqa: BLE001 - the socket is cut whatever happened
+            connection.cut()
+            failure = _translated(error, lost=True)
+            raise failure from (None if failure is error else error)
+        return connection
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().cut()
+
+    def _kill(self, query_id: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._kill_now(query_id))
+        self._kills.add(task)
+        task.add_done_callback(self._kills.discard)
+
+    async def _kill_now(self, query_id: str) -> None:
+        where = f"ON CLUSTER {identifier(self._cluster)} " if self._cluster else ""
+        text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} ASYNC", {"query_id": query_id})
+        connection = _Connection(self._options)
+        try:
+            async with asyncio.timeout(_KILL_SECONDS):
+                await connection.open()
+                _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
+        except (*_LOST, DriverError) as error:
+            log.warning("clickhouse.kill_failed", query_id=query_id, error=type(error).__name__)
+        else:
+            log.info("clickhouse.kill", query_id=query_id, found=bool(rows))
+        finally:
+            connection.cut()
+
+
+@asynccontextmanager
+async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> AsyncGenerator[ClickHouse]:
+    """A ClickHouse of *pool* connections at `clickhouse://user:password@host:port/database`; opened as they are needed.
+
+    `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
+    Raises InvalidInput when *url* is none of this.
+    """
+    options = _options(url)
+    try:
+        _Connection(options)
+    except ImportError as error:
+        raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
+    clickhouse = ClickHouse(options, pool=pool, cluster=cluster)
+    try:
+        yield clickhouse
+    finally:
+        await clickhouse.close()
+
+
+def _options(url: str) -> dict[str, Any]:
+    try:
+        options = parse_dsn(url)
+    except (DSNError, ValueError) as error:
+        raise InvalidInput("The ClickHouse URL is not clickhouse://user:password@host:port/database.") from error
+    settings = dict(options.pop("settings", {}))
+    if options.get("compression"):
+        # The server's default is zstd, which the driver cannot read on this Python.
+        settings.setdefault("network_compression_method", "LZ4")
+    # The deadline of a query is ours, so the driver needs none per read; a setting the server ignores is an error.
+    defaults = {"connect_timeout": _CONNECT_SECONDS, "sync_request_timeout": 2.0}
+    return defaults | options | {"settings": settings, "send_receive_timeout": None, "settings_is_important": True}
+
+
+def _settings(purpose: Purpose) -> dict[str, Any]:
+    limits = LIMITS[purpose]
+    return _SETTINGS | {
+        "max_execution_time": limits.seconds,
+        "max_memory_usage": int(limits.gibibytes * 2**30),
+        "max_result_rows": limits.result_rows,
+        "max_rows_to_read": limits.rows_read,
+        "priority": limits.priority,
+        "log_comment": f"segment-copilot {purpose}",
+        **({"max_threads": limits.threads} if limits.threads else {}),
+    }
+
+
+def _translated(error: BaseException, *, lost: bool) -> BaseException:
+    """Our error for the driver's. *lost*: the peer had gone when it was raised, so what was read may be cut short."""
+    if not isinstance(error, Exception):
+        return error  # a cancellation stays one
+    if isinstance(error, ServerException):
+        return _refusal(error.code or 0, str(error).partition("\n")[2])
+    if lost or isinstance(error, _LOST):
+        return Unavailable("ClickHouse does not answer.")
+    if isinstance(error, (DriverError, struct.error)):
+        return ClickHouseError(str(error))
+    return error
+
+
+def _refusal(code: int, message: str) -> Exception:
+    if code in _TIMEOUT_CODES:
+        return QueryTimeout("The query was stopped at its time limit.")
+    if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
+        return QueryTooExpensive("The query was stopped at its limit of memory or rows.")
+    if code in _UNAVAILABLE_CODES | _EXPENSIVE_CODES:
+        return Unavailable("ClickHouse cannot take this query now.", context={"clickhouse_code": code})
+    return ClickHouseError(message, code=code)
+
+
+def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) -> float:
+    duration_ms = round((time.perf_counter() - started) * 1000, 2)
+    log.info("clickhouse.query", query_id=query_id, purpose=purpose, duration_ms=duration_ms, rows=rows)
+    return duration_ms
+
+
+_INTEGERS = {
+    **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": (0, 2**bits) for bits in (8, 16, 32, 64, 256)},
+}
+_PYTHON_TYPES: dict[str, type] = {
+    "String": str,
+    "Bool": bool,
+    "UUID": UUID,
+    "DateTime64": datetime,
+    "Float64": float,
+    **dict.fromkeys(_INTEGERS, int),
+}
+_EARLIEST, _END = datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC)
+
+
+def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
+    """Refuse what the driver would store as something else: it writes the integer 3 as a string of three NULs."""
+    plain, nullable = _unwrapped(type_)
+    expected = _PYTHON_TYPES.get(plain.partition("(")[0])
+    if expected is None:
+        raise TypeError(f"Column {name} is {type_}, which insert does not write.")
+    for found in set(map(type, values)) - ({type(None)} if nullable else set[type]()):
+        if not issubclass(found, expected) or (found is bool and expected is int):
+            raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {found.__name__}.")
+    held = [value for value in values if value is not None]
+    if expected is datetime and not all(value.tzinfo is not None and _EARLIEST <= value < _END for value in held):
+        raise ValueError(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
+    if held and plain in _INTEGERS and not (_INTEGERS[plain][0] <= min(held) and max(held) < _INTEGERS[plain][1]):
+        raise ValueError(f"Column {name} is {type_}, and a number is out of range.")
+
+
+def _unwrapped(type_: str) -> tuple[str, bool]:
+    """The type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
+    nullable = False
+    while type_.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
+        wrapper, _, inside = type_.removesuffix(")").partition("(")
+        nullable = nullable or wrapper == "Nullable"
+        type_ = inside.partition(", ")[2] if wrapper == "SimpleAggregateFunction" else inside
+    return type_, nullable

@@ -1,0 +1,139 @@
+"""Forward-only migrations of both stores: numbered SQL files, each applied once.
+
+`postgres/0001_initial.sql` runs in one transaction. The statements of a ClickHouse file run one after another and
+cannot be undone together, so each must be safe to run again (`IF NOT EXISTS`): a file that failed half-way is run
+from its start. In ClickHouse files `{on_cluster}` becomes `ON CLUSTER name` or nothing, and `{engine}` `Replicated` or
+nothing. What was applied is written down in PostgreSQL, for both stores, with the file's SHA-256: a file that has been
+released never changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Literal
+
+import structlog
+from msgspec import Struct
+
+from segment_copilot.errors import Conflict
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.literals import identifier
+from segment_copilot.stores.postgres import Connection, Postgres
+
+log = structlog.get_logger()
+
+_LOCK = 0x5E6C0B17  # of the advisory lock, one for all our migrations in a database
+_STATEMENT_SECONDS = 3600.0  # an index on a large table takes its time, and so may the wait for another process
+_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    store text NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (store, name)
+)
+"""
+_APPLIED = "INSERT INTO schema_migrations (store, name, sha256) VALUES ($1, $2, $3)"
+
+# A statement ends at a semicolon outside of strings, quoted names and comments; the comments go.
+_TOKEN = re.compile(
+    r"""(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<end>;)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|.""",
+    re.DOTALL,
+)
+
+
+class Migration(Struct, frozen=True):
+    """One file."""
+
+    store: Literal["postgres", "clickhouse"]
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+async def migrate(
+    postgres: Postgres, clickhouse: ClickHouse, *, cluster: str = "", source: Traversable | None = None
+) -> list[str]:
+    """Apply what is new and return its names, such as `postgres/0001_initial.sql`.
+
+    Safe to run twice, and by several processes at once: one applies, the others wait and find nothing to do. Raises
+    Conflict when an applied file is not what it was. *source* holds the directories `postgres` and `clickhouse`;
+    by default this package does.
+    """
+    migrations = list(_read(source or files(__name__)))
+    async with _locked(postgres) as connection:
+        await connection.execute(_TABLE)
+        rows = await connection.fetch("SELECT store, name, sha256 FROM schema_migrations")
+        pending = _pending(migrations, {(row["store"], row["name"]): row["sha256"] for row in rows})
+        for migration in pending:
+            if migration.store == "postgres":
+                await _apply_to_postgres(migration, connection)
+            else:
+                await _apply_to_clickhouse(migration, connection, clickhouse=clickhouse, cluster=cluster)
+            log.info("migrations.applied", store=migration.store, name=migration.name)
+    return [f"{migration.store}/{migration.name}" for migration in pending]
+
+
+def _read(source: Traversable) -> Iterator[Migration]:
+    for store in ("postgres", "clickhouse"):
+        for file in sorted(source.joinpath(store).iterdir(), key=lambda file: file.name):
+            if _NAME.fullmatch(file.name):
+                yield Migration(store, file.name, file.read_text(encoding="utf-8"))
+
+
+@asynccontextmanager
+async def _locked(postgres: Postgres) -> AsyncGenerator[Connection]:
+    """A connection that holds the lock; whatever ends the connection gives the lock back."""
+    async with postgres.connection(seconds=_STATEMENT_SECONDS) as connection:
+        await connection.execute("SET lock_timeout = 0")
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SET lock_timeout = '10s'")
+        yield connection
+
+
+def _pending(migrations: list[Migration], applied: Mapping[tuple[str, str], str]) -> list[Migration]:
+    for migration in migrations:
+        if applied.get((migration.store, migration.name), migration.digest) != migration.digest:
+            raise Conflict(
+                f"The migration {migration.store}/{migration.name} was changed after it was applied. "
+                "Put it back and write the change as a new file.",
+                code="migration_changed",
+            )
+    return [migration for migration in migrations if (migration.store, migration.name) not in applied]
+
+
+async def _apply_to_postgres(migration: Migration, connection: Connection) -> None:
+    async with connection.transaction():
+        await connection.execute(migration.text)
+        await connection.execute(_APPLIED, migration.store, migration.name, migration.digest)
+
+
+async def _apply_to_clickhouse(
+    migration: Migration, connection: Connection, *, clickhouse: ClickHouse, cluster: str
+) -> None:
+    text = migration.text.replace("{on_cluster}", f"ON CLUSTER {identifier(cluster)}" if cluster else "")
+    for statement in statements(text.replace("{engine}", "Replicated" if cluster else "")):
+        await clickhouse.execute(statement, purpose="migrate")
+    await connection.execute(_APPLIED, migration.store, migration.name, migration.digest)
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a ClickHouse file, without comments and empty ones."""
+    parts = [""]
+    for token in _TOKEN.finditer(text):
+        if token["end"]:
+            parts.append("")
+        else:
+            parts[-1] += " " if token["comment"] else token[0]
+    return [part.strip() for part in parts if part.strip()]

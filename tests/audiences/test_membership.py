@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.segments import Changes, Segment
+from segment_copilot.errors import InvalidInput
+from segment_copilot.resources import Resources
+from tests.support.resources import NOW, Remember
+
+DAY = timedelta(days=1)
+BUYERS = {
+    "logic": "AND",
+    "conditions": [{"type": "event_count", "event_type": "order_placed", "window_days": 7}],
+}
+
+
+async def buyers(resources: Resources, tenant: Tenant) -> Segment:
+    return (await resources.segments.create(tenant, name="Buyers", definition=BUYERS)).segment
+
+
+async def claim(resources: Resources) -> Any:
+    """What a worker that then dies, or is slow, holds."""
+    claimed = await resources.memberships._claim()
+    assert claimed is not None
+    return claimed
+
+
+async def compute(resources: Resources, tenant: Tenant, segment: Segment, as_of=NOW) -> Segment:
+    await resources.memberships.request(tenant, segment.id, as_of=as_of)
+    assert await resources.memberships.run_next()
+    return await resources.segments.get(tenant, segment.id)
+
+
+async def last_computation(resources: Resources) -> Any:
+    return await resources.postgres.fetchrow("SELECT * FROM computations ORDER BY id DESC LIMIT 1")
+
+
+async def test_a_computation_publishes_members_and_counts_entered_and_left(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", 2 * DAY, {}), ("ben", "order_placed", 6 * DAY, {})])
+
+    first = await compute(resources, tenant, segment)
+    await remember(tenant, [("cai", "order_placed", NOW + DAY, {})])
+    second = await compute(resources, tenant, segment, NOW + 3 * DAY)
+
+    assert (first.status, first.member_count, first.last_computed_at) == ("computed", 2, NOW)
+    assert (second.status, second.member_count) == ("computed", 2)
+    row = await last_computation(resources)
+    assert (row["entered"], row["left_count"]) == (1, 1)
+    members = await resources.memberships.members(tenant, segment.id)
+    assert [member.user_id for member in members.members] == ["ana", "cai"]
+
+
+async def test_a_preview_and_a_computation_at_the_same_instant_agree(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [(f"user-{n}", "order_placed", n * DAY / 10, {}) for n in range(150)])
+
+    preview = await resources.previews.preview(tenant, BUYERS, as_of=NOW, limit=1000)
+    computed = await compute(resources, tenant, segment, preview.as_of)
+    members = await resources.memberships.members(tenant, segment.id, limit=1000)
+
+    assert computed.member_count == preview.matched_users == 71
+    assert tuple(member.user_id for member in members.members) == preview.sample_user_ids
+
+
+async def test_members_are_paged_by_a_cursor_that_stays_on_its_computation(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcde"])
+    await compute(resources, tenant, segment)
+
+    first = await resources.memberships.members(tenant, segment.id, limit=2)
+    await compute(resources, tenant, segment, NOW + 30 * DAY)  # now empty, and the reader is not disturbed
+    second = await resources.memberships.members(tenant, segment.id, limit=2, cursor=first.cursor)
+    third = await resources.memberships.members(tenant, segment.id, limit=2, cursor=second.cursor)
+
+    pages = [[member.user_id for member in page.members] for page in (first, second, third)]
+    assert pages == [["a", "b"], ["c", "d"], ["e"]]
+    assert third.cursor is None
+    with pytest.raises(InvalidInput):
+        await resources.memberships.members(tenant, segment.id, cursor="made-up")
+
+
+async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {}), ("ben", "order_placed", 9 * DAY, {})])
+    await compute(resources, tenant, segment)
+
+    assert [found.segment_id for found in await resources.memberships.of_user(tenant, "ana")] == [segment.id]
+    assert await resources.memberships.of_user(tenant, "ben") == ()
+    assert await resources.memberships.of_user(other_tenant, "ana") == ()
+
+
+async def test_a_second_request_joins_the_queued_one(resources: Resources, tenant: Tenant):
+    segment = await buyers(resources, tenant)
+
+    first = await resources.memberships.request(tenant, segment.id)
+    second = await resources.memberships.request(tenant, segment.id)
+
+    assert first == second
+    assert (await resources.segments.get(tenant, segment.id)).status == "queued"
+
+
+async def test_a_failed_computation_keeps_the_last_good_members(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    """A segment refers to one that is then made to refer to something unreadable: the run fails and says why."""
+    target = await buyers(resources, tenant)
+    inside = {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": target.id}]}
+    segment = (await resources.segments.create(tenant, name="Inside", definition=inside)).segment
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    await compute(resources, tenant, segment)
+    await resources.postgres.execute("DELETE FROM segment_references")
+    await resources.segments.delete(tenant, target.id)
+
+    failed = await compute(resources, tenant, segment)
+
+    assert failed.last_error is not None
+    assert (failed.status, failed.member_count, failed.last_error.code) == ("failed", 1, "invalid_definition")
+    members = await resources.memberships.members(tenant, segment.id)
+    assert [member.user_id for member in members.members] == ["ana"]
+
+
+async def test_a_computation_whose_worker_died_is_taken_over_and_counted_once(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    dead = await claim(resources)
+    expire = "UPDATE computations SET lease_until = now() - interval '1 second'"
+    await resources.postgres.execute(expire)
+
+    assert await resources.memberships.run_next()
+    await resources.memberships._compute(dead)  # the first worker was only slow, and comes back
+
+    assert (await resources.segments.get(tenant, segment.id)).member_count == 1
+    members = await resources.memberships.members(tenant, segment.id)
+    assert [member.user_id for member in members.members] == ["ana"]
+
+
+async def test_a_computation_that_kills_its_worker_three_times_is_over(resources: Resources, tenant: Tenant):
+    segment = await buyers(resources, tenant)
+    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    for _ in range(3):
+        await claim(resources)
+        await resources.postgres.execute("UPDATE computations SET lease_until = now() - interval '1 second'")
+
+    assert await resources.memberships.run_next() is False
+
+    failed = await resources.segments.get(tenant, segment.id)
+    assert failed.last_error is not None
+    assert (failed.status, failed.last_error.code) == ("failed", "computation_crashed")
+
+
+async def test_an_older_computation_does_not_overtake_a_newer_one(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    await resources.memberships.request(tenant, segment.id, as_of=NOW + 30 * DAY)
+    first, second = await claim(resources), await claim(resources)
+
+    await resources.memberships._compute(second)
+    await resources.memberships._compute(first)
+
+    assert (await resources.segments.get(tenant, segment.id)).member_count == 0
+
+
+async def test_many_workers_share_the_queue(resources: Resources, tenant: Tenant, remember: Remember):
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    saved = [await buyers(resources, tenant) for _ in range(6)]
+    for minute, segment in enumerate(saved):
+        await resources.memberships.request(tenant, segment.id, as_of=NOW + timedelta(minutes=minute))
+
+    worked = await asyncio.gather(*(resources.memberships.run_next() for _ in range(9)))
+
+    assert sorted(worked) == [False] * 3 + [True] * 6
+    page = await resources.segments.list(tenant)
+    assert {segment.member_count for segment in page.segments} == {1}
+
+
+VIEWERS = {"logic": "OR", "conditions": [{"type": "event_count", "event_type": "page_viewed"}, *BUYERS["conditions"]]}
+NEVER_BOUGHT = {
+    "logic": "AND",
+    "conditions": [{"type": "event_count", "event_type": "order_placed", "operator": "eq", "value": 0}],
+}
+OLD_BUYERS = {
+    "logic": "AND",
+    "conditions": [{"type": "recency", "event_type": "order_placed", "operator": "gt", "window_days": 7}],
+}
+ALL = [BUYERS, VIEWERS, NEVER_BOUGHT, OLD_BUYERS]
+EVENTS = [
+    ("ana", "order_placed", DAY, {}),
+    ("ben", "order_placed", 20 * DAY, {}),
+    ("cai", "page_viewed", DAY, {}),
+    ("dan", "signed_up", DAY, {}),
+]
+
+
+async def members_of(resources: Resources, tenant: Tenant, segment: Segment) -> list[str]:
+    found = await resources.memberships.members(tenant, segment.id)
+    return [member.user_id for member in found.members]
+
+
+@pytest.fixture
+async def saved(resources: Resources, tenant: Tenant, remember: Remember) -> list[Segment]:
+    await remember(tenant, EVENTS)
+    created = [
+        await resources.segments.create(tenant, name=str(index), definition=one) for index, one in enumerate(ALL)
+    ]
+    return [one.segment for one in created]
+
+
+async def test_all_segments_of_a_tenant_are_computed_together_as_one_by_one(
+    resources: Resources, tenant: Tenant, saved: list[Segment]
+):
+    for segment in saved:
+        await compute(resources, tenant, segment)
+    alone = [await members_of(resources, tenant, segment) for segment in saved]
+
+    assert await resources.memberships.request_all(tenant, as_of=NOW) == len(saved)
+    assert await resources.memberships.run_next()
+    assert not await resources.memberships.run_next()
+
+    assert [await members_of(resources, tenant, segment) for segment in saved] == alone
+    assert alone == [["ana"], ["ana", "cai"], ["cai", "dan"], ["ben"]]
+    rows = await resources.postgres.fetch(
+        "SELECT status, entered, left_count FROM computations ORDER BY id DESC LIMIT 4"
+    )
+    assert [(row["status"], row["entered"], row["left_count"]) for row in rows] == [("done", 0, 0)] * 4
+
+
+async def test_of_segments_computed_together_one_that_cannot_be_fails_alone(
+    resources: Resources, tenant: Tenant, saved: list[Segment]
+):
+    broken = '{"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": 999999}]}'
+    sql = "UPDATE segment_versions SET definition = $2 WHERE segment_id = $1"
+    await resources.postgres.execute(sql, saved[1].id, broken)
+
+    await resources.memberships.request_all(tenant, as_of=NOW)
+    assert await resources.memberships.run_next()
+
+    states = [await resources.segments.get(tenant, segment.id) for segment in saved]
+    assert [state.status for state in states] == ["computed", "failed", "computed", "computed"]
+    assert [state.member_count for state in states] == [1, None, 2, 1]
+
+
+async def test_what_cannot_be_computed_together_is_computed_one_by_one(
+    resources: Resources, tenant: Tenant, saved: list[Segment], monkeypatch: pytest.MonkeyPatch
+):
+    script = resources.clickhouse.script
+
+    async def script_that_stops_halfway(statements: Any, *, purpose: Any) -> None:
+        *first, _, _ = statements
+        await script(
+            [*first, ("SELECT groupArray(number) FROM numbers(100000000) SETTINGS max_memory_usage = 1000000", {})],
+            purpose=purpose,
+        )
+
+    monkeypatch.setattr(resources.clickhouse, "script", script_that_stops_halfway)
+    await resources.memberships.request_all(tenant, as_of=NOW)
+    assert await resources.memberships.run_next()
+
+    assert [await members_of(resources, tenant, segment) for segment in saved] == [
+        ["ana"], ["ana", "cai"], ["cai", "dan"], ["ben"],
+    ]  # fmt: skip
+
+
+async def test_the_trend_has_the_last_count_of_each_local_day(resources: Resources, tenant: Tenant, remember: Remember):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", 3 * DAY, {}), ("ben", "order_placed", 1 * DAY, {})])
+    instants = [NOW - n * DAY for n in range(5, 0, -1)] + [NOW - 1 * DAY + timedelta(hours=1)]
+
+    await resources.memberships.backfill(tenant, segment.id, instants)
+    trend = await resources.memberships.trend(tenant, segment.id, days=5, as_of=NOW)
+
+    assert [(point.day.day, point.count) for point in trend] == [(11, 0), (12, 1), (13, 1), (14, 2)]
+
+
+async def test_a_new_definition_is_a_new_version_and_is_not_computed(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    await compute(resources, tenant, segment)
+    other = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "never"}]}
+
+    changed = (await resources.segments.update(tenant, segment.id, Changes(definition=other))).segment
+
+    assert (changed.version, changed.member_count) == (2, 1)
+    assert (await compute(resources, tenant, changed)).member_count == 0

@@ -1,0 +1,187 @@
+"""A fresh, migrated database in each engine for every test, or for a module where that is slow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asynch
+import asyncpg
+import pytest
+
+from segment_copilot.stores import migrations
+from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.postgres import Postgres, open_postgres
+from tests.support.engines import Servers
+
+
+def with_database(url: str, name: str) -> str:
+    """*url* with another database."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def new_name() -> str:
+    """A database name that no other test or session has."""
+    return f"segment_copilot_test_{uuid4().hex[:12]}"
+
+
+async def run_postgres(url: str, *statements: str) -> None:
+    """Run *statements* outside any transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def drop_database(url: str, name: str) -> None:
+    """Drop *name*, whoever is connected."""
+    try:
+        await run_postgres(url, f"DROP DATABASE {name} WITH (FORCE)")
+    except asyncpg.InsufficientPrivilegeError:  # autovacuum is at work in it, which only a plain drop may send away
+        await run_postgres(url, f"DROP DATABASE {name}")
+
+
+async def postgres_value(url: str, sql: str) -> Any:
+    """The first column of the first row of *sql*."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def run_clickhouse(url: str, *statements: str) -> None:
+    """Run *statements*, none of which returns rows."""
+    async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            await cursor.execute(statement)
+
+
+async def clickhouse_value(url: str, sql: str) -> Any:
+    """The first column of the first row of *sql*."""
+    async with asynch.Connection(dsn=url) as connection, connection.cursor() as cursor:
+        await cursor.execute(sql)
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
+
+
+@contextlib.asynccontextmanager
+async def postgres_database(url: str, *, template: str) -> AsyncGenerator[str]:
+    """A copy of *template* under a new name; dropped afterwards."""
+    name = new_name()
+    await run_postgres(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    try:
+        yield with_database(url, name)
+    finally:
+        await drop_database(url, name)
+
+
+@contextlib.asynccontextmanager
+async def clickhouse_database(url: str) -> AsyncGenerator[str]:
+    """A database with a new name; dropped afterwards."""
+    name = new_name()
+    await run_clickhouse(url, f"CREATE DATABASE {name}")
+    try:
+        yield with_database(url, name)
+    finally:
+        await run_clickhouse(url, f"DROP DATABASE {name}")
+
+
+async def migrate_clickhouse(url: str) -> None:
+    """What `migrate` does to ClickHouse, without writing it down: the copied PostgreSQL template says it is done."""
+    for file in sorted((files(migrations) / "clickhouse").iterdir(), key=lambda file: file.name):
+        text = file.read_text("utf-8").replace("{on_cluster}", "").replace("{engine}", "")
+        await run_clickhouse(url, *migrations.statements(text))
+
+
+@pytest.fixture(scope="session")
+async def template(servers: Servers) -> AsyncGenerator[str]:
+    """The name of a migrated PostgreSQL database that nobody connects to, for copies."""
+    name = new_name()
+    await run_postgres(servers.database_url, f"CREATE DATABASE {name}")
+    async with (
+        clickhouse_database(servers.clickhouse_url) as url,
+        open_clickhouse(url) as clickhouse,
+        open_postgres(with_database(servers.database_url, name)) as postgres,
+    ):
+        await migrations.migrate(postgres, clickhouse)
+    yield name
+    await drop_database(servers.database_url, name)
+
+
+@pytest.fixture
+async def database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
+    """A migrated PostgreSQL database of this test."""
+    async with postgres_database(servers.database_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def module_database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
+    """A migrated PostgreSQL database of this module."""
+    async with postgres_database(servers.database_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(servers: Servers) -> AsyncGenerator[str]:
+    """A PostgreSQL database without tables."""
+    async with postgres_database(servers.database_url, template="template1") as url:
+        yield url
+
+
+@pytest.fixture
+async def clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
+    """A migrated ClickHouse database of this test."""
+    async with clickhouse_database(servers.clickhouse_url) as url:
+        await migrate_clickhouse(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def module_clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
+    """A migrated ClickHouse database of this module."""
+    async with clickhouse_database(servers.clickhouse_url) as url:
+        await migrate_clickhouse(url)
+        yield url
+
+
+@pytest.fixture
+async def empty_clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
+    """A ClickHouse database without tables."""
+    async with clickhouse_database(servers.clickhouse_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres(database_url: str) -> AsyncGenerator[Postgres]:
+    """This test's PostgreSQL, opened."""
+    async with open_postgres(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def clickhouse(clickhouse_url: str) -> AsyncGenerator[ClickHouse]:
+    """This test's ClickHouse, opened."""
+    async with open_clickhouse(clickhouse_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def module_postgres(module_database_url: str) -> AsyncGenerator[Postgres]:
+    """This module's PostgreSQL, opened."""
+    async with open_postgres(module_database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def module_clickhouse(module_clickhouse_url: str) -> AsyncGenerator[ClickHouse]:
+    """This module's ClickHouse, opened."""
+    async with open_clickhouse(module_clickhouse_url) as opened:
+        yield opened

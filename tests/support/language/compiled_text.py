@@ -1,0 +1,173 @@
+"""The text of compiled definitions, and definitions with one string in every place that takes any."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, get_args
+from uuid import UUID
+
+from segment_copilot.compiler import (
+    CompiledQuery,
+    Conditions,
+    Shape,
+    TraitTable,
+    compile_definition,
+    leaves,
+    render_counts,
+    render_evidence,
+    render_is_member,
+    render_keys,
+    render_members,
+    render_membership_insert,
+    render_narrowing,
+    render_preview,
+)
+from segment_copilot.language import decode, parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.nodes import PropertyOperator
+from segment_copilot.language.value_types import OPERATORS
+from tests.support.language.strategies import AS_OFS, EVENT_TYPES, ZONES, Draw, world
+
+Json = dict[str, Any]
+
+WORLD = world(AS_OFS[:1], ZONES[:2])
+NAME = EVENT_TYPES[0]
+RUN_ID = UUID(int=1)
+_DATES = OPERATORS["datetime"] - OPERATORS["number"]
+
+
+def definitions(number: int) -> list[Json]:
+    draw = Draw(99, WORLD)
+    return [draw.definition((1,)) for _ in range(number)]
+
+
+def compiled(
+    definition: Json, *, as_of: datetime = AS_OFS[0], tenant_id: int = 1, user_id: str = "u"
+) -> list[CompiledQuery]:
+    """Every query that the compiler makes of *definition*."""
+    references = {1: decode({"logic": "AND", "conditions": [{"type": "event_count", "event_type": "view"}]})}
+    plan = compile_definition(
+        parse(definition), catalog=Catalog(), references=references, tenant_id=tenant_id, as_of=as_of
+    ).plan
+    shapes: tuple[Shape, ...] = ("chain", "bitmasks")
+    tables: tuple[TraitTable, ...] = ("current", "history")
+    return [
+        *(render_members(plan, shape=shape, traits=traits) for shape in shapes for traits in tables),
+        *(render_keys(plan, shape=shape) for shape in shapes),
+        render_preview(plan, sample=10),
+        render_counts(plan, leaves(plan.root)),
+        render_narrowing(plan, Conditions("AND", (plan.root,), (plan.root,)), leaves(plan.root)),
+        render_membership_insert(plan, segment_id=1, run_id=RUN_ID),
+        render_is_member(plan, user_id=user_id),
+        render_evidence(plan, user_id=user_id),
+    ]
+
+
+# One string in every place.
+
+
+def with_strings(item: Any, text: str) -> Any:
+    """*item* with every name, and every string that is compared as one, replaced by *text*."""
+    if isinstance(item, list):
+        return [with_strings(one, text) for one in item]
+    if not isinstance(item, dict):
+        return item
+    changed = {key: with_strings(value, text) for key, value in item.items()}
+    if "property" in item:
+        changed["property"] = as_path(text)
+    if "event_type" in item:
+        changed["event_type"] = with_names(item["event_type"], text)
+    for name in item.keys() & {"events", "none_between"}:
+        changed[name] = [with_names(step, text) if isinstance(step, str) else step for step in changed[name]]
+    if "salt" in item:
+        changed["salt"] = text or "s"
+    if "operator" in item and compares_strings(item):
+        for name in item.keys() & {"value", "value2"}:
+            changed[name] = with_text(item[name], re.escape(text) if item["operator"] == "matches_regex" else text)
+    return changed
+
+
+def as_path(text: str) -> str:
+    r"""The path of the key *text*: no key holds `%2E`, and none is empty."""
+    return as_key(text).replace("\\", "\\\\").replace(".", "\\.")
+
+
+def as_key(text: str) -> str:
+    return (text or "p").replace("%2E", "%2e")
+
+
+def with_names(names: Any, text: str) -> Any:
+    """A list keeps its length; what is no usual name stays."""
+    if isinstance(names, list):
+        return [with_names(name, text) for name in names]
+    return as_name(text) if names in EVENT_TYPES else names
+
+
+def as_name(text: str) -> str:
+    """An event type has a name, and `"*"` is none."""
+    return text if text not in {"", "*"} else "e"
+
+
+def with_text(value: Any, text: str) -> Any:
+    if isinstance(value, list):
+        return [with_text(one, text) for one in value]
+    return text if isinstance(value, str) else value
+
+
+def compares_strings(test: Json) -> bool:
+    """Whether any other string may stand in its place: a date may not always."""
+    if test.get("value_type") not in {None, "string", "list"}:
+        return False
+    if test["operator"] in _DATES or test.get("type") == "event_time":
+        return False
+    ordered = test["operator"] in {"gt", "gte", "lt", "lte", "between", "not_between"}
+    return not ordered or test.get("value_type") == "string"
+
+
+# Every place that there is.
+
+
+def string_tests() -> list[Json]:
+    """Every operator that compares with a string, in both cases; every other operator once, for the property's name."""
+    tests: list[Json] = []
+    for operator in get_args(PropertyOperator):
+        if operator in {"is_set", "is_not_set", "is_true", "is_false"}:
+            tests.append({"operator": operator})
+        elif operator in _DATES:
+            tests.append({"operator": operator, "value": "2026-06-01" if operator in {"before", "after"} else "30d"})
+        else:
+            told = {"value_type": "string"} if operator in OPERATORS["string"] else {}
+            several = operator in {"in", "not_in", "between", "not_between"} or operator not in OPERATORS["string"]
+            wanted = {"operator": operator, "value": ["a", "a"] if several else "a"} | told
+            tests += [wanted, wanted | {"ignore_case": True}]
+    pair = {"operator": "between", "value": "a", "value2": "a", "value_type": "string"}
+    numbers = [{"operator": "gt", "value": 5}, {"operator": "contains", "value": 5}]
+    return [{"property": "p"} | test for test in [*tests, pair, *numbers]]
+
+
+def in_every_place() -> Json:
+    """A definition that has every place for a string at least once."""
+    tests = string_tests()
+    pair = next(test for test in tests if "value2" in test)
+    match = {"event_type": NAME, "where": [tests[0]]}
+    leaves: list[Json] = [
+        *({"type": "user_property"} | test for test in tests),
+        *(
+            {"type": "event_property", "event_type": NAME, "occurrence": occurrence} | test
+            for occurrence, test in zip(("latest", "first", "any", "every"), [*tests[:3], pair], strict=True)
+        ),
+        {"type": "event_count", "event_type": [NAME, NAME], "where": {"logic": "OR", "conditions": tests}},
+        {"type": "event_count", "window_days": 30} | match,
+        {"type": "recency", "operator": "lte", "window_days": 30} | match,
+        {"type": "event_time", "operator": "after", "value": "2026-01-01"} | match,
+        {"type": "event_periods", "period": "day", "last": 30, "operator": "gte", "value": 1} | match,
+        *(
+            {"type": "monetary", "property": "p", "metric": metric, "operator": "gte", "value": 1} | match
+            for metric in ("sum", "count_distinct")
+        ),
+        {"type": "event_sequence", "events": [NAME, match | {"within": "1d"}, NAME], "none_between": [match]},
+        {"type": "event_sequence", "events": [{"event_type": [NAME, NAME]}, NAME], "none_between": [NAME]},
+        {"type": "sample", "salt": "a", "from": 0, "to": 50},
+    ]
+    return {"logic": "OR", "conditions": leaves, "exclude": {"logic": "AND", "conditions": [leaves[0], leaves[-1]]}}

@@ -1,0 +1,69 @@
+"""The production wiring on the test's own databases, a tenant, and a short way to give it a history."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.events import Event, observe_names, write_block
+from segment_copilot.resources import Resources, open_resources
+from segment_copilot.settings import Settings
+from segment_copilot.stores.migrations import migrate
+
+NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+"""The instant that tests ask about."""
+
+Happened = tuple[str, str, timedelta | datetime, dict[str, Any]]
+"""User id, event type, how long before NOW (or when), payload."""
+
+Remember = Callable[[Tenant, Iterable[Happened]], Awaitable[None]]
+
+
+@pytest.fixture
+async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Resources]:
+    """Everything that a process opens, on fresh migrated databases."""
+    settings = Settings(database_url=database_url, clickhouse_url=clickhouse_url)
+    async with open_resources(settings) as opened:
+        await migrate(opened.postgres, opened.clickhouse)
+        yield opened
+
+
+@pytest.fixture
+async def tenant(resources: Resources) -> Tenant:
+    return await create_tenant(resources.postgres, "acme")
+
+
+@pytest.fixture
+async def other_tenant(resources: Resources) -> Tenant:
+    """Somebody else, whose ids must answer as if they did not exist."""
+    return await create_tenant(resources.postgres, "rival")
+
+
+@pytest.fixture
+def remember(resources: Resources) -> Remember:
+    """Write events straight to ClickHouse, with what the worker would note about their names."""
+    blocks = 0
+
+    async def write(tenant: Tenant, happened: Iterable[Happened]) -> None:
+        nonlocal blocks
+        blocks += 1
+        events = [
+            Event(
+                tenant_id=tenant.id,
+                event_id=f"{blocks}-{index}",
+                user_id=user_id,
+                event_type=event_type,
+                occurred_at=when if isinstance(when, datetime) else NOW - when,
+                payload=msgspec.json.encode(payload).decode(),
+            )
+            for index, (user_id, event_type, when, payload) in enumerate(happened)
+        ]
+        await write_block(resources.clickhouse, events, token=f"{tenant.id}-{blocks}")
+        await observe_names(resources.postgres, events)
+
+    return write
