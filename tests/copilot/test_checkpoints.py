@@ -314,7 +314,7 @@ async def test_a_checkpoint_lasts_a_day(ask: Ask, shop: Shop, before: Told):
     signer = await Secret().signer(shop.resources)
     model = Script(says("x"))
     run = await prepare_run(wired(shop.resources, model), shop.tenant, then(before, "?"))
-    setting = run._from.setting
+    setting = run._beginning.setting
     opened = signer.open(token(before), tenant_id=shop.tenant.id, setting=setting, now=datetime.now(UTC))
     assert timedelta(hours=23) < opened.expires_at - datetime.now(UTC) <= timedelta(hours=24)
     old = signer.seal(structs.replace(opened, expires_at=datetime.now(UTC)))

@@ -13,11 +13,12 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot import tools
 from segment_copilot.copilot.conversation.checkpoint import LIFETIME, Checkpoint, Signer
-from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
+from segment_copilot.copilot.conversation.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.conversation.thread import Thread, thread_of
 from segment_copilot.copilot.conversation.view import seen
 from segment_copilot.copilot.conversation.workspace import workspace
+from segment_copilot.copilot.models import ModelRequest
 from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.events import Clarification, Warned
 from segment_copilot.language.catalog import Catalog
@@ -51,6 +52,20 @@ class Beginning(Struct, frozen=True):
         )
         self.thread.catalog = found.catalog
         self.thread.show(found.text)
+
+    def request(self, tenant_id: int) -> ModelRequest:
+        """Return what every turn asks the model, without the messages."""
+        return ModelRequest(
+            system=PROMPT,
+            messages=(),
+            tools=tuple(tool.specification for tool in self.tools),
+            catalog=self.catalog,
+            as_of=self.as_of,
+            timezone=self.timezone,
+            view=self.view,
+            effort=self.asked.options.effort,
+            user=f"tenant {tenant_id} {self.user or ''}".rstrip(),
+        )
 
     def checkpoint(
         self,
