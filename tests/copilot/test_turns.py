@@ -15,7 +15,7 @@ from segment_copilot.copilot.runs.calls import Calls
 from segment_copilot.copilot.runs.deadline import Deadline
 from segment_copilot.copilot.runs.meter import Meter
 from segment_copilot.copilot.runs.turns import MAX_TOKENS, Listener, Turns
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.outbox import Outbox
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools.context import Memory
@@ -67,12 +67,12 @@ async def test_an_answer_joins_the_thread():
     assert bench.thread.messages[-1] == AssistantMessage("They rise.")
     assert (bench.turns.count, bench.meter.total.output_tokens) == (1, TOKENS.output_tokens)
     assert await bench.events() == [
-        events.TurnStarted,
-        events.TextStart,
-        events.TextDelta,
-        events.TextEnd,
-        events.TurnFinished,
-        events.UsageTotal,
+        run_events.TurnStarted,
+        run_events.TextStart,
+        run_events.TextDelta,
+        run_events.TextEnd,
+        run_events.TurnFinished,
+        run_events.UsageTotal,
     ]
 
 
@@ -83,7 +83,7 @@ async def test_a_turn_that_failed_in_silence_is_asked_until_the_last_attempt():
 
     assert bench.turns.count == 1
     assert len(bench.model.requests) == 3
-    assert (await bench.events()).count(events.TurnReset) == 2
+    assert (await bench.events()).count(run_events.TurnReset) == 2
 
 
 async def test_a_turn_that_has_spoken_is_asked_once_more_and_not_twice():
@@ -124,8 +124,8 @@ async def test_what_may_not_be_called_is_told_and_refused():
     assert not request.tools_allowed
     assert bench.thread.messages[0] != UserMessage("How are sales?"), "the last turn is told"
     assert bench.thread.messages[-1] == AssistantMessage("I look."), "a call without a result is left out"
-    (result,) = [event for event in await bench.outbox.take() if isinstance(event, events.ToolResult)]
-    assert isinstance(result.error, events.ToolError)
+    (result,) = [event for event in await bench.outbox.take() if isinstance(event, run_events.ToolResult)]
+    assert isinstance(result.error, run_events.ToolError)
     assert result.error.code == "tool_call_limit"
 
 
@@ -137,4 +137,4 @@ async def test_a_turn_that_is_broken_off_leaves_nothing_open():
     bench.turns.break_off()
     bench.turns.break_off()
 
-    assert (await bench.events())[-3:] == [events.TextEnd, events.TurnFinished, events.UsageTotal]
+    assert (await bench.events())[-3:] == [run_events.TextEnd, run_events.TurnFinished, run_events.UsageTotal]

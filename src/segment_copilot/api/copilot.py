@@ -26,9 +26,9 @@ from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI, AgUiEncoder
 from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
 from segment_copilot.copilot.stream.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL, NativeEncoder
-from segment_copilot.copilot.stream.events import Clarification, Event, Outcome, RunError
-from segment_copilot.copilot.stream.protocol import protocol_document
+from segment_copilot.copilot.stream.encoders.native import NativeEncoder
+from segment_copilot.copilot.stream.protocol import PROTOCOL, protocol_document
+from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
 
 MAX_BODY_BYTES: Final = 2 * 2**20

@@ -19,7 +19,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.language import Definition, language_components
 

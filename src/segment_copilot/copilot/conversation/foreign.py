@@ -20,7 +20,7 @@ from segment_copilot.copilot.conversation.request import (
 )
 from segment_copilot.copilot.stream.encoders.ag_ui import STATE
 from segment_copilot.copilot.stream.encoders.ai_sdk import CHECKPOINT, TURN_RESET
-from segment_copilot.copilot.stream.events import Warned
+from segment_copilot.copilot.stream.run_events import Warned
 from segment_copilot.errors import Finding, InvalidInput
 
 _ForeignId = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -18,7 +18,7 @@ from segment_copilot.copilot.conversation.compaction import compacted
 from segment_copilot.copilot.conversation.request import ChatMessage, CopilotRequest, ResumeEntry
 from segment_copilot.copilot.models import AssistantMessage, Message, ToolResult, ToolResults, UserMessage
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.copilot.stream.run_events import Clarification, Warned
 from segment_copilot.errors import Conflict, Finding, InvalidInput
 
 _LAST_TURN: Final = "No more tool calls are possible. Answer now with what you have, and say what is missing."

@@ -20,7 +20,7 @@ from segment_copilot.copilot.conversation.view import seen
 from segment_copilot.copilot.conversation.workspace import workspace
 from segment_copilot.copilot.models import ModelRequest
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.copilot.stream.run_events import Clarification, Warned
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.resources import Resources
 

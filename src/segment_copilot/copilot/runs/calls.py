@@ -13,8 +13,8 @@ from msgspec import UNSET, Raw, Struct
 
 from segment_copilot.copilot.guards.bounds import bounded, few, fits_as_arguments
 from segment_copilot.copilot.models import ToolCall, ToolResult, ToolResults
-from segment_copilot.copilot.stream import events
-from segment_copilot.copilot.stream.events import Retry, ToolError
+from segment_copilot.copilot.stream import run_events
+from segment_copilot.copilot.stream.run_events import Retry, ToolError
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import Tool
 from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
@@ -70,31 +70,31 @@ class Calls:
         self._over: set[str] = set()  # ids of calls past the limit
         self._parallel = asyncio.Semaphore(MAX_PARALLEL)
         self.used = 0
-        self.exhausted: events.Limit | None = None
+        self.exhausted: run_events.Limit | None = None
 
-    def start(self, call_id: str, name: str) -> events.ToolStart:
+    def start(self, call_id: str, name: str) -> run_events.ToolStart:
         """The event for a call that the model begins to write; unknown names too get one."""
         tool = self._tools.get(name)
-        return events.ToolStart(
+        return run_events.ToolStart(
             tool_call_id=call_id,
             name=name[:_MAX_NAME],
             kind=tool.kind if tool else "data",
             title=tool.title if tool else "Calling an unknown tool",
         )
 
-    def arguments(self, call: ToolCall) -> events.ToolArgs:
+    def arguments(self, call: ToolCall) -> run_events.ToolArgs:
         """The event for a call's complete arguments, checked."""
         if call.malformed is not None:
             finding = Finding("", "malformed_arguments", "The arguments are not a JSON object.")
-            return events.ToolArgs(call.id, valid=False, errors=(finding,))
+            return run_events.ToolArgs(call.id, valid=False, errors=(finding,))
         shown: dict[str, Any] = {"args": call.arguments}
         if not fits_as_arguments(call.arguments):
             shown = {"truncated": True}  # their deltas have told them
         try:
             self._decode(call)
         except SegmentCopilotError as error:
-            return events.ToolArgs(call.id, valid=False, errors=few(error.findings) or UNSET, **shown)
-        return events.ToolArgs(call.id, valid=True, **shown)
+            return run_events.ToolArgs(call.id, valid=False, errors=few(error.findings) or UNSET, **shown)
+        return run_events.ToolArgs(call.id, valid=True, **shown)
 
     async def run(self, calls: Sequence[ToolCall]) -> ToolResults:
         """Results in the order of *calls*; events as they finish. Raises Unavailable when a store is gone."""
@@ -213,11 +213,11 @@ class Calls:
         *,
         started: float | None,
         cached: bool = False,
-        effects: Sequence[events.Event] = (),
+        effects: Sequence[run_events.Event] = (),
     ) -> None:
         tool = self._tools.get(call.name)
         duration_ms = round((time.monotonic() - started) * 1000) if started is not None else 0
-        result = events.ToolResult(
+        result = run_events.ToolResult(
             tool_call_id=call.id,
             ok=answer.error is None,
             summary=answer.error.message if answer.error else _summary(answer.document),

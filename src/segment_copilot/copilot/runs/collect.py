@@ -7,17 +7,17 @@ import asyncio
 from msgspec import Struct
 
 from segment_copilot.copilot.runs.run import Run
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.components import Draft
 
 
 class Collected(Struct, frozen=True):
     """What a run said that still counts at its end."""
 
-    end: events.Terminal
+    end: run_events.Terminal
     text: str
     draft: Draft | None
-    clarification: events.Clarification | None
+    clarification: run_events.Clarification | None
 
 
 async def collect(run: Run, *, draining: asyncio.Event | None = None) -> Collected:
@@ -36,21 +36,21 @@ class _Answer:
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
         self._draft: Draft | None = None
-        self._clarification: events.Clarification | None = None
-        self._end: events.Terminal | None = None
+        self._clarification: run_events.Clarification | None = None
+        self._end: run_events.Terminal | None = None
 
-    def hear(self, event: events.Event) -> None:
+    def hear(self, event: run_events.Event) -> None:
         match event:
-            case events.TextDelta(text_id, delta):
+            case run_events.TextDelta(text_id, delta):
                 self._texts.setdefault(text_id, []).append(delta)
-            case events.TurnReset():
+            case run_events.TurnReset():
                 for discarded in event.discard:
                     self._texts.pop(discarded, None)
-            case events.SegmentDraft():
+            case run_events.SegmentDraft():
                 self._draft = Draft(**{name: getattr(event, name) for name in Draft.__struct_fields__})
-            case events.Clarification():
+            case run_events.Clarification():
                 self._clarification = event
-            case events.RunFinished() | events.RunError():
+            case run_events.RunFinished() | run_events.RunError():
                 self._end = event
             case _:
                 pass

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from segment_copilot.copilot.stream.events import ErrorCode
+from segment_copilot.copilot.stream.run_events import ErrorCode
 
 
 class Deadline:

@@ -14,9 +14,9 @@ from msgspec import UNSET
 from segment_copilot.copilot.conversation.checkpoint import Signer
 from segment_copilot.copilot.guards.claims import claims_write
 from segment_copilot.copilot.runs.beginning import Beginning
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.events import Limit, Outcome
+from segment_copilot.copilot.stream.run_events import Limit, Outcome
 from segment_copilot.copilot.stream.transcript import Emit, Transcript
 from segment_copilot.copilot.tools.context import Memory, shown
 from segment_copilot.copilot.tools.display import button
@@ -61,7 +61,7 @@ class Checkpoints:
         )
         token = self._signer.seal(checkpoint)
         if token is not None:
-            self._emit(events.Checkpointed(token))
+            self._emit(run_events.Checkpointed(token))
 
 
 class Ending:
@@ -99,7 +99,7 @@ class Ending:
             return closing_words(outcome, limit, drafts)
         sentences = [uncounted_extreme(said, drafts, self._memory.latest("preview_segment"))]
         if claims_write(said):
-            self._transcript.emit(events.Warned("claims_write", _CLAIMED))
+            self._transcript.emit(run_events.Warned("claims_write", _CLAIMED))
             sentences.append(_NOTHING_SAVED)
         return " ".join(sentence for sentence in sentences if sentence)
 

@@ -6,7 +6,7 @@ from typing import Final, cast, get_args
 
 from msgspec import UNSET, Struct
 
-from segment_copilot.copilot.stream.events import ErrorCode, RunError
+from segment_copilot.copilot.stream.run_events import ErrorCode, RunError
 from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.errors import Unavailable
 

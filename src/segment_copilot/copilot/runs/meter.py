@@ -9,7 +9,7 @@ from msgspec import UNSET, structs
 
 from segment_copilot.copilot import models
 from segment_copilot.copilot.runs.prices import Price
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.usage import Usage
 
 _CHARACTERS_PER_TOKEN: Final = 4  # about; only for an answer that was cut, whose tokens nobody told
@@ -51,9 +51,9 @@ class Attempt:
             return Usage()
         return structs.replace(self._known, output_tokens=written, estimated=True)
 
-    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> events.TurnFinished:
+    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> run_events.TurnFinished:
         """Return the event that ends the turn."""
-        return events.TurnFinished(
+        return run_events.TurnFinished(
             turn=self._number,
             stop_reason=stop_reason,
             usage=usage,
@@ -83,7 +83,7 @@ class Meter:
 
     def end(
         self, stop_reason: str, upstream_request_id: str | None = None
-    ) -> tuple[events.TurnFinished, events.UsageTotal] | tuple[()]:
+    ) -> tuple[run_events.TurnFinished, run_events.UsageTotal] | tuple[()]:
         """Count what the open request used; return the events that tell it. Nothing when none is open."""
         attempt, self._open = self._open, None
         if attempt is None:
@@ -91,7 +91,7 @@ class Meter:
         usage = attempt.usage
         self.total = self.priced(_sum(self.total, usage))
         finished = attempt.finished(stop_reason, self.priced(usage), upstream_request_id)
-        return finished, events.UsageTotal(**structs.asdict(self.total))
+        return finished, run_events.UsageTotal(**structs.asdict(self.total))
 
     @property
     def exhausted(self) -> bool:

@@ -34,9 +34,9 @@ from segment_copilot.copilot.runs.meter import Meter
 from segment_copilot.copilot.runs.places import Place, Places
 from segment_copilot.copilot.runs.prices import Price, price_of
 from segment_copilot.copilot.runs.turns import Listener, Turns
-from segment_copilot.copilot.stream import events
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.outbox import Outbox
+from segment_copilot.copilot.stream.protocol import PROTOCOL
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import TOOLS_VERSION
 from segment_copilot.copilot.tools.context import Memory, ToolContext, View
@@ -69,7 +69,7 @@ async def prepare_run(
     asked: CopilotRequest,
     *,
     user: str | None = None,
-    warnings: Sequence[events.Warned] = (),
+    warnings: Sequence[run_events.Warned] = (),
 ) -> Run:
     """A run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
 
@@ -102,10 +102,10 @@ async def prepare_run(
     return Run(copilot, tenant, beginning, signer=signer, place=place)
 
 
-def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> events.Limits:
+def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> run_events.Limits:
     """What a run may use; a client may ask for fewer turns, not for more."""
     settings = copilot.resources.settings
-    return events.Limits(
+    return run_events.Limits(
         max_turns=min(asked_turns or settings.copilot_max_turns, settings.copilot_max_turns),
         max_tool_calls=settings.copilot_max_tool_calls,
         deadline_ms=settings.copilot_deadline_seconds * 1000,
@@ -177,7 +177,7 @@ class Run:
                 await asyncio.wait(tasks)
             self._place.leave()
 
-    def stop(self, code: events.ErrorCode) -> None:
+    def stop(self, code: run_events.ErrorCode) -> None:
         """End the run soon with `run.error` *code*."""
         self._deadline.stop(code)
 
@@ -197,7 +197,7 @@ class Run:
                 raise
             self.events.put(last)
             self.events.close()
-            self._note(last.outcome if isinstance(last, events.RunFinished) else last.code)
+            self._note(last.outcome if isinstance(last, run_events.RunFinished) else last.code)
 
     def _note(self, outcome: str) -> None:
         """Write down how the run ended and what it used."""
@@ -211,7 +211,7 @@ class Run:
             **msgspec.to_builtins(self._meter.total),
         )
 
-    async def _last_event(self) -> events.Terminal:
+    async def _last_event(self) -> run_events.Terminal:
         try:
             async with self._deadline.running():
                 return await self._converse()
@@ -225,7 +225,7 @@ class Run:
         self._turns.break_off()
         return failed.terminal(self._meter.total)
 
-    async def _converse(self) -> events.RunFinished:
+    async def _converse(self) -> run_events.RunFinished:
         """Take turns until one of them ends the run."""
         for warning in self._beginning.warnings:
             self.events.put(warning)
@@ -251,9 +251,9 @@ class Run:
                 case _:
                     return self._finish("completed")
 
-    def _finish(self, outcome: events.Outcome, limit: events.Limit | None = None) -> events.RunFinished:
+    def _finish(self, outcome: run_events.Outcome, limit: run_events.Limit | None = None) -> run_events.RunFinished:
         self._ending.conclude(outcome, limit)
-        return events.RunFinished(
+        return run_events.RunFinished(
             outcome=outcome,
             usage=self._meter.total,
             turns=self._turns.count,
@@ -262,8 +262,8 @@ class Run:
             limit=limit or UNSET,
         )
 
-    def _started(self) -> events.RunStarted:
-        return events.RunStarted(
+    def _started(self) -> run_events.RunStarted:
+        return run_events.RunStarted(
             thread_id=self._thread_id,
             protocol=PROTOCOL,
             model=self.model,

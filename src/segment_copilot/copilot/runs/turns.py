@@ -20,7 +20,7 @@ from segment_copilot.copilot.runs.calls import Calls
 from segment_copilot.copilot.runs.deadline import Deadline
 from segment_copilot.copilot.runs.failures import Failure, failure_of
 from segment_copilot.copilot.runs.meter import Attempt, Meter
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.outbox import Outbox
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.errors import Unavailable
@@ -156,7 +156,7 @@ class Turns:
     def _begin(self, number: int) -> Attempt:
         attempt = self._meter.begin(self.count)
         self._transcript.begin_turn()
-        self._transcript.emit(events.TurnStarted(self.count, number))
+        self._transcript.emit(run_events.TurnStarted(self.count, number))
         return attempt
 
     def _next(self, *, allowed: bool, max_tokens: int) -> ModelRequest:
@@ -170,7 +170,7 @@ class Turns:
         if failed.code == "context_too_long":
             if not self._thread.compact():
                 return None
-            self._transcript.emit(events.Warned("history_compacted", _COMPACTED))
+            self._transcript.emit(run_events.Warned("history_compacted", _COMPACTED))
             return 0
         wait = failed.wait_seconds(number) * random.uniform(1, 1.25)  # noqa: S311 — spread, no secret
         return None if spoken or not failed.retryable or wait >= self._deadline.seconds_left() else wait

@@ -8,9 +8,11 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from segment_copilot.copilot.stream.components import Component
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL
-from segment_copilot.copilot.stream.events import Event, TurnFinished, TurnReset, TurnStarted
+from segment_copilot.copilot.stream.run_events import Event, TurnFinished, TurnReset, TurnStarted
 from segment_copilot.language import language_components
+
+PROTOCOL: Final = "segment-copilot/1"
+"""The name of our own protocol, and its version."""
 
 _REFERENCE: Final = "#/$defs/{name}"
 _COMMON: Final[dict[str, Any]] = {

@@ -7,9 +7,9 @@ from typing import Literal
 
 from segment_copilot.copilot.guards.bounds import pieces
 from segment_copilot.copilot.guards.links import LinkFilter, without_links
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 
-Emit = Callable[[events.Event], None]
+Emit = Callable[[run_events.Event], None]
 
 
 class Transcript:
@@ -54,7 +54,7 @@ class Transcript:
             self._enter("reasoning")
             self._think(self._links.feed(delta))
 
-    def tool_start(self, event: events.ToolStart) -> None:
+    def tool_start(self, event: run_events.ToolStart) -> None:
         """A call begins; once per call."""
         if event.tool_call_id in self._pending:
             return
@@ -67,15 +67,15 @@ class Transcript:
         """A piece of a call's arguments."""
         if delta and self._pending.get(call_id) is False:
             for piece in pieces(delta):
-                self.emit(events.ToolArgsDelta(call_id, piece))
+                self.emit(run_events.ToolArgsDelta(call_id, piece))
 
-    def tool_args(self, event: events.ToolArgs) -> None:
+    def tool_args(self, event: run_events.ToolArgs) -> None:
         """A call's arguments are complete; once per call."""
         if self._pending.get(event.tool_call_id) is False:
             self._pending[event.tool_call_id] = True
             self.emit(event)
 
-    def tool_result(self, event: events.ToolResult, effects: Sequence[events.Event] = ()) -> None:
+    def tool_result(self, event: run_events.ToolResult, effects: Sequence[run_events.Event] = ()) -> None:
         """A call's result, then what it has drawn or drafted."""
         del self._pending[event.tool_call_id]
         self.emit(event)
@@ -90,17 +90,17 @@ class Transcript:
         show = self._say if kind == "text" else self._think
         show(self._links.flush())
         self._open = None
-        self.emit(events.TextEnd(open_id) if kind == "text" else events.ReasoningEnd(open_id))
+        self.emit(run_events.TextEnd(open_id) if kind == "text" else run_events.ReasoningEnd(open_id))
 
     def close_all(self) -> None:
         """End everything that is open; calls that will not run get a result that says so."""
         self.close_text()
         for call_id, complete in list(self._pending.items()):
             if not complete:
-                self.emit(events.ToolArgs(call_id, valid=False))
-            error = events.ToolError("interrupted", "The run or the turn ended before this call did.", "never")
+                self.emit(run_events.ToolArgs(call_id, valid=False))
+            error = run_events.ToolError("interrupted", "The run or the turn ended before this call did.", "never")
             self.tool_result(
-                events.ToolResult(
+                run_events.ToolResult(
                     tool_call_id=call_id,
                     ok=False,
                     summary=error.message,
@@ -115,7 +115,7 @@ class Transcript:
     def reset(self, *, turn: int, reason: str) -> bool:
         """Take back what this turn has said; whether it had said anything."""
         self.close_all()
-        self.emit(events.TurnReset(turn, reason, tuple(self._of_turn)))
+        self.emit(run_events.TurnReset(turn, reason, tuple(self._of_turn)))
         for discarded in self._of_turn:
             self._said.pop(discarded, None)
         return bool(self._of_turn)
@@ -140,15 +140,15 @@ class Transcript:
         self._ids += 1
         self._open = (kind, f"{kind}_{self._ids}")
         self._of_turn.append(self._id)
-        self.emit(events.TextStart(self._id) if kind == "text" else events.ReasoningStart(self._id))
+        self.emit(run_events.TextStart(self._id) if kind == "text" else run_events.ReasoningStart(self._id))
 
     def _think(self, text: str) -> None:
         for piece in pieces(text):
-            self.emit(events.ReasoningDelta(self._id, piece))
+            self.emit(run_events.ReasoningDelta(self._id, piece))
 
     def _say(self, text: str) -> None:
         if text:
             self._said[self._id] = self._said.get(self._id, "") + text
             self._ever.append(text)
             for piece in pieces(text):
-                self.emit(events.TextDelta(self._id, piece))
+                self.emit(run_events.TextDelta(self._id, piece))

@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-from segment_copilot.copilot.stream.events import Event, TurnFinished, TurnReset, TurnStarted
+from segment_copilot.copilot.stream.run_events import Event, TurnFinished, TurnReset, TurnStarted
 
-PROTOCOL: Final = "segment-copilot/1"
 CONTENT_TYPE: Final = "text/event-stream"
 OPENING: Final = b": connected\nretry: 3000\n\n"
 """First bytes of a stream, sent at once so that proxies open it."""
