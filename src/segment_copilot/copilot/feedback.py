@@ -21,7 +21,7 @@ _KEEP = """
 
 
 class Feedback(Struct, frozen=True):
-    """One opinion of a run, or of a message of it."""
+    """Feedback is one opinion of a run, or of a message of it."""
 
     run_id: str
     rating: Rating

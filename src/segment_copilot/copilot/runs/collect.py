@@ -1,4 +1,4 @@
-"""A whole run as one answer."""
+"""Collects a whole run into one answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.components import Draft
 
 
-class Collected(Struct, frozen=True):
-    """What a run said that still counts at its end."""
+class RunResult(Struct, frozen=True):
+    """Holds what a run said that still counts at its end."""
 
     end: run_events.Terminal
     text: str
@@ -20,18 +20,18 @@ class Collected(Struct, frozen=True):
     clarification: run_events.Clarification | None
 
 
-async def collect(run: Run, *, draining: asyncio.Event | None = None) -> Collected:
+async def collect(run: Run, *, draining: asyncio.Event | None = None) -> RunResult:
     """Drive *run* to its end. Of several drafts the last one stands."""
-    answer = _Answer()
+    answer = _Collector()
     async with run.driven(draining=draining):
         while batch := await run.events.take():
             for event in batch:
                 answer.hear(event)
-    return answer.whole()
+    return answer.result()
 
 
-class _Answer:
-    """What was said so far."""
+class _Collector:
+    """Collects what was said so far."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -55,7 +55,7 @@ class _Answer:
             case _:
                 pass
 
-    def whole(self) -> Collected:
+    def result(self) -> RunResult:
         assert self._end is not None  # noqa: S101  # a run's last event is its end
         said = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
-        return Collected(self._end, "\n\n".join(said), self._draft, self._clarification)
+        return RunResult(self._end, "\n\n".join(said), self._draft, self._clarification)

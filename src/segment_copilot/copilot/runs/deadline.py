@@ -1,4 +1,4 @@
-"""The time that a run has: until its deadline, or until somebody stops it before."""
+"""Measures the time that a run has: until its deadline, or until somebody stops it before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segment_copilot.copilot.stream.run_events import ErrorCode
 
 
 class Deadline:
-    """The end of a run's time, *seconds* after the run was entered; `stop` brings it forward."""
+    """A deadline ends a run's time, *seconds* after the time began to run; `stop` brings it forward."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -22,12 +22,12 @@ class Deadline:
 
     @property
     def code(self) -> ErrorCode:
-        """Why the time is over."""
+        """Return why the time is over."""
         return self._stop_code or "deadline_exceeded"
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """The time runs inside the block.
+        """Let the time run inside the block.
 
         Raises:
             TimeoutError: It is over.
@@ -45,10 +45,10 @@ class Deadline:
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
     def seconds_left(self) -> float:
-        """How long the time still runs; for ever outside of `running`."""
+        """Return how long the time still runs; for ever outside of `running`."""
         end = self._timeout.when() if self._timeout is not None else None
         return math.inf if end is None else end - asyncio.get_running_loop().time()
 
     def elapsed_ms(self) -> int:
-        """How long ago the run was prepared."""
+        """Return how long ago the run was prepared."""
         return round((time.monotonic() - self._created) * 1000)

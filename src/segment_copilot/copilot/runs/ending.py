@@ -1,4 +1,4 @@
-"""The end of a run: what the server itself says, the button of a draft, and the checkpoint for the next run.
+"""Ends a run: with what the server itself says, the button of a draft, and the checkpoint for the next run.
 
 The server speaks when a run would end without a text, and where a text leaves out what it may not.
 """
@@ -84,14 +84,14 @@ class Ending:
         if self._memory.question is not None:
             words = ""  # the call asks it
         self._beginning.thread.close(
-            [self._transcript.said, self._transcript.ever_said],
+            [self._transcript.final_text, self._transcript.written_text],
             own=words,
             whole=outcome != "refused" and limit != "max_tokens",
         )
         self._checkpoints.write()
 
     def _own_words(self, outcome: Outcome, limit: Limit | None) -> str:
-        said, question = self._transcript.said, self._memory.question
+        said, question = self._transcript.final_text, self._memory.question
         if question is not None:  # in a history only texts count: the next run must find it there
             return "" if question.question in said else question.question
         drafts = list(self._memory.drafts.values())

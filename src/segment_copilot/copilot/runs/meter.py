@@ -1,4 +1,4 @@
-"""The clock, the tokens and the cost of a run's requests to the model."""
+"""Measures the time, the tokens and the cost of a run's requests to the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHARACTERS_PER_TOKEN: Final = 4  # about; only for an answer that was cut, whos
 
 
 class Attempt:
-    """One request to the model, from its start: a turn, or one more try of it."""
+    """An attempt is one request to the model, measured from its start: a turn, or one more try of it."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -43,7 +43,7 @@ class Attempt:
 
     @property
     def usage(self) -> Usage:
-        """The tokens used; for an answer that did not end, what was told and about what was written."""
+        """Return the tokens used; for an answer that did not end, what was told and about what was written."""
         if self._complete:
             return self._known
         written = max(self._known.output_tokens, self._characters // _CHARACTERS_PER_TOKEN)
@@ -51,7 +51,7 @@ class Attempt:
             return Usage()
         return structs.replace(self._known, output_tokens=written, estimated=True)
 
-    def finished(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> run_events.TurnFinished:
+    def finish(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> run_events.TurnFinished:
         """Return the event that ends the turn."""
         return run_events.TurnFinished(
             turn=self._number,
@@ -70,9 +70,9 @@ class Meter:
         self._price = price
         self._most_usd = most_usd
         self._open: Attempt | None = None
-        self.total = self.priced(Usage())
+        self.total = self.price(Usage())
 
-    def priced(self, usage: Usage) -> Usage:
+    def price(self, usage: Usage) -> Usage:
         """Return *usage* with its cost."""
         return structs.replace(usage, cost_usd=UNSET if self._price is None else self._price.of(usage))
 
@@ -89,13 +89,13 @@ class Meter:
         if attempt is None:
             return ()
         usage = attempt.usage
-        self.total = self.priced(_sum(self.total, usage))
-        finished = attempt.finished(stop_reason, self.priced(usage), upstream_request_id)
+        self.total = self.price(_sum(self.total, usage))
+        finished = attempt.finish(stop_reason, self.price(usage), upstream_request_id)
         return finished, run_events.UsageTotal(**structs.asdict(self.total))
 
     @property
     def exhausted(self) -> bool:
-        """Whether the run has cost as much as one may."""
+        """Return whether the run has cost as much as one may."""
         return self.total.cost_usd is not UNSET and self.total.cost_usd >= self._most_usd
 
 

@@ -1,4 +1,4 @@
-"""The life of a run: turn after turn within limits, until it ends, everything said as typed events.
+"""Leads a run through its life: turn after turn within limits, until it ends, everything said as typed events.
 
 One task drives a run and puts its events into an outbox; whoever prepared the run takes them. The first event is always
 `run.started`, the last `run.finished` or `run.error`. A turn is taken in `turns`; what is said last is in `ending`.
@@ -19,10 +19,9 @@ from msgspec import UNSET, Struct, field
 from uuid_utils import uuid7
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.copilot.conversation import request
 from segment_copilot.copilot.conversation.checkpoint import Secret, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
-from segment_copilot.copilot.conversation.request import CopilotRequest
+from segment_copilot.copilot.conversation.request import CopilotRequest, check_request
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.runs.beginning import Beginning, begin
 from segment_copilot.copilot.runs.breaker import Breaker
@@ -49,7 +48,7 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 class Copilot(Struct, frozen=True):
-    """What every run of a process shares: the use cases that tools call, and the model that calls them."""
+    """Holds what every run of a process shares: the use cases that tools call, and the model that calls them."""
 
     resources: Resources
     model: Model
@@ -59,7 +58,7 @@ class Copilot(Struct, frozen=True):
 
     @property
     def price(self) -> Price | None:
-        """What the model's tokens cost, where that is known."""
+        """Return what the model's tokens cost, where that is known."""
         return price_of(self.model.name, self.resources.settings.claude_price)
 
 
@@ -71,7 +70,7 @@ async def prepare_run(
     user: str | None = None,
     warnings: Sequence[run_events.Warned] = (),
 ) -> Run:
-    """A run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
+    """Return a run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
 
     *user* is whom the caller's session was opened for.
 
@@ -81,7 +80,7 @@ async def prepare_run(
         TooManyRequests: The tenant has as many runs as it may.
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
-    request.check(asked, model=copilot.model.name)
+    check_request(asked, model=copilot.model.name)
     catalog = await copilot.resources.discovery.catalog(tenant.id)
     copilot.breaker.check()
     signer = await copilot.secret.signer(copilot.resources)
@@ -102,11 +101,11 @@ async def prepare_run(
     return Run(copilot, tenant, beginning, signer=signer, place=place)
 
 
-def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> run_events.Limits:
-    """What a run may use; a client may ask for fewer turns, not for more."""
+def limits_of(copilot: Copilot, *, requested_turns: int | None = None) -> run_events.Limits:
+    """Return what a run may use; a client may ask for fewer turns, not for more."""
     settings = copilot.resources.settings
     return run_events.Limits(
-        max_turns=min(asked_turns or settings.copilot_max_turns, settings.copilot_max_turns),
+        max_turns=min(requested_turns or settings.copilot_max_turns, settings.copilot_max_turns),
         max_tool_calls=settings.copilot_max_tool_calls,
         deadline_ms=settings.copilot_deadline_seconds * 1000,
         max_cost_usd=UNSET if copilot.price is None else settings.copilot_max_cost_usd,
@@ -114,7 +113,7 @@ def limits_of(copilot: Copilot, *, asked_turns: int | None = None) -> run_events
 
 
 class Run:
-    """A question on its way to an answer. Inside `driven`, take *events* until there are none."""
+    """A run brings one question to its answer. Inside `driven`, take *events* until there are none."""
 
     def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer, place: Place) -> None:
         self.id = f"run_{uuid7().hex}"
@@ -125,11 +124,11 @@ class Run:
         self._place = place
         weakref.finalize(self, place.leave)  # of a run that nobody drove
         self._thread_id = beginning.thread.id or f"thread_{uuid7().hex}"
-        self._limits = limits_of(copilot, asked_turns=beginning.asked.options.max_turns)
+        self._limits = limits_of(copilot, requested_turns=beginning.request.options.max_turns)
         self._deadline = Deadline(self._limits.deadline_ms / 1000)
         self._meter = Meter(copilot.price, most_usd=copilot.resources.settings.copilot_max_cost_usd)
         self._memory = Memory(self.id, earlier={draft.draft_id: draft for draft in beginning.thread.drafts})
-        transcript = Transcript(self.events.put, reasoning=beginning.asked.options.reasoning == "summary")
+        transcript = Transcript(self.events.put, reasoning=beginning.request.options.reasoning == "summary")
         self._calls = Calls(
             beginning.tools,
             transcript=transcript,
@@ -141,7 +140,7 @@ class Run:
             Listener(
                 copilot.model, breaker=copilot.breaker, transcript=transcript, calls=self._calls, outbox=self.events
             ),
-            beginning.request(tenant.id),
+            beginning.model_request(tenant.id),
             thread=beginning.thread,
             transcript=transcript,
             calls=self._calls,
@@ -160,7 +159,7 @@ class Run:
 
     @asynccontextmanager
     async def driven(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
-        """The run goes on inside the block. Leaving it ends the run: the model's connection and queries are closed.
+        """Let the run go on inside the block. Leaving it ends the run: the model's connection and queries are closed.
 
         Once *draining* is set, the run ends itself.
         """
@@ -229,7 +228,7 @@ class Run:
         """Take turns until one of them ends the run."""
         for warning in self._beginning.warnings:
             self.events.put(warning)
-        self._beginning.look_around()
+        self._beginning.add_workspace()
         while True:
             allowed = self._turns.count + 1 < self._limits.max_turns and self._calls.exhausted is None
             ended = await self._turns.take(allowed=allowed)
@@ -279,7 +278,7 @@ def _surroundings(
     resources: Resources, tenant: Tenant, beginning: Beginning, memory: Memory
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
-    asked = beginning.asked.context
+    asked = beginning.request.context
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(

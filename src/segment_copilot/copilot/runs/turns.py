@@ -1,4 +1,4 @@
-"""The turns of a run: the model is asked, what it says is passed on, the tools that it calls are run.
+"""Takes the turns of a run: the model is asked, what it says is passed on, the tools that it calls are run.
 
 A turn that fails is taken back and asked again, within limits. When a run goes on and when it ends is decided in `run`.
 """

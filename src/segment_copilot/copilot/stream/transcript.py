@@ -1,4 +1,4 @@
-"""What a run has said and what is still open: every event passes here, so every start gets its end."""
+"""A transcript knows what a run has said and what is still open: every event passes it, so every start gets its end."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Transcript:
         self._ids = 0
 
     @property
-    def said(self) -> str:
-        """All texts that still count, without the white space around them."""
+    def final_text(self) -> str:
+        """Return all texts that still count, without the white space around them."""
         return "\n\n".join(stripped for text in self._said.values() if (stripped := text.strip()))
 
     def begin_turn(self) -> None:
@@ -36,26 +36,26 @@ class Transcript:
         self._of_turn = []
 
     def text(self, delta: str) -> None:
-        """A piece of a text for the person."""
+        """Add a piece of a text for the person."""
         if delta:
             self._enter("text")
             self._say(self._links.feed(delta))
 
     def whole_text(self, text: str) -> None:
-        """A text of our own."""
+        """Add a text of our own."""
         self.close_text()
         self._enter("text")
         self._say(without_links(text))
         self.close_text()
 
     def reasoning(self, delta: str) -> None:
-        """A piece of the model's reasoning; dropped unless the client asked for it."""
+        """Add a piece of the model's reasoning; dropped unless the client asked for it."""
         if self._reasoning and delta:
             self._enter("reasoning")
             self._think(self._links.feed(delta))
 
     def tool_start(self, event: run_events.ToolStart) -> None:
-        """A call begins; once per call."""
+        """Begin a call; once per call."""
         if event.tool_call_id in self._pending:
             return
         self.close_text()
@@ -64,19 +64,19 @@ class Transcript:
         self.emit(event)
 
     def tool_args_delta(self, call_id: str, delta: str) -> None:
-        """A piece of a call's arguments."""
+        """Add a piece of a call's arguments."""
         if delta and self._pending.get(call_id) is False:
             for piece in pieces(delta):
                 self.emit(run_events.ToolArgsDelta(call_id, piece))
 
     def tool_args(self, event: run_events.ToolArgs) -> None:
-        """A call's arguments are complete; once per call."""
+        """Complete a call's arguments; once per call."""
         if self._pending.get(event.tool_call_id) is False:
             self._pending[event.tool_call_id] = True
             self.emit(event)
 
     def tool_result(self, event: run_events.ToolResult, effects: Sequence[run_events.Event] = ()) -> None:
-        """A call's result, then what it has drawn or drafted."""
+        """End a call with its result, then what it has drawn or drafted."""
         del self._pending[event.tool_call_id]
         self.emit(event)
         for effect in effects:
@@ -113,7 +113,7 @@ class Transcript:
             )
 
     def reset(self, *, turn: int, reason: str) -> bool:
-        """Take back what this turn has said; whether it had said anything."""
+        """Take back what this turn has said; return whether it had said anything."""
         self.close_all()
         self.emit(run_events.TurnReset(turn, reason, tuple(self._of_turn)))
         for discarded in self._of_turn:
@@ -121,8 +121,8 @@ class Transcript:
         return bool(self._of_turn)
 
     @property
-    def ever_said(self) -> str:
-        """All texts, those that were taken back too: some clients keep them."""
+    def written_text(self) -> str:
+        """Return all texts, those that were taken back too: some clients keep them."""
         return "".join(self._ever)
 
     @property

@@ -1,4 +1,4 @@
-"""AG-UI 1.0: the same run for `@ag-ui/client`, CopilotKit and assistant-ui.
+"""Encodes a run as AG-UI 1.0, for `@ag-ui/client`, CopilotKit and assistant-ui.
 
 A frame is `data: <one event as JSON>`. A client keeps the messages of many runs in one list, so every id that names a
 message or a call carries the run's id in front.
@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.copilot.stream import run_events
-from segment_copilot.copilot.stream.encoders.frames import data_frames, encoded, fields
+from segment_copilot.copilot.stream.encoders.frames import data_frames, encode, fields
 from segment_copilot.copilot.stream.encoders.native import HEARTBEAT, OPENING
 from segment_copilot.copilot.stream.usage import Usage
 
@@ -29,7 +29,7 @@ STATE: Final = "segment_copilot"
 
 
 class AgUiEncoder:
-    """Frames of one run. *thread_id*, *run_id* and *state* are the client's, *prefix* (our run's id) makes ids unique."""
+    """Makes the frames of one run. *thread_id*, *run_id* and *state* are the client's, *prefix* (our run's id) makes ids unique."""
 
     opening = OPENING
     heartbeat = HEARTBEAT
@@ -45,7 +45,7 @@ class AgUiEncoder:
         self._questions: list[run_events.Clarification] = []
 
     def frame(self, event: run_events.Event) -> bytes:
-        """*event* as frames: none, one or several."""
+        """Return *event* as frames: none, one or several."""
         now = time.time_ns() // 1_000_000
         return data_frames({**one, "timestamp": now} for one in self._told(event))
 
@@ -124,10 +124,10 @@ class AgUiEncoder:
                 yield {"type": "TOOL_CALL_ARGS", **call, "delta": event.delta}
             case run_events.ToolArgs():
                 if call_id not in self._written and event.args is not UNSET:  # the model gave them in one piece
-                    yield {"type": "TOOL_CALL_ARGS", **call, "delta": encoded(event.args).decode()}
+                    yield {"type": "TOOL_CALL_ARGS", **call, "delta": encode(event.args).decode()}
                 yield {"type": "TOOL_CALL_END", **call}
             case run_events.ToolResult():
-                content = encoded(fields(event, "tool_call_id")).decode()
+                content = encode(fields(event, "tool_call_id")).decode()
                 result = {"type": "TOOL_CALL_RESULT", "messageId": f"{call_id}-result", **call}
                 yield {**result, "role": "tool", "content": content}
 
@@ -144,7 +144,7 @@ class AgUiEncoder:
         }
 
     def _remember(self, token: str) -> Iterator[dict[str, Any]]:
-        """The state goes back with every request; what else the application keeps in it stays."""
+        """Keep the state, which goes back with every request; what else the application keeps in it stays."""
         ours = {"checkpoint": token}
         if self._snapshot:
             yield {"type": "STATE_SNAPSHOT", "snapshot": {STATE: ours}}
@@ -188,7 +188,7 @@ class AgUiEncoder:
 
 
 def _cost(usage: Usage) -> dict[str, Any]:
-    """For which AG-UI has no field."""
+    """Return the cost, for which AG-UI has no field."""
     told = {"cost_usd": usage.cost_usd, "estimated": usage.estimated}
     return {name: value for name, value in told.items() if value is not UNSET}
 
@@ -198,7 +198,7 @@ def _custom(name: str, event: Struct) -> dict[str, Any]:
 
 
 def _interrupt(question: run_events.Clarification) -> dict[str, Any]:
-    """A question to the person; the next run's `resume` answers it with `{"answer": …}`."""
+    """Return a question to the person; the next run's `resume` answers it with `{"answer": …}`."""
     return {
         "id": question.id,
         "reason": "input_required",

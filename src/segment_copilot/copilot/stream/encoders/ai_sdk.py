@@ -1,4 +1,4 @@
-"""The Vercel AI SDK's UI message stream (`ai` 5, 6 and 7): the same run as one assistant message.
+"""Encodes a run as the Vercel AI SDK's UI message stream (`ai` 5, 6 and 7): one assistant message.
 
 A frame is `data: <one part as JSON>`; the last one is `data: [DONE]`. Unknown part types break a whole stream, so what
 has no part of its own travels as `data-segment-copilot-…`.
@@ -41,7 +41,7 @@ _REASONS: Final[Mapping[run_events.Outcome, str]] = {
 
 
 class AiSdkEncoder:
-    """Frames of one run, whose id is the message's. *major* is the client's version of `ai`."""
+    """Makes the frames of one run, whose id is the message's. *major* is the client's version of `ai`."""
 
     opening = OPENING
     heartbeat = HEARTBEAT
@@ -53,7 +53,7 @@ class AiSdkEncoder:
         self._written: dict[str, str] = {}  # the arguments as text, as far as they came
 
     def frame(self, event: run_events.Event) -> bytes:
-        """*event* as frames: none, one or several."""
+        """Return *event* as frames: none, one or several."""
         said = data_frames(self._told(event))
         return said + _DONE if isinstance(event, run_events.RunFinished | run_events.RunError) else said
 
@@ -89,7 +89,7 @@ class AiSdkEncoder:
     def _call(
         self, event: run_events.ToolStart | run_events.ToolArgsDelta | run_events.ToolArgs | run_events.ToolResult
     ) -> Iterator[dict[str, Any]]:
-        """A call as a `dynamic-tool` part: no frontend knows our tools by type."""
+        """Return a call as a `dynamic-tool` part: no frontend knows our tools by type."""
         call = {"toolCallId": event.tool_call_id, "dynamic": True}
         match event:
             case run_events.ToolStart():
