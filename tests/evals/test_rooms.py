@@ -17,7 +17,7 @@ ALLOWED = {
         "resources",
         "events.schemas",
         "settings",
-        "access.tenants",
+        "access",
     },
     "commands.py": {"errors", "settings"},
     "judge": {"settings"},
