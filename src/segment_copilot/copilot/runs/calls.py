@@ -17,7 +17,7 @@ from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.run_events import Retry, ToolError
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import Tool
-from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
+from segment_copilot.copilot.tools.context import EarlierResult, Memory, ToolContext
 from segment_copilot.copilot.tools.signature import decode_arguments
 from segment_copilot.errors import (
     Finding,
@@ -156,7 +156,7 @@ class Calls:
             self._report(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
             raise
         if answer.error is None:
-            self._memory.results[call.id] = Found(call.name, answer.document)
+            self._memory.results[call.id] = EarlierResult(call.name, answer.document)
         if answer.error is None or answer.error.retry != "once":
             self._answers[key] = answer
         self._report(call, answer, started=started, effects=context.effects)

@@ -18,7 +18,7 @@ from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.run_events import Limit, Outcome
 from segment_copilot.copilot.stream.transcript import Emit, Transcript
-from segment_copilot.copilot.tools.context import Memory, shown
+from segment_copilot.copilot.tools.context import Memory, component_event
 from segment_copilot.copilot.tools.display import button
 
 _CLAIMED: Final = "The text says that something was saved. Nothing was."
@@ -106,10 +106,10 @@ class Ending:
     def _offer_latest_draft(self) -> None:
         """Draw the button, where the run made a draft, drew no button itself, and the frontend can."""
         drafts = list(self._memory.drafts.values())
-        if not drafts or self._memory.offered or not self._beginning.draws("CreateSegmentCTA"):
+        if not drafts or self._memory.offered_drafts or not self._beginning.draws("CreateSegmentCTA"):
             return
         component_id = self._memory.new_id("component")
-        self._transcript.emit(shown(button(drafts[-1]), component_id=component_id, tool_call_id=UNSET))
+        self._transcript.emit(component_event(button(drafts[-1]), component_id=component_id, tool_call_id=UNSET))
 
 
 def closing_words(outcome: Outcome, limit: Limit | None, drafts: Sequence[Draft]) -> str:

@@ -127,7 +127,7 @@ class Run:
         self._limits = limits_of(copilot, requested_turns=beginning.request.options.max_turns)
         self._deadline = Deadline(self._limits.deadline_ms / 1000)
         self._meter = Meter(copilot.price, most_usd=copilot.resources.settings.copilot_max_cost_usd)
-        self._memory = Memory(self.id, earlier={draft.draft_id: draft for draft in beginning.thread.drafts})
+        self._memory = Memory(self.id, earlier_drafts={draft.draft_id: draft for draft in beginning.thread.drafts})
         transcript = Transcript(self.events.put, reasoning=beginning.request.options.reasoning == "summary")
         self._calls = Calls(
             beginning.tools,

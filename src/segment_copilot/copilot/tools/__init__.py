@@ -1,4 +1,4 @@
-"""The copilot's tools: plain async functions, and the registry that a model, the loop and `/capabilities` share.
+"""The room of the copilot's tools: plain async functions, and the registry that a model, the loop and `/capabilities` share.
 
 None of them writes anything, and none knows HTTP.
 """
@@ -23,7 +23,7 @@ POSTGRES_SECONDS: Final = 3.0
 
 
 class Tool(Struct, frozen=True):
-    """A tool as the loop runs it. *title* says in words what a call does."""
+    """A tool is what a run may call. *title* says in words what a call does."""
 
     name: str
     run: Callable[..., Awaitable[Struct]]

@@ -1,4 +1,4 @@
-"""Tools that count events, members and values over time."""
+"""The tools here count events, members and values over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking the person: one question, and the run ends until it is answered."""
+"""The tool here asks the person one question; the run ends until it is answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Option(Struct, frozen=True, forbid_unknown_fields=True):
     effect: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-class Asked(Struct, frozen=True):
+class AskedQuestion(Struct, frozen=True):
     """The question is on its way to the person."""
 
     clarification_id: str
@@ -34,7 +34,7 @@ async def ask_user(
     question: Annotated[str, Meta(min_length=1, max_length=300)],
     options: Annotated[list[Option], Meta(max_length=4)] = [],  # noqa: B006 — copied by the argument struct
     allow_free_text: bool = True,  # noqa: FBT001 — a model passes arguments by name
-) -> Asked:
+) -> AskedQuestion:
     """Ask the person one question, when the readings of their words differ in members and none is sensible by itself. The answer ends here; it goes on when they have answered. Otherwise assume, and say so.
 
     Args:
@@ -60,7 +60,7 @@ async def ask_user(
     )
     context.memory.question = asked
     context.effects.append(asked)
-    return Asked(asked.id)
+    return AskedQuestion(asked.id)
 
 
 def _shown(option: Option) -> ClarificationOption:
@@ -69,7 +69,7 @@ def _shown(option: Option) -> ClarificationOption:
 
 
 def _response_schema(values: Sequence[str], *, free: bool) -> dict[str, Any]:
-    """What `resume` takes as payload."""
+    """Return the schema of what `resume` takes as payload."""
     answer: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_ANSWER_CHARACTERS}
     if values:
         answer["examples" if free else "enum"] = list(values)

@@ -1,4 +1,4 @@
-"""How audiences come about: a definition condition by condition, one user in it or not, two of them side by side."""
+"""The tools here show how audiences come about: condition by condition, for one user, two of them side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segment_copilot.audiences.previews import Overlap, Prepared
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.copilot.stream.components import DraftBase
 from segment_copilot.copilot.tools.context import ToolContext
-from segment_copilot.copilot.tools.subjects import AudienceReference, Subject, prepared, subject_of
+from segment_copilot.copilot.tools.definitions import AudienceReference, KnownDefinition, find_definition, prepare
 from segment_copilot.errors import Finding
 from segment_copilot.language import Tier, meaning
 
@@ -22,7 +22,7 @@ Relation = Literal["same_users", "first_within_second", "second_within_first", "
 
 
 class ConditionEffect(Struct, frozen=True, omit_defaults=True):
-    """A condition in words and what it does.
+    """Tells a condition in words and what it does.
 
     *matched_users* match it by itself; *audience_after* are left once it and those before it are applied, and
     *audience_without* would be there if only this one were left out. Conditions inside a group have the first number only.
@@ -36,8 +36,8 @@ class ConditionEffect(Struct, frozen=True, omit_defaults=True):
     audience_without: int | UnsetType = UNSET
 
 
-class Explained(Struct, frozen=True, omit_defaults=True):
-    """What a definition says and how its audience comes about, the conditions in order; *name* when it has one."""
+class AudienceExplanation(Struct, frozen=True, omit_defaults=True):
+    """Tells what a definition says and how its audience comes about, the conditions in order; *name* when it has one."""
 
     words: str
     tier: Tier
@@ -55,7 +55,7 @@ class Explained(Struct, frozen=True, omit_defaults=True):
 
 
 class UserConditionResult(Struct, frozen=True, omit_defaults=True):
-    """One condition and the user: what was measured, what it is compared with, and the newest events that counted."""
+    """Tells of one condition and the user: what was measured, what it is compared with, and the newest events that counted."""
 
     pointer: str
     words: str
@@ -66,7 +66,7 @@ class UserConditionResult(Struct, frozen=True, omit_defaults=True):
 
 
 class UserMembership(Struct, frozen=True, omit_defaults=True):
-    """Whether a user matches now, and why. *computed_member* says it of the last computation of a saved segment."""
+    """Tells whether a user matches now, and why. *computed_member* says it of the last computation of a saved segment."""
 
     user_id: str
     in_universe: bool
@@ -80,7 +80,7 @@ class UserMembership(Struct, frozen=True, omit_defaults=True):
 
 
 class ComparedAudience(Struct, frozen=True, omit_defaults=True):
-    """One of the two."""
+    """Is one of two audiences that are compared."""
 
     words: str
     matched_users: int
@@ -88,8 +88,8 @@ class ComparedAudience(Struct, frozen=True, omit_defaults=True):
     of: DraftBase = DraftBase()
 
 
-class Compared(Struct, frozen=True):
-    """Two audiences at one instant; *same_definition* when they say the same in whatever order and spelling."""
+class AudienceComparison(Struct, frozen=True):
+    """Compares two audiences at one instant; *same_definition* when they say the same in whatever order and spelling."""
 
     first: ComparedAudience
     second: ComparedAudience
@@ -103,16 +103,16 @@ class Compared(Struct, frozen=True):
     same_definition: bool
 
 
-async def explain_segment(context: ToolContext, segment: AudienceReference | None = None) -> Explained:
+async def explain_segment(context: ToolContext, segment: AudienceReference | None = None) -> AudienceExplanation:
     """Explain who is in a segment, a draft or a definition: each condition in words with its own count, and how the audience comes about condition by condition. Use it for "who is in it", "why so few", "why nobody", "which condition matters".
 
     Args:
         segment: A saved segment's id or name, a draft_id, or a definition; without it the draft or segment in view.
     """
-    subject = await subject_of(context, segment)
-    found = await prepared(context, subject)
+    subject = await find_definition(context, segment)
+    found = await prepare(context, subject)
     narrowed = await context.resources.explanations.narrowed(found, purpose="copilot")
-    return Explained(
+    return AudienceExplanation(
         words=found.words,
         tier=found.tier,
         tier_reason=found.tier_reason,
@@ -121,7 +121,7 @@ async def explain_segment(context: ToolContext, segment: AudienceReference | Non
         universe=narrowed.universe,
         percent=percent(narrowed.matched_users, narrowed.universe),
         as_of=found.compiled.plan.as_of,
-        conditions=effects(narrowed),
+        conditions=condition_effects(narrowed),
         warnings=found.warnings,
         emptied_by=narrowed.emptied_by,
         name=subject.name,
@@ -140,8 +140,8 @@ async def check_user_membership(
         user_id: The user's id, exactly as the events have it.
         segment: A saved segment's id or name, a draft_id, or a definition; without it the draft or segment in view.
     """
-    subject = await subject_of(context, segment)
-    found = await prepared(context, subject)
+    subject = await find_definition(context, segment)
+    found = await prepare(context, subject)
     user = await context.resources.explanations.of_user(context.tenant, found, user_id, purpose="copilot")
     conditions = tuple(
         UserConditionResult(one.pointer, one.words, one.matches, one.measured, one.threshold, one.events[:_EVIDENCE])
@@ -160,18 +160,20 @@ async def check_user_membership(
     )
 
 
-async def compare_segments(context: ToolContext, first: AudienceReference, second: AudienceReference) -> Compared:
+async def compare_segments(
+    context: ToolContext, first: AudienceReference, second: AudienceReference
+) -> AudienceComparison:
     """Compare two audiences: how many users each has, how many are in both, and in only one of them.
 
     Args:
         first: A saved segment's id or name, a draft_id, or a definition.
         second: The other one, likewise.
     """
-    subjects = [await subject_of(context, first), await subject_of(context, second)]
-    one, other = [await prepared(context, subject) for subject in subjects]
+    subjects = [await find_definition(context, first), await find_definition(context, second)]
+    one, other = [await prepare(context, subject) for subject in subjects]
     counted = await context.resources.previews.overlap(one, other, purpose="copilot")
     only_first, only_second = counted.first - counted.both, counted.second - counted.both
-    return Compared(
+    return AudienceComparison(
         first=_compared(subjects[0], one, counted.first),
         second=_compared(subjects[1], other, counted.second),
         both=counted.both,
@@ -185,8 +187,8 @@ async def compare_segments(context: ToolContext, first: AudienceReference, secon
     )
 
 
-def effects(narrowed: Narrowed) -> tuple[ConditionEffect, ...]:
-    """Stages in order, each group followed by the conditions in it."""
+def condition_effects(narrowed: Narrowed) -> tuple[ConditionEffect, ...]:
+    """Return the stages in order, each group followed by the conditions in it."""
     found = list[ConditionEffect]()
     for stage in narrowed.stages:
         found.append(_effect(stage))
@@ -200,7 +202,7 @@ def effects(narrowed: Narrowed) -> tuple[ConditionEffect, ...]:
 
 
 def percent(matched: int, universe: int) -> float:
-    """Matched users of all, to two decimals."""
+    """Return the share of matched users in percent, to two decimals."""
     return round(100 * matched / universe, 2) if universe else 0.0
 
 
@@ -215,7 +217,7 @@ def _effect(stage: Stage) -> ConditionEffect:
     )
 
 
-def _compared(subject: Subject, found: Prepared, matched_users: int) -> ComparedAudience:
+def _compared(subject: KnownDefinition, found: Prepared, matched_users: int) -> ComparedAudience:
     return ComparedAudience(found.words, matched_users, subject.name, subject.origin)
 
 
@@ -234,13 +236,13 @@ def _relation(counted: Overlap) -> Relation:
 
 
 def _meaning(context: ToolContext, found: Prepared) -> str:
-    """In the zone it is read in, so that a saved segment and a draft may be the same."""
+    """Return the meaning in the zone it is read in, so that a saved segment and a draft may be the same."""
     zone = found.definition.timezone or context.tenant.timezone
     return meaning(structs.replace(found.definition, timezone=zone))
 
 
-async def _was_computed_in(context: ToolContext, subject: Subject, user_id: str) -> bool | UnsetType:
-    """Of a saved segment that was computed."""
+async def _was_computed_in(context: ToolContext, subject: KnownDefinition, user_id: str) -> bool | UnsetType:
+    """Return whether the last computation had the user; UNSET unless a saved segment was computed."""
     if subject.origin.draft_id is not UNSET or subject.origin.segment_id is UNSET:
         return UNSET
     segment_id = subject.origin.segment_id

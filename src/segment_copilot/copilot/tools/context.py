@@ -1,4 +1,4 @@
-"""What a tool may know: the tenant, the run's one instant, and what the run has found so far."""
+"""Holds what a tool may know: the tenant, the run's one instant, and what the run has found so far."""
 
 from __future__ import annotations
 
@@ -21,45 +21,47 @@ from segment_copilot.language.lengths import to_instant
 from segment_copilot.resources import Resources
 
 
-class Found(Struct, frozen=True):
-    """The result of an earlier call of this run, as the model read it."""
+class EarlierResult(Struct, frozen=True):
+    """Holds the result of an earlier call of this run, as the model read it."""
 
     name: str
     document: Mapping[str, Any]
 
 
 class View(Struct, frozen=True):
-    """What the person is looking at: a draft as their frontend sent it, a saved segment."""
+    """Holds what the person is looking at: a draft as their frontend sent it, a saved segment."""
 
     draft: Mapping[str, Any] | None = None
     segment_id: int | None = None
 
 
 class Memory(Struct):
-    """What a run has found and made. It lives as long as the run."""
+    """Remembers what a run has found and made. It lives as long as the run."""
 
     run_id: str
-    results: dict[str, Found] = field(default_factory=dict[str, Found])  # by tool call id, in order of completion
+    results: dict[str, EarlierResult] = field(
+        default_factory=dict[str, EarlierResult]
+    )  # by tool call id, in order of completion
     drafts: dict[str, Draft] = field(default_factory=dict[str, Draft])
-    earlier: dict[str, Draft] = field(default_factory=dict[str, Draft])  # of the thread's runs before this one
-    offered: set[str] = field(default_factory=set[str])  # drafts that have their button
+    earlier_drafts: dict[str, Draft] = field(default_factory=dict[str, Draft])  # of the thread's runs before this one
+    offered_drafts: set[str] = field(default_factory=set[str])  # drafts that have their button
     failed_proposals: int = 0
-    failed: set[bytes] = field(default_factory=set[bytes])  # the definitions of these
+    failed_definitions: set[bytes] = field(default_factory=set[bytes])  # the definitions of these
     question: Clarification | None = None  # what the person was asked; the run ends with it
     _issued: int = 0
 
     def new_id(self, kind: str) -> str:
-        """An id of this run; different in every run, so that a client may keep several."""
+        """Return a new id; ids differ in every run, so that a client may keep several."""
         self._issued += 1
         return f"{kind}_{self.run_id[-12:]}_{self._issued}"
 
     def latest(self, tool: str) -> Mapping[str, Any] | None:
-        """What *tool* gave last in this run."""
+        """Return what *tool* gave last in this run."""
         found = [one.document for one in self.results.values() if one.name == tool]
         return found[-1] if found else None
 
     def knows_number(self, value: float) -> bool:
-        """Whether *value* stands in a result of this run."""
+        """Return whether *value* stands in a result of this run."""
         return any(
             math.isclose(value, known, rel_tol=1e-12)
             for found in self.results.values()
@@ -68,7 +70,7 @@ class Memory(Struct):
 
 
 class ToolContext(Struct, frozen=True):
-    """One call's surroundings. The tenant comes from the caller's key, never from arguments."""
+    """Holds one call's surroundings. The tenant comes from the caller's key, never from arguments."""
 
     resources: Resources
     tenant: Tenant
@@ -82,13 +84,13 @@ class ToolContext(Struct, frozen=True):
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
 
     def show(self, component: Component) -> str:
-        """Have *component* drawn after this call; its id."""
+        """Have *component* drawn after this call; return its id."""
         component_id = self.memory.new_id("component")
-        self.effects.append(shown(component, component_id=component_id, tool_call_id=self.tool_call_id))
+        self.effects.append(component_event(component, component_id=component_id, tool_call_id=self.tool_call_id))
         return component_id
 
     def instant(self, text: str, pointer: str) -> datetime:
-        """An RFC 3339 instant, or a date that is local midnight."""
+        """Read an RFC 3339 instant, or a date that is local midnight."""
         try:
             if len(text) == len("2026-01-01"):
                 day = date.fromisoformat(text)
@@ -104,8 +106,8 @@ class ToolContext(Struct, frozen=True):
         return found
 
 
-def shown(component: Component, *, component_id: str, tool_call_id: str | UnsetType) -> ComponentShown:
-    """The event that draws *component*."""
+def component_event(component: Component, *, component_id: str, tool_call_id: str | UnsetType) -> ComponentShown:
+    """Return the event that draws *component*."""
     return ComponentShown(
         id=component_id,
         name=type(component).__name__,
@@ -116,8 +118,8 @@ def shown(component: Component, *, component_id: str, tool_call_id: str | UnsetT
     )
 
 
-def in_words(text: str, pointer: str) -> str:
-    """A model's text for a person, without links; raises InvalidInput when nothing is left of it."""
+def require_words(text: str, pointer: str) -> str:
+    """Return a model's text for a person, without links; raises InvalidInput when nothing is left of it."""
     if shown := without_links(text).strip():
         return shown
     detail = "Write this in words, without links."

@@ -1,4 +1,4 @@
-"""Tools that draw. They take ids and names of things this run has read; the server fills in what is shown."""
+"""The tools here draw. They take ids and names of things this run has read; the server fills in what is shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segment_copilot.copilot.stream.components import (
     SegmentRow,
     SegmentTable,
 )
-from segment_copilot.copilot.tools.context import Found, Memory, ToolContext, in_words
+from segment_copilot.copilot.tools.context import EarlierResult, Memory, ToolContext, require_words
 from segment_copilot.errors import Finding, InvalidInput, NotFound
 
 Title = Annotated[str, Meta(min_length=1, max_length=120)]
@@ -35,8 +35,8 @@ _CHARTED: Final[Mapping[Measure, tuple[str, str, str, str]]] = {  # tool, list, 
 }
 
 
-class Shown(Struct, frozen=True):
-    """What was drawn."""
+class DrawnComponent(Struct, frozen=True):
+    """Tells the id of what was drawn."""
 
     component_id: str
 
@@ -47,7 +47,7 @@ async def display_metric_card(
     value: Number,
     unit: Annotated[str, Meta(max_length=40)] | None = None,
     note: Annotated[str, Meta(max_length=200)] | None = None,
-) -> Shown:
+) -> DrawnComponent:
     """Show one number as a card. The number must stand in an earlier tool result of this conversation turn: look it up first, and pass it unrounded.
 
     Args:
@@ -60,18 +60,18 @@ async def display_metric_card(
         detail = "No tool result of this run holds this number. Read it with a tool first, and pass it unchanged."
         raise InvalidInput(detail, code="unknown_number", findings=[Finding("/value", "unknown_number", detail)])
     card = MetricCard(
-        title=in_words(title, "/title"),
+        title=require_words(title, "/title"),
         value=value,
         as_of=context.as_of,
         unit=without_links(unit or "") or UNSET,
         note=without_links(note or "") or UNSET,
     )
-    return Shown(context.show(card))
+    return DrawnComponent(context.show(card))
 
 
 async def display_segment_table(
     context: ToolContext, title: Title, segment_ids: Annotated[list[SegmentId], Meta(min_length=1, max_length=50)]
-) -> Shown:
+) -> DrawnComponent:
     """Show stored segments as a table with their counts and status. The server reads the rows.
 
     Args:
@@ -84,13 +84,13 @@ async def display_segment_table(
         for segment in stored
     )
     total = _total(context.memory, default=len(rows))
-    table = SegmentTable(title=in_words(title, "/title"), rows=rows, total=total, truncated=total > len(rows))
-    return Shown(context.show(table))
+    table = SegmentTable(title=require_words(title, "/title"), rows=rows, total=total, truncated=total > len(rows))
+    return DrawnComponent(context.show(table))
 
 
 async def display_event_chart(
     context: ToolContext, title: Title, measure: Measure, tool_call_id: str | None = None
-) -> Shown:
+) -> DrawnComponent:
     """Show the result of an earlier query as bars: events per day (query_event_volume), members per day (query_segment_membership_trend) or events per type (query_top_events). The server takes the points from that result.
 
     Args:
@@ -105,7 +105,7 @@ async def display_event_chart(
         raise InvalidInput(detail, code="nothing_to_draw", findings=[Finding("/measure", "nothing_to_draw", detail)])
     document = found.document
     chart = EventVolumeChart(
-        title=in_words(title, "/title"),
+        title=require_words(title, "/title"),
         measure=measure,
         unit=unit,
         points=tuple(Point(x=str(item[x]), y=item["count"]) for item in document[items]),
@@ -113,12 +113,12 @@ async def display_event_chart(
         to=document["to"],
         timezone=document.get("timezone", context.timezone),
     )
-    return Shown(context.show(chart))
+    return DrawnComponent(context.show(chart))
 
 
 async def display_create_segment_cta(
     context: ToolContext, draft_id: str, label: Annotated[str, Meta(min_length=1, max_length=60)] | None = None
-) -> Shown:
+) -> DrawnComponent:
     """Show the button that saves a draft. Nothing is saved before the person presses it.
 
     Args:
@@ -130,12 +130,12 @@ async def display_create_segment_cta(
         detail = "This run has no such draft. Call propose_segment first and use the draft_id it answers."
         known = tuple(context.memory.drafts)
         raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, known)])
-    context.memory.offered.add(draft_id)
-    return Shown(context.show(button(draft, None if label is None else in_words(label, "/label"))))
+    context.memory.offered_drafts.add(draft_id)
+    return DrawnComponent(context.show(button(draft, None if label is None else require_words(label, "/label"))))
 
 
 def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:
-    """The button for *draft*: with it a client can save without asking again."""
+    """Return the button for *draft*: with it a client can save without asking again."""
     body: dict[str, Any] = {
         "name": draft.name,
         "description": draft.description,
@@ -156,13 +156,13 @@ def button(draft: Draft, label: str | None = None) -> CreateSegmentCTA:
 
 
 def _update(draft: Draft) -> SaveRequest | UnsetType:
-    """Of the saved segment that the draft goes back to; its name and description stay."""
+    """Return the request that changes the saved segment the draft goes back to; its name and description stay."""
     if draft.base is UNSET or draft.base.segment_id is UNSET:
         return UNSET
     return SaveRequest("PATCH", f"/api/segments/{draft.base.segment_id}/", {"definition": draft.definition})
 
 
-def _result(memory: Memory, tool: str, tool_call_id: str | None) -> Found | None:
+def _result(memory: Memory, tool: str, tool_call_id: str | None) -> EarlierResult | None:
     if tool_call_id is not None:
         found = memory.results.get(tool_call_id)
         return found if found is not None and found.name == tool else None
@@ -170,6 +170,6 @@ def _result(memory: Memory, tool: str, tool_call_id: str | None) -> Found | None
 
 
 def _total(memory: Memory, *, default: int) -> int:
-    """How many segments the listing behind a table had in all."""
+    """Return how many segments the listing behind a table had in all."""
     found = _result(memory, "list_segments", None)
     return max(default, int(found.document["total"])) if found is not None else default

@@ -1,4 +1,4 @@
-"""Counting an audience and drafting it as a segment. A draft is made here or nowhere: the model cannot assert one."""
+"""The tools here count an audience and draft it as a segment. A draft is made here or nowhere: the model cannot assert one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.guards.unseen import unseen_values
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.stream.run_events import SegmentDraft
-from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
-from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
+from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
+from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
+from segment_copilot.copilot.tools.definitions import point_into_definition, with_timezone
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
-from segment_copilot.copilot.tools.subjects import in_definition, with_timezone
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Tier, encode, invalid
 
@@ -32,8 +32,8 @@ Description = Annotated[str, Meta(min_length=1, max_length=500)]
 Sentences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=300)]], Meta(max_length=10)]
 
 
-class Audience(Struct, frozen=True):
-    """A definition that was counted. *conditions* and *emptied_by* when nobody or nearly everybody matches."""
+class CountedAudience(Struct, frozen=True):
+    """Holds a definition and its count. *conditions* and *emptied_by* when nobody or nearly everybody matches."""
 
     prepared: Prepared
     preview: Preview
@@ -42,8 +42,8 @@ class Audience(Struct, frozen=True):
     emptied_by: EmptiedBy | UnsetType = UNSET
 
 
-class Counted(Struct, frozen=True):
-    """How many users match. *conditions* when nobody or nearly everybody does: one of them may be mistaken."""
+class AudienceCount(Struct, frozen=True):
+    """Tells how many users match. *conditions* when nobody or nearly everybody does: one of them may be mistaken."""
 
     matched_users: int
     universe: int
@@ -56,8 +56,8 @@ class Counted(Struct, frozen=True):
     emptied_by: EmptiedBy | UnsetType = UNSET
 
 
-class Proposed(Struct, frozen=True):
-    """A draft that now exists; *base* and *diff* when it was made from something."""
+class ProposedDraft(Struct, frozen=True):
+    """Tells of a draft that now exists; *base* and *diff* when it was made from something."""
 
     draft_id: str
     name: str
@@ -75,7 +75,7 @@ class Proposed(Struct, frozen=True):
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
 
 
-async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> Counted:
+async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> AudienceCount:
     """Count the users a definition matches, without drafting or saving it. Use it for questions about how many; propose_segment counts by itself.
 
     Args:
@@ -83,7 +83,7 @@ async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> C
     """
     found = await count(context, with_timezone(context, definition))
     preview = found.preview
-    return Counted(
+    return AudienceCount(
         matched_users=preview.matched_users,
         universe=preview.universe,
         percent=percent(preview.matched_users, preview.universe),
@@ -103,7 +103,7 @@ async def propose_segment(
     definition: DefinitionDocument,
     assumptions: Sentences = [],  # noqa: B006 — copied by the argument struct
     unmapped: Sentences = [],  # noqa: B006
-) -> Proposed:
+) -> ProposedDraft:
     """Draft a segment: the definition is checked, counted and shown to the person, who may save it. Nothing is saved. Answers with a draft_id for display_create_segment_cta, or with every mistake and the nearest existing names.
 
     Args:
@@ -142,14 +142,14 @@ def stop_repairing(memory: Memory) -> None:
 def note_failure(memory: Memory, definition: Mapping[str, Any]) -> None:
     """Count a failed definition; raise InvalidInput when the very same one failed before: more repairs will not help."""
     memory.failed_proposals += 1
-    told = msgspec.json.encode(definition, order="sorted")
-    if told in memory.failed:
+    encoded = msgspec.json.encode(definition, order="sorted")
+    if encoded in memory.failed_definitions:
         memory.failed_proposals = MAX_REPAIRS + 1
         raise InvalidInput(
             "Stop proposing: this definition failed before. Tell the person what does not fit and ask what they mean.",
             code="too_many_repairs",
         )
-    memory.failed.add(told)
+    memory.failed_definitions.add(encoded)
 
 
 async def count(
@@ -158,8 +158,8 @@ async def count(
     *,
     own_id: int | None = None,
     tolerated: Container[str] = (),
-) -> Audience:
-    """The definition and its count.
+) -> CountedAudience:
+    """Return the definition with its count.
 
     A name that does not exist is an error here, not a warning, except in a condition whose pointer is *tolerated*.
 
@@ -172,17 +172,19 @@ async def count(
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
-        raise in_definition(error) from error
+        raise point_into_definition(error) from error
     preview = await resources.previews.count(prepared, limit=0, purpose="copilot")
     written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         unseen = unseen_values(written, context.catalog)
-        return Audience(prepared, preview, (*prepared.warnings, *unseen))
+        return CountedAudience(prepared, preview, (*prepared.warnings, *unseen))
     # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
     narrowed = await resources.explanations.narrowed(prepared, purpose="copilot")
     empty = [one.pointer for one in narrowed.conditions if not one.matched_users]
     unseen = unseen_values(written, context.catalog, empty=empty)
-    return Audience(prepared, preview, (*prepared.warnings, *unseen), effects(narrowed), narrowed.emptied_by)
+    return CountedAudience(
+        prepared, preview, (*prepared.warnings, *unseen), condition_effects(narrowed), narrowed.emptied_by
+    )
 
 
 def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
@@ -194,7 +196,7 @@ def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
 
 async def draft(
     context: ToolContext,
-    found: Audience,
+    found: CountedAudience,
     *,
     name: str,
     description: str,
@@ -204,14 +206,14 @@ async def draft(
     revision: int = 1,
     base: DraftBase | UnsetType = UNSET,
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET,
-) -> Proposed:
+) -> ProposedDraft:
     """Make the draft of a definition that was counted, remember it, and have it sent after this call."""
     prepared, preview = found.prepared, found.preview
     made = Draft(
         draft_id=context.memory.new_id("draft"),
         revision=revision,
-        name=in_words(name, "/name"),
-        description=in_words(description, "/description"),
+        name=require_words(name, "/name"),
+        description=require_words(description, "/description"),
         definition=definition,
         words=preview.words,
         tier=preview.tier,
@@ -237,7 +239,7 @@ async def draft(
         raise InvalidInput(detail, code="draft_too_large", findings=[Finding("/definition", "draft_too_large", detail)])
     context.memory.drafts[made.draft_id] = made
     context.effects.append(event)
-    return Proposed(
+    return ProposedDraft(
         draft_id=made.draft_id,
         name=made.name,
         words=made.words,

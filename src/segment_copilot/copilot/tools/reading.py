@@ -1,4 +1,4 @@
-"""Tools that read what is stored: segments, connectors, event schemas, the latest events."""
+"""The tools here read what is stored: segments, connectors, event schemas, the latest events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SegmentReference = Annotated[int, Meta(ge=1, le=2**63 - 1)] | str
 
 
 class SegmentSummary(Struct, frozen=True):
-    """A segment without its definition."""
+    """Holds a segment without its definition."""
 
     id: int
     name: str
@@ -38,7 +38,7 @@ class SegmentSummary(Struct, frozen=True):
 
 
 class SegmentList(Struct, frozen=True):
-    """Some of the segments; *total* counts all that fit the query."""
+    """Holds some of the segments; *total* counts all that fit the query."""
 
     segments: tuple[SegmentSummary, ...]
     total: int
@@ -46,7 +46,7 @@ class SegmentList(Struct, frozen=True):
 
 
 class SegmentDetail(Struct, frozen=True):
-    """A segment whole. *conditions* and *exclusions* are one phrase each."""
+    """Holds a whole segment. *conditions* and *exclusions* are one phrase each."""
 
     id: int
     name: str
@@ -64,7 +64,7 @@ class SegmentDetail(Struct, frozen=True):
 
 
 class ActivationSummary(Struct, frozen=True):
-    """A connector without its configuration."""
+    """Holds a connector without its configuration."""
 
     id: int
     connector_type: str
@@ -76,14 +76,14 @@ class ActivationSummary(Struct, frozen=True):
 
 
 class ActivationList(Struct, frozen=True):
-    """Every connector."""
+    """Holds every connector."""
 
     activations: tuple[ActivationSummary, ...]
     total: int
 
 
 class PropertySummary(Struct, frozen=True):
-    """A property as a schema names it, or as it was seen."""
+    """Holds a property as a schema names it, or as it was seen."""
 
     name: str
     type: str
@@ -91,7 +91,7 @@ class PropertySummary(Struct, frozen=True):
 
 
 class SchemaSummary(Struct, frozen=True):
-    """An event type. *registered* is false for one that was only seen; of many properties some are listed."""
+    """Holds an event type. *registered* is false for one that was only seen; of many properties some are listed."""
 
     event_type: str
     description: str
@@ -103,7 +103,7 @@ class SchemaSummary(Struct, frozen=True):
 
 
 class SchemaList(Struct, frozen=True):
-    """Every event type, the registered ones first."""
+    """Holds every event type, the registered ones first."""
 
     schemas: tuple[SchemaSummary, ...]
     total: int
@@ -111,7 +111,7 @@ class SchemaList(Struct, frozen=True):
 
 
 class PropertyDetail(Struct, frozen=True):
-    """A property with values that occurred."""
+    """Holds a property with values that occurred."""
 
     path: str
     types: tuple[str, ...]
@@ -120,7 +120,7 @@ class PropertyDetail(Struct, frozen=True):
 
 
 class SchemaDetail(Struct, frozen=True):
-    """One event type with its properties."""
+    """Holds one event type with its properties."""
 
     event_type: str
     description: str
@@ -130,7 +130,7 @@ class SchemaDetail(Struct, frozen=True):
 
 
 class LatestEvents(Struct, frozen=True):
-    """The newest events first; *total* and *by_type* count all since *since*."""
+    """Holds the newest events first; *total* and *by_type* count all since *since*."""
 
     events: tuple[events.RecentEvent, ...]
     total: int
@@ -238,7 +238,7 @@ async def list_recent_events(context: ToolContext, since: str | None = None, lim
 
 
 async def find_segment(context: ToolContext, reference: int | str) -> SegmentName:
-    """The segment of that id or name (in any case); raises NotFound with the nearest names."""
+    """Return the segment of that id or name (in any case); raises NotFound with the nearest names."""
     found = _named(context.catalog.segments, reference)
     if not found:  # saved since the catalog was read?
         fresh = await context.resources.discovery.catalog(context.tenant.id, fresh=True)
@@ -265,7 +265,7 @@ def _named(known: Mapping[int, SegmentName], reference: int | str) -> list[Segme
 
 
 def known_event_type(context: ToolContext, name: str) -> EventType:
-    """The event type of that name; raises NotFound with the nearest names."""
+    """Return the event type of that name; raises NotFound with the nearest names."""
     if (found := context.catalog.event_types.get(name)) is not None:
         return found
     detail = f"There is no event type {name[:100]!r}."

@@ -1,4 +1,4 @@
-"""Editing a draft or a saved segment: what the person asked to change changes, and nothing else does."""
+"""The tool here edits a draft or a saved segment: what the person asked to change changes, and nothing else does."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from msgspec import UNSET, Meta
 
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.tools.context import ToolContext
+from segment_copilot.copilot.tools.definitions import (
+    KnownDefinition,
+    SegmentId,
+    definition_in_view,
+    definition_of_draft,
+    definition_of_segment,
+    known_draft,
+)
 from segment_copilot.copilot.tools.drafts import (
     Description,
     Name,
-    Proposed,
+    ProposedDraft,
     Sentences,
     count,
     draft,
     stop_repairing,
 )
-from segment_copilot.copilot.tools.subjects import SegmentId, Subject, in_view, known_draft, of_draft, of_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Definition, decode, edits, encode, fingerprint
 from segment_copilot.language.edits import PatchOperation
@@ -34,7 +41,7 @@ async def revise_segment(
     description: Description | None = None,
     assumptions: Sentences | None = None,
     unmapped: Sentences | None = None,
-) -> Proposed:
+) -> ProposedDraft:
     """Change a draft or a saved segment, for requests such as "make it 5", "drop the country" or "or Germany too". What the patch does not name stays exactly as it is. The result is a new draft, checked and counted; nothing is saved. Answers as propose_segment does, with the diff.
 
     Args:
@@ -75,17 +82,17 @@ async def revise_segment(
     )
 
 
-async def _base(context: ToolContext, draft_id: str | None, segment_id: int | None) -> Subject:
+async def _base(context: ToolContext, draft_id: str | None, segment_id: int | None) -> KnownDefinition:
     if draft_id is not None and segment_id is not None:
         raise _invalid("/segment_id", "Name a draft or a segment, not both.", "two_bases")
     if draft_id is not None:
-        return of_draft(known_draft(context, draft_id))
+        return definition_of_draft(known_draft(context, draft_id))
     if segment_id is not None:
-        return await of_segment(context, segment_id)
-    return await in_view(context)
+        return await definition_of_segment(context, segment_id)
+    return await definition_in_view(context)
 
 
-def _say_no_change(base: Subject, edited: Mapping[str, Any], *, renamed: bool) -> None:
+def _say_no_change(base: KnownDefinition, edited: Mapping[str, Any], *, renamed: bool) -> None:
     """Raise when the definition says what it said before and nothing else is new."""
     if renamed:
         return

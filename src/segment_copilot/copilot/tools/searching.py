@@ -1,4 +1,4 @@
-"""Finding the saved segments that a person means, by what they are called, what they say and what they look at."""
+"""The tool here finds the segments that a person means, by what they are called, what they say and what they look at."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOISE: Final = frozenset(["a", "an", "and", "are", "at", "by", "did", "do", "fo
 
 
 class SegmentMatch(Struct, frozen=True):
-    """A segment and why it was found: *looks_at* are the first event types, properties and traits of its definition."""
+    """Holds a segment and why it was found: *looks_at* are the first event types, properties and traits of its definition."""
 
     id: int
     name: str
@@ -40,7 +40,7 @@ class SegmentMatch(Struct, frozen=True):
 
 
 class SegmentMatches(Struct, frozen=True):
-    """The best first; *total* counts all that have a word of the query, *searched* all that were looked at."""
+    """Holds the best first; *total* counts all that have a word of the query, *searched* all that were looked at."""
 
     segments: tuple[SegmentMatch, ...]
     total: int
@@ -100,6 +100,6 @@ def _has(words: Sequence[str], word: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Each once, in lower case; an underscore parts words, and words that say nothing go unless there is no other."""
+    """Return each word once, in lower case; an underscore parts words, and words that say nothing go unless there is no other."""
     found = list(dict.fromkeys(re.findall(r"[^\W_]+", text.lower())))
     return [word for word in found if word not in _NOISE] or found

@@ -1,4 +1,4 @@
-"""A tool's signature and docstring are its schema: what the model is told, and what is checked when it calls."""
+"""Makes a tool's schema of its signature and docstring: what the model is told, and what is checked when it calls."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
 def arguments_of(tool: Any) -> type[Struct]:
-    """The tool's parameters after the context, as a struct; `from_` is `from` in JSON."""
+    """Return the tool's parameters after the context, as a struct; `from_` is `from` in JSON."""
     hints = get_type_hints(tool, include_extras=True)
-    told = dict(_ARGUMENT.findall(_documentation(tool)[1]))
+    descriptions = dict(_ARGUMENT.findall(_documentation(tool)[1]))
     fields: list[Any] = []
     for name, parameter in list(inspect.signature(tool).parameters.items())[1:]:
-        hint = Annotated[hints[name], Meta(description=told[name])]  # KeyError: an argument nobody explained
+        hint = Annotated[hints[name], Meta(description=descriptions[name])]  # KeyError: an argument nobody explained
         fields.append((name, hint) if parameter.default is parameter.empty else (name, hint, parameter.default))
     return msgspec.defstruct(
         tool.__name__,
@@ -41,18 +41,18 @@ def arguments_of(tool: Any) -> type[Struct]:
 
 
 def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
-    """What a model is told: an object at the root, shared types under `$defs`."""
+    """Return what a model is told: an object at the root, shared types under `$defs`."""
     _, types = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
     schema = types.pop(arguments.__name__)
     if "#/$defs/Definition" in str(schema):
         types |= language_components("#/$defs/{name}")
     if types:
         schema["$defs"] = types
-    return ToolSpecification(tool.__name__, _documentation(tool)[0], _lean(schema))
+    return ToolSpecification(tool.__name__, _documentation(tool)[0], _drop_noise(schema))
 
 
 def decode_arguments(arguments: Mapping[str, Any], kind: type[Struct]) -> Mapping[str, Any]:
-    """*arguments* checked, by parameter name; raises InvalidInput with one finding."""
+    """Check *arguments* and return them by parameter name; raises InvalidInput with one finding."""
     try:
         if pointer := _unstorable(arguments):
             raise _invalid(pointer, "Leave out the NUL character.")
@@ -75,7 +75,7 @@ def _invalid(pointer: str, detail: str) -> InvalidInput:
 
 
 def _unstorable(value: object, pointer: str = "") -> str:
-    """Where a string holds a NUL, which no store takes; empty when none does."""
+    """Return where a string holds a NUL, which no store takes; empty when none does."""
     match value:
         case str():
             return pointer if "\0" in value else ""
@@ -93,14 +93,14 @@ def _documentation(tool: Any) -> tuple[str, str]:
     return " ".join(text.split()), arguments
 
 
-def _lean(schema: Any) -> Any:
-    """Without what is no JSON Schema (`discriminator`) and what tells a model nothing (`title`)."""
+def _drop_noise(schema: Any) -> Any:
+    """Drop what is no JSON Schema (`discriminator`) and what tells a model nothing (`title`)."""
     match schema:
         case dict():
             fields = cast("dict[str, Any]", schema)
-            return {key: _lean(value) for key, value in fields.items() if key not in _noise(fields)}
+            return {key: _drop_noise(value) for key, value in fields.items() if key not in _noise(fields)}
         case list():
-            return [_lean(item) for item in cast("list[Any]", schema)]
+            return [_drop_noise(item) for item in cast("list[Any]", schema)]
         case _:
             return schema
 

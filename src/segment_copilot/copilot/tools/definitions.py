@@ -1,4 +1,4 @@
-"""What a call is about: a saved segment, a draft of the thread, or what the person looks at."""
+"""Finds the definition a call is about: of a saved segment, of a draft of the thread, or what the person looks at."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AudienceReference = SegmentReference | dict[str, Any]
 """The definition's schema stands with propose_segment: it is long, and a model reads it once."""
 
 
-class Subject(Struct, frozen=True):
-    """A definition with what is known of it. *origin* is what a draft made from it would tell as its base."""
+class KnownDefinition(Struct, frozen=True):
+    """Holds a definition with what is known of it. *origin* is what a draft made from it would tell as its base."""
 
     definition: Mapping[str, Any]
     name: str = ""
@@ -33,33 +33,33 @@ class Subject(Struct, frozen=True):
     is_written: bool = False  # by the model, just now: then it may name only what exists
 
 
-async def subject_of(context: ToolContext, reference: int | str | Mapping[str, Any] | None) -> Subject:
-    """A segment's id or name, a draft_id, a definition; None for what is in view."""
+async def find_definition(context: ToolContext, reference: int | str | Mapping[str, Any] | None) -> KnownDefinition:
+    """Find the definition of a segment's id or name, or of a draft_id; None stands for what is in view."""
     if reference is None:
-        return await in_view(context)
+        return await definition_in_view(context)
     if isinstance(reference, Mapping):
-        return Subject(with_timezone(context, reference), is_written=True)
+        return KnownDefinition(with_timezone(context, reference), is_written=True)
     if isinstance(reference, str) and (found := _drafts(context).get(reference)) is not None:
-        return of_draft(found)
-    return await of_segment(context, (await find_segment(context, reference)).id)
+        return definition_of_draft(found)
+    return await definition_of_segment(context, (await find_segment(context, reference)).id)
 
 
-async def in_view(context: ToolContext) -> Subject:
-    """The run's latest draft, the draft or segment the person looks at, the thread's latest draft."""
+async def definition_in_view(context: ToolContext) -> KnownDefinition:
+    """Return the run's latest draft, else the draft or segment the person looks at, else the thread's latest draft."""
     if context.memory.drafts:
-        return of_draft(next(reversed(context.memory.drafts.values())))
+        return definition_of_draft(next(reversed(context.memory.drafts.values())))
     if context.view.draft is not None:
-        return _of_view(context.view.draft)
+        return _definition_of_view(context.view.draft)
     if context.view.segment_id is not None:
-        return await of_segment(context, context.view.segment_id)
-    if context.memory.earlier:
-        return of_draft(next(reversed(context.memory.earlier.values())))
+        return await definition_of_segment(context, context.view.segment_id)
+    if context.memory.earlier_drafts:
+        return definition_of_draft(next(reversed(context.memory.earlier_drafts.values())))
     detail = "There is no draft and no segment in view yet. Name a segment, or call propose_segment for a new draft."
     raise InvalidInput(detail, code="nothing_in_view", findings=[Finding("", "nothing_in_view", detail)])
 
 
 def known_draft(context: ToolContext, draft_id: str) -> Draft:
-    """The draft of that id, of this run or an earlier one of the thread."""
+    """Return the draft of that id, of this run or an earlier one of the thread."""
     known = _drafts(context)
     if (found := known.get(draft_id)) is not None:
         return found
@@ -67,10 +67,10 @@ def known_draft(context: ToolContext, draft_id: str) -> Draft:
     raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, tuple(known))])
 
 
-def of_draft(found: Draft) -> Subject:
-    """A draft that this thread made."""
+def definition_of_draft(found: Draft) -> KnownDefinition:
+    """Return the definition of a draft that this thread made."""
     origin = found.base if found.base is not UNSET else DraftBase()
-    return Subject(
+    return KnownDefinition(
         definition=found.definition,
         name=found.name,
         description=found.description,
@@ -81,10 +81,10 @@ def of_draft(found: Draft) -> Subject:
     )
 
 
-async def of_segment(context: ToolContext, segment_id: int) -> Subject:
-    """A saved segment of the tenant; raises NotFound."""
+async def definition_of_segment(context: ToolContext, segment_id: int) -> KnownDefinition:
+    """Return the definition of a saved segment of the tenant; raises NotFound."""
     found = await context.resources.segments.get(context.tenant, segment_id)
-    return Subject(
+    return KnownDefinition(
         definition=msgspec.json.decode(encode(found.definition)),
         name=found.name,
         description=found.description,
@@ -92,8 +92,8 @@ async def of_segment(context: ToolContext, segment_id: int) -> Subject:
     )
 
 
-async def prepared(context: ToolContext, subject: Subject) -> Prepared:
-    """The subject's definition, ready to be counted at the run's instant.
+async def prepare(context: ToolContext, subject: KnownDefinition) -> Prepared:
+    """Return the definition ready to be counted at the run's instant.
 
     Raises:
         InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
@@ -104,35 +104,35 @@ async def prepared(context: ToolContext, subject: Subject) -> Prepared:
         if subject.is_written and unknown:
             raise invalid(unknown)
     except InvalidDefinition as error:
-        raise in_definition(error) from error
+        raise point_into_definition(error) from error
     return found
 
 
-def in_definition(error: InvalidDefinition) -> InvalidDefinition:
-    """*error* with pointers into a call's arguments or its base."""
+def point_into_definition(error: InvalidDefinition) -> InvalidDefinition:
+    """Return *error* with pointers into a call's arguments or its base."""
     findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
     return InvalidDefinition(error.detail, code=error.code, findings=findings)
 
 
 def with_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """*document* in the time zone that the caller named, unless it names one itself."""
+    """Return *document* in the time zone that the caller named, unless it names one itself."""
     if context.timezone_asked and "timezone" not in document:
         return {**document, "timezone": context.timezone}
     return document
 
 
 def _drafts(context: ToolContext) -> dict[str, Draft]:
-    return {**context.memory.earlier, **context.memory.drafts}
+    return {**context.memory.earlier_drafts, **context.memory.drafts}
 
 
-def _of_view(shown: Mapping[str, Any]) -> Subject:
-    """A draft as the client sent it: a whole one, or only its definition. Nothing of it is believed but the words."""
+def _definition_of_view(shown: Mapping[str, Any]) -> KnownDefinition:
+    """Read a draft as the client sent it: a whole one, or only its definition. Nothing of it is believed but the words."""
     inner = shown.get("definition")
     definition = cast("Mapping[str, Any]", inner) if isinstance(inner, dict) else shown
     revision = shown.get("revision")
     base = shown.get("base")
     came_from: Mapping[str, Any] = cast("dict[str, Any]", base) if isinstance(base, dict) else {}
-    return Subject(
+    return KnownDefinition(
         definition=definition,
         name=_text(shown.get("name"), 80),
         description=_text(shown.get("description"), 500),
