@@ -16,6 +16,7 @@ from segment_copilot.copilot.models.offline.edits.drafted import Drafted
 from segment_copilot.copilot.models.offline.edits.following import read_edit
 from segment_copilot.copilot.models.offline.edits.revising import Revise
 from segment_copilot.copilot.models.offline.edits.spots import spots
+from segment_copilot.copilot.models.offline.linking.index import Index
 from segment_copilot.copilot.models.offline.plan import Context
 from segment_copilot.errors import InvalidDefinition
 
@@ -23,7 +24,7 @@ Json = Mapping[str, Any]
 
 WORLD = world(AS_OFS[:1], ZONES[:2])
 TOOLS = frozenset({"revise_segment", "propose_segment", "ask_user", "preview_segment"})
-CONTEXT = Context(DEMO, AS_OF, DEMO.timezone, TOOLS)
+CONTEXT = Context(Index(DEMO), AS_OF, DEMO.timezone, TOOLS)
 
 
 def revised(definition: Json, text: str) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """The offline model: a grammar over the tenant's catalog, for English, without a network or a key.
 
-A message goes down one way: `words` (tokens, other ways of saying one thing) → `dialogue` (what is asked now, answers put
+`reading` bounds it: what is too long is not read, what takes more steps than its `budget` is given up. A message goes down
+one way: `words` (tokens, other ways of saying one thing) → `dialogue` (what is asked now, answers put
 where they belong) → `understanding`, which hands it to `edits`, `questions` or `audience`. These find names by `linking`
 and time spans by `times`, and each ends in a plan (`plan`): the calls to make, turn by turn, and what to say of their
 results (`answers`). Nothing is guessed in silence: a word that nothing explains stops the draft, an open one is asked

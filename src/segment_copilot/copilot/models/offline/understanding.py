@@ -7,6 +7,7 @@ from datetime import date
 
 from msgspec import structs
 
+from segment_copilot.conditions.decode import MAX_DEPTH
 from segment_copilot.copilot.models.offline.answers.about_answers import chatters, read_about_this
 from segment_copilot.copilot.models.offline.answers.drafting import Count, Draft
 from segment_copilot.copilot.models.offline.audience.audit import numbers_lost
@@ -14,8 +15,8 @@ from segment_copilot.copilot.models.offline.audience.choices import question_of
 from segment_copilot.copilot.models.offline.audience.draft import Inexpressible, Proposal, propose
 from segment_copilot.copilot.models.offline.audience.leaves import Problem
 from segment_copilot.copilot.models.offline.audience.sentences import Audience, read_audience
+from segment_copilot.copilot.models.offline.budget import TooInvolved
 from segment_copilot.copilot.models.offline.edits.following import read_edit
-from segment_copilot.copilot.models.offline.linking.index import index_of
 from segment_copilot.copilot.models.offline.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
 from segment_copilot.copilot.models.offline.plan import Context, Plan, Say
 from segment_copilot.copilot.models.offline.questions.counting import counted
@@ -27,7 +28,7 @@ from segment_copilot.copilot.models.offline.times.windows import window
 from segment_copilot.copilot.models.offline.words.command import Command, strip_command
 from segment_copilot.copilot.models.offline.words.instructions import without_instructions
 from segment_copilot.copilot.models.offline.words.languages import foreign_language
-from segment_copilot.copilot.models.offline.words.lexer import Token, read, written
+from segment_copilot.copilot.models.offline.words.lexer import Token, depth, read, written
 from segment_copilot.copilot.models.offline.words.lexicon import PEOPLE, stems
 from segment_copilot.copilot.models.offline.words.phrasebook import rewritten
 from segment_copilot.copilot.models.offline.words.spelling import corrected
@@ -43,9 +44,15 @@ _EVERYBODY = Proposal(
 
 
 def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
-    """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
-    index = index_of(context.catalog)
+    """The plan that answers *text*; *follows* when it is not the first message of the conversation.
+
+    Raises:
+        TooInvolved: It takes more steps than it may, or is nested deeper than a definition.
+    """
+    index = context.index
     plain = read(text)
+    if depth(plain) > MAX_DEPTH:  # nothing that is nested so can be drafted
+        raise TooInvolved
     if context.drafted is not None and foreign_language(text, index.vocabulary) is None:
         edit = read_edit(text, context.drafted, context, recent=context.recent)
         if edit is not None:
@@ -93,7 +100,7 @@ def _as_asked(plain: Sequence[Token], mended: Sequence[Token]) -> tuple[Token, .
 
 def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
     """The plan for a question about the workspace; None for an audience."""
-    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    index, today = context.index, dates.local_date(context.as_of, context.timezone)
     user, rest, sure = user_in(text)
     if user:
         mended, _ = corrected(read(rest), index)
@@ -150,7 +157,7 @@ def _audience(
     *,
     orders: tuple[str, ...] = (),
 ) -> Plan:
-    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    index, today = context.index, dates.local_date(context.as_of, context.timezone)
     people = counted(command.rest) or counted(asked)
     tokens = people if people is not None else command.rest
     audience = read_audience(tokens, index, today)
