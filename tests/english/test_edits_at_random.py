@@ -13,6 +13,7 @@ from segment_copilot.english.edits.drafted import Drafted
 from segment_copilot.english.edits.following import read_edit
 from segment_copilot.english.edits.revising import Revise
 from segment_copilot.english.edits.spots import spots
+from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Context
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import decode
@@ -23,7 +24,7 @@ Json = Mapping[str, Any]
 
 WORLD = world(AS_OFS[:1], ZONES[:2])
 TOOLS = frozenset({"revise_segment", "propose_segment", "ask_user", "preview_segment"})
-CONTEXT = Context(DEMO, AS_OF, DEMO.timezone, TOOLS)
+CONTEXT = Context(Index(DEMO), AS_OF, DEMO.timezone, TOOLS)
 
 
 def revised(definition: Json, text: str) -> dict[str, Any] | None:

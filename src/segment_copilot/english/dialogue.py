@@ -9,16 +9,19 @@ from typing import Final
 from msgspec import Struct, structs
 from rapidfuzz import fuzz, process, utils
 
-from segment_copilot.copilot.models import Message, ToolResults, UserMessage
+from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.edits.drafted import Drafted
 from segment_copilot.english.edits.following import after, calls, commands
-from segment_copilot.english.plan import ASK, Ask, Context, Option, Plan, Result, read_document
+from segment_copilot.english.plan import Ask, Context, Option, Plan
 from segment_copilot.english.questions.followups import continued
 from segment_copilot.english.understanding import understand
 from segment_copilot.english.words.lexer import Token, read, written
 
 _REMEMBERED: Final = 12
 """Messages further back say nothing about this one."""
+LONGEST: Final = 2_000
+"""Characters of a message that is read."""
+_OF_HISTORY: Final = 3
 _ALIKE: Final = 80  # of 100
 _LONGEST_ANSWER: Final = 12  # words of an answer in the person's own words
 _ORDINALS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3,
@@ -28,59 +31,51 @@ _AROUND: Final = {"the", "option", "number", "one", "please", "i", "mean", "mean
 
 
 class Dialogue(Struct, frozen=True):
-    """*text* is the request as it stands now, *before* the requests before it, *results* what its calls gave."""
+    """*text* is the request as it stands now, *before* the requests before it."""
 
     text: str
     before: tuple[str, ...] = ()
-    results: tuple[Result, ...] = ()
     drafted: Drafted | None = None  # what an edit would change
     recent: bool = True  # whether that is what was spoken of last
 
 
-def dialogue(messages: Sequence[Message], context: Context) -> Dialogue:
-    """The conversation, read anew: nothing is remembered from one request to the next."""
-    said: list[str] = []
-    results: list[Result] = []
-    for message in messages:
-        match message:
-            case UserMessage():
-                said.append(message.text)
-                results = []
-            case ToolResults():
-                for result in message.results:
-                    read_result = Result(
-                        result.tool_call_id, result.name, read_document(result.content), failed=result.is_error
-                    )
-                    answer = read_result.document.get("answer") if result.name == ASK else None
-                    if isinstance(answer, str):
-                        said.append(answer)
-                        results = []
-                    else:
-                        results.append(read_result)
-            case _:
-                pass
-    text, before = "", list[str]()
-    shown, replayed, recent = context.drafted, context.drafted, True
-    if shown is not None and not shown.saved:
-        replayed = None  # the draft in view is what the messages before made
+def dialogue(said: Sequence[str], context: Context, *, most: int) -> Dialogue:
+    """The conversation up to its last message, from what the person *said*.
+
+    An earlier message that is too long, or takes more than *most* steps, says nothing; so does one after it when all
+    together take more than a few times as many.
+    """
+    shown = context.drafted
+    replayed = shown if shown is None or shown.saved else None  # a draft in view is what the messages before made
+    now, left = Dialogue("", drafted=replayed), most * _OF_HISTORY
     for utterance in said[-_REMEMBERED:]:
-        if text:
-            now = structs.replace(context, drafted=_table(shown, replayed), recent=recent)
-            asked = understand(text, now, follows=bool(before))
-            settled = (
-                None if shown is not None and commands(utterance, shown, context) else _settled(text, utterance, asked)
-            )
-            if settled is not None:
-                text = settled
-                continue
-            before.append(text)
-            recent = after(asked, None) is not None or (recent and not calls(asked))
-            replayed = after(asked, replayed)
-            question = calls(asked) and after(asked, None) is None
-            text = (question and continued(text, utterance, now)) or utterance
+        if not now.text or len(utterance) > LONGEST:
+            now = structs.replace(now, text=utterance if len(utterance) <= LONGEST else now.text)
             continue
-        text = utterance
-    return Dialogue(text, tuple(before), tuple(results), _table(shown, replayed), recent)
+        with limited(min(most, left)) as work:
+            try:
+                now = _next(now, utterance, context)
+            except (TooInvolved, OverflowError):  # it was refused when it was said
+                now = structs.replace(now, text=utterance, before=(*now.before, now.text))
+        left = max(0, left - work.spent)
+    return structs.replace(now, drafted=_table(shown, now.drafted))
+
+
+def _next(now: Dialogue, utterance: str, context: Context) -> Dialogue:
+    """The conversation with one more message; of *now* the draft is what the messages before made."""
+    if len(now.text) > LONGEST:  # with the answers that it was given
+        raise TooInvolved
+    shown, before = context.drafted, (*now.before, now.text)
+    then = structs.replace(context, drafted=_table(shown, now.drafted), recent=now.recent)
+    asked = understand(now.text, then, follows=bool(now.before))
+    told = shown is not None and commands(utterance, shown, context)
+    settled = None if told else _settled(now.text, utterance, asked)
+    if settled is not None:
+        return structs.replace(now, text=settled)
+    question = calls(asked) and after(asked, None) is None
+    text = (question and continued(now.text, utterance, then)) or utterance
+    recent = after(asked, None) is not None or (now.recent and not calls(asked))
+    return Dialogue(text, before, after(asked, now.drafted), recent)
 
 
 def _table(shown: Drafted | None, replayed: Drafted | None) -> Drafted | None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.english.edits.drafted import Drafted
+from segment_copilot.english.linking.index import Index
 from segment_copilot.language.catalog import Catalog
 
 
@@ -21,10 +22,14 @@ class Call(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True):
-    """One turn: sentences to say, and calls to make after them. Without calls it is the last."""
+    """One turn: sentences to say, and calls to make after them. Without calls it is the last.
+
+    *refused* when the message was not read at all: the sentences say why.
+    """
 
     sentences: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    refused: bool = False
 
 
 class Result(Struct, frozen=True):
@@ -64,13 +69,18 @@ class _Error(Struct):
 class Context(Struct, frozen=True):
     """What a plan may look at besides the question."""
 
-    catalog: Catalog
+    index: Index
     as_of: datetime
     timezone: str
     tools: frozenset[str]
     tools_allowed: bool = True
     drafted: Drafted | None = None  # what an edit would change
     recent: bool = True  # whether that is what was spoken of last
+
+    @property
+    def catalog(self) -> Catalog:
+        """What exists in the tenant."""
+        return self.index.catalog
 
 
 class Plan(Protocol):

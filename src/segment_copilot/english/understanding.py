@@ -14,8 +14,8 @@ from segment_copilot.english.audience.choices import question_of
 from segment_copilot.english.audience.draft import Inexpressible, Proposal, propose
 from segment_copilot.english.audience.leaves import Problem
 from segment_copilot.english.audience.sentences import Audience, read_audience
+from segment_copilot.english.budget import TooInvolved
 from segment_copilot.english.edits.following import read_edit
-from segment_copilot.english.linking.index import index_of
 from segment_copilot.english.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
 from segment_copilot.english.plan import Context, Plan, Say
 from segment_copilot.english.questions.counting import counted
@@ -27,11 +27,12 @@ from segment_copilot.english.times.windows import window
 from segment_copilot.english.words.command import Command, strip_command
 from segment_copilot.english.words.instructions import without_instructions
 from segment_copilot.english.words.languages import foreign_language
-from segment_copilot.english.words.lexer import Token, read, written
+from segment_copilot.english.words.lexer import Token, depth, read, written
 from segment_copilot.english.words.lexicon import PEOPLE, stems
 from segment_copilot.english.words.phrasebook import rewritten
 from segment_copilot.english.words.spelling import corrected
 from segment_copilot.english.words.stems import irregular_past, listed
+from segment_copilot.language.decode import MAX_DEPTH
 
 _EVERYBODY = Proposal(
     "All users",
@@ -43,9 +44,15 @@ _EVERYBODY = Proposal(
 
 
 def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
-    """The plan that answers *text*; *follows* when it is not the first message of the conversation."""
-    index = index_of(context.catalog)
+    """The plan that answers *text*; *follows* when it is not the first message of the conversation.
+
+    Raises:
+        TooInvolved: It takes more steps than it may, or is nested deeper than a definition.
+    """
+    index = context.index
     plain = read(text)
+    if depth(plain) > MAX_DEPTH:  # nothing that is nested so can be drafted
+        raise TooInvolved
     if context.drafted is not None and foreign_language(text, index.vocabulary) is None:
         edit = read_edit(text, context.drafted, context, recent=context.recent)
         if edit is not None:
@@ -93,7 +100,7 @@ def _as_asked(plain: Sequence[Token], mended: Sequence[Token]) -> tuple[Token, .
 
 def asked_about(text: str, tokens: tuple[Token, ...], notes: tuple[str, ...], context: Context) -> Plan | None:
     """The plan for a question about the workspace; None for an audience."""
-    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    index, today = context.index, dates.local_date(context.as_of, context.timezone)
     user, rest, sure = user_in(text)
     if user:
         mended, _ = corrected(read(rest), index)
@@ -150,7 +157,7 @@ def _audience(
     *,
     orders: tuple[str, ...] = (),
 ) -> Plan:
-    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    index, today = context.index, dates.local_date(context.as_of, context.timezone)
     people = counted(command.rest) or counted(asked)
     tokens = people if people is not None else command.rest
     audience = read_audience(tokens, index, today)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import msgspec
-from msgspec import structs
 
 from segment_copilot.copilot.models import (
     AssistantMessage,
@@ -15,17 +15,22 @@ from segment_copilot.copilot.models import (
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
+    ToolResults,
     TurnEnded,
     UserMessage,
 )
-from segment_copilot.english.dialogue import dialogue
-from segment_copilot.english.edits.drafted import in_view
-from segment_copilot.english.plan import Context, Turn
-from segment_copilot.english.understanding import understand
+from segment_copilot.english.plan import ASK, Result, Turn, read_document
+from segment_copilot.english.reading import Conversation, Reader
 
 
 class OfflineModel:
     """Parses English questions into tool calls. Deterministic: the same request gives the same turn."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._one_at_a_time = (
+            asyncio.Semaphore()
+        )  # parsing side by side is no faster, and the event loop waits for each
 
     @property
     def name(self) -> str:
@@ -33,35 +38,60 @@ class OfflineModel:
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn, its text sentence by sentence."""
-        turn = answer(request)
-        sentences = [sentence for sentence in turn.sentences if sentence]
-        pieces = [sentence + ("\n\n" if at < len(sentences) - 1 else "") for at, sentence in enumerate(sentences)]
-        for piece in pieces:
-            yield TextDelta(piece)
-        calls: list[ToolCall] = []
-        for at, call in enumerate(turn.calls):
-            made = ToolCall(f"call_{len(request.messages)}_{at}", call.name, dict(call.arguments))
-            yield ToolCallStarted(made.id, made.name)
-            yield ToolArgumentsDelta(made.id, msgspec.json.encode(made.arguments).decode())
-            yield made
-            calls.append(made)
-        message = AssistantMessage("".join(pieces), tuple(calls))
-        yield TurnEnded("tool_use" if calls else "end_turn", message)
+        """One turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
+        async with self._one_at_a_time:
+            turn = await asyncio.to_thread(self._reader.answer, conversation_of(request))
+        for event in _events(turn, request):
+            yield event
 
 
-def answer(request: ModelRequest) -> Turn:
-    """What the turn says and calls: a function of the request alone."""
-    if not any(isinstance(message, UserMessage) for message in request.messages):
-        return Turn(("There is no question in this conversation.",))
-    context = Context(
+def conversation_of(request: ModelRequest) -> Conversation:
+    """The request without its form: answers to questions are what the person said too."""
+    said: list[str] = []
+    results: list[Result] = []
+    for message in request.messages:
+        match message:
+            case UserMessage():
+                said.append(message.text)
+                results = []
+            case ToolResults():
+                for result in message.results:
+                    read_result = Result(
+                        result.tool_call_id, result.name, read_document(result.content), failed=result.is_error
+                    )
+                    answer = read_result.document.get("answer") if result.name == ASK else None
+                    if isinstance(answer, str):
+                        said.append(answer)
+                        results = []
+                    else:
+                        results.append(read_result)
+            case _:
+                pass
+    tools = frozenset(tool.name for tool in request.tools)
+    return Conversation(
+        tuple(said),
+        tuple(results),
         request.catalog,
         request.as_of,
         request.timezone,
-        frozenset(tool.name for tool in request.tools),
+        tools,
         request.tools_allowed,
-        in_view(request.view),
+        request.view,
     )
-    now = dialogue(request.messages, context)
-    context = structs.replace(context, drafted=now.drafted, recent=now.recent)
-    return understand(now.text, context, follows=bool(now.before)).turn(now.results, context)
+
+
+def _events(turn: Turn, request: ModelRequest) -> list[ModelEvent]:
+    sentences = [sentence for sentence in turn.sentences if sentence]
+    pieces = [sentence + ("\n\n" if at < len(sentences) - 1 else "") for at, sentence in enumerate(sentences)]
+    events: list[ModelEvent] = [TextDelta(piece) for piece in pieces]
+    calls: list[ToolCall] = []
+    for at, call in enumerate(turn.calls):
+        made = ToolCall(f"call_{len(request.messages)}_{at}", call.name, dict(call.arguments))
+        events += [
+            ToolCallStarted(made.id, made.name),
+            ToolArgumentsDelta(made.id, msgspec.json.encode(made.arguments).decode()),
+            made,
+        ]
+        calls.append(made)
+    message = AssistantMessage("".join(pieces), tuple(calls))
+    return [*events, TurnEnded("refusal" if turn.refused else "tool_use" if calls else "end_turn", message)]

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.leaves import Group, Leaf, Node, Problem, joined, leaves
+from segment_copilot.english.budget import spend
 from segment_copilot.english.times.windows import Window
 
 
@@ -273,6 +274,7 @@ def _merged(logic: str, nodes: tuple[Node, ...]) -> Node:
     flat = joined("OR" if logic == "OR" else "AND", nodes)
     if not isinstance(flat, Group):
         return flat
+    spend(len(flat.nodes) ** 2 // 4)
     if flat.logic == "AND":
         needed = tuple(
             node for at, node in enumerate(flat.nodes) if not _implied(node, (*flat.nodes[:at], *flat.nodes[at + 1 :]))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct, structs
 
-from segment_copilot.english.audience.chunks import Chunk, sort
+from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.clauses import Reading, read_clause
 from segment_copilot.english.audience.joining import Joined
 from segment_copilot.english.audience.leaves import Leaf, Node
 from segment_copilot.english.audience.pieces import Piece
+from segment_copilot.english.budget import spend
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.linking.linker import SURE
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import ACTIONS, LIGHT, concept
+
+Sorting = Callable[[tuple[Token, ...]], Chunk]
+"""Sorts a clause; the one of a whole sentence sorts each clause once."""
 
 
 class Candidate(Struct, frozen=True):
@@ -53,26 +57,29 @@ def carried(chunk: Chunk, leaf: Leaf | None, index: Index) -> Candidate | None:
     return Candidate(read_clause(whole, index), whole, "carried")
 
 
-def raised(chunk: Chunk, following: tuple[Piece, ...], index: Index, today: date) -> Candidate | None:
+def raised(chunk: Chunk, following: tuple[Piece, ...], index: Index, sorted_: Sorting) -> Candidate | None:
     """The clause with the object and window of the one after: "opened or clicked an email"."""
     if chunk.quantities and not chunk.words:
-        return _counted_noun(chunk, following, index, today)
-    if not following or following[0].joint not in {"or", "and", "comma"} or not chunk.words:
+        return _counted_noun(chunk, following, index, sorted_)
+    if not chunk.words or not all(concept(word.stem) in ACTIONS for word in chunk.words) or chunk.quantities:
         return None
-    if not all(concept(word.stem) in ACTIONS for word in chunk.words) or chunk.quantities:
-        return None
-    after = sort(following[0].tokens, today)
-    things = tuple(word for word in after.words if concept(word.stem) not in ACTIONS and word.stem not in LIGHT)
-    if not things or not acts(after):
-        deeds = all(concept(word.stem) in ACTIONS for word in after.words)
-        return raised(chunk, following[1:], index, today) if deeds else None
-    whole = structs.replace(chunk, items=(*chunk.items, *things), windows=chunk.windows or after.windows)
-    return Candidate(read_clause(whole, index), whole, "raised")
+    for piece in following:
+        spend(5)
+        if piece.joint not in {"or", "and", "comma"}:
+            return None
+        after = sorted_(piece.tokens)
+        things = tuple(word for word in after.words if concept(word.stem) not in ACTIONS and word.stem not in LIGHT)
+        if things and acts(after):
+            whole = structs.replace(chunk, items=(*chunk.items, *things), windows=chunk.windows or after.windows)
+            return Candidate(read_clause(whole, index), whole, "raised")
+        if not all(concept(word.stem) in ACTIONS for word in after.words):
+            return None
+    return None
 
 
-def _counted_noun(chunk: Chunk, following: tuple[Piece, ...], index: Index, today: date) -> Candidate | None:
+def _counted_noun(chunk: Chunk, following: tuple[Piece, ...], index: Index, sorted_: Sorting) -> Candidate | None:
     """The number with the noun and window of the one after: "at least 1 but fewer than 4 orders"."""
-    after = sort(following[0].tokens, today) if following else None
+    after = sorted_(following[0].tokens) if following else None
     if after is None or not after.words or not after.quantities:
         return None
     items = (*chunk.items, *(item for item in after.items if isinstance(item, Token)))

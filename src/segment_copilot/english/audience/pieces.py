@@ -8,11 +8,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from segment_copilot.english.budget import TooInvolved
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.times.phrases import lowers, quantity
 from segment_copilot.english.times.windows import window
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import PEOPLE
+from segment_copilot.language.decode import MAX_DEPTH
 
 Joint = Literal["and", "or", "comma", "but", "relative", "except", "then", "before", "after", "with", "nor"]
 
@@ -52,8 +54,14 @@ _STRENGTH: dict[Joint, int] = {
 }  # fmt: skip
 
 
-def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]:
-    """The pieces of a sentence's body."""
+def cut(tokens: Sequence[Token], index: Index, today: date, *, depth: int = 0) -> tuple[Piece, ...]:
+    """The pieces of a sentence's body, which stands in *depth* parentheses.
+
+    Raises:
+        TooInvolved: It is nested deeper than a definition may be.
+    """
+    if depth > MAX_DEPTH:
+        raise TooInvolved
     every = _with_lists(tuple(tokens))
     anew = False
     pieces: list[Piece] = []
@@ -71,7 +79,7 @@ def cut(tokens: Sequence[Token], index: Index, today: date) -> tuple[Piece, ...]
             pieces.append(
                 Piece(
                     _strongest(joints) if joints else "and",
-                    inner=cut(every[at + 1 : close], index, today),
+                    inner=cut(every[at + 1 : close], index, today, depth=depth + 1),
                     weak=_weak(joints),
                 )
             )
@@ -147,12 +155,8 @@ def _protected(tokens: tuple[Token, ...], at: int, index: Index, today: date) ->
     found = window(tokens, at, today) or quantity(tokens, at)
     if found and (found[1] > at + 1 or tokens[at].lower not in {"after", "before"}):
         return found[1]
-    return max([at, *(at + len(name) for name in _names(index) if lowers(tokens, at, len(name)) == name)])
-
-
-def _names(index: Index) -> tuple[tuple[str, ...], ...]:
-    """Segment names and sample values that hold a word which would otherwise cut."""
-    return index.cutting
+    names = index.cutting.get(tokens[at].lower, ())
+    return max([at, *(at + len(name) for name in names if lowers(tokens, at, len(name)) == name)])
 
 
 def _joint(tokens: tuple[Token, ...], at: int, current: list[Token], index: Index) -> tuple[Joint, int] | None:
@@ -195,10 +199,9 @@ def _is_value(tokens: tuple[Token, ...], at: int, words: tuple[str, ...], curren
         return False
     before = current[-1].lower if current else tokens[at - 1].lower if at else ""
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-    return before in {"is", "are", "=", ":", "the", "either", "on", "or", "a"} or following in {
-        "or",
-        *index.field_names,
-    }
+    if before in {"is", "are", "=", ":", "the", "either", "on", "or", "a"}:
+        return True
+    return following == "or" or following in index.field_names
 
 
 def _within_of(tokens: tuple[Token, ...], at: int, current: list[Token]) -> tuple[Joint, int] | None:

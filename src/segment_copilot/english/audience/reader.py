@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache, partial
 
 from msgspec import structs
 
@@ -12,7 +13,7 @@ from segment_copilot.english.audience.chunks import Chunk, sort
 from segment_copilot.english.audience.clauses import Reading, event_leaf, read_clause
 from segment_copilot.english.audience.filters import another_filter, attach
 from segment_copilot.english.audience.joining import Joined, fold, soon_after
-from segment_copilot.english.audience.leaning import Candidate, carried, pronoun, raised, score
+from segment_copilot.english.audience.leaning import Candidate, Sorting, carried, pronoun, raised, score
 from segment_copilot.english.audience.leaves import Group, Leaf, Node, Problem, joined, leaves
 from segment_copilot.english.audience.pieces import Piece
 from segment_copilot.english.audience.refusals import unknown_value
@@ -48,6 +49,7 @@ class _Reader:
     def __init__(self, index: Index, today: date, read: list[Joined]) -> None:
         self._index = index
         self._today = today
+        self._sort: Sorting = cache(partial(sort, today=today))
         self._read = read
         self._notes: list[str] = []
         self._shared: Window | None = None
@@ -55,9 +57,7 @@ class _Reader:
 
     def take(self, piece: Piece, following: tuple[Piece, ...]) -> None:
         """Read one piece."""
-        if piece.inner and (
-            self._names_trait(piece) or all(is_remark(sort(one.tokens, self._today)) for one in piece.inner)
-        ):
+        if piece.inner and (self._names_trait(piece) or all(is_remark(self._sort(one.tokens)) for one in piece.inner)):
             return
         if piece.inner:
             self._read.append(Joined(piece.joint, self._inner(piece), weak=piece.weak))
@@ -264,13 +264,13 @@ class _Reader:
             return Candidate(said, chunk)  # "and they are under 35"
         if not chunk.words and told and leaf is not None and leaf.link is not None:
             return Candidate(_same_event(chunk, leaf), chunk, "carried" if _or_never(chunk, leaf) else "alone")
-        if not chunk.words and (counted := raised(chunk, following, self._index, self._today)) is not None:
+        if not chunk.words and (counted := raised(chunk, following, self._index, self._sort)) is not None:
             return counted
         best = Candidate(read_clause(chunk, self._index), chunk)
         beside = piece.joint in {"or", "and", "comma"}
         if leaf is not None and beside and (more := _continued(chunk, leaf, self._index)) is not None:
             return Candidate(more, chunk)
-        for other in (carried(chunk, leaf, self._index), raised(chunk, following, self._index, self._today)):
+        for other in (carried(chunk, leaf, self._index), raised(chunk, following, self._index, self._sort)):
             if other is not None and _better(other, best, leaf):
                 best = other
         if best.how == "alone" and (named := pronoun(chunk, before, self._index)) is not None and _surer(named, best):

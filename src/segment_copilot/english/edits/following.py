@@ -28,7 +28,7 @@ from segment_copilot.english.edits.steps import Step
 from segment_copilot.english.edits.targets import matching, read_target
 from segment_copilot.english.edits.verbs import WORDS
 from segment_copilot.english.edits.which import Unsure
-from segment_copilot.english.linking.index import Index, index_of
+from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Ask, Context, Plan, Say
 from segment_copilot.english.times import dates
 from segment_copilot.english.times.phrases import lowers
@@ -88,7 +88,7 @@ _FEW: Final = 4
 
 def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = True) -> Plan | None:
     """The plan for an edit of *drafted*; None when the message is something else. *recent* when the draft is what was spoken of last."""
-    index = index_of(context.catalog)
+    index = context.index
     today = dates.local_date(context.as_of, context.timezone)
     tokens, notes = corrected(_plain(read(text)), index, also=WORDS)
     if (asked_about := counted(tokens, drafted, index, today)) is not None:

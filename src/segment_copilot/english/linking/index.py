@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct
 
 from segment_copilot.english.linking.glosses import english, glossed, head, other_names
+from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import read
 from segment_copilot.english.words.lexicon import COMPOSED, NOISE, concept, weight
 from segment_copilot.english.words.stems import listed, stem
@@ -65,17 +65,35 @@ _UNITS = frozenset(
 )
 
 
-class Field(Struct, frozen=True):
+class Field(Struct, frozen=True, dict=True):
     """A property of an event type or a trait, with its words."""
 
     known: Property
     words: tuple[str, ...]
     values: Mapping[tuple[str, ...], Scalar]  # stems of a sample → the sample
 
-    @property
+    @cached_property
     def units(self) -> frozenset[str]:
         """The units that its description names: "in minutes"."""
         return _UNITS & set(stems_of(self.known.description)) if self.numeric else frozenset()
+
+    @cached_property
+    def country(self) -> bool:
+        """Whether its values are countries."""
+        samples = [sample for sample in self.known.samples if isinstance(sample, str)]
+        if "country" in self.words:
+            return True
+        return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)
+
+    @cached_property
+    def meant(self) -> Mapping[frozenset[str], frozenset[Scalar]]:
+        """Its values of several words, by the concepts of these."""
+        found: dict[frozenset[str], frozenset[Scalar]] = {}
+        for words, value in self.values.items():
+            if len(words) > 1:
+                key = frozenset(concept(word) for word in words)
+                found[key] = found.get(key, frozenset()) | {value}
+        return found
 
     @property
     def path(self) -> str:
@@ -199,34 +217,29 @@ class Index:
         return frozenset(stem(word) for word in self.vocabulary)
 
     @cached_property
-    def cutting(self) -> tuple[tuple[str, ...], ...]:
-        """Segment names and values with a word that would otherwise end a clause, in lower case."""
+    def cutting(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """Segment names and values with a word that would otherwise end a clause, in lower case, by their first word."""
         names = [segment.name for segment in self.catalog.segments.values()]
         for field in (*self.traits, *(field for known in self.events for field in known.fields)):
             names += [value for value in field.known.samples if isinstance(value, str)]
         split = (tuple(token.lower for token in read(name)) for name in names)
-        return tuple(dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING))
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for words in dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING):
+            found[words[0]] = (*found.get(words[0], ()), words)
+        return found
+
+    @cached_property
+    def size(self) -> int:
+        """How many names a word may be compared with."""
+        return (
+            len(self.events) + sum(len(known.fields) for known in self.events) + len(self.traits) + len(self.segments)
+        )
 
     def event(self, name: str) -> Known | None:
         """The event type of exactly that name, or that name but for case and separators."""
         wanted = spoken(name).lower()
         exact = [known for known in self.events if known.name == name]
         return (exact or [known for known in self.events if spoken(known.name).lower() == wanted] or [None])[0]
-
-
-_KEPT = 8
-_recent: OrderedDict[int, Index] = OrderedDict()
-
-
-def index_of(catalog: Catalog) -> Index:
-    """The index of a catalog; those used last are kept, because a catalog serves every turn of a minute."""
-    known = _recent.get(id(catalog))
-    if known is None or known.catalog is not catalog:
-        known = _recent[id(catalog)] = Index(catalog)
-    _recent.move_to_end(id(catalog))
-    while len(_recent) > _KEPT:
-        _recent.popitem(last=False)
-    return known
 
 
 def _known(event_type: EventType, meanings_of: Mapping[str, tuple[tuple[str, ...], ...]]) -> Iterator[Known]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.linking.index import Field
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.countries import ALIASES, CODES_THAT_ARE_WORDS, NAMES
@@ -163,6 +164,7 @@ _FRONT = 2
 
 def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[int, float]:
     """How many items from *at* name the field, and what share of its name they say."""
+    spend(2)
     words = [_field_word(word) for word in field.words]
     length = end = 0
     said: set[str] = set()
@@ -320,7 +322,7 @@ def _valued_tests(items: Sequence[Item], at: int, fields: list[Field], used: set
             readings.append(Test(field, "contains" if field.listed else "eq", value[0], frozenset(range(at, value[1]))))
     if not readings:
         return _loose_text(items, at, fields)
-    best = max(readings, key=lambda test: (len(test.used), _is_country(test.field)))
+    best = max(readings, key=lambda test: (len(test.used), test.field.country))
     others = sorted(
         {test.field.path for test in readings if test.used == best.used and test.field.path != best.field.path}
     )
@@ -347,6 +349,7 @@ def _loose_text(items: Sequence[Item], at: int, fields: list[Field]) -> Test | N
 
 def value_at(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[Scalar, int] | None:
     """The longest run of items from *at* that spells a known value of the field, and the position after it."""
+    spend(20)
     for end in range(min(len(items), at + _LONGEST), at, -1):
         if any(position in used for position in range(at, end)):
             continue
@@ -367,7 +370,7 @@ def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scala
         or words[-1].kind == "sign"
     ):
         return None
-    if _is_country(field) and (country := _country(words, field)) is not None:
+    if field.country and (country := _country(words, field)) is not None:
         return country
     key = tuple(word.stem for word in words if word.kind != "sign")
     shouted = len(words) == 1 and words[0].text in field.known.samples and words[0].text.isupper()
@@ -382,11 +385,9 @@ def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scala
 
 def _alike(key: tuple[str, ...], field: Field) -> Scalar | None:
     """The one value of several words that says the same in another order: "arrived late" is `late_delivery`."""
-    wanted = {concept(word) for word in key}
-    found = {
-        value for words, value in field.values.items() if len(words) > 1 and {concept(word) for word in words} == wanted
-    }
-    return found.pop() if len(found) == 1 and len(wanted) > 1 else None
+    wanted = frozenset(concept(word) for word in key)
+    found = field.meant.get(wanted, frozenset())
+    return next(iter(found)) if len(found) == 1 and len(wanted) > 1 else None
 
 
 def searched(items: Sequence[Item], fields: Iterable[Field], used: frozenset[int]) -> Test | None:
@@ -420,13 +421,6 @@ def _same_text(text: str, field: Field) -> Scalar | None:
         sample for sample in samples if sample.lower() == text.lower()
     ]
     return same[0] if same else None
-
-
-def _is_country(field: Field) -> bool:
-    samples = [sample for sample in field.known.samples if isinstance(sample, str)]
-    if "country" in field.words:
-        return True
-    return len(samples) > 1 and sum(sample.lower() in ALIASES for sample in samples) >= 0.6 * len(samples)
 
 
 def country_code(words: Sequence[Token]) -> str | None:

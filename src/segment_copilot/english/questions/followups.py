@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.english.linking.index import Index, index_of
+from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Context
 from segment_copilot.english.questions.asking import ASKING, TREND, Question, sort_question, window_spans
 from segment_copilot.english.questions.question_words import SPENT
@@ -47,7 +47,7 @@ class _Said(Struct, frozen=True):
 
 def continued(before: str, text: str, context: Context) -> str | None:
     """The whole question that *text* asks after the question *before*; None when it stands alone or means nothing so."""
-    index, today = index_of(context.catalog), dates.local_date(context.as_of, context.timezone)
+    index, today = context.index, dates.local_date(context.as_of, context.timezone)
     earlier = _read(before, index, today)
     said = _read(text, index, today)
     tokens, opened = _opened(said.tokens)

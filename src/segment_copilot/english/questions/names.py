@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.words.lexer import Token, written
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
@@ -52,6 +53,7 @@ def segments_in(tokens: tuple[Token, ...], index: Index) -> tuple[Mention, ...]:
 def _exact(tokens: tuple[Token, ...], index: Index) -> Iterator[Mention]:
     plain = [at for at, token in enumerate(tokens) if token.kind != "sign"]
     for number, name in index.segments.items():
+        spend(len(tokens))
         segment = index.catalog.segments[number]
         for at, token in enumerate(tokens):
             if token.kind == "quoted" and token.lower == segment.name.lower():
@@ -77,6 +79,7 @@ def _with_slip(tokens: tuple[Token, ...], index: Index) -> Mention | None:
     for segment in index.catalog.segments.values():
         wanted = segment.name.casefold()
         size = len(wanted.split())
+        spend(len(tokens))
         for first in range(len(tokens) - size + 1):
             run = tokens[first : first + size]
             said = " ".join(token.lower for token in run)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.words.lexer import Token, written
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
@@ -118,6 +119,7 @@ def comparator(tokens: tuple[Token, ...], at: int) -> tuple[Operator, int] | Non
 
 def quantity(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     """A comparison with a number at *at*."""
+    spend(5)
     found = _between(tokens, at) or _none(tokens, at) or _counted(tokens, at) or _compared(tokens, at)
     if found is None:
         return None

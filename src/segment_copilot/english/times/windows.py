@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.times import dates
 from segment_copilot.english.times.phrases import Length, Operator, comparator, length, lowers
 from segment_copilot.english.words.lexer import Token, written
@@ -147,6 +148,7 @@ _SAME = {
 
 def window(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
     """A window at *at*, with its preposition."""
+    spend(20)
     for words in _EVER:
         if lowers(tokens, at, len(words)) == words:
             return Window("ever", text=" ".join(words)), at + len(words)

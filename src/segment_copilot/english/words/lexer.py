@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal
 
 from msgspec import Struct
@@ -53,6 +54,9 @@ _CURRENCY_WORDS = {
 _TENS, _DIGITS = range(20, 100, 10), range(1, 10)
 _MULTIPLIERS = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "k": 1_000, "dozen": 12, "grand": 1_000}
 
+_COUNTED = 10**15
+"""Beyond it a number is counted no further: "a million million million"."""
+
 
 def read(text: str) -> tuple[Token, ...]:
     """The tokens of *text*, contractions opened, number words counted, two-word nouns such as "wish list" joined."""
@@ -71,6 +75,12 @@ def written(tokens: Sequence[Token]) -> str:
     text = " ".join(token.text for token in tokens)
     tight = re.sub(r"\s+([-/–])\s+", r"\1", re.sub(r"\s+([,;:.!?)%+])", r"\1", text))
     return tight.replace("( ", "(").strip(" ,;:.!?")
+
+
+def depth(tokens: Sequence[Token]) -> int:
+    """How many parentheses are open where most are."""
+    opened = accumulate({"(": 1, ")": -1}.get(token.lower, 0) for token in tokens)
+    return max(opened, default=0)
 
 
 def _tokens_of(match: re.Match[str]) -> list[Token]:
@@ -184,7 +194,7 @@ def _number_words(tokens: list[Token], at: int) -> tuple[float, int]:
     value, length = _leading_number(tokens, at)
     if not length:
         return 0, 0
-    while at + length < len(tokens) and tokens[at + length].lower in _MULTIPLIERS:
+    while at + length < len(tokens) and tokens[at + length].lower in _MULTIPLIERS and value < _COUNTED:
         value *= _MULTIPLIERS[tokens[at + length].lower]
         length += 1
     more = length + (1 if at + length < len(tokens) and tokens[at + length].lower == "and" else 0)

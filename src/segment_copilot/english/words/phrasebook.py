@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.times.phrases import length, lowers
 from segment_copilot.english.words.lexer import Token, read
 
@@ -198,6 +199,7 @@ def rewritten(tokens: Sequence[Token], book: Book = _BOOK) -> tuple[Token, ...]:
 
 
 def _applied(rule: _Rule, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    spend(len(tokens))
     at = 0
     while at < len(tokens):
         found = _matched(rule.pattern, tokens, at)
@@ -230,6 +232,7 @@ def _matched(pattern: tuple[str, ...], tokens: tuple[Token, ...], at: int) -> _M
     first, rest = pattern[0], pattern[1:]
     optional = first.endswith("?") and len(first) > 1
     for end, slot in _ends(first.removesuffix("?") if optional else first, tokens, at):
+        spend()
         found = _matched(rest, tokens, end)
         if found is not None:
             return _Match(found.end, (*slot, *found.slots))

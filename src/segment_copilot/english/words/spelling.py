@@ -7,6 +7,7 @@ from functools import cache
 
 from rapidfuzz.distance import DamerauLevenshtein
 
+from segment_copilot.english.budget import spend
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.words import known as words
 from segment_copilot.english.words.lexer import Token, word
@@ -20,11 +21,14 @@ def corrected(
 ) -> tuple[tuple[Token, ...], tuple[str, ...]]:
     """The tokens with slips mended, and a note for each. *also* are more words that are right as they are."""
     notes: list[str] = []
+    known: dict[str, str | None] = {}
     mended: list[Token] = []
     vocabulary = words.known() | index.vocabulary | also
     stemmed = words.known_stems() | index.stems
     for token in tokens:
-        meant = _meant(token, vocabulary, stemmed)
+        if token.text not in known:
+            known[token.text] = _meant(token, vocabulary, stemmed)
+        meant = known[token.text]
         if meant is not None:
             notes.append(f"{token.text!r} is read as {meant!r}")
         mended.append(word(meant) if meant is not None else token)
@@ -45,6 +49,7 @@ def _meant(token: Token, vocabulary: frozenset[str], stemmed: frozenset[str]) ->
 
 
 def _nearest(lower: str, vocabulary: frozenset[str]) -> str | None:
+    spend(len(vocabulary) // 10)
     near = sorted(
         (DamerauLevenshtein.distance(lower, known), known)
         for known in vocabulary
