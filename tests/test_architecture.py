@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "activations": GROUND | PURE | {"stores", "access", "events", "audiences"},
     "copilot": GROUND | PURE | USE_CASES | {"english", "stores", "resources"},
     "api": GROUND | PURE | USE_CASES | {"copilot", "stores", "resources"},
-    "resources": GROUND | USE_CASES | {"stores"},
+    "resources": GROUND | USE_CASES | {"stores", "copilot"},
     "worker": GROUND | USE_CASES | {"resources"},
     "demo": GROUND | PURE | USE_CASES | {"stores", "resources"},
     "importing": {"errors", "language", "events"},

@@ -12,12 +12,12 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from segment_copilot.access.sessions import SessionSigner
+from segment_copilot.access.sessions import Sessions
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import Keyring, authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import drained_on_sigterm
 from segment_copilot.api.http.openapi import document
@@ -57,8 +57,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.resources = resources
             breaker = Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds)
             app.state.copilot = Copilot(resources, model, breaker)
-            app.state.sessions = SessionSigner(resources.postgres)
-            app.state.keyring = Keyring(resources.postgres, app.state.sessions)
+            app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
             with drained_on_sigterm(app.state.draining):
                 yield
@@ -69,8 +68,8 @@ def create_app(settings: Settings) -> Litestar:
     def provide_copilot() -> Copilot:
         return app.state.copilot
 
-    def provide_sessions() -> SessionSigner:
-        return app.state.sessions
+    def provide_sessions() -> Sessions:
+        return app.state.resources.sessions
 
     def provide_draining() -> asyncio.Event:
         return app.state.draining

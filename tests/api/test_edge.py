@@ -12,7 +12,6 @@ import structlog
 from litestar import get
 from litestar.params import FromPath
 
-from segment_copilot.access import tenants
 from segment_copilot.api.http.auth import PUBLIC
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
@@ -176,11 +175,11 @@ async def test_a_process_that_is_being_stopped_is_alive_but_not_ready(server, cl
 
 
 async def test_a_key_is_refused_within_seconds_of_its_revocation(server):
-    tenant = await tenants.get_tenant(server.resources.postgres, "first")
-    key, text = await tenants.create_key(server.resources.postgres, tenant.id)
+    tenant = await server.resources.tenants.get("first")
+    key, text = await server.resources.keys.create(tenant)
     async with server.client(text) as client:
         assert (await client.get("/api/segments/")).status_code == 200
-        await tenants.revoke_key(server.resources.postgres, tenant.id, key.id)
+        await server.resources.keys.revoke(tenant, key.id)
         async with asyncio.timeout(10):
             while (await client.get("/api/segments/")).status_code != 401:  # noqa: ASYNC110  # nothing to be woken by
                 await asyncio.sleep(0.1)

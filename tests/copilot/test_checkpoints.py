@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from segment_copilot.access.signing import shared_secret
 from segment_copilot.copilot import models
 from segment_copilot.copilot.conversation.checkpoint import MAX_BYTES, Checkpoint, Refused, Said, Secret, Signer
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, ToolResult, ToolResults, TurnEnded, UserMessage
@@ -485,4 +484,4 @@ async def test_all_processes_of_a_deployment_share_the_secret(shop: Shop):
     sealed = first.seal(STATE) or ""
 
     assert second.open(sealed, tenant_id=1, setting="s", now=NOW) == STATE
-    assert len(await shared_secret(shop.resources.postgres, "checkpoints")) == 32
+    assert len(await shop.resources.secrets.shared("checkpoints")) == 32

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.guards.bounds import MAX_BYTES
 from segment_copilot.copilot.models import ToolCall
 from segment_copilot.copilot.runs.calls import Calls
@@ -50,7 +50,7 @@ async def large(module_database_url: str, module_clickhouse_url: str) -> AsyncGe
         Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
     ) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "large", timezone="Europe/Madrid")
+        tenant = await resources.tenants.create("large", timezone="Europe/Madrid")
         await _fill(resources, tenant)
         conditions = [
             {"type": "event_count", "event_type": name("event", number), "value": 1, "window_days": 30}
@@ -69,7 +69,7 @@ async def large(module_database_url: str, module_clickhouse_url: str) -> AsyncGe
                 "VALUES ($1, $2, $3, $4, 'error', $5)",
                 *(tenant.id, saved.segment.id, name("connector", number), '{"api_key": "hunter2"}', "e" * 300),
             )
-        resources.discovery.forget(tenant.id)
+        resources.discovery.forget(tenant)
         page = await resources.segments.list(tenant, limit=1)
         yield Large(resources, tenant, page.segments[0].id)
 
@@ -217,7 +217,7 @@ def run(shop: Any) -> Run:
     async def once(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
         said: list[events.Event] = []
         memory = Memory("run_0")
-        catalog = await shop.resources.discovery.catalog(shop.tenant.id)
+        catalog = await shop.resources.discovery.catalog(shop.tenant)
 
         def surroundings(call_id: str) -> ToolContext:
             return ToolContext(

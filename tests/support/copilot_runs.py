@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot import models
 from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.models import AssistantMessage, ModelEvent, ModelRequest, ToolCall, TurnEnded
@@ -72,8 +72,8 @@ async def shop(module_database_url: str, module_clickhouse_url: str) -> AsyncGen
         Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
     ) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "acme", timezone="Europe/Madrid")
-        other = await create_tenant(resources.postgres, "rival")
+        tenant = await resources.tenants.create("acme", timezone="Europe/Madrid")
+        other = await resources.tenants.create("rival")
         await _remember(resources, tenant, HISTORY)
         await _remember(resources, other, [("zed", "secret_event", DAY, {"codename": "manhattan"})])
         buyers = await _segment(resources, tenant, "Buyers", BUYERS)
@@ -93,7 +93,7 @@ async def shop(module_database_url: str, module_clickhouse_url: str) -> AsyncGen
         await resources.memberships.request(tenant, buyers, as_of=NOW)
         while await resources.memberships.run_next():
             pass
-        resources.discovery.forget(tenant.id)
+        resources.discovery.forget(tenant)
         yield Shop(resources, tenant, other, buyers, lapsed, foreign)
 
 

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.access.tenants import Caller
+from segment_copilot.access.keys import Caller
 from segment_copilot.api.capabilities import Capabilities, capabilities_of
 from segment_copilot.api.http.auth import ASKS, PUBLIC
 from segment_copilot.api.http.requests import unless_left

@@ -12,7 +12,6 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
-from segment_copilot import events
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.requests import ITEMS_JUDGED_LATER, ApiRequest
 from segment_copilot.errors import Finding, InvalidInput
@@ -134,8 +133,8 @@ class IngestionController(Controller):
 
         With 202 it is on disk. An event whose id was seen before is not stored again.
         """
-        accepted = await events.accept(
-            resources.postgres, tenant.id, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        accepted = await resources.ingestion.accept(
+            tenant, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
         )
         for skipped in accepted.skipped:
             finding = Finding(skipped.pointer, skipped.code, skipped.detail)
@@ -160,8 +159,8 @@ class IngestionController(Controller):
 
         Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202.
         """
-        accepted = await events.accept(
-            resources.postgres, tenant.id, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        accepted = await resources.ingestion.accept(
+            tenant, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
         )
         errors = tuple(_batch_error(skipped) for skipped in accepted.skipped[:MAX_ERRORS])
         return BatchTracked(queued=accepted.queued, skipped=len(accepted.skipped), errors=errors)
@@ -172,7 +171,7 @@ class IngestionController(Controller):
 
         With `pending` 0 everything acknowledged before can be queried.
         """
-        return await events.ingestion_status(resources.postgres, tenant.id)
+        return await resources.ingestion.status(tenant)
 
 
 def _batch_error(skipped: Skipped) -> BatchError:

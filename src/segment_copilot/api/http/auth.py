@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha256
-from time import monotonic
 from typing import Any, Final, cast
 
 import structlog
@@ -12,12 +10,11 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from segment_copilot.access import tenants
-from segment_copilot.access.sessions import SessionSigner
-from segment_copilot.access.tenants import Caller, Tenant
+from segment_copilot.access.keyring import Keyring
+from segment_copilot.access.keys import Caller
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Forbidden, Unauthenticated
 from segment_copilot.resources import Resources
-from segment_copilot.stores.postgres import Postgres
 
 PUBLIC: Final = {"public": True}
 """`opt` of a route that needs no key."""
@@ -25,43 +22,7 @@ PUBLIC: Final = {"public": True}
 ASKS: Final = {"asks": True}
 """`opt` of a route that changes nothing although its method is not GET: a session's token may call it."""
 
-REMEMBERED_SECONDS: Final = 5.0  # so long a revoked key may still be taken
-_REMEMBERED_KEYS: Final = 10_000
 _DOTS_OF_A_TOKEN: Final = 2
-
-
-class Keyring:
-    """Keys and tokens that were good a moment ago, by their digest: most requests need no look-up."""
-
-    def __init__(self, postgres: Postgres, sessions: SessionSigner) -> None:
-        self._postgres = postgres
-        self._sessions = sessions
-        self._known: dict[bytes, tuple[float, Caller]] = {}
-
-    async def caller_of(self, credential: str) -> Caller:
-        """Who *credential*, a secret key or a session's token, speaks for.
-
-        Raises:
-            Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
-
-        """
-        digest = sha256(credential.encode()).digest()
-        until, caller = self._known.get(digest, (0.0, None))
-        if caller is None or until < monotonic():
-            until, caller = await self._looked_up(credential)
-            if len(self._known) >= _REMEMBERED_KEYS:
-                self._known.clear()
-            self._known[digest] = (until, caller)
-        return caller
-
-    async def _looked_up(self, credential: str) -> tuple[float, Caller]:
-        until = monotonic() + REMEMBERED_SECONDS
-        if credential.startswith("sk_"):
-            return until, await tenants.identify(self._postgres, credential)
-        now = datetime.now(UTC)
-        session = await self._sessions.read(credential, now=now)
-        caller = await tenants.identify_session(self._postgres, session.key_id, user_id=session.sub)
-        return min(until, monotonic() + (session.expires_at - now).total_seconds()), caller
 
 
 def authenticated(app: ASGIApp) -> ASGIApp:

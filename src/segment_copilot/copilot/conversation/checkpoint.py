@@ -16,7 +16,6 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from segment_copilot.access.signing import shared_secret
 from segment_copilot.copilot.conversation.compaction import compacted, reduced
 from segment_copilot.copilot.models import Message, ToolResult
 from segment_copilot.copilot.stream.components import Draft
@@ -153,5 +152,5 @@ class Secret:
         if self._signer is None:
             told = resources.settings.copilot_checkpoint_secret
             secret = hashlib.sha256(told.encode()).digest() if told else None
-            self._signer = Signer(secret or await shared_secret(resources.postgres, "checkpoints"))
+            self._signer = Signer(secret or await resources.secrets.shared("checkpoints"))
         return self._signer

@@ -93,7 +93,7 @@ async def prepare_run(
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
     request.check(asked, model=copilot.model.name)
-    catalog = await copilot.resources.discovery.catalog(tenant.id)
+    catalog = await copilot.resources.discovery.catalog(tenant)
     copilot.breaker.check()
     signer = await copilot.secret.signer(copilot.resources)
     beginning = await begin(
