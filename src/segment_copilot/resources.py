@@ -76,7 +76,8 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)
-    previews = Previews(clickhouse, discovery, References(postgres))
+    references = References(postgres)
+    previews = Previews(clickhouse, discovery, references)
     segments = Segments(postgres, clickhouse, discovery, previews)
     return Resources(
         settings=settings,
@@ -94,7 +95,7 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         discovery=discovery,
         analytics=Analytics(clickhouse),
         previews=previews,
-        explanations=Explanations(clickhouse, previews),
+        explanations=Explanations(clickhouse, previews, references),
         segments=segments,
         memberships=Memberships(postgres, clickhouse, segments, previews),
         activations=Activations(postgres),

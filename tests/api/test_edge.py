@@ -11,6 +11,7 @@ import pytest
 import structlog
 from litestar import get
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 
 from segment_copilot.api.http.routes import Route
 from segment_copilot.app import create_app
@@ -192,3 +193,18 @@ async def test_a_key_is_refused_within_seconds_of_its_revocation(server):
         async with asyncio.timeout(10):
             while (await client.get("/api/segments/")).status_code != 401:  # noqa: ASYNC110  # nothing to be woken by
                 await asyncio.sleep(0.1)
+
+
+def test_no_handler_waits_for_a_task_group():
+    """What a handler asks for is provided one after the other, see `app.dependencies`."""
+    app = create_app(Settings())
+    at_once = {
+        f"{method} {route.path}": sorted(dependency.key for dependency in batch)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (_, arguments) in route.route_handler_map.items()
+        for batch in arguments.dependency_batches
+        if len(batch) > 1
+    }
+
+    assert at_once == {}

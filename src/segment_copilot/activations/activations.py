@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.segments import not_found
+from segment_copilot.audiences.references import not_found
 from segment_copilot.stores.postgres import Postgres, Record
 
 Status = Literal["inactive", "active", "error"]

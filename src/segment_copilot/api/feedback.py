@@ -11,9 +11,8 @@ from msgspec import Meta, Struct
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.routes import Route
-from segment_copilot.copilot.feedback import Opinion, Rating
+from segment_copilot.copilot.feedback import Feedback, Opinion, Rating
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.resources import Resources
 
 
 class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +42,7 @@ class FeedbackController(Controller):
 
     @post("/", status_code=202, opt=Route(asks=True).opt, response_description="Stored.")
     async def give(
-        self, data: JSONBody[FeedbackRequest], resources: NamedDependency[Resources], caller: NamedDependency[Caller]
+        self, data: JSONBody[FeedbackRequest], feedback: NamedDependency[Feedback], caller: NamedDependency[Caller]
     ) -> FeedbackKept:
         """Say what the person thought of an answer: up or down, and why.
 
@@ -53,5 +52,5 @@ class FeedbackController(Controller):
             detail = "A reason may not hold a NUL character."
             raise InvalidInput(detail, code="invalid_text", findings=[Finding("/reason", "invalid_text", detail)])
         opinion = Opinion(data.run_id, data.rating, data.reason.strip(), data.message_id)
-        await resources.feedback.keep(caller.tenant, opinion, given_by=caller.session_user)
+        await feedback.keep(caller.tenant, opinion, given_by=caller.session_user)
         return FeedbackKept(recorded=True)

@@ -133,6 +133,19 @@ class Previews:
         prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
 
+    async def estimate(
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        *,
+        as_of: datetime | None = None,
+        limit: int = 10,
+        breakdown: bool = False,
+    ) -> Preview:
+        """Count who matches a saved segment's definition at *as_of* (default: now); its members stay as they are."""
+        definition = encode(await self._references.definition(tenant, segment_id))
+        return await self.preview(tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown)
+
     async def count(
         self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
     ) -> Preview:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import all_conditions, referenced_segments
+from segment_copilot.errors import NotFound
 from segment_copilot.language import Definition, decode
 from segment_copilot.stores.postgres import Postgres
 
@@ -15,6 +16,13 @@ class References:
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
+
+    async def definition(self, tenant: Tenant, segment_id: int) -> Definition:
+        """The current definition of one segment; raises NotFound."""
+        sql = "SELECT definition FROM segments WHERE tenant_id = $1 AND id = $2"
+        if (text := await self._postgres.fetchval(sql, tenant.id, segment_id)) is None:
+            raise not_found(segment_id)
+        return decode(text.encode())
 
     async def load(self, tenant: Tenant, wanted: Iterable[int]) -> dict[int, Definition]:
         """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
@@ -37,3 +45,8 @@ class References:
             return {}
         sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
         return {row["id"]: row["name"] for row in await self._postgres.fetch(sql, tenant.id, wanted)}
+
+
+def not_found(segment_id: int) -> NotFound:
+    """The same for an id that never was and for another tenant's."""
+    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")

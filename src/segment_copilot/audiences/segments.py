@@ -12,8 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Prepared, Previews
+from segment_copilot.audiences.references import not_found
 from segment_copilot.compiler import all_conditions, referenced_segments
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
+from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
@@ -235,11 +236,6 @@ class Segments:
         except ForeignKeyViolation as error:
             raise Conflict("Activations use segments of this tenant.", code="segment_in_use") from error
         self._discovery.forget(tenant)
-
-
-def not_found(segment_id: int) -> NotFound:
-    """The same for an id that never was and for another tenant's."""
-    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
 
 
 def _stored(definition: Definition, tenant: Tenant) -> str:

@@ -15,7 +15,6 @@ from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.routes import route_of
 from segment_copilot.errors import Forbidden, Unauthenticated
-from segment_copilot.resources import Resources
 
 _DOTS_OF_A_TOKEN: Final = 2
 
@@ -66,15 +65,11 @@ def _credential(scope: Scope) -> str:
     return credential
 
 
-def provide_caller(request: ASGIConnection[Any, Any, Any, Any], resources: NamedDependency[Resources]) -> Caller:  # noqa: ARG001
-    """The caller as a handler's dependency; see `provide_tenant`."""
+def provide_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """The caller as a handler's dependency."""
     return cast("Caller", request.auth)
 
 
-def provide_tenant(request: ASGIConnection[Any, Any, Any, Any], resources: NamedDependency[Resources]) -> Tenant:  # noqa: ARG001
-    """The tenant as a handler's dependency.
-
-    It asks for *resources* only to come after them: Litestar provides what is independent in a task group, which costs
-    more than the rest of a request.
-    """
-    return cast("Tenant", request.user)
+def provide_tenant(caller: NamedDependency[Caller]) -> Tenant:
+    """The caller's tenant as a handler's dependency."""
+    return caller.tenant
