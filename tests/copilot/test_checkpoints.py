@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from segment_copilot.copilot import models
-from segment_copilot.copilot.conversation.checkpoint import MAX_BYTES, Checkpoint, Refused, Said, Secret, Signer
+from segment_copilot.copilot.conversation.checkpoint import (
+    MAX_BYTES,
+    Checkpoint,
+    CheckpointRefused,
+    Secret,
+    Signer,
+    Utterance,
+)
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, ToolResult, ToolResults, TurnEnded, UserMessage
 from segment_copilot.copilot.models.claude.model import Claude
 from segment_copilot.copilot.runs.run import prepare_run
@@ -313,7 +320,7 @@ async def test_a_checkpoint_lasts_a_day(ask: Ask, shop: Shop, before: Told):
     signer = await Secret().signer(shop.resources)
     model = Script(says("x"))
     run = await prepare_run(wired(shop.resources, model), shop.tenant, then(before, "?"))
-    setting = run._from.setting
+    setting = run._beginning.setting
     opened = signer.open(token(before), tenant_id=shop.tenant.id, setting=setting, now=datetime.now(UTC))
     assert timedelta(hours=23) < opened.expires_at - datetime.now(UTC) <= timedelta(hours=24)
     old = signer.seal(structs.replace(opened, expires_at=datetime.now(UTC)))
@@ -400,7 +407,7 @@ STATE = Checkpoint(
         UserMessage("Hi", workspace="…"),
         AssistantMessage("Yes", raw=[{"type": "text", "text": "Yes", "n": 2**70}]),
     ),
-    said=(Said("user", ((2, "x"),)),),
+    said=(Utterance("user", ((2, "x"),)),),
     catalog="c",
 )
 SIGNER = Signer(b"s" * 32)
@@ -419,7 +426,7 @@ def test_what_is_opened_is_what_was_sealed():
 def test_a_token_with_any_character_changed_is_not_taken(position: int, character: str):
     changed = TOKEN[:position] + character + TOKEN[position + 1 :]
     if changed != TOKEN:
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             opened(changed)
 
 
@@ -427,7 +434,7 @@ def test_a_token_with_any_character_changed_is_not_taken(position: int, characte
 def test_a_token_that_is_longer_or_shorter_is_not_taken(position: int, piece: str, cut: int):
     changed = TOKEN[:position] + piece + TOKEN[position + cut :]
     if changed != TOKEN:
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             opened(changed)
 
 
@@ -438,12 +445,12 @@ def test_a_session_takes_only_its_own_users_token():
     assert SIGNER.open(named, **whoever, user="ana").user == "ana"
     assert SIGNER.open(named, **whoever).user == "ana"
     for token in (named, TOKEN):
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             SIGNER.open(token, **whoever, user="ben")
 
 
 def test_what_another_secret_signed_is_not_taken():
-    with pytest.raises(Refused):
+    with pytest.raises(CheckpointRefused):
         Signer(b"t" * 32).open(TOKEN, tenant_id=1, setting="s", now=NOW)
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.copilot.runs.run import Copilot, prepare_run
-from segment_copilot.copilot.stream.events import Event, RunError, RunStarted
+from segment_copilot.copilot.stream.run_events import Event, RunError, RunStarted
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.clickhouse import open_clickhouse
 from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, run_to_end, says, wired

@@ -14,7 +14,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.guards.bounds import MAX_BYTES
 from segment_copilot.copilot.models import ToolCall
 from segment_copilot.copilot.runs.calls import Calls
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import TOOLS, Tool
 from segment_copilot.copilot.tools.context import Memory, ToolContext
@@ -215,7 +215,7 @@ def run(shop: Any) -> Run:
     """Run one call of a tool that was changed, and give its result."""
 
     async def once(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-        said: list[events.Event] = []
+        said: list[run_events.Event] = []
         memory = Memory("run_0")
         catalog = await shop.resources.discovery.catalog(shop.tenant)
 
@@ -231,7 +231,7 @@ def run(shop: Any) -> Run:
         transcript.tool_start(made.start(call.id, call.name))
         transcript.tool_args(made.arguments(call))
         await made.run([call])
-        (result,) = [event for event in said if isinstance(event, events.ToolResult)]
+        (result,) = [event for event in said if isinstance(event, run_events.ToolResult)]
         return msgspec.to_builtins(result)
 
     return once

@@ -17,7 +17,7 @@ from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.models import AssistantMessage, ModelEvent, ModelRequest, ToolCall, TurnEnded
 from segment_copilot.copilot.runs.run import Copilot, prepare_run
 from segment_copilot.copilot.stream.encoders.native import NativeEncoder
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block

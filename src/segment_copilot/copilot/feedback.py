@@ -22,7 +22,7 @@ _KEEP = """
 
 
 class Opinion(Struct, frozen=True):
-    """What somebody thought of a run, or of a message of it."""
+    """An opinion is what somebody thought of a run, or of a message of it."""
 
     run_id: str
     rating: Rating

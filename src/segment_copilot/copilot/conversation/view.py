@@ -1,4 +1,4 @@
-"""What the person is looking at, as a model reads it: a stored segment with its definition, a draft."""
+"""Describes to a model what the person is looking at: a stored segment with its definition, a draft."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from segment_copilot.resources import Resources
 _MAX_DEFINITION: Final = 32 * 1024  # bytes; a longer one is read with get_segment_detail
 
 
-async def seen(
+async def describe_view(
     resources: Resources, tenant: Tenant, context: CopilotContext, *, latest: Draft | None = None
 ) -> Mapping[str, Any]:
-    """`segment` {id, name, version, definition} and `draft`, each if there is one.
+    """Return `segment` {id, name, version, definition} and `draft`, each if there is one.
 
     The draft is the client's, or else the thread's *latest*.
     """

@@ -14,7 +14,7 @@ from msgspec import Struct, UnsetType, field
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.stream.components import Component, Draft
-from segment_copilot.copilot.stream.events import Clarification, ComponentShown, Event
+from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.lengths import to_instant

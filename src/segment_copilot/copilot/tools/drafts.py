@@ -15,7 +15,7 @@ from segment_copilot.copilot.guards.bounds import fits
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.guards.unseen import unseen_values
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
-from segment_copilot.copilot.stream.events import SegmentDraft
+from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
 from segment_copilot.copilot.tools.display import button
