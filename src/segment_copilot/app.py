@@ -28,10 +28,13 @@ from segment_copilot.api.http.requests import ApiRequest, parameters_checked
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.copilot.conversation.checkpoint import Secret
+from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.run import Copilot
-from segment_copilot.resources import open_resources
+from segment_copilot.copilot.tools.context import UseCases
+from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
@@ -64,8 +67,7 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with open_resources(settings) as resources, open_model(settings) as model:
             app.state.resources = resources
-            breaker = Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds)
-            app.state.copilot = Copilot(resources, model, breaker)
+            app.state.copilot = build_copilot(resources, model)
             app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
             pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
@@ -87,6 +89,28 @@ def create_app(settings: Settings) -> Litestar:
     )
     app.asgi_handler = Edge(app.asgi_handler)
     return app
+
+
+def build_copilot(resources: Resources, model: Model) -> Copilot:
+    """The copilot on *model*, with the use cases that its tools may call."""
+    settings = resources.settings
+    return Copilot(
+        settings=settings,
+        use_cases=UseCases(
+            discovery=resources.discovery,
+            schemas=resources.schemas,
+            recent_events=resources.recent_events,
+            analytics=resources.analytics,
+            segments=resources.segments,
+            previews=resources.previews,
+            explanations=resources.explanations,
+            memberships=resources.memberships,
+            activations=resources.activations,
+        ),
+        secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),
+        model=model,
+        breaker=Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds),
+    )
 
 
 def dependencies() -> dict[str, Provide]:

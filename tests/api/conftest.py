@@ -9,9 +9,7 @@ import httpx2
 import pytest
 from msgspec import structs
 
-from segment_copilot.app import create_app
-from segment_copilot.copilot.runs.breaker import Breaker
-from segment_copilot.copilot.runs.run import Copilot
+from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
 from tests.support.http_server import Server, served, worked
 
@@ -40,9 +38,8 @@ def use(server: Server) -> Generator[Callable[..., None]]:
     before = server.app.state.copilot
 
     def exchange(model: Any, **settings: Any) -> None:
-        changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
-        breaker = Breaker(failures=changed.settings.copilot_breaker_failures)
-        server.app.state.copilot = Copilot(changed, model, breaker)
+        changed = structs.replace(server.resources, settings=structs.replace(before.settings, **settings))
+        server.app.state.copilot = build_copilot(changed, model)
 
     yield exchange
     server.app.state.copilot = before

@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.app import create_app
+from segment_copilot.app import build_copilot, create_app
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import ToolResults, UserMessage
-from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.settings import Settings
@@ -278,7 +277,7 @@ async def test_a_page_of_another_origin_asks_with_a_token(
         *drawing(segment_id), calls(("ask_user", QUESTION), text="Which visits?"), says("Those of /pricing."), silent()
     )
     async with served(app) as url, page_served(node, port, SERVICE_URL=url, API_KEY=server.key) as page:
-        app.state.copilot = Copilot(app.state.resources, script)
+        app.state.copilot = build_copilot(app.state.resources, script)
         told = await run_client("browser.mjs", chromium, page, url)
 
         assert (page, told["origin"]) == (origin, origin)

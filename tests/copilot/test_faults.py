@@ -111,9 +111,7 @@ class Service(Struct, frozen=True):
     def change(self, **settings: Any) -> None:
         """Other settings for the runs that follow."""
         copilot = self.app.state.copilot
-        resources = copilot.resources
-        changed = structs.replace(resources, settings=structs.replace(resources.settings, **settings))
-        self.app.state.copilot = structs.replace(copilot, resources=changed)
+        self.app.state.copilot = structs.replace(copilot, settings=structs.replace(copilot.settings, **settings))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct, structs
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.app import build_copilot
 from segment_copilot.copilot.guards.bounds import MAX_BYTES
 from segment_copilot.copilot.models import ToolCall
 from segment_copilot.copilot.runs.calls import Calls
@@ -217,11 +218,12 @@ def run(shop: Any) -> Run:
     async def once(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
         said: list[run_events.Event] = []
         memory = Memory("run_0")
+        use_cases = build_copilot(shop.resources, Script()).use_cases
         catalog = await shop.resources.discovery.catalog(shop.tenant)
 
         def surroundings(call_id: str) -> ToolContext:
             return ToolContext(
-                resources=shop.resources, tenant=shop.tenant, catalog=catalog, as_of=NOW, timezone="UTC",
+                use_cases=use_cases, tenant=shop.tenant, catalog=catalog, as_of=NOW, timezone="UTC",
                 timezone_asked=False, memory=memory, tool_call_id=call_id,
             )  # fmt: skip
 
@@ -267,9 +269,9 @@ async def test_each_failure_says_whether_to_try_again_and_nothing_of_ours(run: R
 
 async def test_a_query_that_is_too_long_for_the_store_may_be_tried_once_more(run: Run, shop: Any):
     """The store's own limit, on a query that no limit of ours would stop."""
+    clickhouse: ClickHouse = shop.resources.clickhouse
 
     async def slow(context: ToolContext) -> Struct:
-        clickhouse: ClickHouse = context.resources.clickhouse
         await clickhouse.fetch(
             "SELECT sum(sleepEachRow(0.05)) FROM numbers(1000) SETTINGS max_execution_time = 0.2", {}, purpose="copilot"
         )

@@ -12,6 +12,7 @@ import pytest
 from msgspec import Struct, structs
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.app import build_copilot
 from segment_copilot.copilot import models
 from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.models import AssistantMessage, ModelEvent, ModelRequest, ToolCall, TurnEnded
@@ -182,7 +183,7 @@ def calls(*wanted: tuple[str, dict[str, Any]], text: str = "", prefix: str = "ca
 
 def wired(resources: Resources, model: Any, **settings: Any) -> Copilot:
     """*resources* with a model and other settings."""
-    return Copilot(structs.replace(resources, settings=structs.replace(resources.settings, **settings)), model)
+    return build_copilot(structs.replace(resources, settings=structs.replace(resources.settings, **settings)), model)
 
 
 def asking(text: str = "How are sales?", **more: Any) -> CopilotRequest:

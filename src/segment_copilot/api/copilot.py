@@ -212,7 +212,7 @@ def _streamed(
     protocol: str,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> EventStream:
-    heartbeat_seconds = copilot.resources.settings.copilot_heartbeat_seconds
+    heartbeat_seconds = copilot.settings.copilot_heartbeat_seconds
     source = frames(run, encoder, heartbeat_seconds=heartbeat_seconds, draining=draining)
     return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
 

@@ -65,7 +65,7 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
         limit: How many types to return.
     """
     span = _span(context, from_, to)
-    found = await context.resources.analytics.top_events(context.tenant, span, limit=limit, purpose="copilot")
+    found = await context.use_cases.analytics.top_events(context.tenant, span, limit=limit, purpose="copilot")
     listed = sum(item.count for item in found.event_types)
     return RankedEvents(
         event_types=found.event_types,
@@ -92,7 +92,7 @@ async def query_event_volume(
         known_event_type(context, event_type)
     span = _span(context, from_, to)
     passing = _filter(context, event_type, where) if where else None
-    found = await context.resources.analytics.volume(
+    found = await context.use_cases.analytics.volume(
         context.tenant,
         span,
         timezone=context.timezone,
@@ -122,7 +122,7 @@ async def query_segment_membership_trend(
     found = await find_segment(context, segment)
     start = local_midnight(context.as_of, context.timezone, days_before=days - 1)
     local = structs.replace(context.tenant, timezone=context.timezone)  # the days are the person's
-    points = await context.resources.memberships.trend(local, found.id, days=days, as_of=context.as_of)
+    points = await context.use_cases.memberships.trend(local, found.id, days=days, as_of=context.as_of)
     return MembershipTrend(
         segment_id=found.id,
         name=found.name,
@@ -155,7 +155,7 @@ async def list_property_values(
     if ends and event_type is None:
         detail = "A trait has only its current value: leave out from and to, or name an event_type."
         raise InvalidInput(detail, code="no_range", findings=[Finding("/from", "no_range", detail)])
-    found = await context.resources.analytics.property_values(
+    found = await context.use_cases.analytics.property_values(
         context.tenant,
         property_,
         event_type=event_type,
