@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, LiteralString
 from msgspec import Struct, field
 
 _HOLE: Final = "{}"
-_NUMBERS: Final = count()
+_NUMBERS: Final = count()  # for as long as the process lives: only the order of the numbers matters
 
 
 class Parameter(Struct, frozen=True, eq=False):
@@ -25,7 +25,7 @@ class Parameter(Struct, frozen=True, eq=False):
     value: Any
     type: LiteralString
     name: LiteralString
-    number: int = field(default_factory=_NUMBERS.__next__)  # only the order counts: placeholders are numbered by it
+    number: int = field(default_factory=_NUMBERS.__next__)  # placeholders are numbered in this order when printed
 
 
 class Named(Struct, frozen=True, eq=False):
@@ -42,7 +42,7 @@ class Fragment(Struct, frozen=True):
     holes: tuple[Parameter | Named, ...] = ()
 
     def indented(self, margin: int) -> Fragment:
-        """The same with every line moved to the right."""
+        """Returns the same with every line moved to the right."""
         spaces = " " * margin
         return Fragment(spaces + self.sql.replace("\n", "\n" + spaces), self.holes)
 
