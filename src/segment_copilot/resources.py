@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
+from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.explanations import Explanations
-from segment_copilot.audiences.membership import Memberships
+from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -28,7 +30,9 @@ class Resources(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     segments: Segments
-    memberships: Memberships
+    computations: Computations
+    members: Members
+    forwarding: Forwarding
 
 
 @asynccontextmanager
@@ -47,5 +51,15 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         previews = Previews(postgres, clickhouse, discovery)
         segments = Segments(postgres, clickhouse, discovery, previews)
         explanations = Explanations(clickhouse, previews)
-        memberships = Memberships(postgres, clickhouse, segments, previews)
-        yield Resources(settings, postgres, clickhouse, discovery, previews, explanations, segments, memberships)
+        yield Resources(
+            settings,
+            postgres,
+            clickhouse,
+            discovery,
+            previews,
+            explanations,
+            segments,
+            computations=Computations(postgres, clickhouse, segments, previews),
+            members=Members(postgres, clickhouse),
+            forwarding=Forwarding(postgres, clickhouse),
+        )

@@ -20,7 +20,7 @@ from segment_copilot.api.http.openapi import DEFINITION
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.audiences.explanations import Stage, UserCondition
-from segment_copilot.audiences.membership import Member, SegmentOfUser
+from segment_copilot.audiences.members import Member, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, ConditionCount, Preview
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, SegmentType
 from segment_copilot.errors import (
@@ -341,7 +341,7 @@ class SegmentController(Controller):
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
         as_of = checked_as_of(data.as_of if data else None)
-        queued = await resources.memberships.request(tenant, segment_id, as_of=as_of)
+        queued = await resources.computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
     @post("/compute", status_code=202, response_description="Queued.")
@@ -356,7 +356,7 @@ class SegmentController(Controller):
         They are computed together: what several of them ask is asked once.
         """
         as_of = checked_as_of(data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await resources.memberships.request_all(tenant, as_of=as_of), as_of)
+        return ComputingAll("queued", await resources.computations.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", response_description="A page of them.")
     async def list_members(
@@ -376,7 +376,7 @@ class SegmentController(Controller):
         A cursor stays on the computation it began with, even when a newer one is published meanwhile.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
-        found = await resources.memberships.members(
+        found = await resources.members.page(
             tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor
         )
         following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
@@ -393,7 +393,7 @@ class SegmentController(Controller):
 
         As of their last computations; a user nobody has seen is in none.
         """
-        return MembershipOfUser(user_id, await resources.memberships.of_user(tenant, user_id))
+        return MembershipOfUser(user_id, await resources.members.of_user(tenant, user_id))
 
 
 async def _change(

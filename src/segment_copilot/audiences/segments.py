@@ -317,7 +317,10 @@ async def _write_changes(
     )
     segment = _segment(row)
     if prepared:
-        await transaction.execute("DELETE FROM segment_references WHERE segment_id = $1", segment.id)
+        sql = """
+            DELETE FROM segment_references USING segments
+            WHERE segments.tenant_id = $1 AND segments.id = $2 AND segment_id = segments.id"""
+        await transaction.execute(sql, tenant.id, segment.id)
         await _add_version(transaction, tenant, segment)
     return segment
 
