@@ -144,6 +144,27 @@ async def test_of_those_claimed_together_only_what_was_begun_counts_when_the_wor
     assert await attempts(resources) == [2, 1, 1, 1]
 
 
+async def test_what_falls_back_to_one_by_one_is_begun_one_by_one(
+    resources: Resources, tenant: Tenant, saved: list[Segment]
+):
+    """The worker dies on the first by itself, after what it did together was refused."""
+    await refuse(resources, saved[3])
+    await resources.computations.request_all(tenant, as_of=NOW)
+    claimed = await resources.computations._claim()
+
+    async with resources.postgres.transaction() as transaction:
+        await transaction.execute("SELECT FROM segments WHERE id = $1 FOR UPDATE", saved[0].id)  # it cannot publish
+        dying = asyncio.create_task(resources.computations._run_together(claimed))
+        async with asyncio.timeout(8):
+            while await attempts(resources) != [1, 0, 0, 0]:
+                pass
+        dying.cancel()
+        await asyncio.wait([dying])
+
+    assert dying.cancelled()
+    assert await attempts(resources) == [1, 0, 0, 0]
+
+
 async def test_after_a_worker_died_on_many_each_is_tried_by_itself(
     resources: Resources, tenant: Tenant, saved: list[Segment]
 ):

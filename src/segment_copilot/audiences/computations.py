@@ -157,9 +157,10 @@ class Computations:
         if not claimed:
             return False
         async with self._leases.renewed([one.lease for one in claimed]):
-            await (
-                self._run_together(claimed) if len(claimed) > 1 else self._settle(claimed[0], self._compute(*claimed))
-            )
+            if len(claimed) > 1:
+                await self._run_together(claimed)
+            else:
+                await self._settle(claimed[0], self._compute(claimed[0]))
         return True
 
     async def _claim(self) -> list[_Claimed]:
@@ -188,7 +189,8 @@ class Computations:
         try:
             written = await self._write_together(claimed)
         except Exception as error:  # what was written is unknown: each goes on under another run
-            log.exception("computation.stumbled", computations=len(claimed))
+            if not isinstance(error, SegmentCopilotError):
+                log.exception("computation.stumbled", computations=len(claimed))
             for one in claimed:
                 await self._write_down(one, error, final=False)
             return
