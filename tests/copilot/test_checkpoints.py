@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from segment_copilot.access.signing import shared_secret
 from segment_copilot.copilot import models
 from segment_copilot.copilot.conversation.checkpoint import (
     MAX_BYTES,
@@ -318,7 +317,7 @@ async def test_a_checkpoint_of_another_secret_says_nothing(ask: Ask, before: Tol
 
 
 async def test_a_checkpoint_lasts_a_day(ask: Ask, shop: Shop, before: Told):
-    signer = await Secret().signer(shop.resources)
+    signer = await Secret(shop.resources.secrets).signer()
     model = Script(says("x"))
     run = await prepare_run(wired(shop.resources, model), shop.tenant, then(before, "?"))
     setting = run._beginning.setting
@@ -488,8 +487,8 @@ def test_a_thread_that_cannot_be_made_small_enough_has_no_token():
 
 
 async def test_all_processes_of_a_deployment_share_the_secret(shop: Shop):
-    first, second = await Secret().signer(shop.resources), await Secret().signer(shop.resources)
+    first, second = await Secret(shop.resources.secrets).signer(), await Secret(shop.resources.secrets).signer()
     sealed = first.seal(STATE) or ""
 
     assert second.open(sealed, tenant_id=1, setting="s", now=NOW) == STATE
-    assert len(await shared_secret(shop.resources.postgres, "checkpoints")) == 32
+    assert len(await shop.resources.secrets.shared("checkpoints")) == 32

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.access.tenants import Caller
+from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.http.routes import Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
@@ -212,7 +212,7 @@ def _streamed(
     protocol: str,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> EventStream:
-    heartbeat_seconds = copilot.resources.settings.copilot_heartbeat_seconds
+    heartbeat_seconds = copilot.settings.copilot_heartbeat_seconds
     source = frames(run, encoder, heartbeat_seconds=heartbeat_seconds, draining=draining)
     return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
 

@@ -16,11 +16,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from segment_copilot.access.signing import shared_secret
+from segment_copilot.access.signing import Secrets
 from segment_copilot.copilot.conversation.compaction import drop_all_results, drop_older_results
 from segment_copilot.copilot.models import Message, ToolResult
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.resources import Resources
 
 log = structlog.get_logger()
 
@@ -149,13 +148,14 @@ class Signer:
 class Secret:
     """Reads the deployment's secret, once per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets, *, setting: str = "") -> None:
+        self._secrets = secrets
+        self._setting = setting
         self._signer: Signer | None = None
 
-    async def signer(self, resources: Resources) -> Signer:
-        """Return a signer with the secret from COPILOT_CHECKPOINT_SECRET, else from PostgreSQL, where all processes find the same."""
+    async def signer(self) -> Signer:
+        """Return a signer with the secret of the *setting*, else with that of the stores, where all processes find the same."""
         if self._signer is None:
-            told = resources.settings.copilot_checkpoint_secret
-            secret = hashlib.sha256(told.encode()).digest() if told else None
-            self._signer = Signer(secret or await shared_secret(resources.postgres, "checkpoints"))
+            secret = hashlib.sha256(self._setting.encode()).digest() if self._setting else None
+            self._signer = Signer(secret or await self._secrets.shared("checkpoints"))
         return self._signer

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot import tools
 from segment_copilot.copilot.conversation.checkpoint import LIFETIME, Checkpoint, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT, PROMPT_VERSION
@@ -22,7 +23,6 @@ from segment_copilot.copilot.models import ModelRequest
 from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.run_events import Clarification, Warned
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.resources import Resources
 
 
 class Beginning(Struct, frozen=True):
@@ -99,7 +99,7 @@ class Beginning(Struct, frozen=True):
 
 
 async def begin(
-    resources: Resources,
+    segments: Segments,
     tenant: Tenant,
     asked: CopilotRequest,
     *,
@@ -125,7 +125,7 @@ async def begin(
         thread,
         tools=offered,
         catalog=catalog,
-        view=await describe_view(resources, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
+        view=await describe_view(segments, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
         as_of=(asked.context.as_of or thread.as_of or now).astimezone(UTC),
         timezone=asked.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,

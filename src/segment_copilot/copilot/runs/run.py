@@ -38,9 +38,9 @@ from segment_copilot.copilot.stream.outbox import Outbox
 from segment_copilot.copilot.stream.protocol import PROTOCOL
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import TOOLS_VERSION
-from segment_copilot.copilot.tools.context import Memory, ToolContext, View
+from segment_copilot.copilot.tools.context import Memory, ToolContext, UseCases, View
 from segment_copilot.errors import Unavailable
-from segment_copilot.resources import Resources
+from segment_copilot.settings import Settings
 
 log = structlog.get_logger()
 
@@ -50,16 +50,17 @@ _CLOSE_SECONDS: Final = 5.0
 class Copilot(Struct, frozen=True):
     """Holds what every run of a process shares: the use cases that tools call, and the model that calls them."""
 
-    resources: Resources
+    settings: Settings
+    use_cases: UseCases
+    secret: Secret
     model: Model
     breaker: Breaker = field(default_factory=Breaker)
-    secret: Secret = field(default_factory=Secret)
     places: Places = field(default_factory=Places)
 
     @property
     def price(self) -> Price | None:
         """Return what the model's tokens cost, where that is known."""
-        return price_of(self.model.name, self.resources.settings.claude_price)
+        return price_of(self.model.name, self.settings.claude_price)
 
 
 async def prepare_run(
@@ -81,11 +82,11 @@ async def prepare_run(
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
     check_request(asked, model=copilot.model.name)
-    catalog = await copilot.resources.discovery.catalog(tenant.id)
+    catalog = await copilot.use_cases.discovery.catalog(tenant)
     copilot.breaker.check()
-    signer = await copilot.secret.signer(copilot.resources)
+    signer = await copilot.secret.signer()
     beginning = await begin(
-        copilot.resources,
+        copilot.use_cases.segments,
         tenant,
         asked,
         model=copilot.model.name,
@@ -94,7 +95,7 @@ async def prepare_run(
         user=user,
         warnings=warnings,
     )
-    settings = copilot.resources.settings
+    settings = copilot.settings
     place = copilot.places.take(
         tenant.id, most=settings.copilot_max_streams, most_of_tenant=settings.copilot_max_tenant_streams
     )
@@ -103,7 +104,7 @@ async def prepare_run(
 
 def limits_of(copilot: Copilot, *, requested_turns: int | None = None) -> run_events.Limits:
     """Return what a run may use; a client may ask for fewer turns, not for more."""
-    settings = copilot.resources.settings
+    settings = copilot.settings
     return run_events.Limits(
         max_turns=min(requested_turns or settings.copilot_max_turns, settings.copilot_max_turns),
         max_tool_calls=settings.copilot_max_tool_calls,
@@ -126,14 +127,14 @@ class Run:
         self._thread_id = beginning.thread.id or f"thread_{uuid7().hex}"
         self._limits = limits_of(copilot, requested_turns=beginning.request.options.max_turns)
         self._deadline = Deadline(self._limits.deadline_ms / 1000)
-        self._meter = Meter(copilot.price, most_usd=copilot.resources.settings.copilot_max_cost_usd)
+        self._meter = Meter(copilot.price, most_usd=copilot.settings.copilot_max_cost_usd)
         self._memory = Memory(self.id, earlier_drafts={draft.draft_id: draft for draft in beginning.thread.drafts})
         transcript = Transcript(self.events.put, reasoning=beginning.request.options.reasoning == "summary")
         self._calls = Calls(
             beginning.tools,
             transcript=transcript,
             memory=self._memory,
-            surroundings=_surroundings(copilot.resources, tenant, beginning, self._memory),
+            surroundings=_surroundings(copilot.use_cases, tenant, beginning, self._memory),
             most=self._limits.max_tool_calls,
         )
         self._turns = Turns(
@@ -275,14 +276,14 @@ class Run:
 
 
 def _surroundings(
-    resources: Resources, tenant: Tenant, beginning: Beginning, memory: Memory
+    use_cases: UseCases, tenant: Tenant, beginning: Beginning, memory: Memory
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
     asked = beginning.request.context
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
-            resources=resources,
+            use_cases=use_cases,
             tenant=tenant,
             catalog=beginning.catalog,
             as_of=beginning.as_of,

@@ -78,7 +78,7 @@ async def display_segment_table(
         title: What the table shows.
         segment_ids: The segments, in the order to show them.
     """
-    stored = [await context.resources.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
+    stored = [await context.use_cases.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
     rows = tuple(
         structs.replace(msgspec.convert(segment, SegmentRow, from_attributes=True), name=replace_hidden(segment.name))
         for segment in stored
