@@ -1,4 +1,4 @@
-"""The command line: `segment-copilot COMMAND`. Arguments are read here; what a command does is in `commands`."""
+"""Reads the command line, `segment-copilot COMMAND`; what a command does is in `commands`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The composition root: settings in, the HTTP application out. Nothing is opened before it starts."""
+"""The composition root makes the HTTP application of the settings. Nothing is opened before it starts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
+    """Build the application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -101,12 +101,12 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of this code; needs no stores."""
+    """Return the OpenAPI document of this code; needs no stores."""
     return document(create_app(Settings()))
 
 
 def cors(settings: Settings) -> CORSConfig | None:
-    """Which browsers may call; none when no origin is set."""
+    """Return which browsers may call; none when no origin is set."""
     if not settings.cors_origins:
         return None
     return CORSConfig(

@@ -1,4 +1,4 @@
-"""What the service answered, or its problem as one of our errors."""
+"""Reads an answer of the service; a problem becomes one of our errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segment_copilot.errors import Finding, SegmentCopilotError
 
 
 async def answered(answering: Awaitable[httpx2.Response]) -> dict[str, Any]:
-    """The body of an answer.
+    """Wait for an answer of the service and return its body.
 
     Raises:
         SegmentCopilotError: Nothing answers there, or the service's problem, with pointers into the definition sent.

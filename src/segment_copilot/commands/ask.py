@@ -1,4 +1,4 @@
-"""`ask`: questions to the copilot, the answers streamed to a terminal."""
+"""`ask` puts questions to the copilot and streams its answers to a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Person = Callable[[Mapping[str, Any]], str | None]
 
 
 class Conversation(Struct):
-    """What was said so far, as the next request tells it."""
+    """Holds the messages so far, as the next request sends them."""
 
     messages: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     checkpoint: str | None = None
@@ -33,7 +33,7 @@ class Conversation(Struct):
 async def ask(
     question: str, *, url: str, key: str, console: Console, conversation: Conversation | None = None
 ) -> Screen:
-    """Stream the answer to *question*; what was drawn.
+    """Stream the answer to *question*, and return what was drawn.
 
     Raises:
         SegmentCopilotError: The service refused the question.
@@ -77,7 +77,7 @@ def converse(
 
 
 def at_prompt(console: Console) -> Person:
-    """A person who types a number, or their own words where those are allowed; nothing means they would rather not."""
+    """Return a person who types a number, or own words where those are allowed; nothing means they would rather not."""
 
     def answer(question: Mapping[str, Any]) -> str | None:
         values = [option["value"] for option in question["options"]]
@@ -98,7 +98,7 @@ def at_prompt(console: Console) -> Person:
 async def _follow(
     talk: Conversation, said: dict[str, str], resume: tuple[Any, ...], *, url: str, key: str, console: Console
 ) -> Screen:
-    """One run: *said* is new, as a message or, when it answers a question, as *resume*."""
+    """Draw one run. *message* is new; *resume* says so to the run whose question it answers."""
     timeout = httpx2.Timeout(10, read=60)
     headers = {"Authorization": f"ApiKey {key}"}
     body: dict[str, Any] = {"messages": talk.messages if resume else [*talk.messages, said], "resume": resume}
@@ -125,7 +125,7 @@ async def _follow(
 
 
 async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
-    """The payload of each event of a `text/event-stream`; comments are skipped."""
+    """Yield the payload of each event of a `text/event-stream`; comments are skipped."""
     data = list[str]()
     async for line in lines:
         if line.startswith("data:"):

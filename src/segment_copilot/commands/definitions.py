@@ -1,4 +1,4 @@
-"""`compile` and `compute`."""
+"""`compile` prints what a definition becomes; `compute` has the service compute a segment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segment_copilot.language.value_types import parse_date
 
 
 def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
-    """Words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
+    """Return the words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
     instant = parse_date(as_of) if as_of else datetime.now(UTC)
     if not isinstance(instant, datetime) or instant.tzinfo is None:
         raise InvalidInput(

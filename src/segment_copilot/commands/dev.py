@@ -1,4 +1,4 @@
-"""`dev`: engines, migrations, demo tenant, worker and API in one process, and a first question to the copilot."""
+"""`dev` runs engines, migrations, demo tenant, worker and API in one process, and asks the copilot a first question."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def _empty_tenant(postgres: Postgres) -> Tenant:
 
 
 async def _keys(postgres: Postgres, tenant: Tenant, path: Path) -> DevKeys:
-    """The keys of an earlier start if they still work, new ones otherwise."""
+    """Return the keys of an earlier start if they still work, new ones otherwise."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
         kept = _kept(path)
         if (await tenants.authenticate(postgres, kept.secret)).id == tenant.id:
@@ -151,7 +151,7 @@ async def _until_ready(url: str) -> None:
 
 @contextlib.contextmanager
 def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
-    """A spinner on a terminal, a line elsewhere; the caller may report how far it is."""
+    """Show a spinner on a terminal, a line elsewhere; the caller may report how far it is."""
     if not console.is_terminal:
         console.print(f"{title}…")
         yield _say_nothing
@@ -166,4 +166,4 @@ def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
 
 
 def _say_nothing(told: str) -> None:
-    """Progress in lines would scroll what matters away."""
+    """Drop a report of progress: in lines it would scroll what matters away."""

@@ -1,4 +1,4 @@
-"""`explain`: why an audience is what it is, or why a user is in it or not, as tables in a terminal."""
+"""`explain` says why an audience is what it is, or why a user is in it or not, as tables in a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EVENTS_SHOWN: Final = 3
 
 
 async def explain(definition: bytes, *, url: str, key: str, as_of: str | None, user_id: str | None) -> dict[str, Any]:
-    """The service's explanation of a definition, and with *user_id* of that user."""
+    """Return the service's explanation of a definition, or with *user_id* of that user."""
     try:
         msgspec.json.decode(definition)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -34,7 +34,7 @@ async def explain(definition: bytes, *, url: str, key: str, as_of: str | None, u
 
 
 def draw(explanation: Mapping[str, Any], console: Console, *, sql: bool) -> None:
-    """Everything that a person asks next: how many, why, and what looks odd."""
+    """Draw an explanation: how many, why, and what looks odd."""
     matched, universe = explanation["matched_users"], explanation["universe"]
     console.print(Text(explanation["words"], style="bold"))
     share = f" ({matched / universe:.1%})" if universe else ""
@@ -98,7 +98,7 @@ def _told(words: str, *, out: bool) -> Text:
 
 
 def _place(pointer: str) -> str:
-    """In the file, which is the definition itself."""
+    """Return a pointer into the file, which is the definition itself."""
     return pointer.removeprefix("/definition") or "/"
 
 
@@ -118,6 +118,6 @@ def _value(value: Any, unit: str) -> str:
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:
-    """The newest, each on a line of its own under the condition."""
+    """Return the newest events, each on a line of its own under the condition."""
     shown = [f"{each['occurred_at'][:16].replace('T', ' ')} {each['event_type']}" for each in events[:_EVENTS_SHOWN]]
     return "".join(f"\n  {line}" for line in [*shown, *(["…"] if len(events) > _EVENTS_SHOWN else [])])

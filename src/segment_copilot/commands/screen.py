@@ -1,4 +1,4 @@
-"""A run of the copilot drawn in a terminal, event by event: text, steps, components, drafts, questions."""
+"""Draws a run of the copilot in a terminal, event by event: text, steps, components, drafts, questions."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ class Screen:
 
 
 def metric_card(props: Mapping[str, Any]) -> Panel:
-    """One number in a frame."""
+    """Draw one number in a frame."""
     value = f"{props['value']:,}" + (f" {props['unit']}" if "unit" in props else "")
     lines = [Text(value, style="bold"), *([Text(props["note"], style="dim")] if "note" in props else [])]
     return Panel(Group(*lines), title=Text(props["title"]), title_align="left", expand=False)
 
 
 def segment_table(props: Mapping[str, Any]) -> Table:
-    """A row for each segment."""
+    """Draw a table with a row for each segment."""
     table = Table(title=Text(props["title"]), title_justify="left", box=box.SIMPLE_HEAD)
     for header in ("id", "name", "tier", "status"):
         table.add_column(header)
@@ -162,7 +162,7 @@ def segment_table(props: Mapping[str, Any]) -> Table:
 
 
 def bar_chart(props: Mapping[str, Any]) -> Group:
-    """A bar for each point, at most the last 31."""
+    """Draw a bar for each point, at most the last 31."""
     points = props["points"][-_MOST_BARS:]
     widest = max((len(point["x"]) for point in points), default=0)
     most = max((point["y"] for point in points), default=0) or 1
@@ -179,7 +179,7 @@ def bar_chart(props: Mapping[str, Any]) -> Group:
 
 
 def draft_panel(draft: Mapping[str, Any]) -> Panel:
-    """A draft: in words, counted, what was assumed and left out, what an edit changed."""
+    """Draw a draft: in words, counted, what was assumed and left out, what an edit changed."""
     preview = draft["preview"]
     lines = [
         Text(draft["words"]),
@@ -197,7 +197,7 @@ def draft_panel(draft: Mapping[str, Any]) -> Panel:
 
 
 def _edit_lines(draft: Mapping[str, Any]) -> Iterable[Text]:
-    """What an edit changed, operation by operation."""
+    """Yield what an edit changed, operation by operation."""
     if (base := draft.get("base")) is not None and "segment_id" in base:
         yield Text(f"Edited: segment {base['segment_id']}, version {base['version']}", style="dim")
     for operation in draft.get("diff", ()):
@@ -208,7 +208,7 @@ def _edit_lines(draft: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def _save_command(save: Mapping[str, Any], url: str) -> str:
-    """A curl that saves the draft as it stands."""
+    """Return a curl that saves the draft as it stands."""
     body = shlex.quote(msgspec.json.encode(save["body"]).decode())
     return (
         f"curl -X {save['method']} {url}{save['path']} \\\n"
@@ -217,7 +217,7 @@ def _save_command(save: Mapping[str, Any], url: str) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """*value* with no text in it that a terminal would obey: what events are called, anybody may choose."""
+    """Return *value* with no text in it that a terminal would obey: what events are called, anybody may choose."""
     if isinstance(value, str):
         return _CONTROL.sub("", value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the demo shop sells, where its people live, and how often each thing is said: plain weighted tables."""
+"""Lists what the demo shop sells, where its people live, and how often each thing is said: plain weighted tables."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PRODUCTS_PER_CATEGORY: Final = 18
 
 
 def _products() -> dict[Product, float]:
-    """Every product with its popularity: within a category the first sell best."""
+    """Return every product with its popularity: within a category the first sell best."""
     found: dict[Product, float] = {}
     for shelf, (category, (share, low, high, _)) in enumerate(_CATEGORIES.items()):
         for place in range(PRODUCTS_PER_CATEGORY):
@@ -100,7 +100,7 @@ PATH_WEIGHTS: Final = (30.0, *(share / 2 for share, *_ in _CATEGORIES.values()),
 
 
 def page_payloads(path: str) -> tuple[str, ...]:
-    """Payloads of page_viewed for one path; source s and device d are at `s * len(DEVICES) + d`."""
+    """Return the payloads of page_viewed for one path; source s and device d are at `s * len(DEVICES) + d`."""
     return tuple(
         f'{{"path":"{path}","utm_source":"{source}","device":"{device}"}}' for source in SOURCES for device in DEVICES
     )

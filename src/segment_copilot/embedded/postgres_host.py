@@ -116,7 +116,7 @@ class Server:
         return 0 if self.process is None else self.process.pid
 
     def is_running(self) -> bool:
-        """Whether the postmaster lives."""
+        """Return whether the postmaster lives."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
@@ -140,7 +140,7 @@ class Server:
         return self._open("postgres", "-D", self.data, *settings)
 
     def _wait_ready(self, process: subprocess.Popen[bytes], parent: Parent) -> bool | None:
-        """True when ready, False when the parent is gone, None when the server ended or takes too long."""
+        """Return True when it is ready, False when the parent is gone, None when the server ended or takes too long."""
         deadline = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             lines = _lines(self.data / "postmaster.pid")
@@ -234,7 +234,7 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> None:
 
 
 def main() -> None:
-    """Entry point of the host process."""
+    """Run the host process."""
     os.umask(0o077)
     signal.signal(signal.SIGTERM, _leave)
     order, directory = read_order(sys.argv[1])

@@ -1,4 +1,4 @@
-"""ClickHouse over its native protocol: a pool, limits by purpose, and one way to run a query.
+"""Speaks to ClickHouse over its native protocol: a pool, limits by purpose, and one way to run a query.
 
 The only file that knows the driver. It uses asynch's protocol connection and leaves its pool, cursor and reconnecting
 aside: with a server that froze they wait on a socket while a cancellation is pending, and hide it behind an error of
@@ -41,7 +41,7 @@ Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest
 
 
 class Limits(Struct, frozen=True):
-    """What a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
+    """Holds what a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
 
     seconds: int
     gibibytes: float
@@ -123,7 +123,7 @@ class Result(Struct, frozen=True):
 
 
 class _Connection:
-    """One socket. After any exception out of its methods it must be cut."""
+    """One socket to the server. After any exception out of its methods it must be cut."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._protocol: Any = Protocol(**options)  # its attributes are not in the driver's stubs
@@ -284,7 +284,7 @@ class ClickHouse:
 
     @asynccontextmanager
     async def _query(self, purpose: Purpose, query_id: str) -> AsyncGenerator[_Connection]:
-        """A connection for one query, with the deadline, the error mapping and the kill around it."""
+        """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
         async with self._slot():
             connection = await self._connected()
             async with self._guarded(connection, purpose, query_id):
@@ -364,7 +364,7 @@ class ClickHouse:
 
 @asynccontextmanager
 async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> AsyncGenerator[ClickHouse]:
-    """A ClickHouse of *pool* connections at `clickhouse://user:password@host:port/database`; opened as they are needed.
+    """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
 
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
@@ -469,7 +469,7 @@ def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
 
 
 def _unwrapped(type_: str) -> tuple[str, bool]:
-    """The type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
+    """Return the type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
     nullable = False
     while type_.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
         wrapper, _, inside = type_.removesuffix(")").partition("(")

@@ -67,7 +67,7 @@ def lower(sql: str, params: Mapping[str, object]) -> str:
 
 
 def literal(type_: str, value: object) -> str:
-    """An SQL expression of ClickHouse type *type_* that holds exactly *value*."""
+    """Return an SQL expression of ClickHouse type *type_* that holds exactly *value*."""
     if type_.strip() == "Identifier":
         return identifier(value)
     name, _ = _parse(type_)
@@ -92,7 +92,7 @@ def _quote(value: str) -> str:
 
 
 def _text(type_: str, value: object) -> str:
-    """The literal as it stands inside a CAST to *type_*: there a string may stand for a number too big to write."""
+    """Write the literal as it stands inside a CAST to *type_*: there a string may stand for a number too big to write."""
     name, arguments = _parse(type_)
     if name in _INTEGERS:
         return _integer(name, value)

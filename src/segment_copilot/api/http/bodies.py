@@ -25,7 +25,7 @@ _UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)  # NUL and surr
 
 
 def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
-    """*body* as *type_*; *strict* also refuses what JSON allows and a store cannot keep.
+    """Decode *body* as *type_*; *strict* also refuses what JSON allows and a store cannot keep.
 
     Raises:
         InvalidInput: with a finding for each mistake.
@@ -123,12 +123,12 @@ def _text_flaws(pointer: str, text: str) -> Iterator[Finding]:
 
 
 def _flaw(pointer: str, code: str, detail: str) -> Finding:
-    """A finding whose pointer can be sent, whatever the keys on its way hold."""
+    """Return a finding whose pointer can be sent, whatever the keys on its way hold."""
     return Finding(pointer.replace("\x00", "\\u0000").encode(errors="backslashreplace").decode(), code, detail)
 
 
 def _too_deep(text: str) -> str | None:
-    """The pointer of the first value nested past MAX_DEPTH; reads brackets only, so that depth costs no stack."""
+    """Find the first value nested past MAX_DEPTH; reads brackets only, so that depth costs no stack."""
     path: list[str | int] = []  # per open container: the index reached, or the key
     latest = ""
     for found in _MARK.finditer(text):
@@ -154,7 +154,7 @@ def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def _mistakes(body: bytes, type_: Any) -> list[Finding]:
-    """What is wrong, field by field; the decoder itself stops at the first mistake. Empty when no field is to blame."""
+    """List what is wrong, field by field: the decoder stops at the first mistake. Empty when no field is to blame."""
     struct = next((part for part in (type_, *getattr(type_, "__args__", ())) if _is_struct(part)), None)
     if struct is None:
         return []
@@ -188,7 +188,7 @@ def _field_mistakes(name: str, raw: msgspec.Raw, type_: Any) -> Iterator[Finding
 
 
 def _finding(pointer: str, error: msgspec.ValidationError) -> Finding:
-    """The sentence of msgspec and the path at its end; where it hides a key (`[...]`) the pointer ends before it."""
+    """Read msgspec's sentence and the path at its end; where it hides a key (`[...]`) the pointer ends before it."""
     sentence, _, path = str(error).partition(" - at `$")
     for step in _PATH_STEP.finditer(path.partition("[...]")[0].removesuffix("`")):
         pointer = _member(pointer, step[1] or step[2])

@@ -1,4 +1,4 @@
-"""The outermost layer: what is the same for every request and answer, whether a route was found or not."""
+"""The outermost layer does what is the same for every request and answer, whether a route was found or not."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Edge:
 
 
 def routed_path(scope: HTTPScope) -> str:
-    """The path decoded segment by segment, so that a `%2F` in an id is not a slash; `%` and `/` inside stay quoted."""
+    """Decode the path segment by segment: a `%2F` in an id is no slash; `%` and `/` inside stay quoted."""
     raw = scope["raw_path"].decode("ascii", errors="replace")
     if "%" not in raw:
         return scope["path"]

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the routes: operations from their handlers, schemas from msgspec.
+"""Writes the OpenAPI 3.1 document from the routes: operations from their handlers, schemas from msgspec.
 
 Litestar's own generator loses discriminators, closed objects and docstrings of structs; msgspec's does not.
 """
@@ -64,7 +64,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The whole document of *app* as plain JSON values; the same for the same code."""
+    """Return the whole document of *app* as plain JSON values; the same for the same code."""
     return msgspec.json.decode(msgspec.json.encode(_document(app)))
 
 
@@ -118,7 +118,7 @@ class _Operation(Struct, frozen=True):
 
     @property
     def answer(self) -> Any:
-        """What the handler returns, without the response around it; None for no content."""
+        """The type that the handler returns, without the response around it; None for no content."""
         annotation = self.handler.parsed_return_field.annotation
         if get_origin(annotation) is Response:
             annotation = get_args(annotation)[0]
@@ -243,7 +243,7 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _server_sent(event: Any) -> dict[str, Any]:
-    """The schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
+    """Return the schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
     return {
         "type": "object",
         "description": "One server-sent event; the stream is a sequence of them.",
