@@ -19,7 +19,7 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access import tenants
 from segment_copilot.access.tenants import KeyKind, Tenant
-from segment_copilot.commands.ask import PROMPT, ask
+from segment_copilot.commands.ask import PROMPT, stream_answer
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import default_data_dir, start_engines
@@ -40,7 +40,9 @@ class DevKeys(Struct, frozen=True):
     public: str
 
 
-def dev(settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None) -> int:
+def run_dev(
+    settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None
+) -> int:
     """Run until Ctrl-C (or, *once*, until *question* is answered); the exit code.
 
     *with_demo* None: the demo tenant is loaded on embedded engines and not on given ones.
@@ -86,7 +88,7 @@ async def _dev(
         if question:
             console.print()
             console.print(f"{PROMPT}{escape(question)}")
-            answer = await ask(question, url=url, key=keys.secret, console=console)
+            answer = await stream_answer(question, url=url, key=keys.secret, console=console)
             code = 0 if answer.ended_well else 1
         if not once:
             console.print(

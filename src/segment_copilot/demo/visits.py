@@ -129,13 +129,13 @@ class Diary:
         for _ in range(dice.bits(16) % (person.habits.views + 1)):
             product = dice.pick(PRODUCTS)
             at += dice.pick(_PAUSES)
-            add((at, "product_viewed", user, product.seen))
+            add((at, "product_viewed", user, product.view_payload))
             if dice.happens(0.05):
                 at += dice.pick(_PAUSES)
-                add((at, "wishlist_add", user, product.chosen))
+                add((at, "wishlist_add", user, product.choice_payload))
             if dice.happens(person.habits.to_cart):
                 at += dice.pick(_PAUSES)
-                add((at, "cart_add", user, product.chosen))
+                add((at, "cart_add", user, product.choice_payload))
                 cart.append(product)
         return at, cart
 

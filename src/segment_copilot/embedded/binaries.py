@@ -54,11 +54,11 @@ def _candidates() -> Iterator[Path]:
 def version(programs: Path) -> str:
     """Return the version of `postgres` in *programs*, such as 18.6; empty when it does not run."""
     try:
-        said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+        text = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     except OSError:
         return ""
-    found = re.search(r"\d+(\.\d+)*", said)
-    return found[0] if found else ""
+    match = re.search(r"\d+(\.\d+)*", text)
+    return match[0] if match else ""
 
 
 def major(text: str) -> int:

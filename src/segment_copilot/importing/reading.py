@@ -73,7 +73,7 @@ class _Record(Struct, frozen=True):
 def survey(path: Path) -> Survey:
     """Read *path* once, for its digest."""
     digest, lines = hashlib.sha256(), 0
-    with _opened(path) as file:
+    with _open(path) as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
             lines += chunk.count(b"\n")
@@ -191,7 +191,7 @@ _File = io.BufferedReader | gzip.GzipFile
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[_File]:
+def _open(path: Path) -> Generator[_File]:
     """Open *path*, unzipped if it is gzip."""
     try:
         with path.open("rb") as file:
@@ -208,7 +208,7 @@ def _opened(path: Path) -> Generator[_File]:
 
 def _records(path: Path, columns: Columns) -> Iterator[_Record | BadRow]:
     """Yield the rows of *path*: NDJSON if its first character is a brace, otherwise CSV with a header."""
-    with _opened(path) as file:
+    with _open(path) as file:
         if file.peek(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
             yield from _ndjson_records(file)
         else:
@@ -261,8 +261,8 @@ def _csv_record(line: int, row: Sequence[str], header: Sequence[str]) -> _Record
 def _check_header(header: Sequence[str], columns: Columns) -> None:
     if doubled := {name for name in header if header.count(name) > 1}:
         raise InvalidInput(f"The header names a column twice: {', '.join(sorted(doubled))}.", code="duplicate_column")
-    wanted = [columns.user, columns.event, columns.time, *columns.traits, *([columns.id] if columns.id else [])]
-    for name in wanted:
+    names = [columns.user, columns.event, columns.time, *columns.traits, *([columns.id] if columns.id else [])]
+    for name in names:
         if name not in header:
             near = nearest(name, header) or header
             raise InvalidInput(

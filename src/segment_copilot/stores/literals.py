@@ -37,12 +37,12 @@ _INTEGERS = {
     for unsigned in (False, True)
     for bits in (8, 16, 32, 64, 128)
 }
-_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 def lower(sql: str, params: Mapping[str, object]) -> str:
-    """*sql* with every placeholder replaced by the literal of its value in *params*.
+    """Return *sql* with every placeholder replaced by the literal of its value in *params*.
 
     ValueError: a placeholder without a value, a value without a placeholder, an unknown type, a value out of range.
     TypeError: a value of another Python type than the placeholder's (a bool is no integer, an integer no float).
@@ -80,7 +80,7 @@ def literal(type_: str, value: object) -> str:
 
 
 def identifier(value: object) -> str:
-    """*value* as one quoted name; a dot in it separates, as in the path of a JSON column."""
+    """Return *value* as one quoted name; a dot in it separates, as in the path of a JSON column."""
     name = _characters(value)
     if not name:
         raise ValueError("a name may not be empty.")
@@ -105,7 +105,7 @@ def _text(type_: str, value: object) -> str:
 
 def _integer(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong("an int", value)
+        raise _type_error("an int", value)
     low, high = _INTEGERS[name]
     if not low <= value <= high:
         raise ValueError("the number is out of range.")
@@ -125,7 +125,7 @@ def _fixed_string(value: object, length: str) -> str:
 
 def _characters(value: object) -> str:
     if not isinstance(value, str):
-        raise _wrong("a str", value)
+        raise _type_error("a str", value)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -135,13 +135,13 @@ def _characters(value: object) -> str:
 
 def _bool(value: object) -> str:
     if not isinstance(value, bool):
-        raise _wrong("a bool", value)
+        raise _type_error("a bool", value)
     return "true" if value else "false"
 
 
 def _float(value: object) -> str:
     if not isinstance(value, float):
-        raise _wrong("a float", value)
+        raise _type_error("a float", value)
     if not isfinite(value):
         raise ValueError("the number is not finite.")
     return float.__repr__(value)  # the shortest text that reads back as the same double
@@ -149,7 +149,7 @@ def _float(value: object) -> str:
 
 def _uuid(value: object) -> str:
     if not isinstance(value, UUID):
-        raise _wrong("a UUID", value)
+        raise _type_error("a UUID", value)
     return f"'{value}'"
 
 
@@ -157,10 +157,10 @@ def _instant(value: object, precision: str = "", zone: str = "") -> str:
     if (precision, zone) != ("6", "'UTC'"):
         raise ValueError("instants are DateTime64(6, 'UTC').")
     if not isinstance(value, datetime):
-        raise _wrong("a datetime", value)
+        raise _type_error("a datetime", value)
     if value.utcoffset() is None:
         raise ValueError("the instant has no time zone.")
-    if not _EARLIEST <= value <= _LATEST:
+    if not EARLIEST <= value <= LATEST:
         raise ValueError("the instant is outside the years 1900 to 2299.")
     return f"'{value.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
 
@@ -171,7 +171,7 @@ def _nullable(value: object, inner: str) -> str:
 
 def _array(value: object, inner: str) -> str:
     if not isinstance(value, (list, tuple)):
-        raise _wrong("a list or tuple", value)
+        raise _type_error("a list or tuple", value)
     items = cast("Sequence[object]", value)
     if not items:
         return f"CAST([], {_quote(f'Array({inner})')})"  # a bare [] has one dimension and fits no Array(Array(…))
@@ -181,7 +181,7 @@ def _array(value: object, inner: str) -> str:
 
 def _tuple(value: object, *inner: str) -> str:
     if not isinstance(value, tuple):
-        raise _wrong("a tuple", value)
+        raise _type_error("a tuple", value)
     items = cast("tuple[object, ...]", value)
     inside = ", ".join([_text(type_, item) for type_, item in zip(inner, items, strict=True)])
     return f"({inside})" if len(items) > 1 else f"tuple({inside})"  # the first is read as one literal, and fast
@@ -209,7 +209,7 @@ def _parse(type_: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _split(text: str) -> list[str]:
-    """*text* cut at its outermost commas."""
+    """Return *text* cut at its outermost commas."""
     depth, start, parts = 0, 0, list[str]()
     for position, character in enumerate(text):
         depth += (character == "(") - (character == ")")
@@ -219,5 +219,5 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _wrong(expected: str, value: object) -> TypeError:
+def _type_error(expected: str, value: object) -> TypeError:
     return TypeError(f"the value is to be {expected}, not {type(value).__name__}.")

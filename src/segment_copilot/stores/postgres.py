@@ -50,7 +50,7 @@ _UNAVAILABLE = (
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-_LOST = (
+_CONNECTION_ERRORS = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -63,7 +63,7 @@ _UNFIT_VALUES = (  # besides those the driver finds itself
     asyncpg.InvalidTextRepresentationError,
     asyncpg.DatetimeFieldOverflowError,
 )
-_TROUBLE = (*_UNAVAILABLE, *_LOST, asyncpg.InterfaceError)
+_TROUBLE = (*_UNAVAILABLE, *_CONNECTION_ERRORS, asyncpg.InterfaceError)
 
 
 class Record(Protocol):
@@ -350,7 +350,7 @@ def _our_errors() -> Generator[None]:
         if not by_driver and not isinstance(error, _UNFIT_VALUES):
             raise
         raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
-    except _LOST as error:
+    except _CONNECTION_ERRORS as error:
         raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
     except _UNAVAILABLE as error:
         raise Unavailable("PostgreSQL does not answer.") from error

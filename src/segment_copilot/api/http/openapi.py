@@ -159,27 +159,27 @@ class _Schemas:
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
         named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
         self._unions = named
-        tidied = {name: self._tidied(schema) for name, schema in self.components.items()} | named
-        tidied |= language_components(REFERENCE)
-        self.components = dict(sorted(tidied.items()))
-        self._by_type = {repr(type_): self._tidied(schema) for type_, schema in zip(types, found, strict=False)}
+        tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
+        tidy |= language_components(REFERENCE)
+        self.components = dict(sorted(tidy.items()))
+        self._by_type = {repr(type_): self._tidy(schema) for type_, schema in zip(types, found, strict=False)}
 
     def of(self, type_: Any) -> Any:
         return self._by_type[repr(type_)]
 
-    def _tidied(self, schema: Any) -> Any:
+    def _tidy(self, schema: Any) -> Any:
         """Refer to named unions, and leave out what msgspec says and no reader needs."""
         for name, union in self._unions.items():
             if schema == union:
                 return {"$ref": REFERENCE.format(name=name)}
         if isinstance(schema, list):
-            return [self._tidied(item) for item in cast("list[Any]", schema)]
+            return [self._tidy(item) for item in cast("list[Any]", schema)]
         if not isinstance(schema, dict):
             return schema
-        tidied = {key: self._tidied(value) for key, value in cast("dict[str, Any]", schema).items()}
-        if tidied.get("required") == []:
-            del tidied["required"]
-        return tidied
+        tidy = {key: self._tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
+        if tidy.get("required") == []:
+            del tidy["required"]
+        return tidy
 
 
 def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:

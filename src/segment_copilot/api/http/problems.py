@@ -107,14 +107,14 @@ def title_of(code: str) -> str:
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer *error*; what we did not foresee is logged and its text kept from the caller."""
     if isinstance(error, SegmentCopilotError):
-        return _foreseen(request, error)
+        return _foreseen_problem(request, error)
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _refused(request, error)
+        return _framework_problem(request, error)
     log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
     return _response(request, 500, code="internal_error", detail=UNEXPECTED)
 
 
-def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Response[bytes]:
+def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Response[bytes]:
     status = status_of(type(error))
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
@@ -142,7 +142,7 @@ def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
     ]
 
 
-def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(

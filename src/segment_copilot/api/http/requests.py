@@ -88,7 +88,7 @@ async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any,
 
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
+    leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -100,22 +100,22 @@ async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any,
         await asyncio.wait({working, leaving})
 
 
-async def _left(request: Request[Any, Any, Any]) -> None:
+async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-def parameters_checked(app: ASGIApp) -> ASGIApp:
+def check_parameters(app: ASGIApp) -> ASGIApp:
     """Refuse query parameters that a route does not have, and path parameters that no record can have."""
 
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def check(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path_params"]:
             scope["path_params"] = _path_parameters(scope)
         if query := scope["query_string"]:
             _check_query(query, _query_parameters(scope["route_handler"]))
         await app(scope, receive, send)
 
-    return checked
+    return check
 
 
 def _path_parameters(scope: Scope) -> dict[str, Any]:
