@@ -208,7 +208,7 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
     """List a tenant's keys."""
-    for line in asyncio.run(keyring.listed(read_settings(os.environ), tenant)):
+    for line in asyncio.run(keyring.list_keys(read_settings(os.environ), tenant)):
         typer.echo(line)
 
 

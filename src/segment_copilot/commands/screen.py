@@ -43,7 +43,7 @@ class Screen:
 
     @property
     def ended_well(self) -> bool:
-        """Whether the run ended with `run.finished`."""
+        """True when the run ended with `run.finished`."""
         return self.end is not None and self.end["type"] == "run.finished"
 
     def show(self, event: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ class Keyring:
         self._known: dict[bytes, tuple[float, Caller]] = {}
 
     async def caller_of(self, credential: str) -> Caller:
-        """Who *credential*, a secret key or a session's token, speaks for.
+        """Return who *credential*, a secret key or a session's token, speaks for.
 
         Raises:
             Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
