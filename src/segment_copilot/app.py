@@ -18,12 +18,12 @@ from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import Keyring, authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.auth import Keyring, authenticated, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import drained_on_sigterm
 from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.problems import problem_response
-from segment_copilot.api.http.requests import ApiRequest, check_parameters
+from segment_copilot.api.http.requests import ApiRequest, parameters_checked
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -80,7 +80,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticate, check_parameters],
+        middleware=[authenticated, parameters_checked],
         dependencies={
             "resources": Provide(provide_resources, sync_to_thread=False),
             "copilot": Provide(provide_copilot, sync_to_thread=False),

@@ -118,7 +118,7 @@ async def _empty_tenant(postgres: Postgres) -> Tenant:
 
 
 async def _keys(postgres: Postgres, tenant: Tenant, path: Path) -> DevKeys:
-    """Return the keys of an earlier start if they still work, new ones otherwise."""
+    """The keys of an earlier start if they still work, new ones otherwise."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
         kept = _kept(path)
         if (await tenants.authenticate(postgres, kept.secret)).id == tenant.id:

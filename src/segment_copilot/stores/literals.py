@@ -105,7 +105,7 @@ def _text(type_: str, value: object) -> str:
 
 def _integer(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _type_error("an int", value)
+        raise _wrong("an int", value)
     low, high = _INTEGERS[name]
     if not low <= value <= high:
         raise ValueError("the number is out of range.")
@@ -125,7 +125,7 @@ def _fixed_string(value: object, length: str) -> str:
 
 def _characters(value: object) -> str:
     if not isinstance(value, str):
-        raise _type_error("a str", value)
+        raise _wrong("a str", value)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -135,13 +135,13 @@ def _characters(value: object) -> str:
 
 def _bool(value: object) -> str:
     if not isinstance(value, bool):
-        raise _type_error("a bool", value)
+        raise _wrong("a bool", value)
     return "true" if value else "false"
 
 
 def _float(value: object) -> str:
     if not isinstance(value, float):
-        raise _type_error("a float", value)
+        raise _wrong("a float", value)
     if not isfinite(value):
         raise ValueError("the number is not finite.")
     return float.__repr__(value)  # the shortest text that reads back as the same double
@@ -149,7 +149,7 @@ def _float(value: object) -> str:
 
 def _uuid(value: object) -> str:
     if not isinstance(value, UUID):
-        raise _type_error("a UUID", value)
+        raise _wrong("a UUID", value)
     return f"'{value}'"
 
 
@@ -157,7 +157,7 @@ def _instant(value: object, precision: str = "", zone: str = "") -> str:
     if (precision, zone) != ("6", "'UTC'"):
         raise ValueError("instants are DateTime64(6, 'UTC').")
     if not isinstance(value, datetime):
-        raise _type_error("a datetime", value)
+        raise _wrong("a datetime", value)
     if value.utcoffset() is None:
         raise ValueError("the instant has no time zone.")
     if not EARLIEST <= value <= LATEST:
@@ -171,7 +171,7 @@ def _nullable(value: object, inner: str) -> str:
 
 def _array(value: object, inner: str) -> str:
     if not isinstance(value, (list, tuple)):
-        raise _type_error("a list or tuple", value)
+        raise _wrong("a list or tuple", value)
     items = cast("Sequence[object]", value)
     if not items:
         return f"CAST([], {_quote(f'Array({inner})')})"  # a bare [] has one dimension and fits no Array(Array(…))
@@ -181,7 +181,7 @@ def _array(value: object, inner: str) -> str:
 
 def _tuple(value: object, *inner: str) -> str:
     if not isinstance(value, tuple):
-        raise _type_error("a tuple", value)
+        raise _wrong("a tuple", value)
     items = cast("tuple[object, ...]", value)
     inside = ", ".join([_text(type_, item) for type_, item in zip(inner, items, strict=True)])
     return f"({inside})" if len(items) > 1 else f"tuple({inside})"  # the first is read as one literal, and fast
@@ -219,5 +219,5 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _type_error(expected: str, value: object) -> TypeError:
+def _wrong(expected: str, value: object) -> TypeError:
     return TypeError(f"the value is to be {expected}, not {type(value).__name__}.")

@@ -59,7 +59,7 @@ class Keyring:
         return min(until, monotonic() + (session.expires_at - now).total_seconds()), caller
 
 
-def authenticate(app: ASGIApp) -> ASGIApp:
+def authenticated(app: ASGIApp) -> ASGIApp:
     """Let a request pass that carries a secret key, or a token that may do what it asks for; note its tenant."""
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:

@@ -123,12 +123,12 @@ def _text_flaws(pointer: str, text: str) -> Iterator[Finding]:
 
 
 def _flaw(pointer: str, code: str, detail: str) -> Finding:
-    """Return a finding whose pointer can be sent, whatever the keys on its way hold."""
+    """A finding whose pointer can be sent, whatever the keys on its way hold."""
     return Finding(pointer.replace("\x00", "\\u0000").encode(errors="backslashreplace").decode(), code, detail)
 
 
 def _too_deep(text: str) -> str | None:
-    """Find the first value nested past MAX_DEPTH; reads brackets only, so that depth costs no stack."""
+    """The pointer of the first value nested past MAX_DEPTH; reads brackets only, so that depth costs no stack."""
     path: list[str | int] = []  # per open container: the index reached, or the key
     latest = ""
     for found in _MARK.finditer(text):
@@ -188,7 +188,7 @@ def _field_mistakes(name: str, raw: msgspec.Raw, type_: Any) -> Iterator[Finding
 
 
 def _finding(pointer: str, error: msgspec.ValidationError) -> Finding:
-    """Read msgspec's sentence and the path at its end; where it hides a key (`[...]`) the pointer ends before it."""
+    """The sentence of msgspec and the path at its end; where it hides a key (`[...]`) the pointer ends before it."""
     sentence, _, path = str(error).partition(" - at `$")
     for step in _PATH_STEP.finditer(path.partition("[...]")[0].removesuffix("`")):
         pointer = _member(pointer, step[1] or step[2])

@@ -105,7 +105,7 @@ async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
         pass
 
 
-def check_parameters(app: ASGIApp) -> ASGIApp:
+def parameters_checked(app: ASGIApp) -> ASGIApp:
     """Refuse query parameters that a route does not have, and path parameters that no record can have."""
 
     async def check(scope: Scope, receive: Receive, send: Send) -> None:

@@ -38,7 +38,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
     @property
     def opt(self) -> dict[str, Any]:
-        """This route as the `opt` of a Litestar decorator."""
+        """The `opt` of a Litestar decorator that carries this route."""
         return {_KEY: self}
 
 
