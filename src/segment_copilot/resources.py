@@ -1,4 +1,4 @@
-"""Everything opened once per process, in order, and closed in reverse."""
+"""Opens everything that a process opens once, in order, and closes it in reverse."""
 
 from __future__ import annotations
 
