@@ -56,7 +56,16 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
 
-USE_CASES: Final = ("ingestion", "previews", "explanations", "segments", "memberships", "sessions", "feedback")
+USE_CASES: Final = (
+    "ingestion",
+    "previews",
+    "explanations",
+    "segments",
+    "computations",
+    "members",
+    "sessions",
+    "feedback",
+)
 """Those of `Resources` that a handler may name as an argument."""
 
 
@@ -104,7 +113,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
             segments=resources.segments,
             previews=resources.previews,
             explanations=resources.explanations,
-            memberships=resources.memberships,
+            members=resources.members,
             activations=resources.activations,
         ),
         secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),

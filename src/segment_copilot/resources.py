@@ -13,8 +13,9 @@ from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.explanations import Explanations
-from segment_copilot.audiences.membership import Memberships
+from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Segments
@@ -22,6 +23,7 @@ from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
@@ -51,9 +53,11 @@ class Resources(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     segments: Segments
-    memberships: Memberships
+    computations: Computations
+    members: Members
     activations: Activations
     feedback: Feedback
+    forwarding: Forwarding
 
 
 @asynccontextmanager
@@ -97,7 +101,9 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
-        memberships=Memberships(postgres, clickhouse, segments, previews),
+        computations=Computations(postgres, clickhouse, segments, previews),
+        members=Members(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
+        forwarding=Forwarding(postgres, clickhouse),
     )

@@ -1,7 +1,7 @@
 """Background work: events to ClickHouse, computations, and the deleting of what is no longer needed.
 
-Any number of workers may run. What each may do is leased in PostgreSQL (docs/decisions/0002), so one that dies is
-replaced by the others when its lease ends.
+Any number of workers may run. What each may do is leased in PostgreSQL (`stores/leases.py`), so the work of one that
+dies goes to the others when its leases end.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from msgspec import Struct
 
-from segment_copilot import events
 from segment_copilot.errors import Unavailable
-from segment_copilot.events import ObservedNames
 from segment_copilot.resources import Resources
 
 log = structlog.get_logger()
@@ -30,23 +29,32 @@ GRACE_SECONDS = 20.0
 
 _FULL_BLOCK = 1000  # events; after a smaller one, let more gather: each block is a part that ClickHouse has to merge
 
-Step = Callable[[], Awaitable[bool]]
+Take = Callable[[], Awaitable[bool]]
 """Does one piece of work. True: there may be more at once."""
+
+
+class Step(Struct, frozen=True):
+    """One kind of work, and how long to wait before looking for it again when there was none."""
+
+    name: str
+    take: Take
+    idle_seconds: float
+
+
+def steps(resources: Resources) -> tuple[Step, ...]:
+    """All that a worker does, side by side."""
+    return (
+        Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
+        Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
+    )
 
 
 async def run_worker(resources: Resources, *, stop: asyncio.Event) -> None:
     """Work until *stop* is set, then finish what is under way."""
     log.info("worker.started")
-    steps: dict[str, tuple[Step, float]] = {
-        "forwarding": (_forwarding(resources), IDLE_SECONDS),
-        "computing": (resources.memberships.run_next, IDLE_SECONDS),
-        "cleaning_up": (lambda: _clean_up(resources), CLEAN_UP_SECONDS),
-    }
     async with asyncio.TaskGroup() as group:
-        loops = [
-            group.create_task(_repeat(name, step, idle_seconds=idle_seconds, stop=stop), name=name)
-            for name, (step, idle_seconds) in steps.items()
-        ]
+        loops = [group.create_task(_repeat(step, stop=stop), name=step.name) for step in steps(resources)]
         await stop.wait()
         _, late = await asyncio.wait(loops, timeout=GRACE_SECONDS)
         for task in late:
@@ -54,40 +62,34 @@ async def run_worker(resources: Resources, *, stop: asyncio.Event) -> None:
     log.info("worker.stopped", cancelled=sorted(task.get_name() for task in late))
 
 
-async def _repeat(name: str, step: Step, *, idle_seconds: float, stop: asyncio.Event) -> None:
-    """Take steps, at once while there is more to do, more slowly the more often they fail."""
+async def _repeat(step: Step, *, stop: asyncio.Event) -> None:
+    """Take a step again and again, at once while there is more to do, more slowly the more often it fails."""
     failures = 0
     while not stop.is_set():
-        pause = idle_seconds
+        pause = step.idle_seconds
         try:
-            if await step():
+            if await step.take():
                 pause = 0.0
             failures = 0
         except Exception as error:  # the edge: whatever fails here is tried again
             failures += 1
             pause = min(MAX_BACKOFF_SECONDS, IDLE_SECONDS * 2**failures)
             if isinstance(error, Unavailable):
-                log.warning("worker.waiting", work=name, detail=error.detail, seconds=pause)
+                log.warning("worker.waiting", work=step.name, detail=error.detail, seconds=pause)
             else:
-                log.exception("worker.failed", work=name, seconds=pause)
+                log.exception("worker.failed", work=step.name, seconds=pause)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await stop.wait()
 
 
-def _forwarding(resources: Resources) -> Step:
-    known = ObservedNames()
-
-    async def forward() -> bool:
-        return await events.forward_next_block(resources.postgres, resources.clickhouse, known=known) >= _FULL_BLOCK
-
-    return forward
+async def _forward(resources: Resources) -> bool:
+    return await resources.forwarding.forward_next() >= _FULL_BLOCK
 
 
 async def _clean_up(resources: Resources) -> bool:
     settings = resources.settings
-    return await events.clean_up(
-        resources.postgres,
+    return await resources.forwarding.clean_up(
         now=datetime.now(UTC),
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),

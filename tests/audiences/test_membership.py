@@ -25,14 +25,14 @@ async def buyers(resources: Resources, tenant: Tenant) -> Segment:
 
 async def claim(resources: Resources) -> Any:
     """What a worker that then dies, or is slow, holds."""
-    claimed = await resources.memberships._claim()
-    assert claimed is not None
+    (claimed,) = await resources.computations._claim()
+    await resources.computations._leases.begin([claimed.lease])
     return claimed
 
 
 async def compute(resources: Resources, tenant: Tenant, segment: Segment, as_of=NOW) -> Segment:
-    await resources.memberships.request(tenant, segment.id, as_of=as_of)
-    assert await resources.memberships.run_next()
+    await resources.computations.request(tenant, segment.id, as_of=as_of)
+    assert await resources.computations.run_next()
     return await resources.segments.get(tenant, segment.id)
 
 
@@ -54,7 +54,7 @@ async def test_a_computation_publishes_members_and_counts_entered_and_left(
     assert (second.status, second.member_count) == ("computed", 2)
     row = await last_computation(resources)
     assert (row["entered"], row["left_count"]) == (1, 1)
-    members = await resources.memberships.members(tenant, segment.id)
+    members = await resources.members.page(tenant, segment.id)
     assert [member.user_id for member in members.members] == ["ana", "cai"]
 
 
@@ -66,7 +66,7 @@ async def test_a_preview_and_a_computation_at_the_same_instant_agree(
 
     preview = await resources.previews.preview(tenant, BUYERS, as_of=NOW, limit=1000)
     computed = await compute(resources, tenant, segment, preview.as_of)
-    members = await resources.memberships.members(tenant, segment.id, limit=1000)
+    members = await resources.members.page(tenant, segment.id, limit=1000)
 
     assert computed.member_count == preview.matched_users == 71
     assert tuple(member.user_id for member in members.members) == preview.sample_user_ids
@@ -79,16 +79,16 @@ async def test_members_are_paged_by_a_cursor_that_stays_on_its_computation(
     await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcde"])
     await compute(resources, tenant, segment)
 
-    first = await resources.memberships.members(tenant, segment.id, limit=2)
+    first = await resources.members.page(tenant, segment.id, limit=2)
     await compute(resources, tenant, segment, NOW + 30 * DAY)  # now empty, and the reader is not disturbed
-    second = await resources.memberships.members(tenant, segment.id, limit=2, cursor=first.cursor)
-    third = await resources.memberships.members(tenant, segment.id, limit=2, cursor=second.cursor)
+    second = await resources.members.page(tenant, segment.id, limit=2, cursor=first.cursor)
+    third = await resources.members.page(tenant, segment.id, limit=2, cursor=second.cursor)
 
     pages = [[member.user_id for member in page.members] for page in (first, second, third)]
     assert pages == [["a", "b"], ["c", "d"], ["e"]]
     assert third.cursor is None
     with pytest.raises(InvalidInput):
-        await resources.memberships.members(tenant, segment.id, cursor="made-up")
+        await resources.members.page(tenant, segment.id, cursor="made-up")
 
 
 async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember):
@@ -96,16 +96,16 @@ async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, ot
     await remember(tenant, [("ana", "order_placed", DAY, {}), ("ben", "order_placed", 9 * DAY, {})])
     await compute(resources, tenant, segment)
 
-    assert [found.segment_id for found in await resources.memberships.of_user(tenant, "ana")] == [segment.id]
-    assert await resources.memberships.of_user(tenant, "ben") == ()
-    assert await resources.memberships.of_user(other_tenant, "ana") == ()
+    assert [found.segment_id for found in await resources.members.of_user(tenant, "ana")] == [segment.id]
+    assert await resources.members.of_user(tenant, "ben") == ()
+    assert await resources.members.of_user(other_tenant, "ana") == ()
 
 
 async def test_a_second_request_joins_the_queued_one(resources: Resources, tenant: Tenant):
     segment = await buyers(resources, tenant)
 
-    first = await resources.memberships.request(tenant, segment.id)
-    second = await resources.memberships.request(tenant, segment.id)
+    first = await resources.computations.request(tenant, segment.id)
+    second = await resources.computations.request(tenant, segment.id)
 
     assert first == second
     assert (await resources.segments.get(tenant, segment.id)).status == "queued"
@@ -127,7 +127,7 @@ async def test_a_failed_computation_keeps_the_last_good_members(
 
     assert failed.last_error is not None
     assert (failed.status, failed.member_count, failed.last_error.code) == ("failed", 1, "invalid_definition")
-    members = await resources.memberships.members(tenant, segment.id)
+    members = await resources.members.page(tenant, segment.id)
     assert [member.user_id for member in members.members] == ["ana"]
 
 
@@ -136,27 +136,27 @@ async def test_a_computation_whose_worker_died_is_taken_over_and_counted_once(
 ):
     segment = await buyers(resources, tenant)
     await remember(tenant, [("ana", "order_placed", DAY, {})])
-    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    await resources.computations.request(tenant, segment.id, as_of=NOW)
     dead = await claim(resources)
     expire = "UPDATE computations SET lease_until = now() - interval '1 second'"
     await resources.postgres.execute(expire)
 
-    assert await resources.memberships.run_next()
-    await resources.memberships._compute(dead)  # the first worker was only slow, and comes back
+    assert await resources.computations.run_next()
+    await resources.computations._compute(dead)  # the first worker was only slow, and comes back
 
     assert (await resources.segments.get(tenant, segment.id)).member_count == 1
-    members = await resources.memberships.members(tenant, segment.id)
+    members = await resources.members.page(tenant, segment.id)
     assert [member.user_id for member in members.members] == ["ana"]
 
 
 async def test_a_computation_that_kills_its_worker_three_times_is_over(resources: Resources, tenant: Tenant):
     segment = await buyers(resources, tenant)
-    await resources.memberships.request(tenant, segment.id, as_of=NOW)
+    await resources.computations.request(tenant, segment.id, as_of=NOW)
     for _ in range(3):
         await claim(resources)
         await resources.postgres.execute("UPDATE computations SET lease_until = now() - interval '1 second'")
 
-    assert await resources.memberships.run_next() is False
+    assert await resources.computations.run_next() is False
 
     failed = await resources.segments.get(tenant, segment.id)
     assert failed.last_error is not None
@@ -168,12 +168,12 @@ async def test_an_older_computation_does_not_overtake_a_newer_one(
 ):
     segment = await buyers(resources, tenant)
     await remember(tenant, [("ana", "order_placed", DAY, {})])
-    await resources.memberships.request(tenant, segment.id, as_of=NOW)
-    await resources.memberships.request(tenant, segment.id, as_of=NOW + 30 * DAY)
+    await resources.computations.request(tenant, segment.id, as_of=NOW)
+    await resources.computations.request(tenant, segment.id, as_of=NOW + 30 * DAY)
     first, second = await claim(resources), await claim(resources)
 
-    await resources.memberships._compute(second)
-    await resources.memberships._compute(first)
+    await resources.computations._compute(second)
+    await resources.computations._compute(first)
 
     assert (await resources.segments.get(tenant, segment.id)).member_count == 0
 
@@ -182,9 +182,9 @@ async def test_many_workers_share_the_queue(resources: Resources, tenant: Tenant
     await remember(tenant, [("ana", "order_placed", DAY, {})])
     saved = [await buyers(resources, tenant) for _ in range(6)]
     for minute, segment in enumerate(saved):
-        await resources.memberships.request(tenant, segment.id, as_of=NOW + timedelta(minutes=minute))
+        await resources.computations.request(tenant, segment.id, as_of=NOW + timedelta(minutes=minute))
 
-    worked = await asyncio.gather(*(resources.memberships.run_next() for _ in range(9)))
+    worked = await asyncio.gather(*(resources.computations.run_next() for _ in range(9)))
 
     assert sorted(worked) == [False] * 3 + [True] * 6
     page = await resources.segments.list(tenant)
@@ -210,7 +210,7 @@ EVENTS = [
 
 
 async def members_of(resources: Resources, tenant: Tenant, segment: Segment) -> list[str]:
-    found = await resources.memberships.members(tenant, segment.id)
+    found = await resources.members.page(tenant, segment.id)
     return [member.user_id for member in found.members]
 
 
@@ -230,9 +230,9 @@ async def test_all_segments_of_a_tenant_are_computed_together_as_one_by_one(
         await compute(resources, tenant, segment)
     alone = [await members_of(resources, tenant, segment) for segment in saved]
 
-    assert await resources.memberships.request_all(tenant, as_of=NOW) == len(saved)
-    assert await resources.memberships.run_next()
-    assert not await resources.memberships.run_next()
+    assert await resources.computations.request_all(tenant, as_of=NOW) == len(saved)
+    assert await resources.computations.run_next()
+    assert not await resources.computations.run_next()
 
     assert [await members_of(resources, tenant, segment) for segment in saved] == alone
     assert alone == [["ana"], ["ana", "cai"], ["cai", "dan"], ["ben"]]
@@ -249,8 +249,8 @@ async def test_of_segments_computed_together_one_that_cannot_be_fails_alone(
     sql = "UPDATE segment_versions SET definition = $2 WHERE segment_id = $1"
     await resources.postgres.execute(sql, saved[1].id, broken)
 
-    await resources.memberships.request_all(tenant, as_of=NOW)
-    assert await resources.memberships.run_next()
+    await resources.computations.request_all(tenant, as_of=NOW)
+    assert await resources.computations.run_next()
 
     states = [await resources.segments.get(tenant, segment.id) for segment in saved]
     assert [state.status for state in states] == ["computed", "failed", "computed", "computed"]
@@ -270,8 +270,8 @@ async def test_what_cannot_be_computed_together_is_computed_one_by_one(
         )
 
     monkeypatch.setattr(resources.clickhouse, "script", script_that_stops_halfway)
-    await resources.memberships.request_all(tenant, as_of=NOW)
-    assert await resources.memberships.run_next()
+    await resources.computations.request_all(tenant, as_of=NOW)
+    assert await resources.computations.run_next()
 
     assert [await members_of(resources, tenant, segment) for segment in saved] == [
         ["ana"], ["ana", "cai"], ["cai", "dan"], ["ben"],
@@ -283,8 +283,8 @@ async def test_the_trend_has_the_last_count_of_each_local_day(resources: Resourc
     await remember(tenant, [("ana", "order_placed", 3 * DAY, {}), ("ben", "order_placed", 1 * DAY, {})])
     instants = [NOW - n * DAY for n in range(5, 0, -1)] + [NOW - 1 * DAY + timedelta(hours=1)]
 
-    await resources.memberships.backfill(tenant, segment.id, instants)
-    trend = await resources.memberships.trend(tenant, segment.id, days=5, as_of=NOW)
+    await resources.computations.backfill(tenant, segment.id, instants)
+    trend = await resources.members.trend(tenant, segment.id, days=5, as_of=NOW)
 
     assert [(point.day.day, point.count) for point in trend] == [(11, 0), (12, 1), (13, 1), (14, 2)]
 

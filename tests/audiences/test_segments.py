@@ -152,7 +152,7 @@ async def test_another_tenants_segment_does_not_exist(resources: Resources, tena
     with pytest.raises(NotFound):
         await resources.segments.delete(other_tenant, saved.segment.id)
     with pytest.raises(NotFound):
-        await resources.memberships.members(other_tenant, saved.segment.id)
+        await resources.members.page(other_tenant, saved.segment.id)
     with pytest.raises(InvalidDefinition, match="There is no segment"):
         await resources.previews.preview(other_tenant, member_of)
 
@@ -243,8 +243,8 @@ async def test_a_large_tenant_is_asked_in_ranges_with_the_same_answer(
 
     large = await resources.previews.preview(tenant, wide, as_of=NOW, limit=30)
     segment = (await resources.segments.create(tenant, name="Wide", definition=wide)).segment
-    await resources.memberships.request(tenant, segment.id, as_of=NOW)
-    assert await resources.memberships.run_next()
+    await resources.computations.request(tenant, segment.id, as_of=NOW)
+    assert await resources.computations.run_next()
 
     assert ("first_key" in small.params, "first_key" in large.params) == (False, True)
     assert (large.matched_users, large.universe) == (small.matched_users, small.universe) == (117, 120)

@@ -85,8 +85,8 @@ async def test_a_draft_holds_exactly_those_who_become_members(demo: Demo, senten
         demo.tenant, name=body["name"], definition=body["definition"], segment_type=body["segment_type"]
     )
     as_of = msgspec.convert(draft["preview"]["as_of"], datetime)
-    await demo.resources.memberships.request(demo.tenant, saved.segment.id, as_of=as_of)
-    while await demo.resources.memberships.run_next():
+    await demo.resources.computations.request(demo.tenant, saved.segment.id, as_of=as_of)
+    while await demo.resources.computations.run_next():
         pass
-    members = await demo.resources.memberships.members(demo.tenant, saved.segment.id, limit=2_000)
+    members = await demo.resources.members.page(demo.tenant, saved.segment.id, limit=2_000)
     assert draft["preview"]["count"] == members.count == len(members.members) > 0

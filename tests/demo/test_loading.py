@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from segment_copilot import events
 from segment_copilot.demo import load_demo
 from segment_copilot.demo.segments import SEGMENTS
 from segment_copilot.language import encode
@@ -40,7 +39,7 @@ async def test_every_segment_has_members(shop, demo_tenant, ends_at):
         assert segment.status == "computed"
         assert segment.last_computed_at == ends_at
         assert 0 < segment.member_count < 4_000
-        members = await shop.memberships.members(demo_tenant, segment.id, limit=1)
+        members = await shop.members.page(demo_tenant, segment.id, limit=1)
         assert members.count == segment.member_count
         assert len(members.members) == 1
 
@@ -49,7 +48,7 @@ async def test_the_history_has_30_days_and_says_what_a_preview_of_the_day_says(r
     tenant = await load_demo(resources, ends_at=ends_at, users=600)
     then = ends_at - timedelta(days=17)
     for segment in (await resources.segments.list(tenant)).segments:
-        trend = await resources.memberships.trend(tenant, segment.id, days=30, as_of=ends_at)
+        trend = await resources.members.trend(tenant, segment.id, days=30, as_of=ends_at)
         assert [point.day for point in trend] == [(ends_at - timedelta(days=ago)).date() for ago in range(29, -1, -1)]
         assert trend[-1].count == segment.member_count
         preview = await resources.previews.preview(tenant, encode(segment.definition), as_of=then)
@@ -71,7 +70,7 @@ async def test_events_of_today_and_no_older_ones_than_are_kept_are_recent(shop, 
 async def test_the_worker_deletes_recent_events_when_they_are_old(shop, demo_tenant, loaded, ends_at):
     kept = timedelta(hours=shop.settings.recent_event_hours)
     later = ends_at + timedelta(hours=24)
-    while await events.clean_up(shop.postgres, now=later, recent=kept, remembered=timedelta(days=90)):
+    while await shop.forwarding.clean_up(now=later, recent=kept, remembered=timedelta(days=90)):
         pass
     left = (await shop.recent_events.list(demo_tenant)).total
     at_least = sum(event.occurred_at > later - kept for event in loaded)

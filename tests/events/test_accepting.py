@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events import Accepted, Ingestion, RecentEvents, clean_up
+from segment_copilot.events import Accepted, Forwarding, Ingestion, RecentEvents
+from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 
 TENANT, OTHER_TENANT = Tenant(1, "acme"), Tenant(2, "rival")
@@ -98,13 +99,14 @@ async def test_other_events_under_a_used_idempotency_key_are_not_lost(postgres: 
     assert (await take(postgres, event(payload={"n": 1}), key="k", tenant=OTHER_TENANT)).stored == 1
 
 
-async def test_an_id_is_forgotten_after_its_days(postgres: Postgres):
+async def test_an_id_is_forgotten_after_its_days(postgres: Postgres, clickhouse: ClickHouse):
     await take(postgres, event(event_id="1"))
     days = {"recent": timedelta(hours=72), "remembered": timedelta(days=90)}
+    clean_up = Forwarding(postgres, clickhouse).clean_up
 
-    await clean_up(postgres, now=NOW + timedelta(days=89), **days)
+    await clean_up(now=NOW + timedelta(days=89), **days)
     within = await take(postgres, event(event_id="1"))
-    await clean_up(postgres, now=NOW + timedelta(days=91), **days)
+    await clean_up(now=NOW + timedelta(days=91), **days)
     after = await take(postgres, event(event_id="1"))
 
     assert (within.stored, after.stored) == (0, 1)

@@ -12,12 +12,10 @@ import pytest
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import (
+    Forwarding,
     Ingestion,
     IngestionStatus,
-    ObservedNames,
     RecentEvents,
-    clean_up,
-    forward_next_block,
     forwarding,
     write_block,
 )
@@ -43,8 +41,17 @@ async def ingestion_status(postgres: Postgres, tenant_id: int) -> IngestionStatu
     return await Ingestion(postgres).status(Tenant(tenant_id, "acme"))
 
 
-async def forward(postgres: Postgres, clickhouse: ClickHouse, **options: Any) -> int:
-    return await forward_next_block(postgres, clickhouse, known=ObservedNames(), **options)
+async def forward(postgres: Postgres, clickhouse: ClickHouse) -> int:
+    return await Forwarding(postgres, clickhouse).forward_next()
+
+
+async def claim(dead: Forwarding) -> forwarding.Block:
+    """What a worker that then dies, or is slow, holds."""
+    assert await dead._form()
+    block = await dead._claim()
+    assert block is not None
+    await dead._leases.begin([block.lease])
+    return block
 
 
 async def another_tenant(postgres: Postgres) -> int:
@@ -102,8 +109,7 @@ async def test_a_worker_that_dies_after_writing_leaves_no_second_copy(
 ):
     times = [f"2026-{month:02}-01T00:00:00Z" for month in range(1, 7)]  # several partitions
     await take(postgres, tenant_id, *({"event_id": str(n), "occurred_at": time} for n, time in enumerate(times)))
-    block = await forwarding._form(postgres, LAPSED)
-    assert block is not None
+    block = await claim(Forwarding(postgres, clickhouse, lease=LAPSED))
     events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
     await write_block(clickhouse, events, token=str(block.token))  # and dies before it can say so
     await take(postgres, tenant_id, {"event_id": "later"})
@@ -119,8 +125,7 @@ async def test_a_worker_that_dies_half_way_through_the_tables_leaves_nothing_out
     postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
 ):
     await take(postgres, tenant_id, {"event_id": "1", "event_type": "context_identified", "payload": {"plan": "pro"}})
-    block = await forwarding._form(postgres, LAPSED)
-    assert block is not None
+    block = await claim(Forwarding(postgres, clickhouse, lease=LAPSED))
     columns, row = ("tenant_id", "user_id", "first_seen", "last_seen"), (tenant_id, "ana", NOW, NOW)
     await clickhouse.insert("users", columns, [row], token=f"{block.token}-users")
 
@@ -136,11 +141,11 @@ async def test_a_slow_worker_that_was_overtaken_counts_nothing_twice(
     postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
 ):
     await take(postgres, tenant_id, {"event_id": "1"})
-    slow = await forwarding._form(postgres, LAPSED)
-    assert slow is not None
+    slow = Forwarding(postgres, clickhouse, lease=LAPSED)
+    block = await claim(slow)
     await forward(postgres, clickhouse)
 
-    assert await forwarding._forward(postgres, clickhouse, slow, known=ObservedNames()) == 0
+    assert await slow._forward(block) == 0
 
     assert await ids(clickhouse) == ["1"]
     assert (await ingestion_status(postgres, tenant_id)).forwarded == 1
@@ -209,8 +214,7 @@ async def test_cutting_up_a_block_that_did_arrive_adds_nothing(
     postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
 ):
     await take(postgres, tenant_id, *({"event_id": str(n)} for n in range(5)))
-    block = await forwarding._form(postgres, LAPSED)
-    assert block is not None
+    block = await claim(Forwarding(postgres, clickhouse, lease=LAPSED))
     events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
     await write_block(clickhouse, events[:3], token="a part of it")
     await postgres.execute("UPDATE blocks SET attempts = $1", forwarding.MAX_ATTEMPTS)  # its workers died each time
@@ -317,8 +321,9 @@ async def test_forwarded_events_leave_postgresql_after_their_hours_and_waiting_o
     await postgres.execute("UPDATE blocks SET forwarded_at = $1 WHERE forwarded_at > $1", NOW - timedelta(hours=71))
 
     options = {"now": NOW, "recent": timedelta(hours=72), "remembered": timedelta(days=90)}
-    assert await clean_up(postgres, **options)
-    assert not await clean_up(postgres, **options)
+    cleaning = Forwarding(postgres, clickhouse)
+    assert await cleaning.clean_up(**options)
+    assert not await cleaning.clean_up(**options)
 
     assert [row[0] for row in await postgres.fetch("SELECT event_id FROM events ORDER BY seq")] == ["new", "waiting"]
     assert await ids(clickhouse) == ["new", "old"]

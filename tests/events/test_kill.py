@@ -1,4 +1,4 @@
-"""`kill -9` of the worker, of PostgreSQL and of ClickHouse while events come in: what was acknowledged is there, once."""
+"""`kill -9` of the worker, of PostgreSQL and of ClickHouse while there is work: it is done all the same, once, and soon."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.embedded import Engine, Engines, start_engines
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Ingestion, IngestionStatus
+from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import open_clickhouse
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from tests.support.engines import data_directory
+from tests.support.resources import NOW
 
 EVENTS = 100_000
 BATCH = 500
@@ -29,11 +31,11 @@ BATCH = 500
 class Worker:
     """A worker process that can be killed and started again."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, database_url: str, clickhouse_url: str) -> None:
         self._environment = {
             **os.environ,
-            "DATABASE_URL": engines.database_url,
-            "CLICKHOUSE_URL": engines.clickhouse_url,
+            "DATABASE_URL": database_url,
+            "CLICKHOUSE_URL": clickhouse_url,
             "LOG_LEVEL": "info",
         }
         self._process: asyncio.subprocess.Process | None = None
@@ -66,8 +68,8 @@ class Worker:
 
 
 @asynccontextmanager
-async def running_worker(engines: Engines) -> AsyncGenerator[Worker]:
-    worker = Worker(engines)
+async def running_worker(database_url: str, clickhouse_url: str) -> AsyncGenerator[Worker]:
+    worker = Worker(database_url, clickhouse_url)
     await worker.start()
     try:
         yield worker
@@ -168,7 +170,7 @@ async def ingest_and_kill(engines: Engines) -> None:
         await migrate(postgres, clickhouse)
         tenant = await Tenants(postgres).create("acme")
         client = Client(postgres, tenant)
-        async with running_worker(engines) as worker, asyncio.TaskGroup() as group:
+        async with running_worker(engines.database_url, engines.clickhouse_url) as worker, asyncio.TaskGroup() as group:
             sent = group.create_task(client.run())
 
             await client.go_on_until_a_block_is_under_way(batches=60)
@@ -192,3 +194,33 @@ async def ingest_and_kill(engines: Engines) -> None:
     assert found.keys() - client.acknowledged <= client.unanswered
     assert status.forwarded == len(found)
     assert status.failed == 0
+
+
+async def test_a_killed_worker_is_followed_within_30_seconds(
+    resources: Resources, tenant: Tenant, database_url: str, clickhouse_url: str
+):
+    """With a block and a computation in its hands: both stop where they want to read or write names."""
+    postgres, loop = resources.postgres, asyncio.get_running_loop()
+    definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
+    segment = (await resources.segments.create(tenant, name="Buyers", definition=definition)).segment
+    async with running_worker(database_url, clickhouse_url) as worker:
+        async with postgres.transaction() as transaction:
+            await transaction.execute("LOCK TABLE observed_names IN ACCESS EXCLUSIVE MODE")
+            await resources.computations.request(tenant, segment.id, as_of=NOW)
+            await resources.ingestion.accept(tenant, batch(1), received_at=NOW)
+            await until(postgres, "SELECT EXISTS (SELECT FROM blocks WHERE attempts = 1)")
+            await until(postgres, "SELECT EXISTS (SELECT FROM computations WHERE attempts = 1)")
+            await worker.end(signal.SIGKILL)
+        killed_at = loop.time()
+        await worker.start()
+        await until(postgres, "SELECT EXISTS (SELECT FROM blocks WHERE attempts = 2 AND status = 'forwarded')")
+        await until(postgres, "SELECT EXISTS (SELECT FROM computations WHERE attempts = 2 AND status = 'done')")
+
+    assert loop.time() - killed_at < 30
+    assert (await resources.clickhouse.fetch("SELECT count() FROM events", purpose="catalog")).rows == [(BATCH,)]
+
+
+async def until(postgres: Postgres, sql: str) -> None:
+    async with asyncio.timeout(60):
+        while not await postgres.fetchval(sql):  # noqa: ASYNC110  # nothing to be woken by
+            await asyncio.sleep(0.05)

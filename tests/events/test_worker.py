@@ -42,7 +42,7 @@ async def test_a_step_that_fails_is_tried_again_and_one_with_more_to_do_at_once(
         return True
 
     async with asyncio.timeout(10):
-        await worker._repeat("testing", step, idle_seconds=3600, stop=stop)
+        await worker._repeat(worker.Step("testing", step, idle_seconds=3600), stop=stop)
 
     assert len(taken) == 5
 
@@ -60,7 +60,7 @@ async def test_work_that_does_not_end_is_cancelled_after_the_grace(resources: Re
             raise
         return False
 
-    monkeypatch.setattr(resources.memberships, "run_next", endless)
+    monkeypatch.setattr(resources.computations, "run_next", endless)
     stop = asyncio.Event()
     working = asyncio.create_task(worker.run_worker(resources, stop=stop))
     await entered.wait()

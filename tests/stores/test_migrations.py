@@ -25,6 +25,7 @@ ALL = [
     "postgres/0001_initial.sql",
     "postgres/0002_shared_secrets.sql",
     "postgres/0003_copilot_feedback.sql",
+    "postgres/0004_block_leases.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]

@@ -78,8 +78,8 @@ async def hostile(module_database_url: str, module_clickhouse_url: str) -> Async
         foreign = await resources.segments.create(other, name="FOREIGN", definition=did("*"))
         for number, text in enumerate(HOSTILE):
             await _connector(resources, tenant, segments[number], text)
-        await resources.memberships.request_all(tenant, as_of=NOW)
-        while await resources.memberships.run_next():
+        await resources.computations.request_all(tenant, as_of=NOW)
+        while await resources.computations.run_next():
             pass
         resources.discovery.forget(tenant)
         yield Hostile(resources, tenant, other, segments, foreign.segment.id)

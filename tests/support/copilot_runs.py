@@ -91,8 +91,8 @@ async def shop(module_database_url: str, module_clickhouse_url: str) -> AsyncGen
         foreign = await _segment(
             resources, other, "Foreign", {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "*"}]}
         )
-        await resources.memberships.request(tenant, buyers, as_of=NOW)
-        while await resources.memberships.run_next():
+        await resources.computations.request(tenant, buyers, as_of=NOW)
+        while await resources.computations.run_next():
             pass
         resources.discovery.forget(tenant)
         yield Shop(resources, tenant, other, buyers, lapsed, foreign)

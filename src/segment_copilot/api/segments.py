@@ -25,7 +25,8 @@ from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.membership import Member, Memberships, SegmentOfUser
+from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
 from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
@@ -318,7 +319,7 @@ class SegmentController(Controller):
     async def compute_segment(
         self,
         segment_id: FromPath[int],
-        memberships: NamedDependency[Memberships],
+        computations: NamedDependency[Computations],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ComputeRequest | None] = None,
     ) -> Computing:
@@ -327,13 +328,13 @@ class SegmentController(Controller):
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
         as_of = checked_as_of(data.as_of if data else None)
-        queued = await memberships.request(tenant, segment_id, as_of=as_of)
+        queued = await computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
     @post("/compute", status_code=202, response_description="Queued.")
     async def compute_all_segments(
         self,
-        memberships: NamedDependency[Memberships],
+        computations: NamedDependency[Computations],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ComputeRequest | None] = None,
     ) -> ComputingAll:
@@ -342,14 +343,14 @@ class SegmentController(Controller):
         They are computed together: what several of them ask is asked once.
         """
         as_of = checked_as_of(data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await memberships.request_all(tenant, as_of=as_of), as_of)
+        return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", response_description="A page of them.")
     async def list_members(
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
-        memberships: NamedDependency[Memberships],
+        members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
         page: PageNumber = None,
         page_size: PageSize = None,
@@ -362,14 +363,14 @@ class SegmentController(Controller):
         A cursor stays on the computation it began with, even when a newer one is published meanwhile.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
-        found = await memberships.members(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
+        found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
         following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
         return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
 
     @get("/membership", response_description="The segments.")
     async def list_memberships(
         self,
-        memberships: NamedDependency[Memberships],
+        members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
         user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
     ) -> MembershipOfUser:
@@ -377,7 +378,7 @@ class SegmentController(Controller):
 
         As of their last computations; a user nobody has seen is in none.
         """
-        return MembershipOfUser(user_id, await memberships.of_user(tenant, user_id))
+        return MembershipOfUser(user_id, await members.of_user(tenant, user_id))
 
 
 async def _change(

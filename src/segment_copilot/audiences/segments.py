@@ -333,8 +333,8 @@ async def _write_changes(
     segment = _segment(row)
     if prepared:
         sql = """
-            DELETE FROM segment_references
-            WHERE segment_id IN (SELECT id FROM segments WHERE tenant_id = $1 AND id = $2)"""
+            DELETE FROM segment_references USING segments
+            WHERE segments.tenant_id = $1 AND segments.id = $2 AND segment_id = segments.id"""
         await transaction.execute(sql, tenant.id, segment.id)
         await _add_version(transaction, tenant, segment)
     return segment

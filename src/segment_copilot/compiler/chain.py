@@ -55,6 +55,8 @@ def count_reads(node: Node) -> int:
 
 def one_source(node: Node) -> Source | None:
     """The source that all leaves of a tree are read from; None when there are several."""
+    if isinstance(node, Choice):
+        return source_of(node.slot)
     found = {source_of(slot) for slot in slots_of([node])}
     return found.pop() if len(found) == 1 else None
 

@@ -151,7 +151,7 @@ async def _compute_history(
     async def fill() -> None:
         for place, segment_id in waiting:
             progress(f"history of {place + 1} of {len(segment_ids)} segments")
-            await resources.memberships.backfill(tenant, segment_id, days)
+            await resources.computations.backfill(tenant, segment_id, days)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
@@ -159,7 +159,7 @@ async def _compute_history(
 
 
 async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
-    await resources.memberships.request_all(tenant, as_of=as_of)
+    await resources.computations.request_all(tenant, as_of=as_of)
     await _until_computed(resources, tenant)
 
 
@@ -169,7 +169,7 @@ async def _until_computed(resources: Resources, tenant: Tenant) -> None:
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):
             while await resources.postgres.fetchval(sql, tenant.id):
-                done = await asyncio.gather(*(resources.memberships.run_next() for _ in range(_AT_ONCE)))
+                done = await asyncio.gather(*(resources.computations.run_next() for _ in range(_AT_ONCE)))
                 if not any(done):
                     await asyncio.sleep(0.05)
     except TimeoutError:

@@ -3,11 +3,11 @@
 Here too is what is known of them: schemas, the catalog, analytics. It knows no HTTP and no segment.
 
 The way of an event: `Ingestion.accept` (validated, de-duplicated, stored; the client gets its 202) →
-`forward_next_block` in the worker (`write_block` to ClickHouse, then `observe_names` for the catalog) → `clean_up` once
-it is no longer recent.
+`Forwarding` in the worker (`write_block` to ClickHouse, then the names for the catalog), which also cleans up what is no
+longer recent.
 """
 
-from segment_copilot.events.forwarding import clean_up, forward_next_block
+from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.ingestion import Accepted, Ingestion, IngestionStatus, Skipped
 from segment_copilot.events.names import ObservedNames, observe_names
 from segment_copilot.events.recent import RecentEvent, RecentEvents, RecentPage
@@ -17,6 +17,7 @@ from segment_copilot.events.validation import Rejected, ValidEvent, parse_instan
 __all__ = [
     "Accepted",
     "Event",
+    "Forwarding",
     "Ingestion",
     "IngestionStatus",
     "ObservedNames",
@@ -26,8 +27,6 @@ __all__ = [
     "Rejected",
     "Skipped",
     "ValidEvent",
-    "clean_up",
-    "forward_next_block",
     "observe_names",
     "parse_instant",
     "validate",

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
-from segment_copilot.events import Ingestion, ObservedNames, forward_next_block
+from segment_copilot.events import Forwarding, Ingestion
 from segment_copilot.language import Definition, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -134,7 +134,7 @@ async def deliver(
         sent = [sent_event(event) for event in deliveries[start : start + chunk]]
         accepted = await Ingestion(postgres).accept(tenant, sent, received_at=RECEIVED)
         assert not accepted.skipped, accepted.skipped
-        while await forward_next_block(postgres, clickhouse, known=ObservedNames()):
+        while await Forwarding(postgres, clickhouse).forward_next():
             pass
 
 

@@ -122,7 +122,7 @@ async def query_segment_membership_trend(
     found = await find_segment(context, segment)
     start = local_midnight(context.as_of, context.timezone, days_before=days - 1)
     local = structs.replace(context.tenant, timezone=context.timezone)  # the days are the person's
-    points = await context.use_cases.memberships.trend(local, found.id, days=days, as_of=context.as_of)
+    points = await context.use_cases.members.trend(local, found.id, days=days, as_of=context.as_of)
     return MembershipTrend(
         segment_id=found.id,
         name=found.name,

@@ -247,5 +247,5 @@ async def _was_computed_in(context: ToolContext, subject: Subject, user_id: str)
     segment = await context.use_cases.segments.get(context.tenant, segment_id)
     if segment.last_computed_at is None or not segment.is_active:
         return UNSET
-    listed = await context.use_cases.memberships.of_user(context.tenant, user_id)
+    listed = await context.use_cases.members.of_user(context.tenant, user_id)
     return any(one.segment_id == segment_id for one in listed)

@@ -14,7 +14,7 @@ from msgspec import Struct, UnsetType, field
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.explanations import Explanations
-from segment_copilot.audiences.membership import Memberships
+from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import without_links
@@ -39,7 +39,7 @@ class UseCases(Struct, frozen=True):
     segments: Segments
     previews: Previews
     explanations: Explanations
-    memberships: Memberships
+    members: Members
     activations: Activations
 
 

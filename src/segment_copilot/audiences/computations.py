@@ -1,0 +1,368 @@
+"""USE CASE: computations: the runs that find a segment's members and publish them.
+
+Members are written inside ClickHouse under a run id of their own; PostgreSQL then names the run that is published,
+in one transaction. A run that fails or is overtaken is never seen, and the last good members stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from segment_copilot import compiler
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.segments import Segments, not_found
+from segment_copilot.errors import SegmentCopilotError, Unavailable
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.postgres import Postgres, Record
+
+log = structlog.get_logger()
+
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id")
+_TOGETHER: Final = 200  # segments of one tenant that are computed in one go
+_PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
+
+# One that was begun before may have killed its worker: it is tried alone, and takes no others along.
+_ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
+_COMPUTING: Final = """
+UPDATE segments SET status = 'computing' FROM computations
+WHERE computations.id = ANY($1::bigint[]) AND segments.id = segment_id AND segments.tenant_id = computations.tenant_id
+"""
+_CLAIMED: Final = """
+SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
+    versions.definition, published_run, slug, timezone, dynamic_plus_limit
+FROM computations
+JOIN segments ON segments.id = computations.segment_id
+JOIN tenants ON tenants.id = computations.tenant_id
+JOIN segment_versions AS versions
+    ON versions.segment_id = computations.segment_id AND versions.version = computations.version
+WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
+"""
+
+
+class Computation(Struct, frozen=True):
+    """One run that produces members, as it was requested."""
+
+    id: int
+    status: str
+    as_of: datetime
+
+
+class _Claimed(Struct, frozen=True):
+    """A computation that this worker holds, for as long as its lease; the lease's key is the run's id."""
+
+    lease: Lease
+    tenant: Tenant
+    segment_id: int
+    definition: str
+    as_of: datetime
+    previous_run: UUID | None
+
+    @property
+    def id(self) -> int:
+        return self.lease.id
+
+    @property
+    def run_id(self) -> UUID:
+        return self.lease.key
+
+
+class Computations:
+    """Computations of all tenants' segments; a caller's methods are told whose, the worker's work for all."""
+
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        segments: Segments,
+        previews: Previews,
+        *,
+        lease: timedelta = LENGTH,
+    ) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._segments = segments
+        self._previews = previews
+        self._leases = Leases(postgres, _QUEUE, length=lease)
+
+    # Ask for them
+
+    async def request(self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None) -> Computation:
+        """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
+        async with self._postgres.transaction() as transaction:
+            sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            version = await transaction.fetchval(sql, tenant.id, segment_id)
+            if version is None:
+                raise not_found(segment_id)
+            sql = """
+                SELECT id, status, as_of FROM computations
+                WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
+                    AND as_of = coalesce($4, as_of)"""
+            row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of)
+            if row is None:
+                sql = """
+                    INSERT INTO computations (tenant_id, segment_id, version, as_of) VALUES ($1, $2, $3, $4)
+                    RETURNING id, status, as_of"""
+                row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
+                sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = $2"
+                await transaction.execute(sql, tenant.id, segment_id)
+        assert row is not None  # noqa: S101  # RETURNING gives a row
+        return Computation(row["id"], row["status"], row["as_of"])
+
+    async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
+        """Queue a computation of every active segment at one instant (default: now); returns how many there are.
+
+        Those that a worker claims together share what they ask of the store.
+        """
+        async with self._postgres.transaction() as transaction:
+            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active ORDER BY id FOR UPDATE"
+            rows = await transaction.fetch(sql, tenant.id)
+            sql = """
+                INSERT INTO computations (tenant_id, segment_id, version, as_of)
+                SELECT $1, segment_id, version, $4 FROM unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
+                ORDER BY segment_id"""
+            ids, versions = [row["id"] for row in rows], [row["version"] for row in rows]
+            await transaction.execute(sql, tenant.id, ids, versions, as_of or datetime.now(UTC))
+            sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
+            await transaction.execute(sql, tenant.id, ids)
+        return len(rows)
+
+    async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
+        """Record how many members the segment had at each of *instants*, without keeping who they were."""
+        segment = await self._segments.get(tenant, segment_id)
+        counts = await self._previews.count_over_time(tenant, segment.definition, instants)
+        rows = [
+            (tenant.id, segment_id, segment.version, instant, "done", count, instant, instant)
+            for instant, count in zip(instants, counts, strict=True)
+        ]
+        columns = ("tenant_id", "segment_id", "version", "as_of", "status", "member_count", "created_at", "finished_at")
+        await self._postgres.copy("computations", columns=columns, rows=rows)
+
+    # Work on them
+
+    async def run_next(self) -> bool:
+        """Claim a queued computation (or one whose worker died) and run it; False when there is none.
+
+        Others of the same tenant and instant are claimed with it, and asked of the store together.
+        """
+        claimed = await self._claim()
+        if not claimed:
+            return False
+        async with self._leases.renewed([one.lease for one in claimed]):
+            if len(claimed) > 1:
+                await self._run_together(claimed)
+            else:
+                await self._settle(claimed[0], self._compute(claimed[0]))
+        return True
+
+    async def _claim(self) -> list[_Claimed]:
+        """The oldest computation that waits and has attempts left, with those alike."""
+        while claimed := await self._claim_alike():
+            if not claimed[0].lease.spent:
+                return claimed
+            detail = f"The worker died {MAX_ATTEMPTS} times on this computation."
+            await self._fail(claimed[0], "computation_crashed", detail, final=True)
+        return []
+
+    async def _claim_alike(self) -> list[_Claimed]:
+        async with self._postgres.transaction() as transaction:
+            leases = await self._leases.claim(transaction)
+            if not leases:
+                return []
+            if leases[0].attempts == 0:
+                leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
+            held = {lease.id: lease for lease in leases}
+            await transaction.execute(_COMPUTING, list(held))
+            rows = await transaction.fetch(_CLAIMED, list(held))
+        return [_claimed(row, held[row["id"]]) for row in rows]
+
+    async def _run_together(self, claimed: Sequence[_Claimed]) -> None:
+        await self._leases.begin([one.lease for one in claimed])
+        try:
+            written = await self._write_together(claimed)
+        except Exception as error:  # what was written is unknown: each goes on under another run
+            if not isinstance(error, SegmentCopilotError):
+                log.exception("computation.stumbled", computations=len(claimed))
+            for one in claimed:
+                await self._write_down(one, error, final=False)
+            return
+        await self._leases.take_back([one.lease for one in claimed if one.id not in written])
+        for one in claimed:
+            await self._settle(one, self._published(one) if one.id in written else self._compute(one))
+
+    async def _settle(self, claimed: _Claimed, running: Coroutine[Any, Any, None]) -> None:
+        """Wait for the end of a computation and write it down. Whatever happens to it happens to no other."""
+        try:
+            await running
+        except SegmentCopilotError as error:
+            await self._write_down(claimed, error, final=True)
+        except Exception as error:
+            log.exception("computation.stumbled", computation_id=claimed.id)
+            await self._write_down(claimed, error, final=False)
+
+    async def _write_down(self, claimed: _Claimed, error: Exception, *, final: bool) -> None:
+        """How a computation ended. If that cannot be written, its lease runs out, and it is claimed again."""
+        try:
+            if isinstance(error, Unavailable):
+                log.warning("computation.waits", computation_id=claimed.id, code=error.code)
+                await self._leases.release([claimed.lease], pause=_PAUSE)
+            elif isinstance(error, SegmentCopilotError):
+                await self._fail(claimed, error.code, error.detail, final=final)
+            else:  # its message is for the log alone: ClickHouse quotes the data in it
+                reason = f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
+                detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({reason}); the worker's log has it."
+                await self._fail(claimed, "computation_failed", detail, final=final)
+        except Exception as trouble:  # noqa: BLE001
+            log.warning("computation.left", computation_id=claimed.id, error=type(trouble).__name__)
+
+    async def _compute(self, claimed: _Claimed) -> None:
+        """One computation, by itself."""
+        await self._leases.begin([claimed.lease])
+        compiled = await self._compiled(claimed)
+        for keys in compiled.ranges:
+            query = compiler.render_membership_insert(
+                compiled.plan, segment_id=claimed.segment_id, run_id=claimed.run_id, keys=keys
+            )
+            await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+        await self._published(claimed)
+
+    async def _compiled(self, claimed: _Claimed) -> compiler.Compiled:
+        prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
+        return prepared.compiled
+
+    async def _write_together(self, claimed: Sequence[_Claimed]) -> set[int]:
+        """Write the members of many runs, each slot asked once; the ids of those that are written.
+
+        The others are left to be computed one by one: a definition that no longer compiles, or everything when the
+        store refuses to do it in one go.
+        """
+        plans = dict[int, compiler.Plan]()
+        for one in claimed:
+            try:
+                plans[one.id] = (await self._compiled(one)).plan
+            except Exception as error:  # noqa: BLE001  # it will be met again, and settled, by itself
+                log.warning("computation.apart", computation_id=one.id, error=type(error).__name__)
+        if not plans:
+            return set()
+        planned = [one for one in claimed if one.id in plans]
+        try:
+            shared = compiler.SharedSlots(list(plans.values()))
+            statements = [shared.create()]
+            statements += [
+                shared.insert(plans[one.id], segment_id=one.segment_id, run_id=one.run_id) for one in planned
+            ]
+            await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
+        except Exception as error:  # noqa: BLE001
+            log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
+            await self._drop_runs(planned)  # what was written is not to be written twice
+            return set()
+        return set(plans)
+
+    async def _drop_runs(self, claimed: Sequence[_Claimed]) -> None:
+        sql = """
+            DELETE FROM memberships
+            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
+        params = {
+            "tenant": claimed[0].tenant.id,
+            "segments": [one.segment_id for one in claimed],
+            "runs": [one.run_id for one in claimed],
+        }
+        await self._clickhouse.execute(sql, params, purpose="compute")
+
+    async def _published(self, claimed: _Claimed) -> None:
+        """Compare what was written with the members there are, and publish it."""
+        count, entered, left = await self._differences(claimed)
+        published = await self._publish(claimed, count, entered, left)
+        log.info(
+            "computation.done" if published else "computation.overtaken",
+            computation_id=claimed.id,
+            segment_id=claimed.segment_id,
+            member_count=count,
+            entered=entered,
+            left=left,
+        )
+        if claimed.previous_run is not None or claimed.lease.attempts > 0:  # a first computation has nothing behind it
+            await self._drop_other_runs(claimed)
+
+    async def _differences(self, claimed: _Claimed) -> tuple[int, int, int]:
+        """Members of this run, and how many entered and left since the published one."""
+        sql = """
+            SELECT countIf(is_new), countIf(is_new AND NOT was_old), countIf(was_old AND NOT is_new) FROM (
+              SELECT user_key, max(run_id = {run:UUID}) AS is_new, max(run_id = {previous:UUID}) AS was_old
+              FROM memberships
+              WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}
+                AND run_id IN ({run:UUID}, {previous:UUID})
+              GROUP BY user_key)"""
+        params = {
+            "tenant": claimed.tenant.id,
+            "segment": claimed.segment_id,
+            "run": claimed.run_id,
+            "previous": claimed.previous_run or UUID(int=0),
+        }
+        result = await self._clickhouse.fetch(sql, params, purpose="compute")
+        count, entered, left = result.rows[0]
+        return count, entered, left
+
+    async def _publish(self, claimed: _Claimed, count: int, entered: int, left: int) -> bool:
+        """Name the run as the segment's members, unless a later computation already did."""
+        async with self._postgres.transaction() as transaction:
+            if not await self._leases.end(transaction, claimed.lease, "done"):
+                return False  # the lease ran out and another worker holds it
+            sql = """
+                UPDATE computations SET member_count = $3, entered = $4, left_count = $5, error = NULL, finished_at = now()
+                WHERE tenant_id = $1 AND id = $2"""
+            await transaction.execute(sql, claimed.tenant.id, claimed.id, count, entered, left)
+            sql = """
+                UPDATE segments SET published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
+                    status = CASE WHEN EXISTS (
+                        SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
+                        ELSE 'computed' END
+                WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (
+                    SELECT FROM computations WHERE segment_id = $2 AND status = 'done' AND id > $6)"""
+            args = (claimed.segment_id, claimed.run_id, count, claimed.as_of, claimed.id)
+            return bool(await transaction.execute(sql, claimed.tenant.id, *args))
+
+    async def _drop_other_runs(self, claimed: _Claimed) -> None:
+        """Keep this run and the one before it, which a reader may still be paging through."""
+        sql = """
+            DELETE FROM memberships
+            WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id NOT IN {kept:Array(UUID)}"""
+        running = "SELECT run_id FROM computations WHERE tenant_id = $1 AND segment_id = $2 AND status = 'running'"
+        published = "SELECT published_run FROM segments WHERE tenant_id = $1 AND id = $2"
+        whose = (claimed.tenant.id, claimed.segment_id)
+        async with self._postgres.connection() as connection:
+            kept = {row["run_id"] for row in await connection.fetch(running, *whose)}
+            kept |= {await connection.fetchval(published, *whose), claimed.run_id, claimed.previous_run}
+        params = {"tenant": claimed.tenant.id, "segment": claimed.segment_id, "kept": sorted(kept - {None}, key=str)}
+        await self._clickhouse.execute(sql, params, purpose="compute")
+
+    async def _fail(self, claimed: _Claimed, code: str, detail: str, *, final: bool) -> None:
+        """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
+        error = msgspec.json.encode({"code": code, "detail": detail}).decode()
+        log.warning("computation.failed", computation_id=claimed.id, segment_id=claimed.segment_id, code=code)
+        async with self._postgres.transaction() as transaction:
+            if not await self._leases.fail(transaction, claimed.lease, error, pause=_PAUSE, final=final):
+                return
+            sql = "UPDATE computations SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
+            await transaction.execute(sql, claimed.tenant.id, claimed.id)
+            sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"
+            await transaction.execute(sql, claimed.tenant.id, claimed.segment_id, error)
+
+
+def _claimed(row: Record, lease: Lease) -> _Claimed:
+    return _Claimed(
+        lease,
+        tenant=Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"]),
+        segment_id=row["segment_id"],
+        definition=row["definition"],
+        as_of=row["as_of"],
+        previous_run=row["published_run"],
+    )

@@ -1,0 +1,213 @@
+"""Leases: the one queue of rows that are pieces of work, for any number of workers.
+
+A worker claims rows that wait. It renews its lease on them while it works, so nobody else gets them however long that
+takes; a worker that is killed renews nothing, and another claims its rows when the lease ends. Why a queue of our own:
+docs/decisions/0002-lease-rows-instead-of-a-queue.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from msgspec import Struct
+
+from segment_copilot.errors import Unavailable
+from segment_copilot.stores.postgres import Connection, Postgres
+
+log = structlog.get_logger()
+
+MAX_ATTEMPTS: Final = 3
+LENGTH: Final = timedelta(seconds=20)
+"""How long a lease holds without being renewed; so long the rows of a killed worker wait."""
+
+_RENEWALS: Final = 4  # in the length of a lease; work is cancelled one such part before its lease ends
+
+
+class Queue(Struct, frozen=True):
+    """A table whose rows are pieces of work, and its words for their states.
+
+    The table has the columns id, status, attempts, lease_until, error, and *key*: a uuid that is new with each claim.
+    """
+
+    table: str
+    waiting: str
+    """The status of a row that may be claimed."""
+    working: str
+    """The status of a row that a worker holds; it may be the same word."""
+    failed: str | None = None
+    """The status after the last attempt failed. None: the row goes on waiting, and is *spent* when it is claimed."""
+    key: str = "lease_id"
+
+
+class Lease(Struct, frozen=True):
+    """A row that this worker alone may work on, until the lease ends or is lost."""
+
+    id: int
+    key: UUID
+    attempts: int
+    """How many were begun before, by workers that failed or died."""
+    until: float
+    """When it ends if it is not renewed, by the clock of the event loop."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether the row had all its attempts: it must not be tried again as it is."""
+        return self.attempts >= MAX_ATTEMPTS
+
+
+class LeaseLost(Unavailable):
+    """The work was cancelled: its rows were gone, or could not be kept from other workers any longer."""
+
+    code = "lease_lost"
+
+
+class Leases:
+    """The leases on one queue's rows, for the tasks of this process. Its SQL asks for no tenant: a queue serves them all."""
+
+    def __init__(self, postgres: Postgres, queue: Queue, *, length: timedelta = LENGTH) -> None:
+        self._postgres = postgres
+        self._queue = queue
+        self._length = length
+        self._held = set[UUID]()  # keys that are renewed: neither given back nor lost
+        statuses = ", ".join(f"'{status}'" for status in dict.fromkeys((queue.waiting, queue.working)))
+        self._open = f"status IN ({statuses})"
+
+    async def claim(
+        self, connection: Connection | Postgres, condition: str = "true", *args: object, limit: int = 1
+    ) -> list[Lease]:
+        """Take the oldest rows that wait, or whose worker died, and for which *condition* holds; its args are $1 and on.
+
+        No attempt is counted: that is `begin`.
+        """
+        queue, now = self._queue, asyncio.get_running_loop().time()
+        sql = f"""
+            UPDATE {queue.table} SET status = '{queue.working}', {queue.key} = gen_random_uuid(),
+                lease_until = clock_timestamp() + ${len(args) + 1}::interval
+            WHERE id = ANY (ARRAY(
+                SELECT id FROM {queue.table}
+                WHERE {self._open} AND coalesce(lease_until, now()) <= now() AND ({condition})
+                ORDER BY id LIMIT ${len(args) + 2}::int FOR UPDATE SKIP LOCKED))
+            RETURNING id, {queue.key} AS key, attempts"""  # names and conditions are our code's, never a caller's
+        rows = await connection.fetch(sql, *args, self._length, limit)
+        until = now + self._length.total_seconds()
+        return sorted((Lease(row["id"], row["key"], row["attempts"], until) for row in rows), key=_id)
+
+    @asynccontextmanager
+    async def renewed(self, leases: Sequence[Lease]) -> AsyncGenerator[None]:
+        """Renew *leases* together while the block runs. One that is released, failed or ended in it is left alone.
+
+        Raises:
+            LeaseLost: No lease is left that is ours, or they could not be renewed in time. The block was cancelled
+                before anybody else could claim the rows.
+        """
+        keys = {lease.key for lease in leases}
+        self._held |= keys
+        limit = asyncio.timeout_at(self._limit(min(lease.until for lease in leases)))
+        try:
+            async with limit:
+                renewing = asyncio.create_task(self._renew(leases, limit))
+                try:
+                    yield
+                finally:
+                    renewing.cancel()
+                    await asyncio.wait([renewing])
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the block's own
+            raise LeaseLost(f"A lease on {self._queue.table} was lost; the work was cancelled.") from error
+        finally:
+            self._held -= keys
+
+    async def begin(self, leases: Sequence[Lease]) -> None:
+        """Count an attempt of each, before anything is tried, so that one that kills its worker counts too."""
+        await self._write(self._postgres, leases, "attempts = lease.attempts + 1")
+
+    async def take_back(self, leases: Sequence[Lease]) -> None:
+        """Count the attempt that was begun no longer, and keep the lease."""
+        await self._write(self._postgres, leases, "attempts = lease.attempts")
+
+    async def release(self, leases: Sequence[Lease], *, pause: timedelta) -> None:
+        """Let the rows wait again, for *pause* at least: that a store is away is no fault of theirs and no attempt."""
+        await self._give_back(self._postgres, leases, "attempts = lease.attempts", pause)
+
+    async def fail(
+        self, connection: Connection | Postgres, lease: Lease, error: str, *, pause: timedelta, final: bool = False
+    ) -> bool:
+        """Note that an attempt failed, and why. The row waits again, for *pause* at least, while it has attempts left.
+
+        Returns True if it is over: its attempts are spent, or this failure is *final*, and the queue has a status for that.
+        """
+        over = final or lease.attempts + 1 >= MAX_ATTEMPTS
+        if over and self._queue.failed:
+            return await self.end(connection, lease, self._queue.failed, error=error)
+        await self._give_back(connection, [lease], "error = $4", pause, error)
+        return False
+
+    async def end(
+        self, connection: Connection | Postgres, lease: Lease, status: str, *, error: str | None = None
+    ) -> bool:
+        """Give the row its last status; False if it was not ours any more, and then nothing of this work may be published."""
+        self._held.discard(lease.key)
+        changes = "status = $4, lease_until = NULL, error = coalesce($5, error)"
+        return bool(await self._write(connection, [lease], changes, status, error))
+
+    async def _give_back(
+        self, connection: Connection | Postgres, leases: Sequence[Lease], changes: str, pause: timedelta, *args: object
+    ) -> None:
+        self._held -= {lease.key for lease in leases}  # first: what was given back was not lost
+        waiting = f"status = '{self._queue.waiting}', {self._queue.key} = NULL"
+        until = f"lease_until = now() + ${len(args) + 4}::interval"
+        await self._write(connection, leases, f"{changes}, {waiting}, {until}", *args, pause)
+
+    async def _write(
+        self, connection: Connection | Postgres, leases: Sequence[Lease], changes: str, *args: object
+    ) -> int:
+        """Change rows that are still ours, and return their number."""
+        sql = f"""
+            UPDATE {self._queue.table} AS piece SET {changes}
+            FROM unnest($1::bigint[], $2::uuid[], $3::int[]) AS lease (id, key, attempts)
+            WHERE piece.id = lease.id AND piece.{self._queue.key} = lease.key AND piece.status = '{self._queue.working}'"""
+        columns = [[one.id for one in leases], [one.key for one in leases], [one.attempts for one in leases]]
+        return await connection.execute(sql, *columns, *args)
+
+    def _limit(self, until: float) -> float:
+        return until - self._length.total_seconds() / _RENEWALS
+
+    async def _renew(self, leases: Sequence[Lease], limit: asyncio.Timeout) -> None:
+        """Renew the leases that are held, and push *limit*, where the work is cancelled, ahead of us."""
+        loop, seconds, key = asyncio.get_running_loop(), self._length.total_seconds(), self._queue.key
+        sql = f"""
+            UPDATE {self._queue.table} SET lease_until = clock_timestamp() + $3::interval
+            WHERE id = ANY ($1::bigint[]) AND {key} = ANY ($2::uuid[]) AND status = '{self._queue.working}'
+            RETURNING {key}"""
+        while held := {lease.key: lease.id for lease in leases if lease.key in self._held}:
+            await asyncio.sleep(seconds / _RENEWALS)
+            now = loop.time()
+            try:
+                rows = await self._postgres.fetch(sql, list(held.values()), list(held), self._length)
+            except Exception as error:  # noqa: BLE001  # whatever it is, until the limit there is time to try again
+                log.warning("lease.not_renewed", queue=self._queue.table, error=type(error).__name__)
+                continue
+            lost = (held.keys() & self._held) - {row[0] for row in rows}
+            self._held -= lost
+            if lost:
+                log.warning("lease.lost", queue=self._queue.table, ids=sorted(held[one] for one in lost))
+            if limit.expired():
+                return
+            if rows or not lost:
+                limit.reschedule(self._limit(now + seconds))
+            else:
+                limit.reschedule(now)
+                return
+        if not limit.expired():
+            limit.reschedule(None)  # all are given back: nothing can be lost any more
+
+
+def _id(lease: Lease) -> int:
+    return lease.id
