@@ -25,7 +25,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
@@ -317,8 +316,8 @@ async def prepare(settings: Settings) -> str:
     """A tenant with a key."""
     async with open_resources(settings) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "bench")
-        return (await create_key(resources.postgres, tenant.id))[1]
+        tenant = await resources.tenants.create("bench")
+        return (await resources.keys.create(tenant))[1]
 
 
 async def measure(service: Service, sdk: Sdk, wanted: list[str], count: int) -> None:

@@ -20,7 +20,6 @@ import httpx2
 import msgspec
 
 from segment_copilot import compiler, demo
-from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.language import parse
@@ -132,9 +131,9 @@ async def measure_service(settings: Settings) -> list[tuple[str, str]]:
         started = time.perf_counter()
         tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC))
         loaded = time.perf_counter() - started
-        shop_key = (await create_key(resources.postgres, tenant.id))[1]
-        empty = await create_tenant(resources.postgres, "ingestion")
-        empty_key = (await create_key(resources.postgres, empty.id))[1]
+        shop_key = (await resources.keys.create(tenant))[1]
+        empty = await resources.tenants.create("ingestion")
+        empty_key = (await resources.keys.create(empty))[1]
     async with running(settings) as (url, _):
         async with httpx2.AsyncClient(base_url=url, headers={"Authorization": f"ApiKey {shop_key}"}) as client:
             whole, overhead = await preview_overhead(client)

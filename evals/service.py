@@ -20,11 +20,9 @@ from msgspec import Struct, structs
 from evals.client import HarnessError, Workspace, pages
 from evals.definitions import SegmentIds, with_ids
 from evals.fixtures.rows import AS_OF, Dataset, DatasetName
-from segment_copilot.access import tenants
 from segment_copilot.commands.serving import migrate_stores, running
 from segment_copilot.embedded import start_engines
 from segment_copilot.errors import NotFound, SegmentCopilotError
-from segment_copilot.events.schemas import save_schema
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings, read_settings
 from segment_copilot.telemetry.logs import configure_logging
@@ -125,15 +123,14 @@ async def _register(settings: Settings, wanted: Sequence[Dataset]) -> tuple[dict
     async with open_resources(settings) as resources:
         for dataset in wanted:
             try:
-                tenant = await tenants.get_tenant(resources.postgres, dataset.slug)
+                tenant = await resources.tenants.get(dataset.slug)
             except NotFound:
-                tenant = await tenants.create_tenant(resources.postgres, dataset.slug, timezone=dataset.timezone)
+                tenant = await resources.tenants.create(dataset.slug, timezone=dataset.timezone)
                 new.add(dataset.slug)
-            _, keys[dataset.slug] = await tenants.create_key(resources.postgres, tenant.id, kind="secret", name="evals")
+            _, keys[dataset.slug] = await resources.keys.create(tenant, kind="secret", name="evals")
             for schema in dataset.schemas:
-                await save_schema(
-                    resources.postgres,
-                    tenant.id,
+                await resources.schemas.save(
+                    tenant,
                     event_type=schema.event_type,
                     description=schema.description,
                     properties=schema.properties,

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.di import Provide
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
-from segment_copilot.access.sessions import SessionSigner
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import Keyring, authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drained_on_sigterm
 from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, parameters_checked
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.copilot.conversation.checkpoint import Secret
+from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.run import Copilot
+from segment_copilot.copilot.tools.context import UseCases
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 
@@ -50,6 +54,21 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
+_Connection = ASGIConnection[Any, Any, Any, Any]
+
+USE_CASES: Final = (
+    "ingestion",
+    "previews",
+    "explanations",
+    "segments",
+    "computations",
+    "members",
+    "sessions",
+    "feedback",
+)
+"""Those of `Resources` that a handler may name as an argument."""
+
+
 def create_app(settings: Settings) -> Litestar:
     """The application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
 
@@ -57,38 +76,19 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with open_resources(settings) as resources, open_model(settings) as model:
             app.state.resources = resources
-            breaker = Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds)
-            app.state.copilot = Copilot(resources, model, breaker)
-            app.state.sessions = SessionSigner(resources.postgres)
-            app.state.keyring = Keyring(resources.postgres, app.state.sessions)
+            app.state.copilot = build_copilot(resources, model)
+            app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
+            pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
+            app.state.readiness = Readiness(pings, app.state.draining)
             with drained_on_sigterm(app.state.draining):
                 yield
-
-    def provide_resources() -> Resources:
-        return app.state.resources
-
-    def provide_copilot() -> Copilot:
-        return app.state.copilot
-
-    def provide_sessions() -> SessionSigner:
-        return app.state.sessions
-
-    def provide_draining() -> asyncio.Event:
-        return app.state.draining
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
         middleware=[authenticated, parameters_checked],
-        dependencies={
-            "resources": Provide(provide_resources, sync_to_thread=False),
-            "copilot": Provide(provide_copilot, sync_to_thread=False),
-            "draining": Provide(provide_draining, sync_to_thread=False),
-            "sessions": Provide(provide_sessions, sync_to_thread=False),
-            "tenant": Provide(provide_tenant, sync_to_thread=False),
-            "caller": Provide(provide_caller, sync_to_thread=False),
-        },
+        dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={Exception: problem_response},
@@ -98,6 +98,61 @@ def create_app(settings: Settings) -> Litestar:
     )
     app.asgi_handler = Edge(app.asgi_handler)
     return app
+
+
+def build_copilot(resources: Resources, model: Model) -> Copilot:
+    """The copilot on *model*, with the use cases that its tools may call."""
+    settings = resources.settings
+    return Copilot(
+        settings=settings,
+        use_cases=UseCases(
+            discovery=resources.discovery,
+            schemas=resources.schemas,
+            recent_events=resources.recent_events,
+            analytics=resources.analytics,
+            segments=resources.segments,
+            previews=resources.previews,
+            explanations=resources.explanations,
+            members=resources.members,
+            activations=resources.activations,
+        ),
+        secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),
+        model=model,
+        breaker=Breaker(failures=settings.copilot_breaker_failures, seconds=settings.copilot_breaker_seconds),
+    )
+
+
+def dependencies() -> dict[str, Provide]:
+    """What a handler may name as an argument: who calls, the use case that it calls, and what belongs to the process.
+
+    Each comes after another one: Litestar provides what is independent in a task group, which costs more than the rest
+    of a request.
+    """
+
+    def provide_copilot(request: _Connection, tenant: NamedDependency[Tenant]) -> Copilot:  # noqa: ARG001
+        return request.app.state.copilot
+
+    def provide_draining(request: _Connection, copilot: NamedDependency[Copilot]) -> asyncio.Event:  # noqa: ARG001
+        return request.app.state.draining
+
+    def provide_readiness(request: _Connection) -> Readiness:
+        return request.app.state.readiness
+
+    def use_case(name: str) -> Callable[..., Any]:
+        def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001
+            return getattr(request.app.state.resources, name)
+
+        return provide
+
+    providers: dict[str, Callable[..., Any]] = {
+        "caller": provide_caller,
+        "tenant": provide_tenant,
+        "copilot": provide_copilot,
+        "draining": provide_draining,
+        "readiness": provide_readiness,
+        **{name: use_case(name) for name in USE_CASES},
+    }
+    return {name: Provide(provide, sync_to_thread=False) for name, provide in providers.items()}
 
 
 def openapi_document() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The error tree: stable codes and sentences, no HTTP.
 
-`api/http/problems.py` gives each class its status; `copilot/tools.py` turns each into a tool result.
+`api/http/problems.py` gives each class its status; `copilot/runs/calls.py` turns each into a tool result.
 Raise the most specific class; *detail* is one sentence that says what to do.
 """
 

@@ -7,14 +7,27 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
+from segment_copilot.access.keyring import Keyring
+from segment_copilot.access.keys import Keys
+from segment_copilot.access.sessions import Sessions
+from segment_copilot.access.signing import Secrets
+from segment_copilot.access.tenants import Tenants
+from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
+from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.forwarding import Forwarding
+from segment_copilot.events.history import History
+from segment_copilot.events.ingestion import Ingestion
+from segment_copilot.events.recent import RecentEvents
+from segment_copilot.events.schemas import Schemas
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -26,13 +39,25 @@ class Resources(Struct, frozen=True):
     settings: Settings
     postgres: Postgres
     clickhouse: ClickHouse
+    tenants: Tenants
+    keys: Keys
+    secrets: Secrets
+    sessions: Sessions
+    keyring: Keyring
+    ingestion: Ingestion
+    forwarding: Forwarding
+    recent_events: RecentEvents
+    history: History
+    schemas: Schemas
     discovery: Discovery
+    analytics: Analytics
     previews: Previews
     explanations: Explanations
     segments: Segments
     computations: Computations
     members: Members
-    forwarding: Forwarding
+    activations: Activations
+    feedback: Feedback
 
 
 @asynccontextmanager
@@ -47,19 +72,38 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
     ):
-        discovery = Discovery(postgres)
-        previews = Previews(postgres, clickhouse, discovery)
-        segments = Segments(postgres, clickhouse, discovery, previews)
-        explanations = Explanations(clickhouse, previews)
-        yield Resources(
-            settings,
-            postgres,
-            clickhouse,
-            discovery,
-            previews,
-            explanations,
-            segments,
-            computations=Computations(postgres, clickhouse, segments, previews),
-            members=Members(postgres, clickhouse),
-            forwarding=Forwarding(postgres, clickhouse),
-        )
+        yield _built(settings, postgres, clickhouse)
+
+
+def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
+    """Every use case, each from the stores and those that stand above it."""
+    keys, secrets = Keys(postgres), Secrets(postgres)
+    sessions = Sessions(secrets)
+    discovery = Discovery(postgres)
+    references = References(postgres)
+    previews = Previews(clickhouse, discovery, references)
+    segments = Segments(postgres, clickhouse, discovery, previews)
+    return Resources(
+        settings=settings,
+        postgres=postgres,
+        clickhouse=clickhouse,
+        tenants=Tenants(postgres),
+        keys=keys,
+        secrets=secrets,
+        sessions=sessions,
+        keyring=Keyring(keys, sessions),
+        ingestion=Ingestion(postgres),
+        forwarding=Forwarding(postgres, clickhouse),
+        recent_events=RecentEvents(postgres),
+        history=History(postgres, clickhouse),
+        schemas=Schemas(postgres),
+        discovery=discovery,
+        analytics=Analytics(clickhouse),
+        previews=previews,
+        explanations=Explanations(clickhouse, previews, references),
+        segments=segments,
+        computations=Computations(postgres, clickhouse, segments, previews),
+        members=Members(postgres, clickhouse),
+        activations=Activations(postgres),
+        feedback=Feedback(postgres),
+    )

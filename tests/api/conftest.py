@@ -9,10 +9,7 @@ import httpx2
 import pytest
 from msgspec import structs
 
-from segment_copilot.access import tenants
-from segment_copilot.app import create_app
-from segment_copilot.copilot.runs.breaker import Breaker
-from segment_copilot.copilot.runs.run import Copilot
+from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
 from tests.support.http_server import Server, served, worked
 
@@ -22,11 +19,8 @@ async def server(module_database_url: str, module_clickhouse_url: str) -> AsyncG
     """The application, served, with a tenant and another one."""
     app = create_app(Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url))
     async with served(app) as url:
-        postgres = app.state.resources.postgres
-        keys = [
-            (await tenants.create_key(postgres, (await tenants.create_tenant(postgres, slug)).id))[1]
-            for slug in ("first", "other")
-        ]
+        resources = app.state.resources
+        keys = [(await resources.keys.create(await resources.tenants.create(slug)))[1] for slug in ("first", "other")]
         async with worked(app.state.resources):
             yield Server(url, app, *keys)
 
@@ -44,9 +38,8 @@ def use(server: Server) -> Generator[Callable[..., None]]:
     before = server.app.state.copilot
 
     def exchange(model: Any, **settings: Any) -> None:
-        changed = structs.replace(before.resources, settings=structs.replace(before.resources.settings, **settings))
-        breaker = Breaker(failures=changed.settings.copilot_breaker_failures)
-        server.app.state.copilot = Copilot(changed, model, breaker)
+        changed = structs.replace(server.resources, settings=structs.replace(before.settings, **settings))
+        server.app.state.copilot = build_copilot(changed, model)
 
     yield exchange
     server.app.state.copilot = before

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from anthropic import AsyncAnthropic
 
-from segment_copilot.access.tenants import authenticate
 from segment_copilot.api.http import sse
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
@@ -285,7 +284,7 @@ async def test_one_answer_holds_the_text_the_draft_and_the_model(server: Any, cl
         "logic": "AND",
         "conditions": [{"type": "user_property", "property": "country", "operator": "is_set"}],
     }
-    tenant = await authenticate(server.resources.postgres, server.key)
+    tenant = (await server.resources.keys.identify(server.key)).tenant
     event = Event(
         tenant_id=tenant.id,
         event_id="i",
@@ -296,7 +295,7 @@ async def test_one_answer_holds_the_text_the_draft_and_the_model(server: Any, cl
     )
     await write_block(server.resources.clickhouse, [event], token="identify")
     await observe_names(server.resources.postgres, [event])
-    server.resources.discovery.forget(tenant.id)
+    server.resources.discovery.forget(tenant)
     proposal = {"name": "Known country", "description": "We know where they live.", "definition": definition}
     use(Script(calls(("propose_segment", proposal), text="I draft it. "), says("It holds 1 user.")))
 

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from litestar import get
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 
-from segment_copilot.access import tenants
 from segment_copilot.api.http.routes import Route
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
@@ -185,11 +185,26 @@ async def test_a_process_that_is_being_stopped_is_alive_but_not_ready(server, cl
 
 
 async def test_a_key_is_refused_within_seconds_of_its_revocation(server):
-    tenant = await tenants.get_tenant(server.resources.postgres, "first")
-    key, text = await tenants.create_key(server.resources.postgres, tenant.id)
+    tenant = await server.resources.tenants.get("first")
+    key, text = await server.resources.keys.create(tenant)
     async with server.client(text) as client:
         assert (await client.get("/api/segments/")).status_code == 200
-        await tenants.revoke_key(server.resources.postgres, tenant.id, key.id)
+        await server.resources.keys.revoke(tenant, key.id)
         async with asyncio.timeout(10):
             while (await client.get("/api/segments/")).status_code != 401:  # noqa: ASYNC110  # nothing to be woken by
                 await asyncio.sleep(0.1)
+
+
+def test_no_handler_waits_for_a_task_group():
+    """What a handler asks for is provided one after the other, see `app.dependencies`."""
+    app = create_app(Settings())
+    at_once = {
+        f"{method} {route.path}": sorted(dependency.key for dependency in batch)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (_, arguments) in route.route_handler_map.items()
+        for batch in arguments.dependency_batches
+        if len(batch) > 1
+    }
+
+    assert at_once == {}

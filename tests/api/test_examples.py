@@ -15,11 +15,9 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import authenticate
-from segment_copilot.app import create_app
+from segment_copilot.app import build_copilot, create_app
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import ToolResults, UserMessage
-from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.settings import Settings
@@ -68,7 +66,7 @@ async def token(server: Any) -> str:
 @pytest.fixture(scope="module")
 async def segment_id(server: Any) -> int:
     """A stored segment, of a tenant that knows one user."""
-    tenant = await authenticate(server.resources.postgres, server.key)
+    tenant = (await server.resources.keys.identify(server.key)).tenant
     happened = [
         Event(
             tenant_id=tenant.id,
@@ -82,7 +80,7 @@ async def segment_id(server: Any) -> int:
     ]
     await write_block(server.resources.clickhouse, happened, token="happened")
     await observe_names(server.resources.postgres, happened)
-    server.resources.discovery.forget(tenant.id)
+    server.resources.discovery.forget(tenant)
     saved = await server.resources.segments.create(
         tenant,
         name="Stored",
@@ -279,7 +277,7 @@ async def test_a_page_of_another_origin_asks_with_a_token(
         *drawing(segment_id), calls(("ask_user", QUESTION), text="Which visits?"), says("Those of /pricing."), silent()
     )
     async with served(app) as url, page_served(node, port, SERVICE_URL=url, API_KEY=server.key) as page:
-        app.state.copilot = Copilot(app.state.resources, script)
+        app.state.copilot = build_copilot(app.state.resources, script)
         told = await run_client("browser.mjs", chromium, page, url)
 
         assert (page, told["origin"]) == (origin, origin)
@@ -290,7 +288,7 @@ async def test_a_page_of_another_origin_asks_with_a_token(
             "Create “Known country” (1 users)", "Draft: Known country", "Segments", "Users: 1 users", "Volume (events)"
         ]  # fmt: skip
         stored = await app.state.resources.segments.get(
-            await authenticate(server.resources.postgres, server.key), int(told["saved"].rstrip(".").split()[-1])
+            (await server.resources.keys.identify(server.key)).tenant, int(told["saved"].rstrip(".").split()[-1])
         )
         assert stored.name == "Known country"
         assert "/pricing" in str(script.requests[4].messages[-1])

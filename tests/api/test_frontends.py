@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from anthropic import AsyncAnthropic
 
-from segment_copilot.access.tenants import authenticate
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ModelRequest, ToolCall, TurnEnded
 from segment_copilot.copilot.models.claude.model import Claude
@@ -103,7 +102,7 @@ async def test_texts_and_reasoning(consume: Consume):
 
 
 async def test_calls_side_by_side_a_draft_and_components(server: Any, consume: Consume):
-    tenant = await authenticate(server.resources.postgres, server.key)
+    tenant = (await server.resources.keys.identify(server.key)).tenant
     known = Event(
         tenant_id=tenant.id,
         event_id="known",
@@ -114,7 +113,7 @@ async def test_calls_side_by_side_a_draft_and_components(server: Any, consume: C
     )
     await write_block(server.resources.clickhouse, [known], token="known")
     await observe_names(server.resources.postgres, [known])
-    server.resources.discovery.forget(tenant.id)
+    server.resources.discovery.forget(tenant)
 
     told = await consume(
         calls(("list_segments", {}), ("propose_segment", PROPOSAL), ("no_such_tool", {}), text="I look."),

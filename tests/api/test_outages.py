@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from segment_copilot.access import tenants
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
 from segment_copilot.stores import migrations
@@ -20,8 +19,8 @@ async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_
     async with served(app) as url:
         resources = app.state.resources
         await migrations.migrate(resources.postgres, resources.clickhouse)
-        tenant = await tenants.create_tenant(resources.postgres, "first")
-        server = Server(url, app, (await tenants.create_key(resources.postgres, tenant.id))[1], "")
+        tenant = await resources.tenants.create("first")
+        server = Server(url, app, (await resources.keys.create(tenant))[1], "")
         async with server.client() as client:
             created = (await client.post("/api/segments/", json={"name": "A", "definition": DEFINITION})).json()
 

@@ -15,9 +15,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from litestar.routes import HTTPRoute
 
-from segment_copilot.access import tenants
-from segment_copilot.access.sessions import LIFETIME, SessionSigner
-from segment_copilot.access.signing import shared_secret
+from segment_copilot.access.sessions import LIFETIME, Sessions
+from segment_copilot.access.signing import Secrets
 from segment_copilot.api.http.routes import route_of
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
@@ -130,9 +129,9 @@ async def test_a_token_never_writes(server, token):
 
 
 async def test_an_expired_token_is_401_so_that_clients_fetch_another(server):
-    key_id = (await tenants.identify(server.resources.postgres, server.key)).key_id
+    key_id = (await server.resources.keys.identify(server.key)).key_id
     past = datetime.now(UTC) - LIFETIME
-    _, token = await server.app.state.sessions.open(key_id, scope="copilot", user_id=None, now=past)
+    _, token = await server.resources.sessions.open(key_id, scope="copilot", user_id=None, now=past)
 
     async with bearing(server, token) as browser:
         answer = await browser.get("/api/segments/")
@@ -141,7 +140,7 @@ async def test_an_expired_token_is_401_so_that_clients_fetch_another(server):
 
 
 async def test_a_token_of_anybody_else_is_401(server, token):
-    secret = await shared_secret(server.resources.postgres, "sessions")
+    secret = await server.resources.secrets.shared("sessions")
     claims = {"key_id": 1, "scope": "copilot", "exp": int(datetime.now(UTC).timestamp()) + 600}
     header, _, signature = token.split(".")
     forged = [
@@ -161,13 +160,13 @@ async def test_a_token_of_anybody_else_is_401(server, token):
 
 
 async def test_a_token_ends_with_its_key(server):
-    postgres = server.resources.postgres
-    tenant = await tenants.get_tenant(postgres, "first")
-    key, text = await tenants.create_key(postgres, tenant.id)
+    resources = server.resources
+    tenant = await resources.tenants.get("first")
+    key, text = await resources.keys.create(tenant)
     async with server.client(text) as backend:
         token = (await opened(backend))["token"]
 
-    await tenants.revoke_key(postgres, tenant.id, key.id)
+    await resources.keys.revoke(tenant, key.id)
 
     async with bearing(server, token) as browser:
         answer = await browser.get("/api/segments/")
@@ -176,12 +175,12 @@ async def test_a_token_ends_with_its_key(server):
 
 async def test_every_process_reads_what_another_signed(server):
     postgres = server.resources.postgres
-    first, second = SessionSigner(postgres), SessionSigner(postgres)
+    first, second = Sessions(Secrets(postgres)), Sessions(Secrets(postgres))
     now = datetime.now(UTC)
     session, token = await first.open(7, scope="copilot", user_id="ana", now=now)
 
     assert await second.read(token, now=now) == session
-    secrets = await asyncio.gather(*(shared_secret(postgres, "a new purpose") for _ in range(5)))
+    secrets = await asyncio.gather(*(Secrets(postgres).shared("a new purpose") for _ in range(5)))
     assert len(set(secrets)) == 1
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from segment_copilot.access.tenants import authenticate
 from segment_copilot.commands.ask import STOPPED, at_prompt, converse
 from segment_copilot.commands.screen import Screen
 from segment_copilot.copilot import models
@@ -63,7 +62,7 @@ def talk(server: Any, use: Any) -> Talk:
 @pytest.fixture(scope="module", autouse=True)
 async def segment_id(server: Any) -> int:
     """A stored segment, of a tenant that knows one user."""
-    tenant = await authenticate(server.resources.postgres, server.key)
+    tenant = (await server.resources.keys.identify(server.key)).tenant
     happened = [
         Event(
             tenant_id=tenant.id,
@@ -77,7 +76,7 @@ async def segment_id(server: Any) -> int:
     ]
     await write_block(server.resources.clickhouse, happened, token="happened")
     await observe_names(server.resources.postgres, happened)
-    server.resources.discovery.forget(tenant.id)
+    server.resources.discovery.forget(tenant)
     definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
     return (await server.resources.segments.create(tenant, name="[bold]Stored", definition=definition)).segment.id
 

@@ -12,6 +12,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.resources import Resources
@@ -66,7 +67,7 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 
 def another(resources: Resources) -> Computations:
     """A worker in another process: it remembers no catalog."""
-    previews = Previews(resources.postgres, resources.clickhouse, Discovery(resources.postgres))
+    previews = Previews(resources.clickhouse, Discovery(resources.postgres), References(resources.postgres))
     return Computations(resources.postgres, resources.clickhouse, resources.segments, previews, lease=SHORT)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.explanations import Explanation, UserExplanation
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
@@ -270,7 +270,7 @@ async def test_what_was_measured_is_in_the_unit_of_the_threshold(
 
 async def test_days_are_counted_as_the_language_counts_them(resources: Resources, remember: Remember):
     """The day on which the clock went forward had 23 hours, and is one day."""
-    madrid = await create_tenant(resources.postgres, "madrid", timezone="Europe/Madrid")
+    madrid = await resources.tenants.create("madrid", timezone="Europe/Madrid")
     as_of = datetime(2026, 3, 30, 10, 0, tzinfo=UTC)  # noon; summer time began on the 29th
     await remember(madrid, [("ana", "login", as_of - timedelta(hours=47), {})])
     recency = {"type": "recency", "event_type": "login", "operator": "gte", "window_days": 2}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Changes
 from segment_copilot.compiler.bind import bind
 from segment_copilot.errors import Conflict, InvalidDefinition, NotFound, PreconditionFailed
@@ -88,7 +88,7 @@ async def test_an_exclusion_takes_users_out(resources: Resources, tenant: Tenant
 async def test_a_name_never_seen_is_a_warning_with_the_nearest(
     resources: Resources, tenant: Tenant, remember: Remember
 ):
-    await resources.discovery.catalog(tenant.id)  # remembered before the names exist: it has to be read afresh
+    await resources.discovery.catalog(tenant)  # remembered before the names exist: it has to be read afresh
     await remember(tenant, HISTORY)
 
     preview = await resources.previews.preview(
@@ -132,7 +132,7 @@ async def test_every_mistake_is_reported_at_once(resources: Resources, tenant: T
 
 
 async def test_a_saved_segment_keeps_its_zone_words_and_tier(resources: Resources):
-    tenant = await create_tenant(resources.postgres, "madrid", timezone="Europe/Madrid")
+    tenant = await resources.tenants.create("madrid", timezone="Europe/Madrid")
 
     saved = await resources.segments.create(tenant, name="Spain", definition=definition(SPANISH))
     read = await resources.segments.get(tenant, saved.segment.id)
@@ -184,7 +184,7 @@ async def test_segments_may_not_refer_to_one_another_in_a_circle(resources: Reso
 
 
 async def test_the_save_that_passes_the_quota_names_what_could_go(resources: Resources):
-    tenant = await create_tenant(resources.postgres, "small", dynamic_plus_limit=1)
+    tenant = await resources.tenants.create("small", dynamic_plus_limit=1)
     first = (await resources.segments.create(tenant, name="Buyers", definition=definition(BOUGHT))).segment
 
     with pytest.raises(Conflict) as caught:
@@ -197,7 +197,7 @@ async def test_the_save_that_passes_the_quota_names_what_could_go(resources: Res
 
 
 async def test_two_saves_at_once_cannot_both_be_the_last_allowed(resources: Resources):
-    tenant = await create_tenant(resources.postgres, "small", dynamic_plus_limit=1)
+    tenant = await resources.tenants.create("small", dynamic_plus_limit=1)
 
     saves = [resources.segments.create(tenant, name=str(n), definition=definition(BOUGHT)) for n in range(5)]
     outcomes = await asyncio.gather(*saves, return_exceptions=True)
@@ -239,7 +239,7 @@ async def test_a_large_tenant_is_asked_in_ranges_with_the_same_answer(
     small = await resources.previews.preview(tenant, wide, as_of=NOW, limit=30)
     counted = "UPDATE observed_names SET event_count = 2000000 WHERE tenant_id = $1"
     await resources.postgres.execute(counted, tenant.id)
-    resources.discovery.forget(tenant.id)
+    resources.discovery.forget(tenant)
 
     large = await resources.previews.preview(tenant, wide, as_of=NOW, limit=30)
     segment = (await resources.segments.create(tenant, name="Wide", definition=wide)).segment

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from segment_copilot.copilot.runs.breaker import Breaker
-from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Unavailable
 from tests.support.copilot_runs import Script, Shop, asking, run_to_end, says, wired
 
@@ -122,10 +122,9 @@ def test_the_run_that_was_let_through_begins_the_pause_anew_when_it_fails(breake
 
 async def test_runs_share_it(shop: Shop, breaker: Breaker, clock: Clock):
     down = Unavailable("down", code="upstream_overloaded", context={"retry_after_ms": 0})
-    resources = wired(shop.resources, None).resources
-    failing = Copilot(resources, Script([down], [down], [down]), breaker)
+    failing = structs.replace(wired(shop.resources, Script([down], [down], [down])), breaker=breaker)
     assert (await run_to_end(failing, shop.tenant, asking())).frames[-1]["code"] == "upstream_overloaded"
-    well = Copilot(resources, Script(says("Fine.")), breaker)
+    well = structs.replace(wired(shop.resources, Script(says("Fine."))), breaker=breaker)
 
     with pytest.raises(Unavailable, match="does not answer"):
         await run_to_end(well, shop.tenant, asking())

@@ -14,9 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from segment_copilot.access.signing import shared_secret
 from segment_copilot.copilot import models
-from segment_copilot.copilot.conversation.checkpoint import MAX_BYTES, Checkpoint, Refused, Said, Secret, Signer
+from segment_copilot.copilot.conversation.checkpoint import (
+    MAX_BYTES,
+    Checkpoint,
+    CheckpointRefused,
+    Secret,
+    Signer,
+    Utterance,
+)
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, ToolResult, ToolResults, TurnEnded, UserMessage
 from segment_copilot.copilot.models.claude.model import Claude
 from segment_copilot.copilot.runs.run import prepare_run
@@ -311,10 +317,10 @@ async def test_a_checkpoint_of_another_secret_says_nothing(ask: Ask, before: Tol
 
 
 async def test_a_checkpoint_lasts_a_day(ask: Ask, shop: Shop, before: Told):
-    signer = await Secret().signer(shop.resources)
+    signer = await Secret(shop.resources.secrets).signer()
     model = Script(says("x"))
     run = await prepare_run(wired(shop.resources, model), shop.tenant, then(before, "?"))
-    setting = run._from.setting
+    setting = run._beginning.setting
     opened = signer.open(token(before), tenant_id=shop.tenant.id, setting=setting, now=datetime.now(UTC))
     assert timedelta(hours=23) < opened.expires_at - datetime.now(UTC) <= timedelta(hours=24)
     old = signer.seal(structs.replace(opened, expires_at=datetime.now(UTC)))
@@ -401,7 +407,7 @@ STATE = Checkpoint(
         UserMessage("Hi", workspace="…"),
         AssistantMessage("Yes", raw=[{"type": "text", "text": "Yes", "n": 2**70}]),
     ),
-    said=(Said("user", ((2, "x"),)),),
+    said=(Utterance("user", ((2, "x"),)),),
     catalog="c",
 )
 SIGNER = Signer(b"s" * 32)
@@ -420,7 +426,7 @@ def test_what_is_opened_is_what_was_sealed():
 def test_a_token_with_any_character_changed_is_not_taken(position: int, character: str):
     changed = TOKEN[:position] + character + TOKEN[position + 1 :]
     if changed != TOKEN:
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             opened(changed)
 
 
@@ -428,7 +434,7 @@ def test_a_token_with_any_character_changed_is_not_taken(position: int, characte
 def test_a_token_that_is_longer_or_shorter_is_not_taken(position: int, piece: str, cut: int):
     changed = TOKEN[:position] + piece + TOKEN[position + cut :]
     if changed != TOKEN:
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             opened(changed)
 
 
@@ -439,12 +445,12 @@ def test_a_session_takes_only_its_own_users_token():
     assert SIGNER.open(named, **whoever, user="ana").user == "ana"
     assert SIGNER.open(named, **whoever).user == "ana"
     for token in (named, TOKEN):
-        with pytest.raises(Refused):
+        with pytest.raises(CheckpointRefused):
             SIGNER.open(token, **whoever, user="ben")
 
 
 def test_what_another_secret_signed_is_not_taken():
-    with pytest.raises(Refused):
+    with pytest.raises(CheckpointRefused):
         Signer(b"t" * 32).open(TOKEN, tenant_id=1, setting="s", now=NOW)
 
 
@@ -481,8 +487,8 @@ def test_a_thread_that_cannot_be_made_small_enough_has_no_token():
 
 
 async def test_all_processes_of_a_deployment_share_the_secret(shop: Shop):
-    first, second = await Secret().signer(shop.resources), await Secret().signer(shop.resources)
+    first, second = await Secret(shop.resources.secrets).signer(), await Secret(shop.resources.secrets).signer()
     sealed = first.seal(STATE) or ""
 
     assert second.open(sealed, tenant_id=1, setting="s", now=NOW) == STATE
-    assert len(await shared_secret(shop.resources.postgres, "checkpoints")) == 32
+    assert len(await shop.resources.secrets.shared("checkpoints")) == 32

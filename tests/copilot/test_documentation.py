@@ -11,7 +11,7 @@ import pytest
 
 from segment_copilot.copilot.conversation.prompt import PROMPT
 from segment_copilot.copilot.runs.failures import failure
-from segment_copilot.copilot.stream.events import ErrorCode, Event
+from segment_copilot.copilot.stream.run_events import ErrorCode, Event
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
 from segment_copilot.language import decode
 from segment_copilot.language.edits import PatchOperation

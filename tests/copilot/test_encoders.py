@@ -10,7 +10,7 @@ from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, TurnEnded
 from segment_copilot.copilot.stream.encoders.ag_ui import AgUiEncoder
 from segment_copilot.copilot.stream.encoders.ai_sdk import AiSdkEncoder
-from segment_copilot.copilot.stream.events import Clarification, ClarificationOption, Event, Outcome, RunFinished
+from segment_copilot.copilot.stream.run_events import Clarification, ClarificationOption, Event, Outcome, RunFinished
 from segment_copilot.copilot.stream.usage import Usage
 from tests.support import copilot_encodings
 from tests.support.copilot_runs import TOKENS, Ask, Script, says

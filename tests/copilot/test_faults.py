@@ -24,7 +24,8 @@ import pytest
 from anthropic import AsyncAnthropic
 from msgspec import Struct, structs
 
-from segment_copilot.access.tenants import create_key, create_tenant
+from segment_copilot.access.keys import Keys
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.api.http import sse
 from segment_copilot.app import create_app
 from segment_copilot.copilot.models.claude.model import Claude, Patience
@@ -110,9 +111,7 @@ class Service(Struct, frozen=True):
     def change(self, **settings: Any) -> None:
         """Other settings for the runs that follow."""
         copilot = self.app.state.copilot
-        resources = copilot.resources
-        changed = structs.replace(resources, settings=structs.replace(resources.settings, **settings))
-        self.app.state.copilot = structs.replace(copilot, resources=changed)
+        self.app.state.copilot = structs.replace(copilot, settings=structs.replace(copilot.settings, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +134,8 @@ async def running(module_database_url: str, module_clickhouse_url: str) -> Async
             AsyncAnthropic(api_key=KEY, base_url=upstream.url, max_retries=0) as anthropic,
         ):
             postgres = app.state.resources.postgres
-            tenant = await create_tenant(postgres, "acme")
-            key = (await create_key(postgres, tenant.id))[1]
+            tenant = await Tenants(postgres).create("acme")
+            key = (await Keys(postgres).create(tenant))[1]
             secrets = (KEY, key, module_database_url, module_clickhouse_url, upstream.url)
             patient = Claude(anthropic, name="claude-sonnet-5-5", effort="low")
             yield Service(url, app, key, upstream, secrets, patient, app.state.copilot.model)

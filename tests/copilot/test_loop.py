@@ -13,8 +13,9 @@ from msgspec import structs
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.copilot.runs.run import Copilot, prepare_run
-from segment_copilot.copilot.stream.events import Event, RunError, RunStarted
+from segment_copilot.copilot.stream.run_events import Event, RunError, RunStarted
 from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.events.analytics import Analytics
 from segment_copilot.stores.clickhouse import open_clickhouse
 from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, Shop, asking, calls, run_to_end, says, wired
 from tests.support.proxies import eventually
@@ -280,8 +281,8 @@ async def test_our_own_mistake_is_logged_and_not_told(ask: Ask):
 
 
 def changed(copilot: Copilot, **parts: Any) -> Copilot:
-    """*copilot* with other stores or use cases."""
-    return structs.replace(copilot, resources=structs.replace(copilot.resources, **parts))
+    """*copilot* with other use cases."""
+    return structs.replace(copilot, use_cases=structs.replace(copilot.use_cases, **parts))
 
 
 async def test_a_mistake_inside_a_tool_is_logged_and_not_told(shop: Shop):
@@ -299,7 +300,7 @@ async def test_a_store_that_is_gone_ends_the_run_and_the_other_calls_with_it(sho
     model = Script(calls(LIST, ("query_top_events", {"from": "2026-06-01", "to": "2026-06-15"})), says("Never said."))
 
     async with open_clickhouse("clickhouse://app:app@127.0.0.1:1/db") as gone, locked(shop) as waiting:
-        told = await run_to_end(changed(wired(shop.resources, model), clickhouse=gone), shop.tenant, asking())
+        told = await run_to_end(changed(wired(shop.resources, model), analytics=Analytics(gone)), shop.tenant, asking())
         await eventually(lambda: waiting(0))
 
     assert told.frames[-1]["code"] == "tool_backend_unavailable"

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import jsonschema_rs
 import pytest
 
-from segment_copilot.copilot.stream.events import Event
 from segment_copilot.copilot.stream.protocol import protocol_document
+from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.copilot.tools import COMPONENTS
 from tests.support.copilot_invariants import FITS
 from tests.support.copilot_runs import Ask, Script, calls, says

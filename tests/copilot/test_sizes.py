@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from segment_copilot.copilot import models
-from segment_copilot.copilot.guards.bounds import few, pieces
+from segment_copilot.copilot.guards.bounds import first_findings, pieces
 from segment_copilot.copilot.models import AssistantMessage, ToolCall, TurnEnded
 from segment_copilot.errors import Finding
 from tests.support.copilot_runs import BUYERS, TOKENS, Ask, Script, calls, says
@@ -61,8 +61,8 @@ async def test_a_definition_that_would_not_fit_into_a_draft_is_refused(ask: Ask)
 def test_findings_are_few_and_small():
     long: list[Any] = [Finding("/x", "code", "d" * 1_000, ("s" * 1_000,))] * 100
 
-    assert 0 < len(few(long)) <= 20
-    assert len(msgspec.json.encode(few(long))) <= 8 * 1024
+    assert 0 < len(first_findings(long)) <= 20
+    assert len(msgspec.json.encode(first_findings(long))) <= 8 * 1024
 
 
 def test_pieces_are_the_whole():

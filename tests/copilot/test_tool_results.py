@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.app import build_copilot
 from segment_copilot.copilot.guards.bounds import MAX_BYTES
 from segment_copilot.copilot.models import ToolCall
 from segment_copilot.copilot.runs.calls import Calls
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import TOOLS, Tool
 from segment_copilot.copilot.tools.context import Memory, ToolContext
@@ -50,7 +51,7 @@ async def large(module_database_url: str, module_clickhouse_url: str) -> AsyncGe
         Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
     ) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "large", timezone="Europe/Madrid")
+        tenant = await resources.tenants.create("large", timezone="Europe/Madrid")
         await _fill(resources, tenant)
         conditions = [
             {"type": "event_count", "event_type": name("event", number), "value": 1, "window_days": 30}
@@ -69,7 +70,7 @@ async def large(module_database_url: str, module_clickhouse_url: str) -> AsyncGe
                 "VALUES ($1, $2, $3, $4, 'error', $5)",
                 *(tenant.id, saved.segment.id, name("connector", number), '{"api_key": "hunter2"}', "e" * 300),
             )
-        resources.discovery.forget(tenant.id)
+        resources.discovery.forget(tenant)
         page = await resources.segments.list(tenant, limit=1)
         yield Large(resources, tenant, page.segments[0].id)
 
@@ -215,13 +216,14 @@ def run(shop: Any) -> Run:
     """Run one call of a tool that was changed, and give its result."""
 
     async def once(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-        said: list[events.Event] = []
+        said: list[run_events.Event] = []
         memory = Memory("run_0")
-        catalog = await shop.resources.discovery.catalog(shop.tenant.id)
+        use_cases = build_copilot(shop.resources, Script()).use_cases
+        catalog = await shop.resources.discovery.catalog(shop.tenant)
 
         def surroundings(call_id: str) -> ToolContext:
             return ToolContext(
-                resources=shop.resources, tenant=shop.tenant, catalog=catalog, as_of=NOW, timezone="UTC",
+                use_cases=use_cases, tenant=shop.tenant, catalog=catalog, as_of=NOW, timezone="UTC",
                 timezone_asked=False, memory=memory, tool_call_id=call_id,
             )  # fmt: skip
 
@@ -231,7 +233,7 @@ def run(shop: Any) -> Run:
         transcript.tool_start(made.start(call.id, call.name))
         transcript.tool_args(made.arguments(call))
         await made.run([call])
-        (result,) = [event for event in said if isinstance(event, events.ToolResult)]
+        (result,) = [event for event in said if isinstance(event, run_events.ToolResult)]
         return msgspec.to_builtins(result)
 
     return once
@@ -267,9 +269,9 @@ async def test_each_failure_says_whether_to_try_again_and_nothing_of_ours(run: R
 
 async def test_a_query_that_is_too_long_for_the_store_may_be_tried_once_more(run: Run, shop: Any):
     """The store's own limit, on a query that no limit of ours would stop."""
+    clickhouse: ClickHouse = shop.resources.clickhouse
 
     async def slow(context: ToolContext) -> Struct:
-        clickhouse: ClickHouse = context.resources.clickhouse
         await clickhouse.fetch(
             "SELECT sum(sleepEachRow(0.05)) FROM numbers(1000) SETTINGS max_execution_time = 0.2", {}, purpose="copilot"
         )

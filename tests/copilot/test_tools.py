@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segment_copilot.copilot.guards.bounds import MAX_BYTES, bounded
+from segment_copilot.copilot.guards.bounds import MAX_BYTES, bound
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
 from tests.support.copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
 from tests.support.resources import NOW
@@ -434,7 +434,7 @@ async def test_recent_events_are_counted_by_type_since_an_instant(ask: Ask):
 def test_a_large_result_is_cut_and_says_so():
     document = {"rows": [{"name": "x" * 90, "n": number} for number in range(500)], "total": 500}
 
-    cut, truncated = bounded(document)
+    cut, truncated = bound(document)
 
     assert truncated
     assert cut["truncated"] is True
@@ -446,8 +446,8 @@ def test_the_longest_list_loses_its_end_and_the_rest_stays():
     findings = [{"pointer": f"/{number}", "suggestions": ["s" * 900] * 3} for number in range(20)]
     schemas = [{"name": str(number), "properties": [{"path": "p" * 60}] * 60} for number in range(4)]
 
-    failed, _ = bounded({"error": {"code": "invalid_definition", "findings": findings}})
-    listed, _ = bounded({"schemas": schemas, "total": 4})
+    failed, _ = bound({"error": {"code": "invalid_definition", "findings": findings}})
+    listed, _ = bound({"schemas": schemas, "total": 4})
 
     assert failed["error"]["code"] == "invalid_definition"
     assert failed["error"]["truncated"] is True
@@ -467,21 +467,21 @@ JSON = st.recursive(
 def test_any_result_fits_and_says_whether_it_is_whole(document: dict[str, Any], times: int):
     document = {key: [value] * times for key, value in document.items() if key not in {"truncated", "omitted"}}
 
-    cut, truncated = bounded(document)
+    cut, truncated = bound(document)
 
     assert len(msgspec.json.encode(cut)) <= MAX_BYTES
     assert truncated is bool(cut.get("truncated", False))
-    assert truncated or len(msgspec.json.encode(cut)) == len(msgspec.json.encode(bounded(cut)[0]))
+    assert truncated or len(msgspec.json.encode(cut)) == len(msgspec.json.encode(bound(cut)[0]))
 
 
 def test_a_result_that_cannot_be_shortened_names_what_is_left_out():
-    cut, truncated = bounded({"id": 7, "definition": {"deep": {str(n): "x" * 50 for n in range(500)}}})
+    cut, truncated = bound({"id": 7, "definition": {"deep": {str(n): "x" * 50 for n in range(500)}}})
 
     assert truncated
     assert cut == {"id": 7, "truncated": True, "omitted": ["definition"]}
 
 
 def test_control_characters_of_stored_text_do_not_reach_a_model():
-    cut, _ = bounded({"name": "a\u0000b\u202ec\x1b[31m"})
+    cut, _ = bound({"name": "a\u0000b\u202ec\x1b[31m"})
 
     assert cut == {"name": "a b c [31m"}

@@ -6,12 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from segment_copilot import events
-from segment_copilot.access.tenants import get_tenant
-from segment_copilot.activations.activations import list_activations
 from segment_copilot.demo import load_demo
 from segment_copilot.demo.segments import SEGMENTS
-from segment_copilot.events.schemas import list_schemas
 from segment_copilot.language import encode
 
 _COUNTS = """
@@ -27,7 +23,7 @@ async def counts(resources, tenant_id):
 
 async def test_every_generated_event_is_there_exactly_once(shop, demo_tenant, loaded):
     assert await counts(shop, demo_tenant.id) == (len(loaded), len(loaded), 0, 4_000)
-    status = await events.ingestion_status(shop.postgres, demo_tenant.id)
+    status = await shop.ingestion.status(demo_tenant)
     assert (status.pending, status.forwarded, status.failed) == (0, len(loaded), 0)
 
 
@@ -63,11 +59,11 @@ async def test_the_history_has_30_days_and_says_what_a_preview_of_the_day_says(r
 async def test_events_of_today_and_no_older_ones_than_are_kept_are_recent(shop, demo_tenant, loaded, ends_at):
     midnight = ends_at.replace(hour=0, minute=0)
     today = Counter(event.event_type for event in loaded if event.occurred_at >= midnight)
-    recent = await events.recent_events(shop.postgres, demo_tenant.id, since=midnight)
+    recent = await shop.recent_events.list(demo_tenant, since=midnight)
     assert {kind.event_type: kind.count for kind in recent.by_type} == today
     assert recent.events[0].occurred_at == loaded[-1].occurred_at
     kept = timedelta(hours=shop.settings.recent_event_hours)
-    everything = await events.recent_events(shop.postgres, demo_tenant.id)
+    everything = await shop.recent_events.list(demo_tenant)
     assert everything.total == sum(event.occurred_at > ends_at - kept for event in loaded)
 
 
@@ -76,7 +72,7 @@ async def test_the_worker_deletes_recent_events_when_they_are_old(shop, demo_ten
     later = ends_at + timedelta(hours=24)
     while await shop.forwarding.clean_up(now=later, recent=kept, remembered=timedelta(days=90)):
         pass
-    left = (await events.recent_events(shop.postgres, demo_tenant.id)).total
+    left = (await shop.recent_events.list(demo_tenant)).total
     at_least = sum(event.occurred_at > later - kept for event in loaded)
     assert at_least <= left < at_least + sum(
         later - kept - timedelta(hours=1) < event.occurred_at <= later - kept for event in loaded
@@ -84,7 +80,7 @@ async def test_the_worker_deletes_recent_events_when_they_are_old(shop, demo_ten
 
 
 async def test_the_catalog_describes_everything_that_happens(shop, demo_tenant, loaded):
-    catalog = await shop.discovery.catalog(demo_tenant.id, fresh=True)
+    catalog = await shop.discovery.catalog(demo_tenant, fresh=True)
     count = Counter(event.event_type for event in loaded)
     count.pop("context_identified")
     assert {name: kind.event_count for name, kind in catalog.event_types.items()} == count
@@ -102,8 +98,8 @@ async def test_the_catalog_describes_everything_that_happens(shop, demo_tenant, 
 
 
 async def test_schemas_and_connectors_are_registered(shop, demo_tenant):
-    assert len(await list_schemas(shop.postgres, demo_tenant.id)) == 13
-    connectors = await list_activations(shop.postgres, demo_tenant.id)
+    assert len(await shop.schemas.list(demo_tenant)) == 13
+    connectors = await shop.activations.list(demo_tenant)
     assert [(connector.connector_type, connector.segment_name, connector.status) for connector in connectors] == [
         ("klaviyo", "High LTV", "active"),
         ("braze", "Churn Risk", "inactive"),
@@ -131,7 +127,7 @@ async def test_a_loading_that_died_is_cleared_away_and_begun_again(dies_at, reso
         await load_demo(resources, ends_at=ends_at, users=1_000, history_days=2, progress=die)
     assert raised.group_contains(DiedError)
     tenant = await load_demo(resources, ends_at=ends_at, users=200, history_days=1)
-    assert tenant == await get_tenant(resources.postgres, "demo")
+    assert tenant == await resources.tenants.get("demo")
     assert await resources.postgres.fetchval("SELECT count(*) FROM tenants") == 1
     for table in ("events", "blocks"):
         assert await resources.postgres.fetchval(f"SELECT count(*) FROM {table}") < 200

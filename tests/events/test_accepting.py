@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.events import Accepted, Forwarding, accept, ingestion_status, recent_events
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.events import Accepted, Forwarding, Ingestion, RecentEvents
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 
-TENANT, OTHER_TENANT = 1, 2
+TENANT, OTHER_TENANT = Tenant(1, "acme"), Tenant(2, "rival")
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 
@@ -21,8 +22,8 @@ def event(**fields: Any) -> bytes:
     return msgspec.json.encode({"user_id": "ana", "event_type": "order_placed", **fields})
 
 
-async def take(postgres: Postgres, *events: Any, tenant_id: int = TENANT, key: str | None = None, at=NOW) -> Accepted:
-    return await accept(postgres, tenant_id, events, received_at=at, idempotency_key=key)
+async def take(postgres: Postgres, *events: Any, tenant: Tenant = TENANT, key: str | None = None, at=NOW) -> Accepted:
+    return await Ingestion(postgres).accept(tenant, events, received_at=at, idempotency_key=key)
 
 
 async def stored(postgres: Postgres, column: str = "event_id") -> list[Any]:
@@ -52,7 +53,7 @@ async def test_the_first_copy_of_an_id_stands_and_later_ones_count_as_queued(pos
 async def test_an_identify_and_an_event_share_one_space_of_ids_but_tenants_do_not(postgres: Postgres):
     await take(postgres, event(event_id="1"))
     same_tenant = await take(postgres, event(event_id="1", event_type="context_identified"))
-    other_tenant = await take(postgres, event(event_id="1"), tenant_id=OTHER_TENANT)
+    other_tenant = await take(postgres, event(event_id="1"), tenant=OTHER_TENANT)
 
     assert (same_tenant.stored, other_tenant.stored) == (0, 1)
 
@@ -95,7 +96,7 @@ async def test_other_events_under_a_used_idempotency_key_are_not_lost(postgres: 
 
     assert (await take(postgres, event(payload={"n": 2}), key="k")).stored == 1
     assert (await take(postgres, event(payload={"n": 1}), key="other")).stored == 1
-    assert (await take(postgres, event(payload={"n": 1}), key="k", tenant_id=OTHER_TENANT)).stored == 1
+    assert (await take(postgres, event(payload={"n": 1}), key="k", tenant=OTHER_TENANT)).stored == 1
 
 
 async def test_an_id_is_forgotten_after_its_days(postgres: Postgres, clickhouse: ClickHouse):
@@ -114,10 +115,10 @@ async def test_an_id_is_forgotten_after_its_days(postgres: Postgres, clickhouse:
 async def test_recent_events_come_newest_first_with_counts_of_all_since(postgres: Postgres):
     await take(postgres, event(event_type="a"), event(event_type="b"), at=NOW - timedelta(hours=2))
     await take(postgres, event(event_type="b"), event(event_type="b", user_id="ben"), event(event_type="a"), at=NOW)
-    await take(postgres, event(event_type="c"), tenant_id=OTHER_TENANT, at=NOW)
+    await take(postgres, event(event_type="c"), tenant=OTHER_TENANT, at=NOW)
 
-    recent = await recent_events(postgres, TENANT, since=NOW - timedelta(hours=1), limit=2)
-    every = await recent_events(postgres, TENANT)
+    recent = await RecentEvents(postgres).list(TENANT, since=NOW - timedelta(hours=1), limit=2)
+    every = await RecentEvents(postgres).list(TENANT)
 
     assert [(one.event_type, one.user_id, one.received_at) for one in recent.events] == [
         ("a", "ana", NOW),
@@ -130,7 +131,7 @@ async def test_recent_events_come_newest_first_with_counts_of_all_since(postgres
 async def test_what_is_stored_is_pending_for_its_tenant_alone(postgres: Postgres):
     await take(postgres, event(), event(), at=datetime.now(UTC) - timedelta(seconds=30))
 
-    mine, theirs = await ingestion_status(postgres, TENANT), await ingestion_status(postgres, OTHER_TENANT)
+    mine, theirs = await Ingestion(postgres).status(TENANT), await Ingestion(postgres).status(OTHER_TENANT)
 
     assert (mine.pending, mine.forwarded, mine.failed) == (2, 0, 0)
     assert 30_000 <= mine.oldest_pending_ms < 90_000

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.errors import Unavailable
 from segment_copilot.events import (
     Forwarding,
-    accept,
+    Ingestion,
+    IngestionStatus,
+    RecentEvents,
     forwarding,
-    ingestion_status,
-    recent_events,
     write_block,
 )
 from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
@@ -29,12 +29,16 @@ LAPSED = timedelta(0)
 
 @pytest.fixture
 async def tenant_id(postgres: Postgres) -> int:
-    return (await create_tenant(postgres, "acme")).id
+    return (await Tenants(postgres).create("acme")).id
 
 
 async def take(postgres: Postgres, tenant_id: int, *events: dict[str, Any]) -> None:
     sent = [msgspec.json.encode({"user_id": "ana", "event_type": "order_placed", **event}) for event in events]
-    assert not (await accept(postgres, tenant_id, sent, received_at=NOW)).skipped
+    assert not (await Ingestion(postgres).accept(Tenant(tenant_id, "acme"), sent, received_at=NOW)).skipped
+
+
+async def ingestion_status(postgres: Postgres, tenant_id: int) -> IngestionStatus:
+    return await Ingestion(postgres).status(Tenant(tenant_id, "acme"))
 
 
 async def forward(postgres: Postgres, clickhouse: ClickHouse) -> int:
@@ -51,7 +55,7 @@ async def claim(dead: Forwarding) -> forwarding.Block:
 
 
 async def another_tenant(postgres: Postgres) -> int:
-    return (await create_tenant(postgres, "another")).id
+    return (await Tenants(postgres).create("another")).id
 
 
 def identified(day: int, event_id: str, **traits: Any) -> dict[str, Any]:
@@ -232,7 +236,7 @@ async def test_while_clickhouse_is_away_events_wait_readable_and_no_attempt_is_c
                 await forward(postgres, away)
 
     assert await postgres.fetchval("SELECT attempts FROM blocks") == 0
-    assert (await recent_events(postgres, tenant_id)).total == 1
+    assert (await RecentEvents(postgres).list(Tenant(tenant_id, "acme"))).total == 1
     await forward_all(postgres, clickhouse, tenant_id)
     assert await ids(clickhouse) == ["1"]
 

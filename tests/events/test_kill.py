@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.embedded import Engine, Engines, start_engines
 from segment_copilot.errors import Unavailable
-from segment_copilot.events import IngestionStatus, accept, ingestion_status
+from segment_copilot.events import Ingestion, IngestionStatus
 from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import open_clickhouse
 from segment_copilot.stores.migrations import migrate
@@ -94,12 +94,12 @@ def batch(number: int) -> list[bytes]:
     ]
 
 
-class Ingestion:
+class Client:
     """Batches on their way in, and what was said about each."""
 
-    def __init__(self, postgres: Postgres, tenant_id: int) -> None:
+    def __init__(self, postgres: Postgres, tenant: Tenant) -> None:
         self._postgres = postgres
-        self._tenant_id = tenant_id
+        self._ingestion, self._tenant = Ingestion(postgres), tenant
         self._allowed = asyncio.Semaphore(0)
         self.acknowledged: set[int] = set()  # numbers n of events
         self.unanswered: set[int] = set()
@@ -113,7 +113,7 @@ class Ingestion:
         numbers = range(number * BATCH, (number + 1) * BATCH)
         while True:
             try:
-                accepted = await accept(self._postgres, self._tenant_id, batch(number), received_at=datetime.now(UTC))
+                accepted = await self._ingestion.accept(self._tenant, batch(number), received_at=datetime.now(UTC))
             except Unavailable:
                 if number % 2 == 0:  # nobody may repeat these: they are there once or not at all
                     self.unanswered.update(numbers)
@@ -140,9 +140,9 @@ class Ingestion:
         self.go_on(batches)
 
 
-async def until_forwarded(postgres: Postgres, tenant_id: int) -> IngestionStatus:
+async def until_forwarded(postgres: Postgres, tenant: Tenant) -> IngestionStatus:
     async with asyncio.timeout(180):
-        while (status := await ingestion_status(postgres, tenant_id)).pending:  # noqa: ASYNC110  # nothing to be woken by
+        while (status := await Ingestion(postgres).status(tenant)).pending:  # noqa: ASYNC110  # nothing to be woken by
             await asyncio.sleep(0.1)
     return status
 
@@ -168,31 +168,31 @@ async def test_every_acknowledged_event_survives_kill_9_of_worker_and_engines_ex
 async def ingest_and_kill(engines: Engines) -> None:
     async with open_postgres(engines.database_url) as postgres, open_clickhouse(engines.clickhouse_url) as clickhouse:
         await migrate(postgres, clickhouse)
-        tenant_id = (await create_tenant(postgres, "acme")).id
-        ingestion = Ingestion(postgres, tenant_id)
+        tenant = await Tenants(postgres).create("acme")
+        client = Client(postgres, tenant)
         running = running_worker(engines.database_url, engines.clickhouse_url)
         async with running as worker, asyncio.TaskGroup() as group:
-            sent = group.create_task(ingestion.run())
+            sent = group.create_task(client.run())
 
-            await ingestion.go_on_until_a_block_is_under_way(batches=60)
+            await client.go_on_until_a_block_is_under_way(batches=60)
             await worker.end(signal.SIGKILL)
             await worker.start()
 
-            await ingestion.go_on_until_a_block_is_under_way(batches=50)
+            await client.go_on_until_a_block_is_under_way(batches=50)
             await crash(engines.clickhouse)
 
-            await ingestion.go_on_until_a_block_is_under_way(batches=50)
+            await client.go_on_until_a_block_is_under_way(batches=50)
             await crash(engines.postgres)
 
-            ingestion.go_on(batches=40)
+            client.go_on(batches=40)
             await sent
-            status = await until_forwarded(postgres, tenant_id)
+            status = await until_forwarded(postgres, tenant)
         sql = "SELECT toUInt64(payload.n.:Int64), count() FROM events GROUP BY 1"
         found = dict((await clickhouse.fetch(sql, purpose="compute")).rows)
 
     assert {n for n, copies in found.items() if copies != 1} == set()
-    assert ingestion.acknowledged - found.keys() == set()
-    assert found.keys() - ingestion.acknowledged <= ingestion.unanswered
+    assert client.acknowledged - found.keys() == set()
+    assert found.keys() - client.acknowledged <= client.unanswered
     assert status.forwarded == len(found)
     assert status.failed == 0
 
@@ -208,7 +208,7 @@ async def test_a_killed_worker_is_followed_within_30_seconds(
         async with postgres.transaction() as transaction:
             await transaction.execute("LOCK TABLE observed_names IN ACCESS EXCLUSIVE MODE")
             await resources.computations.request(tenant, segment.id, as_of=NOW)
-            await accept(postgres, tenant.id, batch(1), received_at=NOW)
+            await resources.ingestion.accept(tenant, batch(1), received_at=NOW)
             await until(postgres, "SELECT EXISTS (SELECT FROM blocks WHERE attempts = 1)")
             await until(postgres, "SELECT EXISTS (SELECT FROM computations WHERE attempts = 1)")
             await worker.end(signal.SIGKILL)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.events import Event, ObservedNames, observe_names
 from segment_copilot.events import names as observed
 from segment_copilot.stores.postgres import Postgres
@@ -18,7 +18,7 @@ NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 async def tenant_id(postgres: Postgres) -> int:
-    return (await create_tenant(postgres, "acme")).id
+    return (await Tenants(postgres).create("acme")).id
 
 
 def happened(tenant_id: int, *payloads: Any, event_type: str = "order_placed", at: datetime = NOW) -> list[Event]:

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.compiler import bind
 from segment_copilot.errors import InvalidInput, NotFound
-from segment_copilot.events.discovery import read_catalog
-from segment_copilot.events.schemas import SchemaProperty, get_schema, list_schemas, save_schema
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.schemas import SchemaProperty, Schemas
 from segment_copilot.language import encode, parse
 from segment_copilot.language.catalog import EventType, Property
 from segment_copilot.stores.postgres import Postgres
@@ -20,28 +20,28 @@ PLACED_AT = SchemaProperty("placed_at", type="datetime")
 
 
 async def test_a_schema_is_declared_replaced_and_read_by_its_tenant_alone(postgres: Postgres):
-    acme, rival = [(await create_tenant(postgres, slug)).id for slug in ("acme", "rival")]
-    first = await save_schema(postgres, acme, event_type="order_placed", properties=[TOTAL])
-    await save_schema(postgres, acme, event_type="cart_add")
+    acme, rival = [await Tenants(postgres).create(slug) for slug in ("acme", "rival")]
+    first = await Schemas(postgres).save(acme, event_type="order_placed", properties=[TOTAL])
+    await Schemas(postgres).save(acme, event_type="cart_add")
 
-    second = await save_schema(
-        postgres, acme, event_type="order_placed", description="Paid", properties=[TOTAL, PLACED_AT]
+    second = await Schemas(postgres).save(
+        acme, event_type="order_placed", description="Paid", properties=[TOTAL, PLACED_AT]
     )
 
     assert (second.id, second.created_at) == (first.id, first.created_at)
-    assert await get_schema(postgres, acme, first.id) == second
+    assert await Schemas(postgres).get(acme, first.id) == second
     assert second.properties == (TOTAL, PLACED_AT)
-    assert [schema.event_type for schema in await list_schemas(postgres, acme)] == ["cart_add", "order_placed"]
-    assert await list_schemas(postgres, rival) == ()
+    assert [schema.event_type for schema in await Schemas(postgres).list(acme)] == ["cart_add", "order_placed"]
+    assert await Schemas(postgres).list(rival) == ()
     with pytest.raises(NotFound):
-        await get_schema(postgres, rival, first.id)
+        await Schemas(postgres).get(rival, first.id)
 
 
 async def test_a_declared_event_type_is_in_the_catalog_before_its_first_event(postgres: Postgres):
-    tenant = await create_tenant(postgres, "acme")
-    await save_schema(postgres, tenant.id, event_type="order_placed", description="Paid", properties=[PLACED_AT])
+    tenant = await Tenants(postgres).create("acme")
+    await Schemas(postgres).save(tenant, event_type="order_placed", description="Paid", properties=[PLACED_AT])
 
-    catalog = await read_catalog(postgres, tenant.id)
+    catalog = await Discovery(postgres).catalog(tenant)
 
     assert catalog.event_types == {
         "order_placed": EventType(
@@ -53,13 +53,13 @@ async def test_a_declared_event_type_is_in_the_catalog_before_its_first_event(po
 async def test_numbers_of_a_declared_datetime_are_seconds_or_milliseconds_and_a_saved_definition_says_which(
     postgres: Postgres,
 ):
-    tenant = await create_tenant(postgres, "acme")
+    tenant = await Tenants(postgres).create("acme")
     properties = [
         SchemaProperty("paid", type="datetime", format="epoch_s"),
         SchemaProperty("sent", type="datetime", format="epoch_ms"),
     ]
-    await save_schema(postgres, tenant.id, event_type="order_placed", properties=properties)
-    catalog = await read_catalog(postgres, tenant.id)
+    await Schemas(postgres).save(tenant, event_type="order_placed", properties=properties)
+    catalog = await Discovery(postgres).catalog(tenant)
     conditions = [
         {"type": "event_property", "event_type": "order_placed", "property": name, "operator": operator, "value": value}
         for name, operator, value in (
@@ -80,10 +80,10 @@ async def test_numbers_of_a_declared_datetime_are_seconds_or_milliseconds_and_a_
 
 
 async def test_only_a_datetime_has_a_format(postgres: Postgres):
-    tenant = await create_tenant(postgres, "acme")
+    tenant = await Tenants(postgres).create("acme")
     wrong = SchemaProperty("total", type="number", format="epoch_s")
 
     with pytest.raises(InvalidInput) as raised:
-        await save_schema(postgres, tenant.id, event_type="order_placed", properties=[TOTAL, wrong])
+        await Schemas(postgres).save(tenant, event_type="order_placed", properties=[TOTAL, wrong])
 
     assert [finding.pointer for finding in raised.value.findings] == ["/properties/1/format"]

@@ -9,7 +9,6 @@ import msgspec
 
 from segment_copilot import worker
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events import accept, ingestion_status
 from segment_copilot.resources import Resources
 from segment_copilot.settings import Settings
 
@@ -18,10 +17,10 @@ async def test_an_event_is_queryable_soon_and_the_worker_stops_when_told(resourc
     stop = asyncio.Event()
     working = asyncio.create_task(worker.run_worker(resources, stop=stop))
     event = b'{"user_id":"ana","event_type":"order_placed"}'
-    await accept(resources.postgres, tenant.id, [event], received_at=datetime.now(UTC))
+    await resources.ingestion.accept(tenant, [event], received_at=datetime.now(UTC))
 
     async with asyncio.timeout(10):
-        while (await ingestion_status(resources.postgres, tenant.id)).pending:  # noqa: ASYNC110  # nothing to be woken by
+        while (await resources.ingestion.status(tenant)).pending:  # noqa: ASYNC110  # nothing to be woken by
             await asyncio.sleep(0.02)
     stop.set()
     async with asyncio.timeout(10):

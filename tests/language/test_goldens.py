@@ -18,7 +18,7 @@ from typing import Any, get_args
 import pytest
 from msgspec import Struct
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import CompiledQuery, Shape, compile_definition, render_members
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
@@ -185,7 +185,7 @@ HISTORY = list(history())
 
 @pytest.fixture(scope="module")
 async def shop(module_postgres: Postgres, module_clickhouse: ClickHouse) -> Tenant:
-    tenant = await create_tenant(module_postgres, "examples")
+    tenant = await Tenants(module_postgres).create("examples")
     await deliver(module_postgres, module_clickhouse, tenant, deliveries=HISTORY)
     return tenant
 

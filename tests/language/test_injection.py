@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from segment_copilot import compiler
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.compiler import (
     compile_definition,
     leaves,
@@ -238,7 +238,7 @@ async def test_both_readings_agree_about_users_events_and_values_that_are_payloa
 ):
     texts = sampled()
     assert len(texts) >= ASKED
-    tenant = await create_tenant(module_postgres, "payloads")
+    tenant = await Tenants(module_postgres).create("payloads")
     deliveries = list(history(texts))
     await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries)
     universe, reading = people(deliveries, AS_OF), Reading(AS_OF, "UTC", {}, {})

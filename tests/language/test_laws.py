@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.compiler import (
     KeyRange,
     Shape,
@@ -160,7 +160,7 @@ async def test_neither_the_order_of_delivery_nor_repetition_matters(
     random.shuffle(again)
     asked: list[Asked] = []
     for name, deliveries, chunk in (("ordered", once, 5000), ("shuffled", again, 700)):
-        tenant = await create_tenant(module_postgres, name, timezone=data.tenant.timezone)
+        tenant = await Tenants(module_postgres).create(name, timezone=data.tenant.timezone)
         await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries, chunk=chunk)
         asked.append(Asked(module_clickhouse, DataSet(data.seed, data.world, tenant, tuple(deliveries), {})))
     for condition in conditions(data, 20):
@@ -180,7 +180,7 @@ async def test_a_day_has_as_many_hours_as_the_clock_on_the_wall_says(
     module_postgres: Postgres, module_clickhouse: ClickHouse, data: DataSet, name: str, as_of: datetime, hours: int
 ):
     """In Madrid; where the clock never changes, every day has 24."""
-    tenant = await create_tenant(module_postgres, f"clock-{name}", timezone="Europe/Madrid")
+    tenant = await Tenants(module_postgres).create(f"clock-{name}", timezone="Europe/Madrid")
     edge = timedelta(microseconds=1)
     times = [as_of - timedelta(hours=back) + step for back in (22, 23, 24, 25, 26) for step in (-edge, 0 * edge, edge)]
     events = [Event(f"u{number}", "view", time, {}) for number, time in enumerate(times)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import create_tenant
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.compiler import (
     Plan,
     bind,
@@ -140,7 +140,7 @@ def test_all_segments_reached_hold_500_conditions_each_counted_once():
 async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> DataSet:
     """Forty users, whose events and traits lie on the edges of drawn conditions."""
     draw = Draw(12, world(AS_OFS[:1], ZONES[:1]))
-    tenant = await create_tenant(module_postgres, "limits")
+    tenant = await Tenants(module_postgres).create("limits")
     deliveries = [event for number in range(40) for event in draw.history(f"u{number:02}")]
     await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries)
     return DataSet(12, draw.world, tenant, tuple(deliveries), {})
@@ -194,7 +194,7 @@ async def test_500_conditions_that_each_mean_one_user_find_500(
     module_postgres: Postgres, module_clickhouse: ClickHouse
 ):
     users = {number: f"u{number:03}" for number in range(LEAVES + 50)}
-    tenant = await create_tenant(module_postgres, "numbered")
+    tenant = await Tenants(module_postgres).create("numbered")
     deliveries = [
         Event(user, kind, AS_OF, {"number": number}) for number, user in users.items() for kind in (IDENTIFY, "view")
     ]

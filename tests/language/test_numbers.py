@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import compile_definition, render_members
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
@@ -87,7 +87,7 @@ async def stored(
     request: pytest.FixtureRequest, module_postgres: Postgres, module_clickhouse: ClickHouse
 ) -> tuple[Tenant, Sequence[Event]]:
     layout: Layout = request.param
-    tenant = await create_tenant(module_postgres, layout.name.replace(" ", "-"))
+    tenant = await Tenants(module_postgres).create(layout.name.replace(" ", "-"))
     deliveries = history(layout)
     await deliver(module_postgres, module_clickhouse, tenant, deliveries=deliveries, chunk=layout.chunk)
     if layout.merged:

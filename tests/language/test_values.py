@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import Plan, compile_definition, leaves, render_counts, render_members
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
@@ -192,7 +192,7 @@ def history() -> list[Event]:
 
 @pytest.fixture(scope="module")
 async def tenant(module_postgres: Postgres, module_clickhouse: ClickHouse, history: list[Event]) -> Tenant:
-    tenant = await create_tenant(module_postgres, "values")
+    tenant = await Tenants(module_postgres).create("values")
     await deliver(module_postgres, module_clickhouse, tenant, deliveries=history)
     return tenant
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 
-from segment_copilot.access.tenants import create_key, create_tenant
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
@@ -21,8 +20,8 @@ async def service_settings(module_database_url: str, module_clickhouse_url: str)
 @pytest.fixture(scope="module")
 async def key(service_settings: Settings) -> str:
     async with open_resources(service_settings) as resources:
-        tenant = await create_tenant(resources.postgres, "shop")
-        return (await create_key(resources.postgres, tenant.id))[1]
+        tenant = await resources.tenants.create("shop")
+        return (await resources.keys.create(tenant))[1]
 
 
 @pytest.fixture(scope="module")

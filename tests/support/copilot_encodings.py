@@ -13,7 +13,7 @@ import msgspec
 
 from segment_copilot.copilot.stream.encoders.ag_ui import AgUiEncoder
 from segment_copilot.copilot.stream.encoders.ai_sdk import AiSdkEncoder, Major
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 from tests.support.copilot_invariants import Frame, nulls
 
 THREAD, RUN, PREFIX = "thread 1", "run of the client", "run_1"

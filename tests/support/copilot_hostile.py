@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block
-from segment_copilot.events.schemas import SchemaProperty, save_schema
+from segment_copilot.events.schemas import SchemaProperty
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
@@ -71,8 +71,8 @@ async def hostile(module_database_url: str, module_clickhouse_url: str) -> Async
         Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
     ) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "acme", timezone="Europe/Madrid")
-        other = await create_tenant(resources.postgres, "rival")
+        tenant = await resources.tenants.create("acme", timezone="Europe/Madrid")
+        other = await resources.tenants.create("rival")
         await _happened(resources, tenant)
         segments = tuple([await _segment(resources, tenant, text) for text in HOSTILE])
         foreign = await resources.segments.create(other, name="FOREIGN", definition=did("*"))
@@ -81,7 +81,7 @@ async def hostile(module_database_url: str, module_clickhouse_url: str) -> Async
         await resources.computations.request_all(tenant, as_of=NOW)
         while await resources.computations.run_next():
             pass
-        resources.discovery.forget(tenant.id)
+        resources.discovery.forget(tenant)
         yield Hostile(resources, tenant, other, segments, foreign.segment.id)
 
 
@@ -111,7 +111,7 @@ async def _happened(resources: Resources, tenant: Tenant) -> None:
             SchemaProperty(text, type="string", description=text),
             SchemaProperty("note", type="string", description=text),
         ]
-        await save_schema(resources.postgres, tenant.id, event_type=text, description=text, properties=properties)
+        await resources.schemas.save(tenant, event_type=text, description=text, properties=properties)
 
 
 async def _segment(resources: Resources, tenant: Tenant, text: str) -> int:

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.app import build_copilot
 from segment_copilot.copilot import models
 from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.models import AssistantMessage, ModelEvent, ModelRequest, ToolCall, TurnEnded
 from segment_copilot.copilot.runs.run import Copilot, prepare_run
 from segment_copilot.copilot.stream.encoders.native import NativeEncoder
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block
@@ -72,8 +73,8 @@ async def shop(module_database_url: str, module_clickhouse_url: str) -> AsyncGen
         Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
     ) as resources:
         await migrate(resources.postgres, resources.clickhouse)
-        tenant = await create_tenant(resources.postgres, "acme", timezone="Europe/Madrid")
-        other = await create_tenant(resources.postgres, "rival")
+        tenant = await resources.tenants.create("acme", timezone="Europe/Madrid")
+        other = await resources.tenants.create("rival")
         await _remember(resources, tenant, HISTORY)
         await _remember(resources, other, [("zed", "secret_event", DAY, {"codename": "manhattan"})])
         buyers = await _segment(resources, tenant, "Buyers", BUYERS)
@@ -93,7 +94,7 @@ async def shop(module_database_url: str, module_clickhouse_url: str) -> AsyncGen
         await resources.computations.request(tenant, buyers, as_of=NOW)
         while await resources.computations.run_next():
             pass
-        resources.discovery.forget(tenant.id)
+        resources.discovery.forget(tenant)
         yield Shop(resources, tenant, other, buyers, lapsed, foreign)
 
 
@@ -182,7 +183,7 @@ def calls(*wanted: tuple[str, dict[str, Any]], text: str = "", prefix: str = "ca
 
 def wired(resources: Resources, model: Any, **settings: Any) -> Copilot:
     """*resources* with a model and other settings."""
-    return Copilot(structs.replace(resources, settings=structs.replace(resources.settings, **settings)), model)
+    return build_copilot(structs.replace(resources, settings=structs.replace(resources.settings, **settings)), model)
 
 
 def asking(text: str = "How are sales?", **more: Any) -> CopilotRequest:

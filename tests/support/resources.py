@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
@@ -35,13 +35,13 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
 
 @pytest.fixture
 async def tenant(resources: Resources) -> Tenant:
-    return await create_tenant(resources.postgres, "acme")
+    return await resources.tenants.create("acme")
 
 
 @pytest.fixture
 async def other_tenant(resources: Resources) -> Tenant:
     """Somebody else, whose ids must answer as if they did not exist."""
-    return await create_tenant(resources.postgres, "rival")
+    return await resources.tenants.create("rival")
 
 
 @pytest.fixture

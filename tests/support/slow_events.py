@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from segment_copilot.access.tenants import authenticate
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.resources import Resources
 
@@ -15,7 +14,7 @@ from segment_copilot.resources import Resources
 async def slow_events(resources: Resources, key: str) -> AsyncGenerator[Callable[[], Awaitable[int]]]:
     """Every look at an event of the tenant of *key* takes long; tells how many queries are looking."""
     clickhouse, postgres = resources.clickhouse, resources.postgres
-    tenant = await authenticate(postgres, key)
+    tenant = (await resources.keys.identify(key)).tenant
     event = Event(
         tenant_id=tenant.id,
         event_id="e",

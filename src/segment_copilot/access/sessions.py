@@ -15,9 +15,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Struct
 
-from segment_copilot.access.signing import shared_secret
+from segment_copilot.access.signing import Secrets
 from segment_copilot.errors import Unauthenticated
-from segment_copilot.stores.postgres import Postgres
 
 SessionScope = Literal["copilot"]
 LIFETIME: Final = timedelta(minutes=15)
@@ -40,11 +39,11 @@ class Session(Struct, frozen=True, omit_defaults=True):
         return datetime.fromtimestamp(self.exp, UTC)
 
 
-class SessionSigner:
-    """Makes and reads tokens."""
+class Sessions:
+    """Opens sessions and reads their tokens. A session speaks for the tenant of the key that opened it."""
 
-    def __init__(self, postgres: Postgres) -> None:
-        self._postgres = postgres
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._secret: OctKey | None = None
 
     async def open(
@@ -75,5 +74,5 @@ class SessionSigner:
 
     async def _key(self) -> OctKey:
         if self._secret is None:
-            self._secret = OctKey.import_key(await shared_secret(self._postgres, _PURPOSE))
+            self._secret = OctKey.import_key(await self._secrets.shared(_PURPOSE))
         return self._secret

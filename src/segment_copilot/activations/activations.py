@@ -1,17 +1,20 @@
-"""Connectors: where a segment's members are sent. Secrets never leave this module in the clear."""
+"""USE CASE: activations: where a segment's members are sent. Secrets never leave this module in the clear."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.stores.postgres import Postgres
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.references import not_found
+from segment_copilot.stores.postgres import Postgres, Record
 
+Status = Literal["inactive", "active", "error"]
 MASK: Final = "***"
 _SECRET = re.compile(r"key|secret|token|password|credential|authorization", re.IGNORECASE)
 
@@ -21,6 +24,10 @@ FROM activations a JOIN segments s ON s.id = a.segment_id AND s.tenant_id = a.te
 WHERE a.tenant_id = $1
 ORDER BY a.id
 LIMIT $2
+"""
+_CREATE = """
+INSERT INTO activations (tenant_id, segment_id, connector_type, config, status, last_synced_at)
+SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2
 """
 
 
@@ -32,26 +39,53 @@ class Activation(Struct, frozen=True):
     segment_id: int
     segment_name: str
     config: Mapping[str, Any]
-    status: str
+    status: Status
     last_synced_at: datetime | None
     last_error: str | None
 
 
-async def list_activations(postgres: Postgres, tenant_id: int, *, limit: int = 1000) -> tuple[Activation, ...]:
-    """The tenant's connectors, oldest first."""
-    rows = await postgres.fetch(_LIST, tenant_id, limit)
-    return tuple(
-        Activation(
-            id=row["id"],
-            connector_type=row["connector_type"],
-            segment_id=row["segment_id"],
-            segment_name=row["segment_name"],
-            config=masked(msgspec.json.decode(row["config"])),
-            status=row["status"],
-            last_synced_at=row["last_synced_at"],
-            last_error=row["last_error"],
-        )
-        for row in rows
+class Activations:
+    """Activations of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def list(self, tenant: Tenant, *, limit: int = 1000) -> tuple[Activation, ...]:
+        """The tenant's activations, oldest first."""
+        return tuple(_activation(row) for row in await self._postgres.fetch(_LIST, tenant.id, limit))
+
+    async def create(
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        *,
+        connector_type: str,
+        config: Mapping[str, Any],
+        status: Status = "inactive",
+        last_synced_at: datetime | None = None,
+    ) -> None:
+        """Connect a segment of the tenant to a destination; nothing is sent by this."""
+        stored = msgspec.json.encode(config).decode()
+        if not await self._postgres.execute(
+            _CREATE, tenant.id, segment_id, connector_type, stored, status, last_synced_at
+        ):
+            raise not_found(segment_id)
+
+    async def delete_all(self, tenant: Tenant) -> None:
+        """Remove every activation of the tenant."""
+        await self._postgres.execute("DELETE FROM activations WHERE tenant_id = $1", tenant.id)
+
+
+def _activation(row: Record) -> Activation:
+    return Activation(
+        id=row["id"],
+        connector_type=row["connector_type"],
+        segment_id=row["segment_id"],
+        segment_name=row["segment_name"],
+        config=masked(msgspec.json.decode(row["config"])),
+        status=row["status"],
+        last_synced_at=row["last_synced_at"],
+        last_error=row["last_error"],
     )
 
 

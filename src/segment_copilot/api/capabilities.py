@@ -17,8 +17,8 @@ from segment_copilot.copilot.runs.run import Copilot, limits_of
 from segment_copilot.copilot.stream.components import Component
 from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI
 from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL
-from segment_copilot.copilot.stream.events import Limits
+from segment_copilot.copilot.stream.protocol import PROTOCOL
+from segment_copilot.copilot.stream.run_events import Limits
 
 
 class Identity(Struct, frozen=True):

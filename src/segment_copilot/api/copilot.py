@@ -13,11 +13,17 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.access.tenants import Caller
+from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.http.routes import Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
-from segment_copilot.copilot.conversation.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
+from segment_copilot.copilot.conversation.foreign import (
+    AgUiRequest,
+    AiSdkRequest,
+    TranslatedRequest,
+    translate_ag_ui,
+    translate_ai_sdk,
+)
 from segment_copilot.copilot.conversation.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.copilot.runs.collect import collect
 from segment_copilot.copilot.runs.run import Copilot, Run, prepare_run
@@ -25,9 +31,9 @@ from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI, AgUiEncoder
 from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK, AiSdkEncoder, Major
 from segment_copilot.copilot.stream.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL, NativeEncoder
-from segment_copilot.copilot.stream.events import Clarification, Event, Outcome, RunError
-from segment_copilot.copilot.stream.protocol import protocol_document
+from segment_copilot.copilot.stream.encoders.native import NativeEncoder
+from segment_copilot.copilot.stream.protocol import PROTOCOL, protocol_document
+from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
 
 MAX_BODY_BYTES: Final = 2 * 2**20
@@ -112,7 +118,7 @@ class CopilotController(Controller):
 
         The same run as a stream of our own; `forwardedProps` holds its `context` and `options`.
         """
-        run = await _foreign_run(ask_ag_ui(data), copilot, caller, draining)
+        run = await _foreign_run(translate_ag_ui(data), copilot, caller, draining)
         encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id, state=data.state)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AG_UI)
 
@@ -135,7 +141,7 @@ class CopilotController(Controller):
 
         The same run as a stream of our own; the transport's `body` adds `context` and `options`.
         """
-        run = await _foreign_run(ask_ai_sdk(data), copilot, caller, draining)
+        run = await _foreign_run(translate_ai_sdk(data), copilot, caller, draining)
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
@@ -185,7 +191,7 @@ class CopilotController(Controller):
         return _PROTOCOL
 
 
-async def _foreign_run(asked: Asked, copilot: Copilot, caller: Caller, draining: asyncio.Event) -> Run:
+async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Caller, draining: asyncio.Event) -> Run:
     """A run for another protocol's client; what is wrong is said of what that client sent."""
     if draining.is_set():
         raise Unavailable(_STOPPING, code="server_draining")
@@ -194,7 +200,7 @@ async def _foreign_run(asked: Asked, copilot: Copilot, caller: Caller, draining:
             copilot, caller.tenant, asked.request, user=caller.session_user, warnings=asked.warnings
         )
     except InvalidInput as error:
-        raise asked.blamed(error) from error
+        raise asked.relocate(error) from error
 
 
 def _streamed(
@@ -206,7 +212,7 @@ def _streamed(
     protocol: str,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> EventStream:
-    heartbeat_seconds = copilot.resources.settings.copilot_heartbeat_seconds
+    heartbeat_seconds = copilot.settings.copilot_heartbeat_seconds
     source = frames(run, encoder, heartbeat_seconds=heartbeat_seconds, draining=draining)
     return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
 

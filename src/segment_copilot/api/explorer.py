@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
@@ -23,12 +23,10 @@ from segment_copilot.api.http.definitions import (
 )
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.explanations import Explanation
+from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
-from segment_copilot.language import encode
-from segment_copilot.resources import Resources
 
 UserId = Annotated[
     str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Explain this user too, condition by condition")
@@ -84,7 +82,7 @@ class ExplanationController(Controller):
         self,
         request: Request[Any, Any, State],
         data: JSONBody[ExplainRequest],
-        resources: NamedDependency[Resources],
+        explanations: NamedDependency[Explanations],
         tenant: NamedDependency[Tenant],
     ) -> Explanation:
         """Explain who would be in a segment.
@@ -94,7 +92,8 @@ class ExplanationController(Controller):
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
         as_of = checked_as_of(data.as_of)
-        return await _explained(request, resources, tenant, bytes(data.definition), as_of, data.user_id)
+        work = explanations.definition(tenant, bytes(data.definition), as_of=as_of, user_id=data.user_id)
+        return await _explained(request, work)
 
     @post(
         "/{segment_id:int}/explain",
@@ -106,7 +105,7 @@ class ExplanationController(Controller):
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        explanations: NamedDependency[Explanations],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ExplainSegmentRequest | None] = None,
     ) -> Explanation:
@@ -116,8 +115,7 @@ class ExplanationController(Controller):
         """
         wanted = data or ExplainSegmentRequest()
         as_of = checked_as_of(wanted.as_of)
-        segment = await resources.segments.get(tenant, segment_id)
-        return await _explained(request, resources, tenant, encode(segment.definition), as_of, wanted.user_id)
+        return await _explained(request, explanations.segment(tenant, segment_id, as_of=as_of, user_id=wanted.user_id))
 
 
 class ExplorerController(Controller):
@@ -136,17 +134,15 @@ class ExplorerController(Controller):
         request: Request[Any, Any, State],
         user_id: FromPath[str],
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        explanations: NamedDependency[Explanations],
         tenant: NamedDependency[Tenant],
     ) -> list[ExplainedCondition]:
         """Explain why a user is in a stored segment or not, as of now.
 
         Members and non-members alike; a user nobody has seen is 404.
         """
-        segment = await resources.segments.get(tenant, segment_id)
         with pointed():
-            work = resources.explanations.user(tenant, encode(segment.definition), user_id)
-            found = await unless_left(request, work)
+            found = await unless_left(request, explanations.user_in(tenant, segment_id, user_id))
         if not found.in_universe:
             raise NotFound("Nobody has seen a user of this id.", code="user_not_found")
         return [
@@ -164,16 +160,8 @@ class ExplorerController(Controller):
         ]
 
 
-async def _explained(
-    request: Request[Any, Any, State],
-    resources: Resources,
-    tenant: Tenant,
-    definition: bytes,
-    as_of: datetime | None,
-    user_id: str | None,
-) -> Explanation:
+async def _explained(request: Request[Any, Any, State], work: Coroutine[Any, Any, Explanation]) -> Explanation:
     with pointed():
-        work = resources.explanations.definition(tenant, definition, as_of=as_of, user_id=user_id)
         found = await unless_left(request, work)
     user, emptied_by = found.user, found.emptied_by
     if user is not UNSET:

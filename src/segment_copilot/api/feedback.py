@@ -9,11 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from segment_copilot.access.tenants import Caller
+from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.routes import Route
-from segment_copilot.copilot.feedback import Feedback, Rating, keep_feedback
+from segment_copilot.copilot.feedback import Feedback, Opinion, Rating
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.resources import Resources
 
 
 class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +42,7 @@ class FeedbackController(Controller):
 
     @post("/", status_code=202, opt=Route(asks=True).opt, response_description="Stored.")
     async def give(
-        self, data: JSONBody[FeedbackRequest], resources: NamedDependency[Resources], caller: NamedDependency[Caller]
+        self, data: JSONBody[FeedbackRequest], feedback: NamedDependency[Feedback], caller: NamedDependency[Caller]
     ) -> FeedbackKept:
         """Say what the person thought of an answer: up or down, and why.
 
@@ -52,6 +51,6 @@ class FeedbackController(Controller):
         if "\0" in data.reason:
             detail = "A reason may not hold a NUL character."
             raise InvalidInput(detail, code="invalid_text", findings=[Finding("/reason", "invalid_text", detail)])
-        given = Feedback(data.run_id, data.rating, data.reason.strip(), data.message_id)
-        await keep_feedback(resources.postgres, caller.tenant.id, given, given_by=caller.session_user)
+        opinion = Opinion(data.run_id, data.rating, data.reason.strip(), data.message_id)
+        await feedback.keep(caller.tenant, opinion, given_by=caller.session_user)
         return FeedbackKept(recorded=True)

@@ -12,14 +12,12 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
-from segment_copilot import events
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.events import IngestionStatus, Skipped
+from segment_copilot.events import Ingestion, IngestionStatus, Skipped
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
-from segment_copilot.resources import Resources
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
 MAX_BATCH: Final = 5_000
@@ -130,7 +128,7 @@ class IngestionController(Controller):
     async def track(
         self,
         data: JSONBody[RawEvent],
-        resources: NamedDependency[Resources],
+        ingestion: NamedDependency[Ingestion],
         tenant: NamedDependency[Tenant],
         idempotency_key: IdempotencyKey = None,
     ) -> Tracked:
@@ -138,8 +136,8 @@ class IngestionController(Controller):
 
         With 202 it is on disk. An event whose id was seen before is not stored again.
         """
-        accepted = await events.accept(
-            resources.postgres, tenant.id, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        accepted = await ingestion.accept(
+            tenant, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
         )
         for skipped in accepted.skipped:
             finding = Finding(skipped.pointer, skipped.code, skipped.detail)
@@ -156,7 +154,7 @@ class IngestionController(Controller):
     async def track_batch(
         self,
         data: JSONBody[Batch],
-        resources: NamedDependency[Resources],
+        ingestion: NamedDependency[Ingestion],
         tenant: NamedDependency[Tenant],
         idempotency_key: IdempotencyKey = None,
     ) -> BatchTracked:
@@ -164,19 +162,19 @@ class IngestionController(Controller):
 
         Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202.
         """
-        accepted = await events.accept(
-            resources.postgres, tenant.id, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
+        accepted = await ingestion.accept(
+            tenant, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
         )
         errors = tuple(_batch_error(skipped) for skipped in accepted.skipped[:MAX_ERRORS])
         return BatchTracked(queued=accepted.queued, skipped=len(accepted.skipped), errors=errors)
 
     @get("/status", response_description="As of now.")
-    async def status(self, resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]) -> IngestionStatus:
+    async def status(self, ingestion: NamedDependency[Ingestion], tenant: NamedDependency[Tenant]) -> IngestionStatus:
         """How many events are stored and cannot be queried yet, and how many can.
 
         With `pending` 0 everything acknowledged before can be queried.
         """
-        return await events.ingestion_status(resources.postgres, tenant.id)
+        return await ingestion.status(tenant)
 
 
 def _batch_error(skipped: Skipped) -> BatchError:

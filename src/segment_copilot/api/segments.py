@@ -25,13 +25,12 @@ from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import unless_left
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.members import Member, SegmentOfUser
-from segment_copilot.audiences.previews import MAX_SAMPLE, Preview
-from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, SegmentType
+from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.members import Member, Members, SegmentOfUser
+from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
+from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
 from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
-from segment_copilot.language import encode
-from segment_copilot.resources import Resources
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
@@ -154,7 +153,7 @@ class SegmentController(Controller):
     async def list_segments(
         self,
         request: Request[Any, Any, State],
-        resources: NamedDependency[Resources],
+        segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
         page: PageNumber = None,
         page_size: PageSize = None,
@@ -168,20 +167,20 @@ class SegmentController(Controller):
         Definitions come with them, and the counts of the last computations.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await resources.segments.list(tenant, limit=part.limit, offset=part.offset, order=order, query=search)
+        found = await segments.list(tenant, limit=part.limit, offset=part.offset, order=order, query=search)
         more = part.offset + len(found.segments) < found.total and bool(found.segments)
         return SegmentList(found.total, part.next(request, more=more), part.previous(request), found.segments)
 
     @post(opt=Route(problems=(Conflict,)).opt, response_headers=ETAG, response_description="Saved.")
     async def create_segment(
-        self, data: JSONBody[SegmentCreate], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+        self, data: JSONBody[SegmentCreate], segments: NamedDependency[Segments], tenant: NamedDependency[Tenant]
     ) -> Response[WrittenSegment]:
         """Save a segment.
 
         Its members are not computed by this.
         """
         with pointed():
-            saved = await resources.segments.create(
+            saved = await segments.create(
                 tenant,
                 name=data.name,
                 definition=bytes(data.definition),
@@ -192,13 +191,13 @@ class SegmentController(Controller):
 
     @get("/{segment_id:int}", response_headers=ETAG, response_description="The segment.")
     async def get_segment(
-        self, segment_id: FromPath[int], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
+        self, segment_id: FromPath[int], segments: NamedDependency[Segments], tenant: NamedDependency[Tenant]
     ) -> Response[Segment]:
         """Read a segment.
 
         Its ETag changes with every write, but not when it is computed.
         """
-        segment = await resources.segments.get(tenant, segment_id)
+        segment = await segments.get(tenant, segment_id)
         return Response(segment, headers={"ETag": etag_of(segment.revision)})
 
     @patch(
@@ -211,7 +210,7 @@ class SegmentController(Controller):
         self,
         segment_id: FromPath[int],
         data: JSONBody[SegmentPatch],
-        resources: NamedDependency[Resources],
+        segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
         if_match: IfMatch = None,
     ) -> Response[WrittenSegment]:
@@ -226,7 +225,7 @@ class SegmentController(Controller):
             segment_type=data.segment_type,
             is_active=data.is_active,
         )
-        return await _change(resources, tenant, segment_id, changes, if_match)
+        return await _change(segments, tenant, segment_id, changes, if_match)
 
     @put(
         "/{segment_id:int}",
@@ -238,7 +237,7 @@ class SegmentController(Controller):
         self,
         segment_id: FromPath[int],
         data: JSONBody[SegmentPut],
-        resources: NamedDependency[Resources],
+        segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
         if_match: IfMatch = None,
     ) -> Response[WrittenSegment]:
@@ -247,7 +246,7 @@ class SegmentController(Controller):
         It must exist. What only the server writes may be sent and is ignored.
         """
         changes = Changes(data.name, data.description, bytes(data.definition), data.segment_type, data.is_active)
-        return await _change(resources, tenant, segment_id, changes, if_match)
+        return await _change(segments, tenant, segment_id, changes, if_match)
 
     @delete(
         "/{segment_id:int}", opt=Route(problems=(Conflict, PreconditionFailed)).opt, response_description="It is gone."
@@ -255,7 +254,7 @@ class SegmentController(Controller):
     async def delete_segment(
         self,
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
         if_match: IfMatch = None,
     ) -> None:
@@ -263,7 +262,7 @@ class SegmentController(Controller):
 
         One that other segments or activations use stays, and the answer names them.
         """
-        await resources.segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
+        await segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
 
     @post(
         "/preview",
@@ -275,7 +274,7 @@ class SegmentController(Controller):
         self,
         request: Request[Any, Any, State],
         data: JSONBody[PreviewRequest],
-        resources: NamedDependency[Resources],
+        previews: NamedDependency[Previews],
         tenant: NamedDependency[Tenant],
     ) -> Preview:
         """Count who would be in a segment.
@@ -285,7 +284,7 @@ class SegmentController(Controller):
         """
         as_of = checked_as_of(data.as_of)
         with pointed():
-            work = resources.previews.preview(
+            work = previews.preview(
                 tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
             )
             preview = await unless_left(request, work)
@@ -301,7 +300,7 @@ class SegmentController(Controller):
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        previews: NamedDependency[Previews],
         tenant: NamedDependency[Tenant],
         data: JSONBody[EstimateRequest | None] = None,
     ) -> Preview:
@@ -311,11 +310,8 @@ class SegmentController(Controller):
         """
         wanted = data or EstimateRequest()
         as_of = checked_as_of(wanted.as_of)
-        segment = await resources.segments.get(tenant, segment_id)
         with pointed():
-            work = resources.previews.preview(
-                tenant, encode(segment.definition), as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown
-            )
+            work = previews.estimate(tenant, segment_id, as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown)
             preview = await unless_left(request, work)
         return _pointed_preview(preview)
 
@@ -323,7 +319,7 @@ class SegmentController(Controller):
     async def compute_segment(
         self,
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        computations: NamedDependency[Computations],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ComputeRequest | None] = None,
     ) -> Computing:
@@ -332,13 +328,13 @@ class SegmentController(Controller):
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
         as_of = checked_as_of(data.as_of if data else None)
-        queued = await resources.computations.request(tenant, segment_id, as_of=as_of)
+        queued = await computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
     @post("/compute", status_code=202, response_description="Queued.")
     async def compute_all_segments(
         self,
-        resources: NamedDependency[Resources],
+        computations: NamedDependency[Computations],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ComputeRequest | None] = None,
     ) -> ComputingAll:
@@ -347,14 +343,14 @@ class SegmentController(Controller):
         They are computed together: what several of them ask is asked once.
         """
         as_of = checked_as_of(data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await resources.computations.request_all(tenant, as_of=as_of), as_of)
+        return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", response_description="A page of them.")
     async def list_members(
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
-        resources: NamedDependency[Resources],
+        members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
         page: PageNumber = None,
         page_size: PageSize = None,
@@ -367,16 +363,14 @@ class SegmentController(Controller):
         A cursor stays on the computation it began with, even when a newer one is published meanwhile.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
-        found = await resources.members.page(
-            tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor
-        )
+        found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
         following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
         return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
 
     @get("/membership", response_description="The segments.")
     async def list_memberships(
         self,
-        resources: NamedDependency[Resources],
+        members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
         user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
     ) -> MembershipOfUser:
@@ -384,14 +378,14 @@ class SegmentController(Controller):
 
         As of their last computations; a user nobody has seen is in none.
         """
-        return MembershipOfUser(user_id, await resources.members.of_user(tenant, user_id))
+        return MembershipOfUser(user_id, await members.of_user(tenant, user_id))
 
 
 async def _change(
-    resources: Resources, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
+    segments: Segments, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
 ) -> Response[WrittenSegment]:
     with pointed():
-        saved = await resources.segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
+        saved = await segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
     return _written(saved)
 
 

@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from segment_copilot.access.sessions import SessionScope, SessionSigner
-from segment_copilot.access.tenants import Caller
+from segment_copilot.access.keys import Caller
+from segment_copilot.access.sessions import Sessions, SessionScope
 from segment_copilot.events.validation import MAX_USER_LENGTH
 
 
@@ -48,7 +48,7 @@ class SessionController(Controller):
 
     @post("/session", status_code=200, response_description="The token, for 15 minutes.")
     async def open_session(
-        self, data: JSONBody[SessionRequest], sessions: NamedDependency[SessionSigner], caller: NamedDependency[Caller]
+        self, data: JSONBody[SessionRequest], sessions: NamedDependency[Sessions], caller: NamedDependency[Caller]
     ) -> OpenedSession:
         """Exchange a secret key for a token that a browser may hold.
 

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import ConditionCount, Prepared, Previews
+from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import Branch, Choice, Node
 from segment_copilot.errors import Finding
@@ -28,6 +29,7 @@ from segment_copilot.language import (
     SegmentMembership,
     Tier,
     UserProperty,
+    encode,
 )
 from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import EARLIEST, Length, before
@@ -117,9 +119,10 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 class Explanations:
     """Explains audiences of all tenants; every method is told whose."""
 
-    def __init__(self, clickhouse: ClickHouse, previews: Previews) -> None:
+    def __init__(self, clickhouse: ClickHouse, previews: Previews, references: References) -> None:
         self._clickhouse = clickhouse
         self._previews = previews
+        self._references = references
 
     async def definition(
         self,
@@ -154,6 +157,13 @@ class Explanations:
             user=user,
         )
 
+    async def segment(
+        self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None, user_id: str | None = None
+    ) -> Explanation:
+        """How the audience of a saved segment comes about, like `definition`."""
+        definition = encode(await self._references.definition(tenant, segment_id))
+        return await self.definition(tenant, definition, as_of=as_of, user_id=user_id)
+
     async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
         """How the audience of a definition that was prepared comes about, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
@@ -175,6 +185,10 @@ class Explanations:
         """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         return await self.of_user(tenant, prepared, user_id)
+
+    async def user_in(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
+        """Whether the user matches a saved segment's definition now, and why, like `user`."""
+        return await self.user(tenant, encode(await self._references.definition(tenant, segment_id)), user_id)
 
     async def of_user(
         self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"

@@ -11,15 +11,15 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, decode, encode, parse, tier_of
+from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, encode, parse, tier_of
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
-from segment_copilot.stores.postgres import Postgres
 
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset({"unknown_name", "never_received"})
@@ -76,10 +76,10 @@ class Prepared(Struct, frozen=True):
 class Previews:
     """Counts audiences of all tenants; every method is told whose."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery) -> None:
-        self._postgres = postgres
+    def __init__(self, clickhouse: ClickHouse, discovery: Discovery, references: References) -> None:
         self._clickhouse = clickhouse
         self._discovery = discovery
+        self._references = references
 
     async def prepare(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
@@ -93,14 +93,14 @@ class Previews:
         """
         parsed = parse(definition)
         named = [located.leaf for located in parsed.leaves]
-        references = await load_references(self._postgres, tenant.id, referenced_segments(named))
-        catalog = await self._discovery.catalog(tenant.id)
+        references = await self._references.load(tenant, referenced_segments(named))
+        catalog = await self._discovery.catalog(tenant)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
         if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
-            catalog = await self._discovery.catalog(tenant.id, fresh=True)
+            catalog = await self._discovery.catalog(tenant, fresh=True)
             compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
         bound = compiled.bound.definition
-        names = await segment_names(self._postgres, tenant.id, references)
+        names = await self._references.names(tenant, references)
         tier, reason = tier_of(bound)
         odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
         warnings = (*compiled.bound.warnings, *odd)
@@ -132,6 +132,19 @@ class Previews:
         """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
         prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+
+    async def estimate(
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        *,
+        as_of: datetime | None = None,
+        limit: int = 10,
+        breakdown: bool = False,
+    ) -> Preview:
+        """Count who matches a saved segment's definition at *as_of* (default: now); its members stay as they are."""
+        definition = encode(await self._references.definition(tenant, segment_id))
+        return await self.preview(tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown)
 
     async def count(
         self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
@@ -185,8 +198,8 @@ class Previews:
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
         """How many users matched a saved definition at each of *instants*: what as many previews say, for less."""
-        references = await load_references(self._postgres, tenant.id, referenced_segments(all_conditions(definition)))
-        catalog = await self._discovery.catalog(tenant.id)
+        references = await self._references.load(tenant, referenced_segments(all_conditions(definition)))
+        catalog = await self._discovery.catalog(tenant)
         counts = list[int]()
         for instant in instants:
             compiled = compiler.compile_definition(
@@ -200,30 +213,6 @@ class Previews:
                 count += result.rows[0][0]
             counts.append(count)
         return counts
-
-
-async def load_references(postgres: Postgres, tenant_id: int, wanted: Any) -> dict[int, Definition]:
-    """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
-    found = dict[int, Definition]()
-    waiting = set(wanted)
-    while waiting:
-        ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
-        rows = await postgres.fetch(
-            "SELECT id, definition FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])", tenant_id, ids
-        )
-        for row in rows:
-            found[row["id"]] = decode(row["definition"].encode())
-        named = {target for row in rows for target in referenced_segments(all_conditions(found[row["id"]]))}
-        waiting = named - found.keys()
-    return found
-
-
-async def segment_names(postgres: Postgres, tenant_id: int, ids: Mapping[int, object]) -> dict[int, str]:
-    """Names of the segments with these ids."""
-    if not ids:
-        return {}
-    sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
-    return {row["id"]: row["name"] for row in await postgres.fetch(sql, tenant_id, list(ids))}
 
 
 def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tuple[list[str], list[str]]:

@@ -12,8 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Prepared, Previews
+from segment_copilot.audiences.references import not_found
 from segment_copilot.compiler import all_conditions, referenced_segments
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
+from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
@@ -148,22 +149,24 @@ class Segments:
         definition: bytes | Mapping[str, Any],
         description: str = "",
         segment_type: SegmentType = "rule",
+        saved_at: datetime | None = None,
     ) -> SavedSegment:
-        """Save a first version; nothing is computed yet."""
+        """Save a first version, dated *saved_at* (default: now); nothing is computed yet."""
         _check_names(name, segment_type)
         prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
         stored = _stored(prepared.definition, tenant)
         sql = f"""
-            INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words)
-            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}"""
+            INSERT INTO segments
+                (tenant_id, name, description, segment_type, tier, definition, words, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()), coalesce($8, now())) RETURNING {_COLUMNS}"""
         async with self._postgres.transaction() as transaction:
             await _check_quota(transaction, tenant, prepared.tier, segment_id=None)
             row = await transaction.fetchrow(
-                sql, tenant.id, name, description, segment_type, prepared.tier, stored, prepared.words
+                sql, tenant.id, name, description, segment_type, prepared.tier, stored, prepared.words, saved_at
             )
             segment = _segment(row)
             await _add_version(transaction, tenant, segment)
-        self._discovery.forget(tenant.id)
+        self._discovery.forget(tenant)
         return SavedSegment(segment, prepared.warnings)
 
     async def update(
@@ -190,7 +193,7 @@ class Segments:
             if prepared:
                 await _check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
             segment = await _write_changes(transaction, tenant, current, changes, prepared)
-        self._discovery.forget(tenant.id)
+        self._discovery.forget(tenant)
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
     async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
@@ -213,14 +216,26 @@ class Segments:
                 )
             except ForeignKeyViolation as error:  # a reference was added meanwhile
                 raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
-        self._discovery.forget(tenant.id)
+        self._discovery.forget(tenant)
         sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}"
         await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
 
+    async def delete_all(self, tenant: Tenant) -> None:
+        """Remove every segment of the tenant, whichever of them refer to one another, and all members.
 
-def not_found(segment_id: int) -> NotFound:
-    """The same for an id that never was and for another tenant's."""
-    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
+        Raises:
+            Conflict: Activations use some; they are deleted before.
+        """
+        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32}"
+        await self._clickhouse.execute(sql, {"tenant": tenant.id}, purpose="compute")
+        own = "SELECT id FROM segments WHERE tenant_id = $1"
+        try:
+            async with self._postgres.transaction() as transaction:
+                await transaction.execute(f"DELETE FROM segment_references WHERE segment_id IN ({own})", tenant.id)
+                await transaction.execute("DELETE FROM segments WHERE tenant_id = $1", tenant.id)
+        except ForeignKeyViolation as error:
+            raise Conflict("Activations use segments of this tenant.", code="segment_in_use") from error
+        self._discovery.forget(tenant)
 
 
 def _stored(definition: Definition, tenant: Tenant) -> str:
@@ -318,8 +333,8 @@ async def _write_changes(
     segment = _segment(row)
     if prepared:
         sql = """
-            DELETE FROM segment_references USING segments
-            WHERE segments.tenant_id = $1 AND segments.id = $2 AND segment_id = segments.id"""
+            DELETE FROM segment_references
+            WHERE segment_id IN (SELECT id FROM segments WHERE tenant_id = $1 AND id = $2)"""
         await transaction.execute(sql, tenant.id, segment.id)
         await _add_version(transaction, tenant, segment)
     return segment
@@ -327,12 +342,14 @@ async def _write_changes(
 
 async def _add_version(transaction: Connection, tenant: Tenant, segment: Segment) -> None:
     await transaction.execute(
-        "INSERT INTO segment_versions (segment_id, version, definition, words, tier) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO segment_versions (segment_id, version, definition, words, tier, created_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6)",
         segment.id,
         segment.version,
         encode(segment.definition).decode(),
         segment.words,
         segment.tier,
+        segment.updated_at,
     )
     targets = sorted(set(referenced_segments(all_conditions(segment.definition))))
     # Only what exists in this tenant, locked, so that a target deleted meanwhile is an error and not a dangling id.

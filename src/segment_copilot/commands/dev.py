@@ -17,17 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from segment_copilot import demo
-from segment_copilot.access import tenants
-from segment_copilot.access.tenants import KeyKind, Tenant
+from segment_copilot.access.keys import KeyKind
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.commands.ask import PROMPT, ask
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import default_data_dir, start_engines
 from segment_copilot.errors import NotFound, SegmentCopilotError, Unavailable
-from segment_copilot.resources import open_resources
+from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
-from segment_copilot.stores.postgres import Postgres
 from segment_copilot.telemetry.logs import configure_logging
 
 EMPTY_TENANT = "dev"
@@ -104,25 +103,25 @@ async def _prepare(console: Console, settings: Settings, directory: Path, *, wit
             with _step(console, "Loading the demo shop") as progress:
                 tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC), progress=progress)
         else:
-            tenant = await _empty_tenant(resources.postgres)
-        return tenant, await _keys(resources.postgres, tenant, directory / f"keys-{tenant.slug}.json")
+            tenant = await _empty_tenant(resources)
+        return tenant, await _keys(resources, tenant, directory / f"keys-{tenant.slug}.json")
 
 
-async def _empty_tenant(postgres: Postgres) -> Tenant:
+async def _empty_tenant(resources: Resources) -> Tenant:
     try:
-        return await tenants.get_tenant(postgres, EMPTY_TENANT)
+        return await resources.tenants.get(EMPTY_TENANT)
     except NotFound:
-        return await tenants.create_tenant(postgres, EMPTY_TENANT)
+        return await resources.tenants.create(EMPTY_TENANT)
 
 
-async def _keys(postgres: Postgres, tenant: Tenant, path: Path) -> DevKeys:
+async def _keys(resources: Resources, tenant: Tenant, path: Path) -> DevKeys:
     """The keys of an earlier start if they still work, new ones otherwise."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
         kept = _kept(path)
-        if (await tenants.authenticate(postgres, kept.secret)).id == tenant.id:
+        if (await resources.keys.identify(kept.secret)).tenant.id == tenant.id:
             return kept
     kinds: tuple[KeyKind, KeyKind] = ("secret", "public")
-    texts = [(await tenants.create_key(postgres, tenant.id, kind=kind, name="dev"))[1] for kind in kinds]
+    texts = [(await resources.keys.create(tenant, kind=kind, name="dev"))[1] for kind in kinds]
     keys = DevKeys(*texts)
     _keep(path, keys)
     return keys

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from segment_copilot.access import tenants
-from segment_copilot.access.tenants import KeyKind
+from segment_copilot.access.keys import KeyKind, Keys
+from segment_copilot.access.tenants import Tenants
 from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.settings import Settings
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -15,41 +15,42 @@ from segment_copilot.stores.postgres import Postgres, open_postgres
 async def create_tenant(settings: Settings, slug: str, *, timezone: str, dynamic_plus_limit: int | None) -> str:
     """A new tenant's line."""
     async with _postgres(settings) as postgres:
-        tenant = await tenants.create_tenant(postgres, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
+        tenant = await Tenants(postgres).create(slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
         return f"{tenant.slug}\t{tenant.timezone}"
 
 
 async def set_limit(settings: Settings, slug: str, *, dynamic_plus_limit: int | None) -> None:
     """How many Dynamic Plus segments the tenant may have; None for any number."""
     async with _postgres(settings) as postgres:
-        await tenants.set_dynamic_plus_limit(postgres, slug, dynamic_plus_limit)
+        tenants = Tenants(postgres)
+        await tenants.set_dynamic_plus_limit(await tenants.get(slug), dynamic_plus_limit)
 
 
 async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> str:
     """A new key's text; the tenant is made when it does not exist."""
     async with _postgres(settings) as postgres:
+        tenants = Tenants(postgres)
         try:
-            tenant = await tenants.get_tenant(postgres, slug)
+            tenant = await tenants.get(slug)
         except NotFound:
-            tenant = await tenants.create_tenant(postgres, slug)
-        return (await tenants.create_key(postgres, tenant.id, kind=kind, name=name))[1]
+            tenant = await tenants.create(slug)
+        return (await Keys(postgres).create(tenant, kind=kind, name=name))[1]
 
 
 async def listed(settings: Settings, slug: str) -> list[str]:
     """A line per key."""
     async with _postgres(settings) as postgres:
-        tenant = await tenants.get_tenant(postgres, slug)
+        tenant = await Tenants(postgres).get(slug)
         return [
             f"{key.id}\t{key.hint}\t{key.kind}\t{key.name}\t{'revoked' if key.revoked_at else 'active'}"
-            for key in await tenants.list_keys(postgres, tenant.id)
+            for key in await Keys(postgres).list(tenant)
         ]
 
 
 async def revoke(settings: Settings, slug: str, key_id: int) -> None:
     """The key answers 401 from now on."""
     async with _postgres(settings) as postgres:
-        tenant = await tenants.get_tenant(postgres, slug)
-        await tenants.revoke_key(postgres, tenant.id, key_id)
+        await Keys(postgres).revoke(await Tenants(postgres).get(slug), key_id)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.stores.postgres import Postgres
 
 log = structlog.get_logger()
@@ -20,8 +21,8 @@ _KEEP = """
     SET rating = excluded.rating, reason = excluded.reason, given_by = excluded.given_by, updated_at = now()"""
 
 
-class Feedback(Struct, frozen=True):
-    """One opinion of a run, or of a message of it."""
+class Opinion(Struct, frozen=True):
+    """An opinion is what somebody thought of a run, or of a message of it."""
 
     run_id: str
     rating: Rating
@@ -29,7 +30,15 @@ class Feedback(Struct, frozen=True):
     message_id: str = ""
 
 
-async def keep_feedback(postgres: Postgres, tenant_id: int, given: Feedback, *, given_by: str | None) -> None:
-    """Remember *given*; an earlier opinion of the same answer is replaced. *given_by* is a session's user."""
-    await postgres.execute(_KEEP, tenant_id, given.run_id, given.message_id, given.rating, given.reason, given_by)
-    log.info("copilot.feedback", run_id=given.run_id, rating=given.rating, has_reason=bool(given.reason))
+class Feedback:
+    """Opinions of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def keep(self, tenant: Tenant, opinion: Opinion, *, given_by: str | None) -> None:
+        """Remember *opinion*; an earlier one of the same answer is replaced. *given_by* is a session's user."""
+        await self._postgres.execute(
+            _KEEP, tenant.id, opinion.run_id, opinion.message_id, opinion.rating, opinion.reason, given_by
+        )
+        log.info("copilot.feedback", run_id=opinion.run_id, rating=opinion.rating, has_reason=bool(opinion.reason))

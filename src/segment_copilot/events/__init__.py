@@ -2,14 +2,15 @@
 
 Here too is what is known of them: schemas, the catalog, analytics. It knows no HTTP and no segment.
 
-The way of an event: `accept` (validated, de-duplicated, stored; the client gets its 202) → `Forwarding` in the worker
-(`write_block` to ClickHouse, then the names for the catalog), which also cleans up what is no longer recent.
+The way of an event: `Ingestion.accept` (validated, de-duplicated, stored; the client gets its 202) →
+`Forwarding` in the worker (`write_block` to ClickHouse, then the names for the catalog), which also cleans up what is no
+longer recent.
 """
 
-from segment_copilot.events.accepting import Accepted, Skipped, accept
 from segment_copilot.events.forwarding import Forwarding
+from segment_copilot.events.ingestion import Accepted, Ingestion, IngestionStatus, Skipped
 from segment_copilot.events.names import ObservedNames, observe_names
-from segment_copilot.events.recent import IngestionStatus, RecentEvent, RecentEvents, ingestion_status, recent_events
+from segment_copilot.events.recent import RecentEvent, RecentEvents, RecentPage
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.events.validation import Rejected, ValidEvent, parse_instant, validate
 
@@ -17,18 +18,17 @@ __all__ = [
     "Accepted",
     "Event",
     "Forwarding",
+    "Ingestion",
     "IngestionStatus",
     "ObservedNames",
     "RecentEvent",
     "RecentEvents",
+    "RecentPage",
     "Rejected",
     "Skipped",
     "ValidEvent",
-    "accept",
-    "ingestion_status",
     "observe_names",
     "parse_instant",
-    "recent_events",
     "validate",
     "write_block",
 ]

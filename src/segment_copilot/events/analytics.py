@@ -1,83 +1,88 @@
-"""Questions about a tenant's events and values, answered from ClickHouse. An event after *as_of* never counts."""
+"""USE CASE: questions about events and values, answered from ClickHouse. An event after *as_of* never counts."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import IDENTIFY, Scalar
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_instant
 from segment_copilot.language.paths import parse_path
-from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
-MAX_DAYS = 366
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_DAYS: Final = 366
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_TOP_EVENTS = """
-SELECT event_type, count() AS events, sum(count()) OVER () AS total
-FROM events
-WHERE tenant_id = {tenant:UInt32} AND event_type != {identify:String}
-    AND occurred_at >= {from:DateTime64(6, 'UTC')} AND occurred_at < {to:DateTime64(6, 'UTC')}
-    AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-GROUP BY event_type
-ORDER BY events DESC, event_type
-LIMIT {limit:UInt32}
-"""
+_IN_SPAN: Final = (
+    "tenant_id = {tenant:UInt32}",
+    "occurred_at >= {from:DateTime64(6, 'UTC')}",
+    "occurred_at < {to:DateTime64(6, 'UTC')}",
+    "occurred_at <= {as_of:DateTime64(6, 'UTC')}",
+)
+"""Of an event: whether it counts. Its parameters are those of `_params`."""
 
-_VOLUME = """
-SELECT roundDown(toUnixTimestamp64Micro(occurred_at), {starts:Array(Int64)}) AS start, count()
-FROM events
-WHERE tenant_id = {tenant:UInt32} AND event_type = {event_type:String}
-    AND occurred_at >= {from:DateTime64(6, 'UTC')} AND occurred_at < {to:DateTime64(6, 'UTC')}
-    AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+_OF_TYPE: Final = "event_type = {event_type:String}"
+_NO_IDENTIFY: Final = "event_type != {identify:String}"
+
+
+def _events_that(*tests: str) -> str:
+    """Where the events of a span are read that pass every one of *tests*."""
+    return "FROM events\nWHERE " + "\n    AND ".join((*_IN_SPAN, *tests))
+
+
+def _volume(*tests: str) -> str:
+    """Counts the events that pass, by the start of the day that they are in."""
+    return f"""
+SELECT roundDown(toUnixTimestamp64Micro(occurred_at), {{starts:Array(Int64)}}) AS start, count()
+{_events_that(*tests)}
 GROUP BY start
 """
-_VOLUME_OF_ALL = _VOLUME.replace("event_type = {event_type:String}", "event_type != {identify:String}")
 
-# A list counts each of its elements. Values are compared as JSON text, so that 1 and "1" stay two values.
-_EVENT_VALUES = """
+
+def _frequent_values(documents: str) -> str:
+    """Counts the values in *documents*, a query of JSON texts that are '' where there is no value.
+
+    A list counts each of its elements. Values are compared as JSON text, so that 1 and "1" stay two values.
+    """
+    return f"""
 SELECT value, count() AS times, count() OVER () AS distinct_values
 FROM (
     SELECT arrayJoin(if(startsWith(document, '['), JSONExtractArrayRaw(document), [document])) AS value
-    FROM (
-        SELECT ifNull(toJSONString(payload.{path:Identifier}), '') AS document
-        FROM events
-        WHERE tenant_id = {tenant:UInt32} AND event_type = {event_type:String}
-            AND occurred_at >= {from:DateTime64(6, 'UTC')} AND occurred_at < {to:DateTime64(6, 'UTC')}
-            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-    )
+    FROM ({documents})
     WHERE document != ''
 )
 GROUP BY value
 ORDER BY times DESC, value
-LIMIT {limit:UInt32}
+LIMIT {{limit:UInt32}}
 """
 
+
+_TOP_EVENTS: Final = f"""
+SELECT event_type, count() AS events, sum(count()) OVER () AS total
+{_events_that(_NO_IDENTIFY)}
+GROUP BY event_type
+ORDER BY events DESC, event_type
+LIMIT {{limit:UInt32}}
+"""
+_EVENT_VALUES: Final = _frequent_values(f"""
+SELECT ifNull(toJSONString(payload.{{path:Identifier}}), '') AS document
+{_events_that(_OF_TYPE)}
+""")
 # ifNull inside argMax: argMax passes over NULL, and would bring a removed trait back.
-_TRAIT_VALUES = """
-SELECT value, count() AS times, count() OVER () AS distinct_values
-FROM (
-    SELECT arrayJoin(if(startsWith(document, '['), JSONExtractArrayRaw(document), [document])) AS value
-    FROM (
-        SELECT argMax(ifNull(toJSONString(value.{path:Identifier}), ''), (occurred_at, event_id)) AS document
-        FROM traits
-        WHERE tenant_id = {tenant:UInt32} AND property = {property:String}
-            AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-        GROUP BY user_key
-    )
-    WHERE document != ''
-)
-GROUP BY value
-ORDER BY times DESC, value
-LIMIT {limit:UInt32}
-"""
+_TRAIT_VALUES: Final = _frequent_values("""
+SELECT argMax(ifNull(toJSONString(value.{path:Identifier}), ''), (occurred_at, event_id)) AS document
+FROM traits
+WHERE tenant_id = {tenant:UInt32} AND property = {property:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
+GROUP BY user_key
+""")
 
 
 class Span(Struct, frozen=True):
@@ -130,70 +135,81 @@ class PropertyValues(Struct, frozen=True):
     total_distinct: int
 
 
-async def top_events(clickhouse: ClickHouse, tenant_id: int, span: Span, *, limit: int = 10) -> TopEvents:
-    """Event types by how often they happened."""
-    _check(span)
-    found = await clickhouse.fetch(
-        _TOP_EVENTS, {**_params(tenant_id, span), "identify": IDENTIFY, "limit": limit}, purpose="copilot"
-    )
-    total = int(found.rows[0][2]) if found.rows else 0
-    return TopEvents(tuple(TypeCount(str(row[0]), int(row[1])) for row in found.rows), total)
+class Analytics:
+    """Counts events and values of all tenants; every method is told whose."""
 
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
 
-async def event_volume(
-    clickhouse: ClickHouse,
-    tenant_id: int,
-    span: Span,
-    *,
-    timezone: str,
-    event_type: str | None = None,
-    where: CompiledQuery | None = None,
-) -> Volume:
-    """Events per local day; all types but identifies when *event_type* is None, only those that pass *where*. At most 366 days."""
-    _check(span)
-    days = _days(span, ZoneInfo(timezone))
-    starts = [_microseconds(start) for _, start in days]
-    params = {**_params(tenant_id, span), "starts": starts}
-    if event_type is None:
-        found = await clickhouse.fetch(_VOLUME_OF_ALL, {**params, "identify": IDENTIFY}, purpose="copilot")
-    else:
-        params |= {"event_type": event_type, **(where.params if where else {})}
-        found = await clickhouse.fetch(_VOLUME.replace("GROUP BY", _passing(where)), params, purpose="copilot")
-    counts = {int(row[0]): int(row[1]) for row in found.rows}
-    points = tuple(DayCount(day, counts.get(start, 0)) for (day, _), start in zip(days, starts, strict=True))
-    return Volume(points, sum(counts.values()))
+    async def top_events(
+        self, tenant: Tenant, span: Span, *, limit: int = 10, purpose: Purpose = "preview"
+    ) -> TopEvents:
+        """Event types by how often they happened."""
+        _check(span)
+        params = {**_params(tenant, span), "identify": IDENTIFY, "limit": limit}
+        found = await self._clickhouse.fetch(_TOP_EVENTS, params, purpose=purpose)
+        total = int(found.rows[0][2]) if found.rows else 0
+        return TopEvents(tuple(TypeCount(str(row[0]), int(row[1])) for row in found.rows), total)
 
+    async def volume(
+        self,
+        tenant: Tenant,
+        span: Span,
+        *,
+        timezone: str,
+        event_type: str | None = None,
+        where: CompiledQuery | None = None,
+        purpose: Purpose = "preview",
+    ) -> Volume:
+        """Events per local day of *timezone*, at most 366 days.
 
-def _passing(where: CompiledQuery | None) -> str:
-    return f"    AND {where.sql}\nGROUP BY" if where else "GROUP BY"
+        Those of *event_type* that pass *where*; of all types but identifies when it is None.
+        """
+        _check(span)
+        days = _days(span, ZoneInfo(timezone))
+        starts = [_microseconds(start) for _, start in days]
+        params = {**_params(tenant, span), "starts": starts}
+        if event_type is None:
+            sql, params = _volume(_NO_IDENTIFY), {**params, "identify": IDENTIFY}
+        elif where is None:
+            sql, params = _volume(_OF_TYPE), {**params, "event_type": event_type}
+        else:
+            sql, params = _volume(_OF_TYPE, where.sql), {**params, "event_type": event_type, **where.params}
+        found = await self._clickhouse.fetch(sql, params, purpose=purpose)
+        counts = {int(row[0]): int(row[1]) for row in found.rows}
+        points = tuple(DayCount(day, counts.get(start, 0)) for (day, _), start in zip(days, starts, strict=True))
+        return Volume(points, sum(counts.values()))
 
+    async def property_values(
+        self,
+        tenant: Tenant,
+        path: str,
+        *,
+        event_type: str | None,
+        as_of: datetime,
+        limit: int = 25,
+        span: Span | None = None,
+        purpose: Purpose = "preview",
+    ) -> PropertyValues:
+        """The values of a payload property by number of events in *span* (None: ever).
 
-async def property_values(
-    clickhouse: ClickHouse,
-    tenant_id: int,
-    path: str,
-    *,
-    event_type: str | None,
-    as_of: datetime,
-    limit: int = 25,
-    span: Span | None = None,
-) -> PropertyValues:
-    """The values of a payload property by number of events in *span* (None: ever), or of a trait (*event_type* None) by number of users."""
-    try:
-        steps = [step.replace(".", "%2E") for step in parse_path(path)]  # as the store writes a dot inside a key
-    except ValueError as error:
-        finding = Finding("/property", "invalid_path", str(error))
-        raise InvalidInput(str(error), code="invalid_path", findings=[finding]) from error
-    params: dict[str, Any] = {"tenant": tenant_id, "as_of": as_of, "limit": limit}
-    if event_type is None:
-        params |= {"property": parse_path(path)[0], "path": ".".join(["v", *steps[1:]])}
-    else:
-        when = span or Span(EARLIEST, LATEST, as_of)
-        _check(when)
-        params |= {"event_type": event_type, "path": ".".join(steps), "from": when.start, "to": when.end}
-    found = await clickhouse.fetch(_TRAIT_VALUES if event_type is None else _EVENT_VALUES, params, purpose="copilot")
-    distinct = int(found.rows[0][2]) if found.rows else 0
-    return PropertyValues(tuple(ValueCount(_scalar(row[0]), int(row[1])) for row in found.rows), distinct)
+        Those of a trait, where *event_type* is None, by number of users.
+        """
+        try:
+            steps = [step.replace(".", "%2E") for step in parse_path(path)]  # as the store writes a dot inside a key
+        except ValueError as error:
+            finding = Finding("/property", "invalid_path", str(error))
+            raise InvalidInput(str(error), code="invalid_path", findings=[finding]) from error
+        if event_type is None:
+            sql, params = _TRAIT_VALUES, {"tenant": tenant.id, "as_of": as_of}
+            params |= {"property": parse_path(path)[0], "path": ".".join(["v", *steps[1:]])}
+        else:
+            when = span or Span(EARLIEST, LATEST, as_of)
+            _check(when)
+            sql, params = _EVENT_VALUES, {**_params(tenant, when), "event_type": event_type, "path": ".".join(steps)}
+        found = await self._clickhouse.fetch(sql, {**params, "limit": limit}, purpose=purpose)
+        distinct = int(found.rows[0][2]) if found.rows else 0
+        return PropertyValues(tuple(ValueCount(_scalar(row[0]), int(row[1])) for row in found.rows), distinct)
 
 
 def local_midnight(instant: datetime, timezone: str, *, days_before: int = 0) -> datetime:
@@ -230,8 +246,8 @@ def _microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def _params(tenant_id: int, span: Span) -> dict[str, Any]:
-    return {"tenant": tenant_id, "from": span.start, "to": span.end, "as_of": span.as_of}
+def _params(tenant: Tenant, span: Span) -> dict[str, Any]:
+    return {"tenant": tenant.id, "from": span.start, "to": span.end, "as_of": span.as_of}
 
 
 def _scalar(text: str) -> Scalar:

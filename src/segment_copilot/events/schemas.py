@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Finding, InvalidInput, NotFound
-from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.postgres import Postgres, Record
 
 PropertyType = Literal["string", "number", "boolean", "datetime", "list"]
 PropertyFormat = Literal["", "epoch_s", "epoch_ms"]
@@ -41,53 +42,47 @@ class EventSchema(Struct, frozen=True):
 _COLUMNS = "id, event_type, description, properties, created_at, updated_at"
 
 
-async def list_schemas(postgres: Postgres, tenant_id: int) -> tuple[EventSchema, ...]:
-    """All schemas of the tenant, by event type."""
-    sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 ORDER BY event_type"
-    return tuple(_schema(row) for row in await postgres.fetch(sql, tenant_id))
+class Schemas:
+    """Event schemas of all tenants; every method is told whose."""
 
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
 
-async def get_schema(postgres: Postgres, tenant_id: int, schema_id: int) -> EventSchema:
-    """One schema; NotFound when the tenant has none of that id."""
-    sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND id = $2"
-    if (row := await postgres.fetchrow(sql, tenant_id, schema_id)) is None:
-        raise NotFound(f"There is no event schema {schema_id}.")
-    return _schema(row)
+    async def list(self, tenant: Tenant) -> tuple[EventSchema, ...]:
+        """All schemas of the tenant, by event type."""
+        sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 ORDER BY event_type"
+        return tuple(_schema(row) for row in await self._postgres.fetch(sql, tenant.id))
 
+    async def get(self, tenant: Tenant, schema_id: int) -> EventSchema:
+        """One schema; NotFound when the tenant has none of that id."""
+        sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND id = $2"
+        if (row := await self._postgres.fetchrow(sql, tenant.id, schema_id)) is None:
+            raise NotFound(f"There is no event schema {schema_id}.")
+        return _schema(row)
 
-async def save_schema(
-    postgres: Postgres | Connection,
-    tenant_id: int,
-    *,
-    event_type: str,
-    description: str = "",
-    properties: Sequence[SchemaProperty] = (),
-) -> EventSchema:
-    """Declare an event type; what was declared of it before is replaced.
+    async def save(
+        self, tenant: Tenant, *, event_type: str, description: str = "", properties: Sequence[SchemaProperty] = ()
+    ) -> EventSchema:
+        """Declare an event type; what was declared of it before is replaced.
 
-    Raises:
-        InvalidInput: A format beside a type that is not datetime.
-    """
-    if wrong := [
-        Finding(f"/properties/{index}/format", "unread_field", "Only a datetime has a format.")
-        for index, declared in enumerate(properties)
-        if declared.format and declared.type != "datetime"
-    ]:
-        raise InvalidInput(wrong[0].detail, findings=wrong)
-    row = await postgres.fetchrow(
-        f"""
-        INSERT INTO event_schemas (tenant_id, event_type, description, properties) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (tenant_id, event_type) DO UPDATE
-            SET description = excluded.description, properties = excluded.properties, updated_at = now()
-        RETURNING {_COLUMNS}
-        """,
-        tenant_id,
-        event_type,
-        description,
-        msgspec.json.encode(properties).decode(),
-    )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return _schema(row)
+        Raises:
+            InvalidInput: A format beside a type that is not datetime.
+        """
+        if wrong := [
+            Finding(f"/properties/{index}/format", "unread_field", "Only a datetime has a format.")
+            for index, declared in enumerate(properties)
+            if declared.format and declared.type != "datetime"
+        ]:
+            raise InvalidInput(wrong[0].detail, findings=wrong)
+        sql = f"""
+            INSERT INTO event_schemas (tenant_id, event_type, description, properties) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tenant_id, event_type) DO UPDATE
+                SET description = excluded.description, properties = excluded.properties, updated_at = now()
+            RETURNING {_COLUMNS}"""
+        stored = msgspec.json.encode(properties).decode()
+        row = await self._postgres.fetchrow(sql, tenant.id, event_type, description, stored)
+        assert row is not None  # noqa: S101  # RETURNING gives a row
+        return _schema(row)
 
 
 def _schema(row: Record) -> EventSchema:

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from segment_copilot.access.tenants import Tenant, create_tenant
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
-from segment_copilot.events import Forwarding, accept
+from segment_copilot.events import Forwarding, Ingestion
 from segment_copilot.language import Definition, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -114,8 +114,8 @@ async def load_data_set(postgres: Postgres, clickhouse: ClickHouse, seed: int) -
     """A tenant with drawn users, and a decoy with the same user and event ids and other events."""
     draw = Draw(seed, draw_world(seed))
     zone = draw.one(draw.world.zones)
-    tenant = await create_tenant(postgres, f"data-{seed}", timezone=zone)
-    decoy = await create_tenant(postgres, f"decoy-{seed}", timezone=zone)
+    tenant = await Tenants(postgres).create(f"data-{seed}", timezone=zone)
+    decoy = await Tenants(postgres).create(f"decoy-{seed}", timezone=zone)
     deliveries = draw_deliveries(draw)
     await deliver(postgres, clickhouse, decoy, deliveries=draw_deliveries(draw))
     await deliver(postgres, clickhouse, tenant, deliveries=deliveries)
@@ -132,7 +132,7 @@ async def deliver(
     """As a client and the worker do it, in several requests and blocks."""
     for start in range(0, len(deliveries), chunk):
         sent = [sent_event(event) for event in deliveries[start : start + chunk]]
-        accepted = await accept(postgres, tenant.id, sent, received_at=RECEIVED)
+        accepted = await Ingestion(postgres).accept(tenant, sent, received_at=RECEIVED)
         assert not accepted.skipped, accepted.skipped
         while await Forwarding(postgres, clickhouse).forward_next():
             pass

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha256
-from time import monotonic
 from typing import Any, Final, cast
 
 import structlog
@@ -12,51 +10,13 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from segment_copilot.access import tenants
-from segment_copilot.access.sessions import SessionSigner
-from segment_copilot.access.tenants import Caller, Tenant
+from segment_copilot.access.keyring import Keyring
+from segment_copilot.access.keys import Caller
+from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.routes import route_of
 from segment_copilot.errors import Forbidden, Unauthenticated
-from segment_copilot.resources import Resources
-from segment_copilot.stores.postgres import Postgres
 
-REMEMBERED_SECONDS: Final = 5.0  # so long a revoked key may still be taken
-_REMEMBERED_KEYS: Final = 10_000
 _DOTS_OF_A_TOKEN: Final = 2
-
-
-class Keyring:
-    """Keys and tokens that were good a moment ago, by their digest: most requests need no look-up."""
-
-    def __init__(self, postgres: Postgres, sessions: SessionSigner) -> None:
-        self._postgres = postgres
-        self._sessions = sessions
-        self._known: dict[bytes, tuple[float, Caller]] = {}
-
-    async def caller_of(self, credential: str) -> Caller:
-        """Who *credential*, a secret key or a session's token, speaks for.
-
-        Raises:
-            Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
-
-        """
-        digest = sha256(credential.encode()).digest()
-        until, caller = self._known.get(digest, (0.0, None))
-        if caller is None or until < monotonic():
-            until, caller = await self._looked_up(credential)
-            if len(self._known) >= _REMEMBERED_KEYS:
-                self._known.clear()
-            self._known[digest] = (until, caller)
-        return caller
-
-    async def _looked_up(self, credential: str) -> tuple[float, Caller]:
-        until = monotonic() + REMEMBERED_SECONDS
-        if credential.startswith("sk_"):
-            return until, await tenants.identify(self._postgres, credential)
-        now = datetime.now(UTC)
-        session = await self._sessions.read(credential, now=now)
-        caller = await tenants.identify_session(self._postgres, session.key_id, user_id=session.sub)
-        return min(until, monotonic() + (session.expires_at - now).total_seconds()), caller
 
 
 def authenticated(app: ASGIApp) -> ASGIApp:
@@ -105,15 +65,11 @@ def _credential(scope: Scope) -> str:
     return credential
 
 
-def provide_caller(request: ASGIConnection[Any, Any, Any, Any], resources: NamedDependency[Resources]) -> Caller:  # noqa: ARG001
-    """The caller as a handler's dependency; see `provide_tenant`."""
+def provide_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """The caller as a handler's dependency."""
     return cast("Caller", request.auth)
 
 
-def provide_tenant(request: ASGIConnection[Any, Any, Any, Any], resources: NamedDependency[Resources]) -> Tenant:  # noqa: ARG001
-    """The tenant as a handler's dependency.
-
-    It asks for *resources* only to come after them: Litestar provides what is independent in a task group, which costs
-    more than the rest of a request.
-    """
-    return cast("Tenant", request.user)
+def provide_tenant(caller: NamedDependency[Caller]) -> Tenant:
+    """The caller's tenant as a handler's dependency."""
+    return caller.tenant

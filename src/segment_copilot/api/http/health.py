@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Unavailable
-from segment_copilot.resources import Resources
 
 PING_SECONDS: Final = 2.0
 
@@ -25,6 +24,22 @@ class Health(Struct, frozen=True):
     """The answer of a probe that is content."""
 
     status: str = "ok"
+
+
+class Readiness:
+    """Knows whether requests may be sent to this process: not once it is *draining*, nor while a store is silent."""
+
+    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]], draining: asyncio.Event) -> None:
+        self._pings = pings
+        self._draining = draining
+
+    async def check(self) -> None:
+        """Raises Unavailable when they may not; *context* then names the stores that are silent."""
+        if self._draining.is_set():
+            raise Unavailable("This process is being stopped.", code="server_draining")
+        answers = await asyncio.gather(*(_answers(ping()) for ping in self._pings.values()))
+        if silent := [name for name, answered in zip(self._pings, answers, strict=True) if not answered]:
+            raise Unavailable(f"No answer from {' and '.join(silent)}.", code="not_ready", context={"silent": silent})
 
 
 @get(
@@ -45,14 +60,9 @@ def live() -> Health:
     summary="Whether requests may be sent here",
     opt=Route(public=True, probe=True, problems=(Unavailable,)).opt,
 )
-async def ready(resources: NamedDependency[Resources], draining: NamedDependency[asyncio.Event]) -> Health:
+async def ready(readiness: NamedDependency[Readiness]) -> Health:
     """200 when both stores answer; 503 when one does not, or once the process is being stopped."""
-    if draining.is_set():
-        raise Unavailable("This process is being stopped.", code="server_draining")
-    pings = (_answers(resources.postgres.ping()), _answers(resources.clickhouse.ping()))
-    stores = dict(zip(("postgres", "clickhouse"), await asyncio.gather(*pings), strict=True))
-    if silent := [name for name, answers in stores.items() if not answers]:
-        raise Unavailable(f"No answer from {' and '.join(silent)}.", code="not_ready", context={"silent": silent})
+    await readiness.check()
     return Health()
 
 

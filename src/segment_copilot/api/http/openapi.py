@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
 
 REFERENCE: Final = "#/components/schemas/{name}"

@@ -21,7 +21,7 @@ from litestar.types import Receive, Send
 
 from segment_copilot.copilot.runs.run import Run
 from segment_copilot.copilot.stream.encoders.native import CONTENT_TYPE
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""A thread as an opaque token that the client keeps: signed, so that what comes back is what was sent.
+"""A checkpoint is a thread as an opaque token that the client keeps: signed, so that what comes back is what was sent.
 
 It holds the messages exactly as the model saw and wrote them. A history that a client tells is only text.
 """
@@ -16,11 +16,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from segment_copilot.access.signing import shared_secret
-from segment_copilot.copilot.conversation.compaction import compacted, reduced
+from segment_copilot.access.signing import Secrets
+from segment_copilot.copilot.conversation.compaction import drop_all_results, drop_older_results
 from segment_copilot.copilot.models import Message, ToolResult
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.resources import Resources
 
 log = structlog.get_logger()
 
@@ -33,8 +32,8 @@ _MAX_DRAFTS: Final = 5
 Fault = Literal["checkpoint_invalid", "checkpoint_expired", "checkpoint_outdated"]
 
 
-class Said(Struct, frozen=True, array_like=True):
-    """A message of the thread, to be found again in a client's history: digests of its text without white space.
+class Utterance(Struct, frozen=True, array_like=True):
+    """An utterance is a message as digests of its text without white space, by which a client's history is recognised.
 
     An answer is told in several ways (*alternatives*): what a failed turn said is kept by some clients. *optional*: it
     came by `resume`, which not every client writes into its history.
@@ -45,8 +44,8 @@ class Said(Struct, frozen=True, array_like=True):
     optional: bool = False
 
 
-class Open(Struct, frozen=True):
-    """A question that waits for its answer.
+class OpenQuestion(Struct, frozen=True):
+    """An open question waits for the person's answer.
 
     *results* are those of the turn's other calls, *position* is its own among them; *answers* when nothing else is one.
     """
@@ -59,7 +58,7 @@ class Open(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """All that the next run of a thread needs."""
+    """A checkpoint holds all that the next run of a thread needs."""
 
     tenant_id: int
     thread_id: str
@@ -68,16 +67,16 @@ class Checkpoint(Struct, frozen=True):
     as_of: datetime
     timezone: str
     messages: tuple[Message, ...]
-    said: tuple[Said, ...]
+    said: tuple[Utterance, ...]
     catalog: str  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
-    question: Open | None = None
+    question: OpenQuestion | None = None
     user: str | None = None  # whom a session was opened for
     unfinished: bool = False  # the run goes on with the results at the end
 
 
-class Refused(Exception):
-    """A token that is not taken, and why."""
+class CheckpointRefused(Exception):
+    """The token cannot be taken; *fault* says why."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
@@ -91,8 +90,12 @@ class Signer:
         self._secret = secret
 
     def seal(self, checkpoint: Checkpoint) -> str | None:
-        """The token, of at most 256 KiB: results of older calls give way. None when even that is too much."""
-        for smaller in (checkpoint.messages, compacted(checkpoint.messages), reduced(checkpoint.messages)):
+        """Return the token, of at most 256 KiB: results of older calls give way. None when even that is too much."""
+        for smaller in (
+            checkpoint.messages,
+            drop_older_results(checkpoint.messages),
+            drop_all_results(checkpoint.messages),
+        ):
             kept = msgspec.structs.replace(checkpoint, messages=smaller, drafts=checkpoint.drafts[-_MAX_DRAFTS:])
             token = self._sealed(kept)
             if len(token) <= MAX_BYTES:
@@ -101,22 +104,22 @@ class Signer:
         return None
 
     def open(self, token: str, *, tenant_id: int, setting: str, now: datetime, user: str | None = None) -> Checkpoint:
-        """What *token* holds. A session of one *user* takes only that user's; without one, the tenant's backend asks.
+        """Return what *token* holds. A session of one *user* takes only that user's; without one, the tenant's backend asks.
 
         Raises:
-            Refused: It was not made here for this tenant, or its time is over.
+            CheckpointRefused: It was not made here for this tenant, or its time is over.
         """
         body = self._authentic(token)
         try:
             checkpoint = msgspec.json.decode(zlib.decompress(body), type=Checkpoint)
         except (zlib.error, msgspec.MsgspecError, RecursionError):  # signed by us, but by another version of us
-            raise Refused("checkpoint_outdated") from None
+            raise CheckpointRefused("checkpoint_outdated") from None
         if checkpoint.tenant_id != tenant_id or user not in (None, checkpoint.user):
-            raise Refused("checkpoint_invalid")
+            raise CheckpointRefused("checkpoint_invalid")
         if checkpoint.expires_at <= now:
-            raise Refused("checkpoint_expired")
+            raise CheckpointRefused("checkpoint_expired")
         if checkpoint.setting != setting:
-            raise Refused("checkpoint_outdated")
+            raise CheckpointRefused("checkpoint_outdated")
         return checkpoint
 
     def _sealed(self, checkpoint: Checkpoint) -> str:
@@ -125,17 +128,17 @@ class Signer:
 
     def _authentic(self, token: str) -> bytes:
         if not token.startswith(_FORMAT) and token[:1] == _FORMAT[:1] and token[2:3] == _FORMAT[2:3]:
-            raise Refused("checkpoint_outdated")
+            raise CheckpointRefused("checkpoint_outdated")
         text = token.removeprefix(_FORMAT)
         try:
             raw = urlsafe_b64decode(text.encode("ascii"))
         except ValueError:
-            raise Refused("checkpoint_invalid") from None
+            raise CheckpointRefused("checkpoint_invalid") from None
         # The decoder passes over what is no base64: only the one spelling counts.
         if urlsafe_b64encode(raw).decode() != text or not hmac.compare_digest(
             raw[:_TAG_BYTES], self._tag(raw[_TAG_BYTES:])
         ):
-            raise Refused("checkpoint_invalid")
+            raise CheckpointRefused("checkpoint_invalid")
         return raw[_TAG_BYTES:]
 
     def _tag(self, body: bytes) -> bytes:
@@ -143,15 +146,16 @@ class Signer:
 
 
 class Secret:
-    """The deployment's secret, read once per process."""
+    """Reads the deployment's secret, once per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets, *, setting: str = "") -> None:
+        self._secrets = secrets
+        self._setting = setting
         self._signer: Signer | None = None
 
-    async def signer(self, resources: Resources) -> Signer:
-        """From COPILOT_CHECKPOINT_SECRET, else from PostgreSQL, where all processes find the same."""
+    async def signer(self) -> Signer:
+        """Return a signer with the secret of the *setting*, else with that of the stores, where all processes find the same."""
         if self._signer is None:
-            told = resources.settings.copilot_checkpoint_secret
-            secret = hashlib.sha256(told.encode()).digest() if told else None
-            self._signer = Signer(secret or await shared_secret(resources.postgres, "checkpoints"))
+            secret = hashlib.sha256(self._setting.encode()).digest() if self._setting else None
+            self._signer = Signer(secret or await self._secrets.shared("checkpoints"))
         return self._signer

@@ -1,4 +1,4 @@
-"""A conversation made smaller: results of older calls give way, and with them all that was thought.
+"""Makes a conversation smaller: results of older calls give way, and with them all that was thought.
 
 What was thought is bound to everything before it, so a conversation that is changed anywhere keeps none of it.
 """
@@ -16,14 +16,14 @@ _LEFT_OUT: Final = '{"note":"Left out to make room. Call the tool again if this 
 _THOUGHT: Final = ("thinking", "redacted_thinking")
 
 
-def compacted(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Without the results of calls but the last turn's; the same messages when there are none to leave out."""
+def drop_older_results(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return *messages* without the results of calls but the last turn's; unchanged when there are none to leave out."""
     turns = [index for index, message in enumerate(messages) if isinstance(message, ToolResults)]
     return _without(messages, turns[:-1])
 
 
-def reduced(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Without the results of any call."""
+def drop_all_results(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return *messages* without the results of any call."""
     return _without(messages, [index for index, message in enumerate(messages) if isinstance(message, ToolResults)])
 
 
@@ -36,10 +36,10 @@ def _without(messages: Sequence[Message], turns: Iterable[int]) -> tuple[Message
             smaller[index] = structs.replace(message, results=results)
     if smaller == list(messages):
         return tuple(messages)
-    return tuple(_thoughtless(message) for message in smaller)
+    return tuple(_drop_thoughts(message) for message in smaller)
 
 
-def _thoughtless(message: Message) -> Message:
+def _drop_thoughts(message: Message) -> Message:
     if not isinstance(message, AssistantMessage) or message.raw is None:
         return message
     blocks: list[Any] = [block for block in message.raw if block["type"] not in _THOUGHT]

@@ -1,4 +1,4 @@
-"""Requests of other protocols' clients, as ours: whose words count is the same whoever carries them.
+"""Translates requests of other protocols' clients to ours: whose words count is the same whoever carries them.
 
 Of a client's history only what the person and the copilot said is taken. Tool results, reasoning, activities and data
 are claims and are left out; so are instructions of the roles `system` and `developer`, with a warning.
@@ -20,24 +20,27 @@ from segment_copilot.copilot.conversation.request import (
 )
 from segment_copilot.copilot.stream.encoders.ag_ui import STATE
 from segment_copilot.copilot.stream.encoders.ai_sdk import CHECKPOINT, TURN_RESET
-from segment_copilot.copilot.stream.events import Warned
+from segment_copilot.copilot.stream.run_events import Warned
 from segment_copilot.errors import Finding, InvalidInput
 
 _ForeignId = Annotated[str, Meta(min_length=1, max_length=256)]
 _Object: TypeAlias = Mapping[str, Any]
 
 
-class Asked(Struct, frozen=True):
-    """A request as ours. *pointers* says where each message stands in what the client sent, *prefix* where the rest does."""
+class TranslatedRequest(Struct, frozen=True):
+    """Holds a foreign request as one of ours.
+
+    *pointers* says where each message stands in what the client sent, *prefix* where the rest does.
+    """
 
     request: CopilotRequest
     pointers: Mapping[str, str]
     warnings: tuple[Warned, ...] = ()
     prefix: str = ""
 
-    def blamed(self, error: InvalidInput) -> InvalidInput:
-        """*error* with the client's own places."""
-        findings = [structs.replace(one, pointer=self._place(one.pointer)) for one in error.findings]
+    def relocate(self, error: InvalidInput) -> InvalidInput:
+        """Return *error* with pointers into what the client sent."""
+        findings = [structs.replace(finding, pointer=self._place(finding.pointer)) for finding in error.findings]
         return InvalidInput(error.detail, code=error.code, findings=findings)
 
     def _place(self, pointer: str) -> str:
@@ -48,7 +51,7 @@ class Asked(Struct, frozen=True):
         return pointer if stays else self.prefix + pointer
 
 
-class _Said(Struct, frozen=True):
+class _Utterance(Struct, frozen=True):
     role: Literal["user", "assistant"]
     text: str
     pointer: str
@@ -58,7 +61,7 @@ class _Said(Struct, frozen=True):
 
 
 class ForwardedProps(Struct, frozen=True):
-    """What AG-UI leaves to the application: the same context and options as in our own requests."""
+    """Holds what AG-UI leaves to the application: the same context and options as in our own requests."""
 
     context: CopilotContext = CopilotContext()
     options: CopilotOptions = CopilotOptions()
@@ -72,7 +75,7 @@ class AgUiMessage(Struct, frozen=True):
 
 
 class Resumed(Struct, frozen=True, rename="camel"):
-    """What became of a question that ended the run before: `{"answer": …}` or a text when resolved."""
+    """Says what became of a question that ended the run before: `{"answer": …}` or a text when resolved."""
 
     interrupt_id: _ForeignId
     status: Literal["resolved", "cancelled"]
@@ -91,15 +94,15 @@ class AgUiRequest(Struct, frozen=True, rename="camel"):
     forwarded_props: ForwardedProps | None = None
 
 
-def ask_ag_ui(sent: AgUiRequest) -> Asked:
-    """*sent* as a request of ours.
+def translate_ag_ui(sent: AgUiRequest) -> TranslatedRequest:
+    """Return *sent* as a request of ours.
 
     Raises:
         InvalidInput: Nobody says anything in it.
 
     """
-    said = [
-        _Said(message.role, _text_of(message.content), f"/messages/{index}")
+    utterances = [
+        _Utterance(message.role, _text_of(message.content), f"/messages/{index}")
         for index, message in enumerate(sent.messages)
         if message.role in ("user", "assistant")
     ]
@@ -110,7 +113,7 @@ def ask_ag_ui(sent: AgUiRequest) -> Asked:
     if sent.tools:
         warnings.append(Warned("ignored_tools", "The copilot calls no tools of the frontend."))
     props = sent.forwarded_props or ForwardedProps()
-    merged = _merged(said)
+    merged = _merge_answers(utterances)
     request = CopilotRequest(
         _messages(merged),
         thread_id=sent.thread_id,
@@ -119,11 +122,11 @@ def ask_ag_ui(sent: AgUiRequest) -> Asked:
         context=props.context,
         options=props.options,
     )
-    return Asked(request, _pointers(merged), tuple(warnings), prefix="/forwardedProps")
+    return TranslatedRequest(request, _pointers(merged), tuple(warnings), prefix="/forwardedProps")
 
 
 def _in_state(state: Any) -> str | None:
-    """The checkpoint that our stream put there."""
+    """Return the checkpoint that our stream put there."""
     ours = cast("_Object", state).get(STATE) if isinstance(state, dict) else None
     return _token(ours)
 
@@ -154,20 +157,20 @@ class AiSdkRequest(Struct, frozen=True):
     options: CopilotOptions = CopilotOptions()
 
 
-def ask_ai_sdk(sent: AiSdkRequest) -> Asked:
-    """*sent* as a request of ours.
+def translate_ai_sdk(sent: AiSdkRequest) -> TranslatedRequest:
+    """Return *sent* as a request of ours.
 
     Raises:
         InvalidInput: Nobody says anything in it.
 
     """
-    said = [
-        _Said(message.role, _texts(_standing(message.parts)), f"/messages/{index}")
+    utterances = [
+        _Utterance(message.role, _texts(_valid_parts(message.parts)), f"/messages/{index}")
         for index, message in enumerate(sent.messages)
         if message.role != "system"
     ]
     warnings = [_IGNORED_INSTRUCTIONS] if any(message.role == "system" for message in sent.messages) else []
-    merged = _merged(said)
+    merged = _merge_answers(utterances)
     request = CopilotRequest(
         _messages(merged),
         thread_id=sent.id,
@@ -176,28 +179,28 @@ def ask_ai_sdk(sent: AiSdkRequest) -> Asked:
         context=sent.context,
         options=sent.options,
     )
-    return Asked(request, _pointers(merged), tuple(warnings))
+    return TranslatedRequest(request, _pointers(merged), tuple(warnings))
 
 
 def _in_parts(messages: Iterable[UiMessage]) -> str | None:
-    """The checkpoint in the latest answer that has one."""
+    """Return the checkpoint in the latest answer that has one."""
     parts = [part for message in messages if message.role == "assistant" for part in message.parts]
     found = [part.get("data") for part in parts if part.get("type") == CHECKPOINT]
     return _token(found[-1], "token") if found else None
 
 
-def _standing(parts: Iterable[_Object]) -> list[_Object]:
-    """The parts that count: a turn that was taken back says so at its end, and began with `step-start`."""
-    kept: list[_Object] = []
+def _valid_parts(parts: Iterable[_Object]) -> list[_Object]:
+    """Return the parts that count: a turn that was taken back says so at its end, and began with `step-start`."""
+    valid: list[_Object] = []
     step = 0
     for part in parts:
         if part.get("type") == "step-start":
-            step = len(kept)
+            step = len(valid)
         elif part.get("type") == TURN_RESET:
-            del kept[step:]
+            del valid[step:]
         else:
-            kept.append(part)
-    return kept
+            valid.append(part)
+    return valid
 
 
 # Both
@@ -215,23 +218,23 @@ def _texts(parts: Iterable[_Object]) -> str:
     return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
-def _merged(said: Iterable[_Said]) -> list[_Said]:
-    """Messages that follow one another in the copilot's voice are one: other protocols cut an answer at each call."""
-    merged: list[_Said] = []
-    for one in said:
-        if merged and one.role == merged[-1].role == "assistant":
-            merged[-1] = structs.replace(merged[-1], text=f"{merged[-1].text}\n\n{one.text}".strip())
+def _merge_answers(utterances: Iterable[_Utterance]) -> list[_Utterance]:
+    """Join messages that follow one another in the copilot's voice: other protocols cut an answer at each call."""
+    merged: list[_Utterance] = []
+    for utterance in utterances:
+        if merged and utterance.role == merged[-1].role == "assistant":
+            merged[-1] = structs.replace(merged[-1], text=f"{merged[-1].text}\n\n{utterance.text}".strip())
         else:
-            merged.append(one)
+            merged.append(utterance)
     if not merged:
         finding = Finding("/messages", "invalid_history", "The last message must be the user's, and say something.")
         raise InvalidInput(finding.detail, findings=[finding])
     return merged
 
 
-def _messages(merged: Iterable[_Said]) -> tuple[ChatMessage, ...]:
-    return tuple(ChatMessage(one.role, one.text) for one in merged)
+def _messages(merged: Iterable[_Utterance]) -> tuple[ChatMessage, ...]:
+    return tuple(ChatMessage(utterance.role, utterance.text) for utterance in merged)
 
 
-def _pointers(merged: Iterable[_Said]) -> dict[str, str]:
-    return {f"/messages/{index}": one.pointer for index, one in enumerate(merged)}
+def _pointers(merged: Iterable[_Utterance]) -> dict[str, str]:
+    return {f"/messages/{index}": utterance.pointer for index, utterance in enumerate(merged)}

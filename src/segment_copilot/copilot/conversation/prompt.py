@@ -1,4 +1,4 @@
-"""The system prompt: prompt.md, the same bytes for every tenant and every day, so that it can be cached."""
+"""The system prompt is prompt.md: the same bytes for every tenant and every day, so that it can be cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client asks: the conversation so far, what the person is looking at, and options."""
+"""A request holds what a client asks: the conversation so far, what the person is looking at, and options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-
 
 
 class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was said, oldest first. Only the text counts: earlier tool results are never taken from a client."""
+    """A message holds what one side said. Only the text counts: earlier tool results are never taken from a client."""
 
     role: Literal["user", "assistant"]
     content: Annotated[str, Meta(max_length=100_000)]
@@ -30,7 +30,7 @@ class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CopilotContext(Struct, frozen=True, forbid_unknown_fields=True):
-    """The instant and the place of the question, and what the person is looking at."""
+    """Says when and where the question is asked, and what the person is looking at."""
 
     as_of: Annotated[datetime, Meta(tz=True)] | None = None
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
@@ -39,7 +39,10 @@ class CopilotContext(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CopilotOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """*components*: what the frontend can draw (default: all). *model* must be the one this service runs."""
+    """Says how the client wants to be answered.
+
+    *components* are what the frontend can draw (default: all); *model* must be the one this service runs.
+    """
 
     model: Annotated[str, Meta(max_length=128)] | None = None
     effort: Literal["low", "medium", "high"] | None = None
@@ -49,7 +52,7 @@ class CopilotOptions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of a question that ended an earlier run. *payload* of a resolved one: `{"answer": …}` or the text."""
+    """Says what became of a question that ended an earlier run. *payload* of a resolved one: `{"answer": …}` or the text."""
 
     id: Annotated[str, Meta(min_length=1, max_length=256)]
     status: Literal["resolved", "cancelled"]
@@ -57,18 +60,18 @@ class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def answer(self) -> str | None:
-        """The person's words; None when the payload has none."""
+        """Return the person's words; None when the payload has none."""
         said = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
         return said if isinstance(said, str) and said.strip() else None
 
     @property
-    def said(self) -> str:
-        """The person's next message, where the question itself is not known."""
+    def message(self) -> str:
+        """Return the answer as the person's next message, for a thread that does not know the question."""
         return self.answer or "" if self.status == "resolved" else _DECLINED
 
 
 class CopilotRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """One question with its history. *resume* answers the question that ended the run before.
+    """A request is one question with its history. *resume* answers the question that ended the run before.
 
     *checkpoint* is the last token of the thread; where it cannot be taken, a warning says so and the messages count.
     """
@@ -81,7 +84,7 @@ class CopilotRequest(Struct, frozen=True, forbid_unknown_fields=True):
     options: CopilotOptions = CopilotOptions()
 
 
-def check(request: CopilotRequest, *, model: str) -> None:
+def check_request(request: CopilotRequest, *, model: str) -> None:
     """Refuse what types cannot: raises InvalidInput with every finding, before a stream is opened."""
     findings: list[Finding] = []
     last = len(request.messages) - 1
@@ -114,6 +117,6 @@ def _check_texts(request: CopilotRequest) -> Iterator[Finding]:
     for index, entry in enumerate(request.resume):
         if entry.status == "resolved" and entry.answer is None:
             yield Finding(f"/resume/{index}/payload", "invalid_answer", 'Answer with {"answer": "…"}.')
-        elif "\0" in entry.said or len(entry.said) > MAX_ANSWER_CHARACTERS:
+        elif "\0" in entry.message or len(entry.message) > MAX_ANSWER_CHARACTERS:
             detail = f"An answer has at most {MAX_ANSWER_CHARACTERS:,} characters and no NUL."
             yield Finding(f"/resume/{index}/payload", "invalid_answer", detail)

@@ -1,4 +1,4 @@
-"""The conversation a run stands in: what was said before, taken from the client's history or from a checkpoint.
+"""A thread is the conversation a run stands in, taken from the client's history or from a checkpoint.
 
 A checkpoint counts only where the client tells the same history; what the client says beyond it is text.
 """
@@ -13,22 +13,28 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from segment_copilot.copilot.conversation.checkpoint import Checkpoint, Open, Refused, Said, Signer
-from segment_copilot.copilot.conversation.compaction import compacted
+from segment_copilot.copilot.conversation.checkpoint import (
+    Checkpoint,
+    CheckpointRefused,
+    OpenQuestion,
+    Signer,
+    Utterance,
+)
+from segment_copilot.copilot.conversation.compaction import drop_older_results
 from segment_copilot.copilot.conversation.request import ChatMessage, CopilotRequest, ResumeEntry
 from segment_copilot.copilot.models import AssistantMessage, Message, ToolResult, ToolResults, UserMessage
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.copilot.stream.run_events import Clarification, Warned
 from segment_copilot.errors import Conflict, Finding, InvalidInput
 
 _LAST_TURN: Final = "No more tool calls are possible. Answer now with what you have, and say what is missing."
 
 
 class Thread(Struct):
-    """The messages so far, and how a client's history tells them. The loop adds to it as the run goes on."""
+    """Holds the messages so far, and how a client's history tells them. The run adds to it as it goes on."""
 
     messages: list[Message]
-    said: list[Said]
+    said: list[Utterance]
     id: str | None = None
     catalog: str = ""  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
@@ -38,7 +44,7 @@ class Thread(Struct):
 
     @property
     def continues(self) -> bool:
-        """Whether it goes on with what the model was told already."""
+        """Return whether the thread goes on with what the model was told already."""
         return self.as_of is not None
 
     def show(self, workspace: str) -> None:
@@ -58,14 +64,14 @@ class Thread(Struct):
             self.messages[-1] = structs.replace(last, notes=(*last.notes, _LAST_TURN))
 
     def compact(self) -> bool:
-        """Leave out what older calls gave; whether there was anything."""
-        smaller = compacted(self.messages)
+        """Leave out what older calls gave; return whether there was anything."""
+        smaller = drop_older_results(self.messages)
         changed = list(smaller) != self.messages
         self.messages[:] = smaller
         return changed
 
     def close(self, said: Sequence[str], *, own: str, whole: bool) -> None:
-        """The run is over: the client was told one of *said* (some keep what was taken back), the end of it is our *own*.
+        """End the run: the client was told one of *said* (some keep what was taken back), the end of it is our *own*.
 
         Unless the model's last answer is *whole*, only its text is kept.
         """
@@ -77,17 +83,17 @@ class Thread(Struct):
             self.messages.append(AssistantMessage(own))
         told = [text for one in said if (text := _plain(one))]
         told += [self._before + text for text in told if self._before]
-        self.said.append(Said("assistant", tuple(dict.fromkeys(map(_digest, told)))))
+        self.said.append(Utterance("assistant", tuple(dict.fromkeys(map(_digest, told)))))
 
-    def asked(self, question: Clarification) -> tuple[tuple[Message, ...], Open]:
-        """The messages up to the question, and what waits for its answer."""
+    def suspend(self, question: Clarification) -> tuple[tuple[Message, ...], OpenQuestion]:
+        """Return the messages up to *question*, and what waits for its answer."""
         last = self.messages[-1]
         assert isinstance(last, ToolResults)  # noqa: S101  # a question is a call, and a call has a result
         ids = [result.tool_call_id for result in last.results]
         position = ids.index(question.tool_call_id)
         others = (*last.results[:position], *last.results[position + 1 :])
         answers = question.response_schema["properties"]["answer"].get("enum", ())
-        return tuple(self.messages[:-1]), Open(
+        return tuple(self.messages[:-1]), OpenQuestion(
             question.id, question.tool_call_id, position=position, results=others, answers=tuple(answers)
         )
 
@@ -95,22 +101,22 @@ class Thread(Struct):
 def thread_of(
     asked: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
 ) -> tuple[Thread, tuple[Warned, ...]]:
-    """The thread of *asked*, and why its checkpoint is not taken when it is not.
+    """Return the thread of *asked*, and why its checkpoint is not taken when it is not.
 
     Raises:
         InvalidInput: The last word is not the person's, or no answer that the question takes.
         Conflict: An answer to a question that the checkpoint does not hold open.
     """
     if asked.checkpoint is None:
-        return told(asked), ()
+        return thread_of_messages(asked), ()
     try:
         checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
-        return resumed(asked, checkpoint), ()
-    except Refused as refused:
+        return thread_of_checkpoint(asked, checkpoint), ()
+    except CheckpointRefused as refused:
         code = refused.fault
     except Disagreement:
         code = "history_changed"
-    return told(asked), (Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),)
+    return thread_of_messages(asked), (Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),)
 
 
 _IGNORED: Final[Mapping[str, str]] = {
@@ -125,8 +131,8 @@ class Disagreement(Exception):
     """The client's history is not the one of the checkpoint."""
 
 
-def told(asked: CopilotRequest) -> Thread:
-    """The thread as the client tells it: texts, and nothing else.
+def thread_of_messages(asked: CopilotRequest) -> Thread:
+    """Return the thread as the client tells it: texts, and nothing else.
 
     Raises:
         InvalidInput: The last word is not the person's.
@@ -134,7 +140,7 @@ def told(asked: CopilotRequest) -> Thread:
     messages = [message for message in asked.messages if message.content.strip()]
     if not asked.resume:
         _person_speaks(messages, len(asked.messages) - 1)
-    answers = [UserMessage(entry.said) for entry in asked.resume]
+    answers = [UserMessage(entry.message) for entry in asked.resume]
     return Thread(
         messages=[*map(_message, messages), *answers],
         said=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
@@ -142,8 +148,8 @@ def told(asked: CopilotRequest) -> Thread:
     )
 
 
-def resumed(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
-    """The thread of *checkpoint*, and what the client says beyond it.
+def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
+    """Return the thread of *checkpoint*, and what the client says beyond it.
 
     Raises:
         Disagreement: The client tells another history, or nothing new.
@@ -178,7 +184,7 @@ def resumed(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
 
 
 def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[list[ChatMessage], str]:
-    """What follows the checkpoint's history in *messages*, and what its broken-off run had already told."""
+    """Return what follows the checkpoint's history in *messages*, and what its broken-off run had already told."""
     heard = [message for message in messages if message.content.strip()]
     position, answer = 0, ""  # of an answer, what has not been found again yet
     for said in checkpoint.said:
@@ -205,7 +211,7 @@ def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[li
     return heard[position:], before
 
 
-def _check_resume(resume: Sequence[ResumeEntry], question: Open | None) -> None:
+def _check_resume(resume: Sequence[ResumeEntry], question: OpenQuestion | None) -> None:
     findings = [
         Finding(
             f"/resume/{index}", "resume_conflict", "No question of this id is open.", (question.id,) if question else ()
@@ -219,9 +225,9 @@ def _check_resume(resume: Sequence[ResumeEntry], question: Open | None) -> None:
 
 
 def _answer(
-    question: Open, resume: Sequence[ResumeEntry], rest: Sequence[ChatMessage]
-) -> tuple[ToolResults, list[Said], list[ChatMessage]]:
-    """The results that the model waits for, how the answer was said, and what the person says beside it."""
+    question: OpenQuestion, resume: Sequence[ResumeEntry], rest: Sequence[ChatMessage]
+) -> tuple[ToolResults, list[Utterance], list[ChatMessage]]:
+    """Return the results that the model waits for, how the answer was said, and what the person says beside it."""
     if resume:
         entry = resume[-1]
         answer, spoken, rest = entry.answer if entry.status == "resolved" else None, [_answered(entry)], list(rest)
@@ -251,20 +257,20 @@ def _message(message: ChatMessage) -> Message:
     return UserMessage(message.content) if message.role == "user" else AssistantMessage(message.content)
 
 
-def _heard(message: ChatMessage) -> Said:
-    return Said(message.role, (_digest(_plain(message.content)),))
+def _heard(message: ChatMessage) -> Utterance:
+    return Utterance(message.role, (_digest(_plain(message.content)),))
 
 
-def _answered(entry: ResumeEntry) -> Said:
-    return Said("user", (_digest(_plain(entry.said)),), optional=True)
+def _answered(entry: ResumeEntry) -> Utterance:
+    return Utterance("user", (_digest(_plain(entry.message)),), optional=True)
 
 
-def _is(said: Said, message: ChatMessage) -> bool:
+def _is(said: Utterance, message: ChatMessage) -> bool:
     return message.role == said.role and _digest(_plain(message.content)) in said.alternatives
 
 
 def _plain(text: str) -> str:
-    """Clients join the texts of an answer in many ways: white space does not count."""
+    """Drop the white space: clients join the texts of an answer in many ways."""
     return "".join(text.split())
 
 

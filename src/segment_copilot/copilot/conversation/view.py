@@ -1,4 +1,4 @@
-"""What the person is looking at, as a model reads it: a stored segment with its definition, a draft."""
+"""Describes to a model what the person is looking at: a stored segment with its definition, a draft."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, Final
 import msgspec
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.conversation.request import CopilotContext
 from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.errors import NotFound
 from segment_copilot.language import encode
-from segment_copilot.resources import Resources
 
 _MAX_DEFINITION: Final = 32 * 1024  # bytes; a longer one is read with get_segment_detail
 
 
-async def seen(
-    resources: Resources, tenant: Tenant, context: CopilotContext, *, latest: Draft | None = None
+async def describe_view(
+    segments: Segments, tenant: Tenant, context: CopilotContext, *, latest: Draft | None = None
 ) -> Mapping[str, Any]:
-    """`segment` {id, name, version, definition} and `draft`, each if there is one.
+    """Return `segment` {id, name, version, definition} and `draft`, each if there is one.
 
     The draft is the client's, or else the thread's *latest*.
     """
     shown: dict[str, Any] = {}
     if context.segment_id is not None:
-        shown["segment"] = await _segment(resources, tenant, context.segment_id)
+        shown["segment"] = await _segment(segments, tenant, context.segment_id)
     if context.draft is not None:
         shown["draft"] = context.draft
     elif latest is not None:
@@ -40,9 +40,9 @@ async def seen(
     return shown
 
 
-async def _segment(resources: Resources, tenant: Tenant, segment_id: int) -> Mapping[str, Any]:
+async def _segment(segments: Segments, tenant: Tenant, segment_id: int) -> Mapping[str, Any]:
     try:
-        found = await resources.segments.get(tenant, segment_id)
+        found = await segments.get(tenant, segment_id)
     except NotFound:
         return {"id": segment_id, "note": "There is no segment of that id."}
     told: dict[str, Any] = {"id": found.id, "name": found.name, "version": found.version}

@@ -1,4 +1,4 @@
-"""What a tenant has and when it is asked, as a model reads it: data in a fixed envelope, never instructions.
+"""Describes to a model what a tenant has and when it is asked: data in a fixed envelope, never instructions.
 
 It stands with the person's message and not in the system prompt: what is there has to be the same every day and for
 everybody.
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw, Struct
 
-from segment_copilot.copilot.guards.characters import unescapable
+from segment_copilot.copilot.guards.characters import encode_for_envelope
 from segment_copilot.language.catalog import Catalog, EventType, Property
 
 _MAX_EVENT_TYPES: Final = 60
@@ -33,7 +33,10 @@ _UNCHANGED: Final = Raw(b'"As in the workspace_data before this one."')
 
 
 class Workspace(Struct, frozen=True):
-    """*text* is the whole block. *catalog* is the digest of what exists, to tell whether the next block must repeat it."""
+    """Holds the block that a model reads.
+
+    *text* is the whole block; *catalog* is the digest of what exists, to tell whether the next block must repeat it.
+    """
 
     text: str
     catalog: str
@@ -42,7 +45,7 @@ class Workspace(Struct, frozen=True):
 def workspace(
     catalog: Catalog, *, as_of: datetime, timezone: str, view: Mapping[str, Any], known: str = ""
 ) -> Workspace:
-    """The block; a catalog that the thread has told before (digest *known*) is not repeated."""
+    """Return the block; a catalog that the thread has told before (digest *known*) is not repeated."""
     exists = _catalog(catalog)
     encoded = msgspec.json.encode(exists)
     digest = hashlib.sha256(encoded).hexdigest()[:16]
@@ -56,7 +59,7 @@ def workspace(
     }
     if view:
         document["person_is_looking_at"] = view
-    return Workspace(f"<workspace_data>\n{unescapable(document)}\n</workspace_data>", digest)
+    return Workspace(f"<workspace_data>\n{encode_for_envelope(document)}\n</workspace_data>", digest)
 
 
 def _catalog(catalog: Catalog) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Checks of what models and people write: links, characters, claims, sizes, values. They decide nothing else, and ask no store."""
+"""The room that checks what models and people write: links, characters, claims, sizes, values. It decides nothing else, and asks no store."""

@@ -1,4 +1,4 @@
-"""What is sent is bounded: results of tools 8 KiB and without control characters, any event 64 KiB but a checkpoint.
+"""Bounds what is sent: results of tools 8 KiB and without control characters, any event 64 KiB but a checkpoint.
 
 An event is made small where it is made, by whoever knows what may be left out of it: a text is cut into pieces, arguments
 are left to their deltas, and a draft that would not fit is refused, because half of one is none.
@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.copilot.guards.characters import plain
+from segment_copilot.copilot.guards.characters import replace_hidden
 from segment_copilot.errors import Finding
 
 MAX_BYTES: Final = 8 * 1024
@@ -30,14 +30,14 @@ Object = dict[str, Any]
 
 
 class _Place(Struct, frozen=True):
-    """A member of an object."""
+    """A place is a member of an object."""
 
     owner: Object
     key: str
 
 
-def bounded(document: Mapping[str, Any]) -> tuple[Object, bool]:
-    """*document* small and clean, and whether anything was left out; `truncated` says it where it happened and at the top.
+def bound(document: Mapping[str, Any]) -> tuple[Object, bool]:
+    """Return *document* small and clean, and whether anything was left out; `truncated` says so there and at the top.
 
     The longest list loses its tail first, again and again; then long texts are shortened; then whole members go, the
     largest first, and `omitted` names them.
@@ -51,23 +51,23 @@ def bounded(document: Mapping[str, Any]) -> tuple[Object, bool]:
 
 
 def fits(event: Struct) -> bool:
-    """Whether *event* may be sent."""
+    """Return whether *event* may be sent."""
     return len(msgspec.json.encode(event)) <= MAX_EVENT_BYTES - _FRAMING
 
 
 def fits_as_arguments(arguments: Mapping[str, Any]) -> bool:
-    """Whether a call's arguments may be sent whole."""
+    """Return whether a call's arguments may be sent whole."""
     return len(msgspec.json.encode(arguments)) <= _MAX_ARGUMENTS
 
 
 def pieces(text: str) -> Iterator[str]:
-    """*text* in pieces that may each be sent."""
+    """Cut *text* into pieces that may each be sent."""
     for start in range(0, len(text), _PIECE):
         yield text[start : start + _PIECE]
 
 
-def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The first of *findings*: at most twenty, and at most 8 KiB."""
+def first_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the first of *findings*: at most twenty, and at most 8 KiB."""
     kept = tuple(findings[:_MAX_FINDINGS])
     while kept and _size(kept) > MAX_BYTES:
         kept = kept[: len(kept) // 2]
@@ -75,7 +75,7 @@ def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def _cut_a_list(found: Object, size: int) -> bool:
-    """Of the list that takes most place: a quarter, or what is too much if that is more."""
+    """Cut from the longest list a quarter, or what is too much if that is less; return whether there was one."""
     lists = [place for place in _places(found, list) if len(place.owner[place.key]) > 1]
     if not lists:
         return False
@@ -101,7 +101,7 @@ def _omit(found: Object) -> None:
 
 
 def _places(value: Any, kind: type) -> Iterator[_Place]:
-    """Where values of *kind* are, except in what stays whole; the texts of a list have no place."""
+    """Find where values of *kind* are, except in what stays whole; the texts of a list have no place."""
     match value:
         case dict():
             owner = cast("Object", value)
@@ -125,7 +125,7 @@ def _size(value: object) -> int:
 def _clean(value: object) -> object:
     match value:
         case str():
-            text = plain(value)
+            text = replace_hidden(value)
             return text if len(text) <= MAX_STRING else f"{text[:MAX_STRING]}…"
         case dict():
             return {str(_clean(key)): _clean(child) for key, child in cast("Object", value).items()}

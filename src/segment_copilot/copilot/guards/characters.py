@@ -1,4 +1,4 @@
-"""Characters that nobody sees and that may mislead a reader, a terminal or a model: never sent on as they stand."""
+"""Removes characters that nobody sees and that may mislead a reader, a terminal or a model."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _IN_DATA: Final = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_INVISIBLE}{_TAGS}{_MAR
 _IN_TEXT: Final = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_INVISIBLE}{_TAGS}]")
 
 
-def plain(stored: str) -> str:
-    """A stored text with a space for each of them."""
+def replace_hidden(stored: str) -> str:
+    """Return a stored text with a space for each hidden character."""
     return _IN_DATA.sub(" ", stored)
 
 
-def readable(written: str) -> str:
-    """A text for a person without them."""
+def remove_hidden(written: str) -> str:
+    """Return a text for a person without hidden characters."""
     return written if written.isascii() and written.isprintable() else _IN_TEXT.sub("", written)
 
 
-def spelled(json: str) -> str:
-    """JSON in which each of them is an escape: the same document, in characters that can be seen."""
+def escape_hidden(json: str) -> str:
+    """Return JSON in which each hidden character is an escape: the same document, in characters that can be seen."""
     return _IN_DATA.sub(_escape, json)
 
 
-def unescapable(document: Mapping[str, Any]) -> str:
-    """JSON that cannot close the envelope it stands in, in characters that can be seen."""
-    return spelled(msgspec.json.encode(document).decode().replace("<", "\\u003c"))
+def encode_for_envelope(document: Mapping[str, Any]) -> str:
+    """Return JSON that cannot close the envelope it stands in, in characters that can be seen."""
+    return escape_hidden(msgspec.json.encode(document).decode().replace("<", "\\u003c"))
 
 
 def _escape(found: re.Match[str]) -> str:

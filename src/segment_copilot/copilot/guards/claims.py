@@ -1,4 +1,4 @@
-"""What a text may not say: that something was written. The copilot saves nothing, so such a sentence is always wrong."""
+"""Finds claims that something was written. The copilot saves nothing, so such a sentence is always wrong."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ _NO_CLAIM: Final = re.compile(
 
 
 def claims_write(text: str) -> bool:
-    """Whether a sentence of *text* says that something was created, saved or changed; a draft is no such thing."""
+    """Return whether a sentence of *text* says that something was created, saved or changed; a draft is no such thing."""
     sentences = (found[0] for found in _SENTENCE.finditer(text))
     return any(_CLAIMS.search(sentence.strip()) and not _NO_CLAIM.search(sentence) for sentence in sentences)

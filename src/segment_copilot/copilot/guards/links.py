@@ -1,4 +1,4 @@
-"""No link leaves in a text: an image or a link that the model was talked into would carry data to whoever it names.
+"""Keeps links out of texts: an image or a link that the model was talked into would carry data to whoever it names.
 
 Markdown images, links and HTML tags keep their words and lose their address; a bare address loses what makes frontends
 link it (the slashes of `https://`). What may still become one is held back until it is clear, so it does not matter where a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from segment_copilot.copilot.guards.characters import readable
+from segment_copilot.copilot.guards.characters import remove_hidden
 
 _SPECIAL = re.compile(r"!?\[|!\Z|<(?=[a-zA-Z/!]|\Z)")
 _BRACKETS = re.compile(r"[\[\]<>]")
@@ -28,23 +28,23 @@ _LONGEST_BEFORE: Final = 5  # characters that a part looks back on
 
 
 class LinkFilter:
-    """Text in, text without links out."""
+    """Takes a text in pieces and gives it back without links."""
 
     def __init__(self) -> None:
         self._markdown = _Markdown()
         self._addresses = _Addresses()
 
     def feed(self, delta: str) -> str:
-        """What may be shown now."""
-        return self._addresses.feed(self._markdown.feed(readable(delta)))
+        """Return what may be shown now."""
+        return self._addresses.feed(self._markdown.feed(remove_hidden(delta)))
 
     def flush(self) -> str:
-        """What was held back, at the end of a text."""
+        """Return what was held back, at the end of a text."""
         return self._addresses.feed(self._markdown.flush()) + self._addresses.flush()
 
 
 class _Addresses:
-    """Bare addresses and what looks like the rest of a link or a tag are parted."""
+    """Parts bare addresses, and what looks like the rest of a link or a tag."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -73,7 +73,7 @@ class _Addresses:
 
 
 class _Markdown:
-    """Constructs with an address lose it."""
+    """Takes the address out of Markdown's constructs and leaves their words."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -81,7 +81,7 @@ class _Markdown:
         self._last = ""  # its last character
 
     def feed(self, delta: str) -> str:
-        """What may be shown now."""
+        """Return what may be shown now."""
         text, self._held = self._held + delta, ""
         shown: list[str] = []
         position = 0
@@ -98,7 +98,7 @@ class _Markdown:
         return self._note("".join(shown))
 
     def flush(self) -> str:
-        """What was held back, at the end of a text: its first bracket opens nothing any more, a later one may."""
+        """Return what was held back, at the end of a text: its first bracket opens nothing any more, a later one may."""
         shown = ""
         while text := self._held:
             self._held = ""
@@ -107,7 +107,7 @@ class _Markdown:
         return shown
 
     def _construct(self, text: str, found: re.Match[str], shown: list[str]) -> tuple[int, str]:
-        """Where the construct at *found* ends (-1: not in sight) and the words it leaves."""
+        """Return where the construct at *found* ends (-1: not in sight) and the words it leaves."""
         if found[0] == "<":
             close = text.find(">", found.end(), found.start() + _HELD_AT_MOST)
             return (close + 1 if close >= 0 else -1), ""
@@ -135,7 +135,7 @@ class _Markdown:
         return before.endswith("\n") if before else self._line_start
 
     def _gap(self, shown: list[str], words: str) -> str:
-        """What stands for the rest of a construct: `[a]<i>(b)` and `<<i>b>` may not become one by losing their middle."""
+        """Return what stands for the rest of a construct: `[a]<i>(b)` and `<<i>b>` may not become one by losing their middle."""
         return " " if ("".join(shown) or self._last).endswith(("<",) if words else ("]", "<")) else ""
 
     def _note(self, shown: str) -> str:
@@ -146,13 +146,13 @@ class _Markdown:
 
 
 def without_links(text: str) -> str:
-    """A whole text without links."""
+    """Return a whole text without links."""
     links = LinkFilter()
     return links.feed(text) + links.flush()
 
 
 def _closing(text: str, start: int, pair: str) -> int:
-    """Where the bracket at *start* closes, or -1."""
+    """Return where the bracket at *start* closes, or -1."""
     depth = 0
     for position in range(start, min(len(text), start + _HELD_AT_MOST)):
         if text[position] == pair[0]:

@@ -1,4 +1,4 @@
-"""Values that a definition asks for and nobody ever had: a typo looks just like an empty audience."""
+"""Finds values that a definition asks for and nobody ever had: a typo looks just like an empty audience."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _CONTAINMENT: Final = frozenset({"contains", "does_not_contain"})
 _SUGGESTED: Final = 5
 
 
-class _Asked(Struct, frozen=True):
-    """A test of a property of these event types, or (no event type) of a trait."""
+class _PropertyTest(Struct, frozen=True):
+    """Holds a test of a property of these event types, or (no event type) of a trait."""
 
     pointer: str
     event_types: tuple[str, ...]
@@ -26,7 +26,7 @@ class _Asked(Struct, frozen=True):
 
 
 def unseen_values(definition: Mapping[str, Any], catalog: Catalog, *, empty: Collection[str] = ()) -> list[Finding]:
-    """A finding for each text that is tested for and was never seen, with the nearest values that were.
+    """Return a finding for each text that is tested for and was never seen, with the nearest values that were.
 
     Of a property with more values than are remembered, and of parts of values, only the tests of conditions that match
     nobody (*empty*, by pointer) are looked at: there it is certain that no user has the value.
@@ -42,7 +42,7 @@ def unseen_values(definition: Mapping[str, Any], catalog: Catalog, *, empty: Col
     return found
 
 
-def _tests(node: Any, pointer: str = "", event_types: tuple[str, ...] = ()) -> Iterator[_Asked]:
+def _tests(node: Any, pointer: str = "", event_types: tuple[str, ...] = ()) -> Iterator[_PropertyTest]:
     match node:
         case dict():
             fields = cast("dict[str, Any]", node)
@@ -50,7 +50,7 @@ def _tests(node: Any, pointer: str = "", event_types: tuple[str, ...] = ()) -> I
             if named is not None:
                 event_types = tuple(cast("list[str]", named)) if isinstance(named, list) else (named,)
             if "property" in fields and "operator" in fields:
-                yield _Asked(pointer, event_types, fields)
+                yield _PropertyTest(pointer, event_types, fields)
             for key, child in fields.items():
                 yield from _tests(child, f"{pointer}/{key}", event_types)
         case list():
@@ -60,7 +60,7 @@ def _tests(node: Any, pointer: str = "", event_types: tuple[str, ...] = ()) -> I
             return
 
 
-def _properties(catalog: Catalog, asked: _Asked) -> list[Property]:
+def _properties(catalog: Catalog, asked: _PropertyTest) -> list[Property]:
     path = asked.test["property"]
     if not asked.event_types:
         return [catalog.traits[path]] if path in catalog.traits else []
@@ -83,7 +83,7 @@ def _unseen(test: Mapping[str, Any], samples: list[str]) -> list[str]:
     return []
 
 
-def _finding(asked: _Asked, value: str, samples: list[str]) -> Finding:
+def _finding(asked: _PropertyTest, value: str, samples: list[str]) -> Finding:
     detail = f"{value[:100]!r} is not among the values seen of {asked.test['property'][:100]}."
     near = nearest(value, samples, limit=_SUGGESTED) or tuple(samples[:_SUGGESTED])
     return Finding(f"{asked.pointer}/value", "unseen_value", detail, near)

@@ -1,4 +1,4 @@
-"""What the loop asks of a language model: one request in, a stream of typed deltas out.
+"""The contract between a run and a language model: one request in, a stream of typed deltas out.
 
 Two models exist: `claude` (the anthropic SDK) and `offline` (a deterministic parser). The loop cannot tell them apart.
 """
@@ -18,7 +18,7 @@ from segment_copilot.language.catalog import Catalog
 
 
 class ToolSpecification(Struct, frozen=True):
-    """A tool as a model sees it; *input_schema* is JSON Schema with `type: object` at the root."""
+    """Describes a tool to a model; *input_schema* is JSON Schema with `type: object` at the root."""
 
     name: str
     description: str
@@ -26,7 +26,7 @@ class ToolSpecification(Struct, frozen=True):
 
 
 class UserMessage(Struct, frozen=True, tag="user"):
-    """What the person wrote. The server says before it what exists (*workspace*), and after it *notes* of its own."""
+    """Holds what the person wrote. The server says before it what exists (*workspace*), and after it *notes* of its own."""
 
     text: str
     workspace: str = ""
@@ -34,7 +34,7 @@ class UserMessage(Struct, frozen=True, tag="user"):
 
 
 class ToolCall(Struct, frozen=True, tag="tool_call"):
-    """A complete call. *arguments* is the decoded JSON object, not yet checked against the schema.
+    """A tool call is complete. *arguments* is the decoded JSON object, not yet checked against the schema.
 
     *malformed* holds the text when the model sent something that is not a JSON object.
     """
@@ -46,7 +46,7 @@ class ToolCall(Struct, frozen=True, tag="tool_call"):
 
 
 class AssistantMessage(Struct, frozen=True, tag="assistant"):
-    """What the model answered in an earlier turn. *raw* is the provider's own form, sent back unchanged."""
+    """Holds what the model answered in an earlier turn. *raw* is the provider's own form, sent back unchanged."""
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -54,7 +54,7 @@ class AssistantMessage(Struct, frozen=True, tag="assistant"):
 
 
 class ToolResult(Struct, frozen=True):
-    """The outcome of one call. *content* is a JSON document (text)."""
+    """Holds the outcome of one call. *content* is a JSON document (text)."""
 
     tool_call_id: str
     name: str
@@ -63,7 +63,7 @@ class ToolResult(Struct, frozen=True):
 
 
 class ToolResults(Struct, frozen=True, tag="tool_results"):
-    """The outcomes of all calls of the turn before, in call order. *notes* are the server's own words after them."""
+    """Holds the outcomes of all calls of the turn before, in call order. *notes* are the server's own words after them."""
 
     results: tuple[ToolResult, ...]
     notes: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ Message = UserMessage | AssistantMessage | ToolResults
 
 
 class ModelRequest(Struct, frozen=True):
-    """One turn: the whole conversation so far, the tools, and what the tenant has."""
+    """A model request asks for one turn: it holds the whole conversation so far, the tools, and what the tenant has."""
 
     system: str  # the same for every tenant and every day, so that it can be cached
     messages: tuple[Message, ...]
@@ -92,33 +92,33 @@ class ModelRequest(Struct, frozen=True):
 
 
 class ReasoningDelta(Struct, frozen=True, tag="reasoning_delta"):
-    """A piece of the model's summarised reasoning."""
+    """Holds a piece of the model's summarised reasoning."""
 
     delta: str
 
 
 class TextDelta(Struct, frozen=True, tag="text_delta"):
-    """A piece of the answer."""
+    """Holds a piece of the answer."""
 
     delta: str
 
 
 class ToolCallStarted(Struct, frozen=True, tag="tool_call_started"):
-    """The model began to write a call; its arguments follow."""
+    """The model has begun to write a call; its arguments follow."""
 
     id: str
     name: str
 
 
 class ToolArgumentsDelta(Struct, frozen=True, tag="tool_arguments_delta"):
-    """A piece of a call's arguments, as JSON text."""
+    """Holds a piece of a call's arguments, as JSON text."""
 
     id: str
     delta: str
 
 
 class TokensCounted(Struct, frozen=True, tag="tokens_counted"):
-    """The turn's tokens as far as they are known while it goes on."""
+    """Tells the turn's tokens as far as they are known while it goes on."""
 
     usage: Usage
 
@@ -127,7 +127,7 @@ StopReason = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_tur
 
 
 class TurnEnded(Struct, frozen=True, tag="turn_ended"):
-    """Always the last event of a turn. *message* goes back with the next request; its calls are run only on tool_use."""
+    """The turn has ended; no event follows. *message* goes back with the next request; its calls are run only on tool_use."""
 
     stop_reason: StopReason
     message: AssistantMessage
@@ -139,13 +139,13 @@ ModelEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolCall | ToolArgum
 
 
 class Model(Protocol):
-    """A language model. Failures are raised as `errors.Unavailable` (or a subclass) with a code of the closed set."""
+    """A model answers requests. Failures are raised as `errors.Unavailable` (or a subclass) with a code of the closed set."""
 
     @property
     def name(self) -> str:
-        """What `run.started` says: `offline`, or the model id."""
+        """The name that `run.started` tells: `offline`, or the model id."""
         ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn. Closing the generator closes the upstream connection."""
+        """Answer with one turn. Closing the generator closes the upstream connection."""
         ...

@@ -1,4 +1,4 @@
-"""Which model a service runs: a setting, decided once at its start."""
+"""Chooses the model that a service runs: a setting, decided once at its start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segment_copilot.settings import Settings
 
 @asynccontextmanager
 async def open_model(settings: Settings) -> AsyncGenerator[Model]:
-    """`auto` is Claude when there is a key, else the offline model.
+    """Open the model that the settings name; `auto` is Claude when there is a key, else the offline model.
 
     Raises:
         InvalidInput: COPILOT_MODEL is claude and there is no key.

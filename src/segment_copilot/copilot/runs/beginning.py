@@ -1,4 +1,4 @@
-"""What a run begins with, and what is left of it for the next one."""
+"""Reads what a run begins with, and seals what is left of it for the next one."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot import tools
 from segment_copilot.copilot.conversation.checkpoint import LIFETIME, Checkpoint, Signer
-from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
+from segment_copilot.copilot.conversation.prompt import PROMPT, PROMPT_VERSION
 from segment_copilot.copilot.conversation.request import CopilotRequest
 from segment_copilot.copilot.conversation.thread import Thread, thread_of
-from segment_copilot.copilot.conversation.view import seen
+from segment_copilot.copilot.conversation.view import describe_view
 from segment_copilot.copilot.conversation.workspace import workspace
+from segment_copilot.copilot.models import ModelRequest
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.events import Clarification, Warned
+from segment_copilot.copilot.stream.run_events import Clarification, Warned
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.resources import Resources
 
 
 class Beginning(Struct, frozen=True):
-    """The request, its thread, and what was read for it at its one instant."""
+    """Holds the request, its thread, and what was read for it at its one instant."""
 
-    asked: CopilotRequest
+    request: CopilotRequest
     thread: Thread
     tools: tuple[tools.Tool, ...]
     catalog: Catalog
@@ -39,10 +40,10 @@ class Beginning(Struct, frozen=True):
     warnings: tuple[Warned, ...]
 
     def draws(self, component: str) -> bool:
-        """Whether the frontend can."""
+        """Return whether the frontend can draw *component*."""
         return any(tool.component == component for tool in self.tools)
 
-    def look_around(self) -> None:
+    def add_workspace(self) -> None:
         """Tell the model what exists, what the person looks at and when it is, unless it goes on where it was."""
         if self.thread.continues:
             return
@@ -51,6 +52,20 @@ class Beginning(Struct, frozen=True):
         )
         self.thread.catalog = found.catalog
         self.thread.show(found.text)
+
+    def model_request(self, tenant_id: int) -> ModelRequest:
+        """Return what every turn asks the model, without the messages."""
+        return ModelRequest(
+            system=PROMPT,
+            messages=(),
+            tools=tuple(tool.specification for tool in self.tools),
+            catalog=self.catalog,
+            as_of=self.as_of,
+            timezone=self.timezone,
+            view=self.view,
+            effort=self.request.options.effort,
+            user=f"tenant {tenant_id} {self.user or ''}".rstrip(),
+        )
 
     def checkpoint(
         self,
@@ -61,11 +76,11 @@ class Beginning(Struct, frozen=True):
         question: Clarification | None,
         unfinished: bool,
     ) -> Checkpoint:
-        """The thread as it is now."""
+        """Return the thread as it is now."""
         thread, waits = self.thread, None
         messages = tuple(thread.messages)
         if question is not None:
-            messages, waits = thread.asked(question)
+            messages, waits = thread.suspend(question)
         return Checkpoint(
             tenant_id=tenant_id,
             thread_id=thread_id,
@@ -84,7 +99,7 @@ class Beginning(Struct, frozen=True):
 
 
 async def begin(
-    resources: Resources,
+    segments: Segments,
     tenant: Tenant,
     asked: CopilotRequest,
     *,
@@ -110,7 +125,7 @@ async def begin(
         thread,
         tools=offered,
         catalog=catalog,
-        view=await seen(resources, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
+        view=await describe_view(segments, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
         as_of=(asked.context.as_of or thread.as_of or now).astimezone(UTC),
         timezone=asked.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,
@@ -120,6 +135,6 @@ async def begin(
 
 
 def setting_of(model: str, offered: Iterable[str]) -> str:
-    """What a checkpoint is bound to: the model, the prompt, and the tools it was *offered*."""
+    """Return what a checkpoint is bound to: a digest of the model, the prompt, and the tools it was *offered*."""
     parts = [model, PROMPT_VERSION, tools.TOOLS_VERSION, *offered]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

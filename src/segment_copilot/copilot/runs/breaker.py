@@ -62,7 +62,7 @@ class Breaker:
 
     @contextmanager
     def watching(self) -> Generator[None]:
-        """One request to the model goes on inside. A request that is given up says nothing about the model."""
+        """Watch one request to the model, which goes on inside. A request that is given up says nothing about the model."""
         try:
             yield
         except Unavailable as error:

@@ -1,4 +1,4 @@
-"""Running the calls of a turn: reads side by side, then drafts and displays in order. Every call has a result."""
+"""Runs the calls of a turn: reads side by side, then drafts and displays in order. Every call has a result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 import structlog
 from msgspec import UNSET, Raw, Struct
 
-from segment_copilot.copilot.guards.bounds import bounded, few, fits_as_arguments
+from segment_copilot.copilot.guards.bounds import bound, first_findings, fits_as_arguments
 from segment_copilot.copilot.models import ToolCall, ToolResult, ToolResults
-from segment_copilot.copilot.stream import events
-from segment_copilot.copilot.stream.events import Retry, ToolError
+from segment_copilot.copilot.stream import run_events
+from segment_copilot.copilot.stream.run_events import Retry, ToolError
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools import Tool
 from segment_copilot.copilot.tools.context import Found, Memory, ToolContext
@@ -40,8 +40,8 @@ _TIMES_RUN_AGAIN: Final = 2  # the second equal call repeats the first result; t
 _REPEATED = "You called this with the same arguments before; this is the same result. Go on with it."
 
 
-class _Answer(Struct, frozen=True):
-    """What a call gave: a document, or an error."""
+class _Outcome(Struct, frozen=True):
+    """Holds what a call gave: a document, or an error."""
 
     document: Mapping[str, Any]
     error: ToolError | None = None
@@ -49,7 +49,7 @@ class _Answer(Struct, frozen=True):
 
 
 class Calls:
-    """The tool calls of a run. Counts them, remembers what each gave, and says when calling must end."""
+    """Runs the tool calls of one run, counts them, remembers what each gave, and says when calling must end."""
 
     def __init__(
         self,
@@ -65,58 +65,58 @@ class Calls:
         self._memory = memory
         self._surroundings = surroundings
         self._most = most
-        self._answers: dict[bytes, _Answer] = {}
+        self._answers: dict[bytes, _Outcome] = {}
         self._seen: dict[bytes, int] = {}
         self._over: set[str] = set()  # ids of calls past the limit
         self._parallel = asyncio.Semaphore(MAX_PARALLEL)
         self.used = 0
-        self.exhausted: events.Limit | None = None
+        self.exhausted: run_events.Limit | None = None
 
-    def start(self, call_id: str, name: str) -> events.ToolStart:
-        """The event for a call that the model begins to write; unknown names too get one."""
+    def start(self, call_id: str, name: str) -> run_events.ToolStart:
+        """Return the event for a call that the model begins to write; unknown names too get one."""
         tool = self._tools.get(name)
-        return events.ToolStart(
+        return run_events.ToolStart(
             tool_call_id=call_id,
             name=name[:_MAX_NAME],
             kind=tool.kind if tool else "data",
             title=tool.title if tool else "Calling an unknown tool",
         )
 
-    def arguments(self, call: ToolCall) -> events.ToolArgs:
-        """The event for a call's complete arguments, checked."""
+    def arguments(self, call: ToolCall) -> run_events.ToolArgs:
+        """Return the event for a call's complete arguments, checked."""
         if call.malformed is not None:
             finding = Finding("", "malformed_arguments", "The arguments are not a JSON object.")
-            return events.ToolArgs(call.id, valid=False, errors=(finding,))
+            return run_events.ToolArgs(call.id, valid=False, errors=(finding,))
         shown: dict[str, Any] = {"args": call.arguments}
         if not fits_as_arguments(call.arguments):
             shown = {"truncated": True}  # their deltas have told them
         try:
             self._decode(call)
         except SegmentCopilotError as error:
-            return events.ToolArgs(call.id, valid=False, errors=few(error.findings) or UNSET, **shown)
-        return events.ToolArgs(call.id, valid=True, **shown)
+            return run_events.ToolArgs(call.id, valid=False, errors=first_findings(error.findings) or UNSET, **shown)
+        return run_events.ToolArgs(call.id, valid=True, **shown)
 
     async def run(self, calls: Sequence[ToolCall]) -> ToolResults:
-        """Results in the order of *calls*; events as they finish. Raises Unavailable when a store is gone."""
-        answers: dict[str, _Answer] = {}
+        """Return results in the order of *calls*; events go out as they finish. Raises Unavailable when a store is gone."""
+        answers: dict[str, _Outcome] = {}
         reads, others, repeats = self._sort(calls)
         try:
             async with asyncio.TaskGroup() as group:
                 for call in reads:
-                    group.create_task(self._keep(call, answers))
+                    group.create_task(self._run_into(call, answers))
         except ExceptionGroup as several:  # a call raises nothing but Unavailable: the rest became its result
             raise _first(several) from several
         for call in [*others, *repeats]:
-            await self._keep(call, answers)
+            await self._run_into(call, answers)
         return ToolResults(tuple(_result(call, answers[call.id]) for call in calls))
 
     def refuse(self, calls: Sequence[ToolCall]) -> None:
         """Give each of *calls* a result that says it was not run."""
         for call in calls:
-            self._tell(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
+            self._report(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
 
     def _sort(self, calls: Sequence[ToolCall]) -> tuple[list[ToolCall], list[ToolCall], list[ToolCall]]:
-        """Calls to run at once, one by one, and after an equal one of the same turn."""
+        """Return the calls to run at once, those to run one by one, and those that repeat one of the same turn."""
         reads: list[ToolCall] = []
         others: list[ToolCall] = []
         repeats: list[ToolCall] = []
@@ -134,35 +134,35 @@ class Calls:
                 others.append(call)
         return reads, others, repeats
 
-    async def _keep(self, call: ToolCall, answers: dict[str, _Answer]) -> None:
+    async def _run_into(self, call: ToolCall, answers: dict[str, _Outcome]) -> None:
         async with self._parallel:
-            answers[call.id] = await self._one(call)
+            answers[call.id] = await self._run_one(call)
 
-    async def _one(self, call: ToolCall) -> _Answer:
+    async def _run_one(self, call: ToolCall) -> _Outcome:
         started = time.monotonic()
         key = _fingerprint(call)
         if refused := self._refused(call, key):
-            self._tell(call, refused, started=started)
+            self._report(call, refused, started=started)
             return refused
         if (known := self._answers.get(key)) is not None:
-            known = _Answer({**known.document, "note": _REPEATED}, known.error, known.truncated)
-            self._tell(call, known, started=started, cached=True)
+            known = _Outcome({**known.document, "note": _REPEATED}, known.error, known.truncated)
+            self._report(call, known, started=started, cached=True)
             return known
         context = self._surroundings(call.id)
         try:
             answer = await self._execute(call, context)
         except Unavailable as error:
             log.warning("copilot.tool", tool=call.name, outcome="unavailable", code=error.code)
-            self._tell(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
+            self._report(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
             raise
         if answer.error is None:
             self._memory.results[call.id] = Found(call.name, answer.document)
         if answer.error is None or answer.error.retry != "once":
             self._answers[key] = answer
-        self._tell(call, answer, started=started, effects=context.effects)
+        self._report(call, answer, started=started, effects=context.effects)
         return answer
 
-    def _refused(self, call: ToolCall, key: bytes) -> _Answer | None:
+    def _refused(self, call: ToolCall, key: bytes) -> _Outcome | None:
         if self._seen[key] > _TIMES_RUN_AGAIN:
             self.exhausted = self.exhausted or "repeated_calls"
             return _failed("repeated_call", "You made this same call before. Answer with what you have.", "never")
@@ -171,7 +171,7 @@ class Calls:
             return _failed("tool_call_limit", "No more calls in this run. Answer with what you have.", "never")
         return None
 
-    async def _execute(self, call: ToolCall, context: ToolContext) -> _Answer:
+    async def _execute(self, call: ToolCall, context: ToolContext) -> _Outcome:
         try:
             tool, arguments = self._decode(call)
             async with asyncio.timeout(tool.timeout_seconds):
@@ -189,8 +189,8 @@ class Calls:
             return _failed(
                 "internal", "The call failed for a reason of our own; it is logged. Go on without it.", "never"
             )
-        document, truncated = bounded({**msgspec.to_builtins(found), "source": tool.source})
-        return _Answer(document, truncated=truncated)
+        document, truncated = bound({**msgspec.to_builtins(found), "source": tool.source})
+        return _Outcome(document, truncated=truncated)
 
     def _decode(self, call: ToolCall) -> tuple[Tool, Mapping[str, Any]]:
         tool = self._tools.get(call.name)
@@ -206,18 +206,18 @@ class Calls:
             raise InvalidInput("The arguments are not a JSON object. Write them again.", code="malformed_arguments")
         return tool, decode_arguments(call.arguments, tool.arguments)
 
-    def _tell(
+    def _report(
         self,
         call: ToolCall,
-        answer: _Answer,
+        answer: _Outcome,
         *,
         started: float | None,
         cached: bool = False,
-        effects: Sequence[events.Event] = (),
+        effects: Sequence[run_events.Event] = (),
     ) -> None:
         tool = self._tools.get(call.name)
         duration_ms = round((time.monotonic() - started) * 1000) if started is not None else 0
-        result = events.ToolResult(
+        result = run_events.ToolResult(
             tool_call_id=call.id,
             ok=answer.error is None,
             summary=answer.error.message if answer.error else _summary(answer.document),
@@ -235,8 +235,8 @@ class Calls:
 _GONE: Final = "A store does not answer."
 
 
-def _explained(error: SegmentCopilotError) -> _Answer:
-    """A failure we foresaw, as the model may act on it."""
+def _explained(error: SegmentCopilotError) -> _Outcome:
+    """Return a failure we foresaw, as the model may act on it."""
     match error:
         case QueryTimeout():
             retry: Retry = "once"
@@ -247,13 +247,13 @@ def _explained(error: SegmentCopilotError) -> _Answer:
     return _failed(error.code, error.detail, retry, error.findings)
 
 
-def _failed(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Answer:
-    error = ToolError(code, message[:_MAX_MESSAGE], retry, few(findings) or UNSET)
-    return _Answer({"error": msgspec.to_builtins(error)}, error)
+def _failed(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Outcome:
+    error = ToolError(code, message[:_MAX_MESSAGE], retry, first_findings(findings) or UNSET)
+    return _Outcome({"error": msgspec.to_builtins(error)}, error)
 
 
-def _result(call: ToolCall, answer: _Answer) -> ToolResult:
-    document, _ = bounded(answer.document)
+def _result(call: ToolCall, answer: _Outcome) -> ToolResult:
+    document, _ = bound(answer.document)
     content = msgspec.json.encode(document).decode()
     return ToolResult(call.id, call.name, content, is_error=answer.error is not None)
 
@@ -268,7 +268,7 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
 
 
 def _summary(document: Mapping[str, Any]) -> str:
-    """One short line for a person."""
+    """Return one short line for a person."""
     match document:
         case {"draft_id": _, "name": name, "count": int(count), "universe": int(universe)}:
             return f"“{name}”: {count:,} of {universe:,} users"

@@ -1,4 +1,4 @@
-"""A whole run as one answer."""
+"""Collects a whole run into one answer."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import asyncio
 from msgspec import Struct
 
 from segment_copilot.copilot.runs.run import Run
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.components import Draft
 
 
-class Collected(Struct, frozen=True):
-    """What a run said that still counts at its end."""
+class RunResult(Struct, frozen=True):
+    """Holds what a run said that still counts at its end."""
 
-    end: events.Terminal
+    end: run_events.Terminal
     text: str
     draft: Draft | None
-    clarification: events.Clarification | None
+    clarification: run_events.Clarification | None
 
 
-async def collect(run: Run, *, draining: asyncio.Event | None = None) -> Collected:
+async def collect(run: Run, *, draining: asyncio.Event | None = None) -> RunResult:
     """Drive *run* to its end. Of several drafts the last one stands."""
-    answer = _Answer()
+    answer = _Collector()
     async with run.driven(draining=draining):
         while batch := await run.events.take():
             for event in batch:
                 answer.hear(event)
-    return answer.whole()
+    return answer.result()
 
 
-class _Answer:
-    """What was said so far."""
+class _Collector:
+    """Collects what was said so far."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
         self._draft: Draft | None = None
-        self._clarification: events.Clarification | None = None
-        self._end: events.Terminal | None = None
+        self._clarification: run_events.Clarification | None = None
+        self._end: run_events.Terminal | None = None
 
-    def hear(self, event: events.Event) -> None:
+    def hear(self, event: run_events.Event) -> None:
         match event:
-            case events.TextDelta(text_id, delta):
+            case run_events.TextDelta(text_id, delta):
                 self._texts.setdefault(text_id, []).append(delta)
-            case events.TurnReset():
+            case run_events.TurnReset():
                 for discarded in event.discard:
                     self._texts.pop(discarded, None)
-            case events.SegmentDraft():
+            case run_events.SegmentDraft():
                 self._draft = Draft(**{name: getattr(event, name) for name in Draft.__struct_fields__})
-            case events.Clarification():
+            case run_events.Clarification():
                 self._clarification = event
-            case events.RunFinished() | events.RunError():
+            case run_events.RunFinished() | run_events.RunError():
                 self._end = event
             case _:
                 pass
 
-    def whole(self) -> Collected:
+    def result(self) -> RunResult:
         assert self._end is not None  # noqa: S101  # a run's last event is its end
         said = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
-        return Collected(self._end, "\n\n".join(said), self._draft, self._clarification)
+        return RunResult(self._end, "\n\n".join(said), self._draft, self._clarification)

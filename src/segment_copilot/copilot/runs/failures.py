@@ -1,4 +1,4 @@
-"""What ends a run badly, in our words: one code of a closed set, one sentence, and whether trying again can help."""
+"""Says in our words what ends a run badly: one code of a closed set, one sentence, and whether to try again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, cast, get_args
 
 from msgspec import UNSET, Struct
 
-from segment_copilot.copilot.stream.events import ErrorCode, RunError
+from segment_copilot.copilot.stream.run_events import ErrorCode, RunError
 from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.errors import Unavailable
 
@@ -34,7 +34,7 @@ _SENTENCES: Final[dict[ErrorCode, tuple[str, bool]]] = {
 
 
 class Failure(Struct, frozen=True):
-    """One failure as a client learns of it."""
+    """A failure is told to a client."""
 
     code: ErrorCode
     message: str
@@ -43,12 +43,12 @@ class Failure(Struct, frozen=True):
     upstream_request_id: str | None = None
 
     def wait_seconds(self, attempt: int) -> float:
-        """How long to wait after the failed *attempt* (from 1); never long, whatever the other side asks for."""
+        """Return how long to wait after the failed *attempt* (from 1); never long, whatever the other side asks for."""
         asked = RETRY_SECONDS * 2 ** (attempt - 1) if self.retry_after_ms is None else self.retry_after_ms / 1000
         return min(asked, _MAX_RETRY_SECONDS)
 
     def terminal(self, usage: Usage) -> RunError:
-        """The last event of a run that failed so."""
+        """Return the last event of a run that failed so."""
         return RunError(
             code=self.code,
             message=self.message,
@@ -60,13 +60,13 @@ class Failure(Struct, frozen=True):
 
 
 def failure(code: ErrorCode) -> Failure:
-    """The failure of that code."""
+    """Return the failure of that code."""
     message, retryable = _SENTENCES[code]
     return Failure(code, message, retryable)
 
 
 def failure_of(error: Unavailable) -> Failure:
-    """*error* as a failure; a code that is not of the set is a store that does not answer.
+    """Return *error* as a failure; a code that is not of the set is a store that does not answer.
 
     A model says more in the error's context: `retry_after_ms`, `upstream_request_id`.
     """

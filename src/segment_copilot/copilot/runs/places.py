@@ -1,4 +1,4 @@
-"""How many runs may go on at once, in this process and for one tenant: one more is refused before it begins."""
+"""Limits how many runs go on at once, in this process and for one tenant: one more is refused before it begins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECONDS: Final = 5  # a guess at when a place is free: runs take from a second 
 
 
 class Place:
-    """A run's place; leaving twice is leaving once."""
+    """A place is held by one run; leaving it twice is leaving it once."""
 
     def __init__(self, taken: Counter[int], tenant_id: int) -> None:
         self._taken = taken
@@ -28,18 +28,18 @@ class Place:
 
 
 class Places:
-    """The places of a process."""
+    """Holds the places of a process."""
 
     def __init__(self) -> None:
         self._taken: Counter[int] = Counter()
 
     @property
     def taken(self) -> int:
-        """How many runs go on."""
+        """Return how many runs go on."""
         return self._taken.total()
 
     def take(self, tenant_id: int, *, most: int, most_of_tenant: int) -> Place:
-        """A place for a run of that tenant.
+        """Take a place for a run of that tenant.
 
         Raises:
             TooManyRequests: The tenant has as many runs as it may.

@@ -1,4 +1,4 @@
-"""What a model's tokens cost: a table with its date. A model that is not in it has no cost, rather than a guessed one."""
+"""Knows what a model's tokens cost: a table with its date. A model that is not in it has no cost, rather than a guessed one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MILLION: Final = 1_000_000
 
 
 class Price(Struct, frozen=True):
-    """USD for a million tokens."""
+    """A price is in USD for a million tokens."""
 
     input: float
     output: float
 
     def of(self, usage: Usage) -> float:
-        """What *usage* cost, in USD."""
+        """Return what *usage* cost, in USD."""
         fresh = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
         short = usage.cache_write_tokens - usage.long_cache_write_tokens
         read = (
@@ -44,7 +44,7 @@ _LISTED: Final = {
 
 
 def price_of(model: str, told: str = "") -> Price | None:
-    """The price of *model*: *told* (a setting, "input/output") before the table; None when neither has one."""
+    """Return the price of *model*: *told* (a setting, "input/output") before the table; None when neither has one."""
     if told:
         given, _, written = told.partition("/")
         return Price(float(given), float(written))

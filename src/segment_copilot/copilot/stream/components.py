@@ -1,4 +1,4 @@
-"""What a frontend draws: the props of each component, and the draft behind a CreateSegmentCTA."""
+"""Holds what a frontend draws: the props of each component, and the draft behind a CreateSegmentCTA."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Number = int | float
 
 
 class MetricCard(Struct, frozen=True, tag_field="component", tag=True):
-    """One number. It comes from a tool result of the same run."""
+    """A metric card shows one number, which comes from a tool result of the same run."""
 
     title: str
     value: Number
@@ -25,7 +25,7 @@ class MetricCard(Struct, frozen=True, tag_field="component", tag=True):
 
 
 class SegmentRow(Struct, frozen=True):
-    """A segment in a table."""
+    """A row shows a segment in a table."""
 
     id: int
     name: str
@@ -37,7 +37,7 @@ class SegmentRow(Struct, frozen=True):
 
 
 class SegmentTable(Struct, frozen=True, tag_field="component", tag=True):
-    """Segments as stored, in the order asked for."""
+    """A table shows segments as stored, in the order asked for."""
 
     title: str
     rows: tuple[SegmentRow, ...]
@@ -46,7 +46,7 @@ class SegmentTable(Struct, frozen=True, tag_field="component", tag=True):
 
 
 class Point(Struct, frozen=True):
-    """*x* is a local day (ISO date) or a name."""
+    """A point is one bar; *x* is a local day (ISO date) or a name."""
 
     x: str
     y: Number
@@ -56,7 +56,7 @@ Measure = Literal["events", "members", "event_types"]
 
 
 class EventVolumeChart(Struct, frozen=True, tag_field="component", tag=True, rename={"from_": "from"}):
-    """Bars: events or members per day, or events per type."""
+    """A chart shows bars: events or members per day, or events per type."""
 
     title: str
     measure: Measure
@@ -68,7 +68,7 @@ class EventVolumeChart(Struct, frozen=True, tag_field="component", tag=True, ren
 
 
 class SaveRequest(Struct, frozen=True):
-    """The HTTP request that saves a draft."""
+    """Holds the HTTP request that saves a draft."""
 
     method: Literal["POST", "PATCH"]
     path: str
@@ -76,7 +76,7 @@ class SaveRequest(Struct, frozen=True):
 
 
 class CreateSegmentCTA(Struct, frozen=True, tag_field="component", tag=True):
-    """A button that saves a draft: all a builder needs, nothing is stored.
+    """A button saves a draft: it holds all a builder needs, nothing is stored.
 
     *save* makes a new segment. *update* is there when the draft was made from a saved segment: it gives that segment the
     new definition instead.
@@ -97,7 +97,7 @@ Component = MetricCard | SegmentTable | EventVolumeChart | CreateSegmentCTA
 
 
 class DraftPreview(Struct, frozen=True):
-    """How many of whom, when."""
+    """Says how many of whom a draft matches, and when."""
 
     count: int
     universe: int
@@ -107,7 +107,7 @@ class DraftPreview(Struct, frozen=True):
 
 
 class DraftBase(Struct, frozen=True):
-    """What a draft was made from: an earlier draft, or else a saved segment.
+    """Says what a draft was made from: an earlier draft, or else a saved segment.
 
     *segment_id* and *version* name the saved segment it goes back to, also through earlier drafts.
     """
@@ -119,7 +119,7 @@ class DraftBase(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True):
-    """A validated, previewed, unsaved segment, as `segment.draft` carries it.
+    """A draft is a validated, previewed, unsaved segment, as `segment.draft` carries it.
 
     *diff* is the JSON Patch (RFC 6902) that makes its definition from its base's; both are there when it has a base.
     """

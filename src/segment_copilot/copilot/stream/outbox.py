@@ -1,4 +1,4 @@
-"""Events on their way from a run to its one reader.
+"""An outbox holds events on their way from a run to its one reader.
 
 Putting one in never waits, so a run that is cancelled has said exactly what it remembers saying; before it goes on it
 waits for room, so a slow reader slows the run down.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from segment_copilot.copilot.stream.events import Event
+from segment_copilot.copilot.stream.run_events import Event
 
 _ENOUGH: Final = 64
 
 
 class Outbox:
-    """A queue of events that is emptied as a whole."""
+    """Queues events; the queue is emptied as a whole."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -25,14 +25,14 @@ class Outbox:
         self._closed = False
 
     def put(self, event: Event) -> None:
-        """One more event."""
+        """Add one more event."""
         self._events.append(event)
         self._something.set()
         if len(self._events) >= _ENOUGH:
             self._room.clear()
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Say that nothing follows."""
         self._closed = True
         self._something.set()
 
@@ -41,7 +41,7 @@ class Outbox:
         await self._room.wait()
 
     async def take(self) -> list[Event]:
-        """All that is there, as soon as there is something; empty once nothing follows."""
+        """Return all that is there, as soon as there is something; empty once nothing follows."""
         await self._something.wait()
         taken, self._events = self._events, []
         self._room.set()

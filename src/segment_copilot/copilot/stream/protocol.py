@@ -1,4 +1,4 @@
-"""`protocol.json`: the JSON Schema of our own protocol, made from the same structs that are sent."""
+"""Makes `protocol.json`: the JSON Schema of our own protocol, from the same structs that are sent."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from segment_copilot.copilot.stream.components import Component
-from segment_copilot.copilot.stream.encoders.native import PROTOCOL
-from segment_copilot.copilot.stream.events import Event, TurnFinished, TurnReset, TurnStarted
+from segment_copilot.copilot.stream.run_events import Event, TurnFinished, TurnReset, TurnStarted
 from segment_copilot.language import language_components
+
+PROTOCOL: Final = "segment-copilot/1"
+"""The name of our own protocol, and its version."""
 
 _REFERENCE: Final = "#/$defs/{name}"
 _COMMON: Final[dict[str, Any]] = {
@@ -22,9 +24,9 @@ _TURN: Final = {"turn": {"type": "integer", "minimum": 1, "description": "Inside
 
 
 def protocol_document() -> dict[str, Any]:
-    """A schema that each event's `data` fits; `components` names the schema of each component's props."""
+    """Return a schema that each event's `data` fits; `components` names the schema of each component's props."""
     _, types = msgspec.json.schema_components([Event, Component], ref_template=_REFERENCE)
-    definitions = {name: _tidied(schema) for name, schema in types.items()} | language_components(_REFERENCE)
+    definitions = {name: _tidy(schema) for name, schema in types.items()} | language_components(_REFERENCE)
     for event in get_args(Event):
         schema = definitions[event.__name__]
         names_its_turn = event in (TurnStarted, TurnReset, TurnFinished)
@@ -47,12 +49,12 @@ def protocol_document() -> dict[str, Any]:
     }
 
 
-def _tidied(schema: Any) -> Any:
-    """Without what is no JSON Schema (`discriminator`); docstrings without their indent; definitions by their schema."""
+def _tidy(schema: Any) -> Any:
+    """Drop what is no JSON Schema (`discriminator`); docstrings without their indent; definitions by their schema."""
     match schema:
         case dict():
             fields = {
-                key: _tidied(value) for key, value in cast("dict[str, Any]", schema).items() if key != "discriminator"
+                key: _tidy(value) for key, value in cast("dict[str, Any]", schema).items() if key != "discriminator"
             }
             if isinstance(fields.get("description"), str):
                 fields["description"] = cleandoc(fields["description"])
@@ -60,6 +62,6 @@ def _tidied(schema: Any) -> Any:
                 properties["definition"] = {"$ref": _REFERENCE.format(name="Definition")}
             return fields
         case list():
-            return [_tidied(item) for item in cast("list[Any]", schema)]
+            return [_tidy(item) for item in cast("list[Any]", schema)]
         case _:
             return schema

@@ -1,4 +1,4 @@
-"""The tokens that a run uses, as a model counts them and the stream tells them."""
+"""Counts the tokens that a run uses, as a model counts them and the stream tells them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Usage(Struct, frozen=True):
-    """Tokens of one or more turns; input includes cache reads and writes, output includes reasoning.
+    """Counts the tokens of one or more turns; input includes cache reads and writes, output includes reasoning.
 
     *long_cache_write_tokens* are those of the cache's writes that it keeps for an hour. *cost_usd* is absent when the
     model's price is not known; *estimated* is there, and true, when an answer was cut and its tokens were not told.

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.copilot.models import ToolSpecification
-from segment_copilot.copilot.stream.events import Source, ToolKind
+from segment_copilot.copilot.stream.run_events import Source, ToolKind
 from segment_copilot.copilot.tools import analytics, asking, audiences, display, drafts, reading, revising, searching
 from segment_copilot.copilot.tools.signature import arguments_of, specification
 

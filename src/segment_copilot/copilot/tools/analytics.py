@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,44 +13,26 @@ from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
-from segment_copilot.events import analytics
-from segment_copilot.language.catalog import Property, Scalar, nearest
+from segment_copilot.events.analytics import DayCount, PropertyValues, Span, TopEvents, Volume, local_midnight
+from segment_copilot.language.catalog import Property, nearest
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Tests = Annotated[list[dict[str, Any]], Meta(max_length=20)]
 _FIRST_DAY: Final = "1970-01-01"
 
 
-class TypeCount(Struct, frozen=True):
-    """Events of one type."""
+class RankedEvents(TopEvents, frozen=True, rename={"from_": "from"}):
+    """The busiest event types, and the range in which they were counted."""
 
-    event_type: str
-    count: int
-
-
-class TopEvents(Struct, frozen=True, rename={"from_": "from"}):
-    """The busiest event types of a range."""
-
-    event_types: tuple[TypeCount, ...]
-    total: int
     from_: str
     to: str
     timezone: str
     truncated: bool
 
 
-class DayCount(Struct, frozen=True):
-    """One local day."""
+class EventVolume(Volume, frozen=True, rename={"from_": "from"}):
+    """Events per local day, and the range in which they were counted."""
 
-    day: date
-    count: int
-
-
-class EventVolume(Struct, frozen=True, rename={"from_": "from"}):
-    """Events per local day."""
-
-    points: tuple[DayCount, ...]
-    total: int
     from_: str
     to: str
     timezone: str
@@ -68,22 +50,13 @@ class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
     timezone: str
 
 
-class ValueCount(Struct, frozen=True):
-    """How many events or users have a value."""
+class ListedValues(PropertyValues, frozen=True):
+    """The most frequent values, and whether there are others."""
 
-    value: Scalar
-    count: int
-
-
-class PropertyValues(Struct, frozen=True):
-    """The most frequent values."""
-
-    values: tuple[ValueCount, ...]
-    total_distinct: int
     truncated: bool
 
 
-async def query_top_events(context: ToolContext, from_: str, to: str, limit: Limit = 10) -> TopEvents:
+async def query_top_events(context: ToolContext, from_: str, to: str, limit: Limit = 10) -> RankedEvents:
     """Rank event types by how many events of each happened in a range.
 
     Args:
@@ -92,10 +65,10 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
         limit: How many types to return.
     """
     span = _span(context, from_, to)
-    found = await analytics.top_events(context.resources.clickhouse, context.tenant.id, span, limit=limit)
+    found = await context.use_cases.analytics.top_events(context.tenant, span, limit=limit, purpose="copilot")
     listed = sum(item.count for item in found.event_types)
-    return TopEvents(
-        event_types=tuple(TypeCount(item.event_type, item.count) for item in found.event_types),
+    return RankedEvents(
+        event_types=found.event_types,
         total=found.total,
         from_=_stated(context, span.start),
         to=_stated(context, min(span.end, span.as_of)),
@@ -119,16 +92,16 @@ async def query_event_volume(
         known_event_type(context, event_type)
     span = _span(context, from_, to)
     passing = _filter(context, event_type, where) if where else None
-    found = await analytics.event_volume(
-        context.resources.clickhouse,
-        context.tenant.id,
+    found = await context.use_cases.analytics.volume(
+        context.tenant,
         span,
         timezone=context.timezone,
         event_type=event_type,
         where=passing,
+        purpose="copilot",
     )
     return EventVolume(
-        points=tuple(DayCount(point.day, point.count) for point in found.points),
+        points=found.points,
         total=found.total,
         from_=_stated(context, span.start),
         to=_stated(context, min(span.end, span.as_of)),
@@ -147,9 +120,9 @@ async def query_segment_membership_trend(
         days: How many days back, today included.
     """
     found = await find_segment(context, segment)
-    start = analytics.local_midnight(context.as_of, context.timezone, days_before=days - 1)
+    start = local_midnight(context.as_of, context.timezone, days_before=days - 1)
     local = structs.replace(context.tenant, timezone=context.timezone)  # the days are the person's
-    points = await context.resources.members.trend(local, found.id, days=days, as_of=context.as_of)
+    points = await context.use_cases.members.trend(local, found.id, days=days, as_of=context.as_of)
     return MembershipTrend(
         segment_id=found.id,
         name=found.name,
@@ -167,7 +140,7 @@ async def list_property_values(
     limit: Limit = 25,
     from_: str | None = None,
     to: str | None = None,
-) -> PropertyValues:
+) -> ListedValues:
     """The most frequent values of an event's property or of a trait, with counts. Use it before testing a property for a value, to spell the value as the data does.
 
     Args:
@@ -182,17 +155,17 @@ async def list_property_values(
     if ends and event_type is None:
         detail = "A trait has only its current value: leave out from and to, or name an event_type."
         raise InvalidInput(detail, code="no_range", findings=[Finding("/from", "no_range", detail)])
-    found = await analytics.property_values(
-        context.resources.clickhouse,
-        context.tenant.id,
+    found = await context.use_cases.analytics.property_values(
+        context.tenant,
         property_,
         event_type=event_type,
         as_of=context.as_of,
         limit=limit,
         span=_span(context, from_ or _FIRST_DAY, to or msgspec.to_builtins(context.as_of)) if ends else None,
+        purpose="copilot",
     )
-    return PropertyValues(
-        values=tuple(ValueCount(item.value, item.count) for item in found.values),
+    return ListedValues(
+        values=found.values,
         total_distinct=found.total_distinct,
         truncated=len(found.values) < found.total_distinct,
     )
@@ -227,8 +200,8 @@ def _known_property(context: ToolContext, path: str, event_type: str | None, poi
     raise NotFound(detail, code="unknown_name", findings=[Finding(pointer, "unknown_name", detail, near)])
 
 
-def _span(context: ToolContext, start: str, end: str) -> analytics.Span:
-    return analytics.Span(context.instant(start, "/from"), context.instant(end, "/to"), context.as_of)
+def _span(context: ToolContext, start: str, end: str) -> Span:
+    return Span(context.instant(start, "/from"), context.instant(end, "/to"), context.as_of)
 
 
 def _stated(context: ToolContext, instant: datetime) -> str:

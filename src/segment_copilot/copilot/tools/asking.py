@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct
 
 from segment_copilot.copilot.conversation.request import MAX_ANSWER_CHARACTERS
 from segment_copilot.copilot.guards.links import without_links
-from segment_copilot.copilot.stream.events import Clarification, ClarificationOption
+from segment_copilot.copilot.stream.run_events import Clarification, ClarificationOption
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, InvalidInput
 

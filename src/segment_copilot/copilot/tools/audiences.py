@@ -111,7 +111,7 @@ async def explain_segment(context: ToolContext, segment: AudienceReference | Non
     """
     subject = await subject_of(context, segment)
     found = await prepared(context, subject)
-    narrowed = await context.resources.explanations.narrowed(found, purpose="copilot")
+    narrowed = await context.use_cases.explanations.narrowed(found, purpose="copilot")
     return Explained(
         words=found.words,
         tier=found.tier,
@@ -142,7 +142,7 @@ async def check_user_membership(
     """
     subject = await subject_of(context, segment)
     found = await prepared(context, subject)
-    user = await context.resources.explanations.of_user(context.tenant, found, user_id, purpose="copilot")
+    user = await context.use_cases.explanations.of_user(context.tenant, found, user_id, purpose="copilot")
     conditions = tuple(
         UserConditionResult(one.pointer, one.words, one.matches, one.measured, one.threshold, one.events[:_EVIDENCE])
         for one in user.conditions
@@ -169,7 +169,7 @@ async def compare_segments(context: ToolContext, first: AudienceReference, secon
     """
     subjects = [await subject_of(context, first), await subject_of(context, second)]
     one, other = [await prepared(context, subject) for subject in subjects]
-    counted = await context.resources.previews.overlap(one, other, purpose="copilot")
+    counted = await context.use_cases.previews.overlap(one, other, purpose="copilot")
     only_first, only_second = counted.first - counted.both, counted.second - counted.both
     return Compared(
         first=_compared(subjects[0], one, counted.first),
@@ -244,8 +244,8 @@ async def _was_computed_in(context: ToolContext, subject: Subject, user_id: str)
     if subject.origin.draft_id is not UNSET or subject.origin.segment_id is UNSET:
         return UNSET
     segment_id = subject.origin.segment_id
-    segment = await context.resources.segments.get(context.tenant, segment_id)
+    segment = await context.use_cases.segments.get(context.tenant, segment_id)
     if segment.last_computed_at is None or not segment.is_active:
         return UNSET
-    listed = await context.resources.members.of_user(context.tenant, user_id)
+    listed = await context.use_cases.members.of_user(context.tenant, user_id)
     return any(one.segment_id == segment_id for one in listed)

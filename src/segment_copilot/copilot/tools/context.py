@@ -12,13 +12,35 @@ import msgspec
 from msgspec import Struct, UnsetType, field
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.activations import Activations
+from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.stream.components import Component, Draft
-from segment_copilot.copilot.stream.events import Clarification, ComponentShown, Event
+from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.recent import RecentEvents
+from segment_copilot.events.schemas import Schemas
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.lengths import to_instant
-from segment_copilot.resources import Resources
+
+
+class UseCases(Struct, frozen=True):
+    """Holds what tools may call: each reads for the tenant it is told, and none writes."""
+
+    discovery: Discovery
+    schemas: Schemas
+    recent_events: RecentEvents
+    analytics: Analytics
+    segments: Segments
+    previews: Previews
+    explanations: Explanations
+    members: Members
+    activations: Activations
 
 
 class Found(Struct, frozen=True):
@@ -70,7 +92,7 @@ class Memory(Struct):
 class ToolContext(Struct, frozen=True):
     """One call's surroundings. The tenant comes from the caller's key, never from arguments."""
 
-    resources: Resources
+    use_cases: UseCases
     tenant: Tenant
     catalog: Catalog
     as_of: datetime

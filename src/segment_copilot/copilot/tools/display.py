@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.copilot.guards.characters import plain
+from segment_copilot.copilot.guards.characters import replace_hidden
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.stream.components import (
     CreateSegmentCTA,
@@ -78,9 +78,9 @@ async def display_segment_table(
         title: What the table shows.
         segment_ids: The segments, in the order to show them.
     """
-    stored = [await context.resources.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
+    stored = [await context.use_cases.segments.get(context.tenant, one) for one in dict.fromkeys(segment_ids)]
     rows = tuple(
-        structs.replace(msgspec.convert(segment, SegmentRow, from_attributes=True), name=plain(segment.name))
+        structs.replace(msgspec.convert(segment, SegmentRow, from_attributes=True), name=replace_hidden(segment.name))
         for segment in stored
     )
     total = _total(context.memory, default=len(rows))

@@ -15,7 +15,7 @@ from segment_copilot.copilot.guards.bounds import fits
 from segment_copilot.copilot.guards.links import without_links
 from segment_copilot.copilot.guards.unseen import unseen_values
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
-from segment_copilot.copilot.stream.events import SegmentDraft
+from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, in_words
 from segment_copilot.copilot.tools.display import button
@@ -166,20 +166,20 @@ async def count(
     Raises:
         InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
     """
-    resources = context.resources
+    use_cases = context.use_cases
     try:
-        prepared = await resources.previews.prepare(context.tenant, document, as_of=context.as_of, own_id=own_id)
+        prepared = await use_cases.previews.prepare(context.tenant, document, as_of=context.as_of, own_id=own_id)
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
         raise in_definition(error) from error
-    preview = await resources.previews.count(prepared, limit=0, purpose="copilot")
+    preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
     written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         unseen = unseen_values(written, context.catalog)
         return Audience(prepared, preview, (*prepared.warnings, *unseen))
     # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
-    narrowed = await resources.explanations.narrowed(prepared, purpose="copilot")
+    narrowed = await use_cases.explanations.narrowed(prepared, purpose="copilot")
     empty = [one.pointer for one in narrowed.conditions if not one.matched_users]
     unseen = unseen_values(written, context.catalog, empty=empty)
     return Audience(prepared, preview, (*prepared.warnings, *unseen), effects(narrowed), narrowed.emptied_by)
@@ -260,7 +260,7 @@ def _sentences(written: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _saved_already(context: ToolContext, prepared: Prepared) -> list[Finding]:
-    same = await context.resources.segments.same_as(context.tenant, prepared.definition, prepared.tier)
+    same = await context.use_cases.segments.same_as(context.tenant, prepared.definition, prepared.tier)
     return [
         Finding(
             "", "already_saved", f"The saved segment “{one.name}” (id {one.id}) says exactly the same.", (one.name,)

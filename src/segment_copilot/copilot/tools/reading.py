@@ -9,12 +9,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from segment_copilot import events
-from segment_copilot.activations import activations
 from segment_copilot.audiences.previews import conditions_in_words
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, NotFound
-from segment_copilot.events import schemas
+from segment_copilot.events.recent import RecentEvent
 from segment_copilot.language import encode
 from segment_copilot.language.catalog import EventType, Property, Scalar, SegmentName, nearest
 
@@ -132,7 +130,7 @@ class SchemaDetail(Struct, frozen=True):
 class LatestEvents(Struct, frozen=True):
     """The newest events first; *total* and *by_type* count all since *since*."""
 
-    events: tuple[events.RecentEvent, ...]
+    events: tuple[RecentEvent, ...]
     total: int
     by_type: tuple[Mapping[str, Any], ...]
     truncated: bool
@@ -152,7 +150,7 @@ async def list_segments(
         order: largest by members, newest, or by name.
         limit: How many to return.
     """
-    page = await context.resources.segments.list(context.tenant, query=query.strip(), order=order, limit=limit)
+    page = await context.use_cases.segments.list(context.tenant, query=query.strip(), order=order, limit=limit)
     listed = tuple(msgspec.convert(segment, SegmentSummary, from_attributes=True) for segment in page.segments)
     return SegmentList(listed, page.total, truncated=len(listed) < page.total)
 
@@ -164,7 +162,7 @@ async def get_segment_detail(context: ToolContext, segment: SegmentReference) ->
         segment: The segment's id or name.
     """
     reference = await find_segment(context, segment)
-    found = await context.resources.segments.get(context.tenant, reference.id)
+    found = await context.use_cases.segments.get(context.tenant, reference.id)
     names = {key: name.name for key, name in context.catalog.segments.items()}
     conditions, exclusions = conditions_in_words(found.definition, names)
     return SegmentDetail(
@@ -186,14 +184,14 @@ async def get_segment_detail(context: ToolContext, segment: SegmentReference) ->
 
 async def list_activations(context: ToolContext) -> ActivationList:
     """List the connectors that send segments to other systems, with their status and last error."""
-    found = await activations.list_activations(context.resources.postgres, context.tenant.id)
+    found = await context.use_cases.activations.list(context.tenant)
     listed = tuple(msgspec.convert(one, ActivationSummary, from_attributes=True) for one in found)
     return ActivationList(listed, len(listed))
 
 
 async def list_event_schemas(context: ToolContext) -> SchemaList:
     """List the event types with their properties and how many events of each there are: those with a registered schema, and those that were only seen. Where property_count is larger than the list, get_event_schema has the rest."""
-    registered = {one.event_type for one in await schemas.list_schemas(context.resources.postgres, context.tenant.id)}
+    registered = {one.event_type for one in await context.use_cases.schemas.list(context.tenant)}
     types = sorted(context.catalog.event_types.values(), key=lambda kind: (kind.name not in registered, kind.name))
     most = max(_LISTED_PROPERTIES // max(len(types), 1), 3)
     listed = tuple(_summary(kind, most, registered=kind.name in registered) for kind in types)
@@ -227,7 +225,7 @@ async def list_recent_events(context: ToolContext, since: str | None = None, lim
         limit: How many events to list; the counts are of all.
     """
     start = context.instant(since, "/since") if since is not None else None
-    found = await events.recent_events(context.resources.postgres, context.tenant.id, since=start, limit=limit)
+    found = await context.use_cases.recent_events.list(context.tenant, since=start, limit=limit)
     return LatestEvents(
         events=found.events,
         total=found.total,
@@ -241,7 +239,7 @@ async def find_segment(context: ToolContext, reference: int | str) -> SegmentNam
     """The segment of that id or name (in any case); raises NotFound with the nearest names."""
     found = _named(context.catalog.segments, reference)
     if not found:  # saved since the catalog was read?
-        fresh = await context.resources.discovery.catalog(context.tenant.id, fresh=True)
+        fresh = await context.use_cases.discovery.catalog(context.tenant, fresh=True)
         found = _named(fresh.segments, reference)
     if len(found) == 1:
         return found[0]

@@ -59,7 +59,7 @@ async def search_segments(
         query: A few words, for example an event type, a property, a value or a part of a name.
         limit: How many to return.
     """
-    page = await context.resources.segments.list(context.tenant, order="newest", limit=_SEARCHED)
+    page = await context.use_cases.segments.list(context.tenant, order="newest", limit=_SEARCHED)
     wanted = _words(query)
     ranked = [(score, found) for segment in page.segments for score, found in [_match(segment, wanted)] if score]
     ranked.sort(key=lambda item: (-item[0], -(item[1].member_count or 0), item[1].id))

@@ -83,7 +83,7 @@ def of_draft(found: Draft) -> Subject:
 
 async def of_segment(context: ToolContext, segment_id: int) -> Subject:
     """A saved segment of the tenant; raises NotFound."""
-    found = await context.resources.segments.get(context.tenant, segment_id)
+    found = await context.use_cases.segments.get(context.tenant, segment_id)
     return Subject(
         definition=msgspec.json.decode(encode(found.definition)),
         name=found.name,
@@ -99,7 +99,7 @@ async def prepared(context: ToolContext, subject: Subject) -> Prepared:
         InvalidDefinition: With every mistake, each with a pointer that begins with `/definition`.
     """
     try:
-        found = await context.resources.previews.prepare(context.tenant, subject.definition, as_of=context.as_of)
+        found = await context.use_cases.previews.prepare(context.tenant, subject.definition, as_of=context.as_of)
         unknown = [finding for finding in found.warnings if finding.code == "unknown_name"]
         if subject.is_written and unknown:
             raise invalid(unknown)

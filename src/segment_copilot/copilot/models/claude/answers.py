@@ -1,4 +1,4 @@
-"""What has arrived of one answer over the Messages API: the SDK's raw events in, our deltas out, the whole at the end.
+"""Reads one answer of the Messages API: the SDK's raw events in, our deltas out, the whole at the end.
 
 The SDK's own accumulation parses a call's arguments anew at every delta, mends a cut document into a shorter one, and
 raises at a malformed one. Here pieces are kept, joined once, and read strictly.
@@ -41,7 +41,7 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "c
 
 
 class Answer:
-    """One answer. Feed it every event; at `message_stop` ask for `ended`."""
+    """Collects one answer. Feed it every event; at `message_stop` ask for `ended`."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, _Block] = {}
@@ -52,7 +52,7 @@ class Answer:
         self._refused_for: str | None = None
 
     def read(self, event: Any) -> Iterator[ModelEvent]:
-        """*event* as ours; nothing for what nobody has to see. Raises LookupError when it follows no start."""
+        """Return *event* as ours; nothing for what nobody has to see. Raises LookupError when it follows no start."""
         match event.type:
             case "content_block_delta":
                 yield from self._blocks[event.index].read(event.delta)
@@ -74,7 +74,7 @@ class Answer:
                 return
 
     def ended(self, request_id: str | None) -> TurnEnded:
-        """The whole turn; its blocks go back with the next request as they came."""
+        """Return the whole turn; its blocks go back with the next request as they came."""
         if self._stop_reason == "refusal":
             log.warning("copilot.refused", category=self._refused_for, upstream_request_id=request_id)
         elif self._stop_reason not in _STOP_REASONS:
@@ -92,12 +92,12 @@ class Answer:
         )
 
     def usage(self) -> Usage:
-        """Tokens as far as they were told; input includes cache reads and writes."""
+        """Return the tokens as far as they were told; input includes cache reads and writes."""
         given, written, read, created = (self._counts[name] for name in _COUNTS)
         return Usage(given + read + created, written, read, created, self._long_lived, self._thought)
 
     def _count(self, usage: Any) -> None:
-        """Counts are totals so far; one that is missing stays as it was."""
+        """Keep the counts, which are totals so far; one that is missing stays as it was."""
         for name in _COUNTS:
             if (count := getattr(usage, name, None)) is not None:
                 self._counts[name] = count
@@ -108,7 +108,7 @@ class Answer:
 
 
 class _Block:
-    """One block on its way."""
+    """A block is on its way."""
 
     def __init__(self, start: Any) -> None:
         self.kind: str = start.type
@@ -119,11 +119,11 @@ class _Block:
 
     @property
     def text(self) -> str:
-        """What was written in it."""
+        """Return what was written in the block."""
         return "".join(self._pieces)
 
     def started(self) -> Iterator[ModelEvent]:
-        """What its start says already."""
+        """Return what the block's start says already."""
         match self.kind:
             case "tool_use":
                 yield ToolCallStarted(self._start["id"], self._start["name"])
@@ -151,14 +151,14 @@ class _Block:
                 log.warning("copilot.unknown_delta", type=unknown)
 
     def _keep(self, piece: str) -> str:
-        """*piece* as it may be written: JSON can hold halves of characters, text cannot."""
+        """Return *piece* as it may be written: JSON can hold halves of characters, text cannot."""
         if not piece.isascii():
             piece = piece.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         self._pieces.append(piece)
         return piece
 
     def call(self) -> ToolCall | None:
-        """The call that it is, complete."""
+        """Return the block as a complete call."""
         if self.kind != "tool_use":
             return None
         document = self.text or "{}"
@@ -169,7 +169,7 @@ class _Block:
         return ToolCall(self._start["id"], self._start["name"], arguments)
 
     def form(self) -> dict[str, Any] | None:
-        """As the next request repeats it; None for what the API would not take back, or nobody could read."""
+        """Return the block as the next request repeats it; None for what the API would not take back, or nobody could read."""
         match self.kind:
             case "text":
                 return {"type": "text", "text": self.text} if self.text.strip() else None

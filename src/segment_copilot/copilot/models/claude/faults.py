@@ -1,4 +1,4 @@
-"""What can go wrong with the SDK or below it, as one of our codes; its text goes to the log only."""
+"""Translates what goes wrong with the SDK or below it to our codes; its text goes to the log only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SPEND_LIMITS: Final = {"enforced_spend_limit_reached", "contract_spend_limit_re
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """Any fault of the SDK or below it, as one of our codes; its text goes to the log only."""
+    """Return any fault of the SDK or below it as one of our codes; its text goes to the log only."""
     match error:
         case anthropic.APIStatusError():
             return _refused(error)
@@ -57,7 +57,7 @@ def unavailable(error: Exception) -> Unavailable:
 
 
 def _refused(error: anthropic.APIStatusError) -> Unavailable:
-    """An answer that says no; an error inside a stream has status 200 and only its type tells what it is."""
+    """Return the fault of an answer that says no; an error inside a stream has status 200 and only its type tells what it is."""
     code = _code(error)
     log.warning(
         "copilot.upstream_refused",
@@ -88,7 +88,7 @@ def _code(error: anthropic.APIStatusError) -> str:
 
 
 def _retry_after_ms(header: str | None) -> int | None:
-    """Only the form in seconds; a date is not worth a clock that may differ."""
+    """Read the form in seconds only; a date is not worth a clock that may differ."""
     try:
         seconds = float(header or "")
     except ValueError:

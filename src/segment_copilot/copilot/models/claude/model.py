@@ -1,4 +1,4 @@
-"""Claude, or whatever speaks the Messages API: one request as one stream of deltas, every fault as `Unavailable`.
+"""Asks Claude, or whatever speaks the Messages API: one request is one stream of deltas, every fault `Unavailable`.
 
 The SDK's own retries are off: it obeys a `retry-after` of any length. The loop retries a turn under its deadline.
 """
@@ -40,7 +40,7 @@ _KEPT_CONNECTIONS = 100
 
 
 class Patience(Struct, frozen=True):
-    """How long to wait, in seconds."""
+    """Says how long to wait, in seconds."""
 
     connect: float = 5.0
     first: float = 20.0  # from the request until something is said
@@ -48,7 +48,7 @@ class Patience(Struct, frozen=True):
 
 
 class Claude:
-    """A model behind the Messages API."""
+    """Claude is a model behind the Messages API."""
 
     def __init__(self, client: AsyncAnthropic, *, name: str, effort: str, patience: Patience | None = None) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class Claude:
         return self._name
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn. Closing the generator closes the connection."""
+        """Answer with one turn. Closing the generator closes the connection."""
         answer = Answer()
         now = asyncio.get_running_loop().time
         until = now() + self._patience.first
@@ -87,7 +87,7 @@ class Claude:
             raise unavailable(error) from error
 
     async def _send(self, request: ModelRequest) -> AsyncStream[RawMessageStreamEvent]:
-        """The raw stream: `messages.create` would copy the tools for each request, which is most of a waiting stream."""
+        """Open the raw stream: `messages.create` would copy the tools for each request, which is most of a waiting stream."""
         patience = self._patience
         body = self._body(request)
         return await self._client.post(
@@ -121,7 +121,7 @@ class Claude:
         return _Body(_unclosed(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:])
 
     def _tools(self, tools: tuple[ToolSpecification, ...]) -> bytes:
-        """As JSON: the same bytes for the same tools, encoded once."""
+        """Return the tools as JSON: the same bytes for the same tools, encoded once."""
         names = tuple(tool.name for tool in tools)
         if (known := self._encoded.get(names)) is not None and known[0] == tools:
             return known[1]
@@ -132,12 +132,12 @@ class Claude:
         return encoded
 
     def _opaque(self, user: str) -> str:
-        """Tells users apart and tells nothing about them to who has not this service's key."""
+        """Return a name that tells users apart, and tells nothing about them to who has not this service's key."""
         return hmac.digest((self._client.api_key or "").encode(), user.encode(), hashlib.sha256).hex()
 
 
 class _Body:
-    """A request's body in parts: all open streams share the tools, which are most of it."""
+    """Holds a request's body in parts: all open streams share the tools, which are most of it."""
 
     def __init__(self, *parts: bytes) -> None:
         self._parts = parts
@@ -149,13 +149,13 @@ class _Body:
 
 
 def _unclosed(document: dict[str, Any]) -> bytes:
-    """A JSON object that goes on."""
+    """Return a JSON object that goes on."""
     return msgspec.json.encode(document)[:-1]
 
 
 @asynccontextmanager
 async def open_claude(settings: Settings) -> AsyncGenerator[Claude]:
-    """Claude as the settings say; its connections are closed at the end."""
+    """Open Claude as the settings say; its connections are closed at the end."""
     # One connection for each run that may go on: who waited for one would look like a model that is silent.
     limits = httpx2.Limits(max_connections=settings.copilot_max_streams, max_keepalive_connections=_KEPT_CONNECTIONS)
     async with AsyncAnthropic(
@@ -169,12 +169,12 @@ async def open_claude(settings: Settings) -> AsyncGenerator[Claude]:
 
 
 def _thinks(name: str) -> bool:
-    """Whether the model takes adaptive thinking and an effort: Claude after the 4.5 family."""
+    """Return whether the model takes adaptive thinking and an effort: Claude after the 4.5 family."""
     return name.startswith("claude-") and "-4-5" not in name
 
 
 async def _next(upstream: AsyncStream[RawMessageStreamEvent], until: float) -> Any:
-    """The next event, or None at the end. Pings are none: a server that only pings counts as silent."""
+    """Return the next event, or None at the end. Pings are none: a server that only pings counts as silent."""
     try:
         async with asyncio.timeout_at(until):
             return await anext(upstream)

@@ -1,4 +1,4 @@
-"""The Vercel AI SDK's UI message stream (`ai` 5, 6 and 7): the same run as one assistant message.
+"""Encodes a run as the Vercel AI SDK's UI message stream (`ai` 5, 6 and 7): one assistant message.
 
 A frame is `data: <one part as JSON>`; the last one is `data: [DONE]`. Unknown part types break a whole stream, so what
 has no part of its own travels as `data-segment-copilot-…`.
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from msgspec import UNSET
 
 from segment_copilot.copilot.guards.bounds import MAX_STRING
-from segment_copilot.copilot.stream import events
+from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.encoders.frames import data_frames, fields
 from segment_copilot.copilot.stream.encoders.native import HEARTBEAT, OPENING
 
@@ -31,7 +31,7 @@ Major = Literal[5, 6, 7]
 _RESETS_STEPS: Final = 7
 _DONE: Final = b"data: [DONE]\n\n"
 
-_REASONS: Final[Mapping[events.Outcome, str]] = {
+_REASONS: Final[Mapping[run_events.Outcome, str]] = {
     "completed": "stop",
     "input_required": "stop",
     "limit": "length",
@@ -41,7 +41,7 @@ _REASONS: Final[Mapping[events.Outcome, str]] = {
 
 
 class AiSdkEncoder:
-    """Frames of one run, whose id is the message's. *major* is the client's version of `ai`."""
+    """Makes the frames of one run, whose id is the message's. *major* is the client's version of `ai`."""
 
     opening = OPENING
     heartbeat = HEARTBEAT
@@ -52,57 +52,57 @@ class AiSdkEncoder:
         self._names: dict[str, str] = {}  # of the calls: some parts repeat them
         self._written: dict[str, str] = {}  # the arguments as text, as far as they came
 
-    def frame(self, event: events.Event) -> bytes:
-        """*event* as frames: none, one or several."""
+    def frame(self, event: run_events.Event) -> bytes:
+        """Return *event* as frames: none, one or several."""
         said = data_frames(self._told(event))
-        return said + _DONE if isinstance(event, events.RunFinished | events.RunError) else said
+        return said + _DONE if isinstance(event, run_events.RunFinished | run_events.RunError) else said
 
-    def _told(self, event: events.Event) -> Iterator[dict[str, Any]]:
+    def _told(self, event: run_events.Event) -> Iterator[dict[str, Any]]:
         match event:
-            case events.RunStarted():
+            case run_events.RunStarted():
                 metadata = {"run_id": self._run_id, **fields(event, "protocol")}
                 yield {"type": "start", "messageId": self._run_id, "messageMetadata": metadata}
-            case events.TurnStarted():
+            case run_events.TurnStarted():
                 yield {"type": "start-step"}
-            case events.TurnFinished():
+            case run_events.TurnFinished():
                 yield {"type": "finish-step"}
-            case events.UsageTotal():
+            case run_events.UsageTotal():
                 yield {"type": "message-metadata", "messageMetadata": {"usage": fields(event)}}
-            case events.TurnReset() if self._major >= _RESETS_STEPS:
+            case run_events.TurnReset() if self._major >= _RESETS_STEPS:
                 yield {"type": "reset-step"}
-            case events.TurnReset() | events.Warned() | events.Clarification():
+            case run_events.TurnReset() | run_events.Warned() | run_events.Clarification():
                 yield _data(event)
-            case events.Checkpointed():
+            case run_events.Checkpointed():
                 yield {"type": CHECKPOINT, "id": "checkpoint", "data": fields(event)}  # the last one stands
-            case events.ComponentShown():
+            case run_events.ComponentShown():
                 yield {"type": f"{PREFIX}component", "id": event.id, "data": fields(event, "id", "op")}
-            case events.SegmentDraft():
+            case run_events.SegmentDraft():
                 yield {"type": f"{PREFIX}draft", "id": event.draft_id, "data": fields(event)}
-            case events.RunFinished() | events.RunError():
+            case run_events.RunFinished() | run_events.RunError():
                 yield from _terminal(event)
-            case events.ToolStart() | events.ToolArgsDelta() | events.ToolArgs() | events.ToolResult():
+            case run_events.ToolStart() | run_events.ToolArgsDelta() | run_events.ToolArgs() | run_events.ToolResult():
                 yield from self._call(event)
             case _:
                 # text.start → text-start; a reasoning's likewise
                 yield {"type": _tag(event).replace(".", "-"), **fields(event)}
 
     def _call(
-        self, event: events.ToolStart | events.ToolArgsDelta | events.ToolArgs | events.ToolResult
+        self, event: run_events.ToolStart | run_events.ToolArgsDelta | run_events.ToolArgs | run_events.ToolResult
     ) -> Iterator[dict[str, Any]]:
-        """A call as a `dynamic-tool` part: no frontend knows our tools by type."""
+        """Return a call as a `dynamic-tool` part: no frontend knows our tools by type."""
         call = {"toolCallId": event.tool_call_id, "dynamic": True}
         match event:
-            case events.ToolStart():
+            case run_events.ToolStart():
                 self._names[event.tool_call_id] = event.name
                 yield {"type": "tool-input-start", **call, "toolName": event.name, "title": event.title}
-            case events.ToolArgsDelta():
+            case run_events.ToolArgsDelta():
                 self._written[event.tool_call_id] = self._written.get(event.tool_call_id, "") + event.delta
                 yield {
                     "type": "tool-input-delta",
                     "toolCallId": event.tool_call_id,
                     "inputTextDelta": event.delta,
                 }
-            case events.ToolArgs():
+            case run_events.ToolArgs():
                 named = {**call, "toolName": self._names[event.tool_call_id]}
                 told: Any = {"truncated": True} if event.truncated is True else event.args
                 if event.valid:
@@ -111,7 +111,7 @@ class AiSdkEncoder:
                     text = self._written.get(event.tool_call_id, "")[:MAX_STRING]
                     tried = text if told is UNSET else told
                     yield {"type": "tool-input-error", **named, "input": tried, "errorText": _mistakes(event)}
-            case events.ToolResult():
+            case run_events.ToolResult():
                 if event.ok:
                     output = fields(event, "tool_call_id")
                     yield {"type": "tool-output-available", **call, "output": output}
@@ -120,8 +120,8 @@ class AiSdkEncoder:
                     yield {"type": "tool-output-error", **call, "errorText": text}
 
 
-def _terminal(event: events.Terminal) -> Iterator[dict[str, Any]]:
-    if isinstance(event, events.RunError):
+def _terminal(event: run_events.Terminal) -> Iterator[dict[str, Any]]:
+    if isinstance(event, run_events.RunError):
         # Before the error: most clients read no further.
         yield {"type": "message-metadata", "messageMetadata": {"error": fields(event, "message", "usage")}}
         yield {"type": "error", "errorText": event.message}
@@ -133,21 +133,21 @@ def _terminal(event: events.Terminal) -> Iterator[dict[str, Any]]:
     yield {"type": "finish", "finishReason": reason, "messageMetadata": fields(event)}
 
 
-def _data(event: events.TurnReset | events.Warned | events.Clarification) -> dict[str, Any]:
+def _data(event: run_events.TurnReset | run_events.Warned | run_events.Clarification) -> dict[str, Any]:
     match event:
-        case events.Clarification():
+        case run_events.Clarification():
             return {"type": f"{PREFIX}clarification", "id": event.id, "data": fields(event)}
-        case events.TurnReset():
+        case run_events.TurnReset():
             return {"type": TURN_RESET, "data": fields(event)}
-        case events.Warned():
+        case run_events.Warned():
             return {"type": f"{PREFIX}warning", "data": fields(event)}
 
 
-def _mistakes(event: events.ToolArgs) -> str:
+def _mistakes(event: run_events.ToolArgs) -> str:
     if event.errors is UNSET or not event.errors:
         return "The arguments are not complete JSON."
     return " ".join(finding.detail for finding in event.errors)
 
 
-def _tag(event: events.Event) -> str:
+def _tag(event: run_events.Event) -> str:
     return str(event.__struct_config__.tag)

@@ -1,4 +1,4 @@
-"""`segment-copilot/1`: our own protocol over server-sent events, framed with LF only.
+"""Encodes a run as `segment-copilot/1`: our own protocol over server-sent events, framed with LF only.
 
 Each frame is `id: <run_id>-<seq>`, `event: <type>`, `data: <one line of JSON>`, and an empty line. Litestar's
 `ServerSentEvent` writes CRLF, which strict clients do not split on, so the framing is ours.
@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-from segment_copilot.copilot.stream.events import Event, TurnFinished, TurnReset, TurnStarted
+from segment_copilot.copilot.stream.run_events import Event, TurnFinished, TurnReset, TurnStarted
 
-PROTOCOL: Final = "segment-copilot/1"
 CONTENT_TYPE: Final = "text/event-stream"
 OPENING: Final = b": connected\nretry: 3000\n\n"
 """First bytes of a stream, sent at once so that proxies open it."""
@@ -22,7 +21,7 @@ HEARTBEAT: Final = b": hb\n\n"
 
 
 class NativeEncoder:
-    """Frames of one run. Adds `seq` (dense from 0), `run_id`, `ts` (ms) and, inside a turn, `turn`."""
+    """Makes the frames of one run. Adds `seq` (dense from 0), `run_id`, `ts` (ms) and, inside a turn, `turn`."""
 
     opening = OPENING
     heartbeat = HEARTBEAT
@@ -34,7 +33,7 @@ class NativeEncoder:
         self._encode = msgspec.json.Encoder().encode
 
     def frame(self, event: Event) -> bytes:
-        """*event* as one frame."""
+        """Return *event* as one frame."""
         marks_turn = isinstance(event, TurnStarted | TurnReset | TurnFinished)  # these name their turn themselves
         common = f'{{"seq":{self._seq},"run_id":"{self._run_id}","ts":{time.time_ns() // 1_000_000},'
         if self._turn and not marks_turn:

@@ -1,4 +1,4 @@
-"""One typed stream: everything a run says, whatever protocol carries it.
+"""The events are one typed stream: everything a run says, whatever protocol carries it.
 
 Optional fields are absent (`UNSET`), never null. An encoder adds what belongs to the wire: sequence numbers, the run's
 id, the time and the turn.
@@ -40,7 +40,7 @@ ErrorCode = Literal[
 
 
 class Limits(Struct, frozen=True):
-    """What a run may use; *max_cost_usd* where the model's price is known."""
+    """Says what a run may use; *max_cost_usd* where the model's price is known."""
 
     max_turns: int
     max_tool_calls: int
@@ -49,7 +49,7 @@ class Limits(Struct, frozen=True):
 
 
 class RunStarted(Struct, frozen=True, tag="run.started"):
-    """Always first. *as_of* is the run's one instant: every tool, window and "today" uses it."""
+    """The run has started; this event is always the first. *as_of* is the run's one instant: every tool, window and "today" uses it."""
 
     thread_id: str
     protocol: str
@@ -62,7 +62,7 @@ class RunStarted(Struct, frozen=True, tag="run.started"):
 
 
 class TurnStarted(Struct, frozen=True, tag="turn.started"):
-    """A request to the model; *attempt* 2 follows a `turn.reset`."""
+    """The model is asked; *attempt* 2 follows a `turn.reset`."""
 
     turn: int
     attempt: int
@@ -75,14 +75,14 @@ class ReasoningStart(Struct, frozen=True, tag="reasoning.start"):
 
 
 class ReasoningDelta(Struct, frozen=True, tag="reasoning.delta"):
-    """A piece of it."""
+    """The summary goes on with a piece."""
 
     id: str
     delta: str
 
 
 class ReasoningEnd(Struct, frozen=True, tag="reasoning.end"):
-    """It is complete."""
+    """The summary is complete."""
 
     id: str
 
@@ -94,20 +94,20 @@ class TextStart(Struct, frozen=True, tag="text.start"):
 
 
 class TextDelta(Struct, frozen=True, tag="text.delta"):
-    """A piece of it."""
+    """The text goes on with a piece."""
 
     id: str
     delta: str
 
 
 class TextEnd(Struct, frozen=True, tag="text.end"):
-    """It is complete."""
+    """The text is complete."""
 
     id: str
 
 
 class ToolStart(Struct, frozen=True, tag="tool.start"):
-    """The model began to write a call. *title* says in words what the call does."""
+    """The model has begun to write a call. *title* says in words what the call does."""
 
     tool_call_id: str
     name: str
@@ -116,14 +116,14 @@ class ToolStart(Struct, frozen=True, tag="tool.start"):
 
 
 class ToolArgsDelta(Struct, frozen=True, tag="tool.args.delta"):
-    """A piece of the arguments, as raw JSON text."""
+    """The arguments go on with a piece of raw JSON text."""
 
     tool_call_id: str
     delta: str
 
 
 class ToolArgs(Struct, frozen=True, tag="tool.args"):
-    """The complete arguments, after our check of them.
+    """The arguments are complete and checked.
 
     *args* is absent when what the model wrote is not a JSON object, and when it is too long for one event (*truncated*).
     """
@@ -136,7 +136,7 @@ class ToolArgs(Struct, frozen=True, tag="tool.args"):
 
 
 class ToolError(Struct, frozen=True):
-    """Why a call failed, in our words, and whether trying again can help."""
+    """Says why a call failed, in our words, and whether trying again can help."""
 
     code: str
     message: str
@@ -145,7 +145,7 @@ class ToolError(Struct, frozen=True):
 
 
 class ToolResult(Struct, frozen=True, tag="tool.result"):
-    """What a call gave. *data* is the JSON document that the model reads."""
+    """The call is over; *data* is the JSON document that the model reads."""
 
     tool_call_id: str
     ok: bool
@@ -159,7 +159,7 @@ class ToolResult(Struct, frozen=True, tag="tool.result"):
 
 
 class ComponentShown(Struct, frozen=True, tag="component"):
-    """Something to draw; *props* are a component's, already checked."""
+    """The frontend draws something; *props* are a component's, already checked."""
 
     id: str
     name: str
@@ -170,11 +170,11 @@ class ComponentShown(Struct, frozen=True, tag="component"):
 
 
 class SegmentDraft(Draft, frozen=True, tag="segment.draft"):
-    """A segment that decoded, bound, compiled and was previewed. Nothing is saved."""
+    """A draft was made: a segment that decoded, bound, compiled and was previewed. Nothing is saved."""
 
 
 class ClarificationOption(Struct, frozen=True):
-    """One answer a person may pick."""
+    """An option is one answer a person may pick."""
 
     label: str
     value: str
@@ -182,7 +182,7 @@ class ClarificationOption(Struct, frozen=True):
 
 
 class Clarification(Struct, frozen=True, tag="clarification"):
-    """A question to the person; the run then ends with `input_required`.
+    """The person is asked; the run then ends with `input_required`.
 
     *response_schema* is the JSON Schema of the answer, which the next request gives in `resume`.
     """
@@ -195,7 +195,7 @@ class Clarification(Struct, frozen=True, tag="clarification"):
 
 
 class Warned(Struct, frozen=True, tag="warning"):
-    """Something the caller should know; the run goes on."""
+    """The caller should know something; the run goes on."""
 
     code: str
     message: str
@@ -221,11 +221,11 @@ class TurnFinished(Struct, frozen=True, tag="turn.finished"):
 
 
 class UsageTotal(Usage, frozen=True, tag="usage"):
-    """Tokens of all turns so far."""
+    """Counts the tokens of all turns so far."""
 
 
 class Checkpointed(Struct, frozen=True, tag="checkpoint"):
-    """The thread so far as an opaque *token*: the next request gives it back, and the run goes on where this one was."""
+    """The thread so far is an opaque *token*: the next request gives it back, and the run goes on where this one was."""
 
     token: str
 

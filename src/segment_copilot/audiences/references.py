@@ -1,0 +1,52 @@
+"""USE CASE: what a definition refers to: other segments of the tenant, as they are saved now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.compiler import all_conditions, referenced_segments
+from segment_copilot.errors import NotFound
+from segment_copilot.language import Definition, decode
+from segment_copilot.stores.postgres import Postgres
+
+
+class References:
+    """Reads the segments that definitions of all tenants refer to; every method is told whose."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def definition(self, tenant: Tenant, segment_id: int) -> Definition:
+        """The current definition of one segment; raises NotFound."""
+        sql = "SELECT definition FROM segments WHERE tenant_id = $1 AND id = $2"
+        if (text := await self._postgres.fetchval(sql, tenant.id, segment_id)) is None:
+            raise not_found(segment_id)
+        return decode(text.encode())
+
+    async def load(self, tenant: Tenant, wanted: Iterable[int]) -> dict[int, Definition]:
+        """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
+        found = dict[int, Definition]()
+        waiting = set(wanted)
+        while waiting:
+            ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
+            rows = await self._postgres.fetch(
+                "SELECT id, definition FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])", tenant.id, ids
+            )
+            for row in rows:
+                found[row["id"]] = decode(row["definition"].encode())
+            named = {target for row in rows for target in referenced_segments(all_conditions(found[row["id"]]))}
+            waiting = named - found.keys()
+        return found
+
+    async def names(self, tenant: Tenant, ids: Iterable[int]) -> dict[int, str]:
+        """Names of the segments with these ids."""
+        if not (wanted := list(ids)):
+            return {}
+        sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
+        return {row["id"]: row["name"] for row in await self._postgres.fetch(sql, tenant.id, wanted)}
+
+
+def not_found(segment_id: int) -> NotFound:
+    """The same for an id that never was and for another tenant's."""
+    return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")

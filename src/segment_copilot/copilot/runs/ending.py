@@ -1,0 +1,155 @@
+"""Ends a run: with what the server itself says, the button of a draft, and the checkpoint for the next run.
+
+The server speaks when a run would end without a text, and where a text leaves out what it may not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from segment_copilot.copilot.conversation.checkpoint import Signer
+from segment_copilot.copilot.guards.claims import claims_write
+from segment_copilot.copilot.runs.beginning import Beginning
+from segment_copilot.copilot.stream import run_events
+from segment_copilot.copilot.stream.components import Draft
+from segment_copilot.copilot.stream.run_events import Limit, Outcome
+from segment_copilot.copilot.stream.transcript import Emit, Transcript
+from segment_copilot.copilot.tools.context import Memory, shown
+from segment_copilot.copilot.tools.display import button
+
+_CLAIMED: Final = "The text says that something was saved. Nothing was."
+_NOTHING_SAVED: Final = "Nothing has been saved: the copilot drafts, a person saves."
+_NEARLY_ALL: Final = 95  # percent
+_NUMBER: Final = re.compile(r"\d(?:[\d.,\u00a0\u202f]*\d)?")
+_NOBODY: Final = re.compile(
+    r"\b(?:nobody|no one|none|no (?:\w+ )?users?|empty|zero|nadie|ning[uú]n\w*|cero)\b", re.IGNORECASE
+)
+_LIMITS: Final[dict[Limit, str]] = {
+    "max_turns": "I stopped here: this question needs more steps than one answer may take.",
+    "max_tool_calls": "I stopped here: this question needs more look-ups than one answer may make.",
+    "max_cost": "I stopped here: this answer has reached what one may cost.",
+    "max_tokens": "I stopped here: the answer grew longer than one may be.",
+    "repeated_calls": "I stopped here: I was asking for the same thing again and again.",
+}
+
+
+class Checkpoints:
+    """Seals one run's thread wherever the next run can go on from."""
+
+    def __init__(
+        self, beginning: Beginning, memory: Memory, *, signer: Signer, tenant_id: int, thread_id: str, emit: Emit
+    ) -> None:
+        self._beginning = beginning
+        self._memory = memory
+        self._signer = signer
+        self._tenant_id = tenant_id
+        self._thread_id = thread_id
+        self._emit = emit
+
+    def write(self, *, unfinished: bool = False) -> None:
+        """Send the thread as it is now; nothing when it is too large for a checkpoint."""
+        checkpoint = self._beginning.checkpoint(
+            self._tenant_id,
+            self._thread_id,
+            drafts=tuple(self._memory.drafts.values()),
+            question=self._memory.question,
+            unfinished=unfinished,
+        )
+        token = self._signer.seal(checkpoint)
+        if token is not None:
+            self._emit(run_events.Checkpointed(token))
+
+
+class Ending:
+    """Says what a run left unsaid, and leaves its thread as the next run finds it."""
+
+    def __init__(
+        self, beginning: Beginning, memory: Memory, *, transcript: Transcript, checkpoints: Checkpoints
+    ) -> None:
+        self._beginning = beginning
+        self._memory = memory
+        self._transcript = transcript
+        self._checkpoints = checkpoints
+
+    def conclude(self, outcome: Outcome, limit: Limit | None = None) -> None:
+        """Write the server's own words, the button and the checkpoint of a run that ends well."""
+        words = self._own_words(outcome, limit)
+        if words:
+            self._transcript.whole_text(words)
+        self._offer_latest_draft()
+        if self._memory.question is not None:
+            words = ""  # the call asks it
+        self._beginning.thread.close(
+            [self._transcript.final_text, self._transcript.written_text],
+            own=words,
+            whole=outcome != "refused" and limit != "max_tokens",
+        )
+        self._checkpoints.write()
+
+    def _own_words(self, outcome: Outcome, limit: Limit | None) -> str:
+        said, question = self._transcript.final_text, self._memory.question
+        if question is not None:  # in a history only texts count: the next run must find it there
+            return "" if question.question in said else question.question
+        drafts = list(self._memory.drafts.values())
+        if not said or outcome == "refused":
+            return closing_words(outcome, limit, drafts)
+        sentences = [uncounted_extreme(said, drafts, self._memory.latest("preview_segment"))]
+        if claims_write(said):
+            self._transcript.emit(run_events.Warned("claims_write", _CLAIMED))
+            sentences.append(_NOTHING_SAVED)
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _offer_latest_draft(self) -> None:
+        """Draw the button, where the run made a draft, drew no button itself, and the frontend can."""
+        drafts = list(self._memory.drafts.values())
+        if not drafts or self._memory.offered or not self._beginning.draws("CreateSegmentCTA"):
+            return
+        component_id = self._memory.new_id("component")
+        self._transcript.emit(shown(button(drafts[-1]), component_id=component_id, tool_call_id=UNSET))
+
+
+def closing_words(outcome: Outcome, limit: Limit | None, drafts: Sequence[Draft]) -> str:
+    """Return what the server says for a run that said nothing."""
+    if outcome == "refused":
+        return "I cannot help with this request. I can answer questions about your segments and events, and draft segments."
+    sentences = [_LIMITS[limit]] if limit else []
+    if drafts:
+        sentences.append(_draft_in_words(drafts[-1]))
+    elif not limit:
+        sentences.append("I have nothing to add to what is shown.")
+    return " ".join(sentences)
+
+
+def uncounted_extreme(said: str, drafts: Sequence[Draft], counted: Mapping[str, Any] | None) -> str:
+    """Return a sentence on how many users the last draft matches, else the last count (*counted*), if it must be said.
+
+    It must when that is nobody or nearly everybody and *said* does not tell it; otherwise the sentence is empty.
+    """
+    if drafts:
+        preview = drafts[-1].preview
+        return _extreme(said, f"The draft “{drafts[-1].name}”", preview.count, preview.universe)
+    if counted is None:
+        return ""
+    return _extreme(said, "The last count", counted["matched_users"], counted["universe"])
+
+
+def _extreme(said: str, subject: str, count: int, universe: int) -> str:
+    if 0 < count <= universe * _NEARLY_ALL / 100:
+        return ""
+    numbers = {re.sub(r"\D", "", number) for number in _NUMBER.findall(said)}
+    if str(count) in numbers or (count == 0 and _NOBODY.search(said)):
+        return ""
+    who = "everybody" if count == universe else "nearly everybody"
+    return f"{subject} matches {who if count else 'nobody'}: {count:,} of {universe:,} users."
+
+
+def _draft_in_words(draft: Draft) -> str:
+    preview = draft.preview
+    return (
+        f"I drafted the segment “{draft.name}”: {draft.words} "
+        f"It matches {preview.count:,} of {preview.universe:,} users. Nothing is saved yet."
+    )

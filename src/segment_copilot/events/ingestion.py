@@ -1,0 +1,161 @@
+"""USE CASE: taking events in: what this returns as accepted is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import uuid_utils
+from msgspec import Struct
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.validation import Rejected, ValidEvent, validate
+from segment_copilot.stores.postgres import Postgres
+
+# One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
+# requests with the same ids then wait for each other instead of locking each other out.
+_STORE = """
+WITH incoming AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::bytea[])
+    WITH ORDINALITY AS event (event_id, user_id, event_type, occurred_at, payload, key, position)
+), unseen AS (
+    INSERT INTO event_ids (tenant_id, key, accepted_at)
+    SELECT $1::integer, key, $8::timestamptz FROM incoming WHERE key IS NOT NULL ORDER BY key
+    ON CONFLICT DO NOTHING RETURNING key
+)
+INSERT INTO events (tenant_id, event_id, user_id, event_type, occurred_at, payload, received_at)
+SELECT $1::integer, event_id, user_id, event_type, occurred_at, payload, $8::timestamptz
+FROM incoming WHERE key IS NULL OR key IN (SELECT key FROM unseen) ORDER BY position
+"""
+_STATUS = """
+WITH open AS (
+    SELECT received_at FROM events WHERE tenant_id = $1 AND block_id IS NULL
+    UNION ALL
+    SELECT received_at FROM events
+    WHERE tenant_id = $1 AND block_id = ANY (ARRAY(SELECT id FROM blocks WHERE status = 'pending'))
+)
+SELECT
+    (SELECT count(*) FROM open),
+    (SELECT coalesce(greatest(0, extract(epoch FROM now() - min(received_at)) * 1000), 0)::bigint FROM open),
+    (SELECT coalesce(sum(event_count), 0)::bigint FROM observed_names WHERE tenant_id = $1 AND path = ''),
+    (
+        SELECT count(*) FROM events
+        WHERE tenant_id = $1 AND block_id = ANY (ARRAY(SELECT id FROM blocks WHERE status = 'failed'))
+    )
+"""
+
+
+class Skipped(Struct, frozen=True):
+    """Why the event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
+
+    index: int
+    pointer: str
+    code: str
+    detail: str
+
+
+class Accepted(Struct, frozen=True):
+    """*queued* events are safe, those seen before included (*stored* of them are new); the rest were skipped."""
+
+    queued: int
+    stored: int
+    skipped: tuple[Skipped, ...] = ()
+
+
+class IngestionStatus(Struct, frozen=True):
+    """Where a tenant's events are. With *pending* 0 everything acknowledged can be queried, but for *failed*.
+
+    *failed* events are stored but ClickHouse refuses them: a mistake of ours, since validation should have.
+    """
+
+    pending: int
+    oldest_pending_ms: int
+    forwarded: int
+    failed: int
+
+
+class Ingestion:
+    """Takes in events of all tenants; every method is told whose."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def accept(
+        self,
+        tenant: Tenant,
+        events: Sequence[bytes | msgspec.Raw | object],
+        *,
+        received_at: datetime,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Store *events* (JSON texts or decoded objects); on return they are durable.
+
+        An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
+        counts every time unless *idempotency_key* says that the request is a repetition: then the same event at the same
+        place of the same key counts once.
+        """
+        keyed: list[tuple[bytes | None, ValidEvent]] = []
+        skipped: list[Skipped] = []
+        for index, event in enumerate(events):
+            try:
+                valid = validate(event, received_at=received_at)
+            except Rejected as rejected:
+                skipped.append(Skipped(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail))
+            else:
+                keyed.append((_unique_key(valid, idempotency_key, index, event), valid))
+        stored = await self._store(tenant, _first_copies(keyed), received_at=received_at)
+        return Accepted(queued=len(keyed), stored=stored, skipped=tuple(skipped))
+
+    async def status(self, tenant: Tenant) -> IngestionStatus:
+        """How far the tenant's events are, as of one snapshot."""
+        row = await self._postgres.fetchrow(_STATUS, tenant.id)
+        assert row is not None  # noqa: S101  # a SELECT without FROM has a row
+        return IngestionStatus(pending=row[0], oldest_pending_ms=row[1], forwarded=row[2], failed=row[3])
+
+    async def _store(
+        self, tenant: Tenant, keyed: Sequence[tuple[bytes | None, ValidEvent]], *, received_at: datetime
+    ) -> int:
+        """Store in one transaction; the number of events that were new."""
+        if not keyed:
+            return 0
+        return await self._postgres.execute(
+            _STORE,
+            tenant.id,
+            [event.event_id or str(uuid_utils.uuid7()) for _, event in keyed],
+            [event.user_id for _, event in keyed],
+            [event.event_type for _, event in keyed],
+            [event.occurred_at for _, event in keyed],
+            [event.payload for _, event in keyed],
+            [key for key, _ in keyed],
+            received_at,
+        )
+
+
+def _unique_key(valid: ValidEvent, idempotency_key: str | None, index: int, event: object) -> bytes | None:
+    """What makes the event unique in its tenant, hashed; None when nothing does.
+
+    The key of a request covers the event as it was sent, too: a client that reuses one for other events loses none.
+    """
+    if valid.event_id is not None:
+        return _hash(b"id", valid.event_id.encode())
+    if idempotency_key is None:
+        return None
+    sent = bytes(event) if isinstance(event, (bytes, msgspec.Raw)) else msgspec.json.encode(event)
+    return _hash(b"request", idempotency_key.encode(), str(index).encode(), sent)
+
+
+def _hash(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join(parts)).digest()[:16]
+
+
+def _first_copies(keyed: Sequence[tuple[bytes | None, ValidEvent]]) -> list[tuple[bytes | None, ValidEvent]]:
+    seen: set[bytes] = set()
+    first: list[tuple[bytes | None, ValidEvent]] = []
+    for key, event in keyed:
+        if key is None or key not in seen:
+            first.append((key, event))
+        if key is not None:
+            seen.add(key)
+    return first

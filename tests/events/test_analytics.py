@@ -1,0 +1,104 @@
+"""Questions about events and values: what counts, for whom, up to when."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import structlog
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.compiler import CompiledQuery
+from segment_copilot.errors import InvalidInput
+from segment_copilot.events.analytics import MAX_DAYS, Span, TypeCount, ValueCount
+from segment_copilot.language.catalog import IDENTIFY
+from segment_copilot.resources import Resources
+from tests.support.resources import NOW, Remember
+
+DAY = timedelta(days=1)
+WEEK = Span(NOW - 7 * DAY, NOW + DAY, NOW)
+
+HISTORY = [
+    ("ana", "order_placed", DAY, {"total": 10, "tags": ["new", "gift"]}),
+    ("ben", "order_placed", DAY, {"total": 250, "tags": ["gift"]}),
+    ("ben", "order_placed", 30 * DAY, {"total": 99}),  # before the week
+    ("ana", "page_viewed", 2 * DAY, {"path": "/"}),
+    ("ana", "order_placed", -timedelta(hours=1), {"total": 7}),  # not yet, at the instant that is asked about
+    ("ana", IDENTIFY, 3 * DAY, {"plan": "free"}),
+    ("ana", IDENTIFY, 2 * DAY, {"plan": "pro"}),
+    ("ben", IDENTIFY, 2 * DAY, {"plan": "pro"}),
+]
+
+
+@pytest.fixture
+async def told(resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember) -> Tenant:
+    await remember(tenant, HISTORY)
+    await remember(other_tenant, [("eve", "order_placed", DAY, {"total": 1, "tags": ["theirs"]})] * 5)
+    return tenant
+
+
+async def test_the_busiest_types_come_first_and_an_identify_is_none(resources: Resources, told: Tenant):
+    found = await resources.analytics.top_events(told, WEEK)
+    first = await resources.analytics.top_events(told, WEEK, limit=1)
+
+    assert found.event_types == (TypeCount("order_placed", 2), TypeCount("page_viewed", 1))
+    assert (first.event_types, first.total) == ((TypeCount("order_placed", 2),), 3)
+
+
+async def test_every_local_day_of_the_span_has_its_number(resources: Resources, told: Tenant):
+    of_all = await resources.analytics.volume(told, WEEK, timezone="UTC")
+    orders = await resources.analytics.volume(told, WEEK, timezone="UTC", event_type="order_placed")
+    far_east = await resources.analytics.volume(told, WEEK, timezone="Pacific/Auckland", event_type="order_placed")
+
+    assert [point.count for point in of_all.points] == [0, 0, 0, 0, 0, 1, 2, 0]
+    assert [point.count for point in orders.points] == [0, 0, 0, 0, 0, 0, 2, 0]
+    assert (orders.points[0].day, orders.points[-1].day, orders.total) == (date(2026, 6, 8), date(2026, 6, 15), 2)
+    assert [point.day for point in far_east.points if point.count] == [
+        date(2026, 6, 15)
+    ]  # noon in UTC is past midnight
+
+
+async def test_a_test_keeps_the_events_that_pass_it(resources: Resources, told: Tenant):
+    dear = CompiledQuery("(payload.total.:Int64 > {p0:Int64})", {"p0": 200})
+
+    found = await resources.analytics.volume(told, WEEK, timezone="UTC", event_type="order_placed", where=dear)
+
+    assert found.total == 1
+
+
+async def test_values_of_a_property_count_events_and_those_of_a_trait_users(resources: Resources, told: Tenant):
+    analytics = resources.analytics
+
+    tags = await analytics.property_values(told, "tags", event_type="order_placed", as_of=NOW)
+    totals = await analytics.property_values(told, "total", event_type="order_placed", as_of=NOW, limit=1, span=WEEK)
+    plans = await analytics.property_values(told, "plan", event_type=None, as_of=NOW)
+    before = await analytics.property_values(told, "plan", event_type=None, as_of=NOW - 2 * DAY - timedelta(hours=1))
+
+    assert tags.values == (ValueCount("gift", 2), ValueCount("new", 1))
+    assert (totals.values, totals.total_distinct) == ((ValueCount(10, 1),), 2)
+    assert plans.values == (ValueCount("pro", 2),)
+    assert before.values == (ValueCount("free", 1),)
+
+
+@pytest.mark.parametrize(
+    ("span", "code"),
+    [
+        (Span(NOW, NOW, NOW), "empty_range"),
+        (Span(datetime(2020, 1, 1, tzinfo=UTC), NOW, NOW), "range_too_long"),
+    ],
+)
+async def test_a_range_has_a_length_and_at_most_a_year(resources: Resources, tenant: Tenant, span, code):
+    with pytest.raises(InvalidInput) as raised:
+        await resources.analytics.volume(tenant, span, timezone="UTC")
+
+    assert raised.value.code == code
+    longest = Span(NOW - (MAX_DAYS - 1) * DAY, NOW, NOW)
+    assert len((await resources.analytics.volume(tenant, longest, timezone="UTC")).points) == MAX_DAYS
+
+
+async def test_a_query_runs_under_the_limits_of_its_callers_purpose(resources: Resources, told: Tenant):
+    with structlog.testing.capture_logs() as logs:
+        await resources.analytics.top_events(told, WEEK)
+        await resources.analytics.top_events(told, WEEK, purpose="copilot")
+
+    assert [log["purpose"] for log in logs if log["event"] == "clickhouse.query"] == ["preview", "copilot"]
