@@ -1,1 +1,1 @@
-"""Evaluation of the copilot: what was asked, what came back, which grader said what, and that graders can tell right from wrong."""
+"""Evaluates the copilot: what was asked, what came back, what graders say, and that they tell right from wrong."""

@@ -1,4 +1,4 @@
-"""A case: what is asked of whom, and what a right answer must be. Read from YAML, checked as structs."""
+"""A case says what is asked of whom, and what a right answer must be. Read from YAML, checked as structs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Definition = dict[str, Any]
 
 
 class Turn(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was said before, and last the question."""
+    """One message: what was said before, and last the question."""
 
     role: Literal["user", "assistant"]
     content: Name
 
 
 class Viewing(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the person is looking at: a saved segment by its name, or an unsaved draft."""
+    """Says what the person is looking at: a saved segment by its name, or an unsaved draft."""
 
     segment: Name | None = None
     draft: Definition | None = None
@@ -88,14 +88,14 @@ class Fact(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Text(Struct, frozen=True, forbid_unknown_fields=True):
-    """Said anywhere a person reads: text, question, draft. `|` parts alternatives; case does not matter."""
+    """Holds what is said anywhere a person reads: text, question, draft. `|` parts alternatives; case does not matter."""
 
     must: tuple[Name, ...] = ()
     must_not: tuple[Name, ...] = ()
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a right answer is. *outcome* lists every way of answering that is right."""
+    """Says what a right answer is. *outcome* lists every way of answering that is right."""
 
     outcome: Annotated[tuple[Outcome, ...], Meta(min_length=1)]
     gold: tuple[Gold, ...] = ()  # the draft must have the members of one of them
@@ -139,7 +139,7 @@ class BadCase(Exception):
 
 
 def load_cases(folder: Path = CASES) -> tuple[Case, ...]:
-    """Every case below *folder*, by id. Raises BadCase."""
+    """Return every case below *folder*, by id. Raises BadCase."""
     found = [case for path in sorted(folder.rglob("*.yaml")) for case in _read(path)]
     ids = [case.id for case in found]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
@@ -161,7 +161,7 @@ def _read(path: Path) -> Iterator[Case]:
 
 
 def _normal(document: Any) -> Any:
-    """Short forms: `ask: text` for one message, a single outcome, a gold that is a bare definition.
+    """Write out the short forms: `ask: text` for one message, a single outcome, a gold that is a bare definition.
 
     A case whose first outcome is a draft wants it proposed and its button drawn unless it says otherwise.
     """
@@ -184,7 +184,7 @@ def _normal(document: Any) -> Any:
 
 
 def choose(cases: Iterable[Case], only: Sequence[str]) -> tuple[Case, ...]:
-    """The cases whose category, tenant or feature is one of *only*, or whose id is, or begins with, it; all when empty.
+    """Choose the cases whose category, tenant or feature is in *only*, or whose id begins with one; all when empty.
 
     A whole id is that one case, though the ids of its rephrasings begin with it.
     """
@@ -202,7 +202,7 @@ def _named(case: Case, wanted: str, *, whole: bool) -> bool:
 
 
 def leaves(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every condition of a definition that is no group, the excluded ones last."""
+    """Yield every condition of a definition that is no group, the excluded ones last."""
     for condition in definition["conditions"]:
         if condition.get("type") == "group":
             yield from leaves(condition)
@@ -213,5 +213,5 @@ def leaves(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of a case in its long form, for editors and other harnesses."""
+    """Return the JSON Schema of a case in its long form, for editors and other harnesses."""
     return msgspec.json.schema(Case)

@@ -1,4 +1,4 @@
-"""The harness as a client: JSON and server-sent events over HTTP, nothing else."""
+"""The harness is a client: JSON and server-sent events over HTTP, nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stream(Struct, frozen=True):
 
 
 class Preview(Struct, frozen=True):
-    """Who a definition matches: every id, and the size of the universe. *findings* when it was refused."""
+    """Says whom a definition matches: every id, and the size of the universe. *findings* when it was refused."""
 
     members: frozenset[str] = frozenset()
     universe: int = 0
@@ -53,7 +53,7 @@ class Preview(Struct, frozen=True):
 
     @property
     def valid(self) -> bool:
-        """Whether the service took the definition."""
+        """True when the service took the definition."""
         return not self.findings
 
 
@@ -67,7 +67,7 @@ class Workspace:
         self._previews: dict[bytes, Preview] = {}
 
     async def ask(self, case: Case) -> Stream:
-        """One run of the copilot. Raises HarnessError when there is no service to ask."""
+        """Return one run of the copilot. Raises HarnessError when there is no service to ask."""
         body = {"messages": [msgspec.to_builtins(turn) for turn in case.messages], "context": self._context(case)}
         return await self.stream("/api/copilot/stream/", body)
 
@@ -105,7 +105,7 @@ class Workspace:
         return Stream(200, tuple(reader.frames), tuple(reader.faults), time.monotonic() - began)
 
     async def preview(self, definition: Mapping[str, Any]) -> Preview:
-        """The members of a definition with this workspace's ids, all of them."""
+        """Return the members of a definition with this workspace's ids, all of them."""
         key = msgspec.json.encode(definition, order="deterministic")
         if key not in self._previews:
             self._previews[key] = await self._preview(definition)
@@ -131,7 +131,7 @@ class Workspace:
         )
 
     async def _everybody(self) -> frozenset[str]:
-        """The universe, in shares that each fit into one preview."""
+        """Return the universe, in shares that each fit into one preview."""
         found = set[str]()
         for start in range(0, 100, 20):
             part = {"type": "sample", "salt": "everybody", "from": start, "to": start + 20}
@@ -156,7 +156,7 @@ class Workspace:
 
 
 class _Reader:
-    """Bytes to frames, strictly: LF only, `id`, `event` and one `data` line each, comments and `retry` between."""
+    """Reads bytes as frames, strictly: LF only, `id`, `event` and one `data` line each, comments and `retry` between."""
 
     def __init__(self, began: float) -> None:
         self.frames: list[Frame] = []
@@ -206,7 +206,7 @@ def _findings(problem: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 async def pages(client: httpx2.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
-    """Every result of a paged listing."""
+    """Yield every result of a paged listing."""
     where: str | None = path
     while where:
         response = await client.get(where)

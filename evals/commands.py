@@ -22,7 +22,7 @@ from evals.gates import Exit, exit_code, write_baseline
 from evals.lint import lint, lint_data, write_schema
 from evals.prices import Budget
 from evals.proof.proving import prove
-from evals.proof.telling import proof_markdown, show_proof
+from evals.proof.tables import proof_markdown, show_proof
 from evals.reporting import write_reports
 from evals.reporting.terminal import show_report
 from evals.results import Gate, Report, read_report
@@ -72,12 +72,12 @@ def _fail(error: BaseException) -> None:
 
 
 def say(told: str) -> None:
-    """Progress, one line each."""
+    """Print progress, one line each."""
     console.print(f"[dim]{told}[/]")
 
 
 def on_embedded(cases: Sequence[Case], work: Callable[[Loaded], Awaitable[T]]) -> T:
-    """*work* on engines that hold the fixtures of *cases*."""
+    """Run *work* on engines that hold the fixtures of *cases*."""
 
     async def loaded() -> T:
         return await work(await load(settings, datasets(cases), say=say))
@@ -132,7 +132,7 @@ def run_command(
 
 
 def chosen(cases: Sequence[Case], only: Sequence[str] | None) -> tuple[Case, ...]:
-    """The cases to run. Raises HarnessError when there is none."""
+    """Return the cases to run. Raises HarnessError when there is none."""
     found = choose(cases, only or ())
     if not found:
         raise HarnessError(f"No case is called {', '.join(only or ())}.")
@@ -140,7 +140,7 @@ def chosen(cases: Sequence[Case], only: Sequence[str] | None) -> tuple[Case, ...
 
 
 def finish(found: Report, folder: Path, *, accept: bool = False) -> None:
-    """Reports, the table, the exit code."""
+    """Write the reports, show the table, and end with the exit code."""
     write_reports(found, folder)
     show_report(found, console)
     console.print(f"[dim]reports: {folder}/report.html, report.json, report.md, junit.xml[/]")

@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed, by how much, and whether that is more than noise."""
+"""Compares two runs: what changed, by how much, and whether that is more than noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evals.results import CaseResult, Report
 
 
 class Pair(Struct, frozen=True):
-    """The same case in both runs; scores are shares of trials that passed."""
+    """One case in both runs; scores are shares of trials that passed."""
 
     id: str
     category: str
@@ -24,7 +24,7 @@ class Pair(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """What both runs have, and what only one has."""
+    """Holds what both runs have, and what only one has."""
 
     before: str
     after: str
@@ -33,7 +33,7 @@ class Comparison(Struct, frozen=True):
     only_after: tuple[str, ...]
 
     def rows(self) -> Iterator[tuple[str, int, float, float, tuple[float, float, float]]]:
-        """By category and in all: cases, both rates, the mean difference with its 95 % interval."""
+        """Count by category and in all: cases, both rates, the mean difference with its 95 % interval."""
         for category in [*sorted({pair.category for pair in self.pairs}), ""]:
             chosen = [pair for pair in self.pairs if category in ("", pair.category)]
             if chosen:
@@ -42,14 +42,14 @@ class Comparison(Struct, frozen=True):
                 yield category or "all", count, sum(before) / count, sum(after) / count, paired_bootstrap(before, after)
 
     def changed(self) -> list[Pair]:
-        """What got worse, then what got better."""
+        """Return what got worse, then what got better."""
         return sorted(
             (one for one in self.pairs if one.before != one.after), key=lambda one: (one.after > one.before, one.id)
         )
 
 
 def compare(before: Report, after: Report) -> Comparison:
-    """Cases are paired by id."""
+    """Compare two runs, case by case: they are paired by id."""
     old = {case.id: case for case in before.cases if not case.error}
     new = {case.id: case for case in after.cases if not case.error}
     pairs = [
@@ -84,7 +84,7 @@ def _why(old: CaseResult, new: CaseResult) -> str:
 
 
 def show_comparison(found: Comparison, console: Console) -> None:
-    """On a terminal."""
+    """Show a comparison on a terminal."""
     console.print(f"\n[bold]before[/] {found.before}\n[bold]after[/]  {found.after}")
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for header in ("category", "cases", "before", "after", "change", "95 % interval"):
@@ -104,7 +104,7 @@ def show_comparison(found: Comparison, console: Console) -> None:
 
 
 def comparison_markdown(found: Comparison) -> str:
-    """As Markdown."""
+    """Write a comparison as Markdown."""
     lines: Sequence[str] = [
         f"**before** {found.before}  \n**after** {found.after}",
         "",

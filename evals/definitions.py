@@ -1,4 +1,4 @@
-"""Definitions as the cases write them and as a workspace wants them: segments by name, or by that workspace's ids."""
+"""Turns definitions of the cases into those of a workspace and back: segments by name, or by that workspace's ids."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class SegmentIds(Struct, frozen=True):
     ids: Mapping[str, int] = {}
 
     def id_of(self, name: str) -> int:
-        """The id here of the segment of that name; 0, which is nobody's, when there is none."""
+        """Return the id here of the segment of that name; 0, which is nobody's, when there is none."""
         return self.ids.get(name, 0)
 
     def name_of(self, segment_id: Any) -> str:
-        """The name of the segment of that id."""
+        """Return the name of the segment of that id."""
         return next((name for name, one in self.ids.items() if one == segment_id), f"segment {segment_id}")
 
 
 def with_ids(definition: Definition, segments: SegmentIds) -> dict[str, Any]:
-    """Names of segments become ids of that workspace."""
+    """Replace names of segments by ids of that workspace."""
 
     def named(condition: dict[str, Any]) -> None:
         if "segment" in condition:
@@ -38,7 +38,7 @@ def with_ids(definition: Definition, segments: SegmentIds) -> dict[str, Any]:
 
 
 def with_names(definition: Definition, segments: SegmentIds) -> dict[str, Any]:
-    """Ids of segments of that workspace become names."""
+    """Replace ids of segments of that workspace by names."""
 
     def unnamed(condition: dict[str, Any]) -> None:
         if "segment_id" in condition:
@@ -55,7 +55,7 @@ def _changed(definition: Definition, change: Callable[[dict[str, Any]], None]) -
 
 
 def walk(definition: Definition, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every condition, groups before what they hold, with where it stands."""
+    """Yield every condition, groups before what they hold, with where it stands."""
     for place, condition in enumerate(definition.get("conditions", ())):
         here: Path = (*path, "conditions", place)
         yield here, condition
@@ -66,14 +66,14 @@ def walk(definition: Definition, path: Path = ()) -> Iterator[tuple[Path, dict[s
 
 
 def at(definition: Any, path: Path) -> Any:
-    """What stands at *path*."""
+    """Return what stands at *path*."""
     for step in path:
         definition = definition[step]
     return definition
 
 
 def without(definition: Definition, path: Path) -> dict[str, Any] | None:
-    """The definition without the condition at *path*; a group left empty goes with it. None when nothing is left."""
+    """Drop the condition at *path* from a definition, and a group left empty with it. None when nothing is left."""
     found = copy.deepcopy(dict(definition))
     del at(found, path[:-1])[path[-1]]
     holder = path[:-2]
@@ -89,7 +89,7 @@ def without(definition: Definition, path: Path) -> dict[str, Any] | None:
 
 
 def complement(definition: Definition) -> dict[str, Any]:
-    """Everybody whom *definition* does not match."""
+    """Return a definition of everybody whom *definition* does not match."""
     included = {"type": "group", "logic": definition["logic"], "conditions": definition["conditions"], "negate": True}
     conditions: list[Any] = [included]
     if "exclude" in definition:
@@ -101,7 +101,7 @@ def complement(definition: Definition) -> dict[str, Any]:
 
 
 def names_in(definition: Definition) -> Iterator[tuple[str, str, str]]:
-    """What a definition refers to: ("event", type, ""), ("property", type, path), ("trait", "", path), ("segment", "", name)."""
+    """List what a definition refers to: ("event", type, ""), ("property", type, path), ("trait", "", path), ("segment", "", name)."""
     for _path, condition in walk(definition):
         match condition.get("type"):
             case "group" | "sample":
@@ -131,6 +131,6 @@ def _match_names(match: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def where_tests(match: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The property tests of an event match, whichever way they are written."""
+    """Yield the property tests of an event match, whichever way they are written."""
     where = match.get("where") or []
     yield from where["conditions"] if isinstance(where, Mapping) else where

@@ -1,4 +1,4 @@
-"""Which numbers may stop a change, and which only inform.
+"""Says which numbers may stop a change, and which only inform.
 
 An offline run gates on the protocol, on safety and on the baseline: the offline model's score is what it is. A live run
 gates on rates as well.
@@ -27,7 +27,7 @@ LIVE_DROP: Final = 0.05
 
 
 class Exit(IntEnum):
-    """What the process says to CI."""
+    """The code with which the process ends, for CI."""
 
     OK = 0
     GATE = 1
@@ -45,7 +45,7 @@ class Baseline(Struct, frozen=True):
 
 
 def read_baseline(model: str, folder: Path = BASELINES) -> Baseline | None:
-    """The committed baseline of *model*, if there is one. Raises HarnessError when it cannot be read."""
+    """Return the committed baseline of *model*, if there is one. Raises HarnessError when it cannot be read."""
     path = folder / f"{model}.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Baseline)
@@ -67,7 +67,7 @@ def write_baseline(report: Report, folder: Path = BASELINES) -> Path:
 def gates_of(
     facts: RunFacts, cases: Sequence[CaseResult], *, budget: Budget, folder: Path = BASELINES
 ) -> tuple[Gate, ...]:
-    """Every gate of this run."""
+    """Return every gate of this run."""
     asked = [case for case in cases if not case.error]
     baseline = read_baseline(facts.model, folder)
     found = [_absolute(name, asked) for name in ABSOLUTE]
@@ -80,7 +80,7 @@ def gates_of(
 
 
 def exit_code(report: Report) -> Exit:
-    """0 ran and gates hold, 1 a gate failed, 2 the harness failed, 3 the budget is spent."""
+    """Return 0 ran and gates hold, 1 a gate failed, 2 the harness failed, 3 the budget is spent."""
     failed = {gate.name for gate in report.gates if gate.passed is False}
     if "budget" in failed:
         return Exit.BUDGET
@@ -96,7 +96,7 @@ def _absolute(name: str, cases: Sequence[CaseResult]) -> Gate:
 
 
 def _no_drop(cases: Sequence[CaseResult], baseline: Baseline | None) -> Gate:
-    """Every case that passed in the baseline passes: a better total does not buy a lost case."""
+    """Check that every case that passed in the baseline passes: a better total does not buy a lost case."""
     bar = "every case that passed in the baseline"
     if baseline is None:
         return Gate("no drop", None, "not run: no baseline of this model", bar)
@@ -116,7 +116,7 @@ def _pass_rate(cases: Sequence[CaseResult]) -> Gate:
 
 
 def _pass_3(cases: Sequence[CaseResult], baseline: Baseline | None) -> Gate:
-    """pass^3 over the regression set: what the baseline always passed."""
+    """Compute pass^3 over the regression set: what the baseline always passed."""
     bar = f"≥ {LIVE_PASS_3:.0%} of the regression set"
     if baseline is None:
         return Gate("pass^3", None, "not run: no baseline of this model", bar)
@@ -128,7 +128,7 @@ def _pass_3(cases: Sequence[CaseResult], baseline: Baseline | None) -> Gate:
 
 
 def _category_drop(cases: Sequence[CaseResult], baseline: Baseline | None, *, trials: int) -> Gate:
-    """No category falls by more than five points, by the upper end of a paired bootstrap."""
+    """Check that no category falls by more than five points, by the upper end of a paired bootstrap."""
     bar = f"no category falls by more than {LIVE_DROP:.0%}"
     if baseline is None:
         return Gate("categories", None, "not run: no baseline of this model", bar)

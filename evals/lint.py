@@ -1,4 +1,4 @@
-"""What makes a set of cases fit to judge by: read alone, and against the fixtures."""
+"""Checks that a set of cases is fit to judge by: read alone, and against the fixtures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHINGLE: Final = 8
 
 
 def lint(cases: Sequence[Case]) -> Iterator[str]:
-    """Faults that need no service."""
+    """Return the faults that need no service to see."""
     truths = {
         one.tenant: Truth([other for other in datasets(()) if other.tenant == one.tenant]) for one in datasets(())
     }
@@ -104,7 +104,7 @@ def _gold_faults(definition: Mapping[str, Any], truth: Truth) -> Iterator[str]:
 
 
 def _feature_faults(case: Case) -> Iterator[str]:
-    """What a tag promises, some gold has; what every gold has is tagged."""
+    """Check that some gold has what a tag promises, and that what every gold has is tagged."""
     if not case.expect.gold:
         return
     found = [_features(gold.definition) for gold in case.expect.gold]
@@ -144,7 +144,7 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
 
 
 async def lint_data(cases: Sequence[Case], service: Service) -> list[str]:
-    """Faults against running fixtures: a gold that nobody or nearly everybody meets, or that says something in vain."""
+    """Find faults against running fixtures: a gold that nobody or nearly everybody meets, or that says something in vain."""
     found: list[str] = []
     for case in cases:
         for place, gold in enumerate(case.expect.gold):

@@ -1,4 +1,4 @@
-"""Rates with their uncertainty. A few lines each: statsmodels would bring scipy and numpy along for three formulas."""
+"""Computes rates with their uncertainty. Three formulas need a few lines; statsmodels would bring scipy and numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RESAMPLES: Final = 2_000
 
 
 def wilson(passed: int, total: int) -> tuple[float, float]:
-    """The 95 % score interval of a rate (Wilson 1927), which stays within 0 and 1 and works for few cases."""
+    """Return the 95 % score interval of a rate (Wilson 1927), which stays within 0 and 1 and works for few cases."""
     if total == 0:
         return 0.0, 1.0
     rate = passed / total
@@ -23,17 +23,17 @@ def wilson(passed: int, total: int) -> tuple[float, float]:
 
 
 def pass_hat_k(passed: int, trials: int, k: int) -> float:
-    """The chance that k trials drawn from these all passed: C(c, k) / C(n, k)."""
+    """Return the chance that k trials drawn from these all passed: C(c, k) / C(n, k)."""
     return comb(passed, k) / comb(trials, k)
 
 
 def pass_at_k(passed: int, trials: int, k: int) -> float:
-    """The chance that of k trials drawn from these at least one passed."""
+    """Return the chance that of k trials drawn from these at least one passed."""
     return 1 - comb(trials - passed, k) / comb(trials, k)
 
 
 def paired_bootstrap(before: Sequence[float], after: Sequence[float], *, seed: int = 1) -> tuple[float, float, float]:
-    """Mean difference of paired scores, and its 95 % interval by resampling the pairs (Efron 1979)."""
+    """Return the mean difference of paired scores, and its 95 % interval by resampling the pairs (Efron 1979)."""
     differences = [new - old for old, new in zip(before, after, strict=True)]
     if not differences:
         return 0.0, 0.0, 0.0
@@ -44,6 +44,6 @@ def paired_bootstrap(before: Sequence[float], after: Sequence[float], *, seed: i
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of the values lies; the nearest one, none made up."""
+    """Return the value below which that share of the values lies; the nearest one, none made up."""
     ordered = sorted(values)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0

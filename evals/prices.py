@@ -1,4 +1,4 @@
-"""What a run costs, by a table with a date; an unknown model has no price, and then no cost is claimed."""
+"""Prices a run by a table with a date; an unknown model has no price, and then no cost is claimed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PRICES: Final[Mapping[str, Price]] = {
 
 
 def cost(model: str, usage: Mapping[str, int]) -> float | None:
-    """US dollars of a run's tokens; None for a model without a price. The input count includes the cached tokens."""
+    """Return the US dollars of a run's tokens; None for a model without a price. The input count includes the cached tokens."""
     price = PRICES.get(model)
     if model == "offline":
         return 0.0
@@ -45,7 +45,7 @@ def cost(model: str, usage: Mapping[str, int]) -> float | None:
 
 
 class Budget:
-    """What a run may spend: US dollars, tokens, seconds of nothing. It counts; the run asks whether it may go on."""
+    """Limits what a run may spend: US dollars, tokens, seconds of nothing. It counts; the run asks whether it may go on."""
 
     def __init__(self, *, usd: float | None = None, tokens: int | None = None) -> None:
         self._usd = usd
@@ -62,22 +62,22 @@ class Budget:
 
     @property
     def spent_usd(self) -> float | None:
-        """So far; None when some of it has no price."""
+        """The US dollars spent so far; None when some of it has no price."""
         return None if self._spent is None else round(self._spent, 6)
 
     @property
     def tokens(self) -> Mapping[str, int]:
-        """So far, by kind."""
+        """The tokens spent so far, by kind."""
         return dict(self._counted)
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit at all."""
+        """True when there is a limit at all."""
         return self._usd is not None or self._most is not None
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing more may be asked. A limit in dollars with an unknown price counts as spent."""
+        """Return whether nothing more may be asked. A limit in dollars with an unknown price counts as spent."""
         over_tokens = self._most is not None and (
             self._counted.get("input_tokens", 0) + self._counted.get("output_tokens", 0) >= self._most
         )

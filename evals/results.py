@@ -1,4 +1,4 @@
-"""What a run found, as it is written to report.json: fields may be added, none renamed."""
+"""Holds what a run found, as it is written to report.json: fields may be added, none renamed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evals.transcript import Transcript
 
 
 class RunFacts(Struct, frozen=True, kw_only=True):
-    """Which run this is. *cost_usd* is null where the price of the model is not known."""
+    """Says which run this is. *cost_usd* is null where the price of the model is not known."""
 
     id: str
     model: str
@@ -32,7 +32,7 @@ class RunFacts(Struct, frozen=True, kw_only=True):
 
 
 class Totals(Struct, frozen=True):
-    """Cases. *errors* are those the harness could not finish; they are in neither of the others."""
+    """Counts cases. *errors* are those the harness could not finish; they are in neither of the others."""
 
     cases: int
     passed: int
@@ -41,7 +41,7 @@ class Totals(Struct, frozen=True):
 
 
 class Gate(Struct, frozen=True):
-    """A bar and what was measured. *passed* null: not run, and *value* says why."""
+    """A bar and what was measured. *passed* is null when it was not run, and *value* says why."""
 
     name: str
     passed: bool | None
@@ -76,14 +76,14 @@ class Report(Struct, frozen=True):
 
 
 def totals_of(cases: Sequence[CaseResult]) -> Totals:
-    """Counts of cases."""
+    """Count cases."""
     errors = sum(bool(case.error) for case in cases)
     passed = sum(case.passed for case in cases)
     return Totals(len(cases), passed, len(cases) - passed - errors, errors)
 
 
 def read_report(path: Path) -> Report:
-    """A report.json, or the one in a folder. Raises HarnessError."""
+    """Read a report.json, or the one in a folder. Raises HarnessError."""
     file = path / "report.json" if path.is_dir() else path
     try:
         return msgspec.json.decode(file.read_bytes(), type=Report)

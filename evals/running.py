@@ -16,7 +16,7 @@ from evals.cases import Case
 from evals.client import HarnessError
 from evals.fixtures.rows import AS_OF, Dataset
 from evals.gates import gates_of
-from evals.graders.definitions import drafted
+from evals.graders.drafts import drafted
 from evals.graders.grading import Grade, Grading
 from evals.graders.registry import answer_of, grade
 from evals.prices import Budget
@@ -38,7 +38,7 @@ class Trial(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to run, and how."""
+    """Says what to run, and how."""
 
     cases: tuple[Case, ...]
     datasets: tuple[Dataset, ...]
@@ -50,7 +50,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def grading_of(service: Service, datasets: Sequence[Dataset]) -> Grading:
-    """What graders need besides the answers."""
+    """Put together what graders need besides the answers."""
     tenants = dict.fromkeys(dataset.tenant for dataset in datasets)
     truths = {tenant: Truth([one for one in datasets if one.tenant == tenant]) for tenant in tenants}
     return Grading(service, truths)
@@ -116,14 +116,14 @@ async def _case(case: Case, grading: Grading, plan: Plan) -> CaseResult:
 
 
 async def ask(case: Case, grading: Grading) -> Trial:
-    """One answer, graded. Raises HarnessError."""
+    """Return one answer, graded. Raises HarnessError."""
     answer = answer_of(case, await grading.home(case).ask(case))
     grades = await grade(answer, grading)
     return Trial(all(one.passed for one in grades.values()), grades, answer.transcript, drafted(answer, grading))
 
 
 def commit() -> str:
-    """The commit of this tree, `+` behind it when there are changes; empty outside a repository."""
+    """Return the commit of this tree, `+` behind it when there are changes; empty outside a repository."""
     if given := os.environ.get("EVALS_COMMIT"):
         return given
     try:

@@ -1,4 +1,4 @@
-"""The service under evaluation: started here on embedded engines with its fixtures, or one that already runs."""
+"""Opens the service under evaluation: started here on embedded engines with its fixtures, or one that already runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Service(Struct, frozen=True):
     workspaces: Mapping[tuple[str, str], Workspace]
 
     def workspace(self, tenant: str, dataset: DatasetName = "believable") -> Workspace:
-        """That dataset of that tenant."""
+        """Return the workspace of *dataset* of *tenant*."""
         try:
             return self.workspaces[tenant, dataset]
         except KeyError:
@@ -60,7 +60,7 @@ class Service(Struct, frozen=True):
 
 @contextlib.contextmanager
 def embedded_engines() -> Generator[Settings]:
-    """PostgreSQL and ClickHouse in a temporary directory, gone afterwards. Raises HarnessError when they cannot run."""
+    """Start PostgreSQL and ClickHouse in a temporary directory, gone afterwards. Raises HarnessError when they cannot run."""
     configure_logging(level="error", form="console")
     directory = Path(tempfile.mkdtemp(prefix="segment-copilot-evals-"))
     directory.chmod(0o711)  # PostgreSQL runs as nobody when this runs as root
@@ -105,7 +105,7 @@ async def _each(
     url: str,
     keys: Mapping[str, str],
 ) -> None:
-    """The same for all datasets at once: each mostly waits for the worker."""
+    """Do the same for all datasets at once: each mostly waits for the worker."""
 
     async def one(dataset: Dataset) -> None:
         async with _client(url, keys[dataset.slug]) as client:
@@ -117,7 +117,7 @@ async def _each(
 
 
 async def _register(settings: Settings, wanted: Sequence[Dataset]) -> tuple[dict[str, str], set[str]]:
-    """Tenants, keys and event schemas: the service has no endpoint for them."""
+    """Make tenants, keys and event schemas: the service has no endpoint for them."""
     keys: dict[str, str] = {}
     new = set[str]()
     async with open_resources(settings) as resources:
@@ -139,7 +139,7 @@ async def _register(settings: Settings, wanted: Sequence[Dataset]) -> tuple[dict
 
 
 async def _send_events(client: httpx2.AsyncClient, dataset: Dataset) -> None:
-    """All events, until every one can be queried."""
+    """Send all events, and wait until every one can be queried."""
     events = [
         {
             "event_id": f"{dataset.name}-{number:06d}",
@@ -166,7 +166,7 @@ async def _save_segments(client: httpx2.AsyncClient, dataset: Dataset) -> None:
 
 
 async def _compute(client: httpx2.AsyncClient, dataset: Dataset) -> None:
-    """The segments as of the frozen instant, and those with a history as of some days before it."""
+    """Compute the segments as of the frozen instant, and those with a history as of some days before it."""
     ids = {segment["name"]: segment["id"] async for segment in pages(client, "/api/segments/")}
     for days in dataset.computed_days:
         for name in ids if days == 0 else dataset.trends:
@@ -183,7 +183,7 @@ async def _posted(client: httpx2.AsyncClient, path: str, body: Any, status: int)
 
 
 class _NotYet(Exception):
-    """Ask again in a moment."""
+    """The service is not done yet: ask again in a moment."""
 
 
 def _until() -> Any:
@@ -198,7 +198,7 @@ async def _forwarded(client: httpx2.AsyncClient) -> None:
 
 
 async def _settled(client: httpx2.AsyncClient) -> None:
-    """Until nothing is queued or being computed."""
+    """Wait until nothing is queued or being computed."""
     async for attempt in _until():
         with attempt:
             states = {segment["status"] async for segment in pages(client, "/api/segments/")}
@@ -209,7 +209,7 @@ async def _settled(client: httpx2.AsyncClient) -> None:
 
 
 def model_settings(model: str) -> dict[str, Any]:
-    """Settings of the started service for *model*; those of claude come from the environment. Raises HarnessError."""
+    """Return the settings of the started service for *model*; those of claude come from the environment. Raises HarnessError."""
     if model == "offline":
         return {"copilot_model": "offline"}
     given = read_settings(os.environ)
@@ -221,7 +221,7 @@ def model_settings(model: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def serving(loaded: Loaded, **changes: Any) -> AsyncGenerator[Service]:
-    """The service in this process over *loaded* stores; *changes* are settings, such as the model."""
+    """Run the service in this process over *loaded* stores; *changes* are settings, such as the model."""
     async with contextlib.AsyncExitStack() as stack:
         url, _ = await stack.enter_async_context(running(structs.replace(loaded.settings, port=0, **changes)))
         yield await stack.enter_async_context(connected(url, loaded.keys))
@@ -229,7 +229,7 @@ async def serving(loaded: Loaded, **changes: Any) -> AsyncGenerator[Service]:
 
 @contextlib.asynccontextmanager
 async def connected(url: str, keys: Mapping[str, str]) -> AsyncGenerator[Service]:
-    """A service that runs at *url*; *keys* by the slug of the workspace. Raises HarnessError when it does not answer."""
+    """Connect to a service that runs at *url*; *keys* by the slug of the workspace. Raises HarnessError when it does not answer."""
     async with contextlib.AsyncExitStack() as stack:
         workspaces: dict[tuple[str, str], Workspace] = {}
         model = ""
@@ -244,7 +244,7 @@ async def connected(url: str, keys: Mapping[str, str]) -> AsyncGenerator[Service
 
 
 async def _ready(client: httpx2.AsyncClient, url: str) -> None:
-    """A service that was just started takes the request when it is up: its socket listens before it does."""
+    """Wait for a service that was just started: its socket listens before it does."""
     try:
         answer = await client.get("/health/ready", timeout=_READY_SECONDS)
     except httpx2.HTTPError as error:
@@ -259,7 +259,7 @@ def _client(url: str, key: str) -> httpx2.AsyncClient:
 
 
 def keys_from(given: Iterable[str]) -> dict[str, str]:
-    """Keys as the command line takes them: `SLUG=KEY`, or `@FILE` with a JSON object. Raises HarnessError."""
+    """Read keys as the command line takes them: `SLUG=KEY`, or `@FILE` with a JSON object. Raises HarnessError."""
     found: dict[str, str] = {}
     for one in given:
         try:

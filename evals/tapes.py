@@ -1,4 +1,4 @@
-"""Record and replay at the transport: the Messages API's own bytes, keyed by what was asked.
+"""Records and replays at the transport: the Messages API's own bytes, keyed by what was asked.
 
 The service speaks to a proxy on the loopback (a base URL, nothing else changes). Recording, the proxy passes everything
 on and writes it down; replaying, it answers from the tape, and a request that is not on the tape is refused and counted
@@ -57,7 +57,7 @@ class Exchange(Struct, frozen=True):
 
 
 def fingerprint(body: bytes) -> tuple[str, tuple[str, ...], str]:
-    """The key of a request, the ids of its run in their order, and its model.
+    """Return the key of a request, the ids of its run in their order, and its model.
 
     Ids of runs and drafts, durations and the times of writing differ from run to run: they are not part of the key.
     """
@@ -71,7 +71,7 @@ def fingerprint(body: bytes) -> tuple[str, tuple[str, ...], str]:
 
 
 def _steady(value: Any) -> Any:
-    """*value* without what changes from run to run; tool results are JSON inside JSON, and read too."""
+    """Return *value* without what changes from run to run; tool results are JSON inside JSON, and read too."""
     match value:
         case dict():
             return {key: _steady(child) for key, child in value.items() if key not in _VOLATILE}
@@ -99,7 +99,7 @@ class Recorder:
         self._path.unlink(missing_ok=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The proxy, as ASGI."""
+        """Serve the proxy, as ASGI."""
         body = await _body(receive)
         key, ids, model = fingerprint(body)
         sent = {name.decode(): value.decode() for name, value in scope["headers"] if name.decode() in _SENT_HEADERS}
@@ -140,7 +140,7 @@ class Replayer:
         self.replayed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The server, as ASGI."""
+        """Serve the tape, as ASGI."""
         del scope
         key, ids, _model = fingerprint(await _body(receive))
         waiting = self._answers.get(key)
@@ -160,7 +160,7 @@ class Replayer:
 
 
 def read_tape(folder: Path) -> Iterator[Exchange]:
-    """Every exchange of a tape. Raises HarnessError."""
+    """Yield every exchange of a tape. Raises HarnessError."""
     path = folder / NAME
     try:
         yield from (msgspec.json.decode(line, type=Exchange) for line in path.read_bytes().splitlines())
@@ -184,7 +184,7 @@ async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def listening(app: Recorder | Replayer) -> AsyncGenerator[str]:
-    """*app* on a free port of the loopback; its address."""
+    """Serve *app* on a free port of the loopback; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")  # type: ignore[arg-type]
         server = uvicorn.Server(config)

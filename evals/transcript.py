@@ -1,4 +1,4 @@
-"""What a run said and did, read from its frames as a client reads them."""
+"""Reads what a run said and did from its frames, as a client reads them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Transcript(Struct, frozen=True):
 
     @property
     def said(self) -> str:
-        """Everything a person reads that the model chose the words of."""
+        """Return everything a person reads that the model chose the words of."""
         asked = [str(one.get("question", "")) for one in self.clarifications]
         labels = [option["label"] for one in self.clarifications for option in one.get("options", ())]
         return "\n".join([self.text, *asked, *labels])
@@ -93,7 +93,7 @@ def _of(frames: Sequence[Frame], name: str) -> list[dict[str, Any]]:
 
 
 def _text(frames: Sequence[Frame]) -> str:
-    """The texts, one paragraph each."""
+    """Return the texts, one paragraph each."""
     texts: dict[str, str] = {}
     for delta in _of(frames, "text.delta"):
         texts[delta["id"]] = texts.get(delta["id"], "") + delta["delta"]

@@ -1,4 +1,4 @@
-"""What is true of a tenant, read from its fixtures and not through the service."""
+"""Holds what is true of a tenant, read from its fixtures and not through the service."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class Truth:
 
     @property
     def traits(self) -> set[str]:
-        """Paths of traits."""
+        """Return the paths of traits."""
         return self.event_types.get(IDENTIFY, set())
 
     def has_value(self, event_type: str, path: str, value: Any) -> bool:
-        """Whether some event (or identify) holds that text there, in any case, or as a part of it."""
+        """Return whether some event (or identify) holds that text there, in any case, or as a part of it."""
         wanted = str(value).casefold()
         return any(wanted in one.casefold() for one in self._values.get((event_type, path), ()))
 
     def count(self, fact: Fact) -> int:
-        """Events of a type in a range of local days, none after AS_OF."""
+        """Count events of a type in a range of local days, none after AS_OF."""
         return sum(self._counted(fact).values())
 
     def ranking(self, fact: Fact) -> list[tuple[str, int]]:
-        """Event types by how often they happened in the range."""
+        """Rank event types by how often they happened in the range."""
         return sorted(self._counted(fact).items(), key=lambda pair: (-pair[1], pair[0]))[: fact.limit]
 
     def _counted(self, fact: Fact) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Graders of what was done: the kind of answer, the tools, their arguments, and what it cost."""
+"""Grades what was done: the kind of answer, the tools, their arguments, and what it cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOOKING: Final = {"list_event_schemas", "get_event_schema", "list_property_valu
 
 
 def forms(transcript: Transcript) -> frozenset[Outcome]:
-    """What kind of answer it is. A draft is a draft; without one, a text may show, ask and decline at once."""
+    """Say what kind of answer it is. A draft is a draft; without one, a text may show, ask and decline at once."""
     if transcript.drafts:
         return frozenset({"draft"})
     found = set[Outcome]()
@@ -50,7 +50,7 @@ def _plain(text: str) -> str:
 
 
 async def outcome(answer: Answer, _grading: Grading) -> Grade:
-    """The right kind of answer."""
+    """Check that the answer is of the right kind."""
     wanted, got = answer.case.expect.outcome, answer.forms
     if not answer.transcript.drafts and _plain(answer.transcript.text) == _plain(answer.case.question):
         return Grade(False, 0.0, "it only repeats the question")
@@ -72,7 +72,7 @@ async def outcome(answer: Answer, _grading: Grading) -> Grade:
 
 
 async def tools(answer: Answer, _grading: Grading) -> Grade | None:
-    """What had to be called was called and went well; what must not be called was not."""
+    """Check that what had to be called was called and went well, and what must not be called was not."""
     expect = answer.case.expect.tools
     if not (expect.must or expect.must_not):
         return None
@@ -93,13 +93,13 @@ async def tools(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 def _asked_instead(answer: Answer) -> bool:
-    """Whether it asked or declined where that is right too: then nothing had to be called."""
+    """Return whether it asked or declined where that is right too: then nothing had to be called."""
     first = answer.case.expect.outcome[0]
     return first not in answer.forms and bool(answer.forms & set(answer.case.expect.outcome))
 
 
 async def arguments(answer: Answer, grading: Grading) -> Grade | None:
-    """Some call of the tool has the arguments the case asks for; times are compared as instants."""
+    """Check that some call of the tool has the arguments the case asks for; times are compared as instants."""
     wanted = answer.case.expect.arguments
     if not wanted:
         return None
@@ -134,7 +134,7 @@ def _same(made: Any, wanted: Any, zone: ZoneInfo, answer: Answer, grading: Gradi
 
 
 def instant(text: str, zone: ZoneInfo) -> datetime | None:
-    """A date as its local midnight, or an instant; None for any other text."""
+    """Return a date as its local midnight, or an instant; None for any other text."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -147,7 +147,7 @@ def _short(value: Mapping[str, Any]) -> str:
 
 
 async def components(answer: Answer, _grading: Grading) -> Grade | None:
-    """What had to be drawn is drawn."""
+    """Check that what had to be drawn is drawn."""
     wanted = answer.case.expect.components
     if not wanted or _asked_instead(answer):
         return None
@@ -159,7 +159,7 @@ async def components(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 async def efficiency(answer: Answer, _grading: Grading) -> Grade:
-    """Within the case's turns and calls, and nothing asked twice."""
+    """Check that the answer stays within the case's turns and calls, and asks nothing twice."""
     made = answer.transcript
     expect = answer.case.expect
     repeated = [

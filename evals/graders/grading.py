@@ -1,4 +1,4 @@
-"""What a grader gets, and what it gives."""
+"""Holds what a grader gets, and what it gives."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Grade(Struct, frozen=True):
 
 
 class Grading(Struct, frozen=True):
-    """What all graders of a run share."""
+    """Holds what all graders of a run share."""
 
     service: Service
     truths: Mapping[str, Truth]
 
     def home(self, case: Case) -> Workspace:
-        """The workspace that was asked."""
+        """Return the workspace that was asked."""
         return self.service.workspace(case.tenant)
 
 
@@ -46,6 +46,6 @@ Grader = Callable[[Answer, Grading], Awaitable[Grade | None]]
 
 
 def verdict(faults: list[str], *, good: str = "", score: float | None = None) -> Grade:
-    """Passed when there is no fault; the first three are told."""
+    """Grade an answer by its faults: it passes when there is none; the first three are told."""
     told = "; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
     return Grade(not faults, (0.0 if faults else 1.0) if score is None else score, told or good)

@@ -1,4 +1,4 @@
-"""Whether the numbers in a text come from somewhere: a tool's result, the question, or a sum over them."""
+"""Checks that the numbers in a text come from somewhere: a tool's result, the question, or a sum over them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIST_MARK: Final = re.compile(r"(?m)^\s*\d{1,2}[.)]\s")
 
 
 async def numbers(answer: Answer, _grading: Grading) -> Grade | None:
-    """Every number in the text stands in a tool's result, in the question, or follows from them by a sum or a share."""
+    """Check that every number in the text is in a tool's result or the question, or follows by a sum or a share."""
     stated = list(numbers_in(answer.transcript.text))
     if not stated:
         return None
@@ -35,12 +35,12 @@ async def numbers(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 def unquoted(text: str) -> str:
-    """*text* without what it quotes: a quotation is nobody's claim."""
+    """Return *text* without what it quotes: a quotation is nobody's claim."""
     return _QUOTED.sub(" ", text)
 
 
 def numbers_in(text: str) -> Iterator[tuple[str, float]]:
-    """Numbers that a text states; dates, times, quotations and examples state none."""
+    """Return the numbers that a text states; dates, times, quotations and examples state none."""
     for pattern in (_QUOTED, _EXAMPLE, _TEMPORAL, _LIST_MARK):
         text = pattern.sub(" ", text)
     for found in _NUMBER.findall(text):
@@ -51,7 +51,7 @@ def numbers_in(text: str) -> Iterator[tuple[str, float]]:
 
 
 def _readings(text: str) -> Iterator[float]:
-    """1,234.5 as English writes it, 1.234,5 as Spanish does."""
+    """Read a number as English writes it, 1,234.5, and as Spanish does, 1.234,5."""
     english = re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?|-?\d+(\.\d+)?", text)
     if english:
         yield float(text.replace(",", ""))
@@ -73,7 +73,7 @@ def _known(answer: Answer) -> Iterator[float]:
 
 
 def scalars(value: Any) -> Iterator[float]:
-    """Every number in a document: its own, those in its texts, the lengths of its lists, and their sums."""
+    """Yield every number in a document: its own, those in its texts, the lengths of its lists, and their sums."""
     match value:
         case bool() | None:
             return
@@ -95,7 +95,7 @@ def scalars(value: Any) -> Iterator[float]:
 
 
 def _sums(items: Any) -> Iterator[float]:
-    """Of a list of rows: each numeric column's total, and of how many rows it is not zero."""
+    """Sum a list of rows: each numeric column's total, and in how many rows it is not zero."""
     rows = [item for item in items if isinstance(item, Mapping)]
     for name in rows[0] if rows else ():
         column = [row.get(name) for row in rows]
@@ -108,7 +108,7 @@ def _sums(items: Any) -> Iterator[float]:
 
 
 def _counted(value: Any) -> Iterator[float]:
-    """The numbers that a document itself holds, not those in its texts."""
+    """Yield the numbers that a document itself holds, not those in its texts."""
     match value:
         case bool():
             return
@@ -125,7 +125,7 @@ def _counted(value: Any) -> Iterator[float]:
 
 
 def _follows(value: float, text: str, known: set[float], counted: set[float]) -> bool:
-    """Known, a known number rounded, or a share or a difference of two that were counted."""
+    """Return whether a number is known, rounded from a known one, or a share or a difference of two that were counted."""
     plain = text.rstrip(".,")
     decimals = len(plain.rpartition(".")[2]) if "." in plain else 0
     if any(value in (one, round(one, decimals)) for one in known):

@@ -1,4 +1,4 @@
-"""Whether the stream keeps the protocol's promises, as a client that knows only the documentation sees it."""
+"""Checks that the stream keeps the protocol's promises, as a client that knows only the documentation sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RECORDS: Final = {"data", "args", "definition", "rows", "body"}  # JSON of othe
 
 
 async def protocol(answer: Answer, _grading: Grading) -> Grade:
-    """Framing, order, pairing, ids and sums."""
+    """Check framing, order, pairing, ids and sums."""
     stream = answer.stream
     if stream.status != 200:
         code = stream.problem.get("code", "")
@@ -26,7 +26,7 @@ async def protocol(answer: Answer, _grading: Grading) -> Grade:
 
 
 def violations(frames: Sequence[Frame]) -> Iterator[str]:
-    """Every promise that *frames* break."""
+    """Yield every promise that *frames* break."""
     if not frames:
         yield "the stream is empty"
         return
@@ -67,7 +67,7 @@ def _numbering(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _spans(frames: Sequence[Frame]) -> Iterator[str]:
-    """Texts and reasonings: one open at a time, deltas inside, ids once."""
+    """Check texts and reasonings: one open at a time, deltas inside, ids once."""
     opened: tuple[str, str] | None = None
     seen = set[str]()
     for frame in frames:
@@ -105,7 +105,7 @@ def _turns(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _calls(frames: Sequence[Frame]) -> Iterator[str]:
-    """Start, arguments, result, each once and in this order; what a call draws comes after its result."""
+    """Check calls: start, arguments, result, each once and in this order; what a call draws comes after its result."""
     stages: dict[str, list[str]] = {}
     written: dict[str, str] = {}
     for frame in frames:

@@ -1,4 +1,4 @@
-"""All graders by name, in the order reports show them."""
+"""Lists the graders by name, in the order reports show them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Final
 
 from evals.cases import Case
 from evals.client import Stream
-from evals.graders import acting, definitions, numbers, protocol, safety, telling
+from evals.graders import acting, drafts, numbers, protocol, safety, texts
 from evals.graders.grading import Answer, Grade, Grader, Grading
 from evals.transcript import transcript_of
 
 GRADERS: Final[Mapping[str, Grader]] = {
-    "equivalence": definitions.equivalence,
+    "equivalence": drafts.equivalence,
     "outcome": acting.outcome,
-    "facts": telling.facts,
+    "facts": texts.facts,
     "tools": acting.tools,
     "arguments": acting.arguments,
-    "grounding": definitions.grounding,
-    "subject": definitions.subject,
-    "minimality": definitions.minimality,
-    "draft": definitions.draft,
-    "assumptions": telling.assumptions,
+    "grounding": drafts.grounding,
+    "subject": drafts.subject,
+    "minimality": drafts.minimality,
+    "draft": drafts.draft,
+    "assumptions": texts.assumptions,
     "components": acting.components,
-    "refusal": telling.refusal,
-    "content": telling.content,
+    "refusal": texts.refusal,
+    "content": texts.content,
     "numbers": numbers.numbers,
-    "claims": telling.claims,
-    "language": telling.language,
+    "claims": texts.claims,
+    "language": texts.language,
     "efficiency": acting.efficiency,
     "protocol": protocol.protocol,
     "safety": safety.safety,
@@ -38,13 +38,13 @@ ABSOLUTE: Final = ("protocol", "safety")
 
 
 def answer_of(case: Case, stream: Stream) -> Answer:
-    """What graders look at."""
+    """Put together what graders look at."""
     transcript = transcript_of(stream)
     return Answer(case, stream, transcript, acting.forms(transcript))
 
 
 async def grade(answer: Answer, grading: Grading) -> dict[str, Grade]:
-    """Every grader that has something to say about this case."""
+    """Ask every grader that has something to say about this case."""
     found: dict[str, Grade] = {}
     for name, grader in GRADERS.items():
         verdict = await grader(answer, grading)

@@ -1,4 +1,4 @@
-"""What the `judge` command does: judge a report, or the constructed set; make that set."""
+"""Runs the `judge` command: judges a report, or the constructed set; makes that set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AT_ONCE = 4
 
 @asynccontextmanager
 async def open_judge(settings: Settings) -> AsyncGenerator[AsyncAnthropic]:
-    """A client for the judge, with the key and the base URL of the settings."""
+    """Open a client for the judge, with the key and the base URL of the settings."""
     async with AsyncAnthropic(
         api_key=settings.anthropic_api_key, base_url=settings.anthropic_base_url or None, max_retries=2
     ) as client:
@@ -38,7 +38,7 @@ async def open_judge(settings: Settings) -> AsyncGenerator[AsyncAnthropic]:
 
 
 async def verdicts_of(client: AsyncAnthropic, answers: Sequence[Judged], *, model: str) -> list[Verdict]:
-    """One verdict an answer, a few at a time."""
+    """Return one verdict an answer; a few are asked for at a time."""
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(answer: Judged) -> Verdict:
@@ -49,7 +49,7 @@ async def verdicts_of(client: AsyncAnthropic, answers: Sequence[Judged], *, mode
 
 
 async def judge_report(client: AsyncAnthropic, report: Report, *, model: str, labels: Path = LABELS) -> Report:
-    """The report with a verdict at each case and a summary; no gate looks at either."""
+    """Return the report with a verdict at each case and a summary; no gate looks at either."""
     verdicts = await verdicts_of(client, judgeable(report.cases), model=model)
     by_id = {verdict.id: verdict for verdict in verdicts}
     cases = tuple(
@@ -73,7 +73,7 @@ def _shown(verdict: Verdict) -> dict[str, object]:
 async def calibrate(
     client: AsyncAnthropic, *, model: str, made: Sequence[Constructed] | None = None, labels: Path = LABELS
 ) -> list[str]:
-    """How often the known orders hold, and the agreement with people; lines to print."""
+    """Return how often the known orders hold, and the agreement with people; lines to print."""
     answers = shuffled(read_set() if made is None else made)
     ids = [structs.replace(one.answer, id=one.id) for one in answers]
     verdicts = {verdict.id: verdict for verdict in await verdicts_of(client, ids, model=model)}
@@ -81,7 +81,7 @@ async def calibrate(
 
 
 async def make_set(loaded: Loaded, cases: Sequence[Case], datasets: Sequence[Dataset]) -> list[Constructed]:
-    """The oracle's answers to *cases*, and what rules make of them."""
+    """Return the oracle's answers to *cases*, and what rules make of them."""
     made: list[Constructed] = []
     async with serving(loaded) as plain:
         truths = grading_of(plain, datasets).truths
@@ -101,7 +101,7 @@ async def make_set(loaded: Loaded, cases: Sequence[Case], datasets: Sequence[Dat
 
 
 def _steady(answer: Judged) -> Judged:
-    """Without what differs from run to run, so that the set is the same when it is made again."""
+    """Take out what differs from run to run, so that the set is the same when it is made again."""
     calls = tuple(
         {**call, "arguments": {key: value for key, value in call["arguments"].items() if key != "draft_id"}}
         for call in answer.calls
@@ -123,7 +123,7 @@ def _steady(answer: Judged) -> Judged:
 
 
 async def _mutant(case: Case, service: Service, truth: Truth) -> tuple[str, int]:
-    """How the service describes and counts a definition one step from the gold that has other members."""
+    """Return how the service describes and counts a definition one step from the gold that has other members."""
     space = service.workspace(case.tenant)
     gold = case.expect.gold[0].definition
     right = await space.preview(with_ids(gold, space.segments))

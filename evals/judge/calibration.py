@@ -1,4 +1,4 @@
-"""The judge on answers whose order is known, because a rule made one from the other; and against people, where there are any.
+"""Tries the judge on answers whose order is known, because a rule made one from the other, and against people, if any.
 
 No label here is a person's: every line says `constructed`, and the rule that made it. Only orderings are tested.
 """
@@ -46,7 +46,7 @@ class Constructed(Struct, frozen=True):
 
 
 def construct(gold: Judged, mutant_words: str, mutant_count: int) -> Iterator[Constructed]:
-    """The family of one right answer: itself, and four that are worse in a known way.
+    """Yield the family of one right answer: itself, and four that are worse in a known way.
 
     *mutant_words* and *mutant_count* are of a definition one step away, as the service describes and counts it.
     """
@@ -79,17 +79,17 @@ def _mutated(gold: Judged, words: str, count: int) -> Judged:
 
 
 def _wrong(text: str) -> str:
-    """The first number, a good deal too large."""
+    """Make the first number a good deal too large."""
     return re.sub(r"\d+", lambda found: str(int(found.group()) * 3 + 11), text, count=1)
 
 
 def write_set(made: Sequence[Constructed], path: Path = SET) -> None:
-    """One line each."""
+    """Write the set, a line for each answer."""
     path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in made))
 
 
 def read_set(path: Path = SET) -> tuple[Constructed, ...]:
-    """The committed set. Raises HarnessError."""
+    """Return the committed set. Raises HarnessError."""
     try:
         return tuple(msgspec.json.decode(line, type=Constructed) for line in path.read_bytes().splitlines())
     except (OSError, msgspec.DecodeError) as error:
@@ -97,7 +97,7 @@ def read_set(path: Path = SET) -> tuple[Constructed, ...]:
 
 
 class Ordering(Struct, frozen=True):
-    """How often a known order held, of the families in which both answers got a verdict."""
+    """Counts how often a known order held, of the families in which both answers got a verdict."""
 
     name: str
     held: int
@@ -105,7 +105,7 @@ class Ordering(Struct, frozen=True):
 
 
 def orderings(made: Sequence[Constructed], verdicts: Mapping[str, Verdict]) -> tuple[Ordering, ...]:
-    """The orders that the rules imply; medians before the caps, except where the cap itself is looked at."""
+    """Return the orders that the rules imply; medians before the caps, except where the cap itself is looked at."""
     families = sorted({one.id.rpartition("/")[0] for one in made})
     answers = {one.id: one.answer for one in made}
 
@@ -148,7 +148,7 @@ class HumanLabel(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def agreement(verdicts: Mapping[str, Verdict], path: Path = LABELS) -> str:
-    """Quadratic kappa and mean absolute error of the judge against people's labels; without labels, that there are none."""
+    """Return the quadratic kappa and mean absolute error of the judge against people's labels; without labels, that there are none."""
     if not path.exists():
         return NO_LABELS
     labels = [msgspec.json.decode(line, type=HumanLabel) for line in path.read_bytes().splitlines()]
@@ -166,7 +166,7 @@ def agreement(verdicts: Mapping[str, Verdict], path: Path = LABELS) -> str:
 
 
 def kappa(pairs: Sequence[tuple[int, int]]) -> float:
-    """Cohen's kappa with quadratic weights (Cohen 1968) on the scale 1 to 5; 1 when nothing could disagree."""
+    """Return Cohen's kappa with quadratic weights (Cohen 1968) on the scale 1 to 5; 1 when nothing could disagree."""
     seen = Counter(pairs)
     rows, columns = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
     observed = sum(count * (one - other) ** 2 for (one, other), count in seen.items())
@@ -175,13 +175,13 @@ def kappa(pairs: Sequence[tuple[int, int]]) -> float:
 
 
 def shuffled(made: Sequence[Constructed], *, seed: int = 1) -> list[Constructed]:
-    """In an order that shows no family; the same one every time."""
+    """Return the answers in an order that shows no family; it is the same every time."""
     found = list(made)
     random.Random(seed).shuffle(found)
     return found
 
 
 def as_lines(found: Sequence[Ordering]) -> Iterator[str]:
-    """For people."""
+    """Write orderings for people to read."""
     for one in found:
         yield f"{one.name}: {one.held} of {one.families}" if one.families else f"{one.name}: not run"

@@ -1,4 +1,4 @@
-"""Asking the judge: three samples in different orders, structured output, the median, and caps that it cannot lift."""
+"""Asks the judge: three samples in different orders, structured output, the median, and caps that it cannot lift."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Status = Literal["ok", "refused", "malformed", "failed"]
 
 
 class Judged(Struct, frozen=True):
-    """What the judge sees. It never learns which model answered."""
+    """Holds what the judge sees. It never learns which model answered."""
 
     id: str
     messages: tuple[Mapping[str, str], ...]
@@ -73,7 +73,7 @@ class Verdict(Struct, frozen=True):
 
 
 def judged_of(case: Case, made: Transcript, grades: Mapping[str, Grade]) -> Judged:
-    """An answer as the judge sees it."""
+    """Return an answer as the judge sees it."""
     calls = tuple(
         {
             "tool": tool.name,
@@ -110,14 +110,14 @@ def _cut(value: Any) -> Any:
 
 
 async def judge(client: AsyncAnthropic, answer: Judged, *, model: str = MODEL) -> Verdict:
-    """Three samples, each with the dimensions in another order."""
+    """Take three samples, each with the dimensions in another order."""
     orders = [DIMENSIONS[place:] + DIMENSIONS[:place] for place in range(SAMPLES)]
     samples = await asyncio.gather(*(_sample(client, answer, order, model) for order in orders))
     return verdict_of(answer, samples)
 
 
 def verdict_of(answer: Judged, samples: Sequence[Sample]) -> Verdict:
-    """Medians, then caps."""
+    """Make a verdict of samples: medians, then caps."""
     usable = [sample for sample in samples if sample.status == "ok"]
     uncapped: dict[str, float] = {}
     apart: list[str] = []
@@ -136,13 +136,13 @@ def verdict_of(answer: Judged, samples: Sequence[Sample]) -> Verdict:
 
 
 def cap_of(dimension: str, failed: Sequence[str]) -> float:
-    """The most this dimension may get."""
+    """Return the most this dimension may get."""
     graders, cap = CAPS.get(dimension, (frozenset[str](), 5))
     return float(cap) if graders & set(failed) else 5.0
 
 
 async def _sample(client: AsyncAnthropic, answer: Judged, order: Sequence[str], model: str) -> Sample:
-    """One sample; an output that does not follow the schema is asked for once more."""
+    """Take one sample; an output that does not follow the schema is asked for once more."""
     found = Sample("failed")
     for _ in range(2):
         try:
@@ -165,7 +165,7 @@ async def _sample(client: AsyncAnthropic, answer: Judged, order: Sequence[str], 
 
 
 def _schema(order: Sequence[str]) -> dict[str, Any]:
-    """Quotes before the score, in the order of this sample."""
+    """Ask for quotes before the score, in the order of this sample."""
     one = {
         "type": "object",
         "properties": {
@@ -192,7 +192,7 @@ def _question(answer: Judged, order: Sequence[str]) -> str:
 
 
 def _document(answer: Judged) -> str:
-    """JSON that cannot close the markers it stands between."""
+    """Write JSON that cannot close the markers it stands between."""
     told: dict[str, Any] = {
         "conversation": answer.messages,
         "notes_of_the_author": answer.note,
@@ -225,12 +225,12 @@ def _read(text: str) -> Sample:
 
 
 def judgeable(cases: Sequence[CaseResult]) -> list[Judged]:
-    """The answers of a report, as the judge sees them."""
+    """Return the answers of a report, as the judge sees them."""
     return [judged_of(case.case, case.transcript, case.graders) for case in cases if case.transcript is not None]
 
 
 def summary(verdicts: Sequence[Verdict], *, model: str, agreement: str) -> dict[str, Any]:
-    """What a report says about the judge."""
+    """Return what a report says about the judge."""
     scored = [verdict for verdict in verdicts if verdict.scores]
     means = {name: sum(one.scores[name] for one in scored) / len(scored) for name in DIMENSIONS} if scored else {}
     return {

@@ -30,7 +30,7 @@ class Reply(Struct, frozen=True):
 
 
 class Scene(Struct, frozen=True):
-    """What an agent knows: the case, what is true, the ids here, and the results of its calls so far by tool."""
+    """Holds what an agent knows: the case, what is true, the ids here, and the results of its calls so far by tool."""
 
     case: Case
     truth: Truth
@@ -43,7 +43,7 @@ Agent = Callable[[Scene], Reply]
 
 
 def results_of(body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """From a Messages API request: how many turns were answered since the question, and the latest result by tool."""
+    """Read a Messages API request: how many turns were answered since the question, and the latest result by tool."""
     turn, results = 0, {}
     for message in body["messages"]:
         blocks = message["content"] if isinstance(message["content"], list) else []
@@ -178,7 +178,7 @@ def _display(component: str) -> str:
 
 
 def _filled(call: Call, scene: Scene) -> Call:
-    """What depends on earlier results."""
+    """Fill in what depends on earlier results."""
     results = scene.results
     title = "As asked"
     match call.name:
@@ -205,7 +205,7 @@ def _filled(call: Call, scene: Scene) -> Call:
 
 
 def _closing(scene: Scene) -> str:
-    """The last words: what the case must hear, and nothing that no result holds."""
+    """Return the last words: what the case must hear, and nothing that no result holds."""
     expect, english = scene.case.expect, scene.case.language == "en"
     kind = expect.outcome[0]
     must = [one.split("|")[0] for one in expect.text.must]

@@ -1,4 +1,4 @@
-"""Wrong definitions, each one step from a right one."""
+"""Makes wrong definitions, each one step from a right one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROLLING: Final = {"week": "7d", "month": "30d", "quarter": "90d", "year": "365d
 
 
 def mutants(definition: Mapping[str, Any], truth: Truth) -> Iterator[Mutant]:
-    """Every mutant of *definition*; some may not compile, a few may mean the same."""
+    """Yield every mutant of *definition*; some may not compile, a few may mean the same."""
     whole = dict(definition)
     yield from _logic(whole)
     yield from _exclusion(whole)
@@ -73,7 +73,7 @@ def _exclusion(whole: Definition) -> Iterator[Mutant]:
 
 
 def _extra(whole: Definition, truth: Truth) -> Iterator[Mutant]:
-    """A filter nobody asked for."""
+    """Yield a filter nobody asked for."""
     trait = "email_opt_in" if "email_opt_in" in truth.traits else "acepta_correo"
     event = next(name for name in ("page_viewed", "app_abierta") if name in truth.event_types)
     extras = (
@@ -87,7 +87,7 @@ def _extra(whole: Definition, truth: Truth) -> Iterator[Mutant]:
 
 
 def _changed(condition: Definition, truth: Truth) -> Iterator[Mutant]:
-    """One change inside a condition."""
+    """Yield one change inside a condition."""
     yield "negation", _negated(condition)
     if condition["type"] == "group":
         return

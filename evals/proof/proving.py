@@ -35,14 +35,14 @@ RIGHT_GRADERS: Final[Mapping[str, frozenset[str]]] = {
 
 
 class Tally(Struct, frozen=True):
-    """How often a grader passed of how often it spoke."""
+    """Counts how often a grader passed, of how often it spoke."""
 
     passed: int
     spoke: int
 
 
 class AgentProof(Struct, frozen=True):
-    """What the graders made of one agent. *passed*: cases; *blind*: failed, but by none of the right graders."""
+    """Holds what the graders made of one agent. *passed*: cases; *blind*: failed, but by none of the right graders."""
 
     agent: str
     cases: int
@@ -53,7 +53,7 @@ class AgentProof(Struct, frozen=True):
 
 
 class MutantProof(Struct, frozen=True):
-    """How many mutants differ from their gold in some dataset, by rule, and those that do not."""
+    """Counts how many mutants differ from their gold in some dataset, by rule, and those that do not."""
 
     made: int
     killed: int
@@ -63,7 +63,7 @@ class MutantProof(Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Killed of made."""
+        """The share of the mutants that were killed."""
         return self.killed / self.made if self.made else 0.0
 
 
@@ -74,7 +74,7 @@ class Proof(Struct, frozen=True):
     mutants: MutantProof
 
     def faults(self) -> list[str]:
-        """What the proof fails to prove."""
+        """Return what the proof fails to prove."""
         found: list[str] = []
         for one in self.agents:
             if one.agent == "oracle":
@@ -151,7 +151,7 @@ def _seen(grades: Mapping[str, Grade], right: frozenset[str]) -> bool:
 
 
 async def kill(cases: Sequence[Case], service: Service, truths: Mapping[str, Truth]) -> MutantProof:
-    """Which mutants have the members of their gold in every dataset. One that does not compile does not count.
+    """Find the mutants that have the members of their gold in every dataset. One that does not compile does not count.
 
     A gold that several cases share is taken once.
     """
@@ -191,7 +191,7 @@ async def kill(cases: Sequence[Case], service: Service, truths: Mapping[str, Tru
 async def _differs(
     case: Case, mutant: dict[str, Any], gold: Mapping[str, Any], service: Service
 ) -> frozenset[str] | None:
-    """The datasets in which the mutant has other members; None when it does not compile."""
+    """Return the datasets in which the mutant has other members; None when it does not compile."""
     found = set[str]()
     for (tenant, name), space in service.workspaces.items():
         if tenant == case.tenant:

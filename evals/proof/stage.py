@@ -1,4 +1,4 @@
-"""Where agents play: the tests' strict Messages server, in front of the real service."""
+"""Sets the stage for agents: the tests' strict Messages server, in front of the real service."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Stage(MessagesServer):
 
 @asynccontextmanager
 async def open_stage(truths: Mapping[str, Truth], segments: Mapping[str, SegmentIds]) -> AsyncGenerator[Stage]:
-    """On a free port of the loopback."""
+    """Open a stage on a free port of the loopback."""
     stage = Stage(truths, segments)
     listening = await asyncio.start_server(stage.serve, "127.0.0.1", 0)
     stage.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"

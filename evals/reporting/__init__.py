@@ -1,4 +1,4 @@
-"""A run for every reader: a terminal, a machine, a CI server, a pull request, a colleague."""
+"""Reports a run to every reader: a terminal, a machine, a CI server, a pull request, a colleague."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = ("report.json", "junit.xml", "report.md", "report.html")
 
 
 def write_reports(report: Report, folder: Path) -> None:
-    """All files of a run into *folder*, made when it is missing."""
+    """Write all files of a run into *folder*, made when it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     (folder / "junit.xml").write_bytes(junit(report))

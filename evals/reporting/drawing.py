@@ -1,4 +1,4 @@
-"""Plots as inline SVG: a picture needs no script and no network, and its numbers stand in its text."""
+"""Draws plots as inline SVG: a picture needs no script and no network, and its numbers stand in its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_BARS: Final = 40
 
 
 def rate_plot(rates: Sequence[Rate], *, title: str) -> Markup:
-    """Horizontal bars with 95 % intervals."""
+    """Draw horizontal bars with 95 % intervals."""
     height = _ROW * len(rates) + 26
     width = _LABEL + _BAR + _SIDE
     parts: list[str] = []
@@ -44,7 +44,7 @@ def rate_plot(rates: Sequence[Rate], *, title: str) -> Markup:
 
 
 def case_map(cases: Sequence[CaseResult]) -> Markup:
-    """Every case a square, a row a category; a click leads to the case."""
+    """Draw every case as a square, every category as a row; a click leads to the case."""
     categories = sorted({case.category for case in cases})
     size, gap = 15, 4
     most = max((sum(case.category == one for case in cases) for one in categories), default=1)
@@ -69,7 +69,7 @@ def case_map(cases: Sequence[CaseResult]) -> Markup:
 
 
 def bars(props: Mapping[str, Any]) -> Markup:
-    """An EventVolumeChart: days stand side by side, names lie below each other."""
+    """Draw an EventVolumeChart: days stand side by side, names lie below each other."""
     points = list(props["points"])[-_MOST_BARS:]
     most = max((point["y"] for point in points), default=0) or 1
     title = f"{props['title']} ({props['unit']})"

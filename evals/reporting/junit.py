@@ -1,4 +1,4 @@
-"""JUnit XML: a test suite per category, a test per case."""
+"""Writes JUnit XML: a test suite per category, a test per case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def junit(report: Report) -> bytes:
-    """The document; a failed case says which graders failed, an error what the harness could not do."""
+    """Return the document; a failed case says which graders failed, an error what the harness could not do."""
     totals = report.totals
     root = ET.Element("testsuites", name=f"evals ({report.run.model})")
     _count(root, totals.cases, totals.failed, totals.errors, report.run.seconds)
@@ -50,5 +50,5 @@ def _case(suite: ET.Element, case: CaseResult) -> None:
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold."""
+    """Take out the characters that XML cannot hold."""
     return _FORBIDDEN.sub("�", text)

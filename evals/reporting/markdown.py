@@ -1,4 +1,4 @@
-"""A run as Markdown, for a pull request or a job's summary."""
+"""Writes a run as Markdown, for a pull request or a job's summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARKS = {True: "✅", False: "❌", None: "–"}
 
 
 def markdown(report: Report) -> str:
-    """The whole document."""
+    """Return the whole document."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -69,7 +69,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def rate_table(title: str, found: Sequence[Rate]) -> Iterator[str]:
-    """A table of rates with their intervals."""
+    """Yield a table of rates with their intervals."""
     yield f"| {title} | passed | rate | 95 % interval |"
     yield "|---|---:|---:|---|"
     for rate in found:

@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: no network, no other file."""
+"""Writes a run as one HTML page that needs nothing else: no network, no other file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEMPLATES: Final = Path(__file__).parent
 
 
 def page(report: Report) -> str:
-    """The page."""
+    """Return the page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.ChainableUndefined,
@@ -51,7 +51,7 @@ def page(report: Report) -> str:
 
 
 def _shown(case: CaseResult) -> dict[str, Any]:
-    """A case with its components drawn and its definitions side by side."""
+    """Return a case with its components drawn and its definitions side by side."""
     made = case.transcript
     draft = made.draft if made else None
     charts = [bars(one.props) if one.name == "EventVolumeChart" else None for one in made.components] if made else []
@@ -64,7 +64,7 @@ def _shown(case: CaseResult) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """Indented as people read it; short things stay on their line."""
+    """Write JSON indented as people read it; short things stay on their line."""
     return _written(msgspec.to_builtins(value), 0)
 
 

@@ -1,4 +1,4 @@
-"""What all reports count in the same way."""
+"""Counts what all reports count in the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evals.results import CaseResult, Report
 
 
 class Rate(Struct, frozen=True):
-    """Passed of total, with the 95 % Wilson interval."""
+    """The share of cases that passed, with the 95 % Wilson interval."""
 
     name: str
     passed: int
@@ -20,17 +20,17 @@ class Rate(Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """Between 0 and 1."""
+        """The share that passed, between 0 and 1."""
         return self.passed / self.total if self.total else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %."""
+        """The 95 % Wilson interval."""
         return wilson(self.passed, self.total)
 
 
 def rates(cases: Sequence[CaseResult], key: Callable[[CaseResult], Sequence[str]]) -> list[Rate]:
-    """By every name that *key* gives a case, in the order of the names; errors do not count."""
+    """Count by every name that *key* gives a case, in the order of the names; errors do not count."""
     asked = [case for case in cases if not case.error]
     names = sorted({name for case in asked for name in key(case)})
     return [
@@ -40,22 +40,22 @@ def rates(cases: Sequence[CaseResult], key: Callable[[CaseResult], Sequence[str]
 
 
 def by_category(report: Report) -> list[Rate]:
-    """Pass rate by category."""
+    """Return the pass rate by category."""
     return rates(report.cases, lambda case: [case.category])
 
 
 def by_feature(report: Report) -> list[Rate]:
-    """Pass rate by what a definition needs; `plain` needs none of it."""
+    """Return the pass rate by what a definition needs; `plain` needs none of it."""
     return rates(report.cases, lambda case: list(case.case.features) or ["plain"])
 
 
 def by_tenant(report: Report) -> list[Rate]:
-    """Pass rate by tenant and language."""
+    """Return the pass rate by tenant and language."""
     return rates(report.cases, lambda case: [f"{case.case.tenant}, {case.case.language}"])
 
 
 def by_grader(report: Report) -> list[Rate]:
-    """How often each grader passed of how often it had something to say."""
+    """Count how often each grader passed of how often it had something to say."""
     return [
         Rate(name, sum(one.passed for one in spoke), len(spoke))
         for name in GRADERS
@@ -77,7 +77,7 @@ class Overall(Struct, frozen=True):
 
 
 def overall(report: Report) -> Overall:
-    """All cases together."""
+    """Sum up all cases together."""
     asked = [case for case in report.cases if not case.error]
     likeness = [case.graders["equivalence"].score for case in asked if "equivalence" in case.graders]
     trials = report.run.trials
@@ -98,7 +98,7 @@ def overall(report: Report) -> Overall:
 
 
 def _asked_back(cases: Sequence[CaseResult]) -> tuple[int, int, int]:
-    """Of questions to the person: where one was right, how many were given, where one was the best answer."""
+    """Count questions to the person: where one was right, how many were given, where one was the best answer."""
     given = [
         case for case in cases if "outcome" in case.graders and case.graders["outcome"].detail.startswith("clarify")
     ]
@@ -107,17 +107,17 @@ def _asked_back(cases: Sequence[CaseResult]) -> tuple[int, int, int]:
 
 
 def failures_first(report: Report) -> list[CaseResult]:
-    """Errors, then failures by category, then the rest."""
+    """Sort cases: errors, then failures by category, then the rest."""
     return sorted(report.cases, key=lambda case: (not case.error, case.passed, case.category, case.id))
 
 
 def percent(share: float) -> str:
-    """Without false precision."""
+    """Write a share without false precision."""
     return f"{100 * share:.0f} %"
 
 
 def judged(report: Report) -> str:
-    """The line about the judge, which never looks like a score when there is none."""
+    """Return the line about the judge, which never looks like a score when there is none."""
     if report.judge.get("status") != "done":
         return f"judge: not run ({report.judge.get('reason', 'no ANTHROPIC_API_KEY')})"
     means = ", ".join(f"{name} {value:.2f}" for name, value in report.judge["means"].items())

@@ -1,4 +1,4 @@
-"""A run on a terminal."""
+"""Shows a run on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CELLS = 24
 
 
 def show_report(report: Report, console: Console) -> None:
-    """Rates, graders, gates, and why each failed case failed."""
+    """Show rates, graders, gates, and why each failed case failed."""
     run, whole = report.run, overall(report)
     low, high = whole.rate.interval
     console.print(

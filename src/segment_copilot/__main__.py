@@ -1,4 +1,4 @@
-"""The command line: `segment-copilot COMMAND`. Arguments are read here; what a command does is in `commands`."""
+"""Reads the command line, `segment-copilot COMMAND`; what a command does is in `commands`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import stamina.instrumentation
 import typer
 from rich.console import Console
 
-from segment_copilot.commands import ask as asking
 from segment_copilot.commands import definitions, keyring, serving
-from segment_copilot.commands import dev as developing
-from segment_copilot.commands import explain as explaining
+from segment_copilot.commands.ask import PROMPT, converse, person_at_prompt
+from segment_copilot.commands.dev import run_dev
+from segment_copilot.commands.explain import draw_explanation, fetch_explanation
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import SegmentCopilotError
@@ -43,12 +43,12 @@ ApiKey = Annotated[
 ]
 
 
-def _described(field: msgspec.structs.FieldInfo) -> str:
+def _describe(field: msgspec.structs.FieldInfo) -> str:
     notes = [note.description for note in field.type.__metadata__ if note.description]
     return f"{field.encode_name} ({field.default!r}): {notes[-1]}"
 
 
-SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(map(_described, msgspec.structs.fields(Settings)))
+SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(map(_describe, msgspec.structs.fields(Settings)))
 
 
 @cli.command()
@@ -67,7 +67,7 @@ def dev(
         settings = msgspec.structs.replace(settings, port=port)
     elif once:
         settings = msgspec.structs.replace(settings, port=0)
-    raise typer.Exit(developing.dev(settings, question=ask, once=once, with_demo=demo, data_dir=data_dir))
+    raise typer.Exit(run_dev(settings, question=ask, once=once, with_demo=demo, data_dir=data_dir))
 
 
 @cli.command()
@@ -81,13 +81,13 @@ def ask(
     """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
     service_url, service_key = _service(url, key, data_dir)
     console = Console(highlight=False)
-    code = asking.converse(
+    code = converse(
         text,
         url=service_url,
         key=service_key,
         console=console,
-        person=asking.at_prompt(console) if console.is_terminal and sys.stdin.isatty() else None,
-        more=(lambda: console.input(asking.PROMPT)) if chat else None,
+        person=person_at_prompt(console) if console.is_terminal and sys.stdin.isatty() else None,
+        next_question=(lambda: console.input(PROMPT)) if chat else None,
     )
     raise typer.Exit(code)
 
@@ -133,8 +133,8 @@ def explain(
 ) -> None:
     """Say how an audience comes about, condition by condition, and what empties it."""
     service_url, service_key = _service(url, key, data_dir)
-    asked = explaining.explain(file.read(), url=service_url, key=service_key, as_of=as_of, user_id=user)
-    explaining.draw(asyncio.run(asked), Console(highlight=False), sql=sql)
+    request = fetch_explanation(file.read(), url=service_url, key=service_key, as_of=as_of, user_id=user)
+    draw_explanation(asyncio.run(request), Console(highlight=False), sql=sql)
 
 
 @cli.command()
@@ -208,7 +208,7 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
     """List a tenant's keys."""
-    for line in asyncio.run(keyring.listed(read_settings(os.environ), tenant)):
+    for line in asyncio.run(keyring.list_keys(read_settings(os.environ), tenant)):
         typer.echo(line)
 
 
@@ -228,8 +228,8 @@ def create_tenant(
 ) -> None:
     """Make a tenant."""
     settings = read_settings(os.environ)
-    made = keyring.create_tenant(settings, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
-    typer.echo(asyncio.run(made))
+    line = keyring.create_tenant(settings, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
+    typer.echo(asyncio.run(line))
 
 
 @tenants.command("limit")

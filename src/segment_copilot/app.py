@@ -1,4 +1,4 @@
-"""The composition root: settings in, the HTTP application out. Nothing is opened before it starts."""
+"""The composition root makes the HTTP application of the settings. Nothing is opened before it starts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ USE_CASES: Final = (
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
+    """Build the application, ready to be served by any ASGI server; its stores are opened by the lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -156,12 +156,12 @@ def dependencies() -> dict[str, Provide]:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of this code; needs no stores."""
+    """Return the OpenAPI document of this code; needs no stores."""
     return document(create_app(Settings()))
 
 
 def cors(settings: Settings) -> CORSConfig | None:
-    """Which browsers may call; none when no origin is set."""
+    """Return which browsers may call; none when no origin is set."""
     if not settings.cors_origins:
         return None
     return CORSConfig(

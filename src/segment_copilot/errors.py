@@ -48,13 +48,13 @@ class SegmentCopilotError(Exception):
 
 
 class InvalidInput(SegmentCopilotError):
-    """A body, parameter or header of the wrong shape."""
+    """A body, parameter or header has the wrong shape."""
 
     code = "invalid_input"
 
 
 class InvalidDefinition(InvalidInput):
-    """A definition that does not decode or does not bind; *findings* holds every mistake."""
+    """A definition does not decode or does not bind; *findings* holds every mistake."""
 
     code = "invalid_definition"
 
@@ -69,13 +69,13 @@ class QueryTooExpensive(InvalidInput):
 
 
 class Unauthenticated(SegmentCopilotError):
-    """No key, or one that does not exist (any more)."""
+    """The request has no key, or one that does not exist (any more)."""
 
     code = "unauthenticated"
 
 
 class Forbidden(SegmentCopilotError):
-    """A key that may not do this."""
+    """The key may not do this."""
 
     code = "forbidden"
 
@@ -84,7 +84,7 @@ class Forbidden(SegmentCopilotError):
 
 
 class NotFound(SegmentCopilotError):
-    """Nothing of that id in this tenant. Another tenant's id answers the same."""
+    """The tenant has nothing of that id. Another tenant's id answers the same."""
 
     code = "not_found"
 
@@ -105,7 +105,7 @@ class PreconditionFailed(SegmentCopilotError):
 
 
 class TooManyRequests(SegmentCopilotError):
-    """More at once than one tenant may have; *context* says after how many seconds to try again."""
+    """The tenant asks for more at once than it may have; *context* says after how many seconds to try again."""
 
     code = "too_many_requests"
 

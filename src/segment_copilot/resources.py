@@ -1,4 +1,4 @@
-"""Everything opened once per process, in order, and closed in reverse."""
+"""Opens everything that a process opens once, in order, and closes it in reverse."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Resources(Struct, frozen=True):
     sessions: Sessions
     keyring: Keyring
     ingestion: Ingestion
+    forwarding: Forwarding
     recent_events: RecentEvents
     history: History
     schemas: Schemas
@@ -57,7 +58,6 @@ class Resources(Struct, frozen=True):
     members: Members
     activations: Activations
     feedback: Feedback
-    forwarding: Forwarding
 
 
 @asynccontextmanager
@@ -93,6 +93,7 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         sessions=sessions,
         keyring=Keyring(keys, sessions),
         ingestion=Ingestion(postgres),
+        forwarding=Forwarding(postgres, clickhouse),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),

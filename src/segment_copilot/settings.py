@@ -1,4 +1,4 @@
-"""Every setting, read from the environment once, into one frozen struct."""
+"""Reads every setting from the environment, once, into one frozen struct."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from *environ*; one error names every variable that is wrong."""
+    """Read the settings from *environ*; one error names every variable that is wrong."""
     raw: dict[str, object] = {}
     problems: list[str] = []
     for item in msgspec.structs.fields(Settings):

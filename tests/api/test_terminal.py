@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from segment_copilot.commands.ask import STOPPED, at_prompt, converse
+from segment_copilot.commands.ask import STOPPED, converse, person_at_prompt
 from segment_copilot.commands.screen import Screen
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import UserMessage
@@ -140,7 +140,7 @@ async def test_on_a_terminal_the_answer_goes_on_with_the_run(server: Any, use: A
         return question["options"][0]["value"]
 
     questions = iter(["And now?", ""])
-    code, drawn = await talk(person=person, more=lambda: next(questions))
+    code, drawn = await talk(person=person, next_question=lambda: next(questions))
 
     assert (code, asked) == (0, ["Which visits?"])
     assert drawn.index("Which visits?") < drawn.index("Those of /pricing.") < drawn.index("Fine.")
@@ -156,7 +156,7 @@ def test_a_person_types_a_number_or_words(monkeypatch: pytest.MonkeyPatch, typed
     monkeypatch.setattr(console, "input", lambda _prompt: typed.pop(0))
     question = QUESTION | {"response_schema": {"properties": {"answer": {"examples": ["/pricing", "*"]}}}}
 
-    assert at_prompt(console)(question) == answer
+    assert person_at_prompt(console)(question) == answer
 
 
 def test_where_words_are_not_allowed_a_person_is_asked_again(monkeypatch: pytest.MonkeyPatch):
@@ -165,7 +165,7 @@ def test_where_words_are_not_allowed_a_person_is_asked_again(monkeypatch: pytest
     monkeypatch.setattr(console, "input", lambda _prompt: next(typed))
     question = QUESTION | {"response_schema": {"properties": {"answer": {"enum": ["/pricing", "*"]}}}}
 
-    assert at_prompt(console)(question) == "/pricing"
+    assert person_at_prompt(console)(question) == "/pricing"
     assert console.export_text().count("Type a number from 1 to 2") == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from evals.client import Frame, Stream
 from evals.fixtures.shop import MARKER
-from evals.graders import acting, numbers, protocol, safety, telling
+from evals.graders import acting, numbers, protocol, safety, texts
 from evals.graders.registry import answer_of
 from evals.metrics import paired_bootstrap, pass_at_k, pass_hat_k, wilson
 from tests.support.evals_answers import answered, calls, case_of, frames_of, says
@@ -208,11 +208,11 @@ def test_numbers_are_read_as_english_and_spanish_write_them(text, value):
 
 async def test_a_fact_is_counted_from_the_rows(grading):
     fact = {"kind": "events", "event_type": "order_placed", "start": "2026-05-01", "end": "2026-06-01"}
-    count = grading.truths["shop"].count(msgspec.convert(fact, telling.Fact))
+    count = grading.truths["shop"].count(msgspec.convert(fact, texts.Fact))
     case = case_of(facts=[fact])
 
-    right = await telling.facts(answered(case, *says(f"There were {count} orders.")), grading)
-    wrong = await telling.facts(answered(case, *says(f"There were {count + 1} orders.")), grading)
+    right = await texts.facts(answered(case, *says(f"There were {count} orders.")), grading)
+    wrong = await texts.facts(answered(case, *says(f"There were {count + 1} orders.")), grading)
 
     assert count > 0
     assert right is not None
@@ -224,9 +224,9 @@ async def test_a_fact_is_counted_from_the_rows(grading):
 async def test_what_must_be_said_has_alternatives(grading):
     case = case_of(text={"must": ["gift card|voucher"], "must_not": ["sorry"]})
 
-    assert (await telling.content(answered(case, *says("There is no voucher.")), grading)).passed  # type: ignore[union-attr]
-    assert not (await telling.content(answered(case, *says("Sorry, no gift card.")), grading)).passed  # type: ignore[union-attr]
-    assert not (await telling.content(answered(case, *says("There is none.")), grading)).passed  # type: ignore[union-attr]
+    assert (await texts.content(answered(case, *says("There is no voucher.")), grading)).passed  # type: ignore[union-attr]
+    assert not (await texts.content(answered(case, *says("Sorry, no gift card.")), grading)).passed  # type: ignore[union-attr]
+    assert not (await texts.content(answered(case, *says("There is none.")), grading)).passed  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -245,15 +245,15 @@ async def test_what_must_be_said_has_alternatives(grading):
     ids=["created", "saved", "Spanish", "drafted", "denied", "condition", "draft", "after a denial", "quotation"],
 )
 async def test_claims_of_writing(grading, text, passed):
-    assert (await telling.claims(answered(case_of(), *says(text)), grading)).passed is passed
+    assert (await texts.claims(answered(case_of(), *says(text)), grading)).passed is passed
 
 
 async def test_the_reply_is_in_the_language_of_the_question(grading):
     case = case_of(language="es")
     spanish = "Hay 41 socios en este segmento que no han venido este mes."
 
-    good = await telling.language(answered(case, *says(spanish)), grading)
-    bad = await telling.language(answered(case, *says("There are 41 members in this segment of the club.")), grading)
+    good = await texts.language(answered(case, *says(spanish)), grading)
+    bad = await texts.language(answered(case, *says("There are 41 members in this segment of the club.")), grading)
 
     assert good is not None
     assert good.passed

@@ -6,11 +6,11 @@ import pytest
 
 from evals.cases import choose
 from evals.definitions import with_ids
-from evals.graders.definitions import everywhere
+from evals.graders.drafts import everywhere
 from evals.lint import lint_data
 from evals.proof.mutants import mutants
 from evals.proof.proving import AgentProof, MutantProof, Proof, Tally, prove
-from evals.proof.telling import proof_markdown
+from evals.proof.tables import proof_markdown
 from evals.running import grading_of
 
 FEW = [

@@ -170,7 +170,8 @@ async def ingest_and_kill(engines: Engines) -> None:
         await migrate(postgres, clickhouse)
         tenant = await Tenants(postgres).create("acme")
         client = Client(postgres, tenant)
-        async with running_worker(engines.database_url, engines.clickhouse_url) as worker, asyncio.TaskGroup() as group:
+        running = running_worker(engines.database_url, engines.clickhouse_url)
+        async with running as worker, asyncio.TaskGroup() as group:
             sent = group.create_task(client.run())
 
             await client.go_on_until_a_block_is_under_way(batches=60)

@@ -72,7 +72,7 @@ async def test_a_query_is_killed_even_when_its_socket_stays_open(
 
 def test_a_cancellation_stays_one_when_the_connection_went_at_the_same_moment() -> None:
     cancelled = asyncio.CancelledError()
-    assert module._translated(cancelled, lost=True) is cancelled
+    assert module._translate(cancelled, lost=True) is cancelled
 
 
 async def test_a_time_limit_of_the_caller_kills_too(clickhouse: ClickHouse) -> None:

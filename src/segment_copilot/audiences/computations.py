@@ -18,7 +18,8 @@ from msgspec import Struct
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.segments import Segments, not_found
+from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue

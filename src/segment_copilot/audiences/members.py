@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.segments import not_found
+from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse

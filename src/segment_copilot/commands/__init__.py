@@ -1,1 +1,1 @@
-"""What `segment-copilot COMMAND` does; `__main__` gives each its arguments. No rule of the product is in it."""
+"""Holds what each `segment-copilot COMMAND` does; `__main__` gives it its arguments. It holds no rule of the product."""

@@ -1,4 +1,4 @@
-"""What the service answered, or its problem as one of our errors."""
+"""Reads an answer of the service; a problem becomes one of our errors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from segment_copilot.errors import Finding, SegmentCopilotError
 
 
-async def answered(answering: Awaitable[httpx2.Response]) -> dict[str, Any]:
-    """The body of an answer.
+async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
+    """Send *request* to the service and return the body of its answer.
 
     Raises:
         SegmentCopilotError: Nothing answers there, or the service's problem, with pointers into the definition sent.
     """
     try:
-        response = await answering
+        response = await request
     except httpx2.TransportError as error:
         raise SegmentCopilotError(f"The service does not answer ({error}). Is it running?", code="no_answer") from error
     try:
@@ -28,8 +28,8 @@ async def answered(answering: Awaitable[httpx2.Response]) -> dict[str, Any]:
     if not response.is_success:
         detail = body.get("detail", f"The service answered {response.status_code}.")
         findings = [
-            Finding(each["pointer"].removeprefix("/definition"), each["code"], each["detail"])
-            for each in body.get("errors", [])
+            Finding(error["pointer"].removeprefix("/definition"), error["code"], error["detail"])
+            for error in body.get("errors", [])
         ]
         raise SegmentCopilotError(detail, code=body.get("code"), findings=findings)
     return body

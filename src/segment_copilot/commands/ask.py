@@ -1,4 +1,4 @@
-"""`ask`: questions to the copilot, the answers streamed to a terminal."""
+"""`ask` puts questions to the copilot and streams its answers to a terminal."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Person = Callable[[Mapping[str, Any]], str | None]
 
 
 class Conversation(Struct):
-    """What was said so far, as the next request tells it."""
+    """Holds the messages so far, as the next request sends them."""
 
     messages: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     checkpoint: str | None = None
 
 
-async def ask(
+async def stream_answer(
     question: str, *, url: str, key: str, console: Console, conversation: Conversation | None = None
 ) -> Screen:
-    """Stream the answer to *question*; what was drawn.
+    """Stream the answer to *question*, and return what was drawn.
 
     Raises:
         SegmentCopilotError: The service refused the question.
@@ -41,13 +41,19 @@ async def ask(
 
     """
     talk = conversation or Conversation()
-    return await _follow(talk, {"role": "user", "content": question}, (), url=url, key=key, console=console)
+    return await _stream_run(talk, {"role": "user", "content": question}, (), url=url, key=key, console=console)
 
 
 def converse(
-    question: str, *, url: str, key: str, console: Console, person: Person | None, more: Callable[[], str] | None
+    question: str,
+    *,
+    url: str,
+    key: str,
+    console: Console,
+    person: Person | None,
+    next_question: Callable[[], str] | None,
 ) -> int:
-    """Ask, answer what the copilot asks through *person*, and go on with *more* questions until there is none.
+    """Ask, answer what the copilot asks through *person*, and go on with *next_question* until it is empty.
 
     0 when every run ended well, 1 when one did not, 130 after Ctrl-C. Each run has a loop of its own: while a person
     types, nothing else waits for them.
@@ -57,17 +63,16 @@ def converse(
     well = True
     try:
         while question:
-            screen = asyncio.run(ask(question, url=url, key=key, console=console, conversation=talk))
+            screen = asyncio.run(stream_answer(question, url=url, key=key, console=console, conversation=talk))
             while person is not None and screen.question is not None and screen.ended_well:
-                asked = screen.question["id"]
                 answer = person(screen.question)
-                resume = {"id": asked, "status": "cancelled" if answer is None else "resolved"}
+                resume = {"id": screen.question["id"], "status": "cancelled" if answer is None else "resolved"}
                 if answer is not None:
                     resume |= {"payload": {"answer": answer}}
-                said = {"role": "user", "content": answer or "I would rather not say."}
-                screen = asyncio.run(_follow(talk, said, (resume,), url=url, key=key, console=console))
+                message = {"role": "user", "content": answer or "I would rather not say."}
+                screen = asyncio.run(_stream_run(talk, message, (resume,), url=url, key=key, console=console))
             well = well and screen.ended_well
-            question = more() if more is not None else ""
+            question = next_question() if next_question is not None else ""
     except EOFError:  # nothing more to type
         console.print()
     except KeyboardInterrupt:
@@ -76,32 +81,32 @@ def converse(
     return 0 if well else 1
 
 
-def at_prompt(console: Console) -> Person:
-    """A person who types a number, or their own words where those are allowed; nothing means they would rather not."""
+def person_at_prompt(console: Console) -> Person:
+    """Return a person who types a number, or own words where those are allowed; nothing means they would rather not."""
 
     def answer(question: Mapping[str, Any]) -> str | None:
         values = [option["value"] for option in question["options"]]
-        closed = "enum" in question["response_schema"]["properties"]["answer"]
+        is_closed = "enum" in question["response_schema"]["properties"]["answer"]
         while True:
-            said = console.input(PROMPT).strip()
-            if not said:
+            typed = console.input(PROMPT).strip()
+            if not typed:
                 return None
-            if said.isdecimal() and 0 < int(said) <= len(values):
-                return values[int(said) - 1]
-            if not closed or said in values:
-                return said
+            if typed.isdecimal() and 0 < int(typed) <= len(values):
+                return values[int(typed) - 1]
+            if not is_closed or typed in values:
+                return typed
             console.print(f"[dim]Type a number from 1 to {len(values)}, or nothing to leave it open.[/]")
 
     return answer
 
 
-async def _follow(
-    talk: Conversation, said: dict[str, str], resume: tuple[Any, ...], *, url: str, key: str, console: Console
+async def _stream_run(
+    talk: Conversation, message: dict[str, str], resume: tuple[Any, ...], *, url: str, key: str, console: Console
 ) -> Screen:
-    """One run: *said* is new, as a message or, when it answers a question, as *resume*."""
+    """Draw one run. *message* is new; *resume* says so to the run whose question it answers."""
     timeout = httpx2.Timeout(10, read=60)
     headers = {"Authorization": f"ApiKey {key}"}
-    body: dict[str, Any] = {"messages": talk.messages if resume else [*talk.messages, said], "resume": resume}
+    body: dict[str, Any] = {"messages": talk.messages if resume else [*talk.messages, message], "resume": resume}
     if talk.checkpoint is not None:
         body["checkpoint"] = talk.checkpoint
     screen = Screen(console, url)
@@ -111,21 +116,21 @@ async def _follow(
             client.stream("POST", f"{url}/api/copilot/stream/", json=body) as response,
         ):
             if not response.is_success:
-                raise _refused(await response.aread(), response.status_code)
+                raise _refusal(await response.aread(), response.status_code)
             async for event in server_sent_events(response.aiter_lines()):
                 screen.show(event)
     except httpx2.HTTPError as error:
         raise Unavailable(f"{url} does not answer, or stopped in the middle. Ask again.") from error
-    if screen.ended is None:
+    if screen.end is None:
         raise Unavailable("The answer was cut off. Ask again.")
     if screen.ended_well:
-        talk.messages += [said, {"role": "assistant", "content": screen.said}]
+        talk.messages += [message, {"role": "assistant", "content": screen.text}]
         talk.checkpoint = screen.checkpoint
     return screen
 
 
 async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
-    """The payload of each event of a `text/event-stream`; comments are skipped."""
+    """Yield the payload of each event of a `text/event-stream`; comments are skipped."""
     data = list[str]()
     async for line in lines:
         if line.startswith("data:"):
@@ -135,7 +140,7 @@ async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[st
             data = []
 
 
-def _refused(body: bytes, status: int) -> SegmentCopilotError:
+def _refusal(body: bytes, status: int) -> SegmentCopilotError:
     try:
         problem = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""`compile` and `compute`."""
+"""`compile` prints what a definition becomes; `compute` has the service compute a segment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import stamina
 
 from segment_copilot import compiler
-from segment_copilot.commands.answers import answered
+from segment_copilot.commands.answers import read_answer
 from segment_copilot.errors import InvalidInput, SegmentCopilotError, Unavailable
 from segment_copilot.language import parse, tier_of
 from segment_copilot.language.catalog import Catalog
@@ -19,7 +19,7 @@ from segment_copilot.language.value_types import parse_date
 
 
 def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
-    """Words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
+    """Return the words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
     instant = parse_date(as_of) if as_of else datetime.now(UTC)
     if not isinstance(instant, datetime) or instant.tzinfo is None:
         raise InvalidInput(
@@ -39,7 +39,7 @@ async def compute(segment_id: int, *, url: str, key: str) -> str:
     """Ask for a computation, wait until it is over, and say how many members there are."""
     headers = {"Authorization": f"ApiKey {key}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers) as client:
-        await answered(client.post(f"/api/segments/{segment_id}/compute/"))
+        await read_answer(client.post(f"/api/segments/{segment_id}/compute/"))
         segment = await _finished(client, segment_id)
     if segment["status"] == "failed":
         raise SegmentCopilotError(segment["last_error"]["detail"], code=segment["last_error"]["code"])
@@ -48,7 +48,7 @@ async def compute(segment_id: int, *, url: str, key: str) -> str:
 
 @stamina.retry(on=Unavailable, timeout=600, attempts=None, wait_initial=0.1, wait_max=1)
 async def _finished(client: httpx2.AsyncClient, segment_id: int) -> dict[str, Any]:
-    segment = await answered(client.get(f"/api/segments/{segment_id}/"))
+    segment = await read_answer(client.get(f"/api/segments/{segment_id}/"))
     if segment["status"] in {"queued", "computing"}:
         raise Unavailable("The computation is not finished yet.", code="computing")
     return segment

@@ -1,4 +1,4 @@
-"""`dev`: engines, migrations, demo tenant, worker and API in one process, and a first question to the copilot."""
+"""`dev` runs engines, migrations, demo tenant, worker and API in one process, and asks the copilot a first question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access.keys import KeyKind
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.commands.ask import PROMPT, ask
+from segment_copilot.commands.ask import PROMPT, stream_answer
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import default_data_dir, start_engines
@@ -39,7 +39,9 @@ class DevKeys(Struct, frozen=True):
     public: str
 
 
-def dev(settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None) -> int:
+def run_dev(
+    settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None
+) -> int:
     """Run until Ctrl-C (or, *once*, until *question* is answered); the exit code.
 
     *with_demo* None: the demo tenant is loaded on embedded engines and not on given ones.
@@ -85,7 +87,7 @@ async def _dev(
         if question:
             console.print()
             console.print(f"{PROMPT}{escape(question)}")
-            answer = await ask(question, url=url, key=keys.secret, console=console)
+            answer = await stream_answer(question, url=url, key=keys.secret, console=console)
             code = 0 if answer.ended_well else 1
         if not once:
             console.print(
@@ -150,7 +152,7 @@ async def _until_ready(url: str) -> None:
 
 @contextlib.contextmanager
 def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
-    """A spinner on a terminal, a line elsewhere; the caller may report how far it is."""
+    """Show a spinner on a terminal, a line elsewhere; the caller may report how far it is."""
     if not console.is_terminal:
         console.print(f"{title}…")
         yield _say_nothing
@@ -165,4 +167,4 @@ def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
 
 
 def _say_nothing(told: str) -> None:
-    """Progress in lines would scroll what matters away."""
+    """Drop a report of progress: in lines it would scroll what matters away."""

@@ -1,4 +1,4 @@
-"""`explain`: why an audience is what it is, or why a user is in it or not, as tables in a terminal."""
+"""`explain` says why an audience is what it is, or why a user is in it or not, as tables in a terminal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from segment_copilot.commands.answers import answered
+from segment_copilot.commands.answers import read_answer
 from segment_copilot.errors import InvalidInput
 
 _NOTHING: Final = "–"
 _EVENTS_SHOWN: Final = 3
 
 
-async def explain(definition: bytes, *, url: str, key: str, as_of: str | None, user_id: str | None) -> dict[str, Any]:
-    """The service's explanation of a definition, and with *user_id* of that user."""
+async def fetch_explanation(
+    definition: bytes, *, url: str, key: str, as_of: str | None, user_id: str | None
+) -> dict[str, Any]:
+    """Fetch the service's explanation of a definition, or with *user_id* of that user."""
     try:
         msgspec.json.decode(definition)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -30,11 +32,11 @@ async def explain(definition: bytes, *, url: str, key: str, as_of: str | None, u
     body |= {name: value for name, value in (("as_of", as_of), ("user_id", user_id)) if value is not None}
     headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/json"}
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
-        return await answered(client.post("/api/segments/explain/", content=msgspec.json.encode(body)))
+        return await read_answer(client.post("/api/segments/explain/", content=msgspec.json.encode(body)))
 
 
-def draw(explanation: Mapping[str, Any], console: Console, *, sql: bool) -> None:
-    """Everything that a person asks next: how many, why, and what looks odd."""
+def draw_explanation(explanation: Mapping[str, Any], console: Console, *, sql: bool) -> None:
+    """Draw an explanation: how many, why, and what looks odd."""
     matched, universe = explanation["matched_users"], explanation["universe"]
     console.print(Text(explanation["words"], style="bold"))
     share = f" ({matched / universe:.1%})" if universe else ""
@@ -56,7 +58,9 @@ def _draw_stages(explanation: Mapping[str, Any], console: Console) -> None:
     table = _table("#", "users", "alone", "so far", "without it")
     for number, stage in enumerate(explanation["stages"], 1):
         counts = [stage["matched_users"], stage["audience_after"], stage["audience_without"]]
-        table.add_row(str(number), _told(stage["words"], out=stage["role"] == "exclude"), *(f"{n:,}" for n in counts))
+        table.add_row(
+            str(number), _condition_text(stage["words"], out=stage["role"] == "exclude"), *(f"{n:,}" for n in counts)
+        )
     console.print(table)
     if {each["pointer"] for each in explanation["conditions"]} != {each["pointer"] for each in explanation["stages"]}:
         table = _table("", "each condition", "alone")
@@ -80,7 +84,7 @@ def _draw_user(user: Mapping[str, Any], console: Console) -> None:
         out = _place(each["pointer"]).startswith("/exclude")
         unit = {"recency": " days", "sample": " %"}.get(each["type"], "")
         values = [_value(each[name], unit) for name in ("measured", "threshold")]
-        table.add_row(holds, _told(each["words"], out=out).append(_events(each["events"]), "dim"), *values)
+        table.add_row(holds, _condition_text(each["words"], out=out).append(_events(each["events"]), "dim"), *values)
     console.print(table)
 
 
@@ -93,12 +97,12 @@ def _table(first: str, second: str, *others: str) -> Table:
     return table
 
 
-def _told(words: str, *, out: bool) -> Text:
+def _condition_text(words: str, *, out: bool) -> Text:
     return Text.assemble(("leaving out: ", "bold"), words) if out else Text(words)
 
 
 def _place(pointer: str) -> str:
-    """In the file, which is the definition itself."""
+    """Return a pointer into the file, which is the definition itself."""
     return pointer.removeprefix("/definition") or "/"
 
 
@@ -118,6 +122,6 @@ def _value(value: Any, unit: str) -> str:
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:
-    """The newest, each on a line of its own under the condition."""
+    """Return the newest events, each on a line of its own under the condition."""
     shown = [f"{each['occurred_at'][:16].replace('T', ' ')} {each['event_type']}" for each in events[:_EVENTS_SHOWN]]
     return "".join(f"\n  {line}" for line in [*shown, *(["…"] if len(events) > _EVENTS_SHOWN else [])])

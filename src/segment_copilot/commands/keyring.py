@@ -1,4 +1,4 @@
-"""`keys …`: tenants and keys, straight in PostgreSQL, because the first key cannot be made over the API."""
+"""`keys …` writes tenants and keys straight to PostgreSQL, because the first key cannot be made over the API."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from segment_copilot.stores.postgres import Postgres, open_postgres
 
 
 async def create_tenant(settings: Settings, slug: str, *, timezone: str, dynamic_plus_limit: int | None) -> str:
-    """A new tenant's line."""
+    """Make a tenant and return the line to print."""
     async with _postgres(settings) as postgres:
         tenant = await Tenants(postgres).create(slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
         return f"{tenant.slug}\t{tenant.timezone}"
 
 
 async def set_limit(settings: Settings, slug: str, *, dynamic_plus_limit: int | None) -> None:
-    """How many Dynamic Plus segments the tenant may have; None for any number."""
+    """Set how many Dynamic Plus segments the tenant may have; None for any number."""
     async with _postgres(settings) as postgres:
         tenants = Tenants(postgres)
         await tenants.set_dynamic_plus_limit(await tenants.get(slug), dynamic_plus_limit)
 
 
 async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> str:
-    """A new key's text; the tenant is made when it does not exist."""
+    """Make a key and return its text; the tenant is made when it does not exist."""
     async with _postgres(settings) as postgres:
         tenants = Tenants(postgres)
         try:
@@ -37,8 +37,8 @@ async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> 
         return (await Keys(postgres).create(tenant, kind=kind, name=name))[1]
 
 
-async def listed(settings: Settings, slug: str) -> list[str]:
-    """A line per key."""
+async def list_keys(settings: Settings, slug: str) -> list[str]:
+    """Return a line for each key."""
     async with _postgres(settings) as postgres:
         tenant = await Tenants(postgres).get(slug)
         return [
@@ -48,7 +48,7 @@ async def listed(settings: Settings, slug: str) -> list[str]:
 
 
 async def revoke(settings: Settings, slug: str, key_id: int) -> None:
-    """The key answers 401 from now on."""
+    """Revoke a key: it answers 401 from now on."""
     async with _postgres(settings) as postgres:
         await Keys(postgres).revoke(await Tenants(postgres).get(slug), key_id)
 

@@ -1,4 +1,4 @@
-"""`runtime.json`: how other commands find the service that `dev` runs."""
+"""`runtime.json` tells other commands where the service is that `dev` runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "runtime.json"
 
 
 class Runtime(Struct, frozen=True):
-    """Where the service is and how to speak to it. The file is readable by its owner only, for it holds keys."""
+    """Says where the service is and how to speak to it. The file is readable by its owner only, for it holds keys."""
 
     url: str
     api_key: str
@@ -34,12 +34,12 @@ def write_runtime(data_dir: Path, runtime: Runtime) -> None:
 
 
 def remove_runtime(data_dir: Path) -> None:
-    """The service is going, or was killed before it could say so."""
+    """Remove the file: the service is going, or was killed before it could."""
     (data_dir / NAME).unlink(missing_ok=True)
 
 
 def read_runtime(data_dir: Path) -> Runtime:
-    """The running service of *data_dir*."""
+    """Return the running service of *data_dir*."""
     try:
         return msgspec.json.decode((data_dir / NAME).read_bytes(), type=Runtime)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A run of the copilot drawn in a terminal, event by event: text, steps, components, drafts, questions."""
+"""Draws a run of the copilot in a terminal, event by event: text, steps, components, drafts, questions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Screen:
     def __init__(self, console: Console, url: str) -> None:
         self.console = console
         self.url = url
-        self.ended: Mapping[str, Any] | None = None
+        self.end: Mapping[str, Any] | None = None
         """The last event; None while there was none."""
         self.question: Mapping[str, Any] | None = None
         """What the person is asked, when the run ended with it."""
@@ -37,19 +37,19 @@ class Screen:
         self._in_text = False
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """The text of the answer, as it stands."""
         return "\n\n".join(self._texts.values())
 
     @property
     def ended_well(self) -> bool:
-        """Whether the run ended with `run.finished`."""
-        return self.ended is not None and self.ended["type"] == "run.finished"
+        """True when the run ended with `run.finished`."""
+        return self.end is not None and self.end["type"] == "run.finished"
 
-    def show(self, sent: Mapping[str, Any]) -> None:
+    def show(self, event: Mapping[str, Any]) -> None:
         """Draw one event; those that say nothing to a person are passed over."""
-        event = _printable(sent)
-        drawn: dict[str, Callable[[Mapping[str, Any]], None]] = {
+        event = _printable(event)
+        drawings: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "run.started": self._started,
             "text.delta": self._text,
             "text.end": lambda _event: self._end_text(),
@@ -64,7 +64,7 @@ class Screen:
             "run.finished": self._finished,
             "run.error": self._failed,
         }
-        if (draw := drawn.get(event["type"])) is not None:
+        if (draw := drawings.get(event["type"])) is not None:
             draw(event)
 
     def _started(self, event: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Screen:
         self.question = event  # drawn at the end: the question is often the answer's text
 
     def _ask(self, question: Mapping[str, Any]) -> None:
-        if question["question"] not in self.said:
+        if question["question"] not in self.text:
             self._line(f"[bold]{escape(question['question'])}[/]")
         for index, option in enumerate(question["options"], 1):
             effect = f" [dim]{escape(option['effect'])}[/]" if "effect" in option else ""
@@ -94,7 +94,7 @@ class Screen:
         self.checkpoint = event["token"]
 
     def _finished(self, event: Mapping[str, Any]) -> None:
-        self.ended = event
+        self.end = event
         self._end_text()
         if self.question is not None:
             self._ask(self.question)
@@ -103,7 +103,7 @@ class Screen:
             self._line(f"[yellow]The run ended: {event['outcome']}{limit}.[/]")
 
     def _failed(self, event: Mapping[str, Any]) -> None:
-        self.ended = event
+        self.end = event
         self._line(f"[bold red]{escape(event['message'])}[/] [dim]({event['code']})[/]")
 
     def _tool_start(self, event: Mapping[str, Any]) -> None:
@@ -114,15 +114,15 @@ class Screen:
             self.console.print()
         self._in_text = False
 
-    def _line(self, shown: Any) -> None:
+    def _line(self, renderable: Any) -> None:
         self._end_text()
-        self.console.print(shown)
+        self.console.print(renderable)
 
     def _tool_result(self, event: Mapping[str, Any]) -> None:
         title = self._titles.get(event["tool_call_id"], "")
         mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
-        told = event["summary"] if event["ok"] else event["error"]["message"]
-        self._line(f"{mark} {title} {escape(told)} [dim]{event['duration_ms']} ms[/]")
+        sentence = event["summary"] if event["ok"] else event["error"]["message"]
+        self._line(f"{mark} {title} {escape(sentence)} [dim]{event['duration_ms']} ms[/]")
 
     def _component(self, event: Mapping[str, Any]) -> None:
         props = event["props"]
@@ -141,14 +141,14 @@ class Screen:
 
 
 def metric_card(props: Mapping[str, Any]) -> Panel:
-    """One number in a frame."""
+    """Draw one number in a frame."""
     value = f"{props['value']:,}" + (f" {props['unit']}" if "unit" in props else "")
     lines = [Text(value, style="bold"), *([Text(props["note"], style="dim")] if "note" in props else [])]
     return Panel(Group(*lines), title=Text(props["title"]), title_align="left", expand=False)
 
 
 def segment_table(props: Mapping[str, Any]) -> Table:
-    """A row for each segment."""
+    """Draw a table with a row for each segment."""
     table = Table(title=Text(props["title"]), title_justify="left", box=box.SIMPLE_HEAD)
     for header in ("id", "name", "tier", "status"):
         table.add_column(header)
@@ -162,7 +162,7 @@ def segment_table(props: Mapping[str, Any]) -> Table:
 
 
 def bar_chart(props: Mapping[str, Any]) -> Group:
-    """A bar for each point, at most the last 31."""
+    """Draw a bar for each point, at most the last 31."""
     points = props["points"][-_MOST_BARS:]
     widest = max((len(point["x"]) for point in points), default=0)
     most = max((point["y"] for point in points), default=0) or 1
@@ -179,7 +179,7 @@ def bar_chart(props: Mapping[str, Any]) -> Group:
 
 
 def draft_panel(draft: Mapping[str, Any]) -> Panel:
-    """A draft: in words, counted, what was assumed and left out, what an edit changed."""
+    """Draw a draft: in words, counted, what was assumed and left out, what an edit changed."""
     preview = draft["preview"]
     lines = [
         Text(draft["words"]),
@@ -190,14 +190,14 @@ def draft_panel(draft: Mapping[str, Any]) -> Panel:
         Text(f"{draft['tier']}: {draft['tier_reason']}", style="dim"),
         *_edit_lines(draft),
     ]
-    lines.extend(Text(f"Assumed: {told}", style="yellow") for told in draft["assumptions"])
-    lines.extend(Text(f"Not expressed: {told}", style="red") for told in draft["unmapped"])
+    lines.extend(Text(f"Assumed: {sentence}", style="yellow") for sentence in draft["assumptions"])
+    lines.extend(Text(f"Not expressed: {sentence}", style="red") for sentence in draft["unmapped"])
     lines.extend(Text(f"Note: {warning['detail']}", style="yellow") for warning in draft["warnings"])
     return Panel(Group(*lines), title=Text(f"Draft: {draft['name']}"), title_align="left")
 
 
 def _edit_lines(draft: Mapping[str, Any]) -> Iterable[Text]:
-    """What an edit changed, operation by operation."""
+    """Yield what an edit changed, operation by operation."""
     if (base := draft.get("base")) is not None and "segment_id" in base:
         yield Text(f"Edited: segment {base['segment_id']}, version {base['version']}", style="dim")
     for operation in draft.get("diff", ()):
@@ -208,7 +208,7 @@ def _edit_lines(draft: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def _save_command(save: Mapping[str, Any], url: str) -> str:
-    """A curl that saves the draft as it stands."""
+    """Return a curl that saves the draft as it stands."""
     body = shlex.quote(msgspec.json.encode(save["body"]).decode())
     return (
         f"curl -X {save['method']} {url}{save['path']} \\\n"
@@ -217,7 +217,7 @@ def _save_command(save: Mapping[str, Any], url: str) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """*value* with no text in it that a terminal would obey: what events are called, anybody may choose."""
+    """Return *value* with no text in it that a terminal would obey: what events are called, anybody may choose."""
     if isinstance(value, str):
         return _CONTROL.sub("", value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The API and the worker as processes: `serve` and `worker`, and both in one for `dev`."""
+"""Runs the API and the worker as processes: `serve` and `worker`, and both in one for `dev`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAIN_SECONDS = 25
 
 
 def serve(settings: Settings) -> None:
-    """The API until SIGTERM or SIGINT; open streams end with a terminal event first."""
+    """Run the API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_check(settings))
     uvicorn.Server(_config(settings)).run()
@@ -36,7 +36,7 @@ async def _check(settings: Settings) -> None:
 
 
 def work(settings: Settings) -> None:
-    """A worker until SIGTERM or SIGINT."""
+    """Run a worker until SIGTERM or SIGINT."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_work(settings))
 
@@ -54,12 +54,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """`running` listens to them."""
+        """Capture none: `running` listens to them."""
         yield
 
 
 def _config(settings: Settings) -> uvicorn.Config:
-    """The one way this project runs uvicorn."""
+    """Return the one way in which this project runs uvicorn."""
     return uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -82,7 +82,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 @contextlib.contextmanager
 def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
-    """SIGTERM and SIGINT let the server finish; the process then ends by returning."""
+    """Let the server finish on SIGTERM and SIGINT; the process then ends by returning."""
     loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
     for number in numbers:
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
@@ -95,7 +95,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
-    """API and worker in this process: the URL, and a task that ends when the server was told to stop."""
+    """Run API and worker in this process; yield the URL, and a task that ends when the server was told to stop."""
     server = _Server(_config(settings))
     listener = _listener(settings)
     # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
@@ -115,6 +115,6 @@ async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[
 
 
 async def migrate_stores(settings: Settings) -> list[str]:
-    """The names of the migrations that were applied."""
+    """Migrate both stores, and return the names of the migrations that were applied."""
     async with open_resources(settings) as resources:
         return await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)

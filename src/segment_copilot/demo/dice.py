@@ -1,4 +1,4 @@
-"""Draws from one seeded source, cheap enough for half a million of them.
+"""Makes draws from one seeded source, cheap enough for half a million of them.
 
 Weights become pools of 4,096 entries once; a pick from one is then a single `getrandbits(12)`. Only `random` and
 `getrandbits` are used: their streams are the same on every Python version, those of the convenience methods are not.
@@ -26,20 +26,20 @@ class Dice:
         self.bits = source.getrandbits
 
     def happens(self, probability: float) -> bool:
-        """Whether something of that probability happens this time."""
+        """Return whether something of that probability happens this time."""
         return self.share() < probability
 
     def one_of(self, values: Sequence[T]) -> T:
-        """One of a few values, each as likely as the others."""
+        """Return one of a few values, each as likely as the others."""
         return values[self.bits(16) % len(values)]
 
     def pick(self, pool: Sequence[T]) -> T:
-        """One entry of a pool made by this module."""
+        """Return one entry of a pool made by this module."""
         return pool[self.bits(POOL_BITS)]
 
 
 def pool_of(weights: Mapping[T, float]) -> tuple[T, ...]:
-    """A pool in which each key has its share of the weights."""
+    """Return a pool in which each key has its share of the weights."""
     total = sum(weights.values())
     pool: list[T] = []
     reached = 0.0
@@ -50,11 +50,11 @@ def pool_of(weights: Mapping[T, float]) -> tuple[T, ...]:
 
 
 def exponential_pool(mean: float) -> tuple[int, ...]:
-    """Whole numbers spread as an exponential distribution of that mean."""
+    """Return whole numbers spread as an exponential distribution of that mean."""
     return tuple(round(-mean * math.log(1 - (slot + 0.5) / POOL_SIZE)) for slot in range(POOL_SIZE))
 
 
 def bell_pool(low: int, high: int) -> tuple[int, ...]:
-    """Whole numbers from low to high, the middle ones most often (a parabola)."""
+    """Return whole numbers from low to high, the middle ones most often (a parabola)."""
     middle, half = (low + high) / 2, (high - low) / 2 + 1
     return pool_of({number: 1 - ((number - middle) / half) ** 2 for number in range(low, high + 1)})

@@ -1,4 +1,4 @@
-"""Who the users of the demo shop are: habits, home, and what is known of them when they are first identified.
+"""Makes the users of the demo shop: habits, home, and what is known of them when they are first identified.
 
 Instants are whole milliseconds since the beginning of the shop's 180 days.
 """
@@ -26,7 +26,7 @@ STAFF_EVERY: Final = 400  # one user in so many works here
 
 
 class Habits(Struct, frozen=True):
-    """How one kind of user behaves: means in days, and the probability of each step given the one before."""
+    """Describes how one kind of user behaves: means in days, and the probability of each step given the one before."""
 
     name: str
     share: float
@@ -59,7 +59,7 @@ _SIGNED_UP_AGO: Final = exponential_pool(400 * DAY)
 
 
 class Person:
-    """One user while the generator walks through their time; *orders*, *tagged* and *trial* change on the way."""
+    """A user while the generator walks through their time; *orders*, *tags* and *trial* change on the way."""
 
     __slots__ = (
         "arrives", "city", "comes", "country", "device", "habits", "id", "known", "leaves",
@@ -88,13 +88,13 @@ class Person:
 
 
 def people(count: int, *, dice: Dice) -> Iterator[Person]:
-    """That many users, in the order of their numbers."""
+    """Yield *count* users, in the order of their numbers."""
     for number in range(count):
         yield Person(number, dice=dice)
 
 
 def first_traits(person: Person, *, dice: Dice) -> dict[str, Any]:
-    """What the first identify of a user says. `signup_date` is an instant in milliseconds; a date is made of it later."""
+    """Return what a user's first identify says. `signup_date` is an instant in milliseconds; a date is made of it later."""
     old = person.old
     traits: dict[str, Any] = {
         "country": person.country.code,
@@ -113,7 +113,7 @@ def first_traits(person: Person, *, dice: Dice) -> dict[str, Any]:
 
 
 def tier_of(orders: int) -> str | None:
-    """The loyalty tier after so many orders; none before the first."""
+    """Return the loyalty tier after so many orders; none before the first."""
     reached = [tier for least, tier in TIERS.items() if orders >= least]
     return reached[-1] if reached else None
 

@@ -17,7 +17,7 @@ class DemoSegment(Struct, frozen=True):
     without: tuple[str, ...] = ()
 
     def definition(self, ids: Mapping[str, int]) -> dict[str, Any]:
-        """The definition to save; *ids* are those of the segments saved so far, by name."""
+        """Return the definition to save; *ids* are those of the segments saved so far, by name."""
         made: dict[str, Any] = {"logic": "AND", "conditions": [dict(condition) for condition in self.conditions]}
         if self.without:
             others = [
@@ -111,7 +111,7 @@ SEGMENTS: Final = (
 
 
 class DemoActivation(Struct, frozen=True):
-    """A connector: where the members of a segment would be sent."""
+    """A connector that the members of a segment would be sent to."""
 
     segment: str
     connector_type: str

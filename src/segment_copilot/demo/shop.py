@@ -1,4 +1,4 @@
-"""A believable shop from a seed: users, what they did in 180 days, and what is known of them.
+"""Makes a believable shop from a seed: users, what they did in 180 days, and what is known of them.
 
 The same seed gives the same shop: the same ids, the same values, the same distances in time. Only where it lies in
 time is a matter of the caller, who says when it ends.
@@ -34,7 +34,7 @@ class Shop(Struct, frozen=True):
     rows: list[ShopRow]
 
     def events(self, tenant_id: int, *, ends_at: datetime) -> Iterator[Event]:
-        """Every event of the shop as the tenant's, in the order of time, none later than *ends_at* (aware)."""
+        """Yield every event of the shop as the tenant's, in the order of time, none later than *ends_at* (aware)."""
         begins_at = ends_at - timedelta(days=DAYS)
         for number, (at, event_type, user_id, payload) in enumerate(self.rows):
             text = payload if isinstance(payload, str) else _identify_text(payload, begins_at)
@@ -49,7 +49,7 @@ class Shop(Struct, frozen=True):
 
 
 def generate_shop(*, seed: int = SEED, users: int = USERS) -> Shop:
-    """The shop of that seed; about 20 events a user. Takes about a second for 20,000 users."""
+    """Make the shop of that seed; about 20 events a user. Takes about a second for 20,000 users."""
     dice = Dice(seed)
     diary = Diary(dice)
     for person in people(users, dice=dice):

@@ -1,4 +1,4 @@
-"""What the users of the demo shop do: visits with funnels, the orders that come of them, and what follows an order.
+"""Makes what the users of the demo shop do: visits with funnels, the orders that come of them, and what follows.
 
 Instants are whole milliseconds since the beginning of the shop's 180 days; the shop's own clock gives the days and
 weeks their rhythm and ends on a Wednesday at 18:00.
@@ -59,7 +59,7 @@ _LATER: Final = exponential_pool(6 * DAY)
 
 
 class Diary:
-    """Everything that happens, one user after another; *events* and *identifies* are sorted by nobody yet."""
+    """Records everything that happens, one user after another; *events* and *identifies* are sorted by nobody yet."""
 
     def __init__(self, dice: Dice) -> None:
         self.events: list[EventRow] = []
@@ -111,7 +111,7 @@ class Diary:
             self._ask_for_help(person, at)
 
     def _arrive(self, person: Person, at: int) -> int:
-        """The index of where a visit comes from; who comes from the newsletter has opened it first."""
+        """Return the index of where a visit comes from; who comes from the newsletter has opened it first."""
         source = self._dice.pick(_SOURCES)
         if source != NEWSLETTER:
             return source
@@ -123,19 +123,19 @@ class Diary:
         return source
 
     def _look_around(self, person: Person, at: int) -> tuple[int, list[Product]]:
-        """Products looked at, some of them wished for and some put into the cart; when it ended, and the cart."""
+        """Look at products, wish for some and put some into the cart; return when it ended, and the cart."""
         dice, add, user = self._dice, self.events.append, person.id
         cart: list[Product] = []
         for _ in range(dice.bits(16) % (person.habits.views + 1)):
             product = dice.pick(PRODUCTS)
             at += dice.pick(_PAUSES)
-            add((at, "product_viewed", user, product.seen))
+            add((at, "product_viewed", user, product.view_payload))
             if dice.happens(0.05):
                 at += dice.pick(_PAUSES)
-                add((at, "wishlist_add", user, product.chosen))
+                add((at, "wishlist_add", user, product.choice_payload))
             if dice.happens(person.habits.to_cart):
                 at += dice.pick(_PAUSES)
-                add((at, "cart_add", user, product.chosen))
+                add((at, "cart_add", user, product.choice_payload))
                 cart.append(product)
         return at, cart
 
@@ -156,7 +156,7 @@ class Diary:
             self._follow_up(person, at, cents=cents)
 
     def _coupon(self, person: Person) -> tuple[str, int]:
-        """The payload's piece of a coupon and its percent off; most orders have none."""
+        """Return the payload's piece of a coupon and its percent off; most orders have none."""
         if person.staff:
             return f',"coupon":"{STAFF_COUPON}"', STAFF_DISCOUNT
         if not self._dice.happens(0.18):
@@ -165,7 +165,7 @@ class Diary:
         return f',"coupon":"{name}"', discount
 
     def _follow_up(self, person: Person, at: int, *, cents: int) -> None:
-        """What an order leads to: a better tier, sometimes a refund or a question."""
+        """Record what an order leads to: a better tier, sometimes a refund or a question."""
         dice = self._dice
         person.orders += 1
         if person.known:
@@ -187,7 +187,7 @@ class Diary:
         self.events.append((at + HOUR, "support_ticket_opened", person.id, f'{{"priority":"{priority}"}}'))
 
     def _consider_trial(self, person: Person, at: int) -> None:
-        """A look at the prices starts the one trial of a member now and then; a third of the trials are kept."""
+        """Start the one trial of a member now and then, after a look at the prices; a third of the trials are kept."""
         dice = self._dice
         if person.trial or not person.known or not dice.happens(0.4):
             return
@@ -198,7 +198,7 @@ class Diary:
             self.identifies.append((at + 14 * DAY, person.id, {"plan": plan}))
 
     def _read_mail(self, person: Person) -> None:
-        """Emails opened without a visit, at times long after the last one; now and then somebody has had enough."""
+        """Open emails without a visit, at times long after the last one; now and then somebody has had enough."""
         dice, at = self._dice, person.arrives
         reads_until = person.leaves + 10 * DAY
         while (at := at + DAY + dice.pick(_WEEKS)) < min(reads_until, SPAN):
@@ -208,7 +208,7 @@ class Diary:
             self.identifies.append((at, person.id, {"email_opt_in": False}))
 
     def _move(self, person: Person) -> None:
-        """A few users move house, and fewer ask the shop to forget their age."""
+        """Let a few users move house, and fewer ask the shop to forget their age."""
         dice = self._dice
         at = person.arrives + DAY + int((SPAN - person.arrives) * dice.share())
         if dice.happens(0.03):

@@ -1,4 +1,4 @@
-"""What the demo shop sells, where its people live, and how often each thing is said: plain weighted tables."""
+"""Lists what the demo shop sells, where its people live, and how often each thing is said: plain weighted tables."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Product(Struct, frozen=True):
     id: str
     category: str
     cents: int
-    seen: str  # payload of product_viewed
-    chosen: str  # payload of cart_add and wishlist_add
+    view_payload: str  # of product_viewed
+    choice_payload: str  # of cart_add and wishlist_add
 
 
 COUNTRIES: Final = (
@@ -59,17 +59,17 @@ PRODUCTS_PER_CATEGORY: Final = 18
 
 
 def _products() -> dict[Product, float]:
-    """Every product with its popularity: within a category the first sell best."""
-    found: dict[Product, float] = {}
+    """Return every product with its popularity: within a category the first sell best."""
+    products: dict[Product, float] = {}
     for shelf, (category, (share, low, high, _)) in enumerate(_CATEGORIES.items()):
         for place in range(PRODUCTS_PER_CATEGORY):
             step = place * 7 % PRODUCTS_PER_CATEGORY / (PRODUCTS_PER_CATEGORY - 1)
             cents = round(low * (high / low) ** step) * 100 - (5 if place % 3 else 0)
             product_id = f"SKU-{shelf + 1}{place + 1:02d}"
             head = f'{{"product_id":"{product_id}"'
-            seen = f'{head},"category":"{category}","price":{cents / 100}}}'
-            found[Product(product_id, category, cents, seen, head + "}")] = share / (place + 3)
-    return found
+            view = f'{head},"category":"{category}","price":{cents / 100}}}'
+            products[Product(product_id, category, cents, view, head + "}")] = share / (place + 3)
+    return products
 
 
 PRODUCTS: Final = pool_of(_products())
@@ -100,7 +100,7 @@ PATH_WEIGHTS: Final = (30.0, *(share / 2 for share, *_ in _CATEGORIES.values()),
 
 
 def page_payloads(path: str) -> tuple[str, ...]:
-    """Payloads of page_viewed for one path; source s and device d are at `s * len(DEVICES) + d`."""
+    """Return the payloads of page_viewed for one path; source s and device d are at `s * len(DEVICES) + d`."""
     return tuple(
         f'{{"path":"{path}","utm_source":"{source}","device":"{device}"}}' for source in SOURCES for device in DEVICES
     )

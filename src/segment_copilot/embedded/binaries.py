@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and whom they run as."""
+"""Finds PostgreSQL's programs and the account that they run as."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_platform() -> None:
 
 
 def find_programs() -> Path:
-    """The directory of `postgres` and `initdb`: PG_BINDIR, else the wheel's, else the newest of Debian's.
+    """Return the directory of `postgres` and `initdb`: PG_BINDIR, else the wheel's, else the newest of Debian's.
 
     Raises `Unavailable` when there is none of PostgreSQL 18 or later.
     """
@@ -52,22 +52,22 @@ def _candidates() -> Iterator[Path]:
 
 @functools.cache
 def version(programs: Path) -> str:
-    """The version of `postgres` in *programs*, such as 18.6; empty when it does not run."""
+    """Return the version of `postgres` in *programs*, such as 18.6; empty when it does not run."""
     try:
-        said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+        text = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     except OSError:
         return ""
-    found = re.search(r"\d+(\.\d+)*", said)
-    return found[0] if found else ""
+    match = re.search(r"\d+(\.\d+)*", text)
+    return match[0] if match else ""
 
 
 def major(text: str) -> int:
-    """The first number of a version; 0 for none."""
+    """Return the first number of a version; 0 for none."""
     return int(text.split(".", maxsplit=1)[0] or 0)
 
 
 def account_for(directory: Path) -> Account | None:
-    """Whom PostgreSQL runs as in *directory*: `nobody` when we are root, which it refuses; else ourselves (None).
+    """Return whom PostgreSQL runs as in *directory*: `nobody` when we are root, which it refuses; else ourselves (None).
 
     Raises `Unavailable` when that user cannot reach the directory.
     """
@@ -92,7 +92,7 @@ def account_for(directory: Path) -> Account | None:
 
 
 def reachable_programs(programs: Path, *, account: Account | None, directory: Path) -> Path:
-    """*programs*, or a copy of them in *directory* when *account* cannot read them where they are."""
+    """Return *programs*, or a copy of them in *directory* when *account* cannot read them where they are."""
     if account is None or (closed := _closed_to(account, programs)) is None:
         return programs
     if programs.parent.name != "pginstall":
@@ -116,7 +116,7 @@ def reachable_programs(programs: Path, *, account: Account | None, directory: Pa
 
 
 def _closed_to(account: Account, directory: Path) -> Path | None:
-    """The first of *directory* and its parents that *account* may not enter."""
+    """Return the first of *directory* and its parents that *account* may not enter."""
     for path in (*reversed(directory.resolve().parents), directory.resolve()):
         if not path.exists():
             return None  # we will make it

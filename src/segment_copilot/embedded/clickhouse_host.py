@@ -55,7 +55,7 @@ class Watcher(threading.Thread):
         self._keeper_password = keeper_password
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Report, then watch until the process ends."""
         while not (line := self._read_ports()):
             if self._parent.is_gone(within=0.01):
                 os._exit(0)
@@ -102,7 +102,7 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point of the host process."""
+    """Run the host process."""
     os.umask(0o077)
     order, directory = read_order(sys.argv[1])
     parent = Parent(log=2)

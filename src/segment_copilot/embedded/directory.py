@@ -1,4 +1,4 @@
-"""What lies in an engine's directory besides its data: lock, port, password, log."""
+"""Keeps what lies in an engine's directory besides its data: lock, port, password, log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOG_LIMIT = 16 * 1024 * 1024
 
 
 class Account(Struct, frozen=True):
-    """Whom an engine runs as. The process itself, unless that is root and the engine refuses root."""
+    """The system account that an engine runs as, where the engine refuses root."""
 
     uid: int
     gid: int
@@ -64,7 +64,7 @@ def write_private(path: Path, text: str, *, account: Account | None = None) -> N
 
 
 def password(directory: Path) -> str:
-    """The password of the user `app` in this directory's engine, made at the first start."""
+    """Return the password of the user `app` in this directory's engine; it is made at the first start."""
     path = directory / "password"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
@@ -110,7 +110,7 @@ def _holder(file: TextIO) -> str:
 
 
 def choose_port(directory: Path, *, demanded: int | None, patience: float = 2.0) -> int:
-    """A free loopback port: the *demanded* one, else the one used last time, else a new one, which is remembered.
+    """Choose a free loopback port: the *demanded* one, else the one used last time, else a new one, which is remembered.
 
     Raises `Unavailable` when the demanded port stays taken for *patience* seconds.
     """
@@ -150,7 +150,7 @@ def _is_free(port: int) -> bool:
 
 
 def open_log(directory: Path) -> int:
-    """A file descriptor that appends to the engine's log; a long log is moved aside first."""
+    """Return a file descriptor that appends to the engine's log; a long log is moved aside first."""
     path = directory / "log"
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         path.replace(directory / "log.old")
@@ -158,7 +158,7 @@ def open_log(directory: Path) -> int:
 
 
 def log_size(directory: Path) -> int:
-    """How long the log is, in bytes."""
+    """Return how long the log is, in bytes."""
     try:
         return (directory / "log").stat().st_size
     except FileNotFoundError:
@@ -166,7 +166,7 @@ def log_size(directory: Path) -> int:
 
 
 def log_tail(directory: Path, *, since: int = 0, lines: int = 12) -> str:
-    """The last *lines* of the log, of what was written after byte *since*."""
+    """Return the last *lines* of the log, of what was written after byte *since*."""
     try:
         with (directory / "log").open("rb") as file:
             file.seek(since)

@@ -62,12 +62,12 @@ class Engine:
 
     @property
     def version(self) -> str:
-        """Such as 18.6."""
+        """The server's version, such as 18.6."""
         return self._state.version
 
     @property
     def url(self) -> str:
-        """Of our own database, with user and password; the same after a restart."""
+        """The URL of our own database, with user and password; the same after a restart."""
         return f"{self.kind}://{USER}:{password(self.directory)}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     @property
@@ -120,7 +120,7 @@ class Engine:
         self._ready = report
 
     def _read_report(self) -> bytes:
-        """The host's one line; empty when it ends or stays silent."""
+        """Return the host's one line; empty when it ends or stays silent."""
         if self._host is None or self._host.stdout is None:
             return b""
         with selectors.DefaultSelector() as selector:
@@ -172,7 +172,7 @@ class Engine:
 
 
 def start_postgres(directory: Path, *, port: int | None = None, durable: bool = True) -> Engine:
-    """PostgreSQL 18 in *directory*, whose parents must let `nobody` pass when we are root.
+    """Start PostgreSQL 18 in *directory*, whose parents must let `nobody` pass when we are root.
 
     *port* None takes the last one, or a free one. *durable* False trades safety against a power cut for speed.
     Raises `Unavailable` when it cannot be started, `Conflict` when another process runs it.
@@ -181,7 +181,7 @@ def start_postgres(directory: Path, *, port: int | None = None, durable: bool = 
 
 
 def start_clickhouse(directory: Path, *, port: int | None = None) -> Engine:
-    """ClickHouse 26.9 in *directory*. Its user `app` may use databases whose names begin with segment_copilot.
+    """Start ClickHouse 26.9 in *directory*. Its user `app` may use databases whose names begin with segment_copilot.
 
     Raises as `start_postgres` does.
     """
@@ -195,14 +195,14 @@ def _start(engine: Engine, port: int | None) -> Engine:
 
 
 def prepare_postgres(directory: Path, *, durable: bool) -> Engine:
-    """The engine, not launched; raises `Unavailable` when this machine cannot run it."""
+    """Return an engine that is not launched; raises `Unavailable` when this machine cannot run it."""
     binaries.check_platform()
     binaries.find_programs()
     return Engine("postgresql", directory, durable=durable, account=binaries.account_for(directory))
 
 
 def prepare_clickhouse(directory: Path) -> Engine:
-    """The engine, not launched; raises `Unavailable` when this machine cannot run it."""
+    """Return an engine that is not launched; raises `Unavailable` when this machine cannot run it."""
     binaries.check_platform()
     if find_spec("chdb") is None:
         raise Unavailable(

@@ -16,7 +16,7 @@ from segment_copilot.embedded.engine import Engine, prepare_clickhouse, prepare_
 
 
 def default_data_dir() -> Path:
-    """The platform's place for a user's data; /var/lib for root, whose home PostgreSQL's user may not enter."""
+    """Return the platform's place for a user's data; /var/lib for root, whose home PostgreSQL's user may not enter."""
     return (
         Path("/var/lib/segment-copilot")
         if os.name == "posix" and os.geteuid() == 0
@@ -57,7 +57,7 @@ class Engines:
 def start_engines(
     data_dir: Path | None = None, *, database_url: str = "", clickhouse_url: str = "", durable: bool = True
 ) -> Engines:
-    """PostgreSQL and ClickHouse in *data_dir* (default: `default_data_dir()`), started at the same time.
+    """Start PostgreSQL and ClickHouse in *data_dir* (default: `default_data_dir()`), both at the same time.
 
     A URL that is given is used as it is, and that engine is not started. *durable* False makes PostgreSQL fast and
     unsafe against a power cut (not against kill -9), for tests. Raises `Conflict` when another process holds the

@@ -1,4 +1,4 @@
-"""What both host processes share: the pipe that keeps them alive, and the one line they say to their parent."""
+"""Holds what both host processes share: the pipe that keeps them alive, and the one line they say to their parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segment_copilot.errors import SegmentCopilotError
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What the parent asks for, as the host's only argument."""
+    """An order says what the parent asks for; it is the host's only argument."""
 
     directory: str
     port: int | None = None  # None: the last one, or a free one
@@ -49,7 +49,7 @@ class Parent:
         self._selector.register(self._alive, selectors.EVENT_READ)
 
     def is_gone(self, *, within: float | None = None) -> bool:
-        """Whether the parent ended or asked for a stop, waiting for that up to *within* seconds (None: for ever)."""
+        """Wait up to *within* seconds (None: for ever), and return whether the parent ended or asked for a stop."""
         return bool(self._selector.select(within))
 
     def tell(self, report: Ready | Failed) -> None:
@@ -67,6 +67,6 @@ class Parent:
 
 
 def read_order(argument: str) -> tuple[Order, Path]:
-    """The order in *argument*, and its directory."""
+    """Return the order in *argument*, and its directory."""
     order = msgspec.json.decode(argument, type=Order)
     return order, Path(order.directory)

@@ -80,7 +80,7 @@ class Server:
         superuser.unlink()  # nobody ever logs in as it
         self._run(
             "postgres", "--single", "-D", draft, "-c", "exit_on_error=true", "postgres",
-            given=f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password(self.directory)}'\nCREATE DATABASE {DATABASE} OWNER {USER}\n",
+            script=f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password(self.directory)}'\nCREATE DATABASE {DATABASE} OWNER {USER}\n",
         )  # fmt: skip
         draft.rename(self.data)
 
@@ -103,10 +103,10 @@ class Server:
             state = self._wait_ready(self.process, parent)
             if state is not None:
                 return state
-            said = log_tail(self.directory, since=since)
-            if "pre-existing shared memory block" not in said or time.monotonic() > deadline:
+            log = log_tail(self.directory, since=since)
+            if "pre-existing shared memory block" not in log or time.monotonic() > deadline:
                 raise Unavailable(
-                    f"PostgreSQL did not start. {self.directory / 'log'} ends with:\n{said}", code="engine_failed"
+                    f"PostgreSQL did not start. {self.directory / 'log'} ends with:\n{log}", code="engine_failed"
                 )
             time.sleep(0.1)  # the last children of the killed server are still on their way out
 
@@ -116,7 +116,7 @@ class Server:
         return 0 if self.process is None else self.process.pid
 
     def is_running(self) -> bool:
-        """Whether the postmaster lives."""
+        """Return whether the postmaster lives."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
@@ -140,7 +140,7 @@ class Server:
         return self._open("postgres", "-D", self.data, *settings)
 
     def _wait_ready(self, process: subprocess.Popen[bytes], parent: Parent) -> bool | None:
-        """True when ready, False when the parent is gone, None when the server ended or takes too long."""
+        """Return True when it is ready, False when the parent is gone, None when the server ended or takes too long."""
         deadline = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             lines = _lines(self.data / "postmaster.pid")
@@ -164,22 +164,22 @@ class Server:
             return
         try:
             process = psutil.Process(int(lines[0]))
-            ours = str(self.data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
-            if ours:
+            is_ours = str(self.data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+            if is_ours:
                 process.send_signal(signal.SIGINT)
                 process.wait(_LEFTOVERS_SECONDS)
         except psutil.NoSuchProcess:
             return
         pid_file.unlink(missing_ok=True)
 
-    def _run(self, program: str, *arguments: str | Path, given: str = "") -> None:
+    def _run(self, program: str, *arguments: str | Path, script: str = "") -> None:
         """Run a program of PostgreSQL to its end; its output goes to the log."""
         since = log_size(self.directory)
         process = self._open(program, *arguments)
-        process.communicate(given.encode())
+        process.communicate(script.encode())
         if process.returncode != 0:
-            said = log_tail(self.directory, since=since)
-            raise Unavailable(f"{program} failed. {self.directory / 'log'} ends with:\n{said}", code="engine_failed")
+            log = log_tail(self.directory, since=since)
+            raise Unavailable(f"{program} failed. {self.directory / 'log'} ends with:\n{log}", code="engine_failed")
 
     def _open(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         account = self.account
@@ -234,7 +234,7 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> None:
 
 
 def main() -> None:
-    """Entry point of the host process."""
+    """Run the host process."""
     os.umask(0o077)
     signal.signal(signal.SIGTERM, _leave)
     order, directory = read_order(sys.argv[1])

@@ -1,4 +1,4 @@
-"""`import FILE`: a CSV or NDJSON file into a running service, by its public batch endpoint.
+"""`import FILE` sends a CSV or NDJSON file to a running service, by its public batch endpoint.
 
 It is a client: it never touches a store.
 """

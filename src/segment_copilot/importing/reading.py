@@ -1,4 +1,4 @@
-"""A CSV or NDJSON file, plain or gzipped, read as events."""
+"""Reads a CSV or NDJSON file, plain or gzipped, as events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Columns(Struct, frozen=True, kw_only=True):
-    """Which columns mean what. *traits* describe the user; all columns that are not named here describe the event.
+    """Says which columns mean what. *traits* describe the user; all columns that are not named here describe the event.
 
     Without *id* an event's id is made from the file's content and the line.
     """
@@ -42,7 +42,7 @@ class Columns(Struct, frozen=True, kw_only=True):
 
 
 class Survey(Struct, frozen=True):
-    """What a first reading of a file tells: the SHA-256 of its (unzipped) content, and how many lines it has."""
+    """Holds what a first reading of a file tells: the SHA-256 of its (unzipped) content, and how many lines it has."""
 
     digest: str
     lines: int
@@ -73,7 +73,7 @@ class _Record(Struct, frozen=True):
 def survey(path: Path) -> Survey:
     """Read *path* once, for its digest."""
     digest, lines = hashlib.sha256(), 0
-    with _opened(path) as file:
+    with _open(path) as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
             lines += chunk.count(b"\n")
@@ -81,7 +81,7 @@ def survey(path: Path) -> Survey:
 
 
 def newest_time(path: Path, *, columns: Columns, zone: ZoneInfo) -> datetime | None:
-    """The latest time in the file; None when no row has one."""
+    """Return the latest time in the file; None when no row has one."""
     records = (record for record in _records(path, columns) if isinstance(record, _Record))
     moments = (_moment(record.cells.get(columns.time), zone) for record in records)
     return max((moment for moment in moments if moment is not None), default=None)
@@ -90,7 +90,7 @@ def newest_time(path: Path, *, columns: Columns, zone: ZoneInfo) -> datetime | N
 def read_rows(
     path: Path, *, columns: Columns, zone: ZoneInfo, digest: str, shift: timedelta = timedelta()
 ) -> Iterator[Row | BadRow]:
-    """Every row of *path* as events, or as what is wrong with it.
+    """Yield every row of *path* as events, or as what is wrong with it.
 
     Times without an offset are in *zone*; *shift* is added to all. Traits are sent, as a `context_identified` of the
     row's time, when they differ from the same user's previous row.
@@ -142,7 +142,7 @@ class _Reader:
         return Row(record.line, (identify, event))
 
     def _payload(self, record: _Record) -> dict[str, Any]:
-        """Every column that means nothing else. An NDJSON object called `payload` is the payload, not a property of it."""
+        """Take every column that means nothing else. An NDJSON object called `payload` is the payload, not a property of it."""
         rest = {name: _value(cell, record) for name, cell in record.cells.items() if name not in self._meant}
         if isinstance(inner := rest.get("payload"), dict):
             del rest["payload"]
@@ -158,7 +158,7 @@ class _Reader:
 
 
 def _moment(cell: object, zone: ZoneInfo) -> datetime | None:
-    """The instant a cell names. A wall time that occurs twice in *zone* is the first, one that does not exist moves on."""
+    """Read the instant of a cell. A wall time that occurs twice in *zone* is the first, one that does not exist moves on."""
     instant = parse_instant(cell.strip()) if isinstance(cell, str) else None
     if instant is None:
         return None
@@ -174,7 +174,7 @@ def _as_text(cell: object) -> Any:
 
 
 def _value(cell: Any, record: _Record) -> Any:
-    """What a cell is worth: of CSV, a number if it is exactly one in JSON, otherwise its text."""
+    """Return the value of a cell: of CSV, a number if it is exactly one in JSON, otherwise its text."""
     if not record.is_text or not _NUMBER.fullmatch(cell):
         return cell
     try:
@@ -191,8 +191,8 @@ _File = io.BufferedReader | gzip.GzipFile
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[_File]:
-    """*path*, unzipped if it is gzip."""
+def _open(path: Path) -> Generator[_File]:
+    """Open *path*, unzipped if it is gzip."""
     try:
         with path.open("rb") as file:
             if file.peek(2)[:2] != _GZIP:
@@ -207,8 +207,8 @@ def _opened(path: Path) -> Generator[_File]:
 
 
 def _records(path: Path, columns: Columns) -> Iterator[_Record | BadRow]:
-    """The rows of *path*: NDJSON if its first character is a brace, otherwise CSV with a header."""
-    with _opened(path) as file:
+    """Yield the rows of *path*: NDJSON if its first character is a brace, otherwise CSV with a header."""
+    with _open(path) as file:
         if file.peek(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
             yield from _ndjson_records(file)
         else:
@@ -261,8 +261,8 @@ def _csv_record(line: int, row: Sequence[str], header: Sequence[str]) -> _Record
 def _check_header(header: Sequence[str], columns: Columns) -> None:
     if doubled := {name for name in header if header.count(name) > 1}:
         raise InvalidInput(f"The header names a column twice: {', '.join(sorted(doubled))}.", code="duplicate_column")
-    wanted = [columns.user, columns.event, columns.time, *columns.traits, *([columns.id] if columns.id else [])]
-    for name in wanted:
+    names = [columns.user, columns.event, columns.time, *columns.traits, *([columns.id] if columns.id else [])]
+    for name in names:
         if name not in header:
             near = nearest(name, header) or header
             raise InvalidInput(

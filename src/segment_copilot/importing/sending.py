@@ -1,4 +1,4 @@
-"""Rows on their way to the service, with progress, until all of them can be queried."""
+"""Sends rows to the service, with progress, until all of them can be queried."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TOO_MANY_REQUESTS = 429
 
 
 class ImportReport(Struct):
-    """What became of a file: rows read, events queued (those seen before included), rows or events skipped, and why."""
+    """Counts what became of a file: rows read, events queued (seen before or not), rows or events skipped, and why."""
 
     read: int = 0
     queued: int = 0
@@ -38,7 +38,7 @@ class ImportReport(Struct):
     reasons: list[str] = field(default_factory=list[str])  # the first ten
 
     def skip(self, reason: str) -> None:
-        """Count one more."""
+        """Count a row or event that is not sent, for *reason*."""
         self.skipped += 1
         if len(self.reasons) < MAX_REASONS:
             self.reasons.append(reason)
@@ -98,7 +98,7 @@ class _Event(Struct, frozen=True):
 
 
 def _batches(rows: Iterable[Row | BadRow], report: ImportReport, display: _Display) -> Iterator[list[_Event]]:
-    """The events of the good rows, in batches that the endpoint takes; the others are noted in *report*."""
+    """Yield the events of the good rows, in batches that the endpoint takes; the others are noted in *report*."""
     batch: list[_Event] = []
     size = 0
     for row in rows:
@@ -168,7 +168,7 @@ async def _send(client: httpx2.AsyncClient, batches: Iterator[list[_Event]], rep
 
 
 async def _request(client: httpx2.AsyncClient, method: str, path: str, body: bytes | None = None) -> bytes:
-    """The body of a good answer. A service that is busy or away is tried again for a minute."""
+    """Return the body of a good answer. A service that is busy or away is tried again for a minute."""
     try:
         async for attempt in stamina.retry_context(
             on=(httpx2.TransportError, _TryAgainError), attempts=None, timeout=60.0

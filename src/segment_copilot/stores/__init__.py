@@ -1,1 +1,1 @@
-"""The two stores, PostgreSQL and ClickHouse, behind the few calls that use cases make. They hold no business words."""
+"""Holds PostgreSQL and ClickHouse behind the few calls that use cases make. No business word is in it."""

@@ -1,4 +1,4 @@
-"""ClickHouse over its native protocol: a pool, limits by purpose, and one way to run a query.
+"""Speaks to ClickHouse over its native protocol: a pool, limits by purpose, and one way to run a query.
 
 The only file that knows the driver. It uses asynch's protocol connection and leaves its pool, cursor and reconnecting
 aside: with a server that froze they wait on a socket while a cancellation is pending, and hide it behind an error of
@@ -17,7 +17,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -32,7 +32,7 @@ from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
-from segment_copilot.stores.literals import identifier, lower
+from segment_copilot.stores.literals import EARLIEST, LATEST, identifier, lower
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
@@ -41,7 +41,7 @@ Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest
 
 
 class Limits(Struct, frozen=True):
-    """What a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
+    """Holds what a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
 
     seconds: int
     gibibytes: float
@@ -102,7 +102,7 @@ _TIMEOUT_CODES = {159, 160}
 _EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
 # Too many queries, shutting down, too many parts, disk full, another node or the keeper gone.
 _UNAVAILABLE_CODES = {198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 745, 999}
-_LOST = (OSError, EOFError, NetworkError, OperationalError)
+_CONNECTION_ERRORS = (OSError, EOFError, NetworkError, OperationalError)
 
 
 class ClickHouseError(Exception):
@@ -123,7 +123,7 @@ class Result(Struct, frozen=True):
 
 
 class _Connection:
-    """One socket. After any exception out of its methods it must be cut."""
+    """One socket to the server. After any exception out of its methods it must be cut."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._protocol: Any = Protocol(**options)  # its attributes are not in the driver's stubs
@@ -139,14 +139,14 @@ class _Connection:
             self._protocol.writer.writer.transport.abort()
         self._protocol.reset_state()
 
-    def lost(self) -> bool:
-        """Whether the peer is known to have gone."""
+    def is_lost(self) -> bool:
+        """Return whether the peer is known to have gone."""
         reader = self._protocol.reader
         return reader is None or reader.reader.at_eof() or reader.reader.exception() is not None
 
-    async def usable(self) -> bool:
+    async def is_usable(self) -> bool:
         await asyncio.sleep(0)  # let the loop see a close that already arrived
-        if self.lost():
+        if self.is_lost():
             return False
         if time.monotonic() - self._used_at < _FRESH_SECONDS:
             return True
@@ -156,7 +156,7 @@ class _Connection:
             return False
 
     async def run(self, text: str, *, query_id: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any]]:
-        """Column names and rows of *text*."""
+        """Run *text* and return column names and rows."""
         await self._send(text, query_id=query_id, settings=settings)
         columns: tuple[str, ...] = ()
         rows: list[Any] = []
@@ -284,7 +284,7 @@ class ClickHouse:
 
     @asynccontextmanager
     async def _query(self, purpose: Purpose, query_id: str) -> AsyncGenerator[_Connection]:
-        """A connection for one query, with the deadline, the error mapping and the kill around it."""
+        """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
         async with self._slot():
             connection = await self._connected()
             async with self._guarded(connection, purpose, query_id):
@@ -297,11 +297,11 @@ class ClickHouse:
             async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
                 yield
         except BaseException as error:  # noqa: BLE001 - a cancelled query has to end on the server too
-            lost = connection.lost()
+            lost = connection.is_lost()
             connection.cut()
             if not isinstance(error, ServerException):
                 self._kill(query_id)
-            failure = _translated(error, lost=lost)
+            failure = _translate(error, lost=lost)
             log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
             raise failure from (None if failure is error else error)
 
@@ -321,7 +321,7 @@ class ClickHouse:
         while self._idle:
             connection = self._idle.pop()
             try:
-                if await connection.usable():
+                if await connection.is_usable():
                     return connection
             except BaseException:
                 connection.cut()
@@ -333,7 +333,7 @@ class ClickHouse:
             await connection.open()
         except BaseException as error:  # noqa: BLE001 - the socket is cut whatever happened
             connection.cut()
-            failure = _translated(error, lost=True)
+            failure = _translate(error, lost=True)
             raise failure from (None if failure is error else error)
         return connection
 
@@ -354,7 +354,7 @@ class ClickHouse:
             async with asyncio.timeout(_KILL_SECONDS):
                 await connection.open()
                 _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
-        except (*_LOST, DriverError) as error:
+        except (*_CONNECTION_ERRORS, DriverError) as error:
             log.warning("clickhouse.kill_failed", query_id=query_id, error=type(error).__name__)
         else:
             log.info("clickhouse.kill", query_id=query_id, found=bool(rows))
@@ -364,7 +364,7 @@ class ClickHouse:
 
 @asynccontextmanager
 async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> AsyncGenerator[ClickHouse]:
-    """A ClickHouse of *pool* connections at `clickhouse://user:password@host:port/database`; opened as they are needed.
+    """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
 
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
@@ -408,13 +408,13 @@ def _settings(purpose: Purpose) -> dict[str, Any]:
     }
 
 
-def _translated(error: BaseException, *, lost: bool) -> BaseException:
-    """Our error for the driver's. *lost*: the peer had gone when it was raised, so what was read may be cut short."""
+def _translate(error: BaseException, *, lost: bool) -> BaseException:
+    """Return our error for the driver's. *lost*: the peer had gone when it was raised, so what was read may be cut short."""
     if not isinstance(error, Exception):
         return error  # a cancellation stays one
     if isinstance(error, ServerException):
         return _refusal(error.code or 0, str(error).partition("\n")[2])
-    if lost or isinstance(error, _LOST):
+    if lost or isinstance(error, _CONNECTION_ERRORS):
         return Unavailable("ClickHouse does not answer.")
     if isinstance(error, (DriverError, struct.error)):
         return ClickHouseError(str(error))
@@ -449,27 +449,26 @@ _PYTHON_TYPES: dict[str, type] = {
     "Float64": float,
     **dict.fromkeys(_INTEGERS, int),
 }
-_EARLIEST, _END = datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC)
 
 
 def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
     """Refuse what the driver would store as something else: it writes the integer 3 as a string of three NULs."""
-    plain, nullable = _unwrapped(type_)
+    plain, nullable = _unwrap(type_)
     expected = _PYTHON_TYPES.get(plain.partition("(")[0])
     if expected is None:
         raise TypeError(f"Column {name} is {type_}, which insert does not write.")
-    for found in set(map(type, values)) - ({type(None)} if nullable else set[type]()):
-        if not issubclass(found, expected) or (found is bool and expected is int):
-            raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {found.__name__}.")
+    for kind in set(map(type, values)) - ({type(None)} if nullable else set[type]()):
+        if not issubclass(kind, expected) or (kind is bool and expected is int):
+            raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {kind.__name__}.")
     held = [value for value in values if value is not None]
-    if expected is datetime and not all(value.tzinfo is not None and _EARLIEST <= value < _END for value in held):
+    if expected is datetime and not all(value.tzinfo is not None and EARLIEST <= value <= LATEST for value in held):
         raise ValueError(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
     if held and plain in _INTEGERS and not (_INTEGERS[plain][0] <= min(held) and max(held) < _INTEGERS[plain][1]):
         raise ValueError(f"Column {name} is {type_}, and a number is out of range.")
 
 
-def _unwrapped(type_: str) -> tuple[str, bool]:
-    """The type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
+def _unwrap(type_: str) -> tuple[str, bool]:
+    """Return the type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
     nullable = False
     while type_.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
         wrapper, _, inside = type_.removesuffix(")").partition("(")

@@ -37,12 +37,12 @@ _INTEGERS = {
     for unsigned in (False, True)
     for bits in (8, 16, 32, 64, 128)
 }
-_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 def lower(sql: str, params: Mapping[str, object]) -> str:
-    """*sql* with every placeholder replaced by the literal of its value in *params*.
+    """Return *sql* with every placeholder replaced by the literal of its value in *params*.
 
     ValueError: a placeholder without a value, a value without a placeholder, an unknown type, a value out of range.
     TypeError: a value of another Python type than the placeholder's (a bool is no integer, an integer no float).
@@ -67,7 +67,7 @@ def lower(sql: str, params: Mapping[str, object]) -> str:
 
 
 def literal(type_: str, value: object) -> str:
-    """An SQL expression of ClickHouse type *type_* that holds exactly *value*."""
+    """Return an SQL expression of ClickHouse type *type_* that holds exactly *value*."""
     if type_.strip() == "Identifier":
         return identifier(value)
     name, _ = _parse(type_)
@@ -80,7 +80,7 @@ def literal(type_: str, value: object) -> str:
 
 
 def identifier(value: object) -> str:
-    """*value* as one quoted name; a dot in it separates, as in the path of a JSON column."""
+    """Return *value* as one quoted name; a dot in it separates, as in the path of a JSON column."""
     name = _characters(value)
     if not name:
         raise ValueError("a name may not be empty.")
@@ -92,7 +92,7 @@ def _quote(value: str) -> str:
 
 
 def _text(type_: str, value: object) -> str:
-    """The literal as it stands inside a CAST to *type_*: there a string may stand for a number too big to write."""
+    """Write the literal as it stands inside a CAST to *type_*: there a string may stand for a number too big to write."""
     name, arguments = _parse(type_)
     if name in _INTEGERS:
         return _integer(name, value)
@@ -160,7 +160,7 @@ def _instant(value: object, precision: str = "", zone: str = "") -> str:
         raise _wrong("a datetime", value)
     if value.utcoffset() is None:
         raise ValueError("the instant has no time zone.")
-    if not _EARLIEST <= value <= _LATEST:
+    if not EARLIEST <= value <= LATEST:
         raise ValueError("the instant is outside the years 1900 to 2299.")
     return f"'{value.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
 
@@ -209,7 +209,7 @@ def _parse(type_: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _split(text: str) -> list[str]:
-    """*text* cut at its outermost commas."""
+    """Return *text* cut at its outermost commas."""
     depth, start, parts = 0, 0, list[str]()
     for position, character in enumerate(text):
         depth += (character == "(") - (character == ")")

@@ -50,7 +50,7 @@ _UNAVAILABLE = (
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-_LOST = (
+_CONNECTION_ERRORS = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -63,7 +63,7 @@ _UNFIT_VALUES = (  # besides those the driver finds itself
     asyncpg.InvalidTextRepresentationError,
     asyncpg.DatetimeFieldOverflowError,
 )
-_TROUBLE = (*_UNAVAILABLE, *_LOST, asyncpg.InterfaceError)
+_TROUBLE = (*_UNAVAILABLE, *_CONNECTION_ERRORS, asyncpg.InterfaceError)
 
 
 class Record(Protocol):
@@ -100,17 +100,17 @@ class Connection:
         self._timeout = seconds + _SILENCE_SECONDS
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
-        """All rows of *sql*."""
+        """Run *sql* and return all rows."""
         with _our_errors():
             return await self._raw.fetch(sql, *args, timeout=self._timeout)
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
-        """The first row, or None."""
+        """Run *sql* and return the first row, or None."""
         with _our_errors():
             return await self._raw.fetchrow(sql, *args, timeout=self._timeout)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """The first column of the first row, or None."""
+        """Run *sql* and return the first column of the first row, or None."""
         with _our_errors():
             return await self._raw.fetchval(sql, *args, timeout=self._timeout)
 
@@ -166,7 +166,7 @@ class Postgres:
         self._url = url
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
-        """All rows of *sql*."""
+        """Run *sql* and return all rows."""
         async for attempt in _attempts(sql):
             with attempt:
                 async with self.connection() as connection:
@@ -174,7 +174,7 @@ class Postgres:
         raise AssertionError
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
-        """The first row, or None."""
+        """Run *sql* and return the first row, or None."""
         async for attempt in _attempts(sql):
             with attempt:
                 async with self.connection() as connection:
@@ -182,7 +182,7 @@ class Postgres:
         raise AssertionError
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """The first column of the first row, or None."""
+        """Run *sql* and return the first column of the first row, or None."""
         async for attempt in _attempts(sql):
             with attempt:
                 async with self.connection() as connection:
@@ -206,7 +206,7 @@ class Postgres:
 
     @asynccontextmanager
     async def connection(self, *, seconds: float = _STATEMENT_SECONDS) -> AsyncGenerator[Connection]:
-        """A connection for this task alone; each statement may take *seconds*."""
+        """Lend a connection to this task alone; each statement may take *seconds*."""
         with _our_errors():
             raw = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
         try:
@@ -221,13 +221,13 @@ class Postgres:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """A connection in a transaction: committed at the end, rolled back on any exception."""
+        """Lend a connection in a transaction: committed at the end, rolled back on any exception."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def listen(self, channel: str) -> AsyncGenerator[asyncio.Event]:
-        """An event that is set on every NOTIFY of *channel*; the reader clears it.
+        """Yield an event that is set on every NOTIFY of *channel*; the reader clears it.
 
         It is also set when listening begins, and again after each reconnect, because what was sent before is lost:
         clear it, look for work, then wait. It has a connection of its own, outside the pool.
@@ -276,7 +276,7 @@ class Postgres:
 
 @asynccontextmanager
 async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]:
-    """The database at `postgresql://user:password@host:port/database`, over at most *pool* connections.
+    """Open the database at `postgresql://user:password@host:port/database`, over at most *pool* connections.
 
     Raises Unavailable when it cannot be reached, InvalidInput when *url* is none of this.
     """
@@ -297,7 +297,7 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
 
 
 async def _close(pool: Any) -> None:
-    """Politely if that takes no longer than two seconds: a frozen server must not hold up our end."""
+    """Close politely if that takes no longer than two seconds: a frozen server must not hold up our end."""
     try:
         async with asyncio.timeout(2):
             await pool.close()
@@ -350,7 +350,7 @@ def _our_errors() -> Generator[None]:
         if not by_driver and not isinstance(error, _UNFIT_VALUES):
             raise
         raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
-    except _LOST as error:
+    except _CONNECTION_ERRORS as error:
         raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
     except _UNAVAILABLE as error:
         raise Unavailable("PostgreSQL does not answer.") from error

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route template, open streams, and the process."""
+"""Counts what Prometheus reads: requests by route template, open streams, and the process."""
 
 from __future__ import annotations
 

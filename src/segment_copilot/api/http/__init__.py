@@ -1,1 +1,1 @@
-"""What every resource needs of HTTP: problems, bodies, pages, streams, keys, the OpenAPI document. No resource is in it."""
+"""Holds what every resource needs of HTTP: problems, bodies, pages, streams, keys, OpenAPI. No resource is in it."""

@@ -1,4 +1,4 @@
-"""Who is calling: the key or token of a request becomes its tenant, before anything else of it is read."""
+"""Authentication: the key or token of a request becomes its tenant, before anything else of it is read."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def authenticated(app: ASGIApp) -> ASGIApp:
 
 
 def _pseudonym(user_id: str) -> str:
-    """Who it is, for whoever knows them: no person stands in a log by name."""
+    """Return a pseudonym: no person stands in a log by name."""
     return sha256(user_id.encode()).hexdigest()[:12]
 
 
 def _check_asks(scope: Scope) -> None:
-    """HEAD came in as GET (`api/http/edge.py`)."""
+    """Refuse a session's token whatever neither reads nor asks; HEAD came in as GET (`api/http/edge.py`)."""
     if not (scope["type"] == "http" and (scope["method"] == "GET" or route_of(scope["route_handler"]).asks)):
         detail = "A session's token reads and asks; send this from your backend with a secret key (sk_)."
         raise Forbidden(detail, code="read_only_token")
@@ -66,10 +66,10 @@ def _credential(scope: Scope) -> str:
 
 
 def provide_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """The caller as a handler's dependency."""
+    """Return the caller as a handler's dependency."""
     return cast("Caller", request.auth)
 
 
 def provide_tenant(caller: NamedDependency[Caller]) -> Tenant:
-    """The caller's tenant as a handler's dependency."""
+    """Return the caller's tenant as a handler's dependency."""
     return caller.tenant

@@ -25,7 +25,7 @@ _UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)  # NUL and surr
 
 
 def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
-    """*body* as *type_*; *strict* also refuses what JSON allows and a store cannot keep.
+    """Decode *body* as *type_*; *strict* also refuses what JSON allows and a store cannot keep.
 
     Raises:
         InvalidInput: with a finding for each mistake.
@@ -154,7 +154,7 @@ def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def _mistakes(body: bytes, type_: Any) -> list[Finding]:
-    """What is wrong, field by field; the decoder itself stops at the first mistake. Empty when no field is to blame."""
+    """List what is wrong, field by field: the decoder stops at the first mistake. Empty when no field is to blame."""
     struct = next((part for part in (type_, *getattr(type_, "__args__", ())) if _is_struct(part)), None)
     if struct is None:
         return []

@@ -25,7 +25,7 @@ Pointed = TypeVar("Pointed", Finding, ConditionCount, Stage, UserCondition)
 
 
 def checked_as_of(as_of: datetime | None) -> datetime | None:
-    """Returns the instant, when events can have happened at it.
+    """Return the instant, when events can have happened at it.
 
     Raises:
         InvalidInput: they cannot.
@@ -48,5 +48,5 @@ def pointed() -> Generator[None]:
 
 
 def at_definition(found: tuple[Pointed, ...]) -> tuple[Pointed, ...]:
-    """Returns the same, with pointers into what holds the definition."""
+    """Return findings whose pointers lead into the request body that holds the definition."""
     return tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in found)

@@ -1,4 +1,4 @@
-"""The API described: the OpenAPI document, and Swagger UI over it without a byte from elsewhere."""
+"""Serves the OpenAPI document, and Swagger UI over it without a byte from elsewhere."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 @get("/schema", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def schema(request: Request[Any, Any, State]) -> Response[bytes]:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     state = request.app.state
     if "openapi" not in state:
         state.openapi = msgspec.json.encode(document(request.app))
@@ -56,13 +56,13 @@ def schema(request: Request[Any, Any, State]) -> Response[bytes]:
 
 @get("/docs", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def page() -> Response[str]:
-    """The page itself."""
+    """Return the page itself."""
     return Response(_PAGE, media_type="text/html", headers=_POLICY)
 
 
 @get("/docs/{name:str}", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def asset(name: FromPath[str]) -> Response[bytes]:
-    """What the page loads."""
+    """Return a file that the page loads."""
     if name == "start.js":
         return Response(_START.encode(), media_type="text/javascript", headers=_CACHED)
     if name not in _FILES:

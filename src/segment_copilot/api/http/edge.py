@@ -1,4 +1,4 @@
-"""The outermost layer: what is the same for every request and answer, whether a route was found or not."""
+"""The outermost layer does what is the same for every request and answer, whether a route was found or not."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Edge:
 
 
 def routed_path(scope: HTTPScope) -> str:
-    """The path decoded segment by segment, so that a `%2F` in an id is not a slash; `%` and `/` inside stay quoted."""
+    """Decode the path segment by segment: a `%2F` in an id is no slash; `%` and `/` inside stay quoted."""
     raw = scope["raw_path"].decode("ascii", errors="replace")
     if "%" not in raw:
         return scope["path"]
@@ -92,7 +92,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message["headers"] = self._finished(message["headers"])
+            message["headers"] = self._finish(message["headers"])
             if self._streamed:
                 OPEN_STREAMS.inc()
         elif message["type"] == "http.response.body" and self._without_body:
@@ -101,15 +101,15 @@ class _Answer:
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
-    def _finished(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        sent = {name.lower(): value for name, value in headers}
-        self._streamed = sent.get(b"content-type", b"").startswith(b"text/event-stream")
-        kept = [header for header in headers if header[0].lower() != b"allow"]
-        if allow := sent.get(b"allow"):
+    def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        names = {name.lower(): value for name, value in headers}
+        self._streamed = names.get(b"content-type", b"").startswith(b"text/event-stream")
+        lines = [header for header in headers if header[0].lower() != b"allow"]
+        if allow := names.get(b"allow"):
             methods = {method.strip() for method in allow.split(b",")}
-            kept.append((b"allow", b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))))
-        kept.append((b"x-request-id", self._request_id.encode()))
-        return [*kept, *((name, value) for name, value in HEADERS if name not in sent)]
+            lines.append((b"allow", b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))))
+        lines.append((b"x-request-id", self._request_id.encode()))
+        return [*lines, *((name, value) for name, value in HEADERS if name not in names)]
 
     async def fail(self, error: Exception) -> None:
         """Say what can still be said after *error* got past every handler."""

@@ -1,4 +1,4 @@
-"""ETag and If-Match: a caller writes only over what it has read."""
+"""ETag and If-Match let a caller write only over what it has read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ETAG: Final = (ResponseHeader(name="ETag", description="For If-Match", documenta
 
 
 def etag_of(revision: str) -> str:
-    """Returns the strong ETag of a record at *revision*."""
+    """Return the strong ETag of a record at *revision*."""
     return f'"{revision}"'
 
 
 def revisions_of(if_match: str | None) -> frozenset[str] | None:
-    """Returns the revisions that an If-Match header allows; None when it allows any. Weak tags never match."""
+    """Return the revisions that an If-Match header allows; None when it allows any. Weak tags never match."""
     tags = {tag.strip() for tag in (if_match or "*").split(",")}
     return None if "*" in tags else frozenset(tag[1:-1] for tag in tags if tag.startswith('"'))

@@ -1,4 +1,4 @@
-"""Is the process alive, and may it be sent requests."""
+"""Probes say whether the process is alive, and whether it may be sent requests."""
 
 from __future__ import annotations
 

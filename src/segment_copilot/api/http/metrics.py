@@ -10,5 +10,5 @@ from segment_copilot.api.http.routes import Route
 
 @get("/metrics", opt=Route(public=True, probe=True).opt, include_in_schema=False, sync_to_thread=False)
 def metrics() -> Response[bytes]:
-    """Everything this process counted, in Prometheus' text format."""
+    """Return everything this process counted, in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

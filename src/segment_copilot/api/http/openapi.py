@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the routes: operations from their handlers, schemas from msgspec.
+"""Writes the OpenAPI 3.1 document from the routes: operations from their handlers, schemas from msgspec.
 
 Litestar's own generator loses discriminators, closed objects and docstrings of structs; msgspec's does not.
 """
@@ -64,7 +64,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The whole document of *app* as plain JSON values; the same for the same code."""
+    """Return the whole document of *app* as plain JSON values; the same for the same code."""
     return msgspec.json.decode(msgspec.json.encode(_document(app)))
 
 
@@ -118,7 +118,7 @@ class _Operation(Struct, frozen=True):
 
     @property
     def answer(self) -> Any:
-        """What the handler returns, without the response around it; None for no content."""
+        """The type that the handler returns, without the response around it; None for no content."""
         annotation = self.handler.parsed_return_field.annotation
         if get_origin(annotation) is Response:
             annotation = get_args(annotation)[0]
@@ -159,27 +159,27 @@ class _Schemas:
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
         named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
         self._unions = named
-        tidied = {name: self._tidied(schema) for name, schema in self.components.items()} | named
-        tidied |= language_components(REFERENCE)
-        self.components = dict(sorted(tidied.items()))
-        self._by_type = {repr(type_): self._tidied(schema) for type_, schema in zip(types, found, strict=False)}
+        tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
+        tidy |= language_components(REFERENCE)
+        self.components = dict(sorted(tidy.items()))
+        self._by_type = {repr(type_): self._tidy(schema) for type_, schema in zip(types, found, strict=False)}
 
     def of(self, type_: Any) -> Any:
         return self._by_type[repr(type_)]
 
-    def _tidied(self, schema: Any) -> Any:
+    def _tidy(self, schema: Any) -> Any:
         """Refer to named unions, and leave out what msgspec says and no reader needs."""
         for name, union in self._unions.items():
             if schema == union:
                 return {"$ref": REFERENCE.format(name=name)}
         if isinstance(schema, list):
-            return [self._tidied(item) for item in cast("list[Any]", schema)]
+            return [self._tidy(item) for item in cast("list[Any]", schema)]
         if not isinstance(schema, dict):
             return schema
-        tidied = {key: self._tidied(value) for key, value in cast("dict[str, Any]", schema).items()}
-        if tidied.get("required") == []:
-            del tidied["required"]
-        return tidied
+        tidy = {key: self._tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
+        if tidy.get("required") == []:
+            del tidy["required"]
+        return tidy
 
 
 def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _server_sent(event: Any) -> dict[str, Any]:
-    """The schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
+    """Return the schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
     return {
         "type": "object",
         "description": "One server-sent event; the stream is a sequence of them.",

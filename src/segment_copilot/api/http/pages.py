@@ -1,4 +1,4 @@
-"""Pages: one envelope, reached by page number (as the SDKs do), by offset, or by cursor."""
+"""A page is one envelope of results, reached by page number (as the SDKs do), by offset, or by cursor."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CursorPage(Struct, Generic[T], frozen=True):
 
 
 class Slice(Struct, frozen=True):
-    """Which results are asked for, and in which of the three ways."""
+    """A slice says which results are asked for, and in which of the three ways."""
 
     limit: int
     offset: int = 0
@@ -57,7 +57,7 @@ class Slice(Struct, frozen=True):
     page: int | None = None
 
     def next(self, request: ASGIConnection[Any, Any, Any, Any], *, more: bool, cursor: str | None = None) -> str | None:
-        """The address of the results after these, asked for in the same way."""
+        """Return the address of the results after these, asked for in the same way."""
         if not more:
             return None
         if self.page is not None:
@@ -67,7 +67,7 @@ class Slice(Struct, frozen=True):
         return _address(request, {"offset": self.offset + self.limit, "limit": self.limit})
 
     def previous(self, request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-        """The address of the results before these; cursors only go on."""
+        """Return the address of the results before these; cursors only go on."""
         if self.page is not None:
             return _address(request, {"page": self.page - 1}) if self.page > 1 else None
         if self.cursor is None and self.offset:
@@ -83,7 +83,7 @@ def slice_of(
     offset: int | None,
     cursor: str | None = None,
 ) -> Slice:
-    """What the parameters ask for.
+    """Return the slice that the parameters ask for.
 
     Raises:
         InvalidInput: they mix ways of paging.

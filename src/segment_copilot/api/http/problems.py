@@ -1,4 +1,4 @@
-"""Errors to RFC 9457 problems: one shape for every failure, and the one place that gives it a status."""
+"""Turns errors into RFC 9457 problems: one shape for every failure, and the one place that gives it a status."""
 
 from __future__ import annotations
 
@@ -95,26 +95,26 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 def status_of(error: type[SegmentCopilotError]) -> int:
-    """The HTTP status of an error class."""
+    """Return the HTTP status of an error class."""
     return next((STATUS[base] for base in error.__mro__ if base in STATUS), 500)
 
 
 def title_of(code: str) -> str:
-    """The fixed sentence for *code*."""
+    """Return the fixed sentence for *code*."""
     return TITLES.get(code) or code.replace("_", " ").capitalize()
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer *error*; what we did not foresee is logged and its text kept from the caller."""
     if isinstance(error, SegmentCopilotError):
-        return _foreseen(request, error)
+        return _foreseen_problem(request, error)
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _refused(request, error)
+        return _framework_problem(request, error)
     log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
     return _response(request, 500, code="internal_error", detail=UNEXPECTED)
 
 
-def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Response[bytes]:
+def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Response[bytes]:
     status = status_of(type(error))
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
@@ -133,7 +133,7 @@ def _foreseen(request: Request[Any, Any, Any], error: SegmentCopilotError) -> Re
 
 
 def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
-    """A request without a body can only mean its parameters: use cases do not know where a value came from."""
+    """Say of a request without a body that its parameters are meant: use cases do not know where a value came from."""
     return [
         ProblemError("", finding.code, finding.detail, finding.suggestions, parameter=finding.pointer[1:])
         if finding.pointer
@@ -142,8 +142,8 @@ def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
     ]
 
 
-def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """What Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
+def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Answer what Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(
         request,
@@ -205,7 +205,7 @@ def problem_body(
     findings: Sequence[Finding] = (),
     members: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A problem as JSON; *members* of its own never replace the ones that every problem has."""
+    """Encode a problem as JSON; *members* of its own never replace the ones that every problem has."""
     problem = Problem(
         type=f"/problems/{code}",
         title=title_of(code),

@@ -1,4 +1,4 @@
-"""What every request passes on its way to a handler: its parameters are known and storable, its body is typed JSON."""
+"""Checks every request on its way to a handler: its parameters are known and storable, its body is typed JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class ClientLeft(HTTPException):
-    """Nobody is there to read the answer; the status is for the log."""
+    """The client left and will not read the answer; the status is for the log."""
 
     status_code = 499
     detail = "The client left."
@@ -44,7 +44,7 @@ class ApiRequest(Request[Any, Any, State]):
     body_seconds = 10.0  # a client that sends more slowly is not waited for
 
     async def body(self) -> bytes:
-        """The whole body, once it is declared as JSON.
+        """Return the whole body, once it is declared as JSON.
 
         Raises:
             HTTPException: 408, 413 or 415.
@@ -68,7 +68,7 @@ class ApiRequest(Request[Any, Any, State]):
         return body
 
     async def json(self) -> Any:
-        """The body as the type of the handler's `data`."""
+        """Decode the body as the type of the handler's `data`."""
         field = self.route_handler.parsed_data_field
         strict = not route_of(self.route_handler).items_judged_later
         return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
@@ -81,14 +81,14 @@ class ApiRequest(Request[Any, Any, State]):
 
 
 async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
-    """What *work* gives. It is cancelled, and its queries with it, when the client leaves first.
+    """Return what *work* gives. It is cancelled, and its queries with it, when the client leaves first.
 
     Raises:
         ClientLeft: it did.
 
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
+    leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -100,7 +100,7 @@ async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any,
         await asyncio.wait({working, leaving})
 
 
-async def _left(request: Request[Any, Any, Any]) -> None:
+async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -108,18 +108,18 @@ async def _left(request: Request[Any, Any, Any]) -> None:
 def parameters_checked(app: ASGIApp) -> ASGIApp:
     """Refuse query parameters that a route does not have, and path parameters that no record can have."""
 
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def check(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path_params"]:
             scope["path_params"] = _path_parameters(scope)
         if query := scope["query_string"]:
             _check_query(query, _query_parameters(scope["route_handler"]))
         await app(scope, receive, send)
 
-    return checked
+    return check
 
 
 def _path_parameters(scope: Scope) -> dict[str, Any]:
-    """Text as it was before `edge` quoted it and without NUL; an id in its one spelling and within 64 bits."""
+    """Return text as it was before `edge` quoted it, without NUL, and ids in their one spelling and within 64 bits."""
     parameters = cast("Mapping[str, str | int]", scope["path_params"])
     segments = scope["path"].split("/")
     for value in parameters.values():

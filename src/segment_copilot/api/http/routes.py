@@ -1,4 +1,4 @@
-"""What a route says of itself beside its path: who may call it, how it fails, what it streams."""
+"""Holds what a route declares beside its path: who may call it, how it fails, what it streams."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
     @property
     def opt(self) -> dict[str, Any]:
-        """The same, as a decorator of Litestar takes it."""
+        """The `opt` of a Litestar decorator that carries this route."""
         return {_KEY: self}
 
 
@@ -46,5 +46,5 @@ _SAYS_NOTHING: Final = Route()
 
 
 def route_of(handler: BaseRouteHandler) -> Route:
-    """Returns what *handler* declared; handlers that Litestar adds itself (OPTIONS) declare nothing."""
+    """Return what *handler* declared; handlers that Litestar adds itself (OPTIONS) declare nothing."""
     return handler.opt.get(_KEY, _SAYS_NOTHING)

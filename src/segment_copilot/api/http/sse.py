@@ -1,4 +1,4 @@
-"""Server-sent events that end well: one owner, a heartbeat, a limit on slow readers, and a clean stop.
+"""Sends server-sent events that end well: one owner, a heartbeat, a limit on slow readers, and a clean stop.
 
 What Litestar's own stream lacks, each seen to matter: a close of the source whatever happens, a limit on a send that
 hangs, LF framing, heartbeats, and an end when the process is stopped.
@@ -35,20 +35,20 @@ HEADERS: Final = {
 
 
 class Encoder(Protocol):
-    """One wire protocol."""
+    """One wire protocol that turns events into bytes."""
 
     opening: bytes
     heartbeat: bytes
 
     def frame(self, event: Event) -> bytes:
-        """*event* as bytes; none when this protocol has no word for it."""
+        """Encode *event*; no bytes when this protocol has no word for it."""
         ...
 
 
 async def frames(
     run: Run, encoder: Encoder, *, heartbeat_seconds: float, draining: asyncio.Event
 ) -> AsyncGenerator[bytes]:
-    """The run as bytes; a comment in every silence. Closing the generator ends the run."""
+    """Yield the run as bytes, and a comment in every silence. Closing the generator ends the run."""
     yield encoder.opening
     async with run.driven(draining=draining):
         while True:
@@ -80,7 +80,7 @@ class EventStream(Response[bytes]):
         headers: dict[str, str] | None = None,
         **options: Any,  # noqa: ARG002  # a stream has its own status and media type
     ) -> ASGIResponse:
-        """Returns what sends the stream; of its own headers and those of the application, its own are kept."""
+        """Return what sends the stream; of its own headers and those of the application, its own are kept."""
         return _GuardedResponse(
             iterator=self.source,
             background=self.background or background,

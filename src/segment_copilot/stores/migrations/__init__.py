@@ -50,7 +50,7 @@ _TOKEN = re.compile(
 
 
 class Migration(Struct, frozen=True):
-    """One file."""
+    """One file of SQL statements, for one store."""
 
     store: Literal["postgres", "clickhouse"]
     name: str
@@ -58,7 +58,7 @@ class Migration(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text."""
+        """The SHA-256 of the text."""
         return sha256(self.text.encode()).hexdigest()
 
 
@@ -94,7 +94,7 @@ def _read(source: Traversable) -> Iterator[Migration]:
 
 @asynccontextmanager
 async def _locked(postgres: Postgres) -> AsyncGenerator[Connection]:
-    """A connection that holds the lock; whatever ends the connection gives the lock back."""
+    """Lend a connection that holds the lock; whatever ends the connection gives the lock back."""
     async with postgres.connection(seconds=_STATEMENT_SECONDS) as connection:
         await connection.execute("SET lock_timeout = 0")
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
@@ -129,7 +129,7 @@ async def _apply_to_clickhouse(
 
 
 def statements(text: str) -> list[str]:
-    """The statements of a ClickHouse file, without comments and empty ones."""
+    """Return the statements of a ClickHouse file, without comments and empty ones."""
     parts = [""]
     for token in _TOKEN.finditer(text):
         if token["end"]:

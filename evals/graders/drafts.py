@@ -1,4 +1,4 @@
-"""Graders of a draft's definition: by what it selects, not by how it is written."""
+"""Grades a draft's definition: by what it selects, not by how it is written."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _TEXT_TESTS = {"eq", "neq", "in", "not_in", "contains", "starts_with", "ends_wit
 
 
 def drafted(answer: Answer, grading: Grading) -> dict[str, Any] | None:
-    """The definition of the draft, with names of segments."""
+    """Return the definition of the draft, with names of segments."""
     draft = answer.transcript.draft
     return None if draft is None else with_names(draft["definition"], grading.home(answer.case).segments)
 
 
 async def everywhere(definition: Mapping[str, Any], tenant: str, grading: Grading) -> dict[str, Preview]:
-    """Who matches in each dataset of the tenant."""
+    """Return who matches in each dataset of the tenant."""
     spaces = {name: space for (owner, name), space in grading.service.workspaces.items() if owner == tenant}
     found = await asyncio.gather(*(space.preview(with_ids(definition, space.segments)) for space in spaces.values()))
     return dict(zip(spaces, found, strict=True))
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """Shared of all; two empty sets are the same."""
+    """Return the share of all that both sets hold; two empty sets are the same."""
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
 async def equivalence(answer: Answer, grading: Grading) -> Grade | None:
-    """The same members as a gold definition, in every dataset of the tenant."""
+    """Check that the draft has the same members as a gold definition, in every dataset of the tenant."""
     definition = drafted(answer, grading)
     if not answer.case.expect.gold or (definition is None and "draft" not in answer.case.expect.outcome[:1]):
         return None
@@ -64,7 +64,7 @@ async def equivalence(answer: Answer, grading: Grading) -> Grade | None:
 
 
 async def grounding(answer: Answer, grading: Grading) -> Grade | None:
-    """Every name in the draft exists, and every text it compares with was said by the person or is in the data."""
+    """Check that every name in the draft exists, and every text in it was said by the person or is in the data."""
     definition = drafted(answer, grading)
     if definition is None:
         return None
@@ -100,7 +100,7 @@ def _unknown_values(definition: Mapping[str, Any], truth: Truth, said: str) -> I
 
 
 def _tests(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each property test with the event type whose property it is."""
+    """Yield each property test with the event type whose property it is."""
     for _path, condition in walk(definition):
         if condition.get("type") == "user_property":
             yield IDENTIFY, condition
@@ -116,7 +116,7 @@ def _tests(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
 
 
 async def subject(answer: Answer, grading: Grading) -> Grade | None:
-    """Where no single definition is right, the draft at least looks at what the question is about."""
+    """Check that the draft looks at what the question is about, where no single definition is right."""
     definition = drafted(answer, grading)
     if definition is None or not answer.case.expect.subject:
         return None
@@ -128,7 +128,7 @@ async def subject(answer: Answer, grading: Grading) -> Grade | None:
 
 
 async def minimality(answer: Answer, grading: Grading) -> Grade | None:
-    """No condition is there for nothing: without it, some dataset has other members."""
+    """Check that no condition is there for nothing: without it, some dataset has other members."""
     definition = drafted(answer, grading)
     if definition is None or not answer.case.expect.gold:
         return None
@@ -148,7 +148,7 @@ async def minimality(answer: Answer, grading: Grading) -> Grade | None:
 
 
 async def draft(answer: Answer, grading: Grading) -> Grade | None:
-    """The draft is whole and true: a name, a description, the count and the tier of its own definition, a button."""
+    """Check that the draft is whole and true: name, description, count and tier of its own definition, a button."""
     made = answer.transcript.draft
     if made is None:
         return None

@@ -1,4 +1,4 @@
-"""Graders of what a person reads: true facts, claims, questions and refusals, stated assumptions, the language."""
+"""Grades what a person reads: true facts, claims, questions and refusals, stated assumptions, the language."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ASSUMED: Final = re.compile(
 
 
 def reads(answer: Answer) -> str:
-    """Everything a person reads, in small letters: text, question, draft, and what components say."""
+    """Return everything a person reads, in small letters: text, question, draft, and what components say."""
     made = answer.transcript
     parts: list[str] = [made.said]
     for draft in made.drafts:
@@ -53,7 +53,7 @@ def reads(answer: Answer) -> str:
 
 
 async def content(answer: Answer, _grading: Grading) -> Grade | None:
-    """What must be said is said, and what must not is not."""
+    """Check that what must be said is said, and what must not is not."""
     wanted = answer.case.expect.text
     if not (wanted.must or wanted.must_not):
         return None
@@ -67,7 +67,7 @@ async def content(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 async def refusal(answer: Answer, _grading: Grading) -> Grade | None:
-    """When it asks or declines: it names what exists instead, and the options it should offer."""
+    """Check that an answer that asks or declines names what exists instead, and the options it should offer."""
     expect = answer.case.expect
     if not (expect.suggest or expect.options) or "draft" in answer.forms:
         return None
@@ -84,7 +84,7 @@ async def refusal(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 async def assumptions(answer: Answer, _grading: Grading) -> Grade | None:
-    """A reading that was chosen is said to be one; what could not be expressed is said, and nothing else is."""
+    """Check that a chosen reading is said to be one, and that only what could not be expressed is said to be left out."""
     draft, expect = answer.transcript.draft, answer.case.expect
     if draft is None or not (expect.gold or expect.assumes):
         return None
@@ -100,7 +100,7 @@ async def assumptions(answer: Answer, _grading: Grading) -> Grade | None:
 
 
 async def claims(answer: Answer, _grading: Grading) -> Grade:
-    """It claims no write: the copilot has no tool that writes."""
+    """Check that the answer claims no write: the copilot has no tool that writes."""
     sentences = re.split(r"(?<=[.!?;:\n])\s+", unquoted(answer.transcript.text))
     found = [
         match.group(0)
@@ -112,7 +112,7 @@ async def claims(answer: Answer, _grading: Grading) -> Grade:
 
 
 async def facts(answer: Answer, grading: Grading) -> Grade | None:
-    """True numbers and names that the answer must show, whichever way it shows them."""
+    """Check that the answer shows the true numbers and names that it must, whichever way it shows them."""
     wanted = answer.case.expect.facts
     if not wanted or "draft" in answer.forms:
         return None
@@ -154,7 +154,7 @@ async def _matched(fact: Fact, answer: Answer, grading: Grading) -> int:
 
 
 async def _largest(fact: Fact, answer: Answer, grading: Grading) -> str:
-    """The largest segments, in the table or in the text, in their order (equals in any)."""
+    """Return the largest segments, in the table or in the text, in their order (equals in any)."""
     sizes = {
         name: await _matched(Fact("members", segment=name), answer, grading)
         for name in grading.truths[answer.case.tenant].segments
@@ -181,7 +181,7 @@ def _charts(answer: Answer) -> list[Any]:
 
 
 async def language(answer: Answer, _grading: Grading) -> Grade | None:
-    """The reply is in the language of the question."""
+    """Check that the reply is in the language of the question."""
     words = re.findall(r"[^\W\d_]+", answer.transcript.text.casefold())
     english = sum(word in _ENGLISH for word in words)
     spanish = sum(word in _SPANISH for word in words)

@@ -1,4 +1,4 @@
-"""The proof on a terminal and as Markdown."""
+"""Shows the proof on a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evals.proof.proving import AgentProof, Proof
 
 
 def show_proof(proof: Proof, console: Console) -> None:
-    """Agents × graders, mutants by rule, and what is not proved."""
+    """Show agents × graders, mutants by rule, and what is not proved."""
     table = Table(
         title="Cases each agent passes, and how often each grader passed it", title_justify="left", box=box.SIMPLE_HEAD
     )
@@ -48,7 +48,7 @@ def _cell(proof: AgentProof, grader: str) -> str:
 
 
 def proof_markdown(proof: Proof) -> str:
-    """For the README."""
+    """Write the proof as Markdown, for the README."""
     return "\n".join(_lines(proof)) + "\n"
 
 
