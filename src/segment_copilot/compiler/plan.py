@@ -78,11 +78,10 @@ from segment_copilot.language.lengths import (
     to_instant,
 )
 from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.operators import DATETIMES, POSITIVE_OF
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import (
-    DATETIMES,
     EPOCH_UNITS,
-    POSITIVE_OF,
     AnyTest,
     json_type,
     parse_date,

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.language.catalog import IDENTIFY, Catalog, EventType, Property, SegmentName, ValueType
+from segment_copilot.language.catalog import IDENTIFY, Catalog, EventType, Property, SegmentName
+from segment_copilot.language.operators import ValueType
 from segment_copilot.stores.postgres import Postgres, Record
 
 _REMEMBER_SECONDS: Final = 60.0
