@@ -170,7 +170,7 @@ class Reader(Struct, frozen=True):
                 return _compared(Subject(name, _COUNTS, events=events), leaf.operator, bounds, whole=True)
             case "sum":
                 subject = Subject(name, _NUMBERS, events=events)
-            case _:
+            case "avg" | "min" | "max" | "median":
                 subject = Subject(name, Values(_NUMBERS.spans, missing=True), events=events)
         if leaf.metric in {"sum", "avg", "median"}:
             bounds = [_millionths(bound) for bound in bounds]
