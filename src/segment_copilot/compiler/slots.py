@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from segment_copilot.language.nodes import Metric
-from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, holds
+from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, PropertyOperator, holds
 
 # Ranges and comparisons
 
@@ -61,7 +61,7 @@ class Test(Struct, frozen=True):
 
     path: tuple[str, ...]
     kind: Kind
-    operator: str
+    operator: PropertyOperator
     values: tuple[Any, ...] = ()
     types: tuple[
         str, ...
