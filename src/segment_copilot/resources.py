@@ -106,5 +106,4 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         members=Members(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
-        forwarding=Forwarding(postgres, clickhouse),
     )

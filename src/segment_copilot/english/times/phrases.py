@@ -10,14 +10,10 @@ from typing import Literal
 from msgspec import Struct
 
 from segment_copilot.english.words.lexer import Token, written
+from segment_copilot.language.operators import NumberOperator
 
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
+Operator = NumberOperator
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
-
-OPPOSITES: dict[Operator, Operator] = {
-    "eq": "neq", "neq": "eq", "gt": "lte", "gte": "lt", "lt": "gte", "lte": "gt", "between": "not_between",
-    "not_between": "between",
-}  # fmt: skip
 
 
 class Quantity(Struct, frozen=True):
