@@ -12,7 +12,11 @@ from evals.fixtures.rows import IDENTIFY
 from evals.graders.grading import Answer, Grade, Grading, verdict
 from evals.truth import Truth
 
-_TEXT_TESTS = {"eq", "neq", "in", "not_in", "contains", "starts_with", "ends_with", "contains_any", "contains_all"}
+SEEKING_NO_TEXT = frozenset({
+    "gt", "gte", "lt", "lte", "between", "not_between", "matches_regex",
+    "before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next",
+})  # fmt: skip
+"""Operators whose value is no text that is looked for as it is stored."""
 
 
 def drafted(answer: Answer, grading: Grading) -> dict[str, Any] | None:
@@ -90,7 +94,7 @@ def _unknown_values(definition: Mapping[str, Any], truth: Truth, said: str) -> I
     for event_type, test in _tests(definition):
         values = test.get("value")
         for value in values if isinstance(values, list) else [values]:
-            known = not isinstance(value, str) or test.get("operator", "eq") not in _TEXT_TESTS
+            known = not isinstance(value, str) or test.get("operator", "eq") in SEEKING_NO_TEXT
             if (
                 not known
                 and not truth.has_value(event_type, test["property"], value)

@@ -22,6 +22,8 @@ _STRICT: Final = {
     "before": "after",
     "after": "before",
 }
+_TEXTS: Final = {"eq", "neq", "contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"}
+_LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next"}
 _METRICS: Final = {"sum": "avg", "avg": "max", "max": "min", "min": "max", "median": "avg", "count_distinct": ""}
 _PERIODS: Final = {"today": "yesterday", "yesterday": "today"}
 _ROLLING: Final = {"week": "7d", "month": "30d", "quarter": "90d", "year": "365d"}
@@ -91,8 +93,8 @@ def _changed(condition: Definition, truth: Truth) -> Iterator[Mutant]:
     yield "negation", _negated(condition)
     if condition["type"] == "group":
         return
-    yield from _operator(condition)
-    yield from _numbers(condition)
+    yield from other_operators(condition)
+    yield from other_numbers(condition)
     yield from _windows(condition)
     yield from _names(condition, truth)
     yield from _where(condition, truth)
@@ -119,7 +121,8 @@ def _negated(condition: Definition) -> Definition:
     return found if condition.get("negate") else {**found, "negate": True}
 
 
-def _operator(condition: Definition) -> Iterator[Mutant]:
+def other_operators(condition: Definition) -> Iterator[Mutant]:
+    """Another operator over the same value."""
     operator = condition.get("operator", "gte")
     if operator in _STRICT and condition["type"] != "segment_membership" and "operator" in condition:
         yield "strictness", {**condition, "operator": _STRICT[operator]}
@@ -127,7 +130,8 @@ def _operator(condition: Definition) -> Iterator[Mutant]:
         yield "never for ever", {**condition, "operator": "gte", "value": 1}
 
 
-def _numbers(condition: Definition) -> Iterator[Mutant]:
+def other_numbers(condition: Definition) -> Iterator[Mutant]:
+    """The number beside the one compared with."""
     for key in ("value", "value2"):
         value = condition.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -188,12 +192,12 @@ def _names(condition: Definition, truth: Truth) -> Iterator[Mutant]:
     if condition["type"] == "user_property":
         others = sorted(truth.traits - {condition["property"]})
         yield "other trait", {**condition, "property": others[len(condition["property"]) % len(others)]}
-        yield from _values(condition)
+        yield from other_values(condition)
     if condition["type"] in {"monetary", "event_property"} and isinstance(event_type, str):
         for other in sorted(truth.event_types[event_type] - {condition["property"]})[:2]:
             yield "other property", {**condition, "property": other}
         if condition["type"] == "event_property":
-            yield from _values(condition)
+            yield from other_values(condition)
 
 
 def _others(event_type: str, truth: Truth) -> list[str]:
@@ -202,9 +206,10 @@ def _others(event_type: str, truth: Truth) -> list[str]:
     return [names[place], names[(place + 3) % len(names)]]
 
 
-def _values(test: Definition) -> Iterator[Mutant]:
+def other_values(test: Definition) -> Iterator[Mutant]:
+    """Another text, date, length or list under the same operator."""
     value = test.get("value")
-    if isinstance(value, str) and test["operator"] in {"eq", "contains", "neq", "starts_with"}:
+    if isinstance(value, str) and test["operator"] in _TEXTS:
         yield "other spelling", {**test, "value": value.swapcase() if value.swapcase() != value else f"{value}_"}
         yield "other value", {**test, "value": f"not {value}"}
     if isinstance(value, list) and len(value) > 1:
@@ -212,7 +217,7 @@ def _values(test: Definition) -> Iterator[Mutant]:
     if isinstance(value, str) and test["operator"] in {"before", "after"}:
         day = int(value[8:10])
         yield "off by one", {**test, "value": f"{value[:8]}{day + 1 if day < 28 else day - 1:02d}{value[10:]}"}
-    if isinstance(value, str) and test["operator"] in {"in_last", "not_in_last"}:
+    if isinstance(value, str) and test["operator"] in _LENGTHS:
         yield from (("window by a day", {**test, "value": one}) for one in _lengths(value))
 
 
@@ -231,8 +236,8 @@ def _where(condition: Definition, truth: Truth) -> Iterator[Mutant]:
             ({**condition, "where": remake(rest)} if rest else {k: v for k, v in condition.items() if k != "where"}),
         )
         for rule, changed in (
-            *_values(test),
-            *_operator({"type": "", **test}),
+            *other_values(test),
+            *other_operators({"type": "", **test}),
             *_other_property(test, condition, truth),
         ):
             plain = {key: value for key, value in changed.items() if key != "type"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,8 +21,7 @@ from segment_copilot.compiler import (
 )
 from segment_copilot.language import Definition, decode, parse
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.language.nodes import PropertyOperator
-from segment_copilot.language.value_types import POSITIVE_OF
+from segment_copilot.language.operators import OPERATORS, POSITIVE_OF
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.compiled_text import (
@@ -109,7 +108,7 @@ def test_every_place_for_a_string_is_filled_or_refuses_what_it_is_not_made_for()
 
 
 def test_every_operator_and_every_renderer_is_asked():
-    assert {test["operator"] for test in string_tests()} == set(get_args(PropertyOperator))
+    assert {test["operator"] for test in string_tests()} == set(OPERATORS)
     renderers = {name for name in compiler.__all__ if name.startswith("render_")}
     assert renderers == {
         "render_counts",

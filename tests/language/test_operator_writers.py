@@ -11,8 +11,8 @@ from segment_copilot.compiler.plan import SPANS
 from segment_copilot.compiler.predicates import BOOLEAN_WRITERS, LIST_WRITERS, NUMBER_WRITERS, STRING_WRITERS
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.language.nodes import Metric, NumberOperator
-from segment_copilot.language.value_types import LENGTHS, OPERATORS, POSITIVE_OF
+from segment_copilot.language.nodes import Metric
+from segment_copilot.language.operators import EVERY_TYPE, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, operators_of
 
 AS_EQ = {"is_true", "is_false"}
 """Planned as `eq`, with the value they say."""
@@ -21,20 +21,19 @@ OF_ANY_TYPE = {"is_set", "contains"}
 """What is stored decides, not a type: each is a kind of test by itself."""
 
 VALUES: dict[str, Any] = {"string": "a", "number": 2, "boolean": True, "list": "a"}
-WITHOUT_VALUE = {"is_set", "is_not_set", "is_true", "is_false"}
-SEVERAL = {"in", "not_in", "between", "not_between", "contains_any", "contains_all", "contains_none"}
 
 
 def operands(type_: str, operator: str) -> dict[str, Any]:
-    if operator in WITHOUT_VALUE:
+    takes = OPERATORS[operator].takes
+    if takes == "nothing":
         return {}
-    value = "30d" if operator in LENGTHS else VALUES.get(type_, "2026-01-01")
-    return {"value": [value, value] if operator in SEVERAL else value}
+    value = "30d" if takes == "length" else VALUES.get(type_, "2026-01-01")
+    return {"value": value if takes in {"one", "length"} else [value, value]}
 
 
 def written(type_: Any) -> set[str]:
     """What is left of the operators of a type when the planner has made them positive."""
-    positives = {POSITIVE_OF.get(operator, operator) for operator in OPERATORS[type_]}
+    positives = {POSITIVE_OF.get(operator, operator) for operator in operators_of(type_)}
     return {"eq" if operator in AS_EQ else operator for operator in positives - OF_ANY_TYPE}
 
 
@@ -57,8 +56,8 @@ def test_every_operator_of_a_type_has_a_row_and_no_other_has():
 
 
 def test_every_operator_is_compiled_for_every_type_that_has_it():
-    for type_, operators in OPERATORS.items():
-        for operator in operators:
+    for type_ in EVERY_TYPE:
+        for operator in operators_of(type_):
             test = {"type": "user_property", "property": "p", "operator": operator, "value_type": type_}
             query = compiled(test | operands(type_, operator))
             assert "property = " in query.sql

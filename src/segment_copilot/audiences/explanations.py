@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Struct, UnsetType
@@ -20,10 +20,14 @@ from segment_copilot.errors import Finding
 from segment_copilot.language import (
     Condition,
     Definition,
+    EventCount,
+    EventPeriods,
     EventProperty,
     EventSequence,
+    EventTime,
     Exclusion,
     Group,
+    Monetary,
     Recency,
     Sample,
     SegmentMembership,
@@ -383,8 +387,12 @@ def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo
             return verdict.evidence.holds
         case EventProperty(occurrence="any" | "every"):
             return measured or 0
-        case _:
+        case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             return measured
+        case UserProperty() | Sample() | Group():
+            return measured
+        case _:
+            assert_never(leaf)
 
 
 def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
@@ -410,5 +418,7 @@ def _threshold(leaf: Condition) -> Any:
             return None
         case Group():
             raise TypeError("a group has no threshold")
-        case _:
+        case EventCount() | EventTime() | Monetary() | EventProperty() | EventPeriods() | UserProperty():
             return leaf.value if leaf.value2 is UNSET else [leaf.value, leaf.value2]
+        case _:
+            assert_never(leaf)

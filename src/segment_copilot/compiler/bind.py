@@ -34,7 +34,8 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
 from segment_copilot.language.checks import check_typed_test
-from segment_copilot.language.nodes import EventTypes, ValueType, Where
+from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.operators import ValueType
 from segment_copilot.language.value_types import resolve_type
 
 MAX_REFERENCE_DEPTH: Final = 8

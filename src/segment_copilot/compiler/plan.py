@@ -77,12 +77,11 @@ from segment_copilot.language.lengths import (
     parse_length,
     to_instant,
 )
-from segment_copilot.language.nodes import EventTypes, PropertyOperator, Where
+from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import (
-    DATETIMES,
     EPOCH_UNITS,
-    POSITIVE_OF,
     AnyTest,
     json_type,
     parse_date,

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from segment_copilot.language.nodes import Metric, NumberOperator, PropertyOperator
+from segment_copilot.language.nodes import Metric
+from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, PropertyOperator, holds
 
 # Ranges and comparisons
 
@@ -28,39 +29,11 @@ class Comparison(Struct, frozen=True):
 
     def turned(self) -> Comparison:
         """The exact complement."""
-        return Comparison(_COMPLEMENTS[self.operator], self.low, self.high)
+        return Comparison(OPPOSITE_NUMBER[self.operator], self.low, self.high)
 
     def holds(self, number: float) -> bool:
         """The same test in Python; the planner asks it what zero gives."""
-        match self.operator:
-            case "eq":
-                return number == self.low
-            case "neq":
-                return number != self.low
-            case "gt":
-                return number > self.low
-            case "gte":
-                return number >= self.low
-            case "lt":
-                return number < self.low
-            case "lte":
-                return number <= self.low
-            case "between":
-                return self.high is not None and self.low <= number <= self.high
-            case "not_between":
-                return self.high is not None and not self.low <= number <= self.high
-
-
-_COMPLEMENTS: Final[dict[str, Any]] = {
-    "eq": "neq",
-    "neq": "eq",
-    "gt": "lte",
-    "lte": "gt",
-    "gte": "lt",
-    "lt": "gte",
-    "between": "not_between",
-    "not_between": "between",
-}
+        return holds(self.operator, number, self.low, self.high)
 
 
 class DateRange(Struct, frozen=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from segment_copilot.language.decode import decode
 from segment_copilot.language.nodes import Definition
+from segment_copilot.language.operators import RANGES
 
 
 def canonical(definition: Definition) -> bytes:
@@ -69,7 +70,7 @@ def _node(fields: Mapping[str, Any]) -> dict[str, Any]:
             settled["event_type"] = name
         case _:
             pass
-    if settled.get("operator") in {"between", "not_between"} and isinstance(settled.get("value"), list):
+    if settled.get("operator") in RANGES and isinstance(settled.get("value"), list):
         settled["value"], settled["value2"] = settled["value"]
     if settled.get("window_days") and settled.get("type") != "recency":  # 0 is no length; in recency it is the test
         settled["window"] = {"last": f"{settled.pop('window_days')}d"}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct, field
 from rapidfuzz import fuzz, process, utils
 
-ValueType = Literal["string", "number", "boolean", "datetime", "epoch_s", "epoch_ms", "list"]
-"""How a value is compared (docs/language.md); epoch_s and epoch_ms are datetimes that may be stored as numbers."""
+from segment_copilot.language.operators import ValueType
 
 Scalar = str | int | float | bool
 

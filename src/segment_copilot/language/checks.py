@@ -9,7 +9,7 @@ import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 from msgspec import UNSET, UnsetType
 
@@ -35,13 +35,13 @@ from segment_copilot.language.nodes import (
     Step,
     UserProperty,
     Value,
-    ValueType,
     Where,
     WhereGroup,
     Window,
 )
+from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, RANGES, ValueType, operators_of
 from segment_copilot.language.paths import parse_path
-from segment_copilot.language.value_types import DATETIMES, LENGTHS, OPERATORS, AnyTest, json_type, operands, parse_date
+from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
 
 MAX_DAYS: Final = 36_500
 MAX_STRING: Final = 1_024
@@ -50,9 +50,6 @@ MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
 YEARS: Final = range(1900, 2300)
 PERIODS: Final = range(1, 367)
-_NO_OPERAND: Final = frozenset({"is_set", "is_not_set", "is_true", "is_false"})
-_LIST_OPERAND: Final = frozenset({"in", "not_in", "contains_any", "contains_all", "contains_none"})
-_PAIR_OPERAND: Final = frozenset({"between", "not_between"})
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -132,12 +129,12 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
         if test.ignore_case and not any(isinstance(value, str) for value in operands(test)):
             yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; leave it out.")
         return
-    if test.operator not in OPERATORS[value_type]:
+    if value_type not in OPERATORS[test.operator].types:
         yield Finding(
             f"{pointer}/operator",
             "operator_not_allowed",
             f"A {value_type} has no operator {test.operator}.",
-            tuple(sorted(OPERATORS[value_type])),
+            tuple(sorted(operators_of(value_type))),
         )
         return
     if test.ignore_case and value_type == "list" and not any(isinstance(value, str) for value in operands(test)):
@@ -216,7 +213,8 @@ def escape(key: str) -> str:
 
 def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
     operator, value, value2 = test.operator, test.value, test.value2
-    if operator in _NO_OPERAND:
+    takes = OPERATORS[operator].takes
+    if takes == "nothing":
         for name in ("value", "value2"):
             if getattr(test, name) is not UNSET:
                 yield _unread(f"{pointer}/{name}", name, operator)
@@ -224,17 +222,20 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if value is UNSET:
         yield Finding(pointer, "missing_field", f"{operator} needs a value.")
         return
-    if operator in _PAIR_OPERAND:
-        yield from _check_pair(pointer, operator, value, value2)
-    else:
-        if value2 is not UNSET:
-            yield _unread(f"{pointer}/value2", "value2", operator)
-        if operator in LENGTHS:
+    if takes != "two" and value2 is not UNSET:
+        yield _unread(f"{pointer}/value2", "value2", operator)
+    match takes:
+        case "two":
+            yield from _check_pair(pointer, operator, value, value2)
+        case "length":
             yield from _check_length_operand(f"{pointer}/value", test)
-        elif operator in _LIST_OPERAND:
+        case "any" | "all":
             yield from _check_list(f"{pointer}/value", operator, value)
-        elif isinstance(value, list):
-            yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
+        case "one":
+            if isinstance(value, list):
+                yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
+        case _:
+            assert_never(takes)
     for where, number in _located_operands(pointer, test):
         yield from _check_finite(where, number)
 
@@ -270,7 +271,7 @@ def _check_numbers(
     pointer: str, operator: str, value: Number | list[Number], value2: Number | UnsetType, *, whole: bool
 ) -> Iterator[Finding]:
     """Operands of counts (whole, not negative) and aggregates (finite)."""
-    if operator in _PAIR_OPERAND:
+    if operator in RANGES:
         yield from _check_pair(pointer, operator, value, value2)
     else:
         if value2 is not UNSET:
@@ -417,8 +418,7 @@ def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if not isinstance(test.value, str):
         yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
         return
-    units = "d w mo y" if test.operator == "anniversary_in_next" else "m h d w mo y"
-    yield from _check_length(pointer, test.value, units=units)
+    yield from _check_length(pointer, test.value, units=OPERATORS[test.operator].units)
 
 
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:

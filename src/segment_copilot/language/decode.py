@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, assert_never, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
@@ -18,11 +18,17 @@ from segment_copilot.language.nodes import (
     LEAF_TYPES,
     Condition,
     Definition,
+    EventCount,
     EventMatch,
+    EventPeriods,
+    EventProperty,
     EventSequence,
+    EventTime,
     Exclusion,
     Group,
     Leaf,
+    Monetary,
+    Recency,
     Sample,
     SegmentMembership,
     Step,
@@ -254,8 +260,10 @@ def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
                         yield f"/{name}/{index}/where", match.where
         case UserProperty() | SegmentMembership() | Sample():
             pass
-        case _:
+        case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield "/where", leaf.where
+        case _:
+            assert_never(leaf)
 
 
 def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,64 +10,21 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from segment_copilot.language.operators import (
+    DateOperator,
+    MembershipOperator,
+    NumberOperator,
+    PropertyOperator,
+    RecencyOperator,
+    ValueType,
+)
+
 Scalar = str | bool | int | float
 Value = Scalar | list[Scalar]
 Logic = Annotated[
     Literal["AND", "OR"],
     Meta(description="AND: all of them hold; OR: any of them. Read in any case, kept in upper case."),
 ]
-ValueType = Literal["string", "number", "boolean", "datetime", "epoch_s", "epoch_ms", "list"]
-
-PropertyOperator = Literal[
-    "eq",
-    "neq",
-    "gt",
-    "gte",
-    "lt",
-    "lte",
-    "between",
-    "not_between",
-    "in",
-    "not_in",
-    "contains",
-    "does_not_contain",
-    "starts_with",
-    "ends_with",
-    "matches_regex",
-    "is_set",
-    "is_not_set",
-    "is_true",
-    "is_false",
-    "contains_any",
-    "contains_all",
-    "contains_none",
-    "before",
-    "after",
-    "in_last",
-    "not_in_last",
-    "in_next",
-    "anniversary_in_next",
-]
-DateOperator = Literal[
-    "eq",
-    "neq",
-    "gt",
-    "gte",
-    "lt",
-    "lte",
-    "between",
-    "not_between",
-    "in",
-    "not_in",
-    "before",
-    "after",
-    "in_last",
-    "not_in_last",
-    "in_next",
-    "anniversary_in_next",
-]
-NumberOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
-RecencyOperator = Literal["gt", "gte", "lt", "lte", "eq", "between"]
 Metric = Literal["sum", "avg", "min", "max", "median", "count_distinct"]
 
 EventTypes = Annotated[
@@ -282,7 +239,7 @@ class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
     """In, or not in, another segment: its current definition, evaluated at the same `as_of`."""
 
     segment_id: Annotated[int, Meta(description="A segment of the same tenant.")]
-    operator: Annotated[Literal["in", "not_in"], Meta(description="Whether users are in it.")] = "in"
+    operator: Annotated[MembershipOperator, Meta(description="Whether users are in it.")] = "in"
 
 
 class Sample(_Condition, frozen=True, tag="sample"):

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from segment_copilot.language.nodes import Definition, UserProperty
-from segment_copilot.language.value_types import LENGTHS
+from segment_copilot.language.operators import LENGTHS
 
 Tier = Literal["dynamic", "dynamic_plus"]
 

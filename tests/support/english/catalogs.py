@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from segment_copilot.language.catalog import Catalog, EventType, Property, Scalar, SegmentName, ValueType
+from segment_copilot.language.catalog import Catalog, EventType, Property, Scalar, SegmentName
+from segment_copilot.language.operators import ValueType
 
 AS_OF = datetime(2026, 6, 10, 15, 30, tzinfo=UTC)  # a Wednesday
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
 from segment_copilot.compiler import (
@@ -25,8 +25,7 @@ from segment_copilot.compiler import (
 )
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.language.nodes import PropertyOperator
-from segment_copilot.language.value_types import OPERATORS
+from segment_copilot.language.operators import DATETIMES, OPERATORS, operators_of
 from tests.support.language.strategies import AS_OFS, EVENT_TYPES, ZONES, Draw, world
 
 Json = dict[str, Any]
@@ -34,7 +33,7 @@ Json = dict[str, Any]
 WORLD = world(AS_OFS[:1], ZONES[:2])
 NAME = EVENT_TYPES[0]
 RUN_ID = UUID(int=1)
-_DATES = OPERATORS["datetime"] - OPERATORS["number"]
+_DATES = operators_of("datetime") - operators_of("number")
 
 
 def definitions(number: int) -> list[Json]:
@@ -131,15 +130,15 @@ def compares_strings(test: Json) -> bool:
 def string_tests() -> list[Json]:
     """Every operator that compares with a string, in both cases; every other operator once, for the property's name."""
     tests: list[Json] = []
-    for operator in get_args(PropertyOperator):
-        if operator in {"is_set", "is_not_set", "is_true", "is_false"}:
-            tests.append({"operator": operator})
-        elif operator in _DATES:
-            tests.append({"operator": operator, "value": "2026-06-01" if operator in {"before", "after"} else "30d"})
+    for row in OPERATORS.values():
+        operator = {"operator": row.name}
+        if row.takes == "nothing":
+            tests.append(operator)
+        elif row.types == DATETIMES:
+            tests.append(operator | {"value": "30d" if row.takes == "length" else "2026-06-01"})
         else:
-            told = {"value_type": "string"} if operator in OPERATORS["string"] else {}
-            several = operator in {"in", "not_in", "between", "not_between"} or operator not in OPERATORS["string"]
-            wanted = {"operator": operator, "value": ["a", "a"] if several else "a"} | told
+            told = {"value_type": "string"} if "string" in row.types else {}
+            wanted = operator | {"value": "a" if row.takes == "one" else ["a", "a"]} | told
             tests += [wanted, wanted | {"ignore_case": True}]
     pair = {"operator": "between", "value": "a", "value2": "a", "value_type": "string"}
     numbers = [{"operator": "gt", "value": 5}, {"operator": "contains", "value": 5}]

@@ -6,14 +6,21 @@ Part of the reference interpreter (see `reference`): slow, obvious, and written 
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import re2
 
-from tests.support.language.reference_times import Clock, ahead, anniversary_in_next, back, stored_datetime, wanted_span
+from tests.support.language.reference_times import (
+    Clock,
+    Span,
+    ahead,
+    anniversary_in_next,
+    back,
+    stored_datetime,
+    wanted_span,
+)
 
 Schemas = Mapping[str, Mapping[str, str]]
 """Event type → property path → declared type. Traits are the properties of `context_identified`."""
@@ -29,19 +36,9 @@ NEGATIVE = {
 }
 """Each is the exact complement of its positive one."""
 
-ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": operator.eq,
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-}
 DATETIMES = {"datetime": None, "epoch_s": 1_000_000, "epoch_ms": 1_000}
 """With the unit, in microseconds, of a number that stands for one."""
 
-_DATE_OPERATORS = {"before", "after", "in_last", "in_next", "anniversary_in_next"}
-_STRING_OPERATORS = {"starts_with", "ends_with", "matches_regex"}
-_LIST_OPERATORS = {"contains_any", "contains_all"}
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -129,12 +126,10 @@ def type_of(test: Mapping[str, Any], declared: str | None, clock: Clock) -> str:
     """In which type *test* compares. *declared*: what the schema says."""
     name = NEGATIVE.get(test["operator"], test["operator"])
     given = test.get("value_type") or declared
-    if name in _DATE_OPERATORS:
+    if name not in ORDER and name in DATES:
         return given if given in DATETIMES else "datetime"
     if given:
         return given
-    if name in {"is_true", "is_false"}:
-        return "boolean"
     values = wanted_values(test)
     if name in {"gt", "gte", "lt", "lte", "between"} and all(wanted_span(value, clock.zone) for value in values):
         return "datetime"
@@ -149,23 +144,15 @@ def passes(test: Mapping[str, Any], value: Any, *, clock: Clock, declared: str |
     name = test["operator"]
     if name in NEGATIVE:
         return not passes({**test, "operator": NEGATIVE[name]}, value, clock=clock, declared=declared)
-    if name == "is_set":
-        return _is_set(value)
-    if name == "contains":
-        return _contains(value, test, clock)
-    if name in _LIST_OPERATORS:
-        return _contains_many(value, test, clock)
-    if name in _STRING_OPERATORS:
-        return isinstance(value, str) and _string_test(name, value, test)
+    if name in MEANINGS:
+        return MEANINGS[name](value, test, clock)
     type_ = type_of(test, declared, clock)
     stored = read(value, type_, clock)
     if stored is None:
         return False
     if type_ in DATETIMES:
-        return _datetime_test(name, stored, test, clock)
-    if name in {"is_true", "is_false"}:
-        return stored is (name == "is_true")
-    return _order_test(name, _folded(stored, test), [_folded(_wanted(one, type_), test) for one in wanted_values(test)])
+        return DATES[name](stored, test, clock)
+    return ORDER[name](_folded(stored, test), [_folded(_wanted(one, type_), test) for one in wanted_values(test)])
 
 
 def _is_set(value: Any) -> bool:
@@ -184,44 +171,14 @@ def _folded(value: Any, test: Mapping[str, Any]) -> Any:
     return value.lower() if isinstance(value, str) and test.get("ignore_case") else value
 
 
-def _order_test(name: str, stored: Any, wanted: list[Any]) -> bool:
-    """Strings order by code point, which is how Python orders them."""
-    if name == "in":
-        return stored in wanted
-    if name == "between":
-        return wanted[0] <= stored <= wanted[1]
-    return ORDER[name](stored, wanted[0])
+def _text(value: Any, test: Mapping[str, Any], holds: Callable[[str, list[str]], bool]) -> bool:
+    wanted = [_folded(text, test) for text in wanted_values(test)]
+    return isinstance(value, str) and holds(_folded(value, test), wanted)
 
 
-def _string_test(name: str, stored: str, test: Mapping[str, Any]) -> bool:
-    wanted = test["value"]
-    if name == "matches_regex":
-        return re2.search(f"(?i){wanted}" if test.get("ignore_case") else wanted, stored) is not None
-    stored, wanted = _folded(stored, test), _folded(wanted, test)
-    return stored.startswith(wanted) if name == "starts_with" else stored.endswith(wanted)
-
-
-def _datetime_test(name: str, stored: Any, test: Mapping[str, Any], clock: Clock) -> bool:
-    """A bare date in *test* is a whole local day; an instant is a day of one microsecond."""
-    if name == "in_last":
-        return back(clock, test["value"]) <= stored <= clock.as_of
-    if name == "in_next":
-        return clock.as_of < stored <= ahead(clock, test["value"])
-    if name == "anniversary_in_next":
-        return anniversary_in_next(stored, test["value"], clock)
-    wanted = [span for value in wanted_values(test) if (span := wanted_span(value, clock.zone))]
-    first = wanted[0]
-    return {
-        "eq": lambda: first.holds(stored),
-        "in": lambda: any(span.holds(stored) for span in wanted),
-        "lt": lambda: stored < first.start,
-        "before": lambda: stored < first.start,
-        "lte": lambda: stored < first.end,
-        "gt": lambda: stored >= first.end,
-        "after": lambda: stored >= first.end,
-        "gte": lambda: stored >= first.start,
-        "between": lambda: first.start <= stored < wanted[1].end,
-    }[name]()
+def _regex(value: Any, test: Mapping[str, Any]) -> bool:
+    pattern = f"(?i){test['value']}" if test.get("ignore_case") else test["value"]
+    return isinstance(value, str) and re2.search(pattern, value) is not None
 
 
 def _contains(value: Any, test: Mapping[str, Any], clock: Clock) -> bool:
@@ -233,11 +190,9 @@ def _contains(value: Any, test: Mapping[str, Any], clock: Clock) -> bool:
     return False
 
 
-def _contains_many(value: Any, test: Mapping[str, Any], clock: Clock) -> bool:
-    if not isinstance(value, list):
-        return False
-    found = [_has_element(value, wanted, test, clock) for wanted in test["value"]]
-    return any(found) if test["operator"] == "contains_any" else all(found)
+def _found(value: Any, test: Mapping[str, Any], clock: Clock) -> list[bool]:
+    """Of each wanted value whether the list has it."""
+    return [_has_element(value, wanted, test, clock) for wanted in test["value"]]
 
 
 def _has_element(values: list[Any], wanted: Any, test: Mapping[str, Any], clock: Clock) -> bool:
@@ -251,9 +206,55 @@ def _has_element(values: list[Any], wanted: Any, test: Mapping[str, Any], clock:
     return any(passes(equal, MISSING if one is None else one, clock=clock) for one in values)
 
 
+def _spans(test: Mapping[str, Any], clock: Clock) -> list[Span]:
+    """A bare date in *test* is a whole local day; an instant is a day of one microsecond."""
+    return [span for value in wanted_values(test) if (span := wanted_span(value, clock.zone))]
+
+
+MEANINGS: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
+    "is_set": lambda value, *_: _is_set(value),
+    "is_true": lambda value, *_: value is True,
+    "is_false": lambda value, *_: value is False,
+    "contains": _contains,
+    "contains_any": lambda value, test, clock: isinstance(value, list) and any(_found(value, test, clock)),
+    "contains_all": lambda value, test, clock: isinstance(value, list) and all(_found(value, test, clock)),
+    "starts_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.startswith(wanted[0])),
+    "ends_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.endswith(wanted[0])),
+    "matches_regex": lambda value, test, _: _regex(value, test),
+}
+"""Operators that look at the value as it is stored."""
+
+ORDER: dict[str, Callable[[Any, Sequence[Any]], bool]] = {
+    "eq": lambda stored, wanted: stored == wanted[0],
+    "in": lambda stored, wanted: stored in wanted,
+    "gt": lambda stored, wanted: stored > wanted[0],
+    "gte": lambda stored, wanted: stored >= wanted[0],
+    "lt": lambda stored, wanted: stored < wanted[0],
+    "lte": lambda stored, wanted: stored <= wanted[0],
+    "between": lambda stored, wanted: wanted[0] <= stored <= wanted[1],
+}
+"""Operators over numbers, strings (which order by code point, as Python orders them) and booleans."""
+
+DATES: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
+    "eq": lambda stored, test, clock: _spans(test, clock)[0].holds(stored),
+    "in": lambda stored, test, clock: any(span.holds(stored) for span in _spans(test, clock)),
+    "gt": lambda stored, test, clock: stored >= _spans(test, clock)[0].end,
+    "after": lambda stored, test, clock: stored >= _spans(test, clock)[0].end,
+    "gte": lambda stored, test, clock: stored >= _spans(test, clock)[0].start,
+    "lt": lambda stored, test, clock: stored < _spans(test, clock)[0].start,
+    "before": lambda stored, test, clock: stored < _spans(test, clock)[0].start,
+    "lte": lambda stored, test, clock: stored < _spans(test, clock)[0].end,
+    "between": lambda stored, test, clock: _spans(test, clock)[0].start <= stored < _spans(test, clock)[1].end,
+    "in_last": lambda stored, test, clock: back(clock, test["value"]) <= stored <= clock.as_of,
+    "in_next": lambda stored, test, clock: clock.as_of < stored <= ahead(clock, test["value"]),
+    "anniversary_in_next": lambda stored, test, clock: anniversary_in_next(stored, test["value"], clock),
+}
+"""Operators over instants."""
+
+
 def compares(test: Mapping[str, Any], measured: float | None, wanted: Sequence[float]) -> bool:
     """A count or an aggregate against its bounds; *measured* None is missing."""
     name = test["operator"]
     if name in NEGATIVE:
         return not compares({**test, "operator": NEGATIVE[name]}, measured, wanted)
-    return measured is not None and _order_test(name, measured, list(wanted))
+    return measured is not None and ORDER[name](measured, list(wanted))

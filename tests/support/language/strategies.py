@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from segment_copilot.language.catalog import ValueType
+from segment_copilot.language.operators import ValueType
 from tests.support.language.reference import Event
 from tests.support.language.reference_times import Clock, Span, back, shift, wanted_span
 

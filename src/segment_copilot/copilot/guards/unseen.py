@@ -9,11 +9,10 @@ from msgspec import Struct
 
 from segment_copilot.errors import Finding
 from segment_copilot.language.catalog import Catalog, Property, nearest
+from segment_copilot.language.operators import OPERATORS
 
 _REMEMBERED: Final = 50  # distinct values of a property; with fewer there are no other short ones
 _LONGEST: Final = 64  # characters of a value that is remembered
-_EQUALITY: Final = frozenset({"eq", "neq", "in", "not_in", "contains_any", "contains_all", "contains_none"})
-_CONTAINMENT: Final = frozenset({"contains", "does_not_contain"})
 _SUGGESTED: Final = 5
 
 
@@ -37,7 +36,7 @@ def unseen_values(definition: Mapping[str, Any], catalog: Catalog, *, empty: Col
         samples = [sample for one in properties for sample in one.samples if isinstance(sample, str)]
         is_whole = all(len(one.samples) < _REMEMBERED for one in properties)
         is_empty = any(f"{asked.pointer}/".startswith(f"{pointer}/") for pointer in empty)
-        if samples and (is_empty or (is_whole and asked.test["operator"] not in _CONTAINMENT)):
+        if samples and (is_empty or (is_whole and OPERATORS[asked.test["operator"]].seeks == "whole")):
             found += [_finding(asked, value, samples) for value in _unseen(asked.test, samples)]
     return found
 
@@ -70,17 +69,23 @@ def _properties(catalog: Catalog, asked: _PropertyTest) -> list[Property]:
 
 
 def _unseen(test: Mapping[str, Any], samples: list[str]) -> list[str]:
-    operator, value = test["operator"], test.get("value")
+    value = test.get("value")
     wanted = cast("list[Any]", value) if isinstance(value, list) else [value]
     texts = [one for one in wanted if isinstance(one, str) and len(one) <= _LONGEST]
     if test.get("ignore_case", False):
         samples = [sample.lower() for sample in samples]
         texts = [text.lower() for text in texts]
-    if operator in _EQUALITY:
-        return [text for text in texts if text not in samples]
-    if operator in _CONTAINMENT:
-        return [text for text in texts if not any(text in sample for sample in samples)]
-    return []
+    match OPERATORS[test["operator"]].seeks:
+        case "whole":
+            return [text for text in texts if text not in samples]
+        case "part":
+            return [text for text in texts if not any(text in sample for sample in samples)]
+        case "start":
+            return [text for text in texts if not any(sample.startswith(text) for sample in samples)]
+        case "end":
+            return [text for text in texts if not any(sample.endswith(text) for sample in samples)]
+        case None:
+            return []
 
 
 def _finding(asked: _PropertyTest, value: str, samples: list[str]) -> Finding:

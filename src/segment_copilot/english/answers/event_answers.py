@@ -163,7 +163,8 @@ def _test(test: Test) -> str:
         return f"{test.field.path} between {test.value} and {test.value2}"
     if test.value is None:
         return f"{test.field.path} {test.operator.replace('_', ' ')}"
-    return f"{test.field.path} {_SIGNS.get(test.operator, test.operator.replace('_', ' ') + ' ')}{test.value}"
+    denied = "not " if test.negated else ""
+    return f"{test.field.path} {denied}{_SIGNS.get(test.operator, test.operator.replace('_', ' ') + ' ')}{test.value}"
 
 
 def notes(where: Sequence[Test], note: str) -> tuple[str, ...]:

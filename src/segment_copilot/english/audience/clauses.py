@@ -19,11 +19,12 @@ from segment_copilot.english.audience.traits import places, read_traits
 from segment_copilot.english.linking.index import Index, spoken, stems_of
 from segment_copilot.english.linking.linker import Link, chosen, link_event, link_property, link_segment
 from segment_copilot.english.plan import Option
-from segment_copilot.english.times.phrases import OPPOSITES, Operator, Quantity
+from segment_copilot.english.times.phrases import Operator, Quantity
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import ACTIONS, LIGHT, VAGUE, concept, stems
 from segment_copilot.english.words.stems import irregular_past
+from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 Reading = Node | Problem
 
@@ -304,7 +305,7 @@ def _counted(chunk: Chunk, count: Quantity | None, *, negated: bool) -> _Counted
     if count.text in {"twice", "again"}:
         notes = (f"{count.text!r} is read as at least 2 times",)
     if negated:
-        operator = OPPOSITES[operator]
+        operator = OPPOSITE_NUMBER[operator]
     if operator in {"lt", "lte"}:
         notes = (*notes, NONE_INCLUDED)
     return _Counted(operator, count.value, count.value2, notes)

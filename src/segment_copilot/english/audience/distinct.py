@@ -10,9 +10,10 @@ from segment_copilot.english.audience.leaves import Leaf
 from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.linking.linker import Link, link_event
 from segment_copilot.english.linking.values import Item, mention
-from segment_copilot.english.times.phrases import OPPOSITES, Quantity
+from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import concept, stems
+from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 _DIFFERENT = stems("different distinct unique various")
 
@@ -77,7 +78,7 @@ def _field(items: tuple[Item, ...], at: int, link: Link) -> Field | None:
 
 def _leaf(chunk: Chunk, link: Link, field: Field) -> Leaf:
     count = chunk.quantities[0]
-    operator = OPPOSITES[count.operator] if chunk.negated else count.operator
+    operator = OPPOSITE_NUMBER[count.operator] if chunk.negated else count.operator
     condition: dict[str, Any] = {
         "type": "monetary",
         "event_type": link.event_type,

@@ -11,6 +11,7 @@ from segment_copilot.english.audience.leaves import NONE_INCLUDED, Leaf, Node, l
 from segment_copilot.english.audience.sentences import Audience
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import decode
+from segment_copilot.language.operators import OPERATORS
 
 _NAME_LENGTH = 60
 _MAX_NAME = 80
@@ -95,19 +96,8 @@ def _complement(leaf: Leaf) -> dict[str, Any]:
     condition = leaf.condition
     if condition["type"] == "segment_membership":
         return {**condition, "operator": "not_in" if condition["operator"] == "in" else "in"}
-    turned = _OPPOSITES.get(condition["operator"]) if condition["type"] == "user_property" else None
+    turned = OPERATORS[condition["operator"]].complement if condition["type"] == "user_property" else None
     return {**condition, "operator": turned} if turned else {**condition, "negate": True}
-
-
-_OPPOSITES = {
-    "eq": "neq",
-    "neq": "eq",
-    "in": "not_in",
-    "not_in": "in",
-    "contains": "does_not_contain",
-    "is_set": "is_not_set",
-    "is_not_set": "is_set",
-}
 
 
 def _notes(audience: Audience) -> tuple[str, ...]:

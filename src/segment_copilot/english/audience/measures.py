@@ -9,9 +9,10 @@ from segment_copilot.english.audience.leaves import Leaf
 from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.linking.linker import Link, link_event
 from segment_copilot.english.linking.values import mention
-from segment_copilot.english.times.phrases import OPPOSITES, Quantity
+from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import LIGHT, NOISE, concept, stems
+from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 _METRICS: Final = {
     "avg": stems("average averag avg mean typical typically"),
@@ -85,7 +86,7 @@ def aggregate(chunk: Chunk, link: Link, field: Field, metric: str, amount: Quant
         "event_type": link.event_type,
         "property": field.path,
         "metric": metric,
-        "operator": OPPOSITES[amount.operator] if chunk.negated else amount.operator,
+        "operator": OPPOSITE_NUMBER[amount.operator] if chunk.negated else amount.operator,
         "value": amount.value,
     }
     if amount.value2 is not None:

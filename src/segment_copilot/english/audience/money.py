@@ -14,10 +14,11 @@ from segment_copilot.english.audience.measures import aggregate
 from segment_copilot.english.linking.index import Field, Index, Known
 from segment_copilot.english.linking.linker import Link, chosen, link_event
 from segment_copilot.english.linking.values import Item, Test
-from segment_copilot.english.times.phrases import OPPOSITES, Quantity
+from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import VAGUE, concept, stems
 from segment_copilot.english.words.stems import listed, stem
+from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 _SPEND = stems("spend revenue ltv clv cltv clt aov worth spending monetary gmv turnover")
 _VALUE = stems("value size total amount")
@@ -260,7 +261,7 @@ def _aggregate(chunk: Chunk, link: Link, field: Field, amount: Quantity, notes: 
     if amount.bare:
         notes = (*notes, f"{amount.text!r} is read as at least that much")
     if chunk.negated:
-        operator = OPPOSITES[operator]
+        operator = OPPOSITE_NUMBER[operator]
     if operator in {"lt", "lte"} and metric == "sum":
         notes = (*notes, "people who spent nothing are included, because their sum is 0")
     window = chunk.window

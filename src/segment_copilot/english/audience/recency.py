@@ -11,11 +11,12 @@ from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.leaves import NONE_INCLUDED, Leaf, Node, Problem, joined, leaves
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.linking.linker import Link, chosen, link_event
-from segment_copilot.english.times.date_tests import COMPLEMENTS, date_tests, fixed
+from segment_copilot.english.times.date_tests import date_tests, fixed
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, written
 from segment_copilot.english.words.lexicon import ACTIONS, LIGHT, concept, stems
+from segment_copilot.language.operators import POSITIVE_OF
 
 _LAST = stems("last latest recent previous")
 _FIRST = stems("first ever very")
@@ -75,7 +76,7 @@ def _event_time(chunk: Chunk, link: Link, window: Window, occurrence: str) -> No
     if link.tests:
         event["where"] = [test.json() for test in link.tests]
     made: list[dict[str, Any]] = [{"type": "event_time", **event, "occurrence": occurrence, **test} for test in tests]
-    if made[0]["operator"] in COMPLEMENTS:
+    if made[0]["operator"] in POSITIVE_OF:
         made.insert(0, {"type": "event_count", **event, "operator": "gte", "value": 1})
     notes = tuple(note for note in (link.note, *(test.note for test in link.tests), *fixed(window)) if note)
     found = [Leaf(condition, chunk.text, notes, link, _verbs(chunk), windowed=True) for condition in made]

@@ -11,11 +11,12 @@ from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.leaves import Leaf, Node, Problem, joined
 from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.linking.values import Item, Test, mention, opposite, tests
-from segment_copilot.english.times.date_tests import COMPLEMENTS, date_tests, fixed
+from segment_copilot.english.times.date_tests import date_tests, fixed
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import LIGHT, NOISE, PLAIN_PEOPLE, stems
+from segment_copilot.language.operators import POSITIVE_OF
 from segment_copilot.language.value_types import EPOCH_UNITS
 
 _AROUND = (
@@ -170,7 +171,7 @@ def _date_leaf(field: Field, window: Window, chunk: Chunk) -> Node | Problem:
             declared = field.known.declared
             condition["value_type"] = declared if declared in EPOCH_UNITS else "datetime"  # else a day is its own text
     notes = fixed(window)
-    passes = made[0]["operator"] in COMPLEMENTS
+    passes = made[0]["operator"] in POSITIVE_OF
     if passes and chunk.negated:
         notes = (*notes, f"people without `{field.path}` are included")
     elif passes:

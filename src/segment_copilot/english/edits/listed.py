@@ -15,6 +15,7 @@ from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.linking.values import mention, tests
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import LIGHT, NOISE, PEOPLE, stems
+from segment_copilot.language.operators import OPERATORS
 
 _IDLE: Final = {"or", "and", "either", "also", "only", "just", "the", "ones", "value", "values", "plus", "too", "any", "living", "live", "based", "from",
                 "instead", "not", "both"}  # fmt: skip
@@ -43,11 +44,7 @@ def spelled(tokens: Sequence[Token], fields: Sequence[Field]) -> tuple[tuple[Any
     """The values of a field, which *fields* name in several ways, that the phrase spells, and whether it names the field; none where words are left over."""
     items = [token for token in tokens if token.kind != "sign" or token.lower in {"-", "."}]
     read, _ = tests(items, fields, frozenset())
-    plain = [
-        test
-        for test in read
-        if test.operator in {"eq", "contains", "neq", "does_not_contain"} and test.value is not None
-    ]
+    plain = [test for test in read if OPERATORS[test.operator].several and test.value is not None]
     used = frozenset[int]().union(*(test.used for test in plain))
     for at in range(len(items)):
         if at not in used:

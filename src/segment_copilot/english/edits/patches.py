@@ -11,12 +11,12 @@ from segment_copilot.english.edits.spots import Json, Spot
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.phrases import Length, Operator, Quantity
 from segment_copilot.english.times.windows import Window
+from segment_copilot.language.operators import OPERATORS, RANGES
 
 Op = dict[str, Any]
 
-_MANY: Final = {"eq": "in", "neq": "not_in", "contains": "contains_any", "does_not_contain": "contains_none"}
+_MANY: Final = {row.name: row.several for row in OPERATORS.values() if row.several is not None}
 _ONE: Final = {many: one for one, many in _MANY.items()}
-_RANGES: Final = {"between", "not_between"}
 _DAYS: Final = {"d": 1, "w": 7, "mo": 30, "y": 365}
 
 
@@ -50,7 +50,7 @@ def set_number(spot: Spot, number: Quantity) -> list[Op]:
     """Compare with another number; the comparison stays unless one was said."""
     node = spot.node
     old = node.get("operator", "gte")
-    if number.bare and old in _RANGES:
+    if number.bare and old in RANGES:
         raise Unfit(
             "That is a range: say both ends, for example 'between 2 and 5', or how to compare, for example 'at least 5'."
         )
@@ -66,7 +66,7 @@ def set_number(spot: Spot, number: Quantity) -> list[Op]:
 
 def set_operator(spot: Spot, operator: Operator) -> list[Op]:
     """Compare with the same number in another way."""
-    if spot.node.get("operator", "gte") in _RANGES or operator in _RANGES:
+    if spot.node.get("operator", "gte") in RANGES or operator in RANGES:
         raise Unfit("A range has two ends: say both numbers, for example 'between 2 and 5'.")
     return put(spot.node, spot.pointer, {"operator": operator})
 
@@ -248,24 +248,6 @@ def excluded(definition: Json, conditions: Sequence[Json]) -> list[Op]:
     return [*made, *({"op": "add", "path": "/exclude/conditions/-", "value": one} for one in conditions)]
 
 
-_OPPOSITE: Final = {
-    "eq": "neq", "neq": "eq", "in": "not_in", "not_in": "in", "contains": "does_not_contain", "does_not_contain": "contains", "is_set": "is_not_set",
-    "is_not_set": "is_set", "is_true": "is_false", "contains_any": "contains_none", "contains_none": "contains_any",
-}  # fmt: skip
-
-
-OPPOSITE_TESTS: Final = {
-    **_OPPOSITE,
-    "lt": "gte",
-    "lte": "gt",
-    "gt": "lte",
-    "gte": "lt",
-    "between": "not_between",
-    "not_between": "between",
-}
-"""The test that exactly the others pass, by operator."""
-
-
 def turned(spot: Spot) -> list[Op]:
     """The opposite of a condition or test: by its operator where there is one, else by `negate`."""
     node = spot.node
@@ -278,6 +260,7 @@ def turned(spot: Spot) -> list[Op]:
         return put(node, spot.pointer, {"operator": "eq", "value": 0})
     if spot.kind == "segment_membership":
         return put(node, spot.pointer, {"operator": "in" if spot.negative else "not_in"})
-    if operator in _OPPOSITE and spot.path:
-        return put(node, spot.pointer, {"operator": _OPPOSITE[operator]})
+    opposite = "is_false" if operator == "is_true" else OPERATORS[operator].complement
+    if opposite and spot.path:
+        return put(node, spot.pointer, {"operator": opposite})
     return put(node, spot.pointer, {"negate": True})

@@ -9,7 +9,7 @@ from msgspec import structs
 from segment_copilot.english.edits import clauses, measures, patches
 from segment_copilot.english.edits.fragments import Fragment, sort_fragment
 from segment_copilot.english.edits.listed import Valued, valued
-from segment_copilot.english.edits.patches import OPPOSITE_TESTS, Op, Unfit
+from segment_copilot.english.edits.patches import Op, Unfit
 from segment_copilot.english.edits.people import speaks_of_people, without_subject
 from segment_copilot.english.edits.sheet import Sheet, each
 from segment_copilot.english.edits.spots import Json, Spot, event_types
@@ -17,6 +17,7 @@ from segment_copilot.english.edits.steps import Step
 from segment_copilot.english.edits.targets import CONDITION, Target
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import PEOPLE
+from segment_copilot.language.operators import OPERATORS
 
 
 def exclude(sheet: Sheet, step: Step) -> list[Op]:
@@ -72,7 +73,7 @@ def _filtered_out(sheet: Sheet, conditions: Sequence[Json]) -> list[Op]:
     same = [spot for spot in able if spot.event_types == event_types(one)]
     if len(tests) != 1 or not plain or not same:
         return []
-    turned = OPPOSITE_TESTS.get(tests[0]["operator"])
+    turned = OPERATORS[tests[0]["operator"]].opposite
     return clauses.filtered(sheet.choose(same, "filter {}"), [{**tests[0], "operator": turned}]) if turned else []
 
 

@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.times.windows import Window
+from segment_copilot.language.operators import LENGTHS, OPERATORS, POSITIVE_OF
 
 Json = Mapping[str, Any]
 Slot = Literal["count", "amount", "number", "days"]
 
-_TOLD: Final = {"eq", "neq", "in", "not_in", "contains", "does_not_contain", "contains_any", "contains_all", "contains_none"}  # fmt: skip
+_VALUED: Final = frozenset(row.name for row in OPERATORS.values() if row.seeks in {"whole", "part"})
 _WINDOWED: Final = {"event_count", "monetary", "event_property"}
-_DATED: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next"}
 _FILTERED: Final = {"event_count", "monetary", "event_property", "recency", "event_time", "event_periods"}
 
 
@@ -53,7 +53,7 @@ class Spot(Struct, frozen=True):
     def values(self) -> tuple[Any, ...]:
         """The values that the node tests for; none where it compares or tests something else."""
         summed = self.kind == "monetary" and self.whole
-        if not self.path or summed or self.node.get("operator") not in _TOLD:
+        if not self.path or summed or self.node.get("operator") not in _VALUED:
             return ()
         value = self.node.get("value")
         return tuple(cast("list[Any]", value)) if isinstance(value, list) else (value,)
@@ -98,7 +98,7 @@ class Spot(Struct, frozen=True):
         if self.kind == "recency":
             return {"window_days": node["window_days"]}
         if self.kind in {"user_property", "event_time"}:
-            return {"window": {"last": node["value"]}} if node.get("operator") in _DATED else None
+            return {"window": {"last": node["value"]}} if node.get("operator") in LENGTHS else None
         names = [name for name in ("window_days", "window", "search_window") if name in node]
         return {names[0]: node[names[0]]} if names else None
 
@@ -108,7 +108,7 @@ class Spot(Struct, frozen=True):
         return self.kind in _WINDOWED
 
 
-_NEGATIVE: Final = {"neq", "not_in", "does_not_contain", "contains_none", "is_not_set", "is_false", "not_between", "not_in_last"}  # fmt: skip
+_NEGATIVE: Final = {*POSITIVE_OF, "is_false"}
 
 
 def _number(value: Any) -> bool:

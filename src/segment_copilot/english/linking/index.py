@@ -14,7 +14,7 @@ from segment_copilot.english.words.lexer import read
 from segment_copilot.english.words.lexicon import COMPOSED, NOISE, concept, weight
 from segment_copilot.english.words.stems import listed, stem
 from segment_copilot.language.catalog import Catalog, EventType, Property, Scalar
-from segment_copilot.language.value_types import DATETIMES
+from segment_copilot.language.operators import DATETIMES
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CUTTING = {

@@ -15,6 +15,7 @@ from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import NOISE, concept, stems
 from segment_copilot.english.words.stems import stem
 from segment_copilot.language.catalog import Scalar
+from segment_copilot.language.operators import OPERATORS
 
 Item = Token | Quantity
 SAMPLE_LIMIT = 50
@@ -54,6 +55,7 @@ class Test(Struct, frozen=True):
     value2: Any = None
     note: str = ""
     named: bool = False  # the field itself was named, not only its value
+    negated: bool = False
 
     def json(self) -> dict[str, Any]:
         """As the language writes it, without the type of condition."""
@@ -62,6 +64,8 @@ class Test(Struct, frozen=True):
             test["value"] = self.value
         if self.value2 is not None:
             test["value2"] = self.value2
+        if self.negated:
+            test["negate"] = True
         return test
 
 
@@ -451,13 +455,9 @@ def _finished(test: Test, *, negated: bool) -> Test:
 
 
 def opposite(test: Test) -> Test:
-    """The complement of a test, by its negative operator."""
-    turned = {
-        "eq": "neq", "neq": "eq", "in": "not_in", "not_in": "in", "contains": "does_not_contain",
-        "does_not_contain": "contains", "is_true": "is_false", "is_set": "is_not_set", "is_not_set": "is_set",
-        "gt": "lte", "gte": "lt", "lt": "gte", "lte": "gt", "between": "not_between", "is_false": "is_true",
-    }  # fmt: skip
-    return Test(test.field, turned[test.operator], test.value, test.used, test.value2, test.note, test.named)
+    """The opposite of a test: by its operator where there is one, else by `negate`."""
+    turned = OPERATORS[test.operator].opposite
+    return structs.replace(test, negated=not test.negated) if turned is None else structs.replace(test, operator=turned)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,17 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from segment_copilot.english.times.windows import Window
-
-_OPPOSITES = {
-    "in_last": "not_in_last",
-    "not_in_last": "in_last",
-    "between": "not_between",
-    "eq": "neq",
-    "gte": "lt",
-    "lt": "gte",
-}
-COMPLEMENTS = frozenset({"not_in_last", "not_between", "neq"})
-"""Operators that a missing date passes."""
+from segment_copilot.language.operators import OPERATORS
 
 
 def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
@@ -24,9 +14,8 @@ def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
     made = _tests(window)
     if not negated:
         return made
-    if len(made) != 1 or made[0]["operator"] not in _OPPOSITES:
-        return ()
-    return ({**made[0], "operator": _OPPOSITES[made[0]["operator"]]},)
+    opposite = OPERATORS[made[0]["operator"]].opposite if len(made) == 1 else None
+    return ({**made[0], "operator": opposite},) if opposite else ()
 
 
 def fixed(window: Window) -> tuple[str, ...]:

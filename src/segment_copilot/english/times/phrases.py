@@ -11,14 +11,10 @@ from msgspec import Struct
 
 from segment_copilot.english.budget import spend
 from segment_copilot.english.words.lexer import Token, written
+from segment_copilot.language.operators import NumberOperator
 
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
+Operator = NumberOperator
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
-
-OPPOSITES: dict[Operator, Operator] = {
-    "eq": "neq", "neq": "eq", "gt": "lte", "gte": "lt", "lt": "gte", "lte": "gt", "between": "not_between",
-    "not_between": "between",
-}  # fmt: skip
 
 
 class Quantity(Struct, frozen=True):

@@ -13,7 +13,8 @@ from segment_copilot.language import WhereGroup, Window
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length
 from segment_copilot.language.nodes import EventTypes, Where
-from segment_copilot.language.value_types import DATETIMES, LENGTHS, POSITIVE_OF, AnyTest, parse_date, resolve_type
+from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
+from segment_copilot.language.value_types import AnyTest, parse_date, resolve_type
 
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
@@ -32,42 +33,6 @@ _PAST: Final = dict(
 )
 """The past of verbs that do not end in -ed, by their participle, which is how event types are named."""
 
-_TESTS: Final = {
-    "eq": ("is {0}", "is not {0}"),
-    "gt": ("is more than {0}", "is not more than {0}"),
-    "gte": ("is at least {0}", "is not at least {0}"),
-    "lt": ("is less than {0}", "is not less than {0}"),
-    "lte": ("is at most {0}", "is not at most {0}"),
-    "between": ("is from {0} to {1}", "is not from {0} to {1}"),
-    "in": ("is {0}", "is not {0}"),
-    "contains": ("contains {0}", "does not contain {0}"),
-    "starts_with": ("starts with {0}", "does not start with {0}"),
-    "ends_with": ("ends with {0}", "does not end with {0}"),
-    "matches_regex": ("matches the pattern {0}", "does not match the pattern {0}"),
-    "is_set": ("is known", "is unknown"),
-    "is_true": ("is true", "is not true"),
-    "is_false": ("is false", "is not false"),
-    "contains_any": ("contains {0}", "does not contain {0}"),
-    "contains_all": ("contains {0}", "does not contain all of {0}"),
-    "in_last": ("is in the last {0}", "is not in the last {0}"),
-    "in_next": ("is in the next {0}", "is not in the next {0}"),
-    "anniversary_in_next": ("has an anniversary in the next {0}", "has no anniversary in the next {0}"),
-}
-_OF_DATES: Final = {
-    "before": ("is before {0}", "is not before {0}"),
-    "after": ("is after {0}", "is not after {0}"),
-    "gt": ("is after {0}", "is not after {0}"),
-    "gte": ("is on or after {0}", "is not on or after {0}"),
-    "lt": ("is before {0}", "is not before {0}"),
-    "lte": ("is on or before {0}", "is not on or before {0}"),
-}
-_OF_STRINGS: Final = {
-    "gt": ("sorts after {0}", "does not sort after {0}"),
-    "gte": ("sorts at or after {0}", "does not sort at or after {0}"),
-    "lt": ("sorts before {0}", "does not sort before {0}"),
-    "lte": ("sorts at or before {0}", "does not sort at or before {0}"),
-    "between": ("sorts from {0} to {1}", "does not sort from {0} to {1}"),
-}
 _THEN: Final = {
     "is": "was",
     "has": "had",
@@ -78,7 +43,7 @@ _THEN: Final = {
     "matches": "matched",
     "sorts": "sorted",
 }
-"""What the templates above say of now, said of then."""
+"""What the phrases of operators say of now, said of then."""
 
 
 # Events
@@ -128,31 +93,28 @@ def tell_test(test: AnyTest, *, turned: bool, then: bool = False) -> str:
 
 def tell_test_and_notes(test: AnyTest, *, turned: bool, then: bool = False) -> tuple[str, list[str]]:
     """The test, *turned* round, and what a reader must know besides."""
-    negative = (test.operator in POSITIVE_OF) != turned
-    operator = POSITIVE_OF.get(test.operator, test.operator)
+    operator = OPERATORS[test.operator]
     type_ = resolve_type(test, None)
-    templates = _TESTS | {**dict.fromkeys(DATETIMES, _OF_DATES), "string": _OF_STRINGS}.get(type_ or "", {})
-    template = templates[operator][negative]
+    phrase = operator.phrase_for(type_)
+    template = phrase.denied if turned else phrase.affirmed
     if then:
         template = re.sub(r"^\w+", lambda word: _THEN[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
-    if negative and operator != "is_set":
+    if operator.positive == turned and operator.types != EVERY_TYPE:  # "is unknown" says it itself
         notes.append("or was unknown" if then else "or is unknown")
-    return template.format(*_values(test, operator, type_)), notes
+    return template.format(*_values(test, operator.takes, type_)), notes
 
 
-def _values(test: AnyTest, operator: str, type_: str | None) -> list[str]:
+def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
     values = test.value if isinstance(test.value, list) else [] if test.value is UNSET else [test.value]
-    if operator in LENGTHS:
+    if takes == "length":
         return [parse_length(str(values[0])).words]
     told = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if test.value2 is not UNSET:
         told.append(_moment(str(test.value2)) if type_ in DATETIMES else _value(test.value2))
-    match operator:
-        case "in" | "contains_any" | "contains_all":
-            return [listed(told, "and" if operator == "contains_all" else "or")]
-        case _:
-            return told
+    if takes in {"any", "all"}:
+        return [listed(told, "and" if takes == "all" else "or")]
+    return told
 
 
 def tell_notes(notes: Sequence[str]) -> str:

@@ -37,30 +37,10 @@ from segment_copilot.language.describe.phrases import (
     tell_test_and_notes,
     tell_window,
 )
-from segment_copilot.language.value_types import POSITIVE_OF
+from segment_copilot.language.operators import OPERATORS, OPPOSITE_NUMBER, POSITIVE_OF, NumberOperator, holds
 
 _INCLUDED: Final = " (people who never did are included)"
 _NOT_INCLUDED: Final = " (people who never did are not included)"
-_OPPOSITE: Final[dict[str, str]] = {
-    "eq": "neq",
-    "neq": "eq",
-    "gt": "lte",
-    "lte": "gt",
-    "gte": "lt",
-    "lt": "gte",
-    "between": "not_between",
-    "not_between": "between",
-}
-_AMOUNTS: Final = {
-    "eq": "exactly {0}",
-    "neq": "anything but {0}",
-    "gt": "more than {0}",
-    "gte": "at least {0}",
-    "lt": "less than {0}",
-    "lte": "at most {0}",
-    "between": "from {0} to {1}",
-    "not_between": "less than {0} or more than {1}",
-}
 _METRICS: Final = {
     "sum": "whose {0} adds up to {1}",
     "avg": "whose average {0} is {1}",
@@ -139,8 +119,8 @@ class _Words:
 def _count(leaf: EventCount) -> str:
     window = tell_window(leaf.window_days, leaf.window)
     low, high = _pair(leaf.value, leaf.value2)
-    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
-    never, once = _holds(operator, 0, low, high), _holds(operator, 1, low, high)
+    operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
+    never, once = holds(operator, 0, low, high), holds(operator, 1, low, high)
     if never and not once and operator in {"eq", "lt", "lte", "between"}:
         done = tell_deed(leaf.event_type, leaf.where, done=True)
         return f"who have not {done}{window}{_INCLUDED}" if window else f"who have never {done}"
@@ -150,7 +130,7 @@ def _count(leaf: EventCount) -> str:
     return f"who {did} {_times(operator, low, high)}{window}{_INCLUDED if never else ''}"
 
 
-def _times(operator: str, low: float, high: float | None) -> str:
+def _times(operator: NumberOperator, low: float, high: float | None) -> str:
     """As in "at least 3 times", "more than once", "any number of times but 2"."""
     if operator == "neq":
         return f"any number of times but {tell_number(low)}"
@@ -158,13 +138,13 @@ def _times(operator: str, low: float, high: float | None) -> str:
     return counted.removesuffix("1") + "once" if counted.endswith(" 1") and operator != "lt" else f"{counted} times"
 
 
-def _how_many(operator: str, low: float, high: float | None) -> str:
+def _how_many(operator: NumberOperator, low: float, high: float | None) -> str:
     """A test of a whole number, none of which is below 0."""
     if operator == "not_between" and high is not None and low <= 0:
         operator, low = "gt", high
     if operator == "between" and low == high:
         operator = "eq"
-    told = _AMOUNTS[operator].format(tell_number(low), tell_number(high))
+    told = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
     return told.replace("less", "fewer").replace("anything", "any number")
 
 
@@ -173,9 +153,9 @@ def _recency(leaf: Recency) -> str:
     done = tell_deed(leaf.event_type, leaf.where, done=True)
     days = tell_days(leaf.window_days)
     far = leaf.window_days if leaf.value2 is UNSET else leaf.value2
-    operator = leaf.operator
-    if leaf.negate and operator in _OPPOSITE and operator not in {"eq", "between"}:
-        operator = _OPPOSITE[operator]
+    operator: NumberOperator = leaf.operator
+    if leaf.negate and operator not in {"eq", "between"}:
+        operator = OPPOSITE_NUMBER[operator]
     if operator in {"gt", "gte"}:
         lapse = f"for more than {days}" if operator == "gt" else f"for {days} or more"
         return f"who have not {done} {lapse}{_INCLUDED if leaf.negate else _NOT_INCLUDED}"
@@ -204,8 +184,8 @@ def _event_time(leaf: EventTime) -> str:
 
 def _periods(leaf: EventPeriods) -> str:
     low, high = _pair(leaf.value, leaf.value2)
-    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
-    never, once = _holds(operator, 0, low, high), _holds(operator, 1, low, high)
+    operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
+    never, once = holds(operator, 0, low, high), holds(operator, 1, low, high)
     this = "today" if leaf.period == "day" else f"this {leaf.period}"
     least = "" if leaf.min_per_period == 1 else f" {_times('gte', leaf.min_per_period, None)}"
     if leaf.last == 1 and never != once:
@@ -232,14 +212,14 @@ def _sample(leaf: Sample) -> str:
 def _monetary(leaf: Monetary) -> str:
     """A sum and a number of values over nothing are 0; an average, and the like, is not there."""
     low, high = _pair(leaf.value, leaf.value2)
-    operator = _OPPOSITE[leaf.operator] if leaf.negate else leaf.operator
+    operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
     if leaf.metric == "sum":  # its bounds are whole millionths
-        none_passes = _holds(operator, 0, _millionths(low), None if high is None else _millionths(high))
+        none_passes = holds(operator, 0, _millionths(low), None if high is None else _millionths(high))
     elif leaf.metric == "count_distinct":
-        none_passes = _holds(operator, 0, low, high)
+        none_passes = holds(operator, 0, low, high)
     else:
         none_passes = (leaf.operator in POSITIVE_OF) != leaf.negate
-    amount = _AMOUNTS[operator].format(tell_number(low), tell_number(high))
+    amount = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
     did, window = tell_deed(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
     note = ""
     if none_passes or operator in {"lt", "lte"}:
@@ -304,21 +284,6 @@ def _step(step: str | Step | EventMatch, *, done: bool = False) -> str:
         return tell_deed(step, UNSET, done=done)
     did = tell_deed(step.event_type, step.where, done=done)
     return f"within {tell_length(step.within)} {did}" if isinstance(step, Step) and step.within is not UNSET else did
-
-
-def _holds(operator: str, number: float, low: float, high: float | None) -> bool:
-    """Whether *number* passes."""
-    if operator in {"neq", "lte", "lt", "not_between"}:
-        return not _holds(_OPPOSITE[operator], number, low, high)
-    match operator:
-        case "eq":
-            return number == low
-        case "gt":
-            return number > low
-        case "gte":
-            return number >= low
-        case _:
-            return high is not None and low <= number <= high
 
 
 def _pair(value: float | list[int | float], value2: float | UnsetType) -> tuple[float, float | None]:

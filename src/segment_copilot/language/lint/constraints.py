@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -52,10 +52,8 @@ from segment_copilot.language.nodes import (
     Where,
     Window,
 )
+from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, Sign
 from segment_copilot.language.value_types import (
-    DATETIMES,
-    LENGTHS,
-    POSITIVE_OF,
     AnyTest,
     operands,
     parse_date,
@@ -66,7 +64,6 @@ MICROSECOND: Final = timedelta(microseconds=1)
 _MILLION: Final = 1_000_000
 _MAX_SPANS: Final = 50  # of a longer list it is only known that it is the same list, so that looking stays quick
 _LAST_CHARACTER: Final = "\U0010ffff"
-_INTERVALS: Final = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "between", "before", "after", "starts_with"})
 
 _FLAG: Final = spans((below(0, whole=True), above(1, whole=True)))
 _COUNTS: Final = spans((below(0, whole=True), HIGHEST))
@@ -173,7 +170,7 @@ class Reader(Struct, frozen=True):
                 return _compared(Subject(name, _COUNTS, events=events), leaf.operator, bounds, whole=True)
             case "sum":
                 subject = Subject(name, _NUMBERS, events=events)
-            case _:
+            case "avg" | "min" | "max" | "median":
                 subject = Subject(name, Values(_NUMBERS.spans, missing=True), events=events)
         if leaf.metric in {"sum", "avg", "median"}:
             bounds = [_millionths(bound) for bound in bounds]
@@ -226,36 +223,38 @@ class Reader(Struct, frozen=True):
             return Constraint(subject(("presence",), _YES), _YES)
         if operator in {"is_true", "is_false"}:
             flag = operator == "is_true"
-            return Constraint(subject(("boolean",), _FLAG), _interval("eq", [(flag, flag)], whole=True))
+            return Constraint(subject(("boolean",), _FLAG), _interval("=", [(flag, flag)], whole=True))
         values = operands(test)
         kind = resolve_type(test, None)
         if kind in DATETIMES and operator in {"in_last", "in_next"}:
             length = parse_length(cast("str", test.value))
             domain = _instants(EARLIEST, self.clock.as_of if place[0] == "time" else LATEST)
             return Constraint(subject(("clock", kind, length.unit), domain), self._moving(operator, length) & domain)
-        if operator in _INTERVALS and len(values) <= _MAX_SPANS:
+        row = OPERATORS[operator]
+        if row.seeks == "start" and (texts := _texts(cast("list[str]", values), fold=test.ignore_case)):
+            found = _prefixed(texts)
+            if found is not None:
+                return Constraint(subject(("string", test.ignore_case), _TEXTS), found & _TEXTS)
+        elif row.sign is not None and len(values) <= _MAX_SPANS:
             match kind:
                 case "number":
                     ends = [(float(value), float(value)) for value in values]
-                    return Constraint(subject(("number",), _NUMBERS), _interval(operator, ends))
+                    return Constraint(subject(("number",), _NUMBERS), _interval(row.sign, ends))
                 case "boolean":
                     ends = [(value, value) for value in values]
-                    return Constraint(subject(("boolean",), _FLAG), _interval(operator, ends, whole=True))
+                    return Constraint(subject(("boolean",), _FLAG), _interval(row.sign, ends, whole=True))
                 case "datetime" | "epoch_s" | "epoch_ms":
                     spanned = [self.clock.span(cast("str", value)) for value in values]
                     ends = [(_microseconds(first), _microseconds(last)) for first, last in spanned]
                     domain = _instants(EARLIEST, LATEST)
-                    return Constraint(subject((kind,), domain), _interval(operator, ends, whole=True) & domain)
+                    return Constraint(subject((kind,), domain), _interval(row.sign, ends, whole=True) & domain)
                 case "string" if texts := _texts(cast("list[str]", values), fold=test.ignore_case):
-                    found = (
-                        _prefixed(texts[0])
-                        if operator == "starts_with"
-                        else _interval(operator, [(text, text) for text in texts])
-                    )
-                    if found is not None:
-                        return Constraint(subject(("string", test.ignore_case), _TEXTS), found & _TEXTS)
-                case _:
+                    found = _interval(row.sign, [(text, text) for text in texts])
+                    return Constraint(subject(("string", test.ignore_case), _TEXTS), found & _TEXTS)
+                case "string" | "list" | None:
                     pass
+                case _:
+                    assert_never(kind)
         reading = ("test", operator, kind or "", _key(values), test.ignore_case)
         return Constraint(subject(reading, _FLAG), _YES)
 
@@ -286,40 +285,42 @@ def _key(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def _compared(subject: Subject, operator: str, bounds: list[Any], *, whole: bool = False) -> Term:
-    positive = POSITIVE_OF.get(operator, operator)
-    values = _interval(positive, [(bound, bound) for bound in bounds], whole=whole) & subject.domain
+def _compared(subject: Subject, operator: NumberOperator, bounds: list[Any], *, whole: bool = False) -> Term:
+    row = OPERATORS[operator]
+    values = _interval(cast("Sign", row.sign), [(bound, bound) for bound in bounds], whole=whole) & subject.domain
     term = Constraint(subject, values)
-    return term if positive == operator else complement(term)
+    return term if row.positive else complement(term)
 
 
-def _interval(operator: str, ends: list[tuple[Any, Any]], *, whole: bool = False) -> Values:
+def _interval(sign: Sign, ends: list[tuple[Any, Any]], *, whole: bool = False) -> Values:
     """The values that pass; each end is the first and the last value of what is compared with."""
     first, last = ends[0]
     found: list[Span]
-    match operator:
-        case "gt" | "after":
+    match sign:
+        case ">":
             found = [(above(last, whole=whole), HIGHEST)]
-        case "gte":
+        case ">=":
             found = [(below(first, whole=whole), HIGHEST)]
-        case "lt" | "before":
+        case "<":
             found = [(LOWEST, below(first, whole=whole))]
-        case "lte":
+        case "<=":
             found = [(LOWEST, above(last, whole=whole))]
-        case "between":
+        case "..":
             found = [(below(first, whole=whole), above(ends[1][1], whole=whole))]
-        case _:
+        case "=":
             found = [(below(start, whole=whole), above(end, whole=whole)) for start, end in ends]
+        case _:
+            assert_never(sign)
     return spans(*found)
 
 
-def _prefixed(prefix: str) -> Values | None:
-    """The strings that begin with *prefix*, which stand together when strings are ordered by code point."""
-    if not prefix:
+def _prefixed(prefixes: list[str]) -> Values | None:
+    """The strings that begin with one of these; those of one prefix stand together, ordered by code point."""
+    if not all(prefixes):
         return _TEXTS
-    if prefix[-1] == _LAST_CHARACTER:
+    if len(prefixes) > _MAX_SPANS or any(prefix[-1] == _LAST_CHARACTER for prefix in prefixes):
         return None
-    return spans((below(prefix), below(prefix[:-1] + chr(ord(prefix[-1]) + 1))))
+    return spans(*((below(prefix), below(prefix[:-1] + chr(ord(prefix[-1]) + 1))) for prefix in prefixes))
 
 
 def _texts(values: list[str], *, fold: bool) -> list[str] | None:

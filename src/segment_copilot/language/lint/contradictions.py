@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations
-from typing import Final
+from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
@@ -19,13 +19,18 @@ from segment_copilot.language.lint.subjects import Constraint, Term, complement,
 from segment_copilot.language.nodes import (
     Condition,
     Definition,
+    EventCount,
     EventMatch,
+    EventPeriods,
+    EventProperty,
     EventSequence,
     EventTime,
     Exclusion,
     Group,
     Leaf,
+    Monetary,
     PropertyTest,
+    Recency,
     Sample,
     SegmentMembership,
     Step,
@@ -122,8 +127,10 @@ class _Linter:
                     for index, match in enumerate(inside):
                         if not isinstance(match, str):
                             self._where(f"{pointer}/{name}/{index}/where", match.where)
-            case _:
+            case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
                 self._where(f"{pointer}/where", leaf.where)
+            case _:
+                assert_never(leaf)
 
     def _where(self, pointer: str, where: Where | UnsetType) -> None:
         if where is UNSET:
@@ -159,10 +166,12 @@ class _Linter:
                     self.findings.append(Finding(f"{pointer}/value", "unreachable_window", detail))
             case EventSequence():
                 self._window(f"{pointer}/search_window", leaf.search_window)
-            case UserProperty() | Sample() | SegmentMembership():
+            case EventCount() | Monetary() | EventProperty():
+                self._window(f"{pointer}/window", leaf.window)
+            case Recency() | EventPeriods() | UserProperty() | Sample() | SegmentMembership():
                 pass
             case _:
-                self._window(f"{pointer}/window", getattr(leaf, "window", UNSET))
+                assert_never(leaf)
         return len(self.findings) > before
 
     def _window(self, pointer: str, window: Window | UnsetType) -> None:
