@@ -18,7 +18,8 @@ from msgspec import Struct
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.segments import Segments, not_found
+from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -134,6 +135,11 @@ class Computations:
             sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
+
+    async def count_unfinished(self, tenant: Tenant) -> int:
+        """How many of the tenant's computations are queued or running."""
+        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
+        return await self._postgres.fetchval(sql, tenant.id)
 
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
