@@ -15,6 +15,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.events.analytics import DayCount
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
@@ -41,13 +42,6 @@ class SegmentOfUser(Struct, frozen=True):
     segment_id: int
     segment_name: str
     computed_at: datetime
-
-
-class DayCount(Struct, frozen=True):
-    """How many members a segment had at the last computation of a local day."""
-
-    day: date
-    count: int
 
 
 class _Cursor(Struct, frozen=True, array_like=True):

@@ -165,10 +165,9 @@ async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> 
 
 async def _until_computed(resources: Resources, tenant: Tenant) -> None:
     """Compute what was requested, or wait for a worker that took some of it."""
-    sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):
-            while await resources.postgres.fetchval(sql, tenant.id):
+            while await resources.computations.count_unfinished(tenant):
                 done = await asyncio.gather(*(resources.computations.run_next() for _ in range(_AT_ONCE)))
                 if not any(done):
                     await asyncio.sleep(0.05)

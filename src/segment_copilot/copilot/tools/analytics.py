@@ -126,7 +126,7 @@ async def query_segment_membership_trend(
     return MembershipTrend(
         segment_id=found.id,
         name=found.name,
-        points=tuple(DayCount(point.day, point.count) for point in points),
+        points=points,
         from_=_stated(context, start),
         to=_stated(context, context.as_of),
         timezone=context.timezone,
