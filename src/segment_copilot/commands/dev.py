@@ -117,24 +117,24 @@ async def _empty_tenant(resources: Resources) -> Tenant:
 
 
 async def _keys(resources: Resources, tenant: Tenant, path: Path) -> DevKeys:
-    """The keys of an earlier start if they still work, new ones otherwise."""
+    """Return the keys of an earlier start if they still work, new ones otherwise."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, SegmentCopilotError):
-        kept = _kept(path)
-        if (await resources.keys.identify(kept.secret)).tenant.id == tenant.id:
-            return kept
+        keys = _read_keys(path)
+        if (await resources.keys.identify(keys.secret)).tenant.id == tenant.id:
+            return keys
     kinds: tuple[KeyKind, KeyKind] = ("secret", "public")
     texts = [(await resources.keys.create(tenant, kind=kind, name="dev"))[1] for kind in kinds]
     keys = DevKeys(*texts)
-    _keep(path, keys)
+    _write_keys(path, keys)
     return keys
 
 
-def _keep(path: Path, keys: DevKeys) -> None:
+def _write_keys(path: Path, keys: DevKeys) -> None:
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.encode(keys))
 
 
-def _kept(path: Path) -> DevKeys:
+def _read_keys(path: Path) -> DevKeys:
     return msgspec.json.decode(path.read_bytes(), type=DevKeys)
 
 
@@ -159,12 +159,12 @@ def _step(console: Console, title: str) -> Generator[Callable[[str], None]]:
         return
     with console.status(f"{title}…") as status:
 
-        def say(told: str) -> None:
-            status.update(f"{title}: {told}…")
+        def say(progress: str) -> None:
+            status.update(f"{title}: {progress}…")
 
         yield say
     console.print(f"[green]✓[/] {title}")
 
 
-def _say_nothing(told: str) -> None:
+def _say_nothing(progress: str) -> None:
     """Drop a report of progress: in lines it would scroll what matters away."""
