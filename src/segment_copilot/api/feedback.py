@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from segment_copilot.access.tenants import Caller
 from segment_copilot.api.http.auth import ASKS
 from segment_copilot.copilot.feedback import Feedback, Rating, keep_feedback
-from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.resources import Resources
 
 
@@ -49,9 +48,6 @@ class FeedbackController(Controller):
 
         A second opinion of the same answer replaces the first.
         """
-        if "\0" in data.reason:
-            detail = "A reason may not hold a NUL character."
-            raise InvalidInput(detail, code="invalid_text", findings=[Finding("/reason", "invalid_text", detail)])
         given = Feedback(data.run_id, data.rating, data.reason.strip(), data.message_id)
         await keep_feedback(resources.postgres, caller.tenant.id, given, given_by=caller.session_user)
         return FeedbackKept(recorded=True)
