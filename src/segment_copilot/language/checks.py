@@ -190,8 +190,10 @@ def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]
 
 def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
     """Limits that hold for every string and list inside one condition. How large a number may be, its operator says."""
-    yield from (flaw for flaw in unstorable(document, pointer) if flaw.code != "number_out_of_range")
-    yield from _check_lengths(pointer, document)
+    flaws = [flaw for flaw in unstorable(document, pointer) if flaw.code != "number_out_of_range"]
+    yield from flaws
+    if all(flaw.code != "too_deep" for flaw in flaws):
+        yield from _check_lengths(pointer, document)
 
 
 def _check_lengths(pointer: str, document: Any) -> Iterator[Finding]:
