@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check test mutants bench evals openapi
+.PHONY: help demo fmt check quick test mutants bench evals openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -25,6 +25,9 @@ check: $(UV) ## Formatting, lint, types
 
 test: $(UV) ## All tests, on real engines
 	$(RUN) pytest -n 2 --dist loadscope
+
+quick: $(UV) ## The tests that need no engine
+	$(RUN) pytest -n 2 --dist load -m "not engines and not slow"
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py

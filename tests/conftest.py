@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes")]
@@ -15,3 +16,13 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, print_blob=True)
 settings.register_profile("full", settings.get_profile("ci"), max_examples=2000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+STARTS_PROCESSES = {"servers", "own_engines", "node"}
+"""Fixtures that start something outside of the tests' own process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `engines` what needs a store or another process; `make quick` leaves it out."""
+    for item in items:
+        if not STARTS_PROCESSES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("engines")

@@ -16,6 +16,8 @@ import pytest
 from segment_copilot.commands.runtime import Runtime, read_runtime
 from segment_copilot.errors import NotFound
 
+pytestmark = pytest.mark.engines
+
 PROJECT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 TEST = "make test\n"

@@ -13,6 +13,7 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.sessions import SessionSigner
+from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
@@ -43,6 +44,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplanationController,
     ExplorerController,
     CopilotController,
+    CapabilitiesController,
     FeedbackController,
     SessionController,
 )

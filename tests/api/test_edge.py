@@ -13,7 +13,7 @@ from litestar import get
 from litestar.params import FromPath
 
 from segment_copilot.access import tenants
-from segment_copilot.api.http.auth import PUBLIC
+from segment_copilot.api.http.routes import Route
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
 
@@ -25,13 +25,13 @@ SECURITY = {
 }
 
 
-@get("/broken", opt=PUBLIC, include_in_schema=False)
+@get("/broken", opt=Route(public=True).opt, include_in_schema=False)
 async def broken() -> str:
     """Fail as only a mistake of ours can."""
     raise RuntimeError("the password is hunter2")
 
 
-@get("/ids/{identifier:str}/events", opt=PUBLIC, include_in_schema=False)
+@get("/ids/{identifier:str}/events", opt=Route(public=True).opt, include_in_schema=False)
 async def echo(identifier: FromPath[str]) -> list[str]:
     """What a handler gets to see of a path."""
     return [identifier]
@@ -130,6 +130,15 @@ async def test_each_request_is_one_line_without_values(server, client):
     assert requests[0]["duration_ms"] > 0
     assert "ana@example" not in json.dumps(lines, default=repr)
     assert server.key not in json.dumps(lines, default=repr)
+
+
+async def test_a_probe_is_no_news_in_the_log(client):
+    with structlog.testing.capture_logs() as lines:
+        for path in ("/health/live", "/health/ready", "/metrics", "/docs"):
+            await client.get(path)
+
+    levels = {line["route"]: line["log_level"] for line in lines if line["event"] == "http.request"}
+    assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs": "info"}
 
 
 async def test_requests_are_counted_by_route_and_never_by_path(client):

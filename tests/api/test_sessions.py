@@ -18,6 +18,7 @@ from litestar.routes import HTTPRoute
 from segment_copilot.access import tenants
 from segment_copilot.access.sessions import LIFETIME, SessionSigner
 from segment_copilot.access.signing import shared_secret
+from segment_copilot.api.http.routes import route_of
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
 from tests.support.copilot_runs import Script, says
@@ -96,7 +97,7 @@ def requests_of(server: Any) -> list[tuple[str, str, bool]]:
     for route in server.app.routes:
         if isinstance(route, HTTPRoute):
             for method, (handler, _) in route.route_handler_map.items():
-                if method != "OPTIONS" and not handler.opt.get("public"):
+                if method != "OPTIONS" and not route_of(handler).public:
                     path = route.path_format
                     asks = method == "GET" or path in ASKING or path.startswith("/api/copilot/")
                     found.append((method, re.sub(r"{\w+}", "1", path), asks))

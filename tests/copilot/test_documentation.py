@@ -13,8 +13,8 @@ from segment_copilot.copilot.conversation.prompt import PROMPT
 from segment_copilot.copilot.runs.failures import failure
 from segment_copilot.copilot.stream.events import ErrorCode, Event
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
-from segment_copilot.copilot.tools.edits import PatchOperation
 from segment_copilot.language import decode
+from segment_copilot.language.edits import PatchOperation
 from tests.support import copilot_invariants
 
 TEXT = (Path(__file__).parents[2] / "docs" / "copilot.md").read_text()

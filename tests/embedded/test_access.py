@@ -9,6 +9,8 @@ from asynch.errors import ServerException
 
 from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres, with_database
 
+pytestmark = pytest.mark.engines
+
 ACCESS_DENIED = 497
 WRONG_PASSWORD = 516
 

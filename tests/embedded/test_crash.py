@@ -16,6 +16,8 @@ import pytest
 from segment_copilot.embedded import start_engines, start_postgres
 from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 
+pytestmark = pytest.mark.engines
+
 HOLDER = """
 import json, pathlib, sys
 from segment_copilot.embedded import start_engines

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from segment_copilot.stores.migrations import migrate
 from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
+
+pytestmark = pytest.mark.engines
 
 
 async def test_each_test_gets_databases_of_its_own(database_url, clickhouse_url):

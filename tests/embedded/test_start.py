@@ -18,6 +18,8 @@ from segment_copilot.errors import Conflict, Unavailable
 from tests.support.databases import clickhouse_value, postgres_value, run_clickhouse, run_postgres
 from tests.support.engines import data_directory
 
+pytestmark = pytest.mark.engines
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may become another user")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_examples import QUESTIONS
 
 from segment_copilot.copilot.models import TextDelta, ToolCall, TurnEnded, UserMessage
 from segment_copilot.copilot.models.offline import OfflineModel
+from tests.english.test_examples import QUESTIONS
 from tests.support.english.driver import RESULTS, numbers, play, request, said_without_range, turn
 
 _DATE = re.compile(r"\d{1,2} [A-Z][a-z]+ \d{4}( at \d\d:\d\d)?")

@@ -9,12 +9,21 @@ from pathlib import Path
 EVALS = Path(__file__).parents[2] / "evals"
 
 ALLOWED = {
-    "service.py": {"commands.serving", "embedded", "errors", "logs", "resources", "schemas", "settings", "tenants"},
+    "service.py": {
+        "commands.serving",
+        "embedded",
+        "errors",
+        "telemetry.logs",
+        "resources",
+        "events.schemas",
+        "settings",
+        "access",
+    },
     "commands.py": {"errors", "settings"},
     "judge": {"settings"},
-    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "schemas"},
-    "lint.py": {"copilot.prompt", "copilot.tools"},
-    "graders": {"copilot.prompt"},
+    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "events.schemas"},
+    "lint.py": {"copilot.conversation.prompt", "copilot.tools"},
+    "graders": {"copilot.conversation.prompt"},
 }
 """Room of evals → modules of the service it may import. No compiler, no store: graders ask over HTTP."""
 

@@ -296,6 +296,7 @@ async def test_the_command_asks_a_service_that_already_runs(service, loaded, tmp
     assert read_report(tmp_path / "out").run.target == service.url
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -152,6 +152,7 @@ async def crash(engine: Engine | None) -> None:
     await asyncio.to_thread(engine.restart)
 
 
+@pytest.mark.engines
 @pytest.mark.timeout(300)
 async def test_every_acknowledged_event_survives_kill_9_of_worker_and_engines_exactly_once():
     with data_directory() as directory:

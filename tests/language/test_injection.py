@@ -141,6 +141,7 @@ def test_a_corpus_that_is_not_installed_is_a_failure_in_ci_and_a_skip_elsewhere(
         installed("no_such_corpus")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_text_is_the_same_for_every_payload_in_every_place():
     everywhere = in_every_place()
@@ -150,6 +151,7 @@ def test_the_text_is_the_same_for_every_payload_in_every_place():
         assert [query.sql for query in queries] == usual, payload
 
 
+@pytest.mark.slow
 def test_the_text_of_a_filter_of_events_is_the_same_for_every_payload():
     def filtered(text: str) -> str:
         where = with_strings(string_tests(), text)

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from segment_copilot.importing import Columns, import_file
 
+pytestmark = pytest.mark.engines
+
 FILE = Path(__file__).parents[1] / "data" / "ecom.csv.gz"
 TRAITS = ("acquisition_channel", "user_cohort", "user_lifecycle", "platform")
 SENTENCE = "users who purchased but never added to a wishlist"

@@ -8,6 +8,8 @@ import pytest
 from segops import SegOpsClient, UserContext
 from segops_admin import SegOpsAdmin, SegOpsApiError
 
+pytestmark = pytest.mark.engines
+
 BUYERS = {
     "logic": "AND",
     "conditions": [{"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1}],

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
+from litestar import Controller, get
+from litestar.di import NamedDependency
 from msgspec import Struct
 
 from segment_copilot.copilot import tools
@@ -108,6 +110,18 @@ class Capabilities(Struct, frozen=True, rename={"multi_agent": "multiAgent", "hu
     prompt_version: str
     tools_version: str
     components: Mapping[str, Any]
+
+
+class CapabilitiesController(Controller):
+    """What the copilot can do."""
+
+    path = "/api/copilot/capabilities"
+    tags = ("copilot",)
+
+    @get(response_description="For this service as it runs now.")
+    async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
+        """What the copilot can do here: its model, tools, components and limits."""
+        return capabilities_of(copilot)
 
 
 def capabilities_of(copilot: Copilot) -> Capabilities:

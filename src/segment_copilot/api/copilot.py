@@ -14,9 +14,8 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.access.tenants import Caller
-from segment_copilot.api.capabilities import Capabilities, capabilities_of
-from segment_copilot.api.http.auth import ASKS, PUBLIC
 from segment_copilot.api.http.requests import unless_left
+from segment_copilot.api.http.routes import Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
 from segment_copilot.copilot.conversation.foreign import AgUiRequest, AiSdkRequest, Asked, ask_ag_ui, ask_ai_sdk
 from segment_copilot.copilot.conversation.request import ChatMessage, CopilotContext, CopilotRequest
@@ -33,7 +32,6 @@ from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unav
 
 MAX_BODY_BYTES: Final = 2 * 2**20
 
-_PROBLEMS: Final = {"problems": (Conflict, TooManyRequests)}
 _STOPPING: Final = "This process is being stopped."
 
 _POINTERS: Final = {
@@ -62,18 +60,22 @@ class Generated(Struct, frozen=True):
     clarification: Clarification | UnsetType = UNSET
 
 
+def _asking(stream: Any = None) -> dict[str, Any]:
+    """Returns what every route says that runs the copilot."""
+    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream).opt
+
+
 class CopilotController(Controller):
     """Questions in words about segments and events; drafts of segments. Nothing is ever saved by it."""
 
     path = "/api/copilot"
     tags = ("copilot",)
-    opt = ASKS
 
     @post(
         "/stream",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"events": Event, **_PROBLEMS},
+        opt=_asking(Event),
         response_description="The answer as it is made. The last event is run.finished or run.error.",
     )
     async def stream(
@@ -96,7 +98,7 @@ class CopilotController(Controller):
         "/ag-ui",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"event_stream": True, **_PROBLEMS},
+        opt=_asking(str),
         response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
     )
     async def ag_ui(
@@ -118,7 +120,7 @@ class CopilotController(Controller):
         "/ai-sdk",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"event_stream": True, **_PROBLEMS},
+        opt=_asking(str),
         response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
     )
     async def ai_sdk(
@@ -137,7 +139,7 @@ class CopilotController(Controller):
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
-    @post("/generate", status_code=200, opt=_PROBLEMS, response_description="The whole answer.")
+    @post("/generate", status_code=200, opt=_asking(), response_description="The whole answer.")
     async def generate(
         self,
         data: JSONBody[GenerateRequest],
@@ -170,14 +172,9 @@ class CopilotController(Controller):
             clarification=collected.clarification or UNSET,
         )
 
-    @get("/capabilities", response_description="For this service as it runs now.")
-    async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
-        """What the copilot can do here: its model, tools, components and limits."""
-        return capabilities_of(copilot)
-
     @get(
         "/protocol.json",
-        opt=PUBLIC,
+        opt=Route(public=True).opt,
         response_description="JSON Schema 2020-12.",
     )
     async def protocol(self) -> dict[str, Any]:

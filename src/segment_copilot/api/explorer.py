@@ -13,9 +13,7 @@ from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.auth import ASKS
-from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.segments import (
+from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     Instant,
     RawDefinition,
@@ -23,6 +21,8 @@ from segment_copilot.api.segments import (
     checked_as_of,
     pointed,
 )
+from segment_copilot.api.http.requests import unless_left
+from segment_copilot.api.http.routes import Route
 from segment_copilot.audiences.explanations import Explanation
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import NotFound, QueryTimeout
@@ -75,7 +75,10 @@ class ExplanationController(Controller):
     request_max_body_size = MAX_DEFINITION_BYTES
 
     @post(
-        "/explain", status_code=200, opt={"problems": (QueryTimeout,), **ASKS}, response_description="The explanation."
+        "/explain",
+        status_code=200,
+        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        response_description="The explanation.",
     )
     async def explain_definition(
         self,
@@ -96,7 +99,7 @@ class ExplanationController(Controller):
     @post(
         "/{segment_id:int}/explain",
         status_code=200,
-        opt={"problems": (QueryTimeout,), **ASKS},
+        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
         response_description="The explanation.",
     )
     async def explain_segment(
@@ -125,7 +128,7 @@ class ExplorerController(Controller):
 
     @get(
         "/users/{user_id:str}/segments/{segment_id:int}/explain",
-        opt={"problems": (QueryTimeout,)},
+        opt=Route(problems=(QueryTimeout,)).opt,
         response_description="One entry for each condition.",
     )
     async def explain_user(

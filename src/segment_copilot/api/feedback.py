@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Caller
-from segment_copilot.api.http.auth import ASKS
+from segment_copilot.api.http.routes import Route
 from segment_copilot.copilot.feedback import Feedback, Rating, keep_feedback
 from segment_copilot.resources import Resources
 
@@ -40,7 +40,7 @@ class FeedbackController(Controller):
     path = "/api/copilot/feedback"
     tags = ("copilot",)
 
-    @post("/", status_code=202, opt=ASKS, response_description="Stored.")
+    @post("/", status_code=202, opt=Route(asks=True).opt, response_description="Stored.")
     async def give(
         self, data: JSONBody[FeedbackRequest], resources: NamedDependency[Resources], caller: NamedDependency[Caller]
     ) -> FeedbackKept:

@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 
 from segment_copilot import events
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.requests import ITEMS_JUDGED_LATER, ApiRequest
+from segment_copilot.api.http.requests import ApiRequest
+from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import IngestionStatus, Skipped
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
@@ -121,7 +122,10 @@ class IngestionController(Controller):
     request_class = IngestionRequest
 
     @post(
-        "/track", status_code=202, opt=ITEMS_JUDGED_LATER, response_description="Stored; to be forwarded in a moment."
+        "/track",
+        status_code=202,
+        opt=Route(items_judged_later=True).opt,
+        response_description="Stored; to be forwarded in a moment.",
     )
     async def track(
         self,
@@ -145,7 +149,7 @@ class IngestionController(Controller):
     @post(
         "/track/batch",
         status_code=202,
-        opt=ITEMS_JUDGED_LATER,
+        opt=Route(items_judged_later=True).opt,
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
-from litestar.datastructures import ResponseHeader, State
+from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.auth import ASKS
-from segment_copilot.api.http.openapi import DEFINITION
+from segment_copilot.api.http.definitions import (
+    MAX_DEFINITION_BYTES,
+    Instant,
+    RawDefinition,
+    at_definition,
+    checked_as_of,
+    pointed,
+)
+from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import unless_left
-from segment_copilot.audiences.explanations import Stage, UserCondition
+from segment_copilot.api.http.routes import Route
 from segment_copilot.audiences.membership import Member, SegmentOfUser
-from segment_copilot.audiences.previews import MAX_SAMPLE, ConditionCount, Preview
+from segment_copilot.audiences.previews import MAX_SAMPLE, Preview
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, SegmentType
-from segment_copilot.errors import (
-    Conflict,
-    Finding,
-    InvalidDefinition,
-    InvalidInput,
-    PreconditionFailed,
-    QueryTimeout,
-)
+from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.language import encode
-from segment_copilot.language.lengths import EARLIEST, LATEST
 from segment_copilot.resources import Resources
 
-MAX_DEFINITION_BYTES: Final = 256 * 1024
-
-RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
-Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset; now when left out")]
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
@@ -150,15 +143,6 @@ class MembershipOfUser(Struct, frozen=True):
     segments: tuple[SegmentOfUser, ...]
 
 
-Pointed = TypeVar("Pointed", Finding, ConditionCount, Stage, UserCondition)
-
-IfMatch = Annotated[
-    str | None,
-    HeaderParameter(name="If-Match", max_length=1000, description="Write only if the ETag is still this one"),
-]
-_ETAG: Final = [ResponseHeader(name="ETag", description="For If-Match", documentation_only=True)]
-
-
 class SegmentController(Controller):
     """Saved audiences."""
 
@@ -188,7 +172,7 @@ class SegmentController(Controller):
         more = part.offset + len(found.segments) < found.total and bool(found.segments)
         return SegmentList(found.total, part.next(request, more=more), part.previous(request), found.segments)
 
-    @post(opt={"problems": (Conflict,)}, response_headers=_ETAG, response_description="Saved.")
+    @post(opt=Route(problems=(Conflict,)).opt, response_headers=ETAG, response_description="Saved.")
     async def create_segment(
         self, data: JSONBody[SegmentCreate], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
     ) -> Response[WrittenSegment]:
@@ -206,7 +190,7 @@ class SegmentController(Controller):
             )
         return _written(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
 
-    @get("/{segment_id:int}", response_headers=_ETAG, response_description="The segment.")
+    @get("/{segment_id:int}", response_headers=ETAG, response_description="The segment.")
     async def get_segment(
         self, segment_id: FromPath[int], resources: NamedDependency[Resources], tenant: NamedDependency[Tenant]
     ) -> Response[Segment]:
@@ -215,12 +199,12 @@ class SegmentController(Controller):
         Its ETag changes with every write, but not when it is computed.
         """
         segment = await resources.segments.get(tenant, segment_id)
-        return Response(segment, headers={"ETag": _etag(segment)})
+        return Response(segment, headers={"ETag": etag_of(segment.revision)})
 
     @patch(
         "/{segment_id:int}",
-        opt={"problems": (Conflict, PreconditionFailed)},
-        response_headers=_ETAG,
+        opt=Route(problems=(Conflict, PreconditionFailed)).opt,
+        response_headers=ETAG,
         response_description="Saved.",
     )
     async def update_segment(
@@ -246,8 +230,8 @@ class SegmentController(Controller):
 
     @put(
         "/{segment_id:int}",
-        opt={"problems": (Conflict, PreconditionFailed)},
-        response_headers=_ETAG,
+        opt=Route(problems=(Conflict, PreconditionFailed)).opt,
+        response_headers=ETAG,
         response_description="Saved.",
     )
     async def replace_segment(
@@ -265,7 +249,9 @@ class SegmentController(Controller):
         changes = Changes(data.name, data.description, bytes(data.definition), data.segment_type, data.is_active)
         return await _change(resources, tenant, segment_id, changes, if_match)
 
-    @delete("/{segment_id:int}", opt={"problems": (Conflict, PreconditionFailed)}, response_description="It is gone.")
+    @delete(
+        "/{segment_id:int}", opt=Route(problems=(Conflict, PreconditionFailed)).opt, response_description="It is gone."
+    )
     async def delete_segment(
         self,
         segment_id: FromPath[int],
@@ -277,9 +263,14 @@ class SegmentController(Controller):
 
         One that other segments or activations use stays, and the answer names them.
         """
-        await resources.segments.delete(tenant, segment_id, if_revision=_revisions(if_match))
+        await resources.segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
 
-    @post("/preview", status_code=200, opt={"problems": (QueryTimeout,), **ASKS}, response_description="The count.")
+    @post(
+        "/preview",
+        status_code=200,
+        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        response_description="The count.",
+    )
     async def preview_segment(
         self,
         request: Request[Any, Any, State],
@@ -303,7 +294,7 @@ class SegmentController(Controller):
     @post(
         "/{segment_id:int}/estimate",
         status_code=200,
-        opt={"problems": (QueryTimeout,), **ASKS},
+        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
         response_description="The count.",
     )
     async def estimate_segment(
@@ -400,47 +391,14 @@ async def _change(
     resources: Resources, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
 ) -> Response[WrittenSegment]:
     with pointed():
-        saved = await resources.segments.update(tenant, segment_id, changes, if_revision=_revisions(if_match))
+        saved = await resources.segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
     return _written(saved)
 
 
 def _written(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
     written = WrittenSegment(**fields, warnings=at_definition(saved.warnings))
-    return Response(written, headers={"ETag": _etag(saved.segment), **(headers or {})})
-
-
-def _etag(segment: Segment) -> str:
-    return f'"{segment.revision}"'
-
-
-def _revisions(if_match: str | None) -> frozenset[str] | None:
-    """The revisions of an If-Match header; None when it allows any. Weak tags never match."""
-    tags = {tag.strip() for tag in (if_match or "*").split(",")}
-    return None if "*" in tags else frozenset(tag[1:-1] for tag in tags if tag.startswith('"'))
-
-
-def checked_as_of(as_of: datetime | None) -> datetime | None:
-    """The instant, when events can have happened at it."""
-    if as_of is None or EARLIEST <= as_of <= LATEST:
-        return as_of
-    finding = Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
-    raise InvalidInput(finding.detail, findings=[finding])
-
-
-@contextmanager
-def pointed() -> Generator[None]:
-    """Point into the request body instead of into the definition inside it."""
-    try:
-        yield
-    except InvalidDefinition as error:
-        findings = at_definition(error.findings)
-        raise InvalidDefinition(error.detail, code=error.code, findings=findings, context=error.context) from error
-
-
-def at_definition(found: tuple[Pointed, ...]) -> tuple[Pointed, ...]:
-    """The same, with pointers into what holds the definition."""
-    return tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in found)
+    return Response(written, headers={"ETag": etag_of(saved.segment.revision), **(headers or {})})
 
 
 def _pointed_preview(preview: Preview) -> Preview:

@@ -19,10 +19,10 @@ from msgspec import Struct
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter
+from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.render import (
-    CompiledQuery,
     KeyRange,
     Shape,
     SharedSlots,

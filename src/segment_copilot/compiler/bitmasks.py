@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from textwrap import indent
-from typing import Final
+from typing import Final, Literal
 
+from segment_copilot.compiler.fragments import Fragment, group, join, nested, sql
 from segment_copilot.compiler.slots import Choice, Node, Slot
 from segment_copilot.compiler.sources import Source, Sources, source_of
 from segment_copilot.compiler.trees import slots_of
@@ -31,27 +31,27 @@ class Bitmasks:
         self.words = -(-len(in_order) // _WORD)
 
     @property
-    def columns(self) -> list[str]:
+    def columns(self) -> Fragment:
         """The names of the words."""
-        return [f"bits_{word}" for word in range(self.words)]
+        return join(", ", [sql("bits_{}", word) for word in range(self.words)])
 
-    def rows(self, sources: Sources) -> str:
+    def rows(self, sources: Sources) -> Fragment:
         """`SELECT user_key, bits_0, …`: one row for each user for whom any slot holds, and no other."""
         branches = [
             sources.bits(slots, [self._places[slot] for slot in slots], self.words)
             for slots in self._by_source.values()
         ]
-        union = "\nUNION ALL\n".join(branches)
-        words = ", ".join(f"groupBitOr(rows.{name}) AS {name}" for name in self.columns)
-        return f"SELECT user_key, {words} FROM (\n{indent(union, '  ')}\n) AS rows\nGROUP BY user_key"
+        words = [sql("groupBitOr(rows.bits_{word}) AS bits_{word}", word=word) for word in range(self.words)]
+        union = nested(join("\nUNION ALL\n", branches))
+        return sql("SELECT user_key, {} FROM {} AS rows\nGROUP BY user_key", join(", ", words), union)
 
-    def test(self, node: Node) -> str:
+    def test(self, node: Node) -> Fragment:
         """A normal tree as a test of the words. Leaves of one group are tested a word at a time."""
         if isinstance(node, Choice):
             word, bit = self._places[node.slot]
-            return f"(bitAnd(bits_{word}, {1 << bit}) {'=' if node.complement else '!='} 0)"
+            return sql("({})", _masked(word, 1 << bit, "=" if node.complement else "!=", 0))
         set_, clear = [0] * self.words, [0] * self.words
-        tests = list[str]()
+        tests = list[Fragment]()
         for child in node.children:
             if isinstance(child, Choice):
                 word, bit = self._places[child.slot]
@@ -59,15 +59,21 @@ class Bitmasks:
         for word, (wanted, refused) in enumerate(zip(set_, clear, strict=True)):
             if node.logic == "AND" and wanted | refused:
                 contradicts = wanted & refused
-                tests.append("0" if contradicts else f"bitAnd(bits_{word}, {wanted | refused}) = {wanted}")
+                tests.append(sql("0") if contradicts else _masked(word, wanted | refused, "=", wanted))
             elif node.logic == "OR":
-                tests += [f"bitAnd(bits_{word}, {wanted}) != 0"] if wanted else []
-                tests += [f"bitAnd(bits_{word}, {refused}) != {refused}"] if refused else []
+                tests += [_masked(word, wanted, "!=", 0)] if wanted else []
+                tests += [_masked(word, refused, "!=", refused)] if refused else []
         tests += [self.test(child) for child in node.children if not isinstance(child, Choice)]
-        return f"({f' {node.logic} '.join(tests)})"
+        return group(node.logic, tests)
 
 
-def render_bitmasks(node: Node, sources: Sources) -> str:
+def _masked(word: int, mask: int, comparison: Literal["=", "!="], bits: int) -> Fragment:
+    """Whether the masked bits of a word are (or are not) these."""
+    return sql("bitAnd(bits_{}, {}) {} {}", word, mask, comparison, bits)
+
+
+def render_bitmasks(node: Node, sources: Sources) -> Fragment:
     """`SELECT user_key` of the users of a positive tree, each once."""
     masks = Bitmasks([node])
-    return f"SELECT user_key FROM (\n{indent(masks.rows(sources), '  ')}\n)\nWHERE {masks.test(node)}"
+    rows = nested(masks.rows(sources))
+    return sql("SELECT user_key FROM {}\nWHERE {}", rows, masks.test(node))

@@ -6,40 +6,43 @@ Every node of the tree becomes a SELECT of user keys. Conditions on one source t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import indent
+from typing import assert_never
 
+from segment_copilot.compiler.fragments import Fragment, join
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Branch,
     Choice,
+    CountSlot,
+    MembersSlot,
     Node,
     OccurrenceSlot,
+    PeriodsSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
+    TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.sources import Source, Sources, source_of
+from segment_copilot.compiler.sources import Source, Sources, filtered, source_of
+from segment_copilot.compiler.tables import is_in
 from segment_copilot.compiler.trees import is_positive, joined, slots_of, turned
 
 
-def render_chain(node: Node, sources: Sources, narrowed: Sequence[str] = ()) -> str:
+def render_chain(node: Node, sources: Sources, narrowed: Sequence[Fragment] = ()) -> Fragment:
     """`SELECT user_key`, perhaps some twice, of the users of a positive tree that pass *narrowed*."""
     if one_source(node):
         return sources.keys(node, narrowed)
     assert isinstance(node, Branch)  # noqa: S101  # a leaf has one source
     parts = _by_source(node)
     if node.logic == "OR":
-        union = "\nUNION ALL\n".join(render_chain(part, sources) for part in parts)
-        if not narrowed:
-            return union
-        return f"SELECT user_key FROM (\n{indent(union, '  ')}\n)\nWHERE " + "\n  AND ".join(narrowed)
+        return filtered(join("\nUNION ALL\n", [render_chain(part, sources) for part in parts]), narrowed)
     conditions = list(narrowed)
     if refused := [part for part in parts if not is_positive(part)]:
-        conditions.append(_is_in(render_chain(turned(joined("AND", refused)), sources), negated=True))
+        conditions.append(is_in(render_chain(turned(joined("AND", refused)), sources), negated=True))
     *lighter, heaviest = sorted((part for part in parts if is_positive(part)), key=_weight)
     for part in lighter:
-        conditions = [_is_in(render_chain(part, sources, conditions))]
+        conditions = [is_in(render_chain(part, sources, conditions))]
     return render_chain(heaviest, sources, conditions)
 
 
@@ -64,10 +67,6 @@ def _by_source(branch: Branch) -> list[Node]:
     return [joined(branch.logic, nodes) for nodes in together.values()]
 
 
-def _is_in(keys: str, *, negated: bool = False) -> str:
-    return f"user_key {'NOT ' if negated else ''}IN (\n{indent(keys, '    ')}\n  )"
-
-
 def _weight(node: Node) -> int:
     """How much work a part is, by its kind: the lighter ones narrow the heavier."""
     return max(map(_slot_weight, slots_of([node]))) if one_source(node) else 0
@@ -79,9 +78,13 @@ def _slot_weight(slot: Slot) -> int:
             return 1
         case TraitSlot():
             return 2
+        case CountSlot() | TimeSlot() | PeriodsSlot():
+            return 3
         case AggregateSlot() | OccurrenceSlot():
             return 4
         case SequenceSlot():
             return 5
+        case MembersSlot():
+            raise TypeError("references are opened before")
         case _:
-            return 3
+            assert_never(slot)

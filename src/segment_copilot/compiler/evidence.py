@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from textwrap import indent
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec import Struct
 from msgspec.json import decode as from_json
 
-from segment_copilot.compiler.aggregates import TIME_AND_ID, Aggregates, GroupedSlot
-from segment_copilot.compiler.params import Params
-from segment_copilot.compiler.predicates import render_filter, render_test, stored
-from segment_copilot.compiler.render import CompiledQuery
+from segment_copilot.compiler.aggregates import (
+    TIME_AND_ID,
+    GroupedSlot,
+    render_comparison,
+    render_holds,
+    render_measured,
+    render_period,
+)
+from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
+from segment_copilot.compiler.predicates import render_test, stored
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -34,7 +39,7 @@ from segment_copilot.compiler.slots import (
     TraitSlot,
     leaves,
 )
-from segment_copilot.compiler.sources import sample_hash
+from segment_copilot.compiler.sources import is_sampled, passes, sample_hash
 from segment_copilot.compiler.tables import Tables, in_range
 from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -83,14 +88,14 @@ _UNIVERSE: Final = -1
 
 def render_evidence(plan: Plan, *, user_id: str) -> CompiledQuery:
     """Rows `slot, holds, measured, contributions`; a slot for which the user did nothing has no row."""
-    params = Params()
-    user = params.name("user", user_id, "String")
-    tables = Tables(plan, params, only=f"user_key = sipHash64({user})")
-    rendering = _Rendering(tables, params, is_user=f"user_id = {user}")
-    columns = f"toInt32({_UNIVERSE}) AS slot, toUInt8(1) AS holds, 'null' AS measured, {_NO_EVENTS} AS contributions"
-    parts = [f"SELECT {columns}\n{tables.users([f'user_id = {user}'])}"]
+    user = bind(user_id, "String", name="user")
+    tables = Tables(plan, only=sql("user_key = sipHash64({})", user))
+    is_user = sql("user_id = {}", user)
+    template = "SELECT toInt32({}) AS slot, toUInt8(1) AS holds, 'null' AS measured, {} AS contributions\n{}"
+    parts = [sql(template, _UNIVERSE, _NO_EVENTS, tables.users([is_user]))]
+    rendering = _Rendering(tables, is_user=is_user)
     parts += [rendering.part(index, slot) for index, slot in enumerate(_slots(plan))]
-    return CompiledQuery("\nUNION ALL\n".join(parts), params.values)
+    return query(join("\nUNION ALL\n", parts))
 
 
 def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
@@ -132,8 +137,12 @@ def _nothing(slot: Slot) -> Evidence:
     match slot:
         case CountSlot() | PeriodsSlot() | AggregateSlot(metric="sum" | "count_distinct"):
             return Evidence(holds=False, measured=0, contributions=())
-        case _:
+        case AggregateSlot() | TimeSlot() | OccurrenceSlot() | TraitSlot():
             return _UNKNOWN
+        case SequenceSlot() | SampleSlot() | MembersSlot():
+            return _UNKNOWN
+        case _:
+            assert_never(slot)
 
 
 def _measured(slot: Slot, text: str) -> Any:
@@ -145,12 +154,11 @@ def _measured(slot: Slot, text: str) -> Any:
 class _Rendering:
     """Writes one SELECT for each slot."""
 
-    def __init__(self, tables: Tables, params: Params, *, is_user: str) -> None:
+    def __init__(self, tables: Tables, *, is_user: Fragment) -> None:
         self._tables = tables
-        self._params = params
         self._is_user = is_user
 
-    def part(self, index: int, slot: Slot) -> str:
+    def part(self, index: int, slot: Slot) -> Fragment:
         match slot:
             case TraitSlot():
                 return self._trait(index, slot)
@@ -162,57 +170,56 @@ class _Rendering:
                 raise TypeError("references are opened before")
             case PeriodsSlot() if slot.min_per_period > 1:
                 return self._periods(index, slot)
-            case _:
+            case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
                 return self._events(index, slot)
+            case _:
+                assert_never(slot)
 
-    def _events(self, index: int, slot: GroupedSlot) -> str:
+    def _events(self, index: int, slot: GroupedSlot) -> Fragment:
         """Over all matching events, those out of the reach of a time test among them."""
-        aggregates = Aggregates(self._params)
-        holds, measured = aggregates.holds(slot, ""), aggregates.measured(slot)
-        conditions = in_range(slot.matching.range, self._params)
-        if slot.matching.filter:
-            conditions.append(render_filter("payload", slot.matching.filter, self._params))
-        events = f"groupArray({_EVENT})"
+        holds, measured = render_holds(slot, None), render_measured(slot)
+        conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
+        events = sql("groupArray({})", _EVENT)
         if isinstance(slot, OccurrenceSlot) and slot.occurrence == "any":
-            events = f"groupArrayIf({_EVENT}, {render_test('payload', slot.test, self._params)})"
+            events = sql("groupArrayIf({}, {})", _EVENT, render_test("payload", slot.test))
         rows = self._tables.events(slot.matching.event_types, conditions)
-        newest = f"arraySlice(arrayReverseSort({events}), 1, {NEWEST})"
-        columns = f"toInt32({index}), toUInt8({holds}), {measured}, {newest}"
-        return f"{aggregates.prefix}SELECT {columns}\n{rows}\nGROUP BY user_key"
+        template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY user_key"
+        return with_named(sql(template, index, holds, measured, _newest(events), rows))
 
-    def _trait(self, index: int, slot: TraitSlot) -> str:
-        test = render_test("value", slot.test, self._params)
-        value = f"ifNull(toJSONString({stored('value', slot.test.path, self._params).json}), 'null')"
-        columns = f"argMax({test}, {TIME_AND_ID}), argMax({value}, {TIME_AND_ID})"
-        newest = f"[argMax((occurred_at, event_id, '{IDENTIFY}'), {TIME_AND_ID})]"
-        rows = self._tables.traits(self._params.bind(slot.property, "String"))
-        return f"SELECT toInt32({index}), {columns}, {newest}\n{rows}\nGROUP BY user_key"
+    def _trait(self, index: int, slot: TraitSlot) -> Fragment:
+        test = render_test("value", slot.test)
+        value = sql("ifNull(toJSONString({}), 'null')", stored("value", slot.test.path).json)
+        newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
+        rows = self._tables.traits(bind(slot.property, "String"))
+        found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
+        return sql("SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY user_key", index, *found, rows)
 
-    def _sequence(self, index: int, slot: SequenceSlot) -> str:
+    def _sequence(self, index: int, slot: SequenceSlot) -> Fragment:
         """Whether the steps were done in order; the events are all that could be one of them."""
-        keys = render_sequence(slot, self._tables, self._params, ())
-        newest = f"arraySlice(arrayReverseSort(groupArray({_EVENT})), 1, {NEWEST})"
-        steps = step_rows(slot, self._tables, self._params)
-        done = f"SELECT toInt32({index}), toUInt8(1), 'null', {_NO_EVENTS} FROM (\n{indent(keys, '  ')}\n)"
-        return f"{done}\nUNION ALL\nSELECT toInt32({index}), toUInt8(0), toString(count()), {newest}\n{steps}\nGROUP BY user_key"
+        keys = nested(render_sequence(slot, self._tables, ()))
+        done = sql("SELECT toInt32({}), toUInt8(1), 'null', {} FROM {}", index, _NO_EVENTS, keys)
+        newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
+        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY user_key"
+        return sql(template, done, index, newest, steps)
 
-    def _sample(self, index: int, slot: SampleSlot) -> str:
-        share = sample_hash(self._params.bind(slot.salt, "String"))
-        low, high = self._params.bind(slot.low, "UInt64"), self._params.bind(slot.high, "UInt64")
-        measured = f"toString(round({share} / pow(2, 64) * 100, 6))"
-        holds = f"{share} BETWEEN {low} AND {high}"
-        return f"SELECT toInt32({index}), {holds}, {measured}, {_NO_EVENTS}\n{self._tables.users([self._is_user])}"
+    def _sample(self, index: int, slot: SampleSlot) -> Fragment:
+        share = sample_hash(slot)
+        measured = sql("toString(round({} / pow(2, 64) * 100, 6))", share)
+        holds, users = is_sampled(slot, share), self._tables.users([self._is_user])
+        return sql("SELECT toInt32({}), {}, {}, {}\n{}", index, holds, measured, _NO_EVENTS, users)
 
-    def _periods(self, index: int, slot: PeriodsSlot) -> str:
+    def _periods(self, index: int, slot: PeriodsSlot) -> Fragment:
         """Periods with several events each: first the periods of the user, then how many there are."""
-        aggregates = Aggregates(self._params)
-        least = self._params.bind(slot.min_per_period, "UInt64")
-        conditions = in_range(slot.matching.range, self._params)
-        if slot.matching.filter:
-            conditions.append(render_filter("payload", slot.matching.filter, self._params))
+        least = bind(slot.min_per_period, "UInt64")
+        conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
         rows = self._tables.events(slot.matching.event_types, conditions)
-        periods = f"SELECT count() >= {least} AS is_active, groupArray({_EVENT}) AS events\n{rows}\nGROUP BY {aggregates.period(slot)}"
-        holds = aggregates.compare("countIf(is_active)", slot.comparison, "UInt64")
-        newest = f"arraySlice(arrayReverseSort(arrayFlatten(groupArray(events))), 1, {NEWEST})"
-        columns = f"toInt32({index}), toUInt8({holds}), toString(countIf(is_active)), {newest}"
-        return f"SELECT {columns} FROM (\n{indent(periods, '  ')}\n)\nHAVING count() > 0"
+        template = "SELECT count() >= {} AS is_active, groupArray({}) AS events\n{}\nGROUP BY {}"
+        periods = nested(sql(template, least, _EVENT, rows, render_period(slot)))
+        holds = render_comparison(sql("countIf(is_active)"), slot.comparison, "UInt64")
+        newest = _newest(sql("arrayFlatten(groupArray(events))"))
+        template = "SELECT toInt32({}), toUInt8({}), toString(countIf(is_active)), {} FROM {}\nHAVING count() > 0"
+        return sql(template, index, holds, newest, periods)
+
+
+def _newest(events: Fragment) -> Fragment:
+    return sql("arraySlice(arrayReverseSort({}), 1, {})", events, NEWEST)

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from segment_copilot.compiler.bind import bind
-from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.fragments import CompiledQuery, query
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.predicates import render_filter
-from segment_copilot.compiler.render import CompiledQuery
 from segment_copilot.compiler.slots import CountSlot, leaves
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
@@ -34,5 +33,4 @@ def render_event_filter(
     ].slot
     if not isinstance(slot, CountSlot) or slot.matching.filter is None:
         raise AssertionError("a count with a filter is planned as one")
-    params = Params()
-    return CompiledQuery(render_filter("payload", slot.matching.filter, params), params.values)
+    return query(render_filter("payload", slot.matching.filter))

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
-from textwrap import indent
-from typing import Any
+from typing import Any, LiteralString
 
 from msgspec import Struct
 
 from segment_copilot.compiler.bitmasks import Bitmasks
-from segment_copilot.compiler.params import Params
-from segment_copilot.compiler.render import CompiledQuery
+from segment_copilot.compiler.fragments import CompiledQuery, Fragment, join, nested, query, sql
 from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources
 from segment_copilot.compiler.tables import Tables
@@ -48,36 +46,35 @@ class Narrowing(Struct, frozen=True):
 
 def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) -> CompiledQuery:
     """One row for `read_narrowing`; *nodes* are counted by themselves."""
-    params = Params()
-    tables = Tables(plan, params)
+    tables = Tables(plan)
     let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
     masks = Bitmasks([*let_in, *taken_out, *alone])
     of_or = _is_or(conditions)
     tests = [
-        f"{_array([masks.test(node) for node in let_in])} AS let_in",
-        f"{_array([masks.test(node) for node in taken_out])} AS taken_out",
-        f"{_array([masks.test(node) for node in alone])} AS alone",
+        sql("{} AS let_in", _array([masks.test(node) for node in let_in])),
+        sql("{} AS taken_out", _array([masks.test(node) for node in taken_out])),
+        sql("{} AS alone", _array([masks.test(node) for node in alone])),
     ]
     firsts = [
-        "alone",
+        sql("alone"),
         *_firsts("let_in", decides=of_or),
         *_firsts("taken_out", decides=True),
-        f"let_in_count {'!=' if of_or else '='} 0 AS is_let_in",
+        sql("let_in_count != 0 AS is_let_in" if of_or else "let_in_count = 0 AS is_let_in"),
     ]
-    only_one = "taken_out_count = 0 AND " + ("is_let_in" if of_or else "let_in_count <= 1")
     columns = [
-        f"(SELECT count()\n{indent(tables.users(), '   ')}) AS universe",
-        "count()",
+        sql("(SELECT count()\n{}) AS universe", tables.users().indented(3)),
+        sql("count()"),
         _histogram("let_in_first", "1"),
-        _histogram("if(let_in_count = 1, let_in_first, 0)", only_one),
+        _histogram(
+            "if(let_in_count = 1, let_in_first, 0)",
+            "taken_out_count = 0 AND is_let_in" if of_or else "taken_out_count = 0 AND let_in_count <= 1",
+        ),
         _histogram("taken_out_first", "is_let_in"),
         _histogram("taken_out_first", "is_let_in AND taken_out_count <= 1"),
-        "sumForEach(alone)",
+        sql("sumForEach(alone)"),
     ]
-    rows = indent(masks.rows(Sources(tables, params, plan.as_of, traits="current")), "      ")
-    tested = f"SELECT\n      {_listed(tests, 6)}\n    FROM (\n{rows}\n    )"
-    users = f"SELECT\n    {_listed(firsts, 4)}\n  FROM (\n    {tested}\n  )"
-    return CompiledQuery(f"SELECT\n  {_listed(columns, 2)}\nFROM (\n  {users}\n)", params.values)
+    rows = masks.rows(Sources(tables, plan.as_of, traits="current"))
+    return query(_select(columns, _select(firsts, _select(tests, rows))))
 
 
 def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[Node]) -> Narrowing:
@@ -134,22 +131,22 @@ def _first(places: Sequence[int]) -> int:
     return places[0] if places else 0
 
 
-def _array(tests: Sequence[str]) -> str:
-    return f"[{', '.join(tests)}]" if tests else "emptyArrayUInt8()"
+def _array(tests: Sequence[Fragment]) -> Fragment:
+    return sql("[{}]", join(", ", tests)) if tests else sql("emptyArrayUInt8()")
 
 
-def _firsts(name: str, *, decides: bool) -> list[str]:
+def _firsts(name: LiteralString, *, decides: bool) -> list[Fragment]:
     """Of the tests that come out as *decides*, the place of the first (from 1; 0: none), and how many they are."""
     return [
-        f"indexOf({name}, {int(decides)}) AS {name}_first",
-        f"countEqual({name}, {int(decides)}) AS {name}_count",
+        sql("indexOf({name}, {decides}) AS {name}_first", name=name, decides=int(decides)),
+        sql("countEqual({name}, {decides}) AS {name}_count", name=name, decides=int(decides)),
     ]
 
 
-def _histogram(key: str, condition: str) -> str:
+def _histogram(key: LiteralString, condition: LiteralString) -> Fragment:
     """Two lists: the keys of the rows that meet the condition, and how many rows have each."""
-    return f"sumMapIf([toUInt32({key})], [toUInt64(1)], {condition})"
+    return sql("sumMapIf([toUInt32({})], [toUInt64(1)], {})", key, condition)
 
 
-def _listed(columns: Sequence[str], by: int) -> str:
-    return f",\n{' ' * by}".join(columns)
+def _select(columns: Sequence[Fragment], rows: Fragment) -> Fragment:
+    return sql("SELECT\n  {}\nFROM {}", join(",\n  ", columns), nested(rows))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import calendar
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import starmap
@@ -77,7 +77,7 @@ from segment_copilot.language.lengths import (
     parse_length,
     to_instant,
 )
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.nodes import EventTypes, PropertyOperator, Where
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import (
     DATETIMES,
@@ -317,7 +317,7 @@ class _Planner:
 
     def _test(self, test: AnyTest) -> Test:
         """*test* with its operator made positive; `complement` says whether it was a negative one."""
-        operator = POSITIVE_OF.get(test.operator, test.operator)
+        operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
         values = _values(test)
         path = parse_path(test.property)
@@ -341,27 +341,15 @@ class _Planner:
 
     # Dates
 
-    def _date_ranges(self, operator: str, values: tuple[Any, ...]) -> list[DateRange]:
+    def _date_ranges(self, operator: PropertyOperator, values: tuple[Any, ...]) -> list[DateRange]:
         """The ranges of which a stored datetime must lie in one."""
         if operator == "in_last":
             return [self._date_range(before(self.as_of, parse_length(values[0]), self.zone), self.as_of)]
         if operator == "in_next":
             ahead = after(self.as_of, parse_length(values[0]), self.zone)
             return [self._date_range(self.as_of + MICROSECOND, ahead)]
-        spans = [self._span(value) for value in values]
-        match operator:
-            case "gt" | "after":
-                return [self._date_range(spans[0][1] + MICROSECOND, LATEST)]
-            case "gte":
-                return [self._date_range(spans[0][0], LATEST)]
-            case "lt" | "before":
-                return [self._date_range(EARLIEST, spans[0][0] - MICROSECOND)]
-            case "lte":
-                return [self._date_range(EARLIEST, spans[0][1])]
-            case "between":
-                return [self._date_range(spans[0][0], spans[1][1])]
-            case _:
-                return list(starmap(self._date_range, spans))
+        spans = SPANS[operator]([self._span(value) for value in values])
+        return list(starmap(self._date_range, spans))
 
     def _anniversaries(self, text: str) -> Anniversaries:
         """The days of the year that lie from today to today plus the length; 29 February is 28 in common years."""
@@ -404,6 +392,20 @@ class _Planner:
             day -= DAY
         return day if day_start(day, self.zone) >= instant else day + DAY
 
+
+_Span = tuple[datetime, datetime]
+SPANS: Final[dict[PropertyOperator, Callable[[list[_Span]], list[_Span]]]] = {
+    "eq": lambda given: given,
+    "in": lambda given: given,
+    "gt": lambda given: [(given[0][1] + MICROSECOND, LATEST)],
+    "after": lambda given: [(given[0][1] + MICROSECOND, LATEST)],
+    "gte": lambda given: [(given[0][0], LATEST)],
+    "lt": lambda given: [(EARLIEST, given[0][0] - MICROSECOND)],
+    "before": lambda given: [(EARLIEST, given[0][0] - MICROSECOND)],
+    "lte": lambda given: [(EARLIEST, given[0][1])],
+    "between": lambda given: [(given[0][0], given[1][1])],
+}
+"""The first and last instants that an operator of dates asks for, from those of its values."""
 
 _ABSOLUTE: Final = {
     "m": timedelta(minutes=1),

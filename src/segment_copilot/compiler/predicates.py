@@ -2,234 +2,295 @@
 
 A stored value is a path of a JSON column. ClickHouse keeps whole numbers, fractions, large whole numbers and strings
 of one path in different sub-columns, so a numeric test reads all four (docs/decisions/0003-json-numbers.md).
+Each operator of a type is one row of the type's table: the function that writes it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Literal, LiteralString
 
 from msgspec import Struct
 
-from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
+from segment_copilot.compiler.tables import INSTANT
 from segment_copilot.language.lengths import EARLIEST, LATEST
-from segment_copilot.language.value_types import json_type
+from segment_copilot.language.nodes import PropertyOperator, Scalar
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
 _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
-_DATE: Final = f"'^{_DAY}$'"
-_INSTANT: Final = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
+_DATE: Final[LiteralString] = f"'^{_DAY}$'"
+_TIMESTAMP: Final[LiteralString] = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
 _FIRST: Final = "toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
 _LAST: Final = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_ELAPSED: Final = (EARLIEST - _EPOCH) // _MICROSECOND
 _LAST_ELAPSED: Final = (LATEST - _EPOCH) // _MICROSECOND
-_SYMBOLS: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 class Stored(Struct, frozen=True):
-    """A value in a JSON column, and the ways to read it. *column* and *path* are SQL text."""
+    """A value in a JSON column, and the ways to read it."""
 
-    column: str
-    path: str  # a placeholder of type Identifier
+    column: LiteralString
+    path: Fragment  # a placeholder of type Identifier
 
     @property
-    def json(self) -> str:
+    def json(self) -> Fragment:
         """Whatever is there, as JSON would print it: Dynamic, NULL where nothing is."""
-        return f"{self.column}.{self.path}"
+        return sql("{}.{}", self.column, self.path)
 
     @property
-    def string(self) -> str:
+    def string(self) -> Fragment:
         """Nullable(String)."""
-        return f"{self.column}.{self.path}.:String"
+        return sql("{}.:String", self.json)
 
     @property
-    def boolean(self) -> str:
+    def boolean(self) -> Fragment:
         """Nullable(Bool)."""
-        return f"{self.column}.{self.path}.:Bool"
+        return sql("{}.:Bool", self.json)
 
     @property
-    def number(self) -> str:
+    def number(self) -> Fragment:
         """Nullable(Float64): JSON numbers and strings that are, in full, a JSON number; beyond the doubles is NULL."""
-        value = f"{self.column}.{self.path}"
-        parsed = f"if(match({self.string}, {_NUMBER}), toFloat64OrNull({self.string}), NULL)"
-        arms = f"{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64), {parsed}"
-        return f"nullIf(nullIf(coalesce({arms}), inf), -inf)"
+        template = "if(match({text}, {pattern}), toFloat64OrNull({text}), NULL)"
+        arms = sql("{}, {}", _json_numbers(self), sql(template, text=self.string, pattern=_NUMBER))
+        return sql("nullIf(nullIf(coalesce({}), inf), -inf)", arms)
 
-    def elapsed(self, unit: int) -> str:
+    @property
+    def json_number(self) -> Fragment:
+        """Nullable(Float64): JSON numbers only."""
+        return sql("coalesce({})", _json_numbers(self))
+
+    def elapsed(self, unit: int) -> Fragment:
         """Nullable(Float64): a JSON number of *unit* microseconds each since 1970, in whole microseconds, the rest cut."""
-        value = f"{self.column}.{self.path}"
-        number = f"coalesce({value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64))"
-        return f"floor({number} * {unit})"
+        return sql("floor({} * {})", self.json_number, unit)
 
     @property
-    def elements(self) -> str:
+    def elements(self) -> Fragment:
         """Array(String): the elements of a list as JSON text; empty for anything else."""
-        return f"JSONExtractArrayRaw(ifNull(toJSONString({self.column}.{self.path}), ''))"
+        return sql("JSONExtractArrayRaw(ifNull(toJSONString({}), ''))", self.json)
 
     @property
-    def is_set(self) -> str:
+    def is_set(self) -> Fragment:
         """Whether a value other than null is there; an object is there when anything in it is."""
-        return f"({self.column}.{self.path} IS NOT NULL OR notEmpty(JSONAllPaths({self.column}.^{self.path})))"
+        return sql("({} IS NOT NULL OR notEmpty(JSONAllPaths({}.^{})))", self.json, self.column, self.path)
 
 
-def stored(column: str, path: tuple[str, ...], params: Params) -> Stored:
+def _json_numbers(value: Stored) -> Fragment:
+    return sql("{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64)", value=value.json)
+
+
+def stored(column: LiteralString, path: tuple[str, ...]) -> Stored:
     """The value at *path* of *column*; a dot inside a key is stored escaped."""
-    return Stored(column, params.bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
+    return Stored(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
 
 
-def render_filter(column: str, wanted: Filter, params: Params) -> str:
+def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
     """The tests of a `where`, as one parenthesised expression."""
-    tests = [render_test(column, test, params) for test in wanted.tests]
-    return f"({f' {wanted.logic} '.join(tests)})"
+    return group(wanted.logic, [render_test(column, test) for test in wanted.tests])
 
 
-def render_test(column: str, test: Test, params: Params) -> str:
+def render_test(column: LiteralString, test: Test) -> Fragment:
     """One parenthesised expression that is 0 or 1."""
-    value = stored(column, test.path, params)
+    value = stored(column, test.path)
     match test.kind:
         case "presence":
             positive = value.is_set
         case "containment":
-            positive = _containment(value, test, params)
+            positive = _containment(value, test)
         case "number":
-            positive = f"ifNull({_compare(value.number, test, 'Float64', params, convert=float)}, 0)"
+            positive = _false_if_null(NUMBER_WRITERS[test.operator](value.number, test))
         case "boolean":
-            positive = f"ifNull({_compare(value.boolean, test, 'Bool', params)}, 0)"
+            positive = _false_if_null(BOOLEAN_WRITERS[test.operator](value.boolean, test))
         case "datetime":
-            positive = _in_ranges(value, test, params)
+            positive = _in_ranges(value, test)
         case "list":
-            positive = _list(value, test, params)
+            positive = LIST_WRITERS[test.operator](value, test)
         case "anniversary":
-            positive = _anniversary(value, test, params)
+            positive = _anniversary(value, test)
         case "string":
-            positive = f"ifNull({_string(value.string, test, params)}, 0)"
-    return f"(NOT {positive})" if test.complement else f"({positive})"
+            positive = _false_if_null(STRING_WRITERS[test.operator](value.string, test))
+    return sql("(NOT {})" if test.complement else "({})", positive)
 
 
-def _compare(subject: str, test: Test, type_: str, params: Params, *, convert: Any = None) -> str:
-    values = [convert(value) for value in test.values] if convert else list(test.values)
-    match test.operator:
-        case "between":
-            return f"({subject}) BETWEEN {params.bind(values[0], type_)} AND {params.bind(values[1], type_)}"
-        case "in":
-            return f"has({params.bind(values, f'Array({type_})')}, {subject})"
-        case operator:
-            return f"({subject}) {_SYMBOLS[operator]} {params.bind(values[0], type_)}"
+def _false_if_null(test: Fragment) -> Fragment:
+    return sql("ifNull({}, 0)", test)
 
 
-def _string(subject: str, test: Test, params: Params) -> str:
-    if test.operator == "matches_regex":
-        # RE2's default is that a dot does not match a newline; ClickHouse's match() turns that off, (?-s) on again
-        flags = "(?i-s)" if test.ignore_case else "(?-s)"
-        return f"match({subject}, {params.bind(flags + test.values[0], 'String')})"
-    if test.operator == "in":
-        wanted = params.bind(list(test.values), "Array(String)")
-        if test.ignore_case:
-            return f"has(arrayMap(wanted -> lowerUTF8(wanted), {wanted}), lowerUTF8({subject}))"
-        return f"has({wanted}, {subject})"
-    bound = [params.bind(value, "String") for value in test.values]
-    if test.ignore_case:
-        subject, bound = f"lowerUTF8({subject})", [f"lowerUTF8({value})" for value in bound]
-    match test.operator:
-        case "starts_with":
-            return f"startsWith({subject}, {bound[0]})"
-        case "ends_with":
-            return f"endsWith({subject}, {bound[0]})"
-        case "between":
-            return f"({subject} >= {bound[0]} AND {subject} <= {bound[1]})"
-        case operator:
-            return f"{subject} {_SYMBOLS[operator]} {bound[0]}"
+# Numbers, booleans and strings: a writer is given the value, which may be NULL, and what it writes may be too
 
 
-def render_anniversary(instant: str, wanted: Anniversaries, params: Params) -> str:
-    """Whether the local day and month of *instant* come round in a later year: the one use of a time zone in SQL."""
-    return _comes_round(f"toTimeZone({instant}, {params.bind(wanted.zone, 'String')})", wanted, params)
+def _compare(template: LiteralString, type_: LiteralString, subject: Fragment, test: Test) -> Fragment:
+    """Compares with one operand, `low`, or with two."""
+    operands = [bind(value, type_) for value in _values(type_, test)]
+    if type_ == "String":
+        subject, *operands = (_cased(text, test) for text in (subject, *operands))
+    return sql(template, subject=subject, **dict(zip(("low", "high"), operands, strict=False)))
 
 
-def _comes_round(local: str, wanted: Anniversaries, params: Params) -> str:
-    days, years = params.bind(list(wanted.days), "Array(UInt16)"), params.bind(list(wanted.years), "Array(UInt16)")
-    return f"(toYear({local}) < transform(toUInt16(toMonth({local}) * 100 + toDayOfMonth({local})), {days}, {years}, toUInt16(0)))"
+def _is_among(type_: LiteralString, subject: Fragment, test: Test) -> Fragment:
+    return sql("has({}, {})", bind(_values(type_, test), f"Array({type_})"), subject)
 
 
-def _anniversary(value: Stored, test: Test, params: Params) -> str:
-    """A stored date is a local day already; a stored instant has one in the time zone."""
-    wanted: Anniversaries = test.values[0]
-    parsed = f"parseDateTime64BestEffortOrNull({value.string}, 6, 'UTC')"
-    by_date = f"match({value.string}, {_DATE}), {_comes_round(parsed, wanted, params)}"
-    kept = f"{parsed} BETWEEN {_FIRST} AND {_LAST}"
-    by_instant = f"match({value.string}, {_INSTANT}) AND {kept}, {render_anniversary(parsed, wanted, params)}"
-    by_number = ""
-    if test.epoch:
-        elapsed = value.elapsed(test.epoch)
-        kept = f"{elapsed} BETWEEN {_FIRST_ELAPSED} AND {_LAST_ELAPSED}"
-        instant = f"fromUnixTimestamp64Micro(toInt64(ifNull(if({kept}, {elapsed}, 0), 0)), 'UTC')"
-        by_number = f"ifNull({kept}, 0), {render_anniversary(instant, wanted, params)}, "
-    return f"ifNull(multiIf({by_number}{by_date}, {by_instant}, 0), 0)"
+def _values(type_: LiteralString, test: Test) -> list[Any]:
+    return [float(value) for value in test.values] if type_ == "Float64" else [*test.values]
 
 
-def _list(value: Stored, test: Test, params: Params) -> str:
+def _string_is_among(subject: Fragment, test: Test) -> Fragment:
+    template = "has(arrayMap(wanted -> lowerUTF8(wanted), {}), {})" if test.ignore_case else "has({}, {})"
+    return sql(template, bind([*test.values], "Array(String)"), _cased(subject, test))
+
+
+def _matches_regex(subject: Fragment, test: Test) -> Fragment:
+    # RE2's default is that a dot does not match a newline; ClickHouse's match() turns that off, (?-s) on again
+    flags = "(?i-s)" if test.ignore_case else "(?-s)"
+    return sql("match({}, {})", subject, bind(flags + test.values[0], "String"))
+
+
+def _cased(text: Fragment, test: Test) -> Fragment:
+    return sql("lowerUTF8({})", text) if test.ignore_case else text
+
+
+Writer = Callable[[Fragment, Test], Fragment]
+
+NUMBER_WRITERS: Final[dict[PropertyOperator, Writer]] = {
+    "eq": partial(_compare, "({subject}) = {low}", "Float64"),
+    "gt": partial(_compare, "({subject}) > {low}", "Float64"),
+    "gte": partial(_compare, "({subject}) >= {low}", "Float64"),
+    "lt": partial(_compare, "({subject}) < {low}", "Float64"),
+    "lte": partial(_compare, "({subject}) <= {low}", "Float64"),
+    "between": partial(_compare, "({subject}) BETWEEN {low} AND {high}", "Float64"),
+    "in": partial(_is_among, "Float64"),
+}
+BOOLEAN_WRITERS: Final[dict[PropertyOperator, Writer]] = {
+    "eq": partial(_compare, "({subject}) = {low}", "Bool"),
+    "in": partial(_is_among, "Bool"),
+}
+STRING_WRITERS: Final[dict[PropertyOperator, Writer]] = {
+    "eq": partial(_compare, "{subject} = {low}", "String"),
+    "gt": partial(_compare, "{subject} > {low}", "String"),
+    "gte": partial(_compare, "{subject} >= {low}", "String"),
+    "lt": partial(_compare, "{subject} < {low}", "String"),
+    "lte": partial(_compare, "{subject} <= {low}", "String"),
+    "between": partial(_compare, "({subject} >= {low} AND {subject} <= {high})", "String"),
+    "in": _string_is_among,
+    "starts_with": partial(_compare, "startsWith({subject}, {low})", "String"),
+    "ends_with": partial(_compare, "endsWith({subject}, {low})", "String"),
+    "matches_regex": _matches_regex,
+}
+
+
+# Lists, and what is a list or a string
+
+
+def _contains(logic: Literal["AND", "OR"], value: Stored, test: Test) -> Fragment:
     """Of the wanted values: any (or all) equal an element. A scalar is no list: false."""
-    equals = [_has(value, wanted, ignore_case=test.ignore_case, params=params) for wanted in test.values]
-    return f"({(' AND ' if test.operator == 'contains_all' else ' OR ').join(equals)})"
+    return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
-def _has(value: Stored, wanted: Any, *, ignore_case: bool, params: Params) -> str:
+LIST_WRITERS: Final[dict[PropertyOperator, Callable[[Stored, Test], Fragment]]] = {
+    "contains_any": partial(_contains, "OR"),
+    "contains_all": partial(_contains, "AND"),
+}
+
+
+def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
     """Whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
-    match json_type(wanted):
-        case "boolean":
-            return f"has({value.elements}, {params.bind('true' if wanted else 'false', 'String')})"
-        case "number":
-            number = params.bind(float(wanted), "Float64")
-            return f"arrayExists(element -> ifNull({_element_number()} = {number}, 0), {value.elements})"
-        case _:
-            text, found = params.bind(wanted, "String"), "JSONExtractString(element)"
-            if ignore_case:
-                found, text = f"lowerUTF8({found})", f"lowerUTF8({text})"
-            return f"arrayExists(element -> JSONType(element) = 'String' AND {found} = {text}, {value.elements})"
+    if isinstance(wanted, bool):
+        return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
+    if isinstance(wanted, str):
+        found, text = _cased(sql("JSONExtractString(element)"), test), _cased(bind(wanted, "String"), test)
+        is_equal = sql("JSONType(element) = 'String' AND {} = {}", found, text)
+    else:
+        is_equal = sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
+    return sql("arrayExists(element -> {}, {})", is_equal, value.elements)
 
 
-def _containment(value: Stored, test: Test, params: Params) -> str:
+def _containment(value: Stored, test: Test) -> Fragment:
     """A list with an equal element, or a string with the wanted text in it: what is stored decides."""
     wanted = test.values[0]
-    equal = _has(value, wanted, ignore_case=test.ignore_case, params=params)
+    equal = _has(value, wanted, test)
     if not isinstance(wanted, str):
         return equal
-    subject, text = value.string, params.bind(wanted, "String")
-    if test.ignore_case:
-        subject, text = f"lowerUTF8({subject})", f"lowerUTF8({text})"
-    return f"(ifNull(position({subject}, {text}) > 0, 0) OR {equal})"
+    subject, text = _cased(value.string, test), _cased(bind(wanted, "String"), test)
+    return sql("(ifNull(position({}, {}) > 0, 0) OR {})", subject, text, equal)
 
 
-def _element_number() -> str:
+def _element_number() -> Fragment:
     """A list element as a number, by the rule of `Stored.number`."""
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
-    return f"if(match({text}, {_NUMBER}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
+    template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
+    return sql(template, text=text, pattern=_NUMBER)
 
 
-def _in_ranges(value: Stored, test: Test, params: Params) -> str:
+# Dates and instants: the planner made ranges, or days of the year, of every operator
+
+
+def _in_ranges(value: Stored, test: Test) -> Fragment:
     """Whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
-    return f"({' OR '.join(_in_range(value, test.epoch, item, params) for item in test.values)})"
+    return group("OR", [_in_range(value, test.epoch, wanted) for wanted in test.values])
 
 
-def _in_range(value: Stored, epoch: int, wanted: DateRange, params: Params) -> str:
-    subject = value.string
-    parsed = f"parseDateTime64BestEffortOrNull({subject}, 6, 'UTC')"
-    first, last = (
-        params.bind(datetime(day.year, day.month, day.day, tzinfo=UTC), "DateTime64(6, 'UTC')")
-        for day in (wanted.first_date, wanted.last_date)
-    )
-    earliest, latest = (params.bind(instant, "DateTime64(6, 'UTC')") for instant in (wanted.earliest, wanted.latest))
-    by_date = f"match({subject}, {_DATE}), {parsed} BETWEEN {first} AND {last}"
-    by_instant = f"match({subject}, {_INSTANT}), {parsed} BETWEEN {earliest} AND {latest}"
-    by_number = ""
+def _in_range(value: Stored, epoch: int, wanted: DateRange) -> Fragment:
+    parsed, instants = _parsed(value), (wanted.earliest, wanted.latest)
+    midnights = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (wanted.first_date, wanted.last_date))
+    arms = [
+        sql("{}, {}", _has_form(value, _DATE), _between(parsed, midnights, INSTANT)),
+        sql("{}, {}", _has_form(value, _TIMESTAMP), _between(parsed, instants, INSTANT)),
+    ]
     if epoch:
         elapsed = value.elapsed(epoch)
-        ends = (
-            params.bind((instant - _EPOCH) // _MICROSECOND, "Int64") for instant in (wanted.earliest, wanted.latest)
-        )
-        by_number = f"isNotNull({elapsed}), {elapsed} BETWEEN {' AND '.join(ends)}, "
-    return f"ifNull(multiIf({by_number}{by_date}, {by_instant}, 0), 0)"
+        ends = ((instant - _EPOCH) // _MICROSECOND for instant in instants)
+        arms.insert(0, sql("isNotNull({}), {}", elapsed, _between(elapsed, ends, "Int64")))
+    return _by_form(arms)
+
+
+def _between(subject: Fragment, ends: Iterable[Any], type_: LiteralString) -> Fragment:
+    return sql("{} BETWEEN {}", subject, join(" AND ", [bind(end, type_) for end in ends]))
+
+
+def render_anniversary(instant: Fragment, wanted: Anniversaries) -> Fragment:
+    """Whether the local day and month of *instant* come round in a later year: the one use of a time zone in SQL."""
+    return _comes_round(sql("toTimeZone({}, {})", instant, bind(wanted.zone, "String")), wanted)
+
+
+def _comes_round(local: Fragment, wanted: Anniversaries) -> Fragment:
+    day = sql("toUInt16(toMonth({local}) * 100 + toDayOfMonth({local}))", local=local)
+    days, years = bind([*wanted.days], "Array(UInt16)"), bind([*wanted.years], "Array(UInt16)")
+    return sql("(toYear({}) < transform({}, {}, {}, toUInt16(0)))", local, day, days, years)
+
+
+def _anniversary(value: Stored, test: Test) -> Fragment:
+    """A stored date is a local day already; a stored instant has one in the time zone."""
+    wanted: Anniversaries = test.values[0]
+    parsed = _parsed(value)
+    is_kept = sql("{} BETWEEN {} AND {}", parsed, _FIRST, _LAST)
+    arms = [
+        sql("{}, {}", _has_form(value, _DATE), _comes_round(parsed, wanted)),
+        sql("{} AND {}, {}", _has_form(value, _TIMESTAMP), is_kept, render_anniversary(parsed, wanted)),
+    ]
+    if test.epoch:
+        elapsed = value.elapsed(test.epoch)
+        is_kept = sql("{} BETWEEN {} AND {}", elapsed, _FIRST_ELAPSED, _LAST_ELAPSED)
+        whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
+        instant = sql("fromUnixTimestamp64Micro({}, 'UTC')", whole)
+        arms.insert(0, sql("{}, {}", _false_if_null(is_kept), render_anniversary(instant, wanted)))
+    return _by_form(arms)
+
+
+def _parsed(value: Stored) -> Fragment:
+    return sql("parseDateTime64BestEffortOrNull({}, 6, 'UTC')", value.string)
+
+
+def _has_form(value: Stored, pattern: LiteralString) -> Fragment:
+    return sql("match({}, {})", value.string, pattern)
+
+
+def _by_form(arms: list[Fragment]) -> Fragment:
+    """The test of the first form that the value has; false for any other form."""
+    return sql("ifNull(multiIf({}, 0), 0)", join(", ", arms))

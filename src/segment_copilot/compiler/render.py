@@ -10,37 +10,27 @@ for a user for whom nothing happened is asked as the complement of its complemen
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
-from textwrap import indent
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
 
 from segment_copilot.compiler.bitmasks import Bitmasks, render_bitmasks
 from segment_copilot.compiler.chain import count_reads, render_chain
-from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql
 from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, TraitTable, source_of
-from segment_copilot.compiler.tables import Tables
+from segment_copilot.compiler.tables import Tables, is_in
 from segment_copilot.compiler.trees import is_positive, normal, slots_of, turned
 
 Shape = Literal["chain", "bitmasks"]
-_PLACEHOLDER: Final = re.compile(r"\{(\w+):")
 _CHAIN_SOURCES: Final = 24
 _CHAIN_READS: Final = 2  # of each source, on the average
 _SOURCES_IN_A_RANGE: Final[dict[Shape, int]] = {"chain": 16, "bitmasks": 7}
 """Each source holds a table of its users while it is read; so many fit into 200 MB for half a million users."""
 _SMALL: Final = 1_000_000  # events: of fewer no plan needs much memory
-
-
-class CompiledQuery(Struct, frozen=True):
-    """SQL with typed placeholders, and their values. The text may be logged; the values may not."""
-
-    sql: str
-    params: dict[str, Any]
 
 
 class KeyRange(Struct, frozen=True):
@@ -82,17 +72,17 @@ def render_keys(
     """`user_key` of every member, each once."""
     rendering = _Rendering(plan, shape, traits=traits, keys=keys)
     if not is_positive(rendering.root):
-        return rendering.query(f"SELECT user_key\n{rendering.users([rendering.is_member])}")
+        return query(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
     found = rendering.keys(rendering.root)
     if rendering.shape == "bitmasks":
-        return rendering.query(found)
-    return rendering.query(f"SELECT DISTINCT user_key FROM (\n{indent(found, '  ')}\n)")
+        return query(found)
+    return query(sql("SELECT DISTINCT user_key FROM {}", nested(found)))
 
 
 def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
     """`user_key, user_id` of every member, each once."""
     rendering = _Rendering(plan, shape, traits=traits)
-    return rendering.query(f"SELECT user_key, user_id\n{rendering.users([rendering.is_member])}")
+    return query(sql("SELECT user_key, user_id\n{}", rendering.users([rendering.is_member])))
 
 
 def render_preview(
@@ -101,12 +91,11 @@ def render_preview(
     """One row: `universe`, `matched_users`, `sample_user_ids` (the first by id); of the users in the range only."""
     rendering = _Rendering(plan, shape, keys=keys)
     columns = [
-        "count() AS universe",
-        f"countIf({rendering.is_member} AS is_member) AS matched_users",
-        _sample(rendering.params, sample),
+        sql("count() AS universe"),
+        sql("countIf({} AS is_member) AS matched_users", rendering.is_member),
+        _sample(sample),
     ]
-    listed = ",\n".join(columns)
-    return rendering.query(f"SELECT\n{indent(listed, '  ')}\n{rendering.users()}")
+    return query(sql("SELECT\n{}\n{}", _listed(columns), rendering.users()))
 
 
 def render_membership_insert(
@@ -114,13 +103,7 @@ def render_membership_insert(
 ) -> CompiledQuery:
     """Write the members of one run, those in the range; they never pass through Python."""
     rendering = _Rendering(plan, shape, keys=keys)
-    segment = rendering.params.name("segment", segment_id, "UInt64")
-    run = rendering.params.name("run", run_id, "UUID")
-    return rendering.query(
-        "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
-        f"SELECT {rendering.tables.tenant}, {segment}, {run}, user_id, user_key\n"
-        f"{rendering.users([rendering.is_member])}"
-    )
+    return _insert(rendering.tables.tenant, segment_id, run_id, rendering.users([rendering.is_member]))
 
 
 class SharedSlots:
@@ -141,33 +124,29 @@ class SharedSlots:
     def create(self) -> CompiledQuery:
         """Ask for every slot; users are in the order in which members are stored."""
         rendering = _Rendering(self._first, "bitmasks")
-        universe = f"SELECT user_id, user_key\n{rendering.users()}"
-        rows = self._masks.rows(rendering.sources)
-        return rendering.query(
-            f"CREATE TEMPORARY TABLE shared_slots ENGINE = Memory AS\n"
-            f"SELECT user_id, user_key, {', '.join(self._masks.columns)}\n"
-            f"FROM (\n{indent(universe, '  ')}\n) AS universe\n"
-            f"LEFT JOIN (\n{indent(rows, '  ')}\n) AS happened USING (user_key)\nORDER BY user_id"
+        template = (
+            "CREATE TEMPORARY TABLE shared_slots ENGINE = Memory AS\nSELECT user_id, user_key, {}\n"
+            "FROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)\nORDER BY user_id"
         )
+        universe = nested(sql("SELECT user_id, user_key\n{}", rendering.users()))
+        return query(sql(template, self._masks.columns, universe, nested(self._masks.rows(rendering.sources))))
 
     def insert(self, plan: Plan, *, segment_id: int, run_id: UUID) -> CompiledQuery:
         """Write the members of one run of one of the plans."""
-        params = Params()
-        tenant = params.name("tenant", plan.tenant_id, "UInt32")
-        segment = params.name("segment", segment_id, "UInt64")
-        run = params.name("run", run_id, "UUID")
-        return CompiledQuery(
-            "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
-            f"SELECT {tenant}, {segment}, {run}, user_id, user_key\n"
-            f"FROM shared_slots\nWHERE {self._masks.test(normal(plan.root))}",
-            params.values,
-        )
+        rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
+        return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
+
+
+def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:
+    segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")
+    into = "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
+    return query(sql(into + "SELECT {}, {}, {}, user_id, user_key\n{}", tenant, segment, run, rows))
 
 
 def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) -> CompiledQuery:
     """One row with 1 when the user is in the universe and matches; no row otherwise."""
     rendering = _Rendering(plan, shape, user_id=user_id)
-    return rendering.query(f"SELECT 1\n{rendering.users([rendering.is_member])}")
+    return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
 
 
 def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
@@ -175,21 +154,24 @@ def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
     rendering = _Rendering(plan, "bitmasks")
     trees = [normal(node) for node in nodes]
     masks = Bitmasks(trees)
-    columns = [f"(SELECT count()\n{indent(rendering.users(), '   ')}) AS universe"]
+    columns = [sql("(SELECT count()\n{}) AS universe", rendering.users().indented(3))]
     for index, tree in enumerate(trees):
-        count = (
-            f"countIf({masks.test(tree)})" if is_positive(tree) else f"universe - countIf({masks.test(turned(tree))})"
-        )
-        columns.append(f"{count} AS count_{index}")
-    listed = ",\n".join(columns)
+        positive = is_positive(tree)
+        template = "countIf({}) AS count_{}" if positive else "universe - countIf({}) AS count_{}"
+        columns.append(sql(template, masks.test(tree if positive else turned(tree)), index))
     rows = masks.rows(rendering.sources)
-    return rendering.query(f"SELECT\n{indent(listed, '  ')}\nFROM (\n{indent(rows, '  ')}\n)")
+    return query(sql("SELECT\n{}\nFROM {}", _listed(columns), nested(rows)))
 
 
-def _sample(params: Params, limit: int) -> str:
+def _listed(columns: Sequence[Fragment]) -> Fragment:
+    return join(",\n", columns).indented(2)
+
+
+def _sample(limit: int) -> Fragment:
     if limit == 0:
-        return "emptyArrayString() AS sample_user_ids"
-    return f"groupArraySortedIf({params.name('limit', limit, 'UInt16')})(user_id, is_member) AS sample_user_ids"
+        return sql("emptyArrayString() AS sample_user_ids")
+    most = bind(limit, "UInt16", name="limit")
+    return sql("groupArraySortedIf({})(user_id, is_member) AS sample_user_ids", most)
 
 
 class _Rendering:
@@ -204,32 +186,29 @@ class _Rendering:
         traits: TraitTable = "current",
         keys: KeyRange | None = None,
     ) -> None:
-        self.params = Params()
         self.shape: Shape = shape or shape_of(plan)
         self.root = normal(plan.root)
-        self._one = [] if user_id is None else [f"user_id = {self.params.name('user', user_id, 'String')}"]
-        only = "" if user_id is None else "user_key = sipHash64({user:String})"
+        self._one = list[Fragment]()
+        only = None
+        if user_id is not None:
+            user = bind(user_id, "String", name="user")
+            self._one.append(sql("user_id = {}", user))
+            only = sql("user_key = sipHash64({})", user)
         if keys is not None:
-            first = self.params.name("first_key", keys.first, "UInt64")
-            only = f"user_key BETWEEN {first} AND {self.params.name('last_key', keys.last, 'UInt64')}"
-        self.tables = Tables(plan, self.params, only=only)
-        self.sources = Sources(self.tables, self.params, plan.as_of, traits=traits)
+            first, last = bind(keys.first, "UInt64", name="first_key"), bind(keys.last, "UInt64", name="last_key")
+            only = sql("user_key BETWEEN {} AND {}", first, last)
+        self.tables = Tables(plan, only=only)
+        self.sources = Sources(self.tables, plan.as_of, traits=traits)
 
-    def query(self, sql: str) -> CompiledQuery:
-        # A filter that another one makes needless has left its values behind.
-        used = set(_PLACEHOLDER.findall(sql))
-        return CompiledQuery(sql, {name: value for name, value in self.params.values.items() if name in used})
-
-    def users(self, conditions: Sequence[str] = ()) -> str:
+    def users(self, conditions: Sequence[Fragment] = ()) -> Fragment:
         return self.tables.users([*self._one, *conditions])
 
-    def keys(self, tree: Node) -> str:
+    def keys(self, tree: Node) -> Fragment:
         """`SELECT user_key` of the users of a positive tree."""
         return (render_chain if self.shape == "chain" else render_bitmasks)(tree, self.sources)
 
     @property
-    def is_member(self) -> str:
+    def is_member(self) -> Fragment:
         """A condition on `user_key`."""
         positive = is_positive(self.root)
-        keys = self.keys(self.root if positive else turned(self.root))
-        return f"user_key {'' if positive else 'NOT '}IN (\n{indent(keys, '    ')}\n  )"
+        return is_in(self.keys(self.root if positive else turned(self.root)), negated=not positive)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from segment_copilot.language.nodes import Metric
+from segment_copilot.language.nodes import Metric, NumberOperator, PropertyOperator
 
 # Ranges and comparisons
 
@@ -22,7 +22,7 @@ class Range(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """A test of a number: *low* for one operand, *low* and *high* for between."""
 
-    operator: Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"]
+    operator: NumberOperator
     low: int | float
     high: int | float | None = None
 
@@ -88,7 +88,7 @@ class Test(Struct, frozen=True):
 
     path: tuple[str, ...]
     kind: Kind
-    operator: str
+    operator: PropertyOperator
     values: tuple[Any, ...] = ()
     types: tuple[
         str, ...

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from textwrap import indent
-from typing import Final, Literal, cast
+from typing import Final, Literal, assert_never, cast
 
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.compiler.aggregates import TIME_AND_ID, Aggregates, GroupedSlot
-from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.aggregates import (
+    TIME_AND_ID,
+    GroupedSlot,
+    Guard,
+    render_comparison,
+    render_holds,
+    render_period,
+)
+from segment_copilot.compiler.fragments import Fragment, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.predicates import render_filter, render_test
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
@@ -24,6 +30,7 @@ from segment_copilot.compiler.slots import (
     CountSlot,
     Filter,
     Matching,
+    MembersSlot,
     Node,
     OccurrenceSlot,
     PeriodsSlot,
@@ -34,7 +41,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.tables import Tables, in_range
+from segment_copilot.compiler.tables import Tables, in_range, is_in, where
 from segment_copilot.compiler.trees import slots_of
 from segment_copilot.language.lengths import EARLIEST, LATEST
 
@@ -59,8 +66,10 @@ class Trait(Struct, frozen=True):
 Places = Sequence[tuple[int, int]]
 """Per slot, its word and its bit there."""
 
-Source = Events | Trait | Slot
-"""A slot that cannot be read with others is a source of its own."""
+Alone = PeriodsSlot | SequenceSlot | SampleSlot
+"""A slot that cannot be read with others."""
+
+Source = Events | Trait | Alone
 
 
 def source_of(slot: Slot) -> Source:
@@ -72,8 +81,12 @@ def source_of(slot: Slot) -> Source:
             return slot
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             return Events(slot.matching.event_types)
-        case _:
+        case SequenceSlot() | SampleSlot():
             return slot
+        case MembersSlot():
+            raise TypeError("references are opened before")
+        case _:
+            assert_never(slot)
 
 
 class _Need(Struct, frozen=True):
@@ -93,8 +106,10 @@ def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
         case TimeSlot():
             narrow = _narrowed(slot, as_of)
             return _Need(narrow, narrow.matching, narrow.when == (Range(),))
-        case _:
+        case OccurrenceSlot() | AggregateSlot() | PeriodsSlot():
             return _Need(slot, slot.matching, exists=False)
+        case _:
+            assert_never(slot)
 
 
 def _narrowed(slot: TimeSlot, as_of: datetime) -> TimeSlot:
@@ -115,13 +130,12 @@ def _narrowed(slot: TimeSlot, as_of: datetime) -> TimeSlot:
 class Sources:
     """Writes the reads of one query."""
 
-    def __init__(self, tables: Tables, params: Params, as_of: datetime, *, traits: TraitTable) -> None:
+    def __init__(self, tables: Tables, as_of: datetime, *, traits: TraitTable) -> None:
         self._tables = tables
-        self._params = params
         self._as_of = as_of
         self._traits: TraitTable = traits
 
-    def keys(self, node: Node, narrowed: Sequence[str]) -> str:
+    def keys(self, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
         """`SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
         slots = slots_of([node])
         source = source_of(slots[0])
@@ -129,12 +143,14 @@ class Sources:
             case Events():
                 return self._event_keys(source, node, slots, narrowed)
             case Trait():
-                tests = {slot: self._test(slot) for slot in slots}
+                tests = {slot: _trait_test(slot) for slot in slots}
                 return self._trait_keys(source, narrowed, written(node, tests.__getitem__))
-            case _:
+            case PeriodsSlot() | SequenceSlot() | SampleSlot():
                 return self._alone(source, narrowed)
+            case _:
+                assert_never(source)
 
-    def bits(self, slots: Sequence[Slot], places: Places, words: int) -> str:
+    def bits(self, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
         """`SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user.
 
         A user may come in several rows: the bits of all are to be joined.
@@ -150,143 +166,162 @@ class Sources:
                 return self._event_bits(source, slots, places, words)
             case Trait():
                 return self._trait_bits(source, slots, places, words)
+            case PeriodsSlot() | SequenceSlot() | SampleSlot():
+                columns, rows = _columns([None], places, words), self._alone(source, ())
+                return sql("SELECT user_key, {} FROM {}", columns, nested(rows))
             case _:
-                columns = _columns(["1"], places, words)
-                return f"SELECT user_key, {columns} FROM (\n{indent(self._alone(source, ()), '  ')}\n)"
+                assert_never(source)
 
     # Events
 
-    def _event_keys(self, source: Events, node: Node, slots: Sequence[Slot], narrowed: Sequence[str]) -> str:
+    def _event_keys(self, source: Events, node: Node, slots: Sequence[Slot], narrowed: Sequence[Fragment]) -> Fragment:
         read = self._prepare(slots)
         if all(need.exists for need in read.needs) and is_any(node):
             conditions = [*read.conditions, *_any_of(read.guards), *narrowed]
-            return f"SELECT user_key\n{self._tables.events(source.names, conditions)}"
+            return sql("SELECT user_key\n{}", self._tables.events(source.names, conditions))
         having = written(node, dict(zip(slots, read.holds(), strict=True)).__getitem__)
         rows = self._tables.events(source.names, [*read.conditions, *narrowed])
-        return f"{read.aggregates.prefix}SELECT user_key\n{rows}\nGROUP BY user_key\nHAVING {having}"
+        return with_named(sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING {}", rows, having))
 
-    def _event_bits(self, source: Events, slots: Sequence[Slot], places: Places, words: int) -> str:
+    def _event_bits(self, source: Events, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
         read = self._prepare(slots)
+        some, conditions = _some(places), read.conditions
         if not all(need.exists for need in read.needs):
             columns = _columns(read.holds(), places, words)
-            rows = self._tables.events(source.names, read.conditions)
-            return (
-                f"{read.aggregates.prefix}SELECT user_key, {columns}\n{rows}\nGROUP BY user_key\nHAVING {_some(places)}"
-            )
+            rows = self._tables.events(source.names, conditions)
+            template = "SELECT user_key, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
+            return with_named(sql(template, columns=columns, rows=rows, some=some))
+        guards: Sequence[Guard] = read.guards
         if len(slots) == 1:
-            rows = self._tables.events(source.names, [*read.conditions, *_any_of(read.guards)])
-            return f"SELECT user_key, {_columns(['1'], places, words)}\n{rows}"
-        rows = self._tables.events(source.names, [*read.conditions, *([_some(places)] if all(read.guards) else [])])
-        return f"SELECT user_key, {_columns([guard or '1' for guard in read.guards], places, words)}\n{rows}"
+            conditions, guards = [*conditions, *_any_of(guards)], [None]
+        elif None not in guards:
+            conditions = [*conditions, some]
+        rows = self._tables.events(source.names, conditions)
+        return sql("SELECT user_key, {}\n{}", _columns(guards, places, words), rows)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
         """What to read for all of the slots, and each one's guard."""
-        aggregates = Aggregates(self._params)
         needs = [_need(cast("GroupedSlot", slot), self._as_of) for slot in slots]
         ranges, filters = {need.matching.range for need in needs}, {need.matching.filter for need in needs}
-        conditions = in_range(_hull(ranges), self._params)
+        conditions = in_range(_hull(ranges))
         if len(filters) == 1:
-            conditions += self._filter(needs[0].matching.filter)
-        guards = list[str]()
+            conditions += passes(needs[0].matching.filter)
+        guards = list[Guard]()
         for need in needs:
-            tests = in_range(need.matching.range, self._params) if len(ranges) > 1 else []
-            tests += self._filter(need.matching.filter) if len(filters) > 1 else []
+            tests = in_range(need.matching.range) if len(ranges) > 1 else []
+            tests += passes(need.matching.filter) if len(filters) > 1 else []
             if isinstance(need.slot, OccurrenceSlot) and need.exists:
-                tests.append(render_test("payload", need.slot.test, self._params))
-            guards.append(" AND ".join(tests))
-        return _Read(aggregates, needs, guards, conditions)
-
-    def _filter(self, wanted: Filter | None) -> list[str]:
-        return [render_filter("payload", wanted, self._params)] if wanted else []
+                tests.append(render_test("payload", need.slot.test))
+            guards.append(join(" AND ", tests) if tests else None)
+        return _Read(needs, guards, conditions)
 
     # Traits
 
-    def _test(self, slot: Slot) -> str:
-        return render_test("value", cast("TraitSlot", slot).test, self._params)
-
-    def _trait_keys(self, source: Trait, narrowed: Sequence[str], test: str) -> str:
+    def _trait_keys(self, source: Trait, narrowed: Sequence[Fragment], test: Fragment) -> Fragment:
         """The newest value decides: of the current ones, or of the history where a newer one is later than `as_of`."""
-        name = self._params.bind(source.name, "String")
-        decided = f"GROUP BY user_key\nHAVING argMax({test}, {TIME_AND_ID})"
+        name = bind(source.name, "String")
         if self._traits == "history":
-            return f"SELECT user_key\n{self._tables.traits(name, narrowed)}\n{decided}"
-        current = [f"occurred_at <= {self._tables.as_of}", "is_exact", test]
-        rows = (
-            f"SELECT user_key\n{self._tables.current_traits(name, current, final=True)}\nUNION ALL\n"
-            f"SELECT user_key\n{self._tables.traits(name, [self._changed_since(name)])}\n{decided}"
-        )
-        if not narrowed:
-            return rows
-        return f"SELECT user_key FROM (\n{indent(rows, '  ')}\n)\nWHERE " + "\n  AND ".join(narrowed)
+            return self._newest_keys(self._tables.traits(name, narrowed), test)
+        current = self._tables.current_traits(name, [*self._stood(), test], final=True)
+        newest = self._newest_keys(self._tables.traits(name, [self._changed_since(name)]), test)
+        return filtered(sql("SELECT user_key\n{}\nUNION ALL\n{}", current, newest), narrowed)
 
-    def _trait_bits(self, source: Trait, slots: Sequence[Slot], places: Places, words: int) -> str:
-        name = self._params.bind(source.name, "String")
-        columns, some = _columns([self._test(slot) for slot in slots], places, words), _some(places)
-        newest = ", ".join(f"argMax(rows.bits_{word}, rows.time_and_id) AS bits_{word}" for word in range(words))
+    def _newest_keys(self, rows: Fragment, test: Fragment) -> Fragment:
+        return sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING argMax({}, {})", rows, test, TIME_AND_ID)
+
+    def _trait_bits(self, source: Trait, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
+        name = bind(source.name, "String")
+        columns, some = _columns([_trait_test(slot) for slot in slots], places, words), _some(places)
         is_current = self._traits == "current"
         history = self._tables.traits(name, [self._changed_since(name)] if is_current else [])
-        history = f"SELECT user_key, {columns}, {TIME_AND_ID} AS time_and_id\n{history}"
-        decided = (
-            f"SELECT user_key, {newest} FROM (\n{indent(history, '  ')}\n) AS rows\nGROUP BY user_key\nHAVING {some}"
-        )
+        rows = nested(sql("SELECT user_key, {}, {} AS time_and_id\n{}", columns, TIME_AND_ID, history))
+        newest = [sql("argMax(rows.bits_{i}, rows.time_and_id) AS bits_{i}", i=word) for word in range(words)]
+        template = "SELECT user_key, {} FROM {} AS rows\nGROUP BY user_key\nHAVING {}"
+        decided = sql(template, join(", ", newest), rows, some)
         if not is_current:
             return decided
-        current = [f"occurred_at <= {self._tables.as_of}", "is_exact", some]
-        return f"SELECT user_key, {columns}\n{self._tables.current_traits(name, current, final=True)}\nUNION ALL\n{decided}"
+        current = self._tables.current_traits(name, [*self._stood(), some], final=True)
+        return sql("SELECT user_key, {}\n{}\nUNION ALL\n{}", columns, current, decided)
 
-    def _changed_since(self, name: str) -> str:
+    def _stood(self) -> list[Fragment]:
+        """The conditions of a current value that stood at `as_of` already."""
+        return [sql("occurred_at <= {}", self._tables.as_of), sql("is_exact")]
+
+    def _changed_since(self, name: Fragment) -> Fragment:
         """Of whom the newest value is later than `as_of`, or not told from an equally old one by its number alone."""
-        conditions = [f"(occurred_at > {self._tables.as_of} OR NOT is_exact)"]
-        rows = f"SELECT user_key\n{self._tables.current_traits(name, conditions, final=False)}"
-        return f"user_key IN (\n{indent(rows, '    ')}\n  )"
+        condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
+        rows = self._tables.current_traits(name, [condition], final=False)
+        return is_in(sql("SELECT user_key\n{}", rows))
 
     # What cannot be read with others
 
-    def _alone(self, slot: Slot, narrowed: Sequence[str]) -> str:
+    def _alone(self, slot: Alone, narrowed: Sequence[Fragment]) -> Fragment:
         match slot:
             case SequenceSlot():
-                return render_sequence(slot, self._tables, self._params, narrowed)
+                return render_sequence(slot, self._tables, narrowed)
             case SampleSlot():
-                share = sample_hash(self._params.bind(slot.salt, "String"))
-                low, high = self._params.bind(slot.low, "UInt64"), self._params.bind(slot.high, "UInt64")
-                return f"SELECT user_key\n{self._tables.users([f'{share} BETWEEN {low} AND {high}', *narrowed])}"
+                users = self._tables.users([is_sampled(slot, sample_hash(slot)), *narrowed])
+                return sql("SELECT user_key\n{}", users)
             case PeriodsSlot():
                 return self._periods(slot, narrowed)
             case _:
-                raise TypeError(f"{type(slot).__name__} is read with others of its source")
+                assert_never(slot)
 
-    def _periods(self, slot: PeriodsSlot, narrowed: Sequence[str]) -> str:
+    def _periods(self, slot: PeriodsSlot, narrowed: Sequence[Fragment]) -> Fragment:
         """Periods with several events each: first the periods of a user, then how many there are."""
-        aggregates = Aggregates(self._params)
-        least = self._params.bind(slot.min_per_period, "UInt64")
-        conditions = [*in_range(slot.matching.range, self._params), *self._filter(slot.matching.filter), *narrowed]
+        least = bind(slot.min_per_period, "UInt64")
+        conditions = [*in_range(slot.matching.range), *passes(slot.matching.filter), *narrowed]
         rows = self._tables.events(slot.matching.event_types, conditions)
-        active = f"SELECT user_key\n{rows}\nGROUP BY user_key, {aggregates.period(slot)}\nHAVING count() >= {least}"
-        passes = aggregates.compare("count()", slot.comparison, "UInt64")
-        return f"SELECT user_key FROM (\n{indent(active, '  ')}\n)\nGROUP BY user_key\nHAVING {passes}"
+        template = "SELECT user_key\n{}\nGROUP BY user_key, {}\nHAVING count() >= {}"
+        active = nested(sql(template, rows, render_period(slot), least))
+        enough = render_comparison(sql("count()"), slot.comparison, "UInt64")
+        return sql("SELECT user_key FROM {}\nGROUP BY user_key\nHAVING {}", active, enough)
 
 
 class _Read(Struct, frozen=True):
     """One read for several slots: the conditions of its rows, and each slot's guard."""
 
-    aggregates: Aggregates
     needs: list[_Need]
-    guards: list[str]
-    conditions: list[str]
+    guards: list[Guard]
+    conditions: list[Fragment]
 
-    def holds(self) -> list[str]:
+    def holds(self) -> list[Fragment]:
         """Per slot, whether it holds for the user."""
         return [
-            f"({'countIf(' + guard + ')' if guard else 'count()'} > 0)"
-            if need.exists
-            else self.aggregates.holds(need.slot, guard)
+            _any_row(guard) if need.exists else render_holds(need.slot, guard)
             for need, guard in zip(self.needs, self.guards, strict=True)
         ]
 
 
-def sample_hash(salt: str) -> str:
+def _any_row(guard: Guard) -> Fragment:
+    return sql("(count() > 0)") if guard is None else sql("(countIf({}) > 0)", guard)
+
+
+def passes(wanted: Filter | None) -> list[Fragment]:
+    """The condition of events that pass a filter; none without one."""
+    return [render_filter("payload", wanted)] if wanted else []
+
+
+def filtered(rows: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
+    """`SELECT user_key` of the rows whose key passes all of *narrowed*."""
+    if not narrowed:
+        return rows
+    return sql("SELECT user_key FROM {}\n{}", nested(rows), where(narrowed))
+
+
+def _trait_test(slot: Slot) -> Fragment:
+    return render_test("value", cast("TraitSlot", slot).test)
+
+
+def sample_hash(slot: SampleSlot) -> Fragment:
     """Of a user, for a salt: the first eight bytes of a SHA-256, as a number."""
-    return f"reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
+    template = "reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
+    return sql(template, salt=bind(slot.salt, "String"))
+
+
+def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
+    """Whether the hash of a user lies in the slot."""
+    return sql("{} BETWEEN {} AND {}", share, bind(slot.low, "UInt64"), bind(slot.high, "UInt64"))
 
 
 def is_any(node: Node) -> bool:
@@ -294,11 +329,11 @@ def is_any(node: Node) -> bool:
     return not node.complement if isinstance(node, Choice) else node.logic == "OR" and all(map(is_any, node.children))
 
 
-def written(node: Node, write: Callable[[Slot], str]) -> str:
+def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
     """A normal tree as one expression."""
     if isinstance(node, Choice):
-        return f"(NOT {write(node.slot)})" if node.complement else write(node.slot)
-    return f"({f' {node.logic} '.join(written(child, write) for child in node.children)})"
+        return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
+    return group(node.logic, [written(child, write) for child in node.children])
 
 
 def _hull(ranges: Iterable[Range]) -> Range:
@@ -310,27 +345,28 @@ def _hull(ranges: Iterable[Range]) -> Range:
     )
 
 
-def _any_of(guards: Sequence[str]) -> list[str]:
+def _any_of(guards: Sequence[Guard]) -> list[Fragment]:
     """As a condition of rows; none when some slot takes every row."""
-    if not all(guards):
+    given = [guard for guard in guards if guard is not None]
+    if len(given) < len(guards):
         return []
-    return [guards[0]] if len(guards) == 1 else [f"({' OR '.join(f'({guard})' for guard in guards)})"]
+    return given if len(given) == 1 else [group("OR", [sql("({})", guard) for guard in given])]
 
 
-def _columns(tests: Sequence[str], places: Places, words: int) -> str:
-    """The words, each the sum of the bits whose test holds."""
-    columns = list[str]()
+def _columns(tests: Sequence[Guard], places: Places, words: int) -> Fragment:
+    """The words, each the sum of the bits whose test holds; None always does."""
+    columns = list[Fragment]()
     for word in range(words):
         bits = [
-            f"{1 << bit}" if test == "1" else f"if({test}, {1 << bit}, 0)"
+            sql("{}", 1 << bit) if test is None else sql("if({}, {}, 0)", test, 1 << bit)
             for test, (in_word, bit) in zip(tests, places, strict=True)
             if in_word == word
         ]
-        columns.append(f"toUInt64({' + '.join(bits) or '0'}) AS bits_{word}")
-    return ", ".join(columns)
+        columns.append(sql("toUInt64({}) AS bits_{}", join(" + ", bits) if bits else "0", word))
+    return join(", ", columns)
 
 
-def _some(places: Places) -> str:
+def _some(places: Places) -> Fragment:
     """Whether any bit is set."""
-    tests = [f"bits_{word} != 0" for word in sorted({word for word, _ in places})]
-    return tests[0] if len(tests) == 1 else f"({' OR '.join(tests)})"
+    tests = [sql("bits_{} != 0", word) for word in sorted({word for word, _ in places})]
+    return tests[0] if len(tests) == 1 else group("OR", tests)

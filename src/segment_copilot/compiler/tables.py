@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, LiteralString
 
-from segment_copilot.compiler.params import Params
+from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
 from segment_copilot.compiler.slots import Plan, Range
 from segment_copilot.language.catalog import IDENTIFY
 
 INSTANT: Final = "DateTime64(6, 'UTC')"
 
 
-def in_range(wanted: Range, params: Params) -> list[str]:
+def in_range(wanted: Range) -> list[Fragment]:
     """The conditions of events that lie in a range."""
-    tests = list[str]()
+    tests = list[Fragment]()
     if wanted.earliest is not None:
-        tests.append(f"occurred_at >= {params.bind(wanted.earliest, INSTANT)}")
+        tests.append(sql("occurred_at >= {}", bind(wanted.earliest, INSTANT)))
     if wanted.latest is not None:
-        tests.append(f"occurred_at <= {params.bind(wanted.latest, INSTANT)}")
+        tests.append(sql("occurred_at <= {}", bind(wanted.latest, INSTANT)))
     return tests
+
+
+def of_types(names: tuple[str, ...] | None) -> Fragment:
+    """The condition of events of these types; None is every event, and an identify is not one."""
+    if names is None:
+        return sql("event_type != '{}'", IDENTIFY)
+    if len(names) == 1:
+        return sql("event_type = {}", bind(names[0], "String"))
+    return sql("event_type IN {}", bind(list(names), "Array(String)"))
+
+
+def is_in(keys: Fragment, *, negated: bool = False) -> Fragment:
+    """The condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
+    return sql("user_key {} {}", "NOT IN" if negated else "IN", nested(keys, margin=2))
+
+
+def where(conditions: Iterable[Fragment]) -> Fragment:
+    """WHERE, a condition to a line."""
+    return sql("WHERE {}", join("\n  AND ", conditions))
 
 
 class Tables:
@@ -27,43 +46,36 @@ class Tables:
 
     Args:
         plan: Whose data, and as of when.
-        params: Takes the values.
-        only: A condition on `user_key` that every read gets, such as a range of keys; empty for everybody.
+        only: A condition on `user_key` that every read gets, such as a range of keys; None for everybody.
     """
 
-    def __init__(self, plan: Plan, params: Params, *, only: str = "") -> None:
-        self.params = params
-        self.tenant = params.name("tenant", plan.tenant_id, "UInt32")
-        self.as_of = params.name("as_of", plan.as_of, INSTANT)
-        self._only = only
+    def __init__(self, plan: Plan, *, only: Fragment | None = None) -> None:
+        self.tenant = bind(plan.tenant_id, "UInt32", name="tenant")
+        self.as_of = bind(plan.as_of, INSTANT, name="as_of")
+        is_tenant = sql("tenant_id = {}", self.tenant)
+        self._always = [is_tenant] if only is None else [is_tenant, only]
+        self._is_past = sql("occurred_at <= {}", self.as_of)
 
-    def events(self, names: tuple[str, ...] | None, conditions: Iterable[str] = ()) -> str:
+    def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Events of these types; None is every event, and an identify is not one."""
-        if names is None:
-            is_type = f"event_type != '{IDENTIFY}'"
-        elif len(names) == 1:
-            is_type = f"event_type = {self.params.bind(names[0], 'String')}"
-        else:
-            is_type = f"event_type IN {self.params.bind(list(names), 'Array(String)')}"
-        return self._read("events", [is_type, f"occurred_at <= {self.as_of}", *conditions])
+        return self._read("events", [of_types(names), self._is_past, *conditions])
 
-    def everything(self, conditions: Iterable[str] = ()) -> str:
+    def everything(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Events of all types, identifies among them."""
-        return self._read("events", [f"occurred_at <= {self.as_of}", *conditions])
+        return self._read("events", [self._is_past, *conditions])
 
-    def traits(self, name: str, conditions: Iterable[str] = ()) -> str:
+    def traits(self, name: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Every value that one trait ever had."""
-        return self._read("traits", [f"property = {name}", f"occurred_at <= {self.as_of}", *conditions])
+        return self._read("traits", [sql("property = {}", name), self._is_past, *conditions])
 
-    def current_traits(self, name: str, conditions: Iterable[str], *, final: bool) -> str:
+    def current_traits(self, name: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
         """The newest value of one trait, also when it is later than `as_of`; rows that were overtaken unless *final*."""
         table = "traits_current FINAL" if final else "traits_current"
-        return self._read(table, [f"property = {name}", *conditions])
+        return self._read(table, [sql("property = {}", name), *conditions])
 
-    def users(self, conditions: Iterable[str] = ()) -> str:
+    def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """The universe."""
-        return self._read("users FINAL", [f"first_seen <= {self.as_of}", *conditions])
+        return self._read("users FINAL", [sql("first_seen <= {}", self.as_of), *conditions])
 
-    def _read(self, table: str, conditions: Iterable[str]) -> str:
-        only = [self._only] if self._only else []
-        return f"FROM {table}\nWHERE " + "\n  AND ".join([f"tenant_id = {self.tenant}", *only, *conditions])
+    def _read(self, table: LiteralString, conditions: Iterable[Fragment]) -> Fragment:
+        return sql("FROM {}\n{}", table, where([*self._always, *conditions]))

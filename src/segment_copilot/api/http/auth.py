@@ -15,15 +15,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from segment_copilot.access import tenants
 from segment_copilot.access.sessions import SessionSigner
 from segment_copilot.access.tenants import Caller, Tenant
+from segment_copilot.api.http.routes import route_of
 from segment_copilot.errors import Forbidden, Unauthenticated
 from segment_copilot.resources import Resources
 from segment_copilot.stores.postgres import Postgres
-
-PUBLIC: Final = {"public": True}
-"""`opt` of a route that needs no key."""
-
-ASKS: Final = {"asks": True}
-"""`opt` of a route that changes nothing although its method is not GET: a session's token may call it."""
 
 REMEMBERED_SECONDS: Final = 5.0  # so long a revoked key may still be taken
 _REMEMBERED_KEYS: Final = 10_000
@@ -69,7 +64,7 @@ def authenticated(app: ASGIApp) -> ASGIApp:
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:
         asks_only = scope["type"] == "http" and scope["method"] == "OPTIONS"
-        if not asks_only and not scope["route_handler"].opt.get("public"):
+        if not asks_only and not route_of(scope["route_handler"]).public:
             keyring: Keyring = scope["litestar_app"].state.keyring
             scope["auth"] = caller = await keyring.caller_of(_credential(scope))
             scope["user"] = caller.tenant
@@ -90,7 +85,7 @@ def _pseudonym(user_id: str) -> str:
 
 def _check_asks(scope: Scope) -> None:
     """HEAD came in as GET (`api/http/edge.py`)."""
-    if not (scope["type"] == "http" and (scope["method"] == "GET" or scope["route_handler"].opt.get("asks"))):
+    if not (scope["type"] == "http" and (scope["method"] == "GET" or route_of(scope["route_handler"]).asks)):
         detail = "A session's token reads and asks; send this from your backend with a secret key (sk_)."
         raise Forbidden(detail, code="read_only_token")
 

@@ -13,8 +13,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from segment_copilot.api.http.auth import PUBLIC
 from segment_copilot.api.http.openapi import document
+from segment_copilot.api.http.routes import Route
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -45,7 +45,7 @@ _FILES: Final = {
 _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 
-@get("/schema", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get("/schema", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def schema(request: Request[Any, Any, State]) -> Response[bytes]:
     """The OpenAPI document."""
     state = request.app.state
@@ -54,13 +54,13 @@ def schema(request: Request[Any, Any, State]) -> Response[bytes]:
     return Response(state.openapi, media_type="application/json")
 
 
-@get("/docs", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get("/docs", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def page() -> Response[str]:
     """The page itself."""
     return Response(_PAGE, media_type="text/html", headers=_POLICY)
 
 
-@get("/docs/{name:str}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get("/docs/{name:str}", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def asset(name: FromPath[str]) -> Response[bytes]:
     """What the page loads."""
     if name == "start.js":

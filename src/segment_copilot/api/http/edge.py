@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, UNEXPECTED, problem_body
+from segment_copilot.api.http.routes import route_of
 from segment_copilot.telemetry.metrics import OPEN_STREAMS, count_request
 
 log = structlog.get_logger()
@@ -29,7 +30,6 @@ HEADERS: Final = (
 """On every answer that does not set them itself."""
 
 _CLIENT_LEFT: Final = 499
-_PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 class Edge:
@@ -137,4 +137,6 @@ class _Answer:
         }
         if (tenant := scope.get("user")) is not None:
             fields["tenant_id"] = tenant.id
-        (log.debug if route in _PROBES else log.info)("http.request", **fields)
+        handler = scope.get("route_handler")
+        probe = handler is not None and route_of(handler).probe
+        (log.debug if probe else log.info)("http.request", **fields)

@@ -14,7 +14,7 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from segment_copilot.api.http.auth import PUBLIC
+from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
 
@@ -27,13 +27,24 @@ class Health(Struct, frozen=True):
     status: str = "ok"
 
 
-@get("/live", operation_id="live", summary="Whether the process answers", sync_to_thread=False)
+@get(
+    "/live",
+    operation_id="live",
+    summary="Whether the process answers",
+    opt=Route(public=True, probe=True).opt,
+    sync_to_thread=False,
+)
 def live() -> Health:
     """200 as long as the process serves requests at all; it asks nothing of the stores."""
     return Health()
 
 
-@get("/ready", operation_id="ready", summary="Whether requests may be sent here", opt={"problems": (Unavailable,)})
+@get(
+    "/ready",
+    operation_id="ready",
+    summary="Whether requests may be sent here",
+    opt=Route(public=True, probe=True, problems=(Unavailable,)).opt,
+)
 async def ready(resources: NamedDependency[Resources], draining: NamedDependency[asyncio.Event]) -> Health:
     """200 when both stores answer; 503 when one does not, or once the process is being stopped."""
     if draining.is_set():
@@ -54,7 +65,7 @@ async def _answers(ping: Awaitable[None]) -> bool:
     return True
 
 
-HealthRouter = Router("/health", route_handlers=[live, ready], opt=PUBLIC, tags=["health"])
+HealthRouter = Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
 @contextmanager

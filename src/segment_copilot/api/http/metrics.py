@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar import Response, get
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from segment_copilot.api.http.auth import PUBLIC
+from segment_copilot.api.http.routes import Route
 
 
-@get("/metrics", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get("/metrics", opt=Route(public=True, probe=True).opt, include_in_schema=False, sync_to_thread=False)
 def metrics() -> Response[bytes]:
     """Everything this process counted, in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -19,8 +19,8 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
+from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.copilot.stream.events import Event
-from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.language import Definition, language_components
 
 REFERENCE: Final = "#/components/schemas/{name}"
@@ -125,9 +125,8 @@ class _Operation(Struct, frozen=True):
         return None if annotation is type(None) else annotation
 
     @property
-    def events(self) -> Any:
-        """The union a stream is made of (`opt`), or None."""
-        return self.handler.opt.get("events")
+    def route(self) -> Route:
+        return route_of(self.handler)
 
     @property
     def parameters(self) -> Iterator[tuple[str, FieldDefinition, ParameterKwarg]]:
@@ -155,7 +154,7 @@ class _Schemas:
         types: list[Any] = [Problem, Definition]
         for operation in operations:
             types += [part for part in (operation.body and operation.body.raw, operation.answer) if part is not None]
-            types += [operation.events] if operation.events else []
+            types += [stream] if (stream := operation.route.stream) is not None else []
         unions = list(NAMED_UNIONS.values())
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
         named = dict(zip(NAMED_UNIONS, found[len(types) :], strict=True))
@@ -199,7 +198,7 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
         content = {"application/json": {"schema": schemas.of(body.raw)}}
         entry["requestBody"] = {"required": not body.is_optional, "content": content}
     entry["responses"] = _responses(operation, schemas)
-    if handler.opt.get("public"):
+    if operation.route.public:
         entry["security"] = []
     return entry
 
@@ -229,10 +228,9 @@ def _constraints(kind: KwargDefinition) -> Meta:
 def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     handler = operation.handler
     success: dict[str, Any] = {"description": handler.response_description or "Done."}
-    if operation.events is not None:
-        success["content"] = {"text/event-stream": {"schema": _server_sent(schemas.of(operation.events))}}
-    elif handler.opt.get("event_stream"):  # of a protocol that is described elsewhere
-        success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    if (stream := operation.route.stream) is not None:
+        event = schemas.of(stream)
+        success["content"] = {"text/event-stream": {"schema": event if stream is str else _server_sent(event)}}
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
     if headers := handler.resolve_response_headers():
@@ -259,9 +257,8 @@ def _server_sent(event: Any) -> dict[str, Any]:
 
 
 def _statuses(operation: _Operation) -> list[int]:
-    raised = cast("tuple[type[SegmentCopilotError], ...]", operation.handler.opt.get("problems", ()))
-    statuses = {400, 500, *(status_of(error) for error in raised)}
-    if not operation.handler.opt.get("public"):
+    statuses = {400, 500, *(status_of(error) for error in operation.route.problems)}
+    if not operation.route.public:
         statuses |= {401, 403, 503}
     if "{" in operation.path:
         statuses.add(404)

@@ -17,14 +17,12 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
 from segment_copilot.api.http.problems import ProblemError
+from segment_copilot.api.http.routes import route_of
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
 
 MAX_ID: Final = 2**63 - 1  # ids are bigint
-
-ITEMS_JUDGED_LATER: Final = {"items_judged_later": True}
-"""`opt` of a route whose use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
 
 _JSON = "application/json"
 
@@ -73,7 +71,7 @@ class ApiRequest(Request[Any, Any, State]):
     async def json(self) -> Any:
         """The body as the type of the handler's `data`."""
         field = self.route_handler.parsed_data_field
-        strict = "items_judged_later" not in self.route_handler.opt
+        strict = not route_of(self.route_handler).items_judged_later
         return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
 
     def _check_content_type(self) -> None:

@@ -7,14 +7,16 @@ hangs, LF framing, heartbeats, and an end when the process is stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final, Protocol, cast
 
 import structlog
 from anyio import CancelScope, create_task_group, move_on_after
 from litestar import Litestar
-from litestar.response.base import ASGIResponse
-from litestar.response.streaming import ASGIStreamingResponse, Stream
+from litestar.background_tasks import BackgroundTask, BackgroundTasks
+from litestar.datastructures import Cookie
+from litestar.response.base import ASGIResponse, Response
+from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Send
 
 from segment_copilot.copilot.runs.run import Run
@@ -61,17 +63,32 @@ async def frames(
             yield b"".join([encoder.frame(event) for event in batch]) or encoder.heartbeat
 
 
-class EventStream(Stream):
+class EventStream(Response[bytes]):
     """A response that sends what a generator yields and always closes it."""
 
     def __init__(self, source: AsyncGenerator[bytes], *, headers: dict[str, str]) -> None:
-        super().__init__(source, headers={**HEADERS, **headers}, media_type=CONTENT_TYPE, status_code=200)
+        super().__init__(b"", headers={**HEADERS, **headers}, media_type=CONTENT_TYPE, status_code=200)
+        self.source = source
 
-    def to_asgi_response(self, app: Litestar | None, request: Any, **options: Any) -> ASGIResponse:
-        """The same response, with our sender."""
-        made = cast("Any", super()).to_asgi_response(app, request, **options)
-        made.__class__ = _GuardedResponse  # it adds no state, and Stream offers no other way in
-        return made
+    def to_asgi_response(
+        self,
+        app: Litestar | None,  # noqa: ARG002  # the signature is Litestar's
+        request: Any,  # noqa: ARG002
+        *,
+        background: BackgroundTask | BackgroundTasks | None = None,
+        cookies: Iterable[Cookie] | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,  # noqa: ARG002  # a stream has its own status and media type
+    ) -> ASGIResponse:
+        """Returns what sends the stream; of its own headers and those of the application, its own are kept."""
+        return _GuardedResponse(
+            iterator=self.source,
+            background=self.background or background,
+            cookies=[*self.cookies, *(cookies or ())],
+            headers={**(headers or {}), **self.headers},
+            media_type=CONTENT_TYPE,
+            status_code=self.status_code,
+        )
 
 
 class _GuardedResponse(ASGIStreamingResponse):

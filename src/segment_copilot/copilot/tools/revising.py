@@ -9,7 +9,6 @@ import msgspec
 from msgspec import UNSET, Meta
 
 from segment_copilot.copilot.guards.links import without_links
-from segment_copilot.copilot.tools import edits
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.drafts import (
     Description,
@@ -20,10 +19,10 @@ from segment_copilot.copilot.tools.drafts import (
     draft,
     stop_repairing,
 )
-from segment_copilot.copilot.tools.edits import PatchOperation
 from segment_copilot.copilot.tools.subjects import SegmentId, Subject, in_view, known_draft, of_draft, of_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
-from segment_copilot.language import Definition, decode, encode, fingerprint
+from segment_copilot.language import Definition, decode, edits, encode, fingerprint
+from segment_copilot.language.edits import PatchOperation
 
 
 async def revise_segment(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segment_copilot.copilot.tools.edits import PatchOperation, conditions, difference, keep, patched
 from segment_copilot.errors import InvalidDefinition, InvalidInput
 from segment_copilot.language import decode, encode
+from segment_copilot.language.edits import PatchOperation, conditions, difference, keep, patched
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
 WORLD = world(AS_OFS[:1], ZONES[:2])

@@ -1,0 +1,73 @@
+"""Every operator of the language is written by a row of a table of the compiler, and no row is for anything else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from segment_copilot.compiler import CompiledQuery, compile_definition, render_members
+from segment_copilot.compiler.aggregates import COMPARISONS
+from segment_copilot.compiler.plan import SPANS
+from segment_copilot.compiler.predicates import BOOLEAN_WRITERS, LIST_WRITERS, NUMBER_WRITERS, STRING_WRITERS
+from segment_copilot.language import parse
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.nodes import Metric, NumberOperator
+from segment_copilot.language.value_types import LENGTHS, OPERATORS, POSITIVE_OF
+
+AS_EQ = {"is_true", "is_false"}
+"""Planned as `eq`, with the value they say."""
+
+OF_ANY_TYPE = {"is_set", "contains"}
+"""What is stored decides, not a type: each is a kind of test by itself."""
+
+VALUES: dict[str, Any] = {"string": "a", "number": 2, "boolean": True, "list": "a"}
+WITHOUT_VALUE = {"is_set", "is_not_set", "is_true", "is_false"}
+SEVERAL = {"in", "not_in", "between", "not_between", "contains_any", "contains_all", "contains_none"}
+
+
+def operands(type_: str, operator: str) -> dict[str, Any]:
+    if operator in WITHOUT_VALUE:
+        return {}
+    value = "30d" if operator in LENGTHS else VALUES.get(type_, "2026-01-01")
+    return {"value": [value, value] if operator in SEVERAL else value}
+
+
+def written(type_: Any) -> set[str]:
+    """What is left of the operators of a type when the planner has made them positive."""
+    positives = {POSITIVE_OF.get(operator, operator) for operator in OPERATORS[type_]}
+    return {"eq" if operator in AS_EQ else operator for operator in positives - OF_ANY_TYPE}
+
+
+def compiled(condition: dict[str, Any]) -> CompiledQuery:
+    definition = {"logic": "AND", "conditions": [condition]}
+    as_of = datetime(2026, 6, 15, 12, tzinfo=UTC)
+    return render_members(
+        compile_definition(parse(definition), catalog=Catalog(), references={}, tenant_id=1, as_of=as_of).plan
+    )
+
+
+def test_every_operator_of_a_type_has_a_row_and_no_other_has():
+    assert NUMBER_WRITERS.keys() == written("number")
+    assert BOOLEAN_WRITERS.keys() == written("boolean")
+    assert STRING_WRITERS.keys() == written("string")
+    assert LIST_WRITERS.keys() == written("list")
+    for type_ in ("datetime", "epoch_s", "epoch_ms"):
+        assert SPANS.keys() == written(type_) - LENGTHS  # a length is counted from `as_of`, not read from a value
+    assert COMPARISONS.keys() == set(get_args(NumberOperator))
+
+
+def test_every_operator_is_compiled_for_every_type_that_has_it():
+    for type_, operators in OPERATORS.items():
+        for operator in operators:
+            test = {"type": "user_property", "property": "p", "operator": operator, "value_type": type_}
+            query = compiled(test | operands(type_, operator))
+            assert "property = " in query.sql
+
+
+def test_every_comparison_of_a_number_is_compiled_for_counts_and_for_every_metric():
+    for operator in get_args(NumberOperator):
+        count = {"type": "event_count", "event_type": "e", "operator": operator} | operands("number", operator)
+        assert "count()" in compiled(count).sql
+        for metric in get_args(Metric):
+            amount = count | {"type": "monetary", "property": "p", "metric": metric}
+            assert "GROUP BY" in compiled(amount).sql
