@@ -312,6 +312,15 @@ async def test_nul_half_surrogates_and_repeated_keys_are_refused_with_their_plac
         assert (problem["code"], problem["errors"][0]["pointer"]) == (code, f"/definition/conditions/0{pointer}")
 
 
+async def test_a_place_too_deep_is_pointed_at_by_its_keys_and_not_by_how_they_are_written(client):
+    body = rb'{"a\"/\u00e9": %s}' % (b"[" * 64 + b"]" * 64)
+
+    problem = assert_problem(await client.post("/api/segments/preview/", content=body, headers=JSON), 400)
+
+    assert problem["code"] == "too_deep"
+    assert problem["errors"][0]["pointer"] == '/a"~1é' + "/0" * 63
+
+
 async def test_nested_groups_are_pointed_at_where_they_go_too_deep(client):
     problem = assert_problem(await client.post("/api/segments/preview/", content=NESTED, headers=JSON), 400)
 

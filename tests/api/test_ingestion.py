@@ -52,6 +52,8 @@ BAD_BODIES = [
     ({**EVENT, "payload": {"a": [{"b\0": 1}]}}, "invalid_event", "/payload/a/0/b\0"),
     (b'{"user_id":"\\ud800","event_type":"x"}', "invalid_event", "/user_id"),
     (b'{"user_id":"a","event_type":"x","payload":{"a":1e999}}', "invalid_event", "/payload/a"),
+    (b'{"user_id":"a","event_type":"x","payload":{"\\ud800":1}}', "invalid_event", r"/payload/\ud800"),
+    (b'{"user_id":"a","event_type":"x","\\ud800":1}', "invalid_event", r"/\ud800"),
     ({**EVENT, "traits": {}}, "invalid_event", "/traits"),
     ({**EVENT, "occurred_at": "soon"}, "invalid_event", "/occurred_at"),
 ]
@@ -80,6 +82,23 @@ async def test_a_batch_keeps_what_is_right_and_names_what_is_wrong(client: httpx
         (2, "/events/2", "wrong_type"),
         (3, "/events/3/payload", "wrong_type"),
         (4, "/events/4/user_id", "lone_surrogate"),
+    ]
+
+
+async def test_half_a_character_in_a_key_costs_only_its_event(client: httpx2.AsyncClient):
+    """In a pointer it is written out: no answer can carry it as it is."""
+    right = b'{"user_id":"ana","event_type":"order_placed","payload":{"a":1}}'
+    in_payload = right.replace(b'"a":', b'"b/":[{"\\ud800":')[:-2] + b"}]}}"
+    in_event = right[:-1] + b',"\\udfff":1}'
+
+    answer = await post(client, BATCH, b'{"events":[%s]}' % b",".join([right, in_payload, in_event, right]))
+
+    assert answer.status_code == 202
+    found = answer.json()
+    assert (found["queued"], found["skipped"]) == (2, 2)
+    assert [(error["pointer"], error["code"]) for error in found["errors"]] == [
+        (r"/events/1/payload/b~1/0/\ud800", "lone_surrogate"),
+        (r"/events/2/\udfff", "unknown_field"),
     ]
 
 

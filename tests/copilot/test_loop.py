@@ -98,6 +98,8 @@ async def test_an_unknown_tool_is_an_error_that_names_the_tools(ask: Ask):
         ({"order": "biggest"}, "/order"),
         ({"colour": "red"}, ""),
         ({"query": "a\0b"}, "/query"),
+        ({"a/b~": {"c\0": "d"}}, "/a~1b~0/c\0"),
+        ({"a/b~": "c\0"}, "/a~1b~0"),
     ],
 )
 async def test_wrong_arguments_are_an_error_that_says_where(ask: Ask, arguments, pointer):

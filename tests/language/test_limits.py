@@ -106,6 +106,27 @@ def test_one_past_a_limit_is_an_error_with_its_code_and_place(definition: Json, 
     assert [(finding.pointer, finding.code) for finding in findings(definition)] == [(pointer, code)]
 
 
+def nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("definition", "pointer", "code"),
+    [
+        (of(TRAIT | {"value": "a\0"}), "/conditions/0/value", "nul_character"),
+        (of(LEAF | {"a/\ud800": 1}), r"/conditions/0/a~1\ud800", "lone_surrogate"),
+        (of(LEAF | {"\0": 1}), "/conditions/0/\0", "nul_character"),
+        (of(TRAIT | {"value": nested(5_000)}), "/conditions/0/value" + "/0" * 63, "too_deep"),
+    ],
+    ids=["NUL", "half a character in a key", "NUL in a key", "depth"],
+)
+def test_what_no_store_can_keep_is_a_mistake_where_it_stands(definition: Json, pointer: str, code: str):
+    assert [(one.pointer, one.code) for one in parse(definition).findings] == [(pointer, code)]
+
+
 def test_a_body_has_256_kib():
     body = json.dumps(wide([TRAIT | {"value": "x" * TEXT}] * 230)).encode()
     assert len(body) < BYTES

@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.routes import Route
 from segment_copilot.copilot.feedback import Feedback, Opinion, Rating
-from segment_copilot.errors import Finding, InvalidInput
 
 
 class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,9 +47,6 @@ class FeedbackController(Controller):
 
         A second opinion of the same answer replaces the first.
         """
-        if "\0" in data.reason:
-            detail = "A reason may not hold a NUL character."
-            raise InvalidInput(detail, code="invalid_text", findings=[Finding("/reason", "invalid_text", detail)])
         opinion = Opinion(data.run_id, data.rating, data.reason.strip(), data.message_id)
         await feedback.keep(caller.tenant, opinion, given_by=caller.session_user)
         return FeedbackKept(recorded=True)

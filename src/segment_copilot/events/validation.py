@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
+
+from segment_copilot.documents import escape, is_plain, join, repeats_a_key, unstorable, unstorable_text
 
 MAX_ID_LENGTH = 128
 MAX_TYPE_LENGTH = 128
@@ -26,7 +28,6 @@ _INSTANT = re.compile(
     r"(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?)?",
     re.ASCII,
 )
-_KEY = re.compile(rb'"[ \t\r\n]*:')
 _FIELDS = frozenset({"user_id", "event_type", "occurred_at", "payload", "anonymous_id", "event_id"})
 
 
@@ -38,11 +39,6 @@ class Rejected(Exception):
         self.pointer = pointer
         self.code = code
         self.detail = detail
-
-    def below(self, step: str | int) -> Rejected:
-        """The same verdict, seen from one level further out."""
-        token = str(step).replace("~", "~0").replace("/", "~1")
-        return Rejected(f"/{token}{self.pointer}", code=self.code, detail=self.detail)
 
 
 class ValidEvent(Struct, frozen=True, gc=False):
@@ -95,42 +91,19 @@ def _decode(event: bytes | msgspec.Raw) -> object:
     try:
         decoded = msgspec.json.decode(event)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep("") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         try:
             return json.loads(bytes(event), parse_constant=_refuse_constant)
         except RecursionError:
-            raise _too_deep() from None
+            raise _too_deep("") from None
         except ValueError as error:
             raise Rejected("", code="malformed_json", detail=f"The event is not JSON: {error}.") from None
-    # What looks like a key in the text is one, or part of a string: as many as were decoded means none came twice.
-    if len(_KEY.findall(event)) != _count_keys(decoded):
-        json.loads(bytes(event), object_pairs_hook=_refuse_repeated_key)
+    if repeats_a_key(event, decoded):
+        for flaw in unstorable_text(bytes(event).decode()):
+            if flaw.code == "duplicate_key":
+                raise Rejected("", code=flaw.code, detail=f"{flaw.pointer}: {flaw.detail}")
     return decoded
-
-
-def _count_keys(value: object) -> int:
-    count = 0
-    items: Iterable[object] = ()
-    if type(value) is dict:
-        members = cast("dict[str, object]", value)
-        count, items = len(members), members.values()
-    elif type(value) is list:
-        items = cast("list[object]", value)
-    for item in items:
-        kind: type = type(item)
-        if kind is dict or kind is list:
-            count += _count_keys(item)
-    return count
-
-
-def _refuse_repeated_key(members: list[tuple[str, object]]) -> None:
-    seen: set[str] = set()
-    for key, _ in members:
-        if key in seen:
-            detail = f"The key {key[:64]!r} occurs twice in one object; which was meant is not guessed."
-            raise Rejected("", code="duplicate_key", detail=detail)
-        seen.add(key)
 
 
 def _refuse_constant(name: str) -> None:
@@ -146,7 +119,7 @@ def _fields(event: object) -> Mapping[str, Any]:
             detail = (
                 f"An event has no such field; it has {', '.join(sorted(_FIELDS))}. Anything else goes into payload."
             )
-            raise Rejected("", code="unknown_field", detail=detail).below(name)
+            raise Rejected(join(name), code="unknown_field", detail=detail)
     if fields.get("anonymous_id") is not None:  # accepted, checked, and of no effect until identities are linked
         _text(fields, "anonymous_id", longest=MAX_USER_LENGTH)
     return fields
@@ -155,17 +128,14 @@ def _fields(event: object) -> Mapping[str, Any]:
 def _text(fields: Mapping[str, Any], name: str, *, longest: int) -> str:
     value = fields.get(name)
     if value is None:
-        raise Rejected("", code="missing_field", detail=f"{name} is required.").below(name)
+        raise Rejected(f"/{name}", code="missing_field", detail=f"{name} is required.")
     if not isinstance(value, str):
-        raise Rejected("", code="wrong_type", detail=f"{name} is a string.").below(name)
+        raise Rejected(f"/{name}", code="wrong_type", detail=f"{name} is a string.")
     if not value:
-        raise Rejected("", code="empty_string", detail=f"{name} must not be empty.").below(name)
+        raise Rejected(f"/{name}", code="empty_string", detail=f"{name} must not be empty.")
     if len(value) > longest:
-        raise Rejected("", code="too_long", detail=f"{name} has at most {longest} characters.").below(name)
-    try:
-        return _string(value, 0)
-    except Rejected as rejected:
-        raise rejected.below(name) from None
+        raise Rejected(f"/{name}", code="too_long", detail=f"{name} has at most {longest} characters.")
+    return value if is_plain(value) else _kept(value, f"/{name}")
 
 
 def _event_id(fields: Mapping[str, Any]) -> str | None:
@@ -189,104 +159,54 @@ def _occurred_at(value: object, *, received_at: datetime) -> datetime:
 
 
 def _payload(value: object) -> str:
+    """What is stored of a payload. Integers beyond 64 bits become floats: the event store would keep them as texts."""
     if value is None:
         return "{}"
     if not isinstance(value, dict):
         raise Rejected("/payload", code="wrong_type", detail="payload is a JSON object.")
-    try:
-        text = msgspec.json.encode(_object(cast("dict[str, Any]", value), 1))
-    except Rejected as rejected:
-        raise rejected.below("payload") from None
+    payload = cast("object", value)
+    if not is_plain(payload, deepest=MAX_PAYLOAD_DEPTH):
+        payload = _kept(payload, "/payload")
+    text = msgspec.json.encode(payload)
+    if b"%2E" in text:
+        _check_keys(payload, "/payload")
     if len(text) > MAX_PAYLOAD_BYTES:
         detail = f"payload has at most {MAX_PAYLOAD_BYTES} bytes as compact JSON."
         raise Rejected("/payload", code="payload_too_large", detail=detail)
     return text.decode()
 
 
-# What a JSON value may hold. Each takes the value and its depth and returns what is stored of it.
+def _kept(value: Any, pointer: str) -> Any:
+    for flaw in unstorable(value, pointer, deepest=MAX_PAYLOAD_DEPTH):
+        if flaw.code == "too_deep":
+            raise _too_deep(flaw.pointer)
+        raise Rejected(flaw.pointer, code=flaw.code, detail=flaw.detail)
+    return _in_64_bits(value)
 
 
-def _stored(value: object, depth: int) -> object:
-    check = _CHECKS.get(type(value))
-    return value if check is None else check(value, depth)
+def _check_keys(value: object, pointer: str) -> None:
+    if isinstance(value, dict):
+        for key, item in cast("dict[str, object]", value).items():
+            if "%2E" in key:
+                detail = "A key cannot hold %2E, which is how a dot in a key is stored."
+                raise Rejected(f"{pointer}/{escape(key)}", code="unsupported_key", detail=detail)
+            _check_keys(item, f"{pointer}/{escape(key)}")
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            _check_keys(item, f"{pointer}/{index}")
 
 
-def _object(value: dict[str, object], depth: int) -> dict[str, object]:
-    if depth > MAX_PAYLOAD_DEPTH:
-        raise _too_deep()
-    changed: dict[str, object] = {}
-    for key, item in value.items():
-        try:
-            _key(key)
-            if (kept := _stored(item, depth + 1)) is not item:
-                changed[key] = kept
-        except Rejected as rejected:
-            raise rejected.below(key) from None
-    return {**value, **changed} if changed else value
+def _in_64_bits(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _in_64_bits(item) for key, item in cast("dict[str, object]", value).items()}
+        case list():
+            return [_in_64_bits(item) for item in cast("list[object]", value)]
+        case int():
+            return value if -(2**63) <= value < 2**64 else float(value)
+        case _:
+            return value
 
 
-def _key(key: str) -> None:
-    _string(key, 0)
-    if "%2E" in key:
-        raise Rejected(
-            "", code="unsupported_key", detail="A key cannot hold %2E, which is how a dot in a key is stored."
-        )
-
-
-def _array(value: list[object], depth: int) -> list[object]:
-    if depth > MAX_PAYLOAD_DEPTH:
-        raise _too_deep()
-    kept: list[object] = []
-    for index, item in enumerate(value):
-        try:
-            kept.append(_stored(item, depth + 1))
-        except Rejected as rejected:
-            raise rejected.below(index) from None
-    return kept
-
-
-def _string(value: str, _depth: int) -> str:
-    if value.isascii():
-        if "\0" in value:
-            raise Rejected("", code="nul_character", detail="A NUL character cannot be stored.")
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Rejected("", code="lone_surrogate", detail="Half of a surrogate pair is not a character.") from None
-    if "\0" in value:
-        raise Rejected("", code="nul_character", detail="A NUL character cannot be stored.")
-    return value
-
-
-def _integer(value: int, _depth: int) -> int | float:
-    """Integers beyond 64 bits become floats: the event store would keep them as strings."""
-    if -(2**63) <= value < 2**64:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        raise _too_big() from None
-
-
-def _float(value: float, _depth: int) -> float:
-    if value - value != 0.0:  # infinite or not a number
-        raise _too_big()
-    return value
-
-
-_CHECKS: Mapping[type, Callable[[Any, int], Any]] = {
-    dict: _object,
-    list: _array,
-    str: _string,
-    int: _integer,
-    float: _float,
-}
-
-
-def _too_deep() -> Rejected:
-    return Rejected("", code="payload_too_deep", detail=f"payload nests at most {MAX_PAYLOAD_DEPTH} levels deep.")
-
-
-def _too_big() -> Rejected:
-    return Rejected("", code="number_out_of_range", detail="The number is beyond what a 64-bit float can hold.")
+def _too_deep(pointer: str) -> Rejected:
+    return Rejected(pointer, code="payload_too_deep", detail=f"payload nests at most {MAX_PAYLOAD_DEPTH} levels deep.")

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.documents import is_whole, join
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events import Rejected, parse_instant, validate
 from segment_copilot.language.catalog import IDENTIFY, nearest
@@ -123,7 +124,7 @@ class _Reader:
         moment = _moment(cells.get(columns.time), self._zone)
         if moment is None:
             detail = "A time is an ISO 8601 date or date-time such as 2026-04-25 14:32:00."
-            raise Rejected("", code="wrong_time", detail=detail).below(columns.time)
+            raise Rejected(join(columns.time), code="wrong_time", detail=detail)
         # Padded, so that among equal times the order of ids, as text, is the order of the lines.
         line_id = f"{self._digest[:24]}-{record.line:010d}"
         common = {"user_id": _as_text(cells.get(columns.user)), "occurred_at": (moment + self._shift).isoformat()}
@@ -251,9 +252,7 @@ def _csv_records(text: io.TextIOWrapper, columns: Columns) -> Iterator[_Record |
 def _csv_record(line: int, row: Sequence[str], header: Sequence[str]) -> _Record | BadRow:
     if len(row) > len(header):
         return BadRow(line, f"It has {len(row)} cells, and the header {len(header)}.")
-    try:
-        "".join(row).encode()
-    except UnicodeEncodeError:
+    if not is_whole("".join(row)):
         return BadRow(line, "It is not UTF-8.")
     return _Record(line, cells={name: cell for name, cell in zip(header, row, strict=False) if cell}, is_text=True)
 

@@ -6,13 +6,13 @@ Every function yields findings; none raises.
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, assert_never, cast
 
 from msgspec import UNSET, UnsetType
 
+from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
 from segment_copilot.language.lengths import parse_length
 from segment_copilot.language.nodes import (
@@ -186,29 +186,27 @@ def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]
 
 
 def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
-    """Limits that hold for every string and list inside one condition."""
+    """Limits that hold for every string and list inside one condition. How large a number may be, its operator says."""
+    flaws = [flaw for flaw in unstorable(document, pointer) if flaw.code != "number_out_of_range"]
+    yield from flaws
+    if all(flaw.code != "too_deep" for flaw in flaws):
+        yield from _check_lengths(pointer, document)
+
+
+def _check_lengths(pointer: str, document: Any) -> Iterator[Finding]:
     if isinstance(document, str):
         if len(document) > MAX_STRING:
             yield Finding(pointer, "string_too_long", f"A string has at most {MAX_STRING:,} characters.")
-        if "\x00" in document:
-            yield Finding(pointer, "nul_character", "A string holds no NUL character.")
-        if any("\ud800" <= character <= "\udfff" for character in document):
-            yield Finding(pointer, "lone_surrogate", "A string holds whole Unicode characters, no lone surrogate.")
     elif isinstance(document, list):
         items = cast("list[Any]", document)
         if len(items) > MAX_LIST:
             yield Finding(pointer, "list_too_long", f"A list has at most {MAX_LIST:,} values.")
             return
         for index, item in enumerate(items):
-            yield from check_texts(f"{pointer}/{index}", item)
+            yield from _check_lengths(f"{pointer}/{index}", item)
     elif isinstance(document, Mapping):
         for key, item in cast("Mapping[str, Any]", document).items():
-            yield from check_texts(f"{pointer}/{escape(key)}", item)
-
-
-def escape(key: str) -> str:
-    """One step of an RFC 6901 pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
+            yield from _check_lengths(f"{pointer}/{escape(key)}", item)
 
 
 def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
@@ -280,7 +278,7 @@ def _check_numbers(
             yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one number, not a list.")
     for where, number in _located(pointer, value, value2):
         yield from _check_finite(where, number)
-        if whole and not (float(number).is_integer() and 0 <= number <= _LARGEST_WHOLE if _finite(number) else True):
+        if whole and is_double(number) and not (float(number).is_integer() and 0 <= number <= _LARGEST_WHOLE):
             yield Finding(where, "out_of_range", "A count is a whole number, 0 or more.")
 
 
@@ -424,7 +422,7 @@ def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
     if not leaf.salt:
         yield Finding(f"{pointer}/salt", "empty_name", "A salt is not empty: it names the split.")
-    if not (_finite(leaf.from_) and _finite(leaf.to) and 0 <= leaf.from_ < leaf.to <= 100):  # noqa: PLR2004  # percent
+    if not (is_double(leaf.from_) and is_double(leaf.to) and 0 <= leaf.from_ < leaf.to <= 100):  # noqa: PLR2004  # percent
         yield Finding(f"{pointer}/to", "out_of_range", "from and to are percent: 0 <= from < to <= 100.")
 
 
@@ -446,15 +444,8 @@ def _check_path(pointer: str, path: str) -> Iterator[Finding]:
 
 
 def _check_finite(pointer: str, number: object) -> Iterator[Finding]:
-    if not _finite(number):
+    if isinstance(number, int | float) and not is_double(number):
         yield Finding(pointer, "out_of_range", "A number lies within the range of IEEE doubles.")
-
-
-def _finite(number: object) -> bool:
-    try:
-        return not isinstance(number, int | float) or math.isfinite(float(number))
-    except OverflowError:
-        return False
 
 
 def _located_operands(pointer: str, test: AnyTest) -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, assert_never, cast, get_args, get_origin, get_type_hints
@@ -11,9 +10,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import msgspec
 from msgspec import UNSET, Struct
 
+from segment_copilot.documents import escape, mistake_of
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language.catalog import nearest
-from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts, escape
+from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts
 from segment_copilot.language.nodes import (
     LEAF_TYPES,
     Condition,
@@ -40,12 +40,6 @@ MAX_CONDITIONS: Final = 100
 MAX_DEPTH: Final = 8
 MAX_LEAVES: Final = 500
 MAX_BYTES: Final = 256 * 1024
-
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
-_MISSING_FIELD = re.compile(r"Object missing required field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
-_ENUM = re.compile(r"Invalid enum value '?(.*?)'?(?: - at `\$(.*)`)?", re.DOTALL)
-_OTHER = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
 class Located(Struct, frozen=True):
@@ -196,7 +190,7 @@ class _Walk:
         try:
             leaf = cast("Leaf", msgspec.convert(_upper_where(fields), kind))
         except msgspec.ValidationError as error:
-            self.findings.append(_from_msgspec(pointer, str(error), kind))
+            self.findings.append(_finding(pointer, error, kind))
             return None
         for inside, where in _wheres_of(leaf):
             if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
@@ -281,20 +275,19 @@ def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return changed
 
 
-def _from_msgspec(pointer: str, message: str, kind: type[Any]) -> Finding:
-    if found := _UNKNOWN_FIELD.fullmatch(message):
-        path = pointer + _pointer_of(found[2])
-        suggestions = nearest(found[1], kind.__struct_encode_fields__) if path == pointer else ()
-        return Finding(
-            f"{path}/{escape(found[1])}", "unknown_field", f"There is no field {found[1]!r} here.", suggestions
-        )
-    if found := _MISSING_FIELD.fullmatch(message):
-        return Finding(pointer + _pointer_of(found[2]), "missing_field", f"{found[1]} is missing.")
-    if found := _ENUM.fullmatch(message):
-        return _unknown_choice(pointer + _pointer_of(found[2]), found[1], kind)
-    found = _OTHER.fullmatch(message)
-    assert found is not None  # noqa: S101  # the pattern matches every string
-    return Finding(pointer + _pointer_of(found[2]), "wrong_type", f"{found[1]}.")
+def _finding(pointer: str, error: msgspec.ValidationError, kind: type[Any]) -> Finding:
+    mistake = mistake_of(error, pointer)
+    match mistake.code:
+        case "unknown_field":
+            suggestions = nearest(mistake.name, kind.__struct_encode_fields__) if mistake.pointer == pointer else ()
+            detail = f"There is no field {mistake.name!r} here."
+            return Finding(f"{mistake.pointer}/{escape(mistake.name)}", mistake.code, detail, suggestions)
+        case "missing_field":
+            return Finding(mistake.pointer, mistake.code, f"{mistake.name} is missing.")
+        case "unknown_value":
+            return _unknown_choice(mistake.pointer, mistake.name, kind)
+        case _:
+            return Finding(mistake.pointer, mistake.code, f"{mistake.sentence}.")
 
 
 def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
@@ -303,13 +296,3 @@ def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
     choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
     code = "unknown_operator" if name == "operator" else "unknown_value"
     return Finding(pointer, code, f"{given!r} is not a {name} of this condition.", nearest(given, choices) or choices)
-
-
-def _pointer_of(path: str | None) -> str:
-    """`.value[0]` → `/value/0`; where msgspec hides a key ([...]), the pointer ends before it."""
-    steps = list[str]()
-    for found in _STEP.finditer(path or ""):
-        if found[0] == "[...]":
-            break
-        steps.append(escape(found[1] or found[2]))
-    return "".join(f"/{step}" for step in steps)

@@ -10,6 +10,7 @@ import msgspec
 from jsonpointer import JsonPointer, JsonPointerException
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.documents import escape
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import nearest
 
@@ -132,7 +133,7 @@ def _paths(value: Any, pointer: str = "") -> Iterator[str]:
         yield f"{pointer}/-"
         children = enumerate(cast("list[Any]", value))
     for key, child in children:
-        here = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        here = f"{pointer}/{escape(key)}"
         yield here
         yield from _paths(child, here)
 

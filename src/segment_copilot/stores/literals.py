@@ -22,6 +22,8 @@ from math import isfinite
 from typing import cast
 from uuid import UUID
 
+from segment_copilot.documents import is_whole
+
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):([^{}]+)\}")
 _TYPE = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\((.*)\))?", re.DOTALL)
 
@@ -126,10 +128,8 @@ def _fixed_string(value: object, length: str) -> str:
 def _characters(value: object) -> str:
     if not isinstance(value, str):
         raise _wrong("a str", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the string holds a lone surrogate, which is no character.") from None
+    if not is_whole(value):
+        raise ValueError("the string holds a lone surrogate, which is no character.")
     return value
 
 

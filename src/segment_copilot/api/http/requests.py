@@ -18,6 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from segment_copilot.api.http.bodies import decode_body
 from segment_copilot.api.http.problems import ProblemError
 from segment_copilot.api.http.routes import route_of
+from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
 
@@ -153,8 +154,8 @@ def _check_query(query: bytes, known: frozenset[str]) -> None:
             findings.append(ProblemError("", "unknown_parameter", detail, suggestions, parameter=name[:64]))
         elif name in seen:
             findings.append(ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name))
-        elif "\x00" in value:
-            findings.append(ProblemError("", "nul_character", f"{name} holds the character NUL.", parameter=name))
+        else:
+            findings += (ProblemError("", flaw.code, flaw.detail, parameter=name) for flaw in unstorable(value))
         seen.add(name)
     if findings:
         raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)

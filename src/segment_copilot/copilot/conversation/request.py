@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from segment_copilot.documents import unstorable
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.decode import known_timezone
 from segment_copilot.language.lengths import EARLIEST, LATEST
@@ -112,11 +113,11 @@ def check_request(request: CopilotRequest, *, model: str) -> None:
 
 def _check_texts(request: CopilotRequest) -> Iterator[Finding]:
     for index, message in enumerate(request.messages):
-        if "\0" in message.content:
-            yield Finding(f"/messages/{index}/content", "invalid_text", "A message may not hold a NUL character.")
+        place = f"/messages/{index}/content"
+        yield from (Finding(place, "invalid_text", flaw.detail) for flaw in unstorable(message.content))
     for index, entry in enumerate(request.resume):
         if entry.status == "resolved" and entry.answer is None:
             yield Finding(f"/resume/{index}/payload", "invalid_answer", 'Answer with {"answer": "…"}.')
-        elif "\0" in entry.message or len(entry.message) > MAX_ANSWER_CHARACTERS:
-            detail = f"An answer has at most {MAX_ANSWER_CHARACTERS:,} characters and no NUL."
+        elif any(unstorable(entry.message)) or len(entry.message) > MAX_ANSWER_CHARACTERS:
+            detail = f"An answer is text of at most {MAX_ANSWER_CHARACTERS:,} characters, without NUL."
             yield Finding(f"/resume/{index}/payload", "invalid_answer", detail)

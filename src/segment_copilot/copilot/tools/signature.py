@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from segment_copilot.copilot.models import ToolSpecification
+from segment_copilot.documents import mistake_of, unstorable
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language import language_components
 
@@ -18,8 +19,6 @@ DefinitionDocument = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "
 """A definition as the model wrote it. The use case decodes it, so that every mistake is found at once."""
 
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.+)$", re.MULTILINE)
-_AT = re.compile(r"(?P<detail>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
 def arguments_of(tool: Any) -> type[Struct]:
@@ -53,16 +52,13 @@ def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
 
 def decode_arguments(arguments: Mapping[str, Any], kind: type[Struct]) -> Mapping[str, Any]:
     """Check *arguments* and return them by parameter name; raises InvalidInput with one finding."""
+    for flaw in unstorable(arguments):
+        raise _invalid(flaw.pointer, flaw.detail)
     try:
-        if pointer := _unstorable(arguments):
-            raise _invalid(pointer, "Leave out the NUL character.")
         checked = msgspec.convert(arguments, kind)
-    except RecursionError as error:
-        raise _invalid("", "They nest too deep.") from error
     except msgspec.ValidationError as error:
-        found = _AT.fullmatch(str(error))
-        detail, path = (found["detail"], found["path"]) if found else ("Wrong arguments", "")
-        raise _invalid("".join(f"/{key or index}" for key, index in _STEP.findall(path or "")), f"{detail}.") from error
+        mistake = mistake_of(error)
+        raise _invalid(mistake.pointer, f"{mistake.sentence}.") from error
     return {name: getattr(checked, name) for name in kind.__struct_fields__}
 
 
@@ -72,20 +68,6 @@ def _invalid(pointer: str, detail: str) -> InvalidInput:
         code="invalid_arguments",
         findings=[Finding(pointer, "invalid_arguments", detail)],
     )
-
-
-def _unstorable(value: object, pointer: str = "") -> str:
-    """Return where a string holds a NUL, which no store takes; empty when none does."""
-    match value:
-        case str():
-            return pointer if "\0" in value else ""
-        case dict():
-            children: Iterable[Any] = cast("dict[str, Any]", value).items()
-        case list():
-            children = enumerate(cast("list[Any]", value))
-        case _:
-            return ""
-    return next((found for key, child in children if (found := _unstorable(child, f"{pointer}/{key}"))), "")
 
 
 def _documentation(tool: Any) -> tuple[str, str]:

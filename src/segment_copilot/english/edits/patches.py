@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import jsonpatch
 
+from segment_copilot.documents import parse
 from segment_copilot.english.edits.spots import Json, Spot
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.phrases import Length, Operator, Quantity
@@ -190,7 +191,7 @@ def drop_values(spot: Spot, values: Sequence[Any]) -> list[Op]:
 def at(definition: Json, pointer: str) -> Any:
     """What stands at *pointer*."""
     found: Any = definition
-    for step in pointer.split("/")[1:]:
+    for step in parse(pointer):
         found = cast("list[Any]", found)[int(step)] if isinstance(found, list) else found[step]
     return found
 

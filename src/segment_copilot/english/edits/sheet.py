@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NoReturn
 
+from segment_copilot.documents import parse
 from segment_copilot.english.edits import patches
 from segment_copilot.english.edits.patches import Op, Unfit
 from segment_copilot.english.edits.spots import Json, Spot, spots
@@ -74,7 +75,7 @@ class Sheet:
 def _order(pointer: str) -> tuple[int, ...]:
     """Where a pointer stands among its neighbours: exclusions last."""
     names = {"conditions": 1, "where": 2, "events": 3, "exclude": 4}
-    return tuple(int(step) if step.isdecimal() else names.get(step, 0) for step in pointer.split("/")[1:])
+    return tuple(int(step) if step.isdecimal() else names.get(step, 0) for step in parse(pointer))
 
 
 def each(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
