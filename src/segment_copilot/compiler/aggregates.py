@@ -1,4 +1,4 @@
-"""What is asked of the rows of one user, as expressions inside a GROUP BY: two-valued, false where nothing matched.
+"""Writes what a slot asks of one user's rows, inside a GROUP BY: two-valued, false where nothing matched.
 
 An expression may look at some of the rows only: *guard* is then the condition of its aggregates, None for all rows.
 Long expressions of a row are `named`; the SELECT that holds the expressions is to be put through `with_named`.
@@ -50,7 +50,7 @@ COMPARISONS: Final[dict[NumberOperator, LiteralString]] = {
 
 
 def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
-    """Whether the slot holds for the user."""
+    """Write whether the slot holds for the user."""
     match slot:
         case CountSlot():
             return render_comparison(_aggregate("count", guard), slot.comparison, "UInt64")
@@ -67,7 +67,7 @@ def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
 
 
 def render_measured(slot: GroupedSlot) -> Fragment:
-    """What was measured, as JSON text; of a time, the microseconds since 1970."""
+    """Write the measured value, as JSON text; of a time, the microseconds since 1970."""
     match slot:
         case CountSlot():
             return sql("toString(count())")
@@ -87,7 +87,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
 
 
 def render_comparison(subject: Fragment, comparison: Comparison, type_: LiteralString) -> Fragment:
-    """Whether a number passes."""
+    """Write whether a number passes."""
     convert = float if type_ == "Float64" else int
     return sql("({})", _compare(subject, comparison, lambda end: bind(convert(end), type_)))
 
@@ -99,7 +99,7 @@ def _compare(subject: Fragment, comparison: Comparison, write: Callable[[float],
 
 
 def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> Fragment:
-    """The aggregate over the rows of the guard."""
+    """Write the aggregate over the rows of the guard."""
     if guard is None:
         return sql("{}({})", function, join(", ", arguments))
     return sql("{}If({})", function, join(", ", [*arguments, guard]))
@@ -110,7 +110,7 @@ def _both(guard: Guard, condition: Fragment) -> Fragment:
 
 
 def _any_row(guard: Guard, test: Fragment) -> Fragment:
-    """The test, where the guard has a row at all."""
+    """Write the test, where the guard has a row at all."""
     return test if guard is None else sql("countIf({}) > 0 AND {}", guard, test)
 
 
@@ -140,7 +140,7 @@ def _within(subject: Fragment, wanted: Range) -> Fragment:
 
 
 def render_period(slot: PeriodsSlot) -> Fragment:
-    """The period of an event, as its start: the greatest start that is not later."""
+    """Write the period of an event, as its start: the greatest start that is not later."""
     return sql("roundDown(toUnixTimestamp64Micro(occurred_at), {})", _starts(slot))
 
 
@@ -149,7 +149,7 @@ def _starts(slot: PeriodsSlot) -> Fragment:
 
 
 def _active_periods(slot: PeriodsSlot, guard: Guard) -> Fragment:
-    """How many periods hold an event: a bit for each where a word has room for them."""
+    """Count the periods that hold an event: a bit for each where a word has room for them."""
     count = len(slot.starts)
     if count > _BITS:
         return _aggregate("uniqExact", guard, render_period(slot))
@@ -184,7 +184,7 @@ def _number(slot: AggregateSlot) -> Fragment:
 
 
 def _scalar(slot: AggregateSlot) -> Fragment:
-    """A scalar as text that starts with its type, so that 1 and 1.0 are one and "1" is another; '' for anything else."""
+    """Write a scalar as text with its type before it: 1 and 1.0 are one, "1" is another; '' for anything else."""
     value = stored("payload", slot.path)
     template = (
         "multiIf({string} IS NOT NULL, concat('s', assumeNotNull({string})), "
@@ -196,7 +196,7 @@ def _scalar(slot: AggregateSlot) -> Fragment:
 
 
 def _summed(slot: AggregateSlot) -> tuple[Fragment, Fragment]:
-    """A number as whole millionths, ties to even, 0 where none is summed; and whether one is.
+    """Write a number as whole millionths, ties to even, 0 where none is summed; and whether one is.
 
     What is not summed becomes 0 before the conversion: behind a NULL there may be an infinity, which has no integer.
     """
@@ -249,7 +249,7 @@ def _distinct(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 
 def _average(slot: AggregateSlot, guard: Guard) -> Fragment:
-    """The sum against bound × count: nothing is divided."""
+    """Compare the sum with bound × count: nothing is divided."""
     millionths, is_summed = _summed(slot)
     total = sql("toInt256({})", _aggregate("sum", guard, millionths))
     count = sql("toInt256({})", _aggregate("count", _both(guard, is_summed)))
@@ -258,7 +258,7 @@ def _average(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 
 def _median(slot: AggregateSlot, guard: Guard) -> Fragment:
-    """The two middle values added, against twice the bound."""
+    """Compare the two middle values, added, with twice the bound."""
     ordered = _ordered(slot, guard)
     middle = sql("({})", _two_middle(ordered))
     test = _compare(middle, slot.comparison, lambda end: bind(int(end * 2), "Int128"))

@@ -1,4 +1,4 @@
-"""How an audience comes about: in one read, every part by itself, and what each condition does to the whole.
+"""Counts how an audience comes about: in one read, every part by itself, and what each condition does to the whole.
 
     rows of bits → is each condition true for the user? → where is the first that decides, is it the only one → counts
 
@@ -45,7 +45,7 @@ class Narrowing(Struct, frozen=True):
 
 
 def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) -> CompiledQuery:
-    """One row for `read_narrowing`; *nodes* are counted by themselves."""
+    """Write one row for `read_narrowing`; *nodes* are counted by themselves."""
     tables = Tables(plan)
     let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
     masks = Bitmasks([*let_in, *taken_out, *alone])
@@ -78,7 +78,7 @@ def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) 
 
 
 def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[Node]) -> Narrowing:
-    """What the row says, with the users who have no row: those for whom nothing happened."""
+    """Read the row, and add the users who have no row of bits: those for whom nothing happened."""
     universe, touched, *histograms, happened = row
     untouched = universe - touched
     first, only, taken_first, taken_only = (Counter(dict(zip(*found, strict=True))) for found in histograms)
@@ -113,7 +113,7 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
 
 
 def _is_or(conditions: Conditions) -> bool:
-    """One condition alone is under no logic; left out, it lets everybody in, as with AND."""
+    """Return whether OR joins. One condition alone is under no logic; left out, it lets everybody in, as with AND."""
     return conditions.logic == "OR" and len(conditions.let_in) > 1
 
 
@@ -122,12 +122,12 @@ def _normal(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _holds_untouched(node: Node) -> bool:
-    """For a user for whom nothing happened."""
+    """Return whether a node is true for a user for whom nothing happened."""
     return not is_positive(normal(node))
 
 
 def _first(places: Sequence[int]) -> int:
-    """0 when there is none."""
+    """Return the first place; 0 when there is none."""
     return places[0] if places else 0
 
 
@@ -136,7 +136,7 @@ def _array(tests: Sequence[Fragment]) -> Fragment:
 
 
 def _firsts(name: LiteralString, *, decides: bool) -> list[Fragment]:
-    """Of the tests that come out as *decides*, the place of the first (from 1; 0: none), and how many they are."""
+    """Write, of the tests that come out as *decides*, the place of the first (from 1; 0: none), and their number."""
     return [
         sql("indexOf({name}, {decides}) AS {name}_first", name=name, decides=int(decides)),
         sql("countEqual({name}, {decides}) AS {name}_count", name=name, decides=int(decides)),
@@ -144,7 +144,7 @@ def _firsts(name: LiteralString, *, decides: bool) -> list[Fragment]:
 
 
 def _histogram(key: LiteralString, condition: LiteralString) -> Fragment:
-    """Two lists: the keys of the rows that meet the condition, and how many rows have each."""
+    """Write two lists: the keys of the rows that meet the condition, and how many rows have each."""
     return sql("sumMapIf([toUInt32({})], [toUInt64(1)], {})", key, condition)
 
 

@@ -1,4 +1,4 @@
-"""A test of one stored value as one two-valued SQL expression: false, never NULL, where the value is missing.
+"""Writes a test of one stored value as a two-valued SQL expression: false, never NULL, where the value is missing.
 
 A stored value is a path of a JSON column. ClickHouse keeps whole numbers, fractions, large whole numbers and strings
 of one path in different sub-columns, so a numeric test reads all four (docs/decisions/0003-json-numbers.md).
@@ -41,43 +41,43 @@ class Stored(Struct, frozen=True):
 
     @property
     def json(self) -> Fragment:
-        """Whatever is there, as JSON would print it: Dynamic, NULL where nothing is."""
+        """The value as JSON would print it, whatever it is: Dynamic, NULL where nothing is."""
         return sql("{}.{}", self.column, self.path)
 
     @property
     def string(self) -> Fragment:
-        """Nullable(String)."""
+        """The value as Nullable(String)."""
         return sql("{}.:String", self.json)
 
     @property
     def boolean(self) -> Fragment:
-        """Nullable(Bool)."""
+        """The value as Nullable(Bool)."""
         return sql("{}.:Bool", self.json)
 
     @property
     def number(self) -> Fragment:
-        """Nullable(Float64): JSON numbers and strings that are, in full, a JSON number; beyond the doubles is NULL."""
+        """Nullable(Float64) of JSON numbers and of strings that are, in full, one; beyond the doubles is NULL."""
         template = "if(match({text}, {pattern}), toFloat64OrNull({text}), NULL)"
         arms = sql("{}, {}", _json_numbers(self), sql(template, text=self.string, pattern=_NUMBER))
         return sql("nullIf(nullIf(coalesce({}), inf), -inf)", arms)
 
     @property
     def json_number(self) -> Fragment:
-        """Nullable(Float64): JSON numbers only."""
+        """Nullable(Float64) of JSON numbers only."""
         return sql("coalesce({})", _json_numbers(self))
 
     def elapsed(self, unit: int) -> Fragment:
-        """Nullable(Float64): a JSON number of *unit* microseconds each since 1970, in whole microseconds, the rest cut."""
+        """Write a JSON number of *unit* microseconds since 1970 in whole ones, the rest cut: Nullable(Float64)."""
         return sql("floor({} * {})", self.json_number, unit)
 
     @property
     def elements(self) -> Fragment:
-        """Array(String): the elements of a list as JSON text; empty for anything else."""
+        """The elements of a list as JSON text, Array(String); empty for anything else."""
         return sql("JSONExtractArrayRaw(ifNull(toJSONString({}), ''))", self.json)
 
     @property
     def is_set(self) -> Fragment:
-        """Whether a value other than null is there; an object is there when anything in it is."""
+        """True where a value other than null is there; an object is there when anything in it is."""
         return sql("({} IS NOT NULL OR notEmpty(JSONAllPaths({}.^{})))", self.json, self.column, self.path)
 
 
@@ -86,17 +86,17 @@ def _json_numbers(value: Stored) -> Fragment:
 
 
 def stored(column: LiteralString, path: tuple[str, ...]) -> Stored:
-    """The value at *path* of *column*; a dot inside a key is stored escaped."""
+    """Return the value at *path* of *column*; a dot inside a key is stored escaped."""
     return Stored(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
-    """The tests of a `where`, as one parenthesised expression."""
+    """Write the tests of a `where`, as one parenthesised expression."""
     return group(wanted.logic, [render_test(column, test) for test in wanted.tests])
 
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
-    """One parenthesised expression that is 0 or 1."""
+    """Write one parenthesised expression that is 0 or 1."""
     value = stored(column, test.path)
     match test.kind:
         case "presence":
@@ -126,7 +126,7 @@ def _false_if_null(test: Fragment) -> Fragment:
 
 
 def _compare(template: LiteralString, type_: LiteralString, subject: Fragment, test: Test) -> Fragment:
-    """Compares with one operand, `low`, or with two."""
+    """Compare with one operand, `low`, or with two."""
     operands = [bind(value, type_) for value in _values(type_, test)]
     if type_ == "String":
         subject, *operands = (_cased(text, test) for text in (subject, *operands))
@@ -189,7 +189,7 @@ STRING_WRITERS: Final[dict[PropertyOperator, Writer]] = {
 
 
 def _contains(logic: Literal["AND", "OR"], value: Stored, test: Test) -> Fragment:
-    """Of the wanted values: any (or all) equal an element. A scalar is no list: false."""
+    """Write whether any (or all) of the wanted values equal an element. A scalar is no list: false."""
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
@@ -200,7 +200,7 @@ LIST_WRITERS: Final[dict[PropertyOperator, Callable[[Stored, Test], Fragment]]] 
 
 
 def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
-    """Whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
+    """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
     if isinstance(wanted, str):
@@ -212,7 +212,7 @@ def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
 
 
 def _containment(value: Stored, test: Test) -> Fragment:
-    """A list with an equal element, or a string with the wanted text in it: what is stored decides."""
+    """Find an equal element in a list, or the wanted text in a string: what is stored decides."""
     wanted = test.values[0]
     equal = _has(value, wanted, test)
     if not isinstance(wanted, str):
@@ -222,7 +222,7 @@ def _containment(value: Stored, test: Test) -> Fragment:
 
 
 def _element_number() -> Fragment:
-    """A list element as a number, by the rule of `Stored.number`."""
+    """Write a list element as a number, by the rule of `Stored.number`."""
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
     return sql(template, text=text, pattern=_NUMBER)
@@ -232,7 +232,7 @@ def _element_number() -> Fragment:
 
 
 def _in_ranges(value: Stored, test: Test) -> Fragment:
-    """Whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
+    """Write whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
     return group("OR", [_in_range(value, test.epoch, wanted) for wanted in test.values])
 
 
@@ -255,7 +255,7 @@ def _between(subject: Fragment, ends: Iterable[Any], type_: LiteralString) -> Fr
 
 
 def render_anniversary(instant: Fragment, wanted: Anniversaries) -> Fragment:
-    """Whether the local day and month of *instant* come round in a later year: the one use of a time zone in SQL."""
+    """Write whether the local day and month of *instant* come round in a later year: the only time zone in SQL."""
     return _comes_round(sql("toTimeZone({}, {})", instant, bind(wanted.zone, "String")), wanted)
 
 
@@ -266,7 +266,7 @@ def _comes_round(local: Fragment, wanted: Anniversaries) -> Fragment:
 
 
 def _anniversary(value: Stored, test: Test) -> Fragment:
-    """A stored date is a local day already; a stored instant has one in the time zone."""
+    """Test a local day: a stored date is one already, a stored instant has one in the time zone."""
     wanted: Anniversaries = test.values[0]
     parsed = _parsed(value)
     is_kept = sql("{} BETWEEN {} AND {}", parsed, _FIRST, _LAST)
@@ -292,5 +292,5 @@ def _has_form(value: Stored, pattern: LiteralString) -> Fragment:
 
 
 def _by_form(arms: list[Fragment]) -> Fragment:
-    """The test of the first form that the value has; false for any other form."""
+    """Write the test of the first form that the value has; false for any other form."""
     return sql("ifNull(multiIf({}, 0), 0)", join(", ", arms))

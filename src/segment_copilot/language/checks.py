@@ -1,4 +1,4 @@
-"""What a well-formed node still may not say: operands its operator does not read, limits, paths, regexes.
+"""Checks what a well-formed node may still get wrong: operands its operator does not read, limits, paths, regexes.
 
 Every function yields findings; none raises.
 """
@@ -59,7 +59,7 @@ _quiet.log_errors = False
 
 
 def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
-    """Everything about one leaf that can be judged without a catalog."""
+    """Check everything about one leaf that can be judged without a catalog."""
     match leaf:
         case UserProperty():
             yield from check_test(pointer, leaf)
@@ -102,7 +102,7 @@ def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
 
 
 def as_date_test(leaf: EventTime) -> PropertyTest:
-    """The test that an event_time makes of the instant it picks."""
+    """Return the test that an event_time makes of the instant it picks."""
     return PropertyTest(
         "instant",
         leaf.operator,
@@ -113,7 +113,7 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
 
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
-    """A property test: its path, and operands that its operator reads."""
+    """Check that a property test has a path, and the operands that its operator reads."""
     yield from _check_path(f"{pointer}/property", test.property)
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
@@ -124,7 +124,7 @@ def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
 
 
 def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) -> Iterator[Finding]:
-    """Whether *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
+    """Check that *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
     if value_type is None:
         if test.ignore_case and not any(isinstance(value, str) for value in operands(test)):
             yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; leave it out.")
@@ -157,7 +157,7 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
 
 
 def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
-    """The tests of a `where`."""
+    """Check the tests of a `where`."""
     if where is UNSET:
         return
     tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
@@ -169,7 +169,7 @@ def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
 
 
 def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:
-    """One name, a list of names, or "*" alone."""
+    """Check that this is one name, a list of names, or "*" alone."""
     if isinstance(event_type, str):
         if not event_type:
             yield Finding(pointer, "empty_name", "An event type has a name.")
@@ -186,7 +186,7 @@ def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]
 
 
 def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
-    """Limits that hold for every string and list inside one condition. How large a number may be, its operator says."""
+    """Check every string and list inside one condition. How large a number may be, its operator says."""
     flaws = [flaw for flaw in unstorable(document, pointer) if flaw.code != "number_out_of_range"]
     yield from flaws
     if all(flaw.code != "too_deep" for flaw in flaws):
@@ -268,7 +268,7 @@ def _check_list(pointer: str, operator: str, value: Value) -> Iterator[Finding]:
 def _check_numbers(
     pointer: str, operator: str, value: Number | list[Number], value2: Number | UnsetType, *, whole: bool
 ) -> Iterator[Finding]:
-    """Operands of counts (whole, not negative) and aggregates (finite)."""
+    """Check the operands of counts (whole, not negative) and aggregates (finite)."""
     if operator in RANGES:
         yield from _check_pair(pointer, operator, value, value2)
     else:
@@ -353,7 +353,7 @@ def _check_window(pointer: str, days: int | UnsetType, window: Window | UnsetTyp
 
 
 def check_window(pointer: str, window: Window) -> Iterator[Finding]:
-    """Exactly one form, and a range that runs forward."""
+    """Check that a window has exactly one form, and a range that runs forward."""
     forms = [
         window.last is not UNSET,
         window.from_ is not UNSET or window.to is not UNSET,
@@ -396,7 +396,7 @@ def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
 
 
 def _as_utc(moment: date | datetime) -> datetime:
-    """Near enough to tell a reversed range: a wall time counts as UTC."""
+    """Return about the instant, near enough to tell a reversed range: a wall time counts as UTC."""
     if isinstance(moment, datetime):
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Editing a definition by a JSON Patch (RFC 6902), so that what the patch does not touch stays byte for byte."""
+"""Edits a definition by a JSON Patch (RFC 6902), so that what the patch does not touch stays byte for byte."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Kept(Struct, frozen=True):
 
 
 def patched(base: Document, patch: Sequence[PatchOperation]) -> Document:
-    """*base* after the operations, one after the other; *base* itself stays.
+    """Return *base* after the operations, one after the other; *base* itself stays.
 
     Raises:
         InvalidInput: An operation does not fit; the finding points at it and names the paths there are.
@@ -52,7 +52,7 @@ def patched(base: Document, patch: Sequence[PatchOperation]) -> Document:
 
 
 def keep(base: Document, edited: Document, settled: Document) -> Kept:
-    """*settled* (*edited* as the server writes it), but with each condition of *base* that is in *edited* unchanged."""
+    """Return *settled* (*edited* in canonical spelling) with each condition of *base* that is in *edited* unchanged."""
     known = {_text(condition) for condition in conditions(base)}
     pointers: set[str] = set()
 
@@ -74,12 +74,12 @@ def keep(base: Document, edited: Document, settled: Document) -> Kept:
 
 
 def difference(base: Document, edited: Document) -> tuple[Document, ...]:
-    """The JSON Patch that turns *base* into *edited*."""
+    """Return the JSON Patch that turns *base* into *edited*."""
     return tuple(jsonpatch.make_patch(base, edited).patch)
 
 
 def conditions(document: Any) -> Iterator[Document]:
-    """Every condition of a definition, groups and what is in them included; of JSON that is none what looks like one."""
+    """Yield every condition of a definition, groups and their own included; of other JSON, what looks like one."""
     yield from _inside(document)
     yield from _inside(_member(document, "exclude"))
 

@@ -26,25 +26,25 @@ _LONGEST = 36_500
 
 
 class Length(Struct, frozen=True):
-    """A whole number of one unit."""
+    """A length is a whole number of one unit."""
 
     count: int
     unit: Unit
 
     @property
     def about_days(self) -> float:
-        """Near enough to tell which of two lengths is the longer."""
+        """The length in days, near enough to tell which of two lengths is the longer."""
         return self.count * {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30.4, "y": 365.2}[self.unit]
 
     @property
     def words(self) -> str:
-        """As in "90 days" or "month"."""
+        """The length in words: "90 days" or "month"."""
         noun = _SPOKEN[self.unit]
         return noun if self.count == 1 else f"{self.count:,} {noun}s"
 
 
 def parse_length(text: str, *, least: int = 1) -> Length:
-    """The length that *text* says.
+    """Return the length that *text* says.
 
     Raises:
         ValueError: It is not a whole number from *least* to 36,500 followed by a unit.
@@ -56,7 +56,7 @@ def parse_length(text: str, *, least: int = 1) -> Length:
 
 
 def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """*instant* minus *length*, in UTC; not earlier than `EARLIEST`."""
+    """Return *instant* minus *length*, in UTC; not earlier than `EARLIEST`."""
     if length.count == 0:  # no step: the second occurrence of a wall time stays the second
         return instant
     match length.unit:
@@ -75,7 +75,7 @@ def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
 
 
 def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """*instant* plus *length*, in UTC; not later than `LATEST`."""
+    """Return *instant* plus *length*, in UTC; not later than `LATEST`."""
     match length.unit:
         case "m" | "h":
             delta = timedelta(minutes=length.count) if length.unit == "m" else timedelta(hours=length.count)
@@ -91,7 +91,7 @@ def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
 
 
 def date_after(day: date, length: Length, *, latest: date) -> date:
-    """*day* plus *length* in days or more, not later than *latest*."""
+    """Return *day* plus *length* in days or more, not later than *latest*."""
     if length.unit in {"d", "w"}:
         days = length.count * (7 if length.unit == "w" else 1)
         return date.fromordinal(min(day.toordinal() + days, latest.toordinal()))
@@ -103,7 +103,7 @@ def date_after(day: date, length: Length, *, latest: date) -> date:
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a naive wall time in *zone*, in UTC."""
+    """Return the instant of a naive wall time in *zone*, in UTC."""
     early = wall.replace(tzinfo=zone, fold=0)
     # fold=0 reads a repeated time as its first occurrence, and one inside a gap with the offset before the gap,
     # which lands after it: moved forward by the gap.
@@ -111,7 +111,7 @@ def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a local day, in UTC; where a zone skipped the day, that of the next."""
+    """Return the first instant of a local day, in UTC; where a zone skipped the day, that of the next."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  # a wall time
     first = to_instant(midnight, zone)
     before, after = (midnight.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
@@ -140,7 +140,7 @@ def _minus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
 
 
 def _plus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
-    """Months clamp: a day that the month lacks is its last."""
+    """Step by months, which clamp: a day that the month lacks is its last."""
     wall = instant.astimezone(zone).replace(tzinfo=None)
     year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     if year < EARLIEST.year:

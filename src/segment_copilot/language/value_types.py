@@ -1,4 +1,4 @@
-"""Which type a test compares in, and how dates are written."""
+"""Decides the type a test compares in, and reads the values it compares with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INSTANT = re.compile(
 
 
 def operands(test: AnyTest) -> list[Scalar]:
-    """The values a test compares with, in order; empty for operators that take none."""
+    """Return the values a test compares with, in order; empty for operators that take none."""
     values = list[Scalar]()
     if test.value is not UNSET:
         values.extend(test.value if isinstance(test.value, list) else [test.value])
@@ -41,7 +41,7 @@ def operands(test: AnyTest) -> list[Scalar]:
 
 
 def parse_date(text: str) -> date | datetime | None:
-    """A bare date, an instant (naive when it has no offset; finer than microseconds is cut), or None."""
+    """Return a bare date, an instant (naive when it has no offset; finer than microseconds is cut), or None."""
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -54,14 +54,14 @@ def parse_date(text: str) -> date | datetime | None:
 
 
 def json_type(value: Scalar) -> ValueType:
-    """string, number or boolean: what JSON calls it."""
+    """Return JSON's own name of the type: string, number or boolean."""
     if isinstance(value, bool):
         return "boolean"
     return "string" if isinstance(value, str) else "number"
 
 
 def resolve_type(test: AnyTest, declared: ValueType | None) -> ValueType | None:
-    """The type *test* compares in; None where the operator does not depend on one.
+    """Return the type *test* compares in; None where the operator does not depend on one.
 
     Order: what the test says, what the schema declares, dates by their form, the JSON type of the value.
     """

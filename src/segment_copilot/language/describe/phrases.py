@@ -1,4 +1,4 @@
-"""The parts of a sentence: what one did, what a value is, when, and how values are written."""
+"""Writes the parts of a sentence: what somebody did, what a value is, when, and values themselves."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _THEN: Final = {
 
 
 def tell_deed(event_type: EventTypes, where: Where | UnsetType, *, done: bool = False) -> str:
-    """What they did, or with *done* what they have done: "placed an order (where total is more than 5)"."""
+    """Say what people did, or with *done* what they have done: "placed an order (where total is more than 5)"."""
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))
     told = listed([tell_event(name, done=done) for name in names])
     if where is UNSET:
@@ -61,7 +61,7 @@ def tell_deed(event_type: EventTypes, where: Where | UnsetType, *, done: bool = 
 
 
 def tell_event(name: str, *, done: bool) -> str:
-    """`order_placed` → "placed an order", `cart_add` → "did “cart_add”" (or "done")."""
+    """Say one event type: `order_placed` is "placed an order", `cart_add` is "did “cart_add”" (or "done")."""
     did = "done" if done else "did"
     if name == "*":
         return f"{did} anything"
@@ -86,13 +86,13 @@ def _article(noun: str) -> str:
 
 
 def tell_test(test: AnyTest, *, turned: bool, then: bool = False) -> str:
-    """The test, *turned* round, as it is now or as it was then: "is not “ES” (or is unknown)"."""
+    """Say the test, *turned* round, as it is now or as it was then: "is not “ES” (or is unknown)"."""
     told, notes = tell_test_and_notes(test, turned=turned, then=then)
     return told + tell_notes(notes)
 
 
 def tell_test_and_notes(test: AnyTest, *, turned: bool, then: bool = False) -> tuple[str, list[str]]:
-    """The test, *turned* round, and what a reader must know besides."""
+    """Say the test, *turned* round, and what a reader must know besides."""
     operator = OPERATORS[test.operator]
     type_ = resolve_type(test, None)
     phrase = operator.phrase_for(type_)
@@ -118,7 +118,7 @@ def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
 
 
 def tell_notes(notes: Sequence[str]) -> str:
-    """In brackets, with a space before them."""
+    """Write notes in brackets, with a space before them; nothing for none."""
     return f" ({', '.join(notes)})" if notes else ""
 
 
@@ -126,7 +126,7 @@ def tell_notes(notes: Sequence[str]) -> str:
 
 
 def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
-    """With a space before it: " in the last 30 days"; nothing for all history."""
+    """Say when, with a space before it: " in the last 30 days"; nothing for all history."""
     if days is not UNSET:
         return f" in the last {Length(days, 'd').words}"
     if window is UNSET:
@@ -144,7 +144,7 @@ def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
 
 
 def _from_to(start: str | UnsetType, end: str | UnsetType) -> str:
-    """Whole days are told with their last one; anything else ends before its end."""
+    """Say a range: of whole days with its last one; any other ends before its end."""
     if start is UNSET:
         return "" if end is UNSET else f" before {_moment(end)}"
     if end is UNSET:
@@ -157,7 +157,7 @@ def _from_to(start: str | UnsetType, end: str | UnsetType) -> str:
 
 
 def _moment(text: str) -> str:
-    """As in "1 June 2026", or "1 June 2026 at 10:30 UTC"."""
+    """Write a date or an instant: "1 June 2026", or "1 June 2026 at 10:30 UTC"."""
     found = parse_date(text)
     if not isinstance(found, datetime):
         return _value(text) if found is None else _day(found)
@@ -172,17 +172,17 @@ def _day(day: date) -> str:
 
 
 def tell_days(count: int) -> str:
-    """As in "1 day" or "90 days"."""
+    """Write a number of days: "1 day" or "90 days"."""
     return _spoken(Length(count, "d"))
 
 
 def tell_length(text: str) -> str:
-    """As in "1 hour" or "36 hours"."""
+    """Write a length of time: "1 hour" or "36 hours"."""
     return _spoken(parse_length(text))
 
 
 def _spoken(length: Length) -> str:
-    """As in "1 hour" or "90 days"."""
+    """Write a length with its number, 1 included: "1 hour" or "90 days"."""
     return f"1 {length.words}" if length.count == 1 else length.words
 
 
@@ -196,19 +196,19 @@ def _value(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A line break and the like as an escape: the sentence stays on one line."""
+    """Return *text* with line breaks and the like as escapes, so that the sentence stays on one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell_number(number: Any) -> str:
-    """With commas between thousands; nothing for none."""
+    """Write a number with commas between thousands; nothing for none."""
     if number is None or number is UNSET:
         return ""
     return f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
 
 
 def listed(words: Iterable[str], word: str = "or") -> str:
-    """One, one or two, one, two or three; of many the first ten and how many more; each once."""
+    """Join words, each once: "one", "one or two", "one, two or three"; of many the first ten and how many more."""
     told = list(dict.fromkeys(words))
     if len(told) > _LISTED:
         told = [*told[:10], f"{len(told) - 10:,} others"]

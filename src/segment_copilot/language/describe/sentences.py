@@ -1,4 +1,4 @@
-"""Definitions and conditions as sentences and phrases; a negation is told as the opposite where there is one."""
+"""Writes definitions as sentences and conditions as phrases; a negation becomes the opposite where there is one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _METRICS: Final = {
 
 
 def describe(definition: Definition, segment_names: Mapping[int, str]) -> str:
-    """The definition as one sentence. *segment_names* names the segments it refers to."""
+    """Return the definition as one sentence. *segment_names* names the segments it refers to."""
     words = _Words(segment_names)
     sentence = f"Users {words.joined(definition.logic, definition.conditions)}"
     if definition.exclude is not UNSET:
@@ -60,7 +60,7 @@ def describe(definition: Definition, segment_names: Mapping[int, str]) -> str:
 
 
 def describe_condition(condition: Condition, segment_names: Mapping[int, str]) -> str:
-    """One condition as a phrase that follows "users": "who …", "whose …" or "for whom …"."""
+    """Return one condition as a phrase that follows "users": "who …", "whose …" or "for whom …"."""
     return _Words(segment_names).condition(condition)
 
 
@@ -74,7 +74,7 @@ class _Words:
         return f", {logic.lower()} ".join(self.condition(condition) for condition in conditions)
 
     def condition(self, condition: Condition) -> str:
-        """A negation is told as the opposite; where there is none, as not being among those."""
+        """Say a negation as the opposite; where there is none, as not being among those."""
         match condition:
             case Group():
                 inside = self.joined(condition.logic, condition.conditions)
@@ -131,7 +131,7 @@ def _count(leaf: EventCount) -> str:
 
 
 def _times(operator: NumberOperator, low: float, high: float | None) -> str:
-    """As in "at least 3 times", "more than once", "any number of times but 2"."""
+    """Say how often: "at least 3 times", "more than once", "any number of times but 2"."""
     if operator == "neq":
         return f"any number of times but {tell_number(low)}"
     counted = _how_many(operator, low, high)
@@ -139,7 +139,7 @@ def _times(operator: NumberOperator, low: float, high: float | None) -> str:
 
 
 def _how_many(operator: NumberOperator, low: float, high: float | None) -> str:
-    """A test of a whole number, none of which is below 0."""
+    """Say a test of a whole number, none of which is below 0."""
     if operator == "not_between" and high is not None and low <= 0:
         operator, low = "gt", high
     if operator == "between" and low == high:
@@ -210,7 +210,7 @@ def _sample(leaf: Sample) -> str:
 
 
 def _monetary(leaf: Monetary) -> str:
-    """A sum and a number of values over nothing are 0; an average, and the like, is not there."""
+    """Say a test of an aggregate: over nothing, sums and numbers of values are 0, averages and the like are missing."""
     low, high = _pair(leaf.value, leaf.value2)
     operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
     if leaf.metric == "sum":  # its bounds are whole millionths

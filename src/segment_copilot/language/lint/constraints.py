@@ -1,4 +1,4 @@
-"""Each condition as a constraint on one value of a user: which values, of what, it holds for (see `constraints`)."""
+"""Reads each condition as a constraint on one value of a user: which values, of what, it holds for (see `subjects`)."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ _YES: Final = spans((below(1, whole=True), above(1, whole=True)))
 
 
 class Clock(Struct, frozen=True):
-    """The instant and the zone that a definition is asked with."""
+    """A clock is the instant and the zone that a definition is asked with."""
 
     as_of: datetime
     zone: ZoneInfo
 
     def span(self, text: str) -> tuple[datetime, datetime]:
-        """First and last instant of a value in a definition: a bare date is its whole local day."""
+        """Return the first and last instant of a value in a definition: a bare date is its whole local day."""
         value = parse_date(text)
         if isinstance(value, datetime):
             instant = value.astimezone(UTC) if value.tzinfo else to_instant(value, self.zone)
@@ -90,13 +90,13 @@ class Clock(Struct, frozen=True):
         return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
 
     def reach(self, window: Window) -> tuple[datetime, datetime]:
-        """First and last instant of a window of `from` and `to`, without regard to `as_of`."""
+        """Return the first and last instant of a window of `from` and `to`, without regard to `as_of`."""
         start = EARLIEST if window.from_ is UNSET else self.span(window.from_)[0]
         end = LATEST if window.to is UNSET else self.span(window.to)[0] - MICROSECOND
         return max(start, EARLIEST), min(end, LATEST)
 
     def days_ago(self, days: int) -> datetime:
-        """That many calendar days before `as_of`."""
+        """Return the instant that many calendar days before `as_of`."""
         return before(self.as_of, Length(days, "d"), self.zone)
 
 
@@ -106,13 +106,13 @@ class Reader(Struct, frozen=True):
     clock: Clock
 
     def whole(self, leaf: Leaf) -> Term:
-        """The leaf as a thing that holds or does not, and nothing more."""
+        """Read the leaf as a thing that holds or does not, and nothing more."""
         plain = msgspec.structs.replace(leaf, negate=False)
         term = Constraint(Subject(("leaf", _key(plain)), _FLAG), _YES)
         return complement(term) if leaf.negate else term
 
     def leaf(self, leaf: Leaf) -> Term | bool:
-        """What the leaf says, `negate` left out of account."""
+        """Read the leaf, `negate` left out of account."""
         match leaf:
             case EventCount() | EventPeriods():
                 return self._count(leaf)
@@ -137,11 +137,11 @@ class Reader(Struct, frozen=True):
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
     def payload_test(self, test: PropertyTest) -> Term:
-        """A test of a `where`, about one event; `negate` left out of account."""
+        """Read a test of a `where`, about one event; `negate` left out of account."""
         return self._test(test, ("payload", test.property))
 
     def lies_ahead(self, leaf: EventTime) -> bool:
-        """Whether the instant would have to be later than `as_of`, for a test that could hold one day."""
+        """Return whether the instant would have to be later than `as_of`, for a test that could hold one day."""
         term = self._test(as_date_test(leaf), ("time",))
         if leaf.operator in LENGTHS or leaf.operator in POSITIVE_OF or not isinstance(term, Constraint):
             return False
@@ -259,7 +259,7 @@ class Reader(Struct, frozen=True):
         return Constraint(subject(reading, _FLAG), _YES)
 
     def _moving(self, operator: str, length: Length) -> Values:
-        """In the last or the next such length of time. Lengths of one unit are longer or shorter at any instant."""
+        """Return the last or the next such length of time. Lengths of one unit are longer or shorter at any instant."""
         if operator == "in_last":
             return _instants(before(self.clock.as_of, length, self.clock.zone), self.clock.as_of)
         return _instants(self.clock.as_of + MICROSECOND, after(self.clock.as_of, length, self.clock.zone))
@@ -271,7 +271,7 @@ def _events(
     days: int | UnsetType = UNSET,
     window: Window | UnsetType = UNSET,
 ) -> tuple[Any, ...]:
-    """Which events, by name: two that are equal are the same events. The window is last, "" for all history."""
+    """Return a name of the events: equal names are the same events. The window is last, "" for all history."""
     names = (event_type,) if isinstance(event_type, str) else tuple(sorted(set(event_type)))
     fields = {"where": where, "window": Window(last=f"{days}d") if days is not UNSET else window}
     told = settle(
@@ -281,7 +281,7 @@ def _events(
 
 
 def _key(value: Any) -> bytes:
-    """Equal only for what is written alike: to Python 1 and true are equal, to the language they are not."""
+    """Return a key, equal only for what is written alike: 1 and true are equal to Python, not to the language."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -293,7 +293,7 @@ def _compared(subject: Subject, operator: NumberOperator, bounds: list[Any], *, 
 
 
 def _interval(sign: Sign, ends: list[tuple[Any, Any]], *, whole: bool = False) -> Values:
-    """The values that pass; each end is the first and the last value of what is compared with."""
+    """Return the values that pass; each end is the first and the last value of what is compared with."""
     first, last = ends[0]
     found: list[Span]
     match sign:
@@ -315,7 +315,7 @@ def _interval(sign: Sign, ends: list[tuple[Any, Any]], *, whole: bool = False) -
 
 
 def _prefixed(prefixes: list[str]) -> Values | None:
-    """The strings that begin with one of these; those of one prefix stand together, ordered by code point."""
+    """Return the strings that begin with one of these; those of one prefix stand together, ordered by code point."""
     if not all(prefixes):
         return _TEXTS
     if len(prefixes) > _MAX_SPANS or any(prefix[-1] == _LAST_CHARACTER for prefix in prefixes):
@@ -324,7 +324,7 @@ def _prefixed(prefixes: list[str]) -> Values | None:
 
 
 def _texts(values: list[str], *, fold: bool) -> list[str] | None:
-    """The strings compared with; in lower case where that is beyond dispute, else None."""
+    """Return the strings compared with; in lower case where that is beyond dispute, else None."""
     if not fold:
         return values
     return [value.lower() for value in values] if all(value.isascii() for value in values) else None
@@ -342,7 +342,7 @@ def _millionths(number: float) -> float:
 
 
 def _instants(earliest: datetime, latest: datetime) -> Values:
-    """The instants from *earliest* to *latest*, both in; none when they are the other way round."""
+    """Return the instants from *earliest* to *latest*, both in; none when they are the other way round."""
     return spans((below(_microseconds(earliest), whole=True), above(_microseconds(latest), whole=True)))
 
 

@@ -1,6 +1,6 @@
-"""What is odd about a definition that is valid: conditions that nobody or everybody meets, windows that hold nothing.
+"""Finds conditions that nobody or everybody meets, and windows that hold nothing, in a definition that is valid.
 
-Only what is proved for every data set is said; `constraints` proves it. Nothing here stops a definition from being saved.
+Only what is proved for every data set is said; `subjects` proves it. Nothing here stops a definition from being saved.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EVERYBODY: Final = "Every user matches"
 
 
 def lint(definition: Definition, *, as_of: datetime, timezone: str) -> tuple[Finding, ...]:
-    """The warnings `contradiction`, `tautology` and `unreachable_window`.
+    """Return the warnings `contradiction`, `tautology` and `unreachable_window`.
 
     Args:
         definition: Bound, so that every test has its type.
@@ -81,7 +81,7 @@ class _Linter:
                 pass
 
     def _group(self, pointer: str, group: Definition | Exclusion | Group, named: str | None = None) -> Truth:
-        """*named*: where its finding stands, when not at *pointer*."""
+        """Judge a group, whose finding stands at *named* if not at *pointer*."""
         truths = [
             self._condition(f"{pointer}/conditions/{index}", condition)
             for index, condition in enumerate(group.conditions)
@@ -157,7 +157,7 @@ class _Linter:
     # Windows
 
     def _windows(self, pointer: str, leaf: Leaf) -> bool:
-        """Whether a window was found to hold nothing."""
+        """Return whether a window was found to hold nothing."""
         before = len(self.findings)
         match leaf:
             case EventTime():
@@ -195,7 +195,7 @@ def _negated(term: Truth, *, negate: bool) -> Truth:
 
 
 def _join(logic: str, truths: Sequence[Truth], noun: str) -> tuple[Truth, str]:
-    """What the group comes to, and why, if it is the group that makes it so and none of its members alone."""
+    """Return what the group comes to, and why, if the group makes it so and none of its members alone."""
     open_ = [(number, truth) for number, truth in enumerate(truths, 1) if not isinstance(truth, bool)]
     decisive = logic == "OR"
     if any(truth is decisive for truth in truths):
