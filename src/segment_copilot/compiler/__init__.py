@@ -35,7 +35,7 @@ from segment_copilot.compiler.render import (
     render_preview,
     shape_of,
 )
-from segment_copilot.compiler.slots import Plan, both, leaves
+from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.sources import TraitTable
 from segment_copilot.language import Definition, Parsed
 from segment_copilot.language.catalog import Catalog
@@ -86,8 +86,8 @@ __all__ = [
     "Verdict",
     "all_conditions",
     "bind",
-    "both",
     "compile_definition",
+    "conjunction",
     "key_ranges",
     "leaves",
     "plan",

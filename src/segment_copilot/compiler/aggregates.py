@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, LiteralString, assert_never
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
-from segment_copilot.compiler.predicates import render_anniversary, render_test, stored
+from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -20,10 +20,9 @@ from segment_copilot.compiler.slots import (
     PeriodsSlot,
     Range,
     TimeSlot,
-    to_microseconds,
 )
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import NumberOperator
 
 GroupedSlot = CountSlot | TimeSlot | AggregateSlot | OccurrenceSlot | PeriodsSlot
@@ -76,7 +75,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
         case PeriodsSlot():
             return sql("toString({})", _active_periods(slot, None))
         case OccurrenceSlot(occurrence="latest" | "first"):
-            value = stored("payload", slot.test.path).json
+            value = stored_value("payload", slot.test.path).json
             return _at_end(slot, sql("ifNull(toJSONString({}), 'null')", value), None)
         case OccurrenceSlot():
             return sql("toString(countIf({}))", render_test("payload", slot.test))
@@ -105,7 +104,7 @@ def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> F
     return sql("{}If({})", function, join(", ", [*arguments, guard]))
 
 
-def _both(guard: Guard, condition: Fragment) -> Fragment:
+def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
     return condition if guard is None else sql("{} AND {}", guard, condition)
 
 
@@ -165,9 +164,9 @@ def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
     test = render_test("payload", slot.test)
     match slot.occurrence:
         case "any":
-            return sql("({} > 0)", _aggregate("count", _both(guard, test)))
+            return sql("({} > 0)", _aggregate("count", _with_guard(guard, test)))
         case "every":
-            failed = _both(guard, sql("NOT {}", test))
+            failed = _with_guard(guard, sql("NOT {}", test))
             return sql("({})", _any_row(guard, sql("countIf({}) = 0", failed)))
         case "latest" | "first":
             return _at_end(slot, test, guard)
@@ -180,12 +179,12 @@ def _at_end(slot: OccurrenceSlot, expression: Fragment, guard: Guard) -> Fragmen
 
 
 def _number(slot: AggregateSlot) -> Fragment:
-    return named("number", slot.path, stored("payload", slot.path).number)
+    return named("number", slot.path, stored_value("payload", slot.path).number)
 
 
 def _scalar(slot: AggregateSlot) -> Fragment:
     """Write a scalar as text with its type before it: 1 and 1.0 are one, "1" is another; '' for anything else."""
-    value = stored("payload", slot.path)
+    value = stored_value("payload", slot.path)
     template = (
         "multiIf({string} IS NOT NULL, concat('s', assumeNotNull({string})), "
         "{boolean} IS NOT NULL, concat('b', toString(assumeNotNull({boolean}))), "
@@ -245,14 +244,14 @@ def _extreme(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 def _distinct(slot: AggregateSlot, guard: Guard) -> Fragment:
     scalar = _scalar(slot)
-    return _aggregate("uniqExact", _both(guard, sql("{} != ''", scalar)), scalar)
+    return _aggregate("uniqExact", _with_guard(guard, sql("{} != ''", scalar)), scalar)
 
 
 def _average(slot: AggregateSlot, guard: Guard) -> Fragment:
     """Compare the sum with bound × count: nothing is divided."""
     millionths, is_summed = _summed(slot)
     total = sql("toInt256({})", _aggregate("sum", guard, millionths))
-    count = sql("toInt256({})", _aggregate("count", _both(guard, is_summed)))
+    count = sql("toInt256({})", _aggregate("count", _with_guard(guard, is_summed)))
     test = _compare(total, slot.comparison, lambda end: sql("toInt256({}) * {}", bind(int(end), "Int128"), count))
     return sql("({} > 0 AND {})", count, test)
 
@@ -267,7 +266,7 @@ def _median(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 def _ordered(slot: AggregateSlot, guard: Guard) -> Fragment:
     millionths, is_summed = _summed(slot)
-    return sql("arraySort({})", _aggregate("groupArray", _both(guard, is_summed), millionths))
+    return sql("arraySort({})", _aggregate("groupArray", _with_guard(guard, is_summed), millionths))
 
 
 def _two_middle(ordered: Fragment) -> Fragment:

@@ -21,7 +21,7 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
-from segment_copilot.compiler.predicates import render_test, stored
+from segment_copilot.compiler.predicates import render_test, stored_value
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -188,7 +188,7 @@ class _Rendering:
 
     def _trait(self, index: int, slot: TraitSlot) -> Fragment:
         test = render_test("value", slot.test)
-        value = sql("ifNull(toJSONString({}), 'null')", stored("value", slot.test.path).json)
+        value = sql("ifNull(toJSONString({}), 'null')", stored_value("value", slot.test.path).json)
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
         rows = self._tables.traits(bind(slot.property, "String"))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]

@@ -28,8 +28,8 @@ class Parameter(Struct, frozen=True, eq=False):
     number: int = field(default_factory=_NUMBERS.__next__)  # placeholders are numbered in this order when printed
 
 
-class Named(Struct, frozen=True, eq=False):
-    """An expression that its SELECT names in a WITH. Two with one key are the same, and the name begins with the key."""
+class NamedExpression(Struct, frozen=True, eq=False):
+    """An expression that its SELECT names in a WITH. Two with one key are the same; the name begins with the key."""
 
     key: tuple[str, ...]
     expression: Fragment
@@ -39,7 +39,7 @@ class Fragment(Struct, frozen=True):
     """A fragment is SQL text with a hole (`{}`) for each of its parameters and named expressions, in order."""
 
     sql: str
-    holes: tuple[Parameter | Named, ...] = ()
+    holes: tuple[Parameter | NamedExpression, ...] = ()
 
     def indented(self, margin: int) -> Fragment:
         """Return the same with every line moved to the right."""
@@ -69,7 +69,7 @@ def sql(template: LiteralString, /, *parts: Part, **named_parts: Part) -> Fragme
     if len(parts) + len(named_parts) > fields:
         raise ValueError(f"{template!r} has fields for {fields} parts only")
     texts: list[str] = []  # this runs some hundred times for a query, and `list[str]()` takes as long as the rest
-    holes: tuple[Parameter | Named, ...] = ()
+    holes: tuple[Parameter | NamedExpression, ...] = ()
     for text, key in pieces:
         texts.append(text)
         if key is None:
@@ -100,7 +100,7 @@ def bind(value: Any, type_: LiteralString, *, name: LiteralString = "") -> Fragm
 
 def named(kind: LiteralString, path: tuple[str, ...], expression: Fragment) -> Fragment:
     """Return the name of an expression, which `with_named` then writes once: the server reads every repetition."""
-    return Fragment(_HOLE, (Named((kind, *path), expression),))
+    return Fragment(_HOLE, (NamedExpression((kind, *path), expression),))
 
 
 def join(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
@@ -125,12 +125,12 @@ def with_named(select: Fragment) -> Fragment:
     """Return a SELECT with the expressions that it names in a WITH before it."""
     expressions = dict[tuple[str, ...], Fragment]()
     for hole in select.holes:
-        if isinstance(hole, Named):
+        if isinstance(hole, NamedExpression):
             expressions.setdefault(hole.key, hole.expression)
     if not expressions:
         return select
     names = {key: Fragment(f"{key[0]}_{index}") for index, key in enumerate(expressions)}
-    texts = [names[hole.key].sql if isinstance(hole, Named) else _HOLE for hole in select.holes]
+    texts = [names[hole.key].sql if isinstance(hole, NamedExpression) else _HOLE for hole in select.holes]
     parameters = tuple(hole for hole in select.holes if isinstance(hole, Parameter))
     listed = [sql("{} AS {}", expression, names[key]) for key, expression in expressions.items()]
     return sql("WITH {}\n{}", join(", ", listed), Fragment(_filled(select.sql, texts), parameters))

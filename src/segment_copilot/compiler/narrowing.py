@@ -24,30 +24,30 @@ from segment_copilot.compiler.trees import Logic, is_positive, normal
 
 
 class Conditions(Struct, frozen=True):
-    """Users for whom *let_in*, joined by *logic*, hold, and none of *taken_out*. *let_in* is not empty."""
+    """Lets in the users for whom *inclusions* (not empty), joined by *logic*, hold, and none of *exclusions*."""
 
     logic: Logic
-    let_in: tuple[Node, ...]
-    taken_out: tuple[Node, ...]
+    inclusions: tuple[Node, ...]
+    exclusions: tuple[Node, ...]
 
 
 class Narrowing(Struct, frozen=True):
-    """Numbers of users.
+    """Holds numbers of users.
 
-    *alone* are of the nodes that were asked about. *after* and *without* are of the conditions in order, let in before
-    taken out: the audience of those up to each, and of all but each.
+    *node_counts* are of the nodes that were asked about. *counts_after* and *counts_without* are of the conditions in
+    order, inclusions before exclusions: the audience of those up to each, and of all but each.
     """
 
     universe: int
-    alone: tuple[int, ...]
-    after: tuple[int, ...]
-    without: tuple[int, ...]
+    node_counts: tuple[int, ...]
+    counts_after: tuple[int, ...]
+    counts_without: tuple[int, ...]
 
 
 def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) -> CompiledQuery:
     """Write one row for `read_narrowing`; *nodes* are counted by themselves."""
     tables = Tables(plan)
-    let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
+    let_in, taken_out, alone = (_normal(part) for part in (conditions.inclusions, conditions.exclusions, nodes))
     masks = Bitmasks([*let_in, *taken_out, *alone])
     of_or = _is_or(conditions)
     tests = [
@@ -83,8 +83,8 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
     untouched = universe - touched
     first, only, taken_first, taken_only = (Counter(dict(zip(*found, strict=True))) for found in histograms)
     of_or = _is_or(conditions)
-    decisive = [place for place, node in enumerate(conditions.let_in, 1) if _holds_untouched(node) == of_or]
-    taking = [place for place, node in enumerate(conditions.taken_out, 1) if _holds_untouched(node)]
+    decisive = [place for place, node in enumerate(conditions.inclusions, 1) if _holds_untouched(node) == of_or]
+    taking = [place for place, node in enumerate(conditions.exclusions, 1) if _holds_untouched(node)]
     is_let_in = bool(decisive) == of_or
     first[_first(decisive)] += untouched
     if not taking and (is_let_in if of_or else len(decisive) <= 1):
@@ -93,19 +93,19 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
         taken_first[_first(taking)] += untouched
         if len(taking) <= 1:
             taken_only[_first(taking)] += untouched
-    let_in, taken_out = range(1, len(conditions.let_in) + 1), range(1, len(conditions.taken_out) + 1)
+    let_in, taken_out = range(1, len(conditions.inclusions) + 1), range(1, len(conditions.exclusions) + 1)
     gathered = list(accumulate(first[place] for place in let_in))
     taken = list(accumulate(taken_first[place] for place in taken_out))
     happened = happened or [0] * len(nodes)  # a sum over no rows has no elements
-    alone = [count + untouched * _holds_untouched(node) for count, node in zip(happened, nodes, strict=True)]
+    node_counts = [count + untouched * _holds_untouched(node) for count, node in zip(happened, nodes, strict=True)]
     return Narrowing(
         universe=universe,
-        alone=tuple(alone),
-        after=(
+        node_counts=tuple(node_counts),
+        counts_after=(
             *(number if of_or else universe - number for number in gathered),
             *(taken_first.total() - number for number in taken),
         ),
-        without=(
+        counts_without=(
             *(only.total() - only[place] if of_or else only[0] + only[place] for place in let_in),
             *(taken_only[0] + taken_only[place] for place in taken_out),
         ),
@@ -114,7 +114,7 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
 
 def _is_or(conditions: Conditions) -> bool:
     """Return whether OR joins. One condition alone is under no logic; left out, it lets everybody in, as with AND."""
-    return conditions.logic == "OR" and len(conditions.let_in) > 1
+    return conditions.logic == "OR" and len(conditions.inclusions) > 1
 
 
 def _normal(nodes: Sequence[Node]) -> list[Node]:

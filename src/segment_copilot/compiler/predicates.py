@@ -8,7 +8,7 @@ Each operator of a type is one row of the type's table: the function that writes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, LiteralString
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
@@ -25,15 +25,13 @@ _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # 
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final[LiteralString] = f"'^{_DAY}$'"
 _TIMESTAMP: Final[LiteralString] = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
-_FIRST: Final = "toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
-_LAST: Final = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_FIRST_ELAPSED: Final = (EARLIEST - _EPOCH) // _MICROSECOND
-_LAST_ELAPSED: Final = (LATEST - _EPOCH) // _MICROSECOND
+_FIRST, _LAST = (
+    Fragment(f"toDateTime64('{instant.replace(tzinfo=None).isoformat(' ')}', 6, 'UTC')")
+    for instant in (EARLIEST, LATEST)
+)
 
 
-class Stored(Struct, frozen=True):
+class StoredValue(Struct, frozen=True):
     """A value in a JSON column, and the ways to read it."""
 
     column: LiteralString
@@ -81,13 +79,13 @@ class Stored(Struct, frozen=True):
         return sql("({} IS NOT NULL OR notEmpty(JSONAllPaths({}.^{})))", self.json, self.column, self.path)
 
 
-def _json_numbers(value: Stored) -> Fragment:
+def _json_numbers(value: StoredValue) -> Fragment:
     return sql("{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64)", value=value.json)
 
 
-def stored(column: LiteralString, path: tuple[str, ...]) -> Stored:
+def stored_value(column: LiteralString, path: tuple[str, ...]) -> StoredValue:
     """Return the value at *path* of *column*; a dot inside a key is stored escaped."""
-    return Stored(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
+    return StoredValue(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
@@ -97,7 +95,7 @@ def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
     """Write one parenthesised expression that is 0 or 1."""
-    value = stored(column, test.path)
+    value = stored_value(column, test.path)
     match test.kind:
         case "presence":
             positive = value.is_set
@@ -188,18 +186,18 @@ STRING_WRITERS: Final[dict[PropertyOperator, Writer]] = {
 # Lists, and what is a list or a string
 
 
-def _contains(logic: Literal["AND", "OR"], value: Stored, test: Test) -> Fragment:
+def _contains(logic: Literal["AND", "OR"], value: StoredValue, test: Test) -> Fragment:
     """Write whether any (or all) of the wanted values equal an element. A scalar is no list: false."""
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
-LIST_WRITERS: Final[dict[PropertyOperator, Callable[[Stored, Test], Fragment]]] = {
+LIST_WRITERS: Final[dict[PropertyOperator, Callable[[StoredValue, Test], Fragment]]] = {
     "contains_any": partial(_contains, "OR"),
     "contains_all": partial(_contains, "AND"),
 }
 
 
-def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
+def _has(value: StoredValue, wanted: Scalar, test: Test) -> Fragment:
     """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
@@ -211,7 +209,7 @@ def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
     return sql("arrayExists(element -> {}, {})", is_equal, value.elements)
 
 
-def _containment(value: Stored, test: Test) -> Fragment:
+def _containment(value: StoredValue, test: Test) -> Fragment:
     """Find an equal element in a list, or the wanted text in a string: what is stored decides."""
     wanted = test.values[0]
     equal = _has(value, wanted, test)
@@ -222,7 +220,7 @@ def _containment(value: Stored, test: Test) -> Fragment:
 
 
 def _element_number() -> Fragment:
-    """Write a list element as a number, by the rule of `Stored.number`."""
+    """Write a list element as a number, by the rule of `StoredValue.number`."""
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
     return sql(template, text=text, pattern=_NUMBER)
@@ -231,12 +229,12 @@ def _element_number() -> Fragment:
 # Dates and instants: the planner made ranges, or days of the year, of every operator
 
 
-def _in_ranges(value: Stored, test: Test) -> Fragment:
+def _in_ranges(value: StoredValue, test: Test) -> Fragment:
     """Write whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
     return group("OR", [_in_range(value, test.epoch, wanted) for wanted in test.values])
 
 
-def _in_range(value: Stored, epoch: int, wanted: DateRange) -> Fragment:
+def _in_range(value: StoredValue, epoch: int, wanted: DateRange) -> Fragment:
     parsed, instants = _parsed(value), (wanted.earliest, wanted.latest)
     midnights = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (wanted.first_date, wanted.last_date))
     arms = [
@@ -245,8 +243,7 @@ def _in_range(value: Stored, epoch: int, wanted: DateRange) -> Fragment:
     ]
     if epoch:
         elapsed = value.elapsed(epoch)
-        ends = ((instant - _EPOCH) // _MICROSECOND for instant in instants)
-        arms.insert(0, sql("isNotNull({}), {}", elapsed, _between(elapsed, ends, "Int64")))
+        arms.insert(0, sql("isNotNull({}), {}", elapsed, _between(elapsed, map(to_microseconds, instants), "Int64")))
     return _by_form(arms)
 
 
@@ -265,7 +262,7 @@ def _comes_round(local: Fragment, wanted: Anniversaries) -> Fragment:
     return sql("(toYear({}) < transform({}, {}, {}, toUInt16(0)))", local, day, days, years)
 
 
-def _anniversary(value: Stored, test: Test) -> Fragment:
+def _anniversary(value: StoredValue, test: Test) -> Fragment:
     """Test a local day: a stored date is one already, a stored instant has one in the time zone."""
     wanted: Anniversaries = test.values[0]
     parsed = _parsed(value)
@@ -276,18 +273,18 @@ def _anniversary(value: Stored, test: Test) -> Fragment:
     ]
     if test.epoch:
         elapsed = value.elapsed(test.epoch)
-        is_kept = sql("{} BETWEEN {} AND {}", elapsed, _FIRST_ELAPSED, _LAST_ELAPSED)
+        is_kept = sql("{} BETWEEN {} AND {}", elapsed, to_microseconds(EARLIEST), to_microseconds(LATEST))
         whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
         instant = sql("fromUnixTimestamp64Micro({}, 'UTC')", whole)
         arms.insert(0, sql("{}, {}", _false_if_null(is_kept), render_anniversary(instant, wanted)))
     return _by_form(arms)
 
 
-def _parsed(value: Stored) -> Fragment:
+def _parsed(value: StoredValue) -> Fragment:
     return sql("parseDateTime64BestEffortOrNull({}, 6, 'UTC')", value.string)
 
 
-def _has_form(value: Stored, pattern: LiteralString) -> Fragment:
+def _has_form(value: StoredValue, pattern: LiteralString) -> Fragment:
     return sql("match({}, {})", value.string, pattern)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -208,7 +208,7 @@ class Plan(Struct, frozen=True):
     root: Node
 
 
-def both(first: Node, second: Node) -> Node:
+def conjunction(first: Node, second: Node) -> Node:
     """Return the node that is true where both are."""
     return Branch("AND", (first, second))
 
@@ -218,11 +218,3 @@ def leaves(node: Node) -> list[Choice]:
     if isinstance(node, Choice):
         return [node]
     return [leaf for child in node.children for leaf in leaves(child)]
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_microseconds(instant: datetime) -> int:
-    """Since 1970."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)

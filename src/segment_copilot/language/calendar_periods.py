@@ -1,4 +1,4 @@
-"""Calendar periods in a time zone: today, last week, this quarter. Weeks start on Monday, a day at its first instant."""
+"""Finds calendar periods in a time zone: today, last week. Weeks start on Monday, a day at its first instant."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
-from segment_copilot.language.lengths import parse_length
+from segment_copilot.language.lengths import EARLIEST, LATEST, parse_length
 from segment_copilot.language.nodes import (
     EventCondition,
     EventCount,
@@ -48,8 +48,9 @@ MAX_STRING: Final = 1_024
 MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
-YEARS: Final = range(1900, 2300)
+YEARS: Final = range(EARLIEST.year, LATEST.year + 1)
 PERIODS: Final = range(1, 367)
+_YEARS_RULE: Final = f"A date lies between {YEARS[0]} and {YEARS[-1]}."
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -151,7 +152,7 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
             if date is None:
                 yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
             elif date.year not in YEARS:
-                yield Finding(where, "out_of_range", "A date lies between 1900 and 2299.")
+                yield Finding(where, "out_of_range", _YEARS_RULE)
         elif json_type(value) != value_type and value_type != "list":
             yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
 
@@ -375,7 +376,7 @@ def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
         return
     wrong = [*_check_length(f"{pointer}/0", ends[0]), *_check_length(f"{pointer}/1", ends[1], least=0)]
     yield from wrong
-    if not wrong and parse_length(ends[0]).about_days < parse_length(ends[1], least=0).about_days:
+    if not wrong and parse_length(ends[0]).approximate_days < parse_length(ends[1], least=0).approximate_days:
         yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
 
 
@@ -388,7 +389,7 @@ def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
         if moment is None:
             yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
         elif moment.year not in YEARS:
-            yield Finding(f"{pointer}/{name}", "out_of_range", "A date lies between 1900 and 2299.")
+            yield Finding(f"{pointer}/{name}", "out_of_range", _YEARS_RULE)
         else:
             found.append(moment)
     if len(found) == 2 and _as_utc(found[0]) >= _as_utc(found[1]):  # noqa: PLR2004  # both ends are there
@@ -468,5 +469,5 @@ def _unread(pointer: str, name: str, operator: str) -> Finding:
 
 
 def _text_of(error: BaseException) -> str:
-    told = error.args[0] if error.args else ""
-    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+    text = error.args[0] if error.args else ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

@@ -203,7 +203,7 @@ class _Walk:
     def _timezone(self, name: object) -> object:
         if not isinstance(name, str):
             self._find("/timezone", "wrong_type", "timezone is an IANA name such as Europe/Madrid.")
-        elif not known_timezone(name):
+        elif not is_timezone(name):
             self._find(
                 "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, sorted(_timezones()))
             )
@@ -223,7 +223,7 @@ class _Walk:
         self.findings.append(Finding(pointer, code, detail, suggestions))
 
 
-def known_timezone(name: str) -> bool:
+def is_timezone(name: str) -> bool:
     """Return whether *name* is an IANA time zone."""
     if not name or len(name) > MAX_STRING or "\x00" in name:
         return False

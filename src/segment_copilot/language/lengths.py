@@ -9,16 +9,21 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
 
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST = datetime(2299, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """The instants that are kept; what a window reaches beyond them holds nothing."""
+
+MICROSECOND: Final = timedelta(microseconds=1)
+"""Instants are kept this fine."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LENGTH = re.compile(r"(0|[1-9][0-9]{0,5})(mo|m|h|d|w|y)")
 _SPOKEN: dict[Unit, str] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
@@ -32,7 +37,7 @@ class Length(Struct, frozen=True):
     unit: Unit
 
     @property
-    def about_days(self) -> float:
+    def approximate_days(self) -> float:
         """The length in days, near enough to tell which of two lengths is the longer."""
         return self.count * {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30.4, "y": 365.2}[self.unit]
 
@@ -118,10 +123,15 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     if before is None or after is None or after <= before:
         return first
     low, high = first - (after - before), first  # midnight is inside a gap: the day begins where the gap ends
-    while high - low > timedelta(microseconds=1):
+    while high - low > MICROSECOND:
         middle = low + (high - low) / 2
         low, high = (low, middle) if middle.astimezone(zone).date() >= day else (middle, high)
     return high
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Return the microseconds from 1970 to *instant*."""
+    return (instant - _EPOCH) // MICROSECOND
 
 
 def _minus(instant: datetime, delta: timedelta) -> datetime:

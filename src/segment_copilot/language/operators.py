@@ -58,8 +58,8 @@ EVERY_TYPE: Final[frozenset[ValueType]] = frozenset({"list", *_EQUATED})
 class Phrase(Struct, frozen=True):
     """A phrase is a test in words, and its opposite; the values it takes go where the braces are."""
 
-    affirmed: str
-    denied: str
+    affirmation: str
+    denial: str
 
 
 class Operator(Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Operator(Struct, frozen=True, kw_only=True):
     takes: Takes
     types: frozenset[ValueType]  # the value types that have it
     phrase: Phrase
-    phrase_of_dates: Phrase | None = None  # where a date is told in other words
+    phrase_of_dates: Phrase | None = None  # where a date has other words
     phrase_of_texts: Phrase | None = None
     amount: str = ""  # its words for a count or an aggregate; "" where these do not have it
     positive: bool = True  # a negative one is true of a missing value
@@ -104,15 +104,15 @@ def _pair(
         opposite=positive.name,
         several=several,
         amount=amount,
-        phrase=_turned(positive.phrase),
-        phrase_of_dates=positive.phrase_of_dates and _turned(positive.phrase_of_dates),
-        phrase_of_texts=positive.phrase_of_texts and _turned(positive.phrase_of_texts),
+        phrase=_swap(positive.phrase),
+        phrase_of_dates=positive.phrase_of_dates and _swap(positive.phrase_of_dates),
+        phrase_of_texts=positive.phrase_of_texts and _swap(positive.phrase_of_texts),
     )
     return replace(positive, complement=negative, opposite=negative), other
 
 
-def _turned(phrase: Phrase) -> Phrase:
-    return Phrase(phrase.denied, phrase.affirmed)
+def _swap(phrase: Phrase) -> Phrase:
+    return Phrase(phrase.denial, phrase.affirmation)
 
 
 _ROWS: Final[tuple[Operator, ...]] = (

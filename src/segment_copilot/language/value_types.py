@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -10,7 +11,10 @@ from typing import Final
 from msgspec import UNSET
 
 from segment_copilot.language.nodes import (
+    EventCount,
+    EventPeriods,
     EventProperty,
+    Monetary,
     PropertyTest,
     Scalar,
     UserProperty,
@@ -20,9 +24,13 @@ from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS,
 AnyTest = PropertyTest | EventProperty | UserProperty
 """Everything that carries `operator`, `value`, `value2`, `value_type` and `ignore_case` for a property."""
 
+NumericTest = EventCount | EventPeriods | Monetary
+"""Everything that carries `operator`, `value` and `value2` for a number."""
+
 EPOCH_UNITS: Final[dict[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
 """Datetimes that may also be stored as a number since 1970: microseconds in its unit."""
 
+_MILLION: Final = 1_000_000
 _TEXT_OR_LIST: Final[frozenset[ValueType]] = frozenset({"string", "list"})
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -30,7 +38,7 @@ _INSTANT = re.compile(
 )
 
 
-def operands(test: AnyTest) -> list[Scalar]:
+def operands(test: AnyTest | NumericTest) -> list[Scalar]:
     """Return the values a test compares with, in order; empty for operators that take none."""
     values = list[Scalar]()
     if test.value is not UNSET:
@@ -51,6 +59,12 @@ def parse_date(text: str) -> date | datetime | None:
     except ValueError:  # 2026-02-30, 25:00:00
         return None
     return None
+
+
+def to_millionths(number: float) -> float:
+    """Return *number* in whole millionths, as sums compare: the nearest, ties to even; infinite beyond the doubles."""
+    product = float(number) * _MILLION
+    return round(product) if math.isfinite(product) else product
 
 
 def json_type(value: Scalar) -> ValueType:

@@ -14,14 +14,14 @@ from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length
 from segment_copilot.language.nodes import EventTypes, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
-from segment_copilot.language.value_types import AnyTest, parse_date, resolve_type
+from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
 
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
 _PAST: Final = dict(
     begun="began",
     chosen="chose",
-    done="did",
+    perfect="did",
     given="gave",
     gone="went",
     run="ran",
@@ -33,7 +33,7 @@ _PAST: Final = dict(
 )
 """The past of verbs that do not end in -ed, by their participle, which is how event types are named."""
 
-_THEN: Final = {
+_PAST_TENSE: Final = {
     "is": "was",
     "has": "had",
     "does": "did",
@@ -43,35 +43,37 @@ _THEN: Final = {
     "matches": "matched",
     "sorts": "sorted",
 }
-"""What the phrases of operators say of now, said of then."""
+"""The first words of operators' phrases, and the same in the past tense."""
 
 
 # Events
 
 
-def tell_deed(event_type: EventTypes, where: Where | UnsetType, *, done: bool = False) -> str:
-    """Say what people did, or with *done* what they have done: "placed an order (where total is more than 5)"."""
+def tell_action(event_type: EventTypes, where: Where | UnsetType, *, perfect: bool = False) -> str:
+    """Say what people did, or with *perfect* what they have done: "placed an order (where total is more than 5)"."""
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))
-    told = listed([tell_event(name, done=done) for name in names])
+    phrase = join_words([tell_event(name, perfect=perfect) for name in names])
     if where is UNSET:
-        return told
+        return phrase
     logic, tests = (where.logic.lower(), where.conditions) if isinstance(where, WhereGroup) else ("and", where)
-    joined = f" {logic} ".join(f"{printable(test.property)} {tell_test(test, turned=test.negate)}" for test in tests)
-    return f"{told} ({'each ' if len(names) > 1 else ''}where {joined})"
+    joined = f" {logic} ".join(
+        f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}" for test in tests
+    )
+    return f"{phrase} ({'each ' if len(names) > 1 else ''}where {joined})"
 
 
-def tell_event(name: str, *, done: bool) -> str:
+def tell_event(name: str, *, perfect: bool) -> str:
     """Say one event type: `order_placed` is "placed an order", `cart_add` is "did “cart_add”" (or "done")."""
-    did = "done" if done else "did"
+    did = "done" if perfect else "did"
     if name == "*":
         return f"{did} anything"
     if name == IDENTIFY:
-        return "been identified" if done else "were identified"
+        return "been identified" if perfect else "were identified"
     tokens = [token.lower() for token in re.findall(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![a-z])", name)]
     verb, noun = (tokens[-1], " ".join(tokens[:-1])) if tokens else ("", "")
     if "_".join(tokens) != name or not (verb.endswith("ed") or verb in _PAST):
-        return f"{did} “{printable(name)}”"
-    verb = verb if done else _PAST.get(verb, verb)
+        return f"{did} “{escape_controls(name)}”"
+    verb = verb if perfect else _PAST.get(verb, verb)
     return f"{verb} {_article(noun)}{noun}" if noun else verb
 
 
@@ -85,36 +87,34 @@ def _article(noun: str) -> str:
 # Tests of a value
 
 
-def tell_test(test: AnyTest, *, turned: bool, then: bool = False) -> str:
-    """Say the test, *turned* round, as it is now or as it was then: "is not “ES” (or is unknown)"."""
-    told, notes = tell_test_and_notes(test, turned=turned, then=then)
-    return told + tell_notes(notes)
+def tell_test(test: AnyTest, *, negate: bool, past: bool = False) -> str:
+    """Say the test, its negation with *negate*, now or with *past* then: "is not “ES” (or is unknown)"."""
+    phrase, notes = tell_test_and_notes(test, negate=negate, past=past)
+    return phrase + tell_notes(notes)
 
 
-def tell_test_and_notes(test: AnyTest, *, turned: bool, then: bool = False) -> tuple[str, list[str]]:
-    """Say the test, *turned* round, and what a reader must know besides."""
+def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> tuple[str, list[str]]:
+    """Say the test, its negation with *negate*, and what a reader must know besides."""
     operator = OPERATORS[test.operator]
     type_ = resolve_type(test, None)
     phrase = operator.phrase_for(type_)
-    template = phrase.denied if turned else phrase.affirmed
-    if then:
-        template = re.sub(r"^\w+", lambda word: _THEN[word[0]], template)
+    template = phrase.denial if negate else phrase.affirmation
+    if past:
+        template = re.sub(r"^\w+", lambda word: _PAST_TENSE[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
-    if operator.positive == turned and operator.types != EVERY_TYPE:  # "is unknown" says it itself
-        notes.append("or was unknown" if then else "or is unknown")
+    if operator.positive == negate and operator.types != EVERY_TYPE:  # "is unknown" says it itself
+        notes.append("or was unknown" if past else "or is unknown")
     return template.format(*_values(test, operator.takes, type_)), notes
 
 
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
-    values = test.value if isinstance(test.value, list) else [] if test.value is UNSET else [test.value]
+    values = operands(test)
     if takes == "length":
         return [parse_length(str(values[0])).words]
-    told = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
-    if test.value2 is not UNSET:
-        told.append(_moment(str(test.value2)) if type_ in DATETIMES else _value(test.value2))
+    phrases = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if takes in {"any", "all"}:
-        return [listed(told, "and" if takes == "all" else "or")]
-    return told
+        return [join_words(phrases, "and" if takes == "all" else "or")]
+    return phrases
 
 
 def tell_notes(notes: Sequence[str]) -> str:
@@ -192,10 +192,10 @@ def _spoken(length: Length) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"“{printable(value)}”" if isinstance(value, str) else tell_number(value)
+    return f"“{escape_controls(value)}”" if isinstance(value, str) else tell_number(value)
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return *text* with line breaks and the like as escapes, so that the sentence stays on one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -207,10 +207,10 @@ def tell_number(number: Any) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
 
 
-def listed(words: Iterable[str], word: str = "or") -> str:
+def join_words(words: Iterable[str], word: str = "or") -> str:
     """Join words, each once: "one", "one or two", "one, two or three"; of many the first ten and how many more."""
-    told = list(dict.fromkeys(words))
-    if len(told) > _LISTED:
-        told = [*told[:10], f"{len(told) - 10:,} others"]
-    *most, last = told
+    unique = list(dict.fromkeys(words))
+    if len(unique) > _LISTED:
+        unique = [*unique[:10], f"{len(unique) - 10:,} others"]
+    *most, last = unique
     return f"{', '.join(most)} {word} {last}" if most else last

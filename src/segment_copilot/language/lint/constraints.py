@@ -14,12 +14,14 @@ from segment_copilot.language.checks import as_date_test
 from segment_copilot.language.lengths import (
     EARLIEST,
     LATEST,
+    MICROSECOND,
     Length,
     after,
     before,
     day_start,
     parse_length,
     to_instant,
+    to_microseconds,
 )
 from segment_copilot.language.lint.subjects import (
     HIGHEST,
@@ -32,7 +34,7 @@ from segment_copilot.language.lint.subjects import (
     above,
     below,
     complement,
-    joined,
+    join,
     spans,
 )
 from segment_copilot.language.nodes import (
@@ -53,15 +55,15 @@ from segment_copilot.language.nodes import (
     Window,
 )
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, Sign
+from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
     AnyTest,
     operands,
     parse_date,
     resolve_type,
+    to_millionths,
 )
 
-MICROSECOND: Final = timedelta(microseconds=1)
-_MILLION: Final = 1_000_000
 _MAX_SPANS: Final = 50  # of a longer list it is only known that it is the same list, so that looking stays quick
 _LAST_CHARACTER: Final = "\U0010ffff"
 
@@ -94,10 +96,6 @@ class Clock(Struct, frozen=True):
         start = EARLIEST if window.from_ is UNSET else self.span(window.from_)[0]
         end = LATEST if window.to is UNSET else self.span(window.to)[0] - MICROSECOND
         return max(start, EARLIEST), min(end, LATEST)
-
-    def days_ago(self, days: int) -> datetime:
-        """Return the instant that many calendar days before `as_of`."""
-        return before(self.as_of, Length(days, "d"), self.zone)
 
 
 class Reader(Struct, frozen=True):
@@ -145,7 +143,7 @@ class Reader(Struct, frozen=True):
         term = self._test(as_date_test(leaf), ("time",))
         if leaf.operator in LENGTHS or leaf.operator in POSITIVE_OF or not isinstance(term, Constraint):
             return False
-        reachable = spans((LOWEST, above(_microseconds(self.clock.as_of), whole=True)))
+        reachable = spans((LOWEST, above(to_microseconds(self.clock.as_of), whole=True)))
         return not term.values.empty and (term.values & reachable).empty
 
     # Counts and aggregates
@@ -159,12 +157,12 @@ class Reader(Struct, frozen=True):
             name = ("periods", *events, leaf.period, leaf.last, leaf.min_per_period)
             domain = spans((below(0, whole=True), above(leaf.last, whole=True)))
             subject = Subject(name, domain, events=events)
-        return _compared(subject, leaf.operator, _numbers(leaf.value, leaf.value2), whole=True)
+        return _compared(subject, leaf.operator, operands(leaf), whole=True)
 
     def _monetary(self, leaf: Monetary) -> Term:
         events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
         name = ("aggregate", *events, leaf.property, leaf.metric)
-        bounds = [float(number) for number in _numbers(leaf.value, leaf.value2)]
+        bounds = [float(number) for number in operands(leaf)]
         match leaf.metric:
             case "count_distinct":
                 return _compared(Subject(name, _COUNTS, events=events), leaf.operator, bounds, whole=True)
@@ -173,25 +171,12 @@ class Reader(Struct, frozen=True):
             case "avg" | "min" | "max" | "median":
                 subject = Subject(name, Values(_NUMBERS.spans, missing=True), events=events)
         if leaf.metric in {"sum", "avg", "median"}:
-            bounds = [_millionths(bound) for bound in bounds]
+            bounds = [to_millionths(bound) for bound in bounds]
         return _compared(subject, leaf.operator, bounds)
 
     def _recency(self, leaf: Recency) -> Term:
-        """Days since the last event as instants at which it happened."""
-        near = self.clock.days_ago(leaf.window_days)
-        match leaf.operator:
-            case "gt":
-                ends = EARLIEST, near - MICROSECOND
-            case "gte":
-                ends = EARLIEST, near
-            case "lt":
-                ends = near + MICROSECOND, self.clock.as_of
-            case "lte":
-                ends = near, self.clock.as_of
-            case "eq":
-                ends = self.clock.days_ago(leaf.window_days + 1) + MICROSECOND, near
-            case "between":
-                ends = self.clock.days_ago(cast("int", leaf.value2)), near
+        """Read days since the last event as instants at which it happened."""
+        ends = recency_bounds(leaf, self.clock.as_of, self.clock.zone)
         events = _events(leaf.event_type, leaf.where)
         domain = Values(_instants(EARLIEST, self.clock.as_of).spans, missing=True)
         return Constraint(Subject(("recency", *events), domain, events=events), _instants(*ends) & domain)
@@ -201,7 +186,7 @@ class Reader(Struct, frozen=True):
         if leaf.occurrence in {"latest", "first"}:
             place = ("property", *events, leaf.occurrence, leaf.property)
             return self._test(leaf, place, events=events)
-        test = joined("AND", [self._test(leaf, ("payload", leaf.property))])
+        test = join("AND", [self._test(leaf, ("payload", leaf.property))])
         if test is False:  # and no event passes what none can pass
             return False
         plain = msgspec.structs.replace(leaf, negate=False)
@@ -245,7 +230,7 @@ class Reader(Struct, frozen=True):
                     return Constraint(subject(("boolean",), _FLAG), _interval(row.sign, ends, whole=True))
                 case "datetime" | "epoch_s" | "epoch_ms":
                     spanned = [self.clock.span(cast("str", value)) for value in values]
-                    ends = [(_microseconds(first), _microseconds(last)) for first, last in spanned]
+                    ends = [(to_microseconds(first), to_microseconds(last)) for first, last in spanned]
                     domain = _instants(EARLIEST, LATEST)
                     return Constraint(subject((kind,), domain), _interval(row.sign, ends, whole=True) & domain)
                 case "string" if texts := _texts(cast("list[str]", values), fold=test.ignore_case):
@@ -274,10 +259,10 @@ def _events(
     """Return a name of the events: equal names are the same events. The window is last, "" for all history."""
     names = (event_type,) if isinstance(event_type, str) else tuple(sorted(set(event_type)))
     fields = {"where": where, "window": Window(last=f"{days}d") if days is not UNSET else window}
-    told = settle(
+    document = settle(
         {"type": "", **{name: msgspec.to_builtins(value) for name, value in fields.items() if value is not UNSET}}
     )
-    return names, _key(told.get("where", "")), _key(told["window"]) if "window" in told else ""
+    return names, _key(document.get("where", "")), _key(document["window"]) if "window" in document else ""
 
 
 def _key(value: Any) -> bytes:
@@ -330,21 +315,6 @@ def _texts(values: list[str], *, fold: bool) -> list[str] | None:
     return [value.lower() for value in values] if all(value.isascii() for value in values) else None
 
 
-def _numbers(value: Any, value2: Any) -> list[Any]:
-    numbers = list(cast("list[Any]", value)) if isinstance(value, list) else [value]
-    return numbers if value2 is UNSET else [*numbers, value2]
-
-
-def _millionths(number: float) -> float:
-    """As sums compare: the nearest whole millionth, ties to even."""
-    product = number * _MILLION
-    return product if product in {float("inf"), float("-inf")} else round(product)
-
-
 def _instants(earliest: datetime, latest: datetime) -> Values:
     """Return the instants from *earliest* to *latest*, both in; none when they are the other way round."""
-    return spans((below(_microseconds(earliest), whole=True), above(_microseconds(latest), whole=True)))
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - EARLIEST) // MICROSECOND
+    return spans((below(to_microseconds(earliest), whole=True), above(to_microseconds(latest), whole=True)))

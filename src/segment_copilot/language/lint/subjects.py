@@ -43,17 +43,17 @@ class Values(Struct, frozen=True):
         return not self.spans and not self.missing
 
     def __and__(self, other: Values) -> Values:
-        both, ours, theirs = list[Span](), 0, 0
+        overlaps, ours, theirs = list[Span](), 0, 0
         while ours < len(self.spans) and theirs < len(other.spans):
             (low, high), (other_low, other_high) = self.spans[ours], other.spans[theirs]
             start, end = max(low, other_low), min(high, other_high)
             if start < end:
-                both.append((start, end))
+                overlaps.append((start, end))
             if high < other_high:
                 ours += 1
             else:
                 theirs += 1
-        return Values(tuple(both), self.missing and other.missing)
+        return Values(tuple(overlaps), self.missing and other.missing)
 
     def outside(self, domain: Values) -> Values:
         """Return the values of *domain* that are not in this set."""
@@ -95,24 +95,24 @@ class Constraint(Struct, frozen=True):
     values: Values
 
 
-class Joined(Struct, frozen=True):
+class Junction(Struct, frozen=True):
     """Joins two parts or more, none of which is joined by the same logic."""
 
     logic: Literal["AND", "OR"]
     parts: frozenset[Term]
 
 
-Term = Constraint | Joined
+Term = Constraint | Junction
 
 
 def complement(term: Term) -> Term:
     """Return the term that holds when *term* does not."""
     if isinstance(term, Constraint):
         return Constraint(term.subject, term.values.outside(term.subject.domain))
-    return Joined("OR" if term.logic == "AND" else "AND", frozenset(complement(part) for part in term.parts))
+    return Junction("OR" if term.logic == "AND" else "AND", frozenset(complement(part) for part in term.parts))
 
 
-def joined(logic: str, terms: Sequence[Term]) -> Term | bool:
+def join(logic: str, terms: Sequence[Term]) -> Term | bool:
     """Return the terms as one; False (True) when it is proved that they hold for nobody (everybody)."""
     if logic == "AND":
         return _all_of(terms)
@@ -122,9 +122,9 @@ def joined(logic: str, terms: Sequence[Term]) -> Term | bool:
 
 def _all_of(terms: Sequence[Term]) -> Term | bool:
     known = set(terms)
-    if any(complement(term) in known for term in terms if isinstance(term, Joined)):
+    if any(complement(term) in known for term in terms if isinstance(term, Junction)):
         return False
-    values, choices = dict[Subject, Values](), list[Joined]()
+    values, choices = dict[Subject, Values](), list[Junction]()
     for term in terms:
         _assert(term, values, choices)
     if _is_impossible(values, choices):
@@ -133,28 +133,28 @@ def _all_of(terms: Sequence[Term]) -> Term | bool:
     parts.extend(choices)
     if not parts:
         return True
-    return parts[0] if len(parts) == 1 else Joined("AND", frozenset(parts))
+    return parts[0] if len(parts) == 1 else Junction("AND", frozenset(parts))
 
 
-def _assert(term: Term, values: dict[Subject, Values], choices: list[Joined]) -> None:
+def _assert(term: Term, values: dict[Subject, Values], choices: list[Junction]) -> None:
     """Note that *term* holds: narrow the values of its subjects, or keep it as a choice between its parts."""
     match term:
         case Constraint(subject, allowed):
             values[subject] = values.get(subject, subject.domain) & allowed
-        case Joined("AND", parts):
+        case Junction("AND", parts):
             for part in parts:
                 _assert(part, values, choices)
         case _:
             choices.append(term)
 
 
-def _is_impossible(values: dict[Subject, Values], choices: Sequence[Joined]) -> bool:
+def _is_impossible(values: dict[Subject, Values], choices: Sequence[Junction]) -> bool:
     """Narrow until nothing more follows. A choice of which one part is left is no choice."""
     values, open_ = dict(values), list(choices)
     while True:
         if any(allowed.empty for allowed in values.values()) or _breaks_a_link(values):
             return True
-        left = list[Joined]()
+        left = list[Junction]()
         before = len(open_)
         for choice in open_:
             possible = [part for part in choice.parts if _may_hold(part, values)]
