@@ -123,7 +123,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
 
 
 def dependencies() -> dict[str, Provide]:
-    """What a handler may name as an argument: who calls, the use case that it calls, and what belongs to the process.
+    """Return what a handler may name as an argument: who calls, the use case that it calls, and what belongs to the process.
 
     Each comes after another one: Litestar provides what is independent in a task group, which costs more than the rest
     of a request.

@@ -57,7 +57,7 @@ class Lease(Struct, frozen=True):
 
     @property
     def spent(self) -> bool:
-        """Whether the row had all its attempts: it must not be tried again as it is."""
+        """Return whether the row had all its attempts: it must not be tried again as it is."""
         return self.attempts >= MAX_ATTEMPTS
 
 

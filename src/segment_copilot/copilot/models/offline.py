@@ -28,17 +28,15 @@ class OfflineModel:
 
     def __init__(self) -> None:
         self._reader = Reader()
-        self._one_at_a_time = (
-            asyncio.Semaphore()
-        )  # parsing side by side is no faster, and the event loop waits for each
+        self._one_at_a_time = asyncio.Semaphore()  # side by side is no faster, and the event loop waits for each
 
     @property
     def name(self) -> str:
-        """What `run.started` says."""
+        """Return the name that `run.started` tells."""
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
+        """Answer with one turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
         async with self._one_at_a_time:
             turn = await asyncio.to_thread(self._reader.answer, conversation_of(request))
         for event in _events(turn, request):
@@ -46,7 +44,7 @@ class OfflineModel:
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
-    """The request without its form: answers to questions are what the person said too."""
+    """Return the request as English reads it: answers to questions are what the person said too."""
     said: list[str] = []
     results: list[Result] = []
     for message in request.messages:
