@@ -34,7 +34,7 @@ class OfflineModel:
 
     @property
     def name(self) -> str:
-        """What `run.started` says."""
+        """Return the name that `run.started` tells."""
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
@@ -46,7 +46,7 @@ class OfflineModel:
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
-    """The request without its form: answers to questions are what the person said too."""
+    """Return the request as English reads it: answers to questions are what the person said too."""
     said: list[str] = []
     results: list[Result] = []
     for message in request.messages:
