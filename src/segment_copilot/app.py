@@ -66,7 +66,7 @@ USE_CASES: Final = (
     "sessions",
     "feedback",
 )
-"""Those of `Resources` that a handler may name as an argument."""
+"""Names the fields of `Resources` that a handler may take as an argument."""
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -101,7 +101,7 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def build_copilot(resources: Resources, model: Model) -> Copilot:
-    """The copilot on *model*, with the use cases that its tools may call."""
+    """Return the copilot on *model*, with the use cases that its tools may call."""
     settings = resources.settings
     return Copilot(
         settings=settings,

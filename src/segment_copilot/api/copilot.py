@@ -1,4 +1,4 @@
-"""The copilot over HTTP: one question as a stream, or as one answer."""
+"""The copilot over HTTP takes one question and answers it as a stream, or in one piece."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class Generated(Struct, frozen=True):
 
 
 def _asking(stream: Any = None) -> dict[str, Any]:
-    """Returns what every route says that runs the copilot."""
+    """Return what every route declares that runs the copilot."""
     return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream).opt
 
 
 class CopilotController(Controller):
-    """Questions in words about segments and events; drafts of segments. Nothing is ever saved by it."""
+    """Answers questions in words about segments and events, and drafts segments. Nothing is ever saved by it."""
 
     path = "/api/copilot"
     tags = ("copilot",)
@@ -192,7 +192,7 @@ class CopilotController(Controller):
 
 
 async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Caller, draining: asyncio.Event) -> Run:
-    """A run for another protocol's client; what is wrong is said of what that client sent."""
+    """Begin a run for another protocol's client; findings point into what that client sent."""
     if draining.is_set():
         raise Unavailable(_STOPPING, code="server_draining")
     try:
@@ -218,7 +218,7 @@ def _streamed(
 
 
 def _failed(error: RunError) -> Exception:
-    """A run that ended badly, as a problem: our own mistakes stay unexplained, the rest may be tried again."""
+    """Return the error of a run that ended badly: our own mistakes stay unexplained, the rest may be tried again."""
     if error.code == "internal":
         return RuntimeError("The copilot's run failed; the log has it under the run's id.")
     if error.code == "context_too_long":

@@ -1,4 +1,4 @@
-"""Explanations over HTTP: why an audience is what it is, and why a user is in it or not."""
+"""Explanations over HTTP tell why an audience is what it is, and why a user is in it or not."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ExplainedCondition(Struct, frozen=True):
 
 
 class ExplanationController(Controller):
-    """Why an audience is what it is."""
+    """Explains why an audience is what it is."""
 
     path = "/api/segments"
     tags = ("segments",)
@@ -119,7 +119,7 @@ class ExplanationController(Controller):
 
 
 class ExplorerController(Controller):
-    """What is known of a user, read only."""
+    """Shows what is known of a user, read only."""
 
     path = "/api/explorer"
     tags = ("explorer",)

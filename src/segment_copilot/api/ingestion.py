@@ -1,4 +1,4 @@
-"""Events in: one at a time, in batches, and how far they are."""
+"""Ingestion over HTTP takes events in, one at a time or in batches, and tells how far they are."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class IngestionRequest(ApiRequest):
     """A request in whose body half a surrogate pair is one event's fault, not the body's."""
 
     async def json(self) -> Any:
-        """The body; where the fast parser gives up on the whole of it, it is read again event by event."""
+        """Decode the body; where the fast parser gives up on the whole of it, it is read again event by event."""
         try:
             return await super().json()
         except InvalidInput as error:
@@ -86,7 +86,7 @@ class IngestionRequest(ApiRequest):
 
 
 def _reread(body: bytes) -> Batch | msgspec.Raw | None:
-    """*body* with each event as JSON text of its own; None if it is not JSON at all."""
+    """Return *body* with each event as JSON text of its own; None if it is not JSON at all."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -113,7 +113,7 @@ IdempotencyKey = Annotated[
 
 
 class IngestionController(Controller):
-    """What clients send, and whether it can be queried yet."""
+    """Takes what clients send, and tells whether it can be queried yet."""
 
     path = "/api/ingestion"
     tags = ("ingestion",)

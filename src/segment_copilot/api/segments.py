@@ -1,4 +1,4 @@
-"""Segments over HTTP: preview, save, compute, read the members."""
+"""Segments over HTTP: a client previews, saves and computes them, and reads their members."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class MembershipOfUser(Struct, frozen=True):
 
 
 class SegmentController(Controller):
-    """Saved audiences."""
+    """Manages saved audiences."""
 
     path = "/api/segments"
     tags = ("segments",)

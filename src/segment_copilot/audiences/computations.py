@@ -1,4 +1,4 @@
-"""USE CASE: computations: the runs that find a segment's members and publish them.
+"""USE CASE: compute segments: find their members in the background and publish them.
 
 Members are written inside ClickHouse under a run id of their own; PostgreSQL then names the run that is published,
 in one transaction. A run that fails or is overtaken is never seen, and the last good members stay.
@@ -50,7 +50,7 @@ WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 
 
 class Computation(Struct, frozen=True):
-    """One run that produces members, as it was requested."""
+    """A computation is one run that finds a segment's members, as it was requested."""
 
     id: int
     status: str
@@ -58,7 +58,7 @@ class Computation(Struct, frozen=True):
 
 
 class _Claimed(Struct, frozen=True):
-    """A computation that this worker holds, for as long as its lease; the lease's key is the run's id."""
+    """A computation that this worker holds until its lease ends; the lease's key is the run's id."""
 
     lease: Lease
     tenant: Tenant
@@ -77,7 +77,7 @@ class _Claimed(Struct, frozen=True):
 
 
 class Computations:
-    """Computations of all tenants' segments; a caller's methods are told whose, the worker's work for all."""
+    """Requests and runs computations of all tenants' segments; a caller's methods take the tenant, a worker's none."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Computations:
         return len(rows)
 
     async def count_unfinished(self, tenant: Tenant) -> int:
-        """How many of the tenant's computations are queued or running."""
+        """Return how many of the tenant's computations are queued or running."""
         sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
         return await self._postgres.fetchval(sql, tenant.id)
 
@@ -170,7 +170,7 @@ class Computations:
         return True
 
     async def _claim(self) -> list[_Claimed]:
-        """The oldest computation that waits and has attempts left, with those alike."""
+        """Claim the oldest computation that waits and has attempts left, with those alike."""
         while claimed := await self._claim_alike():
             if not claimed[0].lease.spent:
                 return claimed
@@ -215,7 +215,7 @@ class Computations:
             await self._write_down(claimed, error, final=False)
 
     async def _write_down(self, claimed: _Claimed, error: Exception, *, final: bool) -> None:
-        """How a computation ended. If that cannot be written, its lease runs out, and it is claimed again."""
+        """Write down how a computation ended. If that cannot be written, its lease runs out; it is claimed again."""
         try:
             if isinstance(error, Unavailable):
                 log.warning("computation.waits", computation_id=claimed.id, code=error.code)
@@ -230,7 +230,7 @@ class Computations:
             log.warning("computation.left", computation_id=claimed.id, error=type(trouble).__name__)
 
     async def _compute(self, claimed: _Claimed) -> None:
-        """One computation, by itself."""
+        """Run one computation by itself."""
         await self._leases.begin([claimed.lease])
         compiled = await self._compiled(claimed)
         for keys in compiled.ranges:
@@ -245,7 +245,7 @@ class Computations:
         return prepared.compiled
 
     async def _write_together(self, claimed: Sequence[_Claimed]) -> set[int]:
-        """Write the members of many runs, each slot asked once; the ids of those that are written.
+        """Write the members of many runs, each slot asked once; return the ids of those that are written.
 
         The others are left to be computed one by one: a definition that no longer compiles, or everything when the
         store refuses to do it in one go.
@@ -299,7 +299,7 @@ class Computations:
             await self._drop_other_runs(claimed)
 
     async def _differences(self, claimed: _Claimed) -> tuple[int, int, int]:
-        """Members of this run, and how many entered and left since the published one."""
+        """Return the number of this run's members, and how many entered and left since the published one."""
         sql = """
             SELECT countIf(is_new), countIf(is_new AND NOT was_old), countIf(was_old AND NOT is_new) FROM (
               SELECT user_key, max(run_id = {run:UUID}) AS is_new, max(run_id = {previous:UUID}) AS was_old
@@ -337,7 +337,7 @@ class Computations:
             return bool(await transaction.execute(sql, claimed.tenant.id, *args))
 
     async def _drop_other_runs(self, claimed: _Claimed) -> None:
-        """Keep this run and the one before it, which a reader may still be paging through."""
+        """Delete all runs but this one and the one before it, which a reader may still be paging through."""
         sql = """
             DELETE FROM memberships
             WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id NOT IN {kept:Array(UUID)}"""

@@ -1,4 +1,4 @@
-"""USE CASE: why an audience is what it is: how it narrows stage by stage, and one user condition by condition."""
+"""USE CASE: explain an audience: how it narrows stage by stage, and why one user is in it or not."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class UserExplanation(Struct, frozen=True):
 
 
 class Narrowed(Struct, frozen=True, omit_defaults=True):
-    """An audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
+    """A narrowing shows an audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
 
     matched_users: int
     universe: int
@@ -121,7 +121,7 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 
 
 class Explanations:
-    """Explains audiences of all tenants; every method is told whose."""
+    """Explains audiences of all tenants; every method takes the tenant."""
 
     def __init__(self, clickhouse: ClickHouse, previews: Previews, references: References) -> None:
         self._clickhouse = clickhouse
@@ -136,7 +136,7 @@ class Explanations:
         as_of: datetime | None = None,
         user_id: str | None = None,
     ) -> Explanation:
-        """How the audience of *definition* comes about at *as_of* (default: now), and with *user_id* that user besides."""
+        """Explain how the audience of *definition* comes about at *as_of* (default: now), and *user_id* in it."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         started = time.perf_counter()
         plan = prepared.compiled.plan
@@ -164,12 +164,12 @@ class Explanations:
     async def segment(
         self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None, user_id: str | None = None
     ) -> Explanation:
-        """How the audience of a saved segment comes about, like `definition`."""
+        """Explain how the audience of a saved segment comes about, like `definition`."""
         definition = encode(await self._references.definition(tenant, segment_id))
         return await self.definition(tenant, definition, as_of=as_of, user_id=user_id)
 
     async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
-        """How the audience of a definition that was prepared comes about, by one query."""
+        """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
         query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
@@ -186,18 +186,18 @@ class Explanations:
     async def user(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], user_id: str, *, as_of: datetime | None = None
     ) -> UserExplanation:
-        """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
+        """Explain whether the user, a member or not, matches *definition* at *as_of* (default: now)."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         return await self.of_user(tenant, prepared, user_id)
 
     async def user_in(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
-        """Whether the user matches a saved segment's definition now, and why, like `user`."""
+        """Explain whether the user matches a saved segment's definition now, and why, like `user`."""
         return await self.user(tenant, encode(await self._references.definition(tenant, segment_id)), user_id)
 
     async def of_user(
         self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"
     ) -> UserExplanation:
-        """The same of a definition that was prepared."""
+        """Explain whether the user matches a prepared definition, and why."""
         plan = prepared.compiled.plan
         query = compiler.render_evidence(plan, user_id=user_id)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
@@ -249,7 +249,7 @@ class _Audience:
 
 
 class _Counted:
-    """An audience and its numbers."""
+    """Holds an audience and its numbers."""
 
     def __init__(self, audience: _Audience, numbers: compiler.Narrowing) -> None:
         self.universe = numbers.universe
@@ -278,7 +278,7 @@ class _Counted:
         )
 
     def emptied_by(self, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
-        """The first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
+        """Return the first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
         if stages[-1].audience_after:
             return UNSET
         if not self.universe:
@@ -295,7 +295,7 @@ class _Counted:
         return EmptiedBy(tuple(pointers), _told(number, stages, before))
 
     def _matching_nobody(self, part: _Part) -> list[str]:
-        """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
+        """Return the conditions of a group that make it false for everybody; else the condition itself."""
         if not isinstance(part.condition, Group) or part.condition.negate or self._alone[part.pointer]:
             return [part.pointer]
         if part.condition.logic == "OR":
@@ -305,13 +305,13 @@ class _Counted:
 
 
 def _words(condition: Condition, names: Mapping[int, str]) -> str:
-    """In words; the brackets around a group are for inside a sentence."""
+    """Describe the condition; the brackets around a group are for inside a sentence."""
     words = describe_condition(condition, names)
     return words[1:-1] if words.startswith("(") else words
 
 
 def _told(index: int, stages: Sequence[Stage], before: int) -> str:
-    """Why a stage leaves nobody of the *before* users that there were."""
+    """Say why a stage leaves nobody of the *before* users that there were."""
     stage = stages[index]
     if stage.role == "exclude":
         why = f"it takes out {'the one user' if before == 1 else f'all {before:,} users'} left before it"
@@ -338,7 +338,7 @@ def _users(count: int) -> str:
 
 
 def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
-    """What is taken out one by one: each condition when any of them is enough, else all of them as one."""
+    """Return what is excluded one by one: each condition when any of them is enough, else all of them as one."""
     logic, parts = _opened("/exclude", exclude, node)
     if logic == "OR" or len(parts) == 1:
         return parts
@@ -347,7 +347,7 @@ def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
 
 
 def _opened(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
-    """The conditions of a group; where its only one is a group itself, the conditions of that."""
+    """Return the conditions of a group; where its only one is a group itself, the conditions of that."""
     parts = _parts(pointer, group.conditions, _children(node))
     only = parts[0].condition
     if len(parts) == 1 and isinstance(only, Group) and not only.negate:
@@ -378,7 +378,7 @@ def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:
 
 
 def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
-    """In the unit of the threshold: days for a recency; whether it was done, or the user is in it, where none is."""
+    """Return what was measured, in the unit of the threshold: days for a recency; without one, whether it holds."""
     measured = verdict.evidence.measured
     match leaf:
         case Recency() if measured is not None:
@@ -396,7 +396,7 @@ def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo
 
 
 def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
-    """As the language counts days: by the wall clock of *zone*, so a day may have 23 hours."""
+    """Count days as the language does: by the wall clock of *zone*, so a day may have 23 hours."""
     days = max((as_of - instant).days - 1, 0)
     while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant and earlier > EARLIEST:
         days += 1

@@ -1,4 +1,4 @@
-"""USE CASE: segments: saved, named, versioned definitions, and what keeps them from being lost or used twice."""
+"""USE CASE: save segments: named, versioned definitions that are neither lost nor deleted while in use."""
 
 from __future__ import annotations
 
@@ -64,26 +64,26 @@ class Segment(Struct, frozen=True):
 
     @property
     def revision(self) -> str:
-        """Another one after every change by a caller; a computation changes none."""
+        """Changes with every write by a caller; a computation changes none."""
         return f"{self.version}-{self.updated_at:%Y%m%d%H%M%S%f}"
 
 
 class SavedSegment(Struct, frozen=True):
-    """A segment just written, and what is odd about its definition."""
+    """A segment that was just written, and what is odd about its definition."""
 
     segment: Segment
     warnings: tuple[Finding, ...]
 
 
 class SegmentPage(Struct, frozen=True):
-    """Some of a tenant's segments, and how many there are in all."""
+    """A page holds some of a tenant's segments, and how many there are in all."""
 
     segments: tuple[Segment, ...]
     total: int
 
 
 class Changes(Struct, frozen=True):
-    """What a PATCH may change; absent fields stay."""
+    """The fields that a PATCH may change; absent fields stay."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -93,7 +93,7 @@ class Changes(Struct, frozen=True):
 
 
 class Segments:
-    """Segments of all tenants; every method is told whose."""
+    """Manages the segments of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery, previews: Previews) -> None:
         self._postgres = postgres
@@ -104,7 +104,7 @@ class Segments:
     # Read
 
     async def get(self, tenant: Tenant, segment_id: int) -> Segment:
-        """One segment."""
+        """Return one segment; raises NotFound."""
         sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2"
         row = await self._postgres.fetchrow(sql, tenant.id, segment_id)
         if row is None:
@@ -114,7 +114,7 @@ class Segments:
     async def list(
         self, tenant: Tenant, *, limit: int = 50, offset: int = 0, order: Order = "id", query: str = ""
     ) -> SegmentPage:
-        """A page of segments; *query* keeps those with it in their name, in any case."""
+        """Return a page of segments; *query* keeps those with it in their name, in any case."""
         where = "tenant_id = $1 AND ($2 = '' OR position(lower($2) IN lower(name)) > 0)"
         sql = f"SELECT {_COLUMNS} FROM segments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT $3 OFFSET $4"
         async with self._postgres.connection() as connection:
@@ -123,7 +123,7 @@ class Segments:
         return SegmentPage(tuple(_segment(row) for row in rows), total)
 
     async def same_as(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
-        """Saved segments, newest first, that say what *definition* says, in whatever order and spelling."""
+        """Return saved segments, newest first, that mean what *definition* means, in whatever order and spelling."""
         sql = """
             SELECT id, name, description, definition::text FROM segments
             WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
@@ -151,7 +151,7 @@ class Segments:
         segment_type: SegmentType = "rule",
         saved_at: datetime | None = None,
     ) -> SavedSegment:
-        """Save a first version, dated *saved_at* (default: now); nothing is computed yet."""
+        """Save the first version of a segment, dated *saved_at* (default: now); nothing is computed yet."""
         _check_names(name, segment_type)
         prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
         stored = _stored(prepared.definition, tenant)
@@ -172,7 +172,7 @@ class Segments:
     async def update(
         self, tenant: Tenant, segment_id: int, changes: Changes, *, if_revision: Container[str] | None = None
     ) -> SavedSegment:
-        """Change some fields; a new definition is a new version and is not computed by this.
+        """Change some fields of a segment; a new definition is a new version and is not computed by this.
 
         Raises:
             PreconditionFailed: *if_revision* does not hold the stored revision.
@@ -197,7 +197,7 @@ class Segments:
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
     async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
-        """Remove a segment, its versions and its members.
+        """Delete a segment, its versions and its members.
 
         Raises:
             Conflict: Other segments or activations use it; the error names them.
@@ -221,7 +221,7 @@ class Segments:
         await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
 
     async def delete_all(self, tenant: Tenant) -> None:
-        """Remove every segment of the tenant, whichever of them refer to one another, and all members.
+        """Delete every segment of the tenant, whichever of them refer to one another, and all members.
 
         Raises:
             Conflict: Activations use some; they are deleted before.
@@ -239,7 +239,7 @@ class Segments:
 
 
 def _stored(definition: Definition, tenant: Tenant) -> str:
-    """The text that is kept: with the zone it was saved with, so that a later change of the tenant's alters nothing."""
+    """Encode a definition with the zone it is saved with, so that a later change of the tenant's alters nothing."""
     if definition.timezone is UNSET:
         definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
     return encode(definition).decode()
@@ -269,7 +269,7 @@ def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
 
 
 async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
-    """Dynamic Plus segments are counted under a lock, so that two saves cannot both be the last one allowed."""
+    """Count Dynamic Plus segments under a lock, so that two saves cannot both be the last one allowed."""
     if tier != "dynamic_plus":
         return
     limit = await transaction.fetchval("SELECT dynamic_plus_limit FROM tenants WHERE id = $1 FOR UPDATE", tenant.id)

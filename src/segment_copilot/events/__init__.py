@@ -1,4 +1,4 @@
-"""Events: accepted durably in PostgreSQL, forwarded to ClickHouse in blocks that can be retried, readable at once.
+"""Events are accepted durably in PostgreSQL, forwarded to ClickHouse in blocks that can be retried, readable at once.
 
 Here too is what is known of them: schemas, the catalog, analytics. It knows no HTTP and no segment.
 

@@ -66,19 +66,19 @@ DELETE FROM event_ids WHERE ctid = ANY (ARRAY(SELECT ctid FROM event_ids WHERE a
 
 
 class Block(Struct, frozen=True):
-    """A block that is ours while its lease holds."""
+    """A block is a batch of events that this worker alone forwards while its lease holds."""
 
     lease: Lease
     token: UUID
 
     @property
     def id(self) -> int:
-        """Its row's."""
+        """The id of the block's row."""
         return self.lease.id
 
 
 class Forwarding:
-    """Blocks of all tenants' events. It belongs to the worker and is told no tenant: a block holds events of many."""
+    """Forwards events in blocks. It belongs to the worker and takes no tenant: a block holds events of many."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
         self._postgres = postgres

@@ -1,4 +1,4 @@
-"""USE CASE: taking events in: what this returns as accepted is on disk."""
+"""USE CASE: take events in: those that this returns as accepted are on disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SELECT
 
 
 class Skipped(Struct, frozen=True):
-    """Why the event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
+    """The event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
 
     index: int
     pointer: str
@@ -57,7 +57,7 @@ class Skipped(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """*queued* events are safe, those seen before included (*stored* of them are new); the rest were skipped."""
+    """Counts events: *queued* are safe, those seen before included (*stored* are new); the rest were skipped."""
 
     queued: int
     stored: int
@@ -77,7 +77,7 @@ class IngestionStatus(Struct, frozen=True):
 
 
 class Ingestion:
-    """Takes in events of all tenants; every method is told whose."""
+    """Takes in events of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
@@ -109,7 +109,7 @@ class Ingestion:
         return Accepted(queued=len(keyed), stored=stored, skipped=tuple(skipped))
 
     async def status(self, tenant: Tenant) -> IngestionStatus:
-        """How far the tenant's events are, as of one snapshot."""
+        """Return how far the tenant's events are, as of one snapshot."""
         row = await self._postgres.fetchrow(_STATUS, tenant.id)
         assert row is not None  # noqa: S101  # a SELECT without FROM has a row
         return IngestionStatus(pending=row[0], oldest_pending_ms=row[1], forwarded=row[2], failed=row[3])
@@ -117,7 +117,7 @@ class Ingestion:
     async def _store(
         self, tenant: Tenant, keyed: Sequence[tuple[bytes | None, ValidEvent]], *, received_at: datetime
     ) -> int:
-        """Store in one transaction; the number of events that were new."""
+        """Store in one transaction; return the number of events that were new."""
         if not keyed:
             return 0
         return await self._postgres.execute(
@@ -134,7 +134,7 @@ class Ingestion:
 
 
 def _unique_key(valid: ValidEvent, idempotency_key: str | None, index: int, event: object) -> bytes | None:
-    """What makes the event unique in its tenant, hashed; None when nothing does.
+    """Return a hash of what makes the event unique in its tenant; None when nothing does.
 
     The key of a request covers the event as it was sent, too: a client that reuses one for other events loses none.
     """

@@ -1,4 +1,4 @@
-"""What a client may send as an event, and what of it is stored."""
+"""Validates what a client sends as an event, and makes of it what is stored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIELDS = frozenset({"user_id", "event_type", "occurred_at", "payload", "anonymo
 
 
 class Rejected(Exception):
-    """Why one event is not stored. *pointer* is an RFC 6901 pointer into the event."""
+    """One event is not stored, for this reason. *pointer* is an RFC 6901 pointer into the event."""
 
     def __init__(self, pointer: str, *, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +52,7 @@ class ValidEvent(Struct, frozen=True, gc=False):
 
 
 def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> ValidEvent:
-    """Check one event, JSON text or already decoded; the first thing that is wrong is raised as `Rejected`."""
+    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong."""
     fields = _fields(_decode(event) if isinstance(event, (bytes, msgspec.Raw)) else event)
     return ValidEvent(
         user_id=_text(fields, "user_id", longest=MAX_USER_LENGTH),
@@ -64,7 +64,7 @@ def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> V
 
 
 def parse_instant(text: str) -> datetime | None:
-    """The ISO 8601 date or date-time in *text*, naive when it has no offset; None when it is not one.
+    """Read the ISO 8601 date or date-time in *text*, naive when it has no offset; None when it is not one.
 
     Digits finer than microseconds are cut, not rounded.
     """
@@ -78,7 +78,7 @@ def parse_instant(text: str) -> datetime | None:
 
 
 def in_range(instant: datetime) -> datetime | None:
-    """*instant* (aware) in UTC, or None outside the years 1900 to 2299, which the event store cannot hold."""
+    """Return *instant* (aware) in UTC, or None outside the years 1900 to 2299, which the event store cannot hold."""
     try:
         moved = instant.astimezone(UTC)
     except OverflowError:
@@ -139,7 +139,7 @@ def _text(fields: Mapping[str, Any], name: str, *, longest: int) -> str:
 
 
 def _event_id(fields: Mapping[str, Any]) -> str | None:
-    """None for an absent, null or empty id: none of the three is an id."""
+    """Return the event's id; None when it is absent, null or empty: none of the three is an id."""
     if fields.get("event_id") in (None, ""):
         return None
     return _text(fields, "event_id", longest=MAX_ID_LENGTH)
@@ -159,7 +159,7 @@ def _occurred_at(value: object, *, received_at: datetime) -> datetime:
 
 
 def _payload(value: object) -> str:
-    """What is stored of a payload. Integers beyond 64 bits become floats: the event store would keep them as texts."""
+    """Encode a payload as it is stored; integers beyond 64 bits become floats: the store would make them texts."""
     if value is None:
         return "{}"
     if not isinstance(value, dict):

@@ -20,7 +20,7 @@ _AFTER_SCHEME: Final = r"(?:(?<=http)|(?<=https)|(?<=ftp))"
 _PARTED = re.compile(
     rf"{_AFTER_SCHEME}(?P<slashes>:/{{2,}})|(?<=www)\.(?=[a-z0-9])|(?<=\])(?=\()|(?<=<)(?=[a-z/!?])", re.IGNORECASE
 )
-"""Where what is left may still become a link: an address; a construct that was too long to wait for or has no end."""
+"""Marks where what is left may still become a link: an address; a construct too long to wait for or without end."""
 _WAITING = re.compile(rf"{_AFTER_SCHEME}:/*\Z|(?<=www)\.\Z", re.IGNORECASE)
 _REMARKABLE = re.compile(r"[\]<:]|w\.|\A\.", re.IGNORECASE)
 _OPEN: Final = ("]", "<")

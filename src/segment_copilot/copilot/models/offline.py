@@ -1,4 +1,4 @@
-"""The offline model: one turn from the conversation so far, by parsing instead of by a language model."""
+"""The offline model answers one turn from the conversation so far, by parsing instead of by a language model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from segment_copilot.english.reading import Conversation, Reader
 
 
 class OfflineModel:
-    """Parses English questions into tool calls. Deterministic: the same request gives the same turn."""
+    """Parses English questions into tool calls; the same request always gives the same turn."""
 
     def __init__(self) -> None:
         self._reader = Reader()
@@ -34,11 +34,11 @@ class OfflineModel:
 
     @property
     def name(self) -> str:
-        """What `run.started` says."""
+        """The name that `run.started` tells."""
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
+        """Answer with one turn, its text sentence by sentence, on a thread: the work is bounded, so nobody ends it."""
         async with self._one_at_a_time:
             turn = await asyncio.to_thread(self._reader.answer, conversation_of(request))
         for event in _events(turn, request):
@@ -46,7 +46,7 @@ class OfflineModel:
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
-    """The request without its form: answers to questions are what the person said too."""
+    """Return the request without its form: answers to questions are what the person said too."""
     said: list[str] = []
     results: list[Result] = []
     for message in request.messages:

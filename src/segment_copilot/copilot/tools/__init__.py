@@ -86,13 +86,13 @@ _ALL = (
 )
 
 TOOLS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in sorted(_ALL, key=lambda tool: tool.name)}
-"""By name, in a fixed order: the same bytes for every request, so that they can be cached."""
+"""Every tool by name, in a fixed order: the same bytes for every request, so that they can be cached."""
 
 COMPONENTS: Final = frozenset(tool.component for tool in _ALL if tool.component is not None)
 
 
 def usable(components: frozenset[str]) -> tuple[Tool, ...]:
-    """The tools for a frontend that can draw *components*."""
+    """Return the tools for a frontend that can draw *components*."""
     return tuple(tool for tool in TOOLS.values() if tool.component is None or tool.component in components)
 
 

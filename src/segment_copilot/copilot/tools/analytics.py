@@ -22,7 +22,7 @@ _FIRST_DAY: Final = "1970-01-01"
 
 
 class RankedEvents(TopEvents, frozen=True, rename={"from_": "from"}):
-    """The busiest event types, and the range in which they were counted."""
+    """Ranks the busiest event types, and tells the range in which they were counted."""
 
     from_: str
     to: str
@@ -31,7 +31,7 @@ class RankedEvents(TopEvents, frozen=True, rename={"from_": "from"}):
 
 
 class EventVolume(Volume, frozen=True, rename={"from_": "from"}):
-    """Events per local day, and the range in which they were counted."""
+    """Counts events per local day, and tells the range in which they were counted."""
 
     from_: str
     to: str
@@ -40,7 +40,7 @@ class EventVolume(Volume, frozen=True, rename={"from_": "from"}):
 
 
 class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
-    """Members per local day, on the days the segment was computed."""
+    """Counts members per local day, on the days the segment was computed."""
 
     segment_id: int
     name: str
@@ -51,7 +51,7 @@ class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
 
 
 class ListedValues(PropertyValues, frozen=True):
-    """The most frequent values, and whether there are others."""
+    """Lists the most frequent values, and tells whether there are others."""
 
     truncated: bool
 
@@ -172,7 +172,7 @@ async def list_property_values(
 
 
 def _filter(context: ToolContext, event_type: str | None, where: Tests) -> CompiledQuery:
-    """Raises InvalidInput with every mistake in *where*."""
+    """Decode the tests of *where*; raises InvalidInput with every mistake in it."""
     if event_type is None:
         detail = "Tests of properties need the event_type whose properties they are."
         raise InvalidInput(detail, code="no_event_type", findings=[Finding("/event_type", "no_event_type", detail)])
@@ -205,7 +205,7 @@ def _span(context: ToolContext, start: str, end: str) -> Span:
 
 
 def _stated(context: ToolContext, instant: datetime) -> str:
-    """A range's end as it is read: the date where it is local midnight, else the instant."""
+    """Return a range's end as it is read: the date where it is local midnight, else the instant."""
     local = instant.astimezone(ZoneInfo(context.timezone))
     if local.time() == time():
         return local.date().isoformat()

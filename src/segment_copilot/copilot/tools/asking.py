@@ -23,7 +23,7 @@ class Option(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AskedQuestion(Struct, frozen=True):
-    """The question is on its way to the person."""
+    """Tells that the question is on its way to the person."""
 
     clarification_id: str
     note: str = "Say nothing more: the answer comes with the next message."

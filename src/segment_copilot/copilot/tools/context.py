@@ -78,7 +78,7 @@ class Memory(Struct):
         return f"{kind}_{self.run_id[-12:]}_{self._issued}"
 
     def latest(self, tool: str) -> Mapping[str, Any] | None:
-        """Return what *tool* gave last in this run."""
+        """Return the latest result of *tool* in this run."""
         found = [one.document for one in self.results.values() if one.name == tool]
         return found[-1] if found else None
 

@@ -38,7 +38,7 @@ _STATUSES: Final[Mapping[int, str]] = {
     504: "upstream_timeout",
     529: "upstream_overloaded",
 }
-"""For answers of a proxy, which have no type."""
+"""Codes for answers of a proxy, which have no type."""
 _FOREVER: Final = 10**9
 _SPEND_LIMITS: Final = {"enforced_spend_limit_reached", "contract_spend_limit_reached"}
 

@@ -33,7 +33,7 @@ from segment_copilot.errors import Unavailable
 from segment_copilot.settings import Settings
 
 _UNREADABLE = (ValueError, LookupError, AttributeError, TypeError)
-"""How the SDK, or what reads after it, stumbles over what is no answer."""
+"""Errors with which the SDK, or what reads after it, stumbles over what is no answer."""
 
 _DRAIN_SECONDS = 0.2
 _KEPT_CONNECTIONS = 100

@@ -21,11 +21,11 @@ VERSION: Final = "1.0"
 AG_UI: Final = f"ag-ui/{VERSION}"
 
 PREFIX: Final = "segment_copilot."
-"""In front of every name that is ours: activity types and custom events."""
+"""Stands before every name that is ours: activity types and custom events."""
 
 
 STATE: Final = "segment_copilot"
-"""Our member of the client's state."""
+"""Names our member of the client's state."""
 
 
 class AgUiEncoder:

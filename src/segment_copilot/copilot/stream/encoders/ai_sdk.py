@@ -20,7 +20,7 @@ AI_SDK: Final = "ai-sdk-ui-message-stream/v1"
 HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
 
 PREFIX: Final = "data-segment-copilot-"
-"""In front of every part that is ours."""
+"""Stands before every part that is ours."""
 
 TURN_RESET: Final = f"{PREFIX}turn-reset"
 CHECKPOINT: Final = f"{PREFIX}checkpoint"
