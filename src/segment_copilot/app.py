@@ -19,12 +19,12 @@ from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import Readiness, drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drain_on_sigterm
 from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.problems import problem_response
-from segment_copilot.api.http.requests import ApiRequest, parameters_checked
+from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -81,13 +81,13 @@ def create_app(settings: Settings) -> Litestar:
             app.state.draining = asyncio.Event()
             pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
             app.state.readiness = Readiness(pings, app.state.draining)
-            with drained_on_sigterm(app.state.draining):
+            with drain_on_sigterm(app.state.draining):
                 yield
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticated, parameters_checked],
+        middleware=[authenticate, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,

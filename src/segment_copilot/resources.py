@@ -72,10 +72,10 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
     ):
-        yield _built(settings, postgres, clickhouse)
+        yield _build(settings, postgres, clickhouse)
 
 
-def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
+def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
     """Build every use case, each from the stores and those that stand above it."""
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)

@@ -34,14 +34,14 @@ class Keyring:
         digest = sha256(credential.encode()).digest()
         until, caller = self._known.get(digest, (0.0, None))
         if caller is None or until < monotonic():
-            until, caller = await self._looked_up(credential)
+            until, caller = await self._look_up(credential)
             self._known[digest] = (until, caller)
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         self._known.move_to_end(digest)
         return caller
 
-    async def _looked_up(self, credential: str) -> tuple[float, Caller]:
+    async def _look_up(self, credential: str) -> tuple[float, Caller]:
         until = monotonic() + REMEMBERED_SECONDS
         if credential.startswith("sk_"):
             return until, await self._keys.identify(credential)

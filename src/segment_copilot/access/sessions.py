@@ -74,5 +74,5 @@ class Sessions:
 
     async def _key(self) -> OctKey:
         if self._secret is None:
-            self._secret = OctKey.import_key(await self._secrets.shared(_PURPOSE))
+            self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
         return self._secret

@@ -15,7 +15,7 @@ class Secrets:
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
-    async def shared(self, purpose: str) -> bytes:
+    async def get_or_create(self, purpose: str) -> bytes:
         """Return 32 random bytes for *purpose*: made by whoever asks first, the same for everybody after that."""
         read = "SELECT secret FROM shared_secrets WHERE purpose = $1"
         if (found := await self._postgres.fetchval(read, purpose)) is None:

@@ -39,7 +39,7 @@ class Tenants:
         try:
             row = await self._postgres.fetchrow(sql, slug, timezone, dynamic_plus_limit)
         except UniqueViolation as error:
-            raise _taken(slug) from error
+            raise _slug_taken(slug) from error
         return _tenant(row, slug)
 
     async def get(self, slug: str) -> Tenant:
@@ -53,7 +53,7 @@ class Tenants:
         try:
             return _tenant(await self._postgres.fetchrow(sql, tenant.id, slug), tenant.slug)
         except UniqueViolation as error:
-            raise _taken(slug) from error
+            raise _slug_taken(slug) from error
 
     async def set_dynamic_plus_limit(self, tenant: Tenant, limit: int | None) -> Tenant:
         """Change how many Dynamic Plus segments the tenant may have; those above the limit stay."""
@@ -73,7 +73,7 @@ def _check_slug(slug: str) -> None:
         raise InvalidInput("A tenant's slug has 1 to 63 lower-case letters, digits and hyphens.", code="bad_slug")
 
 
-def _taken(slug: str) -> Conflict:
+def _slug_taken(slug: str) -> Conflict:
     return Conflict(f"There is a tenant {slug!r} already.", code="tenant_exists")
 
 

@@ -32,7 +32,7 @@ SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2
 
 
 class Activation(Struct, frozen=True):
-    """An activation connects a segment to a destination. *config* has its secrets masked."""
+    """An activation connects a segment to a destination. *config* has its secrets mask_secrets."""
 
     id: int
     connector_type: str
@@ -82,23 +82,23 @@ def _activation(row: Record) -> Activation:
         connector_type=row["connector_type"],
         segment_id=row["segment_id"],
         segment_name=row["segment_name"],
-        config=masked(msgspec.json.decode(row["config"])),
+        config=mask_secrets(msgspec.json.decode(row["config"])),
         status=row["status"],
         last_synced_at=row["last_synced_at"],
         last_error=row["last_error"],
     )
 
 
-def masked(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def mask_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *config* with `***` in place of every secret, however deep."""
-    return {key: MASK if _SECRET.search(key) else _masked(value) for key, value in config.items()}
+    return {key: MASK if _SECRET.search(key) else _mask(value) for key, value in config.items()}
 
 
-def _masked(value: object) -> object:
+def _mask(value: object) -> object:
     match value:
         case dict():
-            return masked(cast("dict[str, Any]", value))
+            return mask_secrets(cast("dict[str, Any]", value))
         case list():
-            return [_masked(item) for item in cast("list[object]", value)]
+            return [_mask(item) for item in cast("list[object]", value)]
         case _:
             return value

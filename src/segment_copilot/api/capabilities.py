@@ -147,10 +147,10 @@ def capabilities_of(copilot: Copilot) -> Capabilities:
 
 
 def _tool(tool: tools.Tool) -> ToolCapability:
-    told = {"kind": tool.kind, "title": tool.title}
+    metadata = {"kind": tool.kind, "title": tool.title}
     if tool.component is not None:
-        told["component"] = tool.component
-    return ToolCapability(tool.name, tool.specification.description, tool.specification.input_schema, told)
+        metadata["component"] = tool.component
+    return ToolCapability(tool.name, tool.specification.description, tool.specification.input_schema, metadata)
 
 
 def _component_schemas() -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.events import Ingestion, IngestionStatus, Skipped
+from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
@@ -122,7 +122,7 @@ class IngestionController(Controller):
     @post(
         "/track",
         status_code=202,
-        opt=Route(items_judged_later=True).opt,
+        opt=Route(judges_items=True).opt,
         response_description="Stored; to be forwarded in a moment.",
     )
     async def track(
@@ -147,7 +147,7 @@ class IngestionController(Controller):
     @post(
         "/track/batch",
         status_code=202,
-        opt=Route(items_judged_later=True).opt,
+        opt=Route(judges_items=True).opt,
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )
@@ -177,7 +177,7 @@ class IngestionController(Controller):
         return await ingestion.status(tenant)
 
 
-def _batch_error(skipped: Skipped) -> BatchError:
+def _batch_error(skipped: SkippedEvent) -> BatchError:
     return BatchError(
         skipped.index,
         pointer=f"/events/{skipped.index}{skipped.pointer}",

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.previews import ConditionCount, Prepared, Previews
+from segment_copilot.audiences.previews import ConditionCount, PreparedDefinition, Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import Branch, Choice, Node
@@ -90,7 +90,7 @@ class UserExplanation(Struct, frozen=True):
     conditions: tuple[UserCondition, ...]
 
 
-class Narrowed(Struct, frozen=True, omit_defaults=True):
+class Narrowing(Struct, frozen=True, omit_defaults=True):
     """A narrowing shows an audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
 
     matched_users: int
@@ -140,9 +140,9 @@ class Explanations:
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         started = time.perf_counter()
         plan = prepared.compiled.plan
-        narrowed = await self.narrowed(prepared)
+        narrowed = await self.narrowing(prepared)
         members = compiler.render_members(plan)
-        user = UNSET if user_id is None else await self.of_user(tenant, prepared, user_id)
+        user = UNSET if user_id is None else await self.user_of_prepared(tenant, prepared, user_id)
         return Explanation(
             matched_users=narrowed.matched_users,
             universe=narrowed.universe,
@@ -168,14 +168,14 @@ class Explanations:
         definition = encode(await self._references.definition(tenant, segment_id))
         return await self.definition(tenant, definition, as_of=as_of, user_id=user_id)
 
-    async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
+    async def narrowing(self, prepared: PreparedDefinition, *, purpose: Purpose = "preview") -> Narrowing:
         """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
         query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+        counted = _Counts(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
         stages = counted.stages(prepared.names)
-        return Narrowed(
+        return Narrowing(
             matched_users=stages[-1].audience_after,
             universe=counted.universe,
             stages=stages,
@@ -188,14 +188,14 @@ class Explanations:
     ) -> UserExplanation:
         """Explain whether the user, a member or not, matches *definition* at *as_of* (default: now)."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.of_user(tenant, prepared, user_id)
+        return await self.user_of_prepared(tenant, prepared, user_id)
 
-    async def user_in(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
+    async def user_of_segment(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
         """Explain whether the user matches a saved segment's definition now, and why, like `user`."""
         return await self.user(tenant, encode(await self._references.definition(tenant, segment_id)), user_id)
 
-    async def of_user(
-        self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"
+    async def user_of_prepared(
+        self, tenant: Tenant, prepared: PreparedDefinition, user_id: str, *, purpose: Purpose = "preview"
     ) -> UserExplanation:
         """Explain whether the user matches a prepared definition, and why."""
         plan = prepared.compiled.plan
@@ -237,7 +237,7 @@ class _Audience:
     def __init__(self, definition: Definition, root: Node) -> None:
         exclude = definition.exclude
         include_node, exclude_node = (root, root) if exclude is UNSET else _children(root)
-        logic, self.let_in = _opened("", definition, include_node)
+        logic, self.let_in = _unwrap("", definition, include_node)
         self.taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
         self.stages = (*self.let_in, *self.taken_out)
         self.parts = list(_walk(self.stages))
@@ -248,7 +248,7 @@ class _Audience:
         self.nodes = [part.node for part in self.parts]
 
 
-class _Counted:
+class _Counts:
     """Holds an audience and its numbers."""
 
     def __init__(self, audience: _Audience, numbers: compiler.Narrowing) -> None:
@@ -292,7 +292,7 @@ class _Counted:
         number = next(index for index in range(first, len(stages)) if not stages[index].audience_after)
         before = stages[number - 1].audience_after if number else self.universe
         pointers = self._matching_nobody(self._audience.stages[number])
-        return EmptiedBy(tuple(pointers), _told(number, stages, before))
+        return EmptiedBy(tuple(pointers), _emptiness_in_words(number, stages, before))
 
     def _matching_nobody(self, part: _Part) -> list[str]:
         """Return the conditions of a group that make it false for everybody; else the condition itself."""
@@ -310,7 +310,7 @@ def _words(condition: Condition, names: Mapping[int, str]) -> str:
     return words[1:-1] if words.startswith("(") else words
 
 
-def _told(index: int, stages: Sequence[Stage], before: int) -> str:
+def _emptiness_in_words(index: int, stages: Sequence[Stage], before: int) -> str:
     """Say why a stage leaves nobody of the *before* users that there were."""
     stage = stages[index]
     if stage.role == "exclude":
@@ -339,19 +339,19 @@ def _users(count: int) -> str:
 
 def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
     """Return what is excluded one by one: each condition when any of them is enough, else all of them as one."""
-    logic, parts = _opened("/exclude", exclude, node)
+    logic, parts = _unwrap("/exclude", exclude, node)
     if logic == "OR" or len(parts) == 1:
         return parts
     group = Group(logic=logic, conditions=[part.condition for part in parts])
     return (_Part("/exclude", group, Branch(logic, tuple(part.node for part in parts)), parts),)
 
 
-def _opened(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
+def _unwrap(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
     """Return the conditions of a group; where its only one is a group itself, the conditions of that."""
     parts = _parts(pointer, group.conditions, _children(node))
     only = parts[0].condition
     if len(parts) == 1 and isinstance(only, Group) and not only.negate:
-        return _opened(parts[0].pointer, only, parts[0].node)
+        return _unwrap(parts[0].pointer, only, parts[0].node)
     return group.logic, parts
 
 

@@ -86,7 +86,7 @@ class Members:
             row["member_count"] or 0, tuple(Member(user_id, computed_at) for user_id in ids[:limit]), more
         )
 
-    async def of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
+    async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the segments whose published members include the user."""
         sql = """
             SELECT id, name, published_run, last_computed_at FROM segments

@@ -58,10 +58,10 @@ class Overlap(Struct, frozen=True):
     universe: int
     first: int
     second: int
-    both: int
+    intersection: int
 
 
-class Prepared(Struct, frozen=True):
+class PreparedDefinition(Struct, frozen=True):
     """A definition that compiled, with everything derived from it."""
 
     compiled: Compiled
@@ -83,7 +83,7 @@ class Previews:
 
     async def prepare(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
-    ) -> Prepared:
+    ) -> PreparedDefinition:
         """Parse, bind, plan and describe a definition, and find what is odd in it.
 
         A name that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one.
@@ -104,7 +104,7 @@ class Previews:
         tier, reason = tier_of(bound)
         odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
         warnings = (*compiled.bound.warnings, *odd)
-        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), warnings)
+        return PreparedDefinition(compiled, bound, names, tier, reason, describe(bound, names), warnings)
 
     def _compile(
         self,
@@ -147,7 +147,7 @@ class Previews:
         return await self.preview(tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown)
 
     async def count(
-        self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
+        self, prepared: PreparedDefinition, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
     ) -> Preview:
         """Count who matches a prepared definition."""
         if not 0 <= limit <= MAX_SAMPLE:
@@ -176,7 +176,7 @@ class Previews:
             conditions=conditions,
         )
 
-    async def _breakdown(self, prepared: Prepared, purpose: Purpose) -> tuple[ConditionCount, ...]:
+    async def _breakdown(self, prepared: PreparedDefinition, purpose: Purpose) -> tuple[ConditionCount, ...]:
         """Count how many users each condition matches by itself."""
         described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
         planned = leaves(prepared.compiled.plan.root)
@@ -188,7 +188,9 @@ class Previews:
             for leaf, words, matched in zip(planned, described, counts, strict=True)
         )
 
-    async def overlap(self, first: Prepared, second: Prepared, *, purpose: Purpose = "preview") -> Overlap:
+    async def overlap(
+        self, first: PreparedDefinition, second: PreparedDefinition, *, purpose: Purpose = "preview"
+    ) -> Overlap:
         """Count two prepared definitions of one tenant and instant, and their intersection, by one query."""
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.previews import Prepared, Previews
+from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.references import not_found
 from segment_copilot.compiler import all_conditions, referenced_segments
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
@@ -122,7 +122,7 @@ class Segments:
             rows = await connection.fetch(sql, tenant.id, query, limit, offset)
         return SegmentPage(tuple(_segment(row) for row in rows), total)
 
-    async def same_as(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
+    async def find_equivalent(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
         """Return saved segments, newest first, that mean what *definition* means, in whatever order and spelling."""
         sql = """
             SELECT id, name, description, definition::text FROM segments
@@ -178,7 +178,7 @@ class Segments:
             PreconditionFailed: *if_revision* does not hold the stored revision.
         """
         _check_names(changes.name, changes.segment_type)
-        prepared: Prepared | None = None
+        prepared: PreparedDefinition | None = None
         if changes.definition is not UNSET:
             prepared = await self._previews.prepare(
                 tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
@@ -308,7 +308,7 @@ async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int
 
 
 async def _write_changes(
-    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: Prepared | None
+    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: PreparedDefinition | None
 ) -> Segment:
     def kept(new: Any, old: Any) -> Any:
         return old if new is UNSET else new

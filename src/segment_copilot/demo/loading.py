@@ -35,7 +35,7 @@ Progress = Callable[[str], None]
 """Takes a few words on how far the loading is."""
 
 
-def _ignore(_told: str) -> None: ...
+def _ignore(_text: str) -> None: ...
 
 
 async def load_demo(
@@ -51,7 +51,7 @@ async def load_demo(
 
     Does nothing when the tenant is there; clears away one that was loaded half-way. Takes about 15 seconds.
     """
-    async with _alone(resources.postgres):
+    async with _hold_lock(resources.postgres):
         try:
             return await resources.tenants.get(SLUG)
         except NotFound:
@@ -85,7 +85,7 @@ async def load_demo(
 
 
 @asynccontextmanager
-async def _alone(postgres: Postgres) -> AsyncGenerator[None]:
+async def _hold_lock(postgres: Postgres) -> AsyncGenerator[None]:
     """Hold the lock under which one process loads at a time; whatever ends the connection gives it back."""
     async with postgres.connection(seconds=300) as connection:
         await connection.execute("SET lock_timeout = 0")
@@ -160,10 +160,10 @@ async def _compute_history(
 
 async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
     await resources.computations.request_all(tenant, as_of=as_of)
-    await _until_computed(resources, tenant)
+    await _wait_until_computed(resources, tenant)
 
 
-async def _until_computed(resources: Resources, tenant: Tenant) -> None:
+async def _wait_until_computed(resources: Resources, tenant: Tenant) -> None:
     """Compute what was requested, or wait for a worker that took some of it."""
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):

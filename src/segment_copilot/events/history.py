@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events.names import ObservedNames, new_names, write_names
+from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
@@ -83,7 +83,7 @@ class History:
             alike = event.event_type, event.payload
             first.setdefault(alike, event)
             last[alike] = event
-        names = new_names([*first.values(), *last.values()], known=ObservedNames())
+        names = find_new_names([*first.values(), *last.values()], known=ObservedNames())
         names.event_counts = dict(Counter((event.tenant_id, event.event_type) for event in events))
         await write_names(self._postgres, names)
 

@@ -11,7 +11,7 @@ import uuid_utils
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events.validation import Rejected, ValidEvent, validate
+from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
@@ -47,7 +47,7 @@ SELECT
 """
 
 
-class Skipped(Struct, frozen=True):
+class SkippedEvent(Struct, frozen=True):
     """The event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
 
     index: int
@@ -56,12 +56,12 @@ class Skipped(Struct, frozen=True):
     detail: str
 
 
-class Accepted(Struct, frozen=True):
+class AcceptedEvents(Struct, frozen=True):
     """Counts events: *queued* are safe, those seen before included (*stored* are new); the rest were skipped."""
 
     queued: int
     stored: int
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEvent, ...] = ()
 
 
 class IngestionStatus(Struct, frozen=True):
@@ -89,7 +89,7 @@ class Ingestion:
         *,
         received_at: datetime,
         idempotency_key: str | None = None,
-    ) -> Accepted:
+    ) -> AcceptedEvents:
         """Store *events* (JSON texts or decoded objects); on return they are durable.
 
         An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
@@ -97,16 +97,18 @@ class Ingestion:
         place of the same key counts once.
         """
         keyed: list[tuple[bytes | None, ValidEvent]] = []
-        skipped: list[Skipped] = []
+        skipped: list[SkippedEvent] = []
         for index, event in enumerate(events):
             try:
                 valid = validate(event, received_at=received_at)
-            except Rejected as rejected:
-                skipped.append(Skipped(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail))
+            except EventRejected as rejected:
+                skipped.append(
+                    SkippedEvent(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail)
+                )
             else:
                 keyed.append((_unique_key(valid, idempotency_key, index, event), valid))
         stored = await self._store(tenant, _first_copies(keyed), received_at=received_at)
-        return Accepted(queued=len(keyed), stored=stored, skipped=tuple(skipped))
+        return AcceptedEvents(queued=len(keyed), stored=stored, skipped=tuple(skipped))
 
     async def status(self, tenant: Tenant) -> IngestionStatus:
         """Return how far the tenant's events are, as of one snapshot."""

@@ -79,7 +79,7 @@ class ObservedNames(Struct):
                 known.setdefault(path, _Seen(seen.first_seen)).add(seen)
 
 
-def new_names(events: Iterable[Event], *, known: ObservedNames) -> ObservedNames:
+def find_new_names(events: Iterable[Event], *, known: ObservedNames) -> ObservedNames:
     """Return the names in *events* that are not *known*, and how many events there are of each type."""
     new = ObservedNames()
     for event in events:
@@ -162,4 +162,4 @@ async def observe_names(connection: Connection | Postgres, events: Iterable[Even
     Paths walk objects (`a.b`; a dot in a key is `\.`, a backslash `\\`); a list is one value of type list, sampled
     by its elements; null is no value; of each path at most 50 samples are kept.
     """
-    await write_names(connection, new_names(events, known=ObservedNames()))
+    await write_names(connection, find_new_names(events, known=ObservedNames()))

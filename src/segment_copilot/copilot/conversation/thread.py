@@ -34,7 +34,7 @@ class Thread(Struct):
     """Holds the messages so far, and how a client's history tells them. The run adds to it as it goes on."""
 
     messages: list[Message]
-    said: list[Utterance]
+    utterances: list[Utterance]
     id: str | None = None
     catalog: str = ""  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
@@ -70,8 +70,8 @@ class Thread(Struct):
         self.messages[:] = smaller
         return changed
 
-    def close(self, said: Sequence[str], *, own: str, whole: bool) -> None:
-        """End the run: the client was told one of *said* (some keep what was taken back), the end of it is our *own*.
+    def close(self, texts: Sequence[str], *, own: str, whole: bool) -> None:
+        """End the run: the client was told one of *texts* (some keep what was taken back), the end of it is our *own*.
 
         Unless the model's last answer is *whole*, only its text is kept.
         """
@@ -81,9 +81,9 @@ class Thread(Struct):
             own = "\n\n".join(text for text in (last.text.strip(), own) if text)
         if own:
             self.messages.append(AssistantMessage(own))
-        told = [text for one in said if (text := _plain(one))]
-        told += [self._before + text for text in told if self._before]
-        self.said.append(Utterance("assistant", tuple(dict.fromkeys(map(_digest, told)))))
+        plain = [text for one in texts if (text := _plain(one))]
+        plain += [self._before + text for text in plain if self._before]
+        self.utterances.append(Utterance("assistant", tuple(dict.fromkeys(map(_digest, plain)))))
 
     def suspend(self, question: Clarification) -> tuple[tuple[Message, ...], OpenQuestion]:
         """Return the messages up to *question*, and what waits for its answer."""
@@ -143,7 +143,7 @@ def thread_of_messages(asked: CopilotRequest) -> Thread:
     answers = [UserMessage(entry.message) for entry in asked.resume]
     return Thread(
         messages=[*map(_message, messages), *answers],
-        said=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
+        utterances=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
         id=asked.thread_id,
     )
 
@@ -159,13 +159,13 @@ def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Threa
     if asked.thread_id not in (None, checkpoint.thread_id):
         raise Disagreement
     rest, before = _beyond(asked.messages, checkpoint)
-    said = list(checkpoint.said)
+    utterances = list(checkpoint.utterances)
     messages = list(checkpoint.messages)
     _check_resume(asked.resume, checkpoint.question)
     if (question := checkpoint.question) is not None:
         results, spoken, rest = _answer(question, asked.resume, rest)
         messages.append(results)
-        said += spoken
+        utterances += spoken
     elif not rest and not checkpoint.unfinished:
         raise Disagreement
     if rest:
@@ -173,7 +173,7 @@ def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Threa
     continues = checkpoint.unfinished and not rest
     return Thread(
         messages=[*messages, *map(_message, rest)],
-        said=[*said, *map(_heard, rest)],
+        utterances=[*utterances, *map(_heard, rest)],
         id=checkpoint.thread_id,
         catalog=checkpoint.catalog,
         drafts=checkpoint.drafts,
@@ -187,18 +187,18 @@ def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[li
     """Return what follows the checkpoint's history in *messages*, and what its broken-off run had already told."""
     heard = [message for message in messages if message.content.strip()]
     position, answer = 0, ""  # of an answer, what has not been found again yet
-    for said in checkpoint.said:
-        if said.role == "user":
-            known = position < len(heard) and not answer and _is(said, heard[position])
-            if not known and not said.optional:
+    for utterance in checkpoint.utterances:
+        if utterance.role == "user":
+            known = position < len(heard) and not answer and _is(utterance, heard[position])
+            if not known and not utterance.optional:
                 raise Disagreement
             position += known
             continue
-        longest = max(length for length, _ in said.alternatives)
+        longest = max(length for length, _ in utterance.alternatives)
         while len(answer) < longest and position < len(heard) and heard[position].role == "assistant":
             answer += _plain(heard[position].content)
             position += 1
-        found = [one for one in said.alternatives if _digest(answer[: one[0]]) == one]
+        found = [one for one in utterance.alternatives if _digest(answer[: one[0]]) == one]
         if not found:
             raise Disagreement
         answer = answer[max(found)[0] :]
@@ -265,8 +265,8 @@ def _answered(entry: ResumeEntry) -> Utterance:
     return Utterance("user", (_digest(_plain(entry.message)),), optional=True)
 
 
-def _is(said: Utterance, message: ChatMessage) -> bool:
-    return message.role == said.role and _digest(_plain(message.content)) in said.alternatives
+def _is(utterance: Utterance, message: ChatMessage) -> bool:
+    return message.role == utterance.role and _digest(_plain(message.content)) in utterance.alternatives
 
 
 def _plain(text: str) -> str:

@@ -145,7 +145,7 @@ class _Markdown:
         return shown
 
 
-def without_links(text: str) -> str:
+def remove_links(text: str) -> str:
     """Return a whole text without links."""
     links = LinkFilter()
     return links.feed(text) + links.flush()

@@ -47,12 +47,12 @@ class OfflineModel:
 
 def conversation_of(request: ModelRequest) -> Conversation:
     """Return the request without its form: answers to questions are what the person said too."""
-    said: list[str] = []
+    texts: list[str] = []
     results: list[Result] = []
     for message in request.messages:
         match message:
             case UserMessage():
-                said.append(message.text)
+                texts.append(message.text)
                 results = []
             case ToolResults():
                 for result in message.results:
@@ -61,7 +61,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                     )
                     answer = read_result.document.get("answer") if result.name == ASK else None
                     if isinstance(answer, str):
-                        said.append(answer)
+                        texts.append(answer)
                         results = []
                     else:
                         results.append(read_result)
@@ -69,7 +69,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                 pass
     tools = frozenset(tool.name for tool in request.tools)
     return Conversation(
-        tuple(said),
+        tuple(texts),
         tuple(results),
         request.catalog,
         request.as_of,

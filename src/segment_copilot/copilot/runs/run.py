@@ -114,7 +114,7 @@ def limits_of(copilot: Copilot, *, requested_turns: int | None = None) -> run_ev
 
 
 class Run:
-    """A run brings one question to its answer. Inside `driven`, take *events* until there are none."""
+    """A run brings one question to its answer. Inside `drive`, take *events* until there are none."""
 
     def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer, place: Place) -> None:
         self.id = f"run_{uuid7().hex}"
@@ -159,7 +159,7 @@ class Run:
         self._ending = Ending(beginning, self._memory, transcript=transcript, checkpoints=self._checkpoints)
 
     @asynccontextmanager
-    async def driven(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
+    async def drive(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
         """Let the run go on inside the block. Leaving it ends the run: the model's connection and queries are closed.
 
         Once *draining* is set, the run ends itself.

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 
 from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_filter
 from segment_copilot.copilot.tools.context import ToolContext
-from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
+from segment_copilot.copilot.tools.reading import SegmentReference, find_event_type, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 from segment_copilot.events.analytics import DayCount, PropertyValues, Span, TopEvents, Volume, local_midnight
 from segment_copilot.language.catalog import Property, nearest
@@ -89,7 +89,7 @@ async def query_event_volume(
         where: Tests that each counted event must pass, as the `where` of a condition: [{"property": "total", "operator": "gt", "value": 200}]. Needs event_type.
     """
     if event_type is not None:
-        known_event_type(context, event_type)
+        find_event_type(context, event_type)
     span = _span(context, from_, to)
     passing = _filter(context, event_type, where) if where else None
     found = await context.use_cases.analytics.volume(
@@ -190,7 +190,7 @@ def _filter(context: ToolContext, event_type: str | None, where: Tests) -> Compi
 
 
 def _known_property(context: ToolContext, path: str, event_type: str | None, pointer: str = "/property") -> None:
-    known: Any = context.catalog.traits if event_type is None else known_event_type(context, event_type).properties
+    known: Any = context.catalog.traits if event_type is None else find_event_type(context, event_type).properties
     if path in known:
         return
     names: dict[str, Property] = dict(known)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct
 
 from segment_copilot.copilot.conversation.request import MAX_ANSWER_CHARACTERS
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.run_events import Clarification, ClarificationOption
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, InvalidInput
@@ -49,7 +49,7 @@ async def ask_user(
         raise _refused("/options", "duplicate_option", "Two options have the same value. Give each its own.")
     if not options and not allow_free_text:
         raise _refused("/options", "nothing_to_answer", "Give options, or allow a free text.")
-    if not (shown := without_links(question).strip()):
+    if not (shown := remove_links(question).strip()):
         raise _refused("/question", "empty_question", "Write the question in words, without links.")
     asked = Clarification(
         id=context.memory.new_id("question"),
@@ -64,8 +64,8 @@ async def ask_user(
 
 
 def _shown(option: Option) -> ClarificationOption:
-    effect = UNSET if option.effect is None else without_links(option.effect)
-    return ClarificationOption(without_links(option.label), option.value, effect)
+    effect = UNSET if option.effect is None else remove_links(option.effect)
+    return ClarificationOption(remove_links(option.label), option.value, effect)
 
 
 def _response_schema(values: Sequence[str], *, free: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import Component, Draft
 from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
@@ -142,7 +142,7 @@ def component_event(component: Component, *, component_id: str, tool_call_id: st
 
 def require_words(text: str, pointer: str) -> str:
     """Return a model's text for a person, without links; raises InvalidInput when nothing is left of it."""
-    if shown := without_links(text).strip():
+    if shown := remove_links(text).strip():
         return shown
     detail = "Write this in words, without links."
     raise InvalidInput(detail, code="no_words", findings=[Finding(pointer, "no_words", detail)])

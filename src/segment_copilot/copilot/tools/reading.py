@@ -205,7 +205,7 @@ async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetai
     Args:
         event_type: The event type's name.
     """
-    kind = known_event_type(context, event_type)
+    kind = find_event_type(context, event_type)
     return SchemaDetail(
         event_type=kind.name,
         description=kind.description,
@@ -262,7 +262,7 @@ def _named(known: Mapping[int, SegmentName], reference: int | str) -> list[Segme
     return named
 
 
-def known_event_type(context: ToolContext, name: str) -> EventType:
+def find_event_type(context: ToolContext, name: str) -> EventType:
     """Return the event type of that name; raises NotFound with the nearest names."""
     if (found := context.catalog.event_types.get(name)) is not None:
         return found

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta
 
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.definitions import (
     KnownDefinition,
@@ -16,7 +16,7 @@ from segment_copilot.copilot.tools.definitions import (
     definition_in_view,
     definition_of_draft,
     definition_of_segment,
-    known_draft,
+    find_draft,
 )
 from segment_copilot.copilot.tools.drafts import (
     Description,
@@ -67,12 +67,12 @@ async def revise_segment(
     settled = msgspec.json.decode(encode(audience.prepared.definition))
     definition = edits.keep(base.definition, edited, settled).document
     same = definition == base.definition
-    words = without_links(audience.prepared.words).strip() or "A segment"
+    words = remove_links(audience.prepared.words).strip() or "A segment"
     return await draft(
         context,
         audience,
-        name=name or without_links(base.name).strip() or words[:80],
-        description=description or (without_links(base.description).strip() if same else "") or words,
+        name=name or remove_links(base.name).strip() or words[:80],
+        description=description or (remove_links(base.description).strip() if same else "") or words,
         definition=definition,
         assumptions=base.assumptions if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
@@ -86,7 +86,7 @@ async def _base(context: ToolContext, draft_id: str | None, segment_id: int | No
     if draft_id is not None and segment_id is not None:
         raise _invalid("/segment_id", "Name a draft or a segment, not both.", "two_bases")
     if draft_id is not None:
-        return definition_of_draft(known_draft(context, draft_id))
+        return definition_of_draft(find_draft(context, draft_id))
     if segment_id is not None:
         return await definition_of_segment(context, segment_id)
     return await definition_in_view(context)

@@ -43,7 +43,7 @@ _FOREVER: Final = 10**9
 _SPEND_LIMITS: Final = {"enforced_spend_limit_reached", "contract_spend_limit_reached"}
 
 
-def unavailable(error: Exception) -> Unavailable:
+def fault_of(error: Exception) -> Unavailable:
     """Return any fault of the SDK or below it as one of our codes; its text goes to the log only."""
     match error:
         case anthropic.APIStatusError():

@@ -28,7 +28,7 @@ from segment_copilot.copilot.models import (
 )
 from segment_copilot.copilot.models.claude.answers import Answer
 from segment_copilot.copilot.models.claude.conversation import messages_of
-from segment_copilot.copilot.models.claude.faults import unavailable
+from segment_copilot.copilot.models.claude.faults import fault_of
 from segment_copilot.errors import Unavailable
 from segment_copilot.settings import Settings
 
@@ -73,8 +73,8 @@ class Claude:
             async with upstream:
                 request_id = upstream.response.headers.get("request-id")
                 while (event := await _next(upstream, until)) is not None:
-                    for said in _read(answer, event):
-                        yield said
+                    for delta in _read(answer, event):
+                        yield delta
                     if event.type == "message_stop":
                         await _drain(upstream)
                         yield answer.ended(request_id)
@@ -84,7 +84,7 @@ class Claude:
                 # It ended as if all were well, without saying that it was done.
                 yield TurnEnded("truncated", AssistantMessage(""), answer.usage(), upstream_request_id=request_id)
         except (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise fault_of(error) from error
 
     async def _send(self, request: ModelRequest) -> AsyncStream[RawMessageStreamEvent]:
         """Open the raw stream: `messages.create` would copy the tools for each request, which is most of a waiting stream."""
