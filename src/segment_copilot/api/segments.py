@@ -187,7 +187,7 @@ class SegmentController(Controller):
                 description=data.description,
                 segment_type=data.segment_type,
             )
-        return _written(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
+        return _saved_response(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
 
     @get("/{segment_id:int}", response_headers=ETAG, response_description="The segment.")
     async def get_segment(
@@ -386,10 +386,10 @@ async def _change(
 ) -> Response[WrittenSegment]:
     with relocate_findings():
         saved = await segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
-    return _written(saved)
+    return _saved_response(saved)
 
 
-def _written(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
+def _saved_response(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
     written = WrittenSegment(**fields, warnings=point_into_body(saved.warnings))
     return Response(written, headers={"ETag": etag_of(saved.segment.revision), **(headers or {})})

@@ -209,7 +209,7 @@ class Explanations:
                 pointer=verdict.pointer,
                 type=str(part.condition.__struct_config__.tag),
                 words=describe_condition(part.condition, prepared.names),
-                measured=_measured(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
+                measured=_measurement(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
                 threshold=_threshold(part.condition),
                 matches=verdict.matches,
                 events=verdict.evidence.contributions,
@@ -377,7 +377,7 @@ def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:
 # A user
 
 
-def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
+def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
     """Return what was measured, in the unit of the threshold: days for a recency; without one, whether it holds."""
     measured = verdict.evidence.measured
     match leaf:

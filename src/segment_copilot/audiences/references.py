@@ -24,10 +24,10 @@ class References:
             raise not_found(segment_id)
         return decode(text.encode())
 
-    async def load(self, tenant: Tenant, wanted: Iterable[int]) -> dict[int, Definition]:
-        """Return the current definitions of *wanted* segments and of all that they refer to, without unknown ids."""
+    async def load(self, tenant: Tenant, segment_ids: Iterable[int]) -> dict[int, Definition]:
+        """Return the current definitions of these segments and of all that they refer to, without unknown ids."""
         found = dict[int, Definition]()
-        waiting = set(wanted)
+        waiting = set(segment_ids)
         while waiting:
             ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
             rows = await self._postgres.fetch(

@@ -127,7 +127,7 @@ class Segments:
         sql = """
             SELECT id, name, description, definition::text FROM segments
             WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
-        stored = _stored(definition, tenant)
+        stored = _encode_with_timezone(definition, tenant)
         written = [msgspec.json.encode(name).decode() for name in names_of(definition)]
         rows = await self._postgres.fetch(sql, tenant.id, tier, _COMPARED)
         alike = [
@@ -154,7 +154,7 @@ class Segments:
         """Save the first version of a segment, dated *saved_at* (default: now); nothing is computed yet."""
         _check_names(name, segment_type)
         prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
-        stored = _stored(prepared.definition, tenant)
+        stored = _encode_with_timezone(prepared.definition, tenant)
         sql = f"""
             INSERT INTO segments
                 (tenant_id, name, description, segment_type, tier, definition, words, created_at, updated_at)
@@ -238,7 +238,7 @@ class Segments:
         self._discovery.forget(tenant)
 
 
-def _stored(definition: Definition, tenant: Tenant) -> str:
+def _encode_with_timezone(definition: Definition, tenant: Tenant) -> str:
     """Encode a definition with the zone it is saved with, so that a later change of the tenant's alters nothing."""
     if definition.timezone is UNSET:
         definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
@@ -326,7 +326,7 @@ async def _write_changes(
         kept(changes.segment_type, current.segment_type),
         kept(changes.is_active, current.is_active),
         prepared.tier if prepared else current.tier,
-        _stored(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
+        _encode_with_timezone(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
         prepared.words if prepared else current.words,
         current.version + 1 if prepared else current.version,
     )

@@ -97,7 +97,7 @@ class Signer:
             drop_all_results(checkpoint.messages),
         ):
             kept = msgspec.structs.replace(checkpoint, messages=smaller, drafts=checkpoint.drafts[-_MAX_DRAFTS:])
-            token = self._sealed(kept)
+            token = self._encode(kept)
             if len(token) <= MAX_BYTES:
                 return token
         log.warning("copilot.checkpoint_too_large", messages=len(checkpoint.messages))
@@ -122,7 +122,7 @@ class Signer:
             raise CheckpointRefused("checkpoint_outdated")
         return checkpoint
 
-    def _sealed(self, checkpoint: Checkpoint) -> str:
+    def _encode(self, checkpoint: Checkpoint) -> str:
         body = zlib.compress(msgspec.json.encode(checkpoint))
         return _FORMAT + urlsafe_b64encode(self._tag(body) + body).decode()
 

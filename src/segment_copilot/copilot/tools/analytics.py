@@ -70,8 +70,8 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
     return RankedEvents(
         event_types=found.event_types,
         total=found.total,
-        from_=_stated(context, span.start),
-        to=_stated(context, min(span.end, span.as_of)),
+        from_=_format_instant(context, span.start),
+        to=_format_instant(context, min(span.end, span.as_of)),
         timezone=context.timezone,
         truncated=listed < found.total,
     )
@@ -103,8 +103,8 @@ async def query_event_volume(
     return EventVolume(
         points=found.points,
         total=found.total,
-        from_=_stated(context, span.start),
-        to=_stated(context, min(span.end, span.as_of)),
+        from_=_format_instant(context, span.start),
+        to=_format_instant(context, min(span.end, span.as_of)),
         timezone=context.timezone,
         event_type=event_type,
     )
@@ -127,8 +127,8 @@ async def query_segment_membership_trend(
         segment_id=found.id,
         name=found.name,
         points=points,
-        from_=_stated(context, start),
-        to=_stated(context, context.as_of),
+        from_=_format_instant(context, start),
+        to=_format_instant(context, context.as_of),
         timezone=context.timezone,
     )
 
@@ -204,7 +204,7 @@ def _span(context: ToolContext, start: str, end: str) -> Span:
     return Span(context.instant(start, "/from"), context.instant(end, "/to"), context.as_of)
 
 
-def _stated(context: ToolContext, instant: datetime) -> str:
+def _format_instant(context: ToolContext, instant: datetime) -> str:
     """Return a range's end as it is read: the date where it is local midnight, else the instant."""
     local = instant.astimezone(ZoneInfo(context.timezone))
     if local.time() == time():

@@ -43,14 +43,14 @@ async def ask_user(
         allow_free_text: Whether any other answer is possible too.
     """
     if context.memory.question is not None:
-        raise _refused("", "already_asked", "The person has been asked already. Ask one question at a time.")
+        raise _refusal("", "already_asked", "The person has been asked already. Ask one question at a time.")
     values = [option.value for option in options]
     if len(set(values)) < len(values):
-        raise _refused("/options", "duplicate_option", "Two options have the same value. Give each its own.")
+        raise _refusal("/options", "duplicate_option", "Two options have the same value. Give each its own.")
     if not options and not allow_free_text:
-        raise _refused("/options", "nothing_to_answer", "Give options, or allow a free text.")
+        raise _refusal("/options", "nothing_to_answer", "Give options, or allow a free text.")
     if not (shown := remove_links(question).strip()):
-        raise _refused("/question", "empty_question", "Write the question in words, without links.")
+        raise _refusal("/question", "empty_question", "Write the question in words, without links.")
     asked = Clarification(
         id=context.memory.new_id("question"),
         tool_call_id=context.tool_call_id,
@@ -76,5 +76,5 @@ def _response_schema(values: Sequence[str], *, free: bool) -> dict[str, Any]:
     return {"type": "object", "properties": {"answer": answer}, "required": ["answer"], "additionalProperties": False}
 
 
-def _refused(pointer: str, code: str, detail: str) -> InvalidInput:
+def _refusal(pointer: str, code: str, detail: str) -> InvalidInput:
     return InvalidInput(detail, code=code, findings=[Finding(pointer, code, detail)])

@@ -174,8 +174,8 @@ async def compare_segments(
     counted = await context.use_cases.previews.overlap(one, other, purpose="copilot")
     only_first, only_second = counted.first - counted.intersection, counted.second - counted.intersection
     return AudienceComparison(
-        first=_compared(subjects[0], one, counted.first),
-        second=_compared(subjects[1], other, counted.second),
+        first=_compared_audience(subjects[0], one, counted.first),
+        second=_compared_audience(subjects[1], other, counted.second),
         both=counted.intersection,
         only_first=only_first,
         only_second=only_second,
@@ -217,7 +217,7 @@ def _effect(stage: Stage) -> ConditionEffect:
     )
 
 
-def _compared(subject: KnownDefinition, found: PreparedDefinition, matched_users: int) -> ComparedAudience:
+def _compared_audience(subject: KnownDefinition, found: PreparedDefinition, matched_users: int) -> ComparedAudience:
     return ComparedAudience(found.words, matched_users, subject.name, subject.origin)
 
 

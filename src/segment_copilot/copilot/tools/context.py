@@ -30,7 +30,7 @@ from segment_copilot.language.lengths import to_instant
 
 
 class UseCases(Struct, frozen=True):
-    """Holds what tools may call: each reads for the tenant it is told, and none writes."""
+    """Holds what tools may call: each takes the tenant it reads for, and none writes."""
 
     discovery: Discovery
     schemas: Schemas

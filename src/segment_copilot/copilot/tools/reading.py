@@ -237,10 +237,10 @@ async def list_recent_events(context: ToolContext, since: str | None = None, lim
 
 async def find_segment(context: ToolContext, reference: int | str) -> SegmentName:
     """Return the segment of that id or name (in any case); raises NotFound with the nearest names."""
-    found = _named(context.catalog.segments, reference)
+    found = _find_named(context.catalog.segments, reference)
     if not found:  # saved since the catalog was read?
         fresh = await context.use_cases.discovery.catalog(context.tenant, fresh=True)
-        found = _named(fresh.segments, reference)
+        found = _find_named(fresh.segments, reference)
     if len(found) == 1:
         return found[0]
     if found:
@@ -252,13 +252,13 @@ async def find_segment(context: ToolContext, reference: int | str) -> SegmentNam
     raise NotFound(detail, code=code, findings=[Finding("/segment", code, detail, near)])
 
 
-def _named(known: Mapping[int, SegmentName], reference: int | str) -> list[SegmentName]:
+def _find_named(known: Mapping[int, SegmentName], reference: int | str) -> list[SegmentName]:
     if isinstance(reference, int):
         return [known[reference]] if reference in known else []
     wanted = reference.strip()
     named = [one for one in known.values() if one.name.casefold() == wanted.casefold()]
     if not named and wanted.isdecimal() and len(wanted) < 19:  # noqa: PLR2004 — as many digits as an id has
-        return _named(known, int(wanted))
+        return _find_named(known, int(wanted))
     return named
 
 

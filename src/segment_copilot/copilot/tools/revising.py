@@ -96,12 +96,12 @@ def _say_no_change(base: KnownDefinition, edited: Mapping[str, Any], *, renamed:
     """Raise when the definition says what it said before and nothing else is new."""
     if renamed:
         return
-    before, after = _decoded(base.definition), _decoded(edited)
+    before, after = _decode(base.definition), _decode(edited)
     if edited == base.definition or (before and after and fingerprint(before) == fingerprint(after)):
         raise _invalid("/patch", "The patch changes nothing: the definition says the same as before.", "no_change")
 
 
-def _decoded(document: Mapping[str, Any]) -> Definition | None:
+def _decode(document: Mapping[str, Any]) -> Definition | None:
     try:
         return decode(document)
     except InvalidDefinition:
@@ -109,7 +109,7 @@ def _decoded(document: Mapping[str, Any]) -> Definition | None:
 
 
 def _is_definition(document: Mapping[str, Any]) -> bool:
-    return _decoded(document) is not None
+    return _decode(document) is not None
 
 
 def _is_other(new: str | None, old: str) -> bool:

@@ -47,7 +47,7 @@ def fault_of(error: Exception) -> Unavailable:
     """Return any fault of the SDK or below it as one of our codes; its text goes to the log only."""
     match error:
         case anthropic.APIStatusError():
-            return _refused(error)
+            return _fault_of_answer(error)
         case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             code = "upstream_timeout"
         case _:
@@ -56,7 +56,7 @@ def fault_of(error: Exception) -> Unavailable:
     return Unavailable("The language model could not be reached.", code=code)
 
 
-def _refused(error: anthropic.APIStatusError) -> Unavailable:
+def _fault_of_answer(error: anthropic.APIStatusError) -> Unavailable:
     """Return the fault of an answer that says no; an error inside a stream has status 200 and only its type tells what it is."""
     code = _code(error)
     log.warning(

@@ -118,7 +118,9 @@ class Claude:
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
             body["output_config"] = {"effort": request.effort or self._effort}
         head = {"model": self._name, "max_tokens": request.max_tokens, "stream": True}
-        return _Body(_unclosed(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:])
+        return _Body(
+            _encode_open(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:]
+        )
 
     def _tools(self, tools: tuple[ToolSpecification, ...]) -> bytes:
         """Return the tools as JSON: the same bytes for the same tools, encoded once."""
@@ -148,7 +150,7 @@ class _Body:
             yield part
 
 
-def _unclosed(document: dict[str, Any]) -> bytes:
+def _encode_open(document: dict[str, Any]) -> bytes:
     """Return a JSON object that goes on."""
     return msgspec.json.encode(document)[:-1]
 
