@@ -34,7 +34,6 @@ PUBLISHED = frozenset(
         "It asks a question and waits for the answer; it writes nothing, so there is nothing to approve.",
         "It is stored.",
         "Its tools; a frontend's own are not called.",
-        "What `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read.",
         "What the copilot answered. *draft* is absent when it made none: *text* then says why.",
         "What the copilot can do here: its model, tools, components and limits.",
         "What the person thought of an answer.",

@@ -279,7 +279,7 @@ def _surroundings(
     use_cases: UseCases, tenant: Tenant, beginning: Beginning, memory: Memory
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
-    context = beginning.request.context
+    question = beginning.request.context
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
@@ -288,10 +288,10 @@ def _surroundings(
             catalog=beginning.catalog,
             as_of=beginning.as_of,
             timezone=beginning.timezone,
-            timezone_asked=context.timezone is not None,
+            timezone_asked=question.timezone is not None,
             memory=memory,
             tool_call_id=call_id,
-            view=View(context.draft, context.segment_id),
+            view=View(question.draft, question.segment_id),
         )
 
     return surroundings
