@@ -148,7 +148,7 @@ class UiMessage(Struct, frozen=True):
 
 
 class AiSdkRequest(Struct, frozen=True):
-    """What `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
+    """Holds what `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
 
     messages: Annotated[tuple[UiMessage, ...], Meta(max_length=2_000)]
     id: _ForeignId | None = None

@@ -99,24 +99,26 @@ class Thread(Struct):
 
 
 def thread_of(
-    asked: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
+    request: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
 ) -> tuple[Thread, tuple[Warned, ...]]:
-    """Return the thread of *asked*, and why its checkpoint is not taken when it is not.
+    """Return the thread of *request*, and why its checkpoint is not taken when it is not.
 
     Raises:
         InvalidInput: The last word is not the person's, or no answer that the question takes.
         Conflict: An answer to a question that the checkpoint does not hold open.
     """
-    if asked.checkpoint is None:
-        return thread_of_messages(asked), ()
+    if request.checkpoint is None:
+        return thread_of_messages(request), ()
     try:
-        checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
-        return thread_of_checkpoint(asked, checkpoint), ()
+        checkpoint = signer.open(request.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
+        return thread_of_checkpoint(request, checkpoint), ()
     except CheckpointRefused as refused:
         code = refused.fault
     except Disagreement:
         code = "history_changed"
-    return thread_of_messages(asked), (Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),)
+    return thread_of_messages(request), (
+        Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),
+    )
 
 
 _IGNORED: Final[Mapping[str, str]] = {
@@ -131,24 +133,24 @@ class Disagreement(Exception):
     """The client's history is not the one of the checkpoint."""
 
 
-def thread_of_messages(asked: CopilotRequest) -> Thread:
+def thread_of_messages(request: CopilotRequest) -> Thread:
     """Return the thread as the client tells it: texts, and nothing else.
 
     Raises:
         InvalidInput: The last word is not the person's.
     """
-    messages = [message for message in asked.messages if message.content.strip()]
-    if not asked.resume:
-        _person_speaks(messages, len(asked.messages) - 1)
-    answers = [UserMessage(entry.message) for entry in asked.resume]
+    messages = [message for message in request.messages if message.content.strip()]
+    if not request.resume:
+        _person_speaks(messages, len(request.messages) - 1)
+    answers = [UserMessage(entry.message) for entry in request.resume]
     return Thread(
         messages=[*map(_message, messages), *answers],
-        said=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
-        id=asked.thread_id,
+        said=[*map(_heard, messages), *(_answered(entry) for entry in request.resume)],
+        id=request.thread_id,
     )
 
 
-def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
+def thread_of_checkpoint(request: CopilotRequest, checkpoint: Checkpoint) -> Thread:
     """Return the thread of *checkpoint*, and what the client says beyond it.
 
     Raises:
@@ -156,20 +158,20 @@ def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Threa
         Conflict: An answer to a question that is not open.
         InvalidInput: The last word is not the person's, or no answer that the question takes.
     """
-    if asked.thread_id not in (None, checkpoint.thread_id):
+    if request.thread_id not in (None, checkpoint.thread_id):
         raise Disagreement
-    rest, before = _beyond(asked.messages, checkpoint)
+    rest, before = _beyond(request.messages, checkpoint)
     said = list(checkpoint.said)
     messages = list(checkpoint.messages)
-    _check_resume(asked.resume, checkpoint.question)
+    _check_resume(request.resume, checkpoint.question)
     if (question := checkpoint.question) is not None:
-        results, spoken, rest = _answer(question, asked.resume, rest)
+        results, spoken, rest = _answer(question, request.resume, rest)
         messages.append(results)
         said += spoken
     elif not rest and not checkpoint.unfinished:
         raise Disagreement
     if rest:
-        _person_speaks(rest, len(asked.messages) - 1)
+        _person_speaks(rest, len(request.messages) - 1)
     continues = checkpoint.unfinished and not rest
     return Thread(
         messages=[*messages, *map(_message, rest)],

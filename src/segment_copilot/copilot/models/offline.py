@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -28,25 +29,24 @@ class OfflineModel:
 
     def __init__(self) -> None:
         self._reader = Reader()
-        self._one_at_a_time = (
-            asyncio.Semaphore()
-        )  # parsing side by side is no faster, and the event loop waits for each
+        # One, also when a client has left: threads side by side are no faster, and the event loop waits for each of them.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="offline model")
 
     @property
     def name(self) -> str:
-        """What `run.started` says."""
+        """Return the name that `run.started` tells."""
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
-        async with self._one_at_a_time:
-            turn = await asyncio.to_thread(self._reader.answer, conversation_of(request))
+        """Yield one turn, its text sentence by sentence. A thread reads it; its work is bounded, so nobody need end it."""
+        asked = conversation_of(request)
+        turn = await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.answer, asked)
         for event in _events(turn, request):
             yield event
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
-    """The request without its form: answers to questions are what the person said too."""
+    """Return the request as English reads it: answers to questions are what the person said too."""
     said: list[str] = []
     results: list[Result] = []
     for message in request.messages:

@@ -66,7 +66,7 @@ class Copilot(Struct, frozen=True):
 async def prepare_run(
     copilot: Copilot,
     tenant: Tenant,
-    asked: CopilotRequest,
+    request: CopilotRequest,
     *,
     user: str | None = None,
     warnings: Sequence[run_events.Warned] = (),
@@ -81,14 +81,14 @@ async def prepare_run(
         TooManyRequests: The tenant has as many runs as it may.
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
-    check_request(asked, model=copilot.model.name)
+    check_request(request, model=copilot.model.name)
     catalog = await copilot.use_cases.discovery.catalog(tenant)
     copilot.breaker.check()
     signer = await copilot.secret.signer()
     beginning = await begin(
         copilot.use_cases.segments,
         tenant,
-        asked,
+        request,
         model=copilot.model.name,
         catalog=catalog,
         signer=signer,
@@ -279,7 +279,7 @@ def _surroundings(
     use_cases: UseCases, tenant: Tenant, beginning: Beginning, memory: Memory
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
-    asked = beginning.request.context
+    question = beginning.request.context
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
@@ -288,10 +288,10 @@ def _surroundings(
             catalog=beginning.catalog,
             as_of=beginning.as_of,
             timezone=beginning.timezone,
-            timezone_asked=asked.timezone is not None,
+            timezone_asked=question.timezone is not None,
             memory=memory,
             tool_call_id=call_id,
-            view=View(asked.draft, asked.segment_id),
+            view=View(question.draft, question.segment_id),
         )
 
     return surroundings
