@@ -21,8 +21,9 @@ from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
 from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import Readiness, drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drained_by_signals
 from segment_copilot.api.http.openapi import document
+from segment_copilot.api.http.preflights import preflights_judged
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, parameters_checked
 from segment_copilot.api.ingestion import IngestionController
@@ -81,7 +82,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
             app.state.readiness = readiness(resources, app.state.draining)
-            with drained_on_sigterm(app.state.draining):
+            with drained_by_signals(app.state.draining):
                 yield
 
     app = Litestar(
@@ -96,6 +97,8 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
+    if app.cors_config is not None:
+        app.asgi_handler = preflights_judged(app.asgi_handler, app.cors_config)
     app.asgi_handler = Edge(app.asgi_handler)
     return app
 

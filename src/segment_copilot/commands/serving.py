@@ -31,7 +31,8 @@ def serve(settings: Settings) -> None:
     """Run the API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_check(settings))
-    uvicorn.Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a SIGINT again once all is closed
+        uvicorn.Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
 
 
 async def _check(settings: Settings) -> None:

@@ -9,10 +9,11 @@ from typing import Any, cast
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from msgspec import Struct
 
 from segment_copilot import errors
+from segment_copilot.api.http.routes import methods_of
 from segment_copilot.errors import Finding, SegmentCopilotError
 
 log = structlog.get_logger()
@@ -146,6 +147,11 @@ def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
 
 def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
+    if isinstance(error, MethodNotAllowedException):
+        if not (methods := methods_of(request.scope)):
+            error = NotFoundException()
+        else:
+            error.headers = {"allow": ", ".join(sorted(methods))}
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(
         request,
