@@ -18,7 +18,7 @@ from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.http import docs, health, metrics
+from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import Readiness, drained_by_signals
@@ -45,6 +45,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     health.HealthRouter,
     metrics.metrics,
     *docs.ROUTES,
+    *manual.ROUTES,
     IngestionController,
     SegmentController,
     ExplanationController,
