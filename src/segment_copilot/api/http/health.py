@@ -96,7 +96,7 @@ HealthRouter = Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
 @contextmanager
-def drained_by_signals(draining: asyncio.Event) -> Generator[None]:
+def drain_on_signals(draining: asyncio.Event) -> Generator[None]:
     """Set *draining* on SIGTERM and SIGINT, before the server's own handler: it waits for open streams to end themselves."""
     if current_thread() is not main_thread():
         yield  # signals reach the main thread only

@@ -12,7 +12,7 @@ _HEADERS = "Access-Control-Request-Headers"
 _ALWAYS = frozenset({"accept", "accept-language", "content-language", "content-type"})
 
 
-def preflights_judged(app: ASGIApp, config: CORSConfig) -> ASGIApp:
+def judge_preflights(app: ASGIApp, config: CORSConfig) -> ASGIApp:
     """Return *app* behind what answers a preflight that asks for more than *config* allows."""
 
     async def judge(scope: Scope, receive: Receive, send: Send) -> None:
