@@ -23,6 +23,7 @@ from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
@@ -46,6 +47,7 @@ class Resources(Struct, frozen=True):
     keyring: Keyring
     ingestion: Ingestion
     forwarding: Forwarding
+    failed_events: FailedEvents
     recent_events: RecentEvents
     history: History
     schemas: Schemas
@@ -94,6 +96,7 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         keyring=Keyring(keys, sessions),
         ingestion=Ingestion(postgres),
         forwarding=Forwarding(postgres, clickhouse),
+        failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),

@@ -23,7 +23,9 @@ IDLE_SECONDS = 0.2
 """Between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves their rate."""
 
 CLEAN_UP_SECONDS = 60.0
-MAX_BACKOFF_SECONDS = 10.0
+MAX_BACKOFF_SECONDS = 3.0
+"""So late at most is it noticed that a store is back."""
+
 GRACE_SECONDS = 20.0
 """How long work under way may take to end after a stop; then it is cancelled and left to another worker."""
 

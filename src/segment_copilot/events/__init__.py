@@ -7,6 +7,7 @@ The way of an event: `Ingestion.accept` (validated, de-duplicated, stored; the c
 longer recent.
 """
 
+from segment_copilot.events.failed_events import FailedEvent, FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.ingestion import Accepted, Ingestion, IngestionStatus, Skipped
 from segment_copilot.events.names import ObservedNames, observe_names
@@ -17,6 +18,8 @@ from segment_copilot.events.validation import Rejected, ValidEvent, parse_instan
 __all__ = [
     "Accepted",
     "Event",
+    "FailedEvent",
+    "FailedEvents",
     "Forwarding",
     "Ingestion",
     "IngestionStatus",
