@@ -89,6 +89,12 @@ class NotFound(SegmentCopilotError):
     code = "not_found"
 
 
+class Gone(SegmentCopilotError):
+    """What the caller refers to was here, and is no more."""
+
+    code = "gone"
+
+
 class Conflict(SegmentCopilotError):
     """The request contradicts what is stored."""
 

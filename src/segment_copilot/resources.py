@@ -18,6 +18,7 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -58,6 +59,7 @@ class Resources(Struct, frozen=True):
     segments: Segments
     computations: Computations
     members: Members
+    removals: Removals
     activations: Activations
     feedback: Feedback
 
@@ -84,7 +86,7 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     discovery = Discovery(postgres)
     references = References(postgres)
     previews = Previews(clickhouse, discovery, references)
-    segments = Segments(postgres, clickhouse, discovery, previews)
+    segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -106,7 +108,8 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews),
-        members=Members(postgres, clickhouse),
+        members=Members(postgres, clickhouse, secrets),
+        removals=Removals(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

@@ -37,7 +37,7 @@ from segment_copilot.stores.literals import EARLIEST, LATEST, identifier, lower
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
 
-Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest", "delivery", "migrate"]
+Purpose = Literal["preview", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"]
 
 
 class Limits(Struct, frozen=True):
@@ -55,6 +55,7 @@ LIMITS: dict[Purpose, Limits] = {
     "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "members": Limits(5, 2, result_rows=1_000_000, priority=1),
     "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
     "history": Limits(
         300, 8, rows_read=10_000_000_000, threads=1, priority=10
