@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from segment_copilot.errors import Conflict, InvalidInput, NotFound
-from segment_copilot.language.decode import known_timezone
+from segment_copilot.language.decode import is_timezone
 from segment_copilot.stores.postgres import Postgres, Record, UniqueViolation
 
 _COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit"
@@ -33,7 +33,7 @@ class Tenants:
     async def create(self, slug: str, *, timezone: str = "UTC", dynamic_plus_limit: int | None = None) -> Tenant:
         """A new tenant; `Conflict` when the slug is taken."""
         _check_slug(slug)
-        if not known_timezone(timezone):
+        if not is_timezone(timezone):
             raise InvalidInput(f"{timezone!r} is no IANA time zone.", code="unknown_timezone")
         sql = f"INSERT INTO tenants (slug, timezone, dynamic_plus_limit) VALUES ($1, $2, $3) RETURNING {_COLUMNS}"
         try:

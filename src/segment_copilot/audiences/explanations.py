@@ -255,7 +255,7 @@ class _Counted:
         self.universe = numbers.universe
         self._audience = audience
         self._numbers = numbers
-        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.alone, strict=True)}
+        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.node_counts, strict=True)}
 
     def conditions(self, names: Mapping[int, str]) -> tuple[ConditionCount, ...]:
         return tuple(
@@ -271,8 +271,8 @@ class _Counted:
                 role="include" if index < let_in else "exclude",
                 words=_words(part.condition, names),
                 matched_users=self._alone[part.pointer],
-                audience_after=self._numbers.after[index],
-                audience_without=self._numbers.without[index],
+                audience_after=self._numbers.counts_after[index],
+                audience_without=self._numbers.counts_without[index],
             )
             for index, part in enumerate(self._audience.stages)
         )

@@ -192,7 +192,7 @@ class Previews:
         """Count two definitions of one tenant, prepared for one instant, and their intersection, by one query."""
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
-        query = compiler.render_counts(plan, [plan.root, other.root, compiler.both(plan.root, other.root)])
+        query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
         return Overlap(*result.rows[0])
 

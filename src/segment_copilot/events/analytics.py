@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,12 +14,11 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import IDENTIFY, Scalar
-from segment_copilot.language.lengths import EARLIEST, LATEST, to_instant
+from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, to_instant, to_microseconds
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 MAX_DAYS: Final = 366
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _IN_SPAN: Final = (
     "tenant_id = {tenant:UInt32}",
@@ -167,7 +166,7 @@ class Analytics:
         """
         _check(span)
         days = _days(span, ZoneInfo(timezone))
-        starts = [_microseconds(start) for _, start in days]
+        starts = [to_microseconds(start) for _, start in days]
         params = {**_params(tenant, span), "starts": starts}
         if event_type is None:
             sql, params = _volume(_NO_IDENTIFY), {**params, "identify": IDENTIFY}
@@ -227,7 +226,7 @@ def _check(span: Span) -> None:
 def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
     """The local days that the span touches and when each begins; the first begins with the span."""
     first = span.start.astimezone(zone).date()
-    last = (min(span.end - timedelta(microseconds=1), max(span.as_of, span.start))).astimezone(zone).date()
+    last = (min(span.end - MICROSECOND, max(span.as_of, span.start))).astimezone(zone).date()
     if (last - first).days >= MAX_DAYS:
         detail = f"Ask for at most {MAX_DAYS} days at once."
         raise InvalidInput(detail, code="range_too_long", findings=[Finding("/from", "range_too_long", detail)])
@@ -240,10 +239,6 @@ def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 — a wall time, made an instant here
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _params(tenant: Tenant, span: Span) -> dict[str, Any]:

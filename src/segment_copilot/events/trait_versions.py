@@ -17,10 +17,10 @@ characters, and any ASCII letters and digits up to 27.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from segment_copilot.language.lengths import EARLIEST, MICROSECOND
+
 _ID_BITS = 202  # of 256; four hundred years are less than 2 ** 54 microseconds
 _END = f"{0:07b}"
 
@@ -33,7 +33,7 @@ def trait_version(occurred_at: datetime, event_id: str) -> tuple[int, bool]:
     """
     code = event_id.encode().decode("latin-1").translate(_CODE) + _END
     low = int(code[:_ID_BITS].ljust(_ID_BITS, "0"), 2)
-    return ((occurred_at - _EPOCH) // _MICROSECOND << _ID_BITS) + low, len(code) <= _ID_BITS
+    return ((occurred_at - EARLIEST) // MICROSECOND << _ID_BITS) + low, len(code) <= _ID_BITS
 
 
 def _codes() -> Iterator[tuple[int, str]]:

@@ -12,15 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.documents import escape, is_plain, join, repeats_a_key, unstorable, unstorable_text
+from segment_copilot.language.lengths import EARLIEST, LATEST
 
 MAX_ID_LENGTH = 128
 MAX_TYPE_LENGTH = 128
 MAX_USER_LENGTH = 256
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_PAYLOAD_DEPTH = 16
-
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)"  # a date alone is its midnight

@@ -56,7 +56,7 @@ async def revise_segment(
     stop_repairing(context.memory)
     base = await _base(context, draft_id, segment_id)
     try:
-        edited = edits.patched(base.definition, patch)
+        edited = edits.apply_patch(base.definition, patch)
         _say_no_change(base, edited, renamed=_is_other(name, base.name) or _is_other(description, base.description))
         own_id = None if base.origin.segment_id is UNSET else base.origin.segment_id
         tolerated = edits.keep(base.definition, edited, edited).pointers if _is_definition(edited) else ()
