@@ -20,6 +20,7 @@ from segment_copilot.api.explorer import ExplanationController, ExplorerControll
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
 from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import Readiness, drained_on_sigterm
 from segment_copilot.api.http.openapi import document
@@ -87,7 +88,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticated, parameters_checked],
+        middleware=[answered_in_time, authenticated, parameters_checked],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,

@@ -90,7 +90,7 @@ class NotFound(SegmentCopilotError):
 
 
 class Gone(SegmentCopilotError):
-    """What the caller refers to was here, and is no more."""
+    """The request refers to something that was here and is no more."""
 
     code = "gone"
 

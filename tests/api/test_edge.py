@@ -153,6 +153,17 @@ async def test_requests_are_counted_by_route_and_never_by_path(client):
     assert "123456" not in text
 
 
+async def test_metrics_count_the_events_that_were_set_aside(server, client):
+    postgres = server.resources.postgres
+    name = "segment_copilot_events_failed"
+    assert f"{name} 0.0" in (await client.get("/metrics")).text
+    await postgres.execute("INSERT INTO blocks (status, event_count) VALUES ('failed', 1)")
+    try:
+        assert f"{name} 1.0" in (await client.get("/metrics")).text
+    finally:
+        await postgres.execute("DELETE FROM blocks WHERE status = 'failed'")
+
+
 async def test_only_origins_of_the_setting_may_call_from_a_browser(module_database_url, module_clickhouse_url):
     stores = {"database_url": module_database_url, "clickhouse_url": module_clickhouse_url}
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}

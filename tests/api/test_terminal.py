@@ -52,7 +52,13 @@ def talk(server: Any, use: Any) -> Talk:
         console = recording()
         if turns:
             use(Script(*turns))
-        wanted = {"url": server.url, "key": server.key, "console": console, "person": None, "next_question": None} | options
+        wanted = {
+            "url": server.url,
+            "key": server.key,
+            "console": console,
+            "person": None,
+            "next_question": None,
+        } | options
         code = await asyncio.to_thread(converse, question, **wanted)
         return code, console.export_text()
 

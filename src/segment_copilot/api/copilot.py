@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import SECONDS, Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
 from segment_copilot.copilot.conversation.foreign import (
     AgUiRequest,
@@ -66,9 +66,9 @@ class Generated(Struct, frozen=True):
     clarification: Clarification | UnsetType = UNSET
 
 
-def _asking(stream: Any = None) -> dict[str, Any]:
+def _asking(stream: Any = None, *, seconds: float | None = SECONDS) -> dict[str, Any]:
     """Returns what every route says that runs the copilot."""
-    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream).opt
+    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream, seconds=seconds).opt
 
 
 class CopilotController(Controller):
@@ -145,7 +145,7 @@ class CopilotController(Controller):
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
-    @post("/generate", status_code=200, opt=_asking(), response_description="The whole answer.")
+    @post("/generate", status_code=200, opt=_asking(seconds=None), response_description="The whole answer.")
     async def generate(
         self,
         data: JSONBody[GenerateRequest],

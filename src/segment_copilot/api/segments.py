@@ -24,7 +24,7 @@ from segment_copilot.api.http.definitions import (
 from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
@@ -267,7 +267,7 @@ class SegmentController(Controller):
     @post(
         "/preview",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def preview_segment(
@@ -293,7 +293,7 @@ class SegmentController(Controller):
     @post(
         "/{segment_id:int}/estimate",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def estimate_segment(
