@@ -19,13 +19,13 @@ from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
 from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import Readiness, drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drain_on_sigterm
 from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.problems import problem_response
-from segment_copilot.api.http.requests import ApiRequest, parameters_checked
+from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -67,7 +67,7 @@ USE_CASES: Final = (
     "sessions",
     "feedback",
 )
-"""Those of `Resources` that a handler may name as an argument."""
+"""Names the fields of `Resources` that a handler may take as an argument."""
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -82,13 +82,13 @@ def create_app(settings: Settings) -> Litestar:
             app.state.draining = asyncio.Event()
             pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
             app.state.readiness = Readiness(pings, app.state.draining)
-            with drained_on_sigterm(app.state.draining):
+            with drain_on_sigterm(app.state.draining):
                 yield
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[answered_in_time, authenticated, parameters_checked],
+        middleware=[answered_in_time, authenticate, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def build_copilot(resources: Resources, model: Model) -> Copilot:
-    """The copilot on *model*, with the use cases that its tools may call."""
+    """Return the copilot on *model*, with the use cases that its tools may call."""
     settings = resources.settings
     return Copilot(
         settings=settings,

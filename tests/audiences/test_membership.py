@@ -217,14 +217,14 @@ async def test_a_run_that_is_being_written_is_not_removed(resources: Resources, 
         await compute(resources, tenant, segment, NOW + day * DAY)
     await resources.computations.request(tenant, segment.id, as_of=NOW + 3 * DAY)
     working = await claim(resources)
-    compiled = await resources.computations._compiled(working)
+    compiled = await resources.computations._compile(working)
     query = compiler.render_membership_insert(
         compiled.plan, segment_id=segment.id, run_id=working.run_id, keys=compiled.ranges[0]
     )
     await resources.clickhouse.execute(query.sql, query.params, purpose="compute")
 
     await resources.removals.remove_due()
-    await resources.computations._published(working)
+    await resources.computations._compare_and_publish(working)
 
     assert await members_of(resources, tenant, segment) == ["ana"]
 
@@ -280,9 +280,9 @@ async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, ot
     await remember(tenant, [("ana", "order_placed", DAY, {}), ("ben", "order_placed", 9 * DAY, {})])
     await compute(resources, tenant, segment)
 
-    assert [found.segment_id for found in await resources.members.of_user(tenant, "ana")] == [segment.id]
-    assert await resources.members.of_user(tenant, "ben") == ()
-    assert await resources.members.of_user(other_tenant, "ana") == ()
+    assert [found.segment_id for found in await resources.members.segments_of_user(tenant, "ana")] == [segment.id]
+    assert await resources.members.segments_of_user(tenant, "ben") == ()
+    assert await resources.members.segments_of_user(other_tenant, "ana") == ()
 
 
 async def test_a_second_request_joins_the_queued_one(resources: Resources, tenant: Tenant):

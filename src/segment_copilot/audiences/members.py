@@ -1,4 +1,4 @@
-"""USE CASE: members: who is in a segment, as its last computation published it, and how many there were before."""
+"""USE CASE: read who is in a segment, as its last computation published it, and how many there were before."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Cursor(Struct, frozen=True, array_like=True):
 
 
 class _State(Struct, frozen=True):
-    """What one run found, and when."""
+    """Holds what one run found, and when."""
 
     run_id: UUID
     as_of: datetime
@@ -75,7 +75,7 @@ ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 
 
 class Members:
-    """Members of all tenants' segments, to read; every method is told whose."""
+    """Reads the members of all tenants' segments; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets) -> None:
         self._postgres = postgres
@@ -86,7 +86,7 @@ class Members:
     async def page(
         self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
     ) -> MemberPage:
-        """A page of the published members, by user id. A *cursor* stays on the run it began with.
+        """Return a page of the published members, by user id. A *cursor* stays on the run it began with.
 
         Raises:
             InvalidInput: *cursor* is none of this segment's.
@@ -110,7 +110,7 @@ class Members:
         return MemberPage(state.member_count, members, more)
 
     async def _state(self, tenant: Tenant, segment_id: int, run_id: UUID | None) -> _State | None:
-        """What *run_id* found (default: the published run); None when nothing was published yet."""
+        """Return what *run_id* found (default: the published run), or None when nothing was published yet."""
         row = await self._postgres.fetchrow(_STATE, tenant.id, segment_id, run_id)
         if row is None:
             raise not_found(segment_id)
@@ -140,7 +140,7 @@ class Members:
         return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
 
     async def _write_cursor(self, tenant: Tenant, segment_id: int, cursor: _Cursor) -> str:
-        """Signed for its tenant and segment, so that no other cursor passes for one."""
+        """Sign for its tenant and segment, so that no other cursor passes for one."""
         text = msgspec.json.encode(cursor)
         return base64.urlsafe_b64encode(await self._signature(tenant, segment_id, text) + text).decode().rstrip("=")
 
@@ -156,12 +156,12 @@ class Members:
 
     async def _signature(self, tenant: Tenant, segment_id: int, text: bytes) -> bytes:
         if self._secret is None:
-            self._secret = await self._secrets.shared("cursors")
+            self._secret = await self._secrets.get_or_create("cursors")
         signed = f"{tenant.id}/{segment_id}/".encode() + text
         return hmac.digest(self._secret, signed, "sha256")[:_SIGNATURE_BYTES]
 
-    async def of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """The segments whose published members include the user."""
+    async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
+        """Return the segments whose published members include the user."""
         sql = """
             SELECT id, name, published_run, last_computed_at FROM segments
             WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
@@ -179,7 +179,7 @@ class Members:
         return tuple(SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in found)
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
-        """Members at the last computation of each local day, for the *days* up to *as_of*; days without one are absent."""
+        """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
         zone = ZoneInfo(tenant.timezone)
         today = as_of.astimezone(zone).date()
         first = today - timedelta(days=days - 1)

@@ -87,13 +87,13 @@ class _Answer:
         self._request_id = request_id
         self._without_body = without_body
         self._status = 0
-        self._streamed = False
+        self._stream_response = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message["headers"] = self._finish(message["headers"])
-            if self._streamed:
+            if self._stream_response:
                 OPEN_STREAMS.inc()
         elif message["type"] == "http.response.body" and self._without_body:
             if message.get("more_body"):
@@ -103,7 +103,7 @@ class _Answer:
 
     def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         names = {name.lower(): value for name, value in headers}
-        self._streamed = names.get(b"content-type", b"").startswith(b"text/event-stream")
+        self._stream_response = names.get(b"content-type", b"").startswith(b"text/event-stream")
         lines = [header for header in headers if header[0].lower() != b"allow"]
         if allow := names.get(b"allow"):
             methods = {method.strip() for method in allow.split(b",")}
@@ -126,9 +126,9 @@ class _Answer:
         """Count and log, once."""
         route: str = scope.get("path_template") or "unmatched"
         status = self._status or _CLIENT_LEFT
-        if self._streamed:
+        if self._stream_response:
             OPEN_STREAMS.dec()
-        count_request(method=method, route=route, status=status, seconds=seconds, streamed=self._streamed)
+        count_request(method=method, route=route, status=status, seconds=seconds, streamed=self._stream_response)
         fields: dict[str, Any] = {
             "method": method,
             "route": route,

@@ -79,7 +79,7 @@ HealthRouter = Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
 @contextmanager
-def drained_on_sigterm(draining: asyncio.Event) -> Generator[None]:
+def drain_on_sigterm(draining: asyncio.Event) -> Generator[None]:
     """Set *draining* on SIGTERM, before the server's own handler: it waits for open streams, so they must end themselves."""
     if current_thread() is not main_thread():
         yield  # signals reach the main thread only

@@ -71,7 +71,7 @@ class ApiRequest(Request[Any, Any, State]):
     async def json(self) -> Any:
         """Decode the body as the type of the handler's `data`."""
         field = self.route_handler.parsed_data_field
-        strict = not route_of(self.route_handler).items_judged_later
+        strict = not route_of(self.route_handler).judges_items
         return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
 
     def _check_content_type(self) -> None:
@@ -81,7 +81,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise HTTPException(status_code=415, detail=f"Send the body as {_JSON} in UTF-8.")
 
 
-async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+async def run_while_connected(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
     """Return what *work* gives. It is cancelled, and its queries with it, when the client leaves first.
 
     Raises:
@@ -106,7 +106,7 @@ async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
         pass
 
 
-def parameters_checked(app: ASGIApp) -> ASGIApp:
+def check_parameters(app: ASGIApp) -> ASGIApp:
     """Refuse query parameters that a route does not have, and path parameters that no record can have."""
 
     async def check(scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,7 +34,7 @@ class Route(Struct, frozen=True, kw_only=True):
     stream: Any = None
     """It answers with server-sent events of this union; of `str` where another document describes them."""
 
-    items_judged_later: bool = False
+    judges_items: bool = False
     """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
 
     seconds: float | None = SECONDS

@@ -62,8 +62,8 @@ class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def answer(self) -> str | None:
         """Return the person's words; None when the payload has none."""
-        said = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
-        return said if isinstance(said, str) and said.strip() else None
+        text = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
+        return text if isinstance(text, str) and text.strip() else None
 
     @property
     def message(self) -> str:
