@@ -23,4 +23,6 @@ async def metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     with suppress(SegmentCopilotError, TimeoutError):
         async with asyncio.timeout(COUNT_SECONDS):
             FAILED_EVENTS.set(await request.app.state.resources.failed_events.count())
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    answer = Response(generate_latest())
+    answer.headers["content-type"] = CONTENT_TYPE_LATEST  # as a media type Litestar would add its charset to it
+    return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from functools import cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
 from litestar import Request
@@ -17,12 +17,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
 from segment_copilot.api.http.problems import ProblemError
-from segment_copilot.api.http.routes import route_of
+from segment_copilot.api.http.routes import is_id, route_of
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
-
-MAX_ID: Final = 2**63 - 1  # ids are bigint
 
 _JSON = "application/json"
 
@@ -124,7 +122,7 @@ def _path_parameters(scope: Scope) -> dict[str, Any]:
     parameters = cast("Mapping[str, str | int]", scope["path_params"])
     segments = scope["path"].split("/")
     for value in parameters.values():
-        if isinstance(value, int) and not (0 < value <= MAX_ID and str(value) in segments):
+        if isinstance(value, int) and not (is_id(str(value)) and str(value) in segments):
             raise NotFoundException
         if isinstance(value, str) and "%00" in value:
             raise NotFoundException
