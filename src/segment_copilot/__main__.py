@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,14 @@ import typer
 from rich.console import Console
 
 from segment_copilot.commands import definitions, keyring, serving
+from segment_copilot.commands.answers import check_key, check_url
 from segment_copilot.commands.ask import PROMPT, converse, person_at_prompt
 from segment_copilot.commands.dev import run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
+from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
-from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.errors import InvalidInput
 from segment_copilot.importing import Columns, import_file
 from segment_copilot.settings import Settings, read_settings
 
@@ -58,7 +61,9 @@ def dev(
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Load the demo shop; default: on embedded engines")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run everything here: engines, migrations, demo tenant, worker, API."""
@@ -79,6 +84,8 @@ def ask(
     chat: Annotated[bool, typer.Option("--chat", help="Go on with questions until an empty one")] = False,
 ) -> None:
     """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
+    if not text.strip():
+        raise InvalidInput("The question is empty. Write it in quotes, as in: ask \"How are sales?\".", code="no_question")
     service_url, service_key = _service(url, key, data_dir)
     console = Console(highlight=False)
     code = converse(
@@ -242,21 +249,28 @@ def limit_tenant(
 
 
 def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[str, str]:
+    if url is not None:
+        check_url(url)
+    if key is not None:
+        check_key(key)
     if url and key:
         return url.rstrip("/"), key
     runtime = read_runtime(data_dir or default_data_dir())
     return (url or runtime.url).rstrip("/"), key or runtime.api_key
 
 
-def main() -> None:
-    """Run a command; an error that we foresaw is one sentence on standard error, and exit code 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what we foresaw to go wrong is one sentence on standard error, and exit code 1."""
     stamina.instrumentation.set_on_retry_hooks([])  # it would write each wait, with its arguments, to the terminal
     try:
-        cli()
-    except SegmentCopilotError as error:
-        Console(stderr=True, highlight=False).print(f"segment-copilot: {error.detail}", markup=False)
+        cli(arguments)
+    except Exception as failure:
+        if (error := explain_failure(failure)) is None:
+            raise
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"segment-copilot: {error.detail}", markup=False)
         for finding in error.findings:
-            Console(stderr=True, highlight=False).print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
+            console.print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
         sys.exit(1)
 
 

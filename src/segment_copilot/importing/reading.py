@@ -26,6 +26,7 @@ from segment_copilot.language.catalog import IDENTIFY, nearest
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -79,6 +80,19 @@ def survey(path: Path) -> Survey:
             digest.update(chunk)
             lines += chunk.count(b"\n")
     return Survey(digest.hexdigest(), lines=lines)
+
+
+def check_file(path: Path, *, columns: Columns) -> None:
+    """Raise InvalidInput when no row of *path* can be read: its kind, its header, a column."""
+    with _open(path) as file:
+        start = file.read(2**12)
+    if not start.strip():
+        raise InvalidInput(f"{path} is empty.", code="unreadable_file")
+    if start.startswith(_ZIP):
+        raise InvalidInput(f"{path} is an Excel workbook or a ZIP file. Save it as CSV.", code="unreadable_file")
+    if b"\0" in start:
+        raise InvalidInput(f"{path} is no text. Name a CSV or NDJSON file.", code="unreadable_file")
+    next(_records(path, columns), None)
 
 
 def newest_time(path: Path, *, columns: Columns, zone: ZoneInfo) -> datetime | None:
@@ -235,7 +249,10 @@ def _ndjson_records(lines: _File) -> Iterator[_Record | BadRow]:
 
 def _csv_records(text: io.TextIOWrapper, columns: Columns) -> Iterator[_Record | BadRow]:
     reader = csv.reader(text)
-    header = next(reader, list[str]())
+    try:
+        header = next(reader, list[str]())
+    except csv.Error as error:
+        raise InvalidInput(f"The file is not CSV: {error}.", code="unreadable_file") from error
     _check_header(header, columns)
     while True:
         try:

@@ -102,6 +102,12 @@ _TIMEOUT_CODES = {159, 160}
 _EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
 # Too many queries, shutting down, too many parts, disk full, another node or the keeper gone.
 _UNAVAILABLE_CODES = {198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 745, 999}
+_WRONG_URL = {  # what the server says of a connection, which is wrong in every query alike
+    81: "ClickHouse has no database of this name. Create it, or correct CLICKHOUSE_URL.",
+    192: "ClickHouse refuses the user or the password. Correct CLICKHOUSE_URL.",
+    193: "ClickHouse refuses the user or the password. Correct CLICKHOUSE_URL.",
+    516: "ClickHouse refuses the user or the password. Correct CLICKHOUSE_URL.",
+}
 _CONNECTION_ERRORS = (OSError, EOFError, NetworkError, OperationalError)
 
 
@@ -422,6 +428,8 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
 
 
 def _refusal(code: int, message: str) -> Exception:
+    if code in _WRONG_URL:
+        return Unavailable(_WRONG_URL[code], context={"clickhouse_code": code})
     if code in _TIMEOUT_CODES:
         return QueryTimeout("The query was stopped at its time limit.")
     if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
