@@ -11,7 +11,7 @@ RUN uv sync --locked --no-dev --no-editable
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home segment-copilot
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1
+ENV PATH=/opt/venv/bin:$PATH HOST=0.0.0.0 WORKER_PORT=8000 PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

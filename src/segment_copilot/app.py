@@ -36,6 +36,7 @@ from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.copilot.tools.context import UseCases
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.migrations import lacking
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
 
@@ -79,8 +80,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.copilot = build_copilot(resources, model)
             app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
-            pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
-            app.state.readiness = Readiness(pings, app.state.draining)
+            app.state.readiness = readiness(resources, app.state.draining)
             with drained_on_sigterm(app.state.draining):
                 yield
 
@@ -98,6 +98,26 @@ def create_app(settings: Settings) -> Litestar:
     )
     app.asgi_handler = Edge(app.asgi_handler)
     return app
+
+
+def create_probes(resources: Resources, draining: asyncio.Event) -> Litestar:
+    """Build what a worker answers on a port of its own: whether it lives and can work, and what it counted."""
+    ready = readiness(resources, draining)
+    app = Litestar(
+        route_handlers=[health.HealthRouter, metrics.metrics],
+        dependencies={"readiness": Provide(lambda: ready, sync_to_thread=False)},
+        exception_handlers={Exception: problem_response},
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.asgi_handler = Edge(app.asgi_handler)
+    return app
+
+
+def readiness(resources: Resources, draining: asyncio.Event) -> Readiness:
+    """Return what knows whether a process on these stores can do its work."""
+    pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
+    return Readiness(pings, lambda: lacking(resources.postgres, resources.clickhouse), draining)
 
 
 def build_copilot(resources: Resources, model: Model) -> Copilot:

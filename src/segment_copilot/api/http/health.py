@@ -27,19 +27,36 @@ class Health(Struct, frozen=True):
 
 
 class Readiness:
-    """Knows whether requests may be sent to this process: not once it is *draining*, nor while a store is silent."""
+    """Knows whether a process can do its work.
 
-    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]], draining: asyncio.Event) -> None:
+    It cannot once it is *draining*, while a store is silent, nor on stores that lack what this version needs.
+    """
+
+    def __init__(
+        self,
+        pings: Mapping[str, Callable[[], Awaitable[None]]],
+        lacking: Callable[[], Awaitable[list[str]]],
+        draining: asyncio.Event,
+    ) -> None:
         self._pings = pings
+        self._lacking = lacking
         self._draining = draining
 
     async def check(self) -> None:
-        """Raises Unavailable when they may not; *context* then names the stores that are silent."""
+        """Raises Unavailable when it cannot; *context* then names the stores that are silent, or what they lack."""
         if self._draining.is_set():
             raise Unavailable("This process is being stopped.", code="server_draining")
         answers = await asyncio.gather(*(_answers(ping()) for ping in self._pings.values()))
         if silent := [name for name, answered in zip(self._pings, answers, strict=True) if not answered]:
             raise Unavailable(f"No answer from {' and '.join(silent)}.", code="not_ready", context={"silent": silent})
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                lacking = await self._lacking()
+        except TimeoutError:
+            raise Unavailable("The stores answer too slowly.", code="not_ready") from None
+        if lacking:
+            detail = f"The stores lack {', '.join(lacking)}; run `segment-copilot migrate`."
+            raise Unavailable(detail, code="not_migrated", context={"lacking": lacking})
 
 
 @get(
@@ -61,7 +78,7 @@ def live() -> Health:
     opt=Route(public=True, probe=True, problems=(Unavailable,)).opt,
 )
 async def ready(readiness: NamedDependency[Readiness]) -> Health:
-    """200 when both stores answer; 503 when one does not, or once the process is being stopped."""
+    """200 when both stores answer and are migrated to this version; 503 otherwise, or once the process is being stopped."""
     await readiness.check()
     return Health()
 
