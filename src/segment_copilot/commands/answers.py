@@ -10,7 +10,6 @@ import msgspec
 
 from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError
 
-
 MAX_PORT: Final = 65_535
 
 
@@ -45,7 +44,7 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
         response = await request
     except httpx2.TransportError as error:
         place = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
-        detail = f"The service does not answer at {place} ({error}). Is it running?"
+        detail = f"The service does not answer at {place} ({error}). Start it, or check --url."
         raise SegmentCopilotError(detail, code="no_answer") from error
     try:
         body = msgspec.json.decode(response.content, type=dict[str, Any])
