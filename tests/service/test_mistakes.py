@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gzip
 import json
@@ -20,6 +21,8 @@ from msgspec import Struct
 from segment_copilot.__main__ import main
 from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.errors import NotFound
+from segment_copilot.resources import open_resources
+from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouseError
 from tests.support.databases import with_database
 
@@ -285,8 +288,10 @@ def test_a_text_that_is_not_utf8_is_one_sentence(run):
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "CLICKHOUSE_URL"}}
     command = [sys.executable, "-m", "segment_copilot", *arguments]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=kept | environment, text=True, **streams)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, env=kept | environment, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    )
 
 
 def ended(process: subprocess.Popen[str]) -> Told:
@@ -372,6 +377,23 @@ def test_a_store_without_tables_is_one_sentence(
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
 
     run(*command).assert_sentence("Run `segment-copilot migrate`")
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=lambda command: command[0])
+async def test_a_revoked_key_is_one_sentence(run, url: str, revoked_key: str, command: list[str]):
+    told = await asyncio.to_thread(run, *command, "--url", url, "--key", revoked_key)
+
+    told.assert_sentence("This key does not exist or was revoked.")
+
+
+@pytest.fixture(scope="module")
+async def revoked_key(service_settings: Settings, key: str) -> str:
+    async with open_resources(service_settings) as resources:
+        shop = await resources.tenants.get("shop")
+        made, text = await resources.keys.create(shop)
+        await resources.keys.revoke(shop, made.id)
+        return text
 
 
 @pytest.mark.engines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 import httpx2
 
@@ -44,7 +44,8 @@ def explain_failure(failure: BaseException) -> SegmentCopilotError | None:
 def _leaves(failure: BaseException) -> Iterator[BaseException]:
     """Yield the failures in a group, of tasks that ran side by side; by itself, a failure is its only one."""
     if isinstance(failure, BaseExceptionGroup):
-        for inner in failure.exceptions:
+        group = cast("BaseExceptionGroup[BaseException]", failure)
+        for inner in group.exceptions:
             yield from _leaves(inner)
     else:
         yield failure
