@@ -18,13 +18,14 @@ from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http import docs, health, manual, metrics
+from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import Readiness, drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drain_on_signals
 from segment_copilot.api.http.openapi import document
+from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
-from segment_copilot.api.http.requests import ApiRequest, parameters_checked
+from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -44,6 +45,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     health.HealthRouter,
     metrics.metrics,
     *docs.ROUTES,
+    *manual.ROUTES,
     IngestionController,
     SegmentController,
     ExplanationController,
@@ -67,7 +69,7 @@ USE_CASES: Final = (
     "sessions",
     "feedback",
 )
-"""Those of `Resources` that a handler may name as an argument."""
+"""Names the fields of `Resources` that a handler may take as an argument."""
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -81,13 +83,13 @@ def create_app(settings: Settings) -> Litestar:
             app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
             app.state.readiness = readiness(resources, app.state.draining)
-            with drained_on_sigterm(app.state.draining):
+            with drain_on_signals(app.state.draining):
                 yield
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticated, parameters_checked],
+        middleware=[authenticate, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -96,6 +98,8 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
+    if app.cors_config is not None:
+        app.asgi_handler = judge_preflights(app.asgi_handler, app.cors_config)
     app.asgi_handler = Edge(app.asgi_handler)
     return app
 
@@ -121,7 +125,7 @@ def readiness(resources: Resources, draining: asyncio.Event) -> Readiness:
 
 
 def build_copilot(resources: Resources, model: Model) -> Copilot:
-    """The copilot on *model*, with the use cases that its tools may call."""
+    """Return the copilot on *model*, with the use cases that its tools may call."""
     settings = resources.settings
     return Copilot(
         settings=settings,

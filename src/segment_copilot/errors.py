@@ -6,10 +6,10 @@ Raise the most specific class; *detail* is one sentence that says what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
@@ -51,6 +51,11 @@ class InvalidInput(SegmentCopilotError):
     """A body, parameter or header has the wrong shape."""
 
     code = "invalid_input"
+
+    def relocate(self, place: Callable[[str], str]) -> Self:
+        """Return the same error for a document that holds what was judged: *place* says where each pointer is in it."""
+        findings = [structs.replace(one, pointer=place(one.pointer)) for one in self.findings]
+        return type(self)(self.detail, code=self.code, findings=findings, context=self.context)
 
 
 class InvalidDefinition(InvalidInput):

@@ -34,7 +34,7 @@ from segment_copilot.stores.postgres import Postgres, open_postgres
 
 
 class Resources(Struct, frozen=True):
-    """The stores, and the use cases that stand on them."""
+    """Holds the stores, and the use cases that stand on them."""
 
     settings: Settings
     postgres: Postgres
@@ -62,7 +62,7 @@ class Resources(Struct, frozen=True):
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
-    """Connect now, so that a wrong URL fails the start and not the first request."""
+    """Open the stores at once, so that a wrong URL fails the start and not the first request."""
     if not (settings.database_url and settings.clickhouse_url):
         detail = "Set DATABASE_URL and CLICKHOUSE_URL, or run `segment-copilot dev`, which brings both engines."
         raise InvalidInput(detail, code="invalid_settings")
@@ -72,11 +72,11 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
     ):
-        yield _built(settings, postgres, clickhouse)
+        yield _build(settings, postgres, clickhouse)
 
 
-def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
-    """Every use case, each from the stores and those that stand above it."""
+def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
+    """Build every use case, each from the stores and those that stand above it."""
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)

@@ -96,9 +96,9 @@ async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, ot
     await remember(tenant, [("ana", "order_placed", DAY, {}), ("ben", "order_placed", 9 * DAY, {})])
     await compute(resources, tenant, segment)
 
-    assert [found.segment_id for found in await resources.members.of_user(tenant, "ana")] == [segment.id]
-    assert await resources.members.of_user(tenant, "ben") == ()
-    assert await resources.members.of_user(other_tenant, "ana") == ()
+    assert [found.segment_id for found in await resources.members.segments_of_user(tenant, "ana")] == [segment.id]
+    assert await resources.members.segments_of_user(tenant, "ben") == ()
+    assert await resources.members.segments_of_user(other_tenant, "ana") == ()
 
 
 async def test_a_second_request_joins_the_queued_one(resources: Resources, tenant: Tenant):

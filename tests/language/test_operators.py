@@ -123,7 +123,7 @@ def test_a_complement_takes_the_same_and_one_of_the_two_is_positive(row: Operato
 def test_the_words_of_an_operator_have_room_for_what_it_takes(row: Operator):
     room = {"nothing": set[str](), "two": {"{0}", "{1}"}}.get(row.takes, {"{0}"})
     phrases = [one for one in (row.phrase, row.phrase_of_dates, row.phrase_of_texts) if one is not None]
-    for words in [text for one in phrases for text in (one.affirmed, one.denied)] + [row.amount] * bool(row.amount):
+    for words in [text for one in phrases for text in (one.affirmation, one.denial)] + [row.amount] * bool(row.amount):
         assert set(re.findall(r"\{.\}", words)) == room, words
 
 

@@ -1,4 +1,4 @@
-"""USE CASE: members: who is in a segment, as its last computation published it, and how many there were before."""
+"""USE CASE: read who is in a segment, as its last computation published it, and how many there were before."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Cursor(Struct, frozen=True, array_like=True):
 
 
 class Members:
-    """Members of all tenants' segments, to read; every method is told whose."""
+    """Reads the members of all tenants' segments; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
@@ -59,7 +59,7 @@ class Members:
     async def page(
         self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
     ) -> MemberPage:
-        """A page of the published members, by user id. A *cursor* stays on the run it began with."""
+        """Return a page of the published members, by user id. A *cursor* stays on the run it began with."""
         sql = "SELECT published_run, member_count, last_computed_at FROM segments WHERE tenant_id = $1 AND id = $2"
         row = await self._postgres.fetchrow(sql, tenant.id, segment_id)
         if row is None:
@@ -86,8 +86,8 @@ class Members:
             row["member_count"] or 0, tuple(Member(user_id, computed_at) for user_id in ids[:limit]), more
         )
 
-    async def of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """The segments whose published members include the user."""
+    async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
+        """Return the segments whose published members include the user."""
         sql = """
             SELECT id, name, published_run, last_computed_at FROM segments
             WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
@@ -105,7 +105,7 @@ class Members:
         return tuple(SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in found)
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
-        """Members at the last computation of each local day, for the *days* up to *as_of*; days without one are absent."""
+        """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
         zone = ZoneInfo(tenant.timezone)
         today = as_of.astimezone(zone).date()
         first = today - timedelta(days=days - 1)

@@ -7,11 +7,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar
 
+from segment_copilot.api.http.connections import BoundedHttp
 from segment_copilot.app import create_app, create_probes
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.errors import Unavailable
@@ -33,7 +34,8 @@ def serve(settings: Settings) -> None:
     asyncio.run(_check(settings))
     with _listener(settings.host, settings.port, hint="HOST or PORT"):
         pass  # uvicorn says a taken port in its log only
-    uvicorn.Server(_config(create_app(settings), host=settings.host, port=settings.port)).run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a SIGINT again once all is closed
+        uvicorn.Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
 
 
 async def _check(settings: Settings) -> None:
@@ -73,7 +75,7 @@ async def _check_clickhouse(clickhouse: ClickHouse) -> None:
 async def _answering_probes(resources: Resources, settings: Settings, stop: asyncio.Event) -> AsyncGenerator[None]:
     """Say on the worker's own port, until it has stopped, whether it lives and can work."""
     listener = _listener(settings.host, settings.worker_port, hint="WORKER_PORT")
-    server = _Server(_config(create_probes(resources, stop)))
+    server = _Server(server_config(create_probes(resources, stop)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     log.info("worker.probes", port=listener.getsockname()[1])
     try:
@@ -92,12 +94,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(app: Litestar, *, host: str = "", port: int = 0) -> uvicorn.Config:
+def server_config(app: Any, *, host: str = "", port: int = 0) -> uvicorn.Config:
     """Return the one way in which this project runs uvicorn."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=BoundedHttp,
+        ws="none",
         log_config=None,  # logs.py speaks for uvicorn too
         access_log=False,
         lifespan="on",
@@ -134,7 +138,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
     """Run API and worker in this process; yield the URL, and a task that ends when the server was told to stop."""
-    server = _Server(_config(create_app(settings)))
+    server = _Server(server_config(create_app(settings)))
     listener = _listener(settings.host, settings.port, hint="--port or PORT")
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()

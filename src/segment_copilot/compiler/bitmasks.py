@@ -1,4 +1,4 @@
-"""The shape for many sources: every source is read once and gives each of its slots a bit; the tree is a test of bits.
+"""Writes the shape for many sources: each is read once and gives each of its slots a bit; the tree is a test of bits.
 
     SELECT user_key FROM (source UNION ALL source …) GROUP BY user_key HAVING tree over groupBitOr(bits)
 
@@ -20,7 +20,7 @@ _WORD: Final = 64
 
 
 class Bitmasks:
-    """The bits of all slots of some normal trees, and the trees as tests of them."""
+    """Holds the bits of all slots of some normal trees, and writes the trees as tests of them."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._by_source = defaultdict[Source, list[Slot]](list)
@@ -36,7 +36,7 @@ class Bitmasks:
         return join(", ", [sql("bits_{}", word) for word in range(self.words)])
 
     def rows(self, sources: Sources) -> Fragment:
-        """`SELECT user_key, bits_0, …`: one row for each user for whom any slot holds, and no other."""
+        """Write `SELECT user_key, bits_0, …`: one row for each user for whom any slot holds, and no other."""
         branches = [
             sources.bits(slots, [self._places[slot] for slot in slots], self.words)
             for slots in self._by_source.values()
@@ -46,7 +46,7 @@ class Bitmasks:
         return sql("SELECT user_key, {} FROM {} AS rows\nGROUP BY user_key", join(", ", words), union)
 
     def test(self, node: Node) -> Fragment:
-        """A normal tree as a test of the words. Leaves of one group are tested a word at a time."""
+        """Write a normal tree as a test of the words. Leaves of one group are tested a word at a time."""
         if isinstance(node, Choice):
             word, bit = self._places[node.slot]
             return sql("({})", _masked(word, 1 << bit, "=" if node.complement else "!=", 0))
@@ -68,12 +68,12 @@ class Bitmasks:
 
 
 def _masked(word: int, mask: int, comparison: Literal["=", "!="], bits: int) -> Fragment:
-    """Whether the masked bits of a word are (or are not) these."""
+    """Test whether the masked bits of a word are (or are not) these."""
     return sql("bitAnd(bits_{}, {}) {} {}", word, mask, comparison, bits)
 
 
 def render_bitmasks(node: Node, sources: Sources) -> Fragment:
-    """`SELECT user_key` of the users of a positive tree, each once."""
+    """Write `SELECT user_key` of the users of a positive tree, each once."""
     masks = Bitmasks([node])
     rows = nested(masks.rows(sources))
     return sql("SELECT user_key FROM {}\nWHERE {}", rows, masks.test(node))

@@ -1,4 +1,4 @@
-"""The shape for few sources: one read drives, and the others narrow it with `IN` and `NOT IN`.
+"""Writes the shape for few sources: one read drives, and the others narrow it with `IN` and `NOT IN`.
 
 Every node of the tree becomes a SELECT of user keys. Conditions on one source that stand under one group share a read.
 """
@@ -30,7 +30,7 @@ from segment_copilot.compiler.trees import is_positive, joined, slots_of, turned
 
 
 def render_chain(node: Node, sources: Sources, narrowed: Sequence[Fragment] = ()) -> Fragment:
-    """`SELECT user_key`, perhaps some twice, of the users of a positive tree that pass *narrowed*."""
+    """Write `SELECT user_key`, perhaps some twice, of the users of a positive tree that pass *narrowed*."""
     if one_source(node):
         return sources.keys(node, narrowed)
     assert isinstance(node, Branch)  # noqa: S101  # a leaf has one source
@@ -47,14 +47,14 @@ def render_chain(node: Node, sources: Sources, narrowed: Sequence[Fragment] = ()
 
 
 def count_reads(node: Node) -> int:
-    """How many reads the chain of a positive tree has: a source is read once in every group where it stands."""
+    """Count the reads in the chain of a positive tree: a source is read once in every group where it stands."""
     if isinstance(node, Choice) or one_source(node):
         return 1
     return sum(map(count_reads, _by_source(node)))
 
 
 def one_source(node: Node) -> Source | None:
-    """The source that all leaves of a tree are read from; None when there are several."""
+    """Return the source that all leaves of a tree are read from; None when there are several."""
     if isinstance(node, Choice):
         return source_of(node.slot)
     found = {source_of(slot) for slot in slots_of([node])}
@@ -62,7 +62,7 @@ def one_source(node: Node) -> Source | None:
 
 
 def _by_source(branch: Branch) -> list[Node]:
-    """The children of a group, those of one source put together."""
+    """Return the children of a group, those of one source put together."""
     together = dict[Source | int, list[Node]]()
     for index, child in enumerate(branch.children):
         together.setdefault(one_source(child) or index, []).append(child)
@@ -70,7 +70,7 @@ def _by_source(branch: Branch) -> list[Node]:
 
 
 def _weight(node: Node) -> int:
-    """How much work a part is, by its kind: the lighter ones narrow the heavier."""
+    """Weigh a part by how much work its kind is: the lighter ones narrow the heavier."""
     return max(map(_slot_weight, slots_of([node]))) if one_source(node) else 0
 
 

@@ -1,4 +1,4 @@
-"""One source: what is read once for all slots about the same events, or about the same trait.
+"""Reads a source: once for all slots about the same events, or about the same trait.
 
 The rows that matter to any of the slots are read, and each slot looks at its own only: what one slot alone has in its
 WHERE becomes a *guard*, the condition of its aggregates.
@@ -73,7 +73,7 @@ Source = Events | Trait | Alone
 
 
 def source_of(slot: Slot) -> Source:
-    """Where the slot is read; slots of one source share a read."""
+    """Return the source where the slot is read; slots of one source share a read."""
     match slot:
         case TraitSlot():
             return Trait(slot.property)
@@ -90,7 +90,7 @@ def source_of(slot: Slot) -> Source:
 
 
 class _Need(Struct, frozen=True):
-    """A slot, and the rows that matter to it. *exists*: any such row makes the slot hold."""
+    """Holds a slot, and the rows that matter to it. *exists*: any such row makes the slot hold."""
 
     slot: GroupedSlot
     matching: Matching
@@ -113,7 +113,7 @@ def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
 
 
 def _narrowed(slot: TimeSlot, as_of: datetime) -> TimeSlot:
-    """When the last event is to lie in one range, only what is not before it can be, or overtake, that event."""
+    """Narrow the rows: if the last event is to lie in one range, only what is not before it can be, or overtake, it."""
     if not isinstance(slot.when, tuple) or len(slot.when) != 1:
         return slot
     (wanted,) = slot.when
@@ -136,7 +136,7 @@ class Sources:
         self._traits: TraitTable = traits
 
     def keys(self, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
-        """`SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
+        """Write `SELECT user_key`, perhaps some twice, of a positive tree over one source; users pass *narrowed*."""
         slots = slots_of([node])
         source = source_of(slots[0])
         match source:
@@ -151,7 +151,7 @@ class Sources:
                 assert_never(source)
 
     def bits(self, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
-        """`SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user.
+        """Write `SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user.
 
         A user may come in several rows: the bits of all are to be joined.
 
@@ -200,7 +200,7 @@ class Sources:
         return sql("SELECT user_key, {}\n{}", _columns(guards, places, words), rows)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
-        """What to read for all of the slots, and each one's guard."""
+        """Say what to read for all of the slots, and each one's guard."""
         needs = [_need(cast("GroupedSlot", slot), self._as_of) for slot in slots]
         ranges, filters = {need.matching.range for need in needs}, {need.matching.filter for need in needs}
         conditions = in_range(_hull(ranges))
@@ -248,7 +248,7 @@ class Sources:
         return [sql("occurred_at <= {}", self._tables.as_of), sql("is_exact")]
 
     def _changed_since(self, name: Fragment) -> Fragment:
-        """Of whom the newest value is later than `as_of`, or not told from an equally old one by its number alone."""
+        """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
         condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
         rows = self._tables.current_traits(name, [condition], final=False)
         return is_in(sql("SELECT user_key\n{}", rows))
@@ -268,7 +268,7 @@ class Sources:
                 assert_never(slot)
 
     def _periods(self, slot: PeriodsSlot, narrowed: Sequence[Fragment]) -> Fragment:
-        """Periods with several events each: first the periods of a user, then how many there are."""
+        """Count periods with several events each: first the periods of a user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = [*in_range(slot.matching.range), *passes(slot.matching.filter), *narrowed]
         rows = self._tables.events(slot.matching.event_types, conditions)
@@ -279,14 +279,14 @@ class Sources:
 
 
 class _Read(Struct, frozen=True):
-    """One read for several slots: the conditions of its rows, and each slot's guard."""
+    """Holds one read for several slots: the conditions of its rows, and each slot's guard."""
 
     needs: list[_Need]
     guards: list[Guard]
     conditions: list[Fragment]
 
     def holds(self) -> list[Fragment]:
-        """Per slot, whether it holds for the user."""
+        """Write, per slot, whether it holds for the user."""
         return [
             _any_row(guard) if need.exists else render_holds(need.slot, guard)
             for need, guard in zip(self.needs, self.guards, strict=True)
@@ -303,7 +303,7 @@ def passes(wanted: Filter | None) -> list[Fragment]:
 
 
 def filtered(rows: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
-    """`SELECT user_key` of the rows whose key passes all of *narrowed*."""
+    """Write `SELECT user_key` of the rows whose key passes all of *narrowed*."""
     if not narrowed:
         return rows
     return sql("SELECT user_key FROM {}\n{}", nested(rows), where(narrowed))
@@ -314,18 +314,18 @@ def _trait_test(slot: Slot) -> Fragment:
 
 
 def sample_hash(slot: SampleSlot) -> Fragment:
-    """Of a user, for a salt: the first eight bytes of a SHA-256, as a number."""
+    """Write the hash of a user for a salt: the first eight bytes of a SHA-256, as a number."""
     template = "reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
     return sql(template, salt=bind(slot.salt, "String"))
 
 
 def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
-    """Whether the hash of a user lies in the slot."""
+    """Write whether the hash of a user lies in the slot."""
     return sql("{} BETWEEN {} AND {}", share, bind(slot.low, "UInt64"), bind(slot.high, "UInt64"))
 
 
 def is_any(node: Node) -> bool:
-    """Whether a tree asks for any of some slots, and for no more."""
+    """Return whether a tree asks for any of some slots, and for no more."""
     return not node.complement if isinstance(node, Choice) else node.logic == "OR" and all(map(is_any, node.children))
 
 
@@ -337,7 +337,7 @@ def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
 
 
 def _hull(ranges: Iterable[Range]) -> Range:
-    """The range that holds all of them."""
+    """Return the range that holds all of them."""
     earliest, latest = [item.earliest for item in ranges], [item.latest for item in ranges]
     return Range(
         None if None in earliest else min(cast("list[datetime]", earliest)),
@@ -346,7 +346,7 @@ def _hull(ranges: Iterable[Range]) -> Range:
 
 
 def _any_of(guards: Sequence[Guard]) -> list[Fragment]:
-    """As a condition of rows; none when some slot takes every row."""
+    """Return the guards as a condition of rows; none when some slot takes every row."""
     given = [guard for guard in guards if guard is not None]
     if len(given) < len(guards):
         return []
@@ -354,7 +354,7 @@ def _any_of(guards: Sequence[Guard]) -> list[Fragment]:
 
 
 def _columns(tests: Sequence[Guard], places: Places, words: int) -> Fragment:
-    """The words, each the sum of the bits whose test holds; None always does."""
+    """Write the words, each the sum of the bits whose test holds; None always does."""
     columns = list[Fragment]()
     for word in range(words):
         bits = [
@@ -367,6 +367,6 @@ def _columns(tests: Sequence[Guard], places: Places, words: int) -> Fragment:
 
 
 def _some(places: Places) -> Fragment:
-    """Whether any bit is set."""
+    """Write whether any bit is set."""
     tests = [sql("bits_{} != 0", word) for word in sorted({word for word, _ in places})]
     return tests[0] if len(tests) == 1 else group("OR", tests)

@@ -1,4 +1,4 @@
-"""Every read of a table: for one tenant, and nothing later than `as_of`. A query without these cannot be built."""
+"""Reads tables for one tenant, and nothing later than `as_of`. A query without these two cannot be built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def in_range(wanted: Range) -> list[Fragment]:
 
 
 def of_types(names: tuple[str, ...] | None) -> Fragment:
-    """The condition of events of these types; None is every event, and an identify is not one."""
+    """Write the condition of events of these types; None is every event, and an identify is not one."""
     if names is None:
         return sql("event_type != '{}'", IDENTIFY)
     if len(names) == 1:
@@ -32,12 +32,12 @@ def of_types(names: tuple[str, ...] | None) -> Fragment:
 
 
 def is_in(keys: Fragment, *, negated: bool = False) -> Fragment:
-    """The condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
+    """Write the condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
     return sql("user_key {} {}", "NOT IN" if negated else "IN", nested(keys, margin=2))
 
 
 def where(conditions: Iterable[Fragment]) -> Fragment:
-    """WHERE, a condition to a line."""
+    """Write WHERE, a condition to a line."""
     return sql("WHERE {}", join("\n  AND ", conditions))
 
 
@@ -57,24 +57,24 @@ class Tables:
         self._is_past = sql("occurred_at <= {}", self.as_of)
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Events of these types; None is every event, and an identify is not one."""
+        """Read events of these types; None is every event, and an identify is not one."""
         return self._read("events", [of_types(names), self._is_past, *conditions])
 
     def everything(self, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Events of all types, identifies among them."""
+        """Read events of all types, identifies among them."""
         return self._read("events", [self._is_past, *conditions])
 
     def traits(self, name: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Every value that one trait ever had."""
+        """Read every value that one trait ever had."""
         return self._read("traits", [sql("property = {}", name), self._is_past, *conditions])
 
     def current_traits(self, name: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
-        """The newest value of one trait, also when it is later than `as_of`; rows that were overtaken unless *final*."""
+        """Read the newest value of one trait, after `as_of` or not; rows that were overtaken too, unless *final*."""
         table = "traits_current FINAL" if final else "traits_current"
         return self._read(table, [sql("property = {}", name), *conditions])
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """The universe."""
+        """Read the universe."""
         return self._read("users FINAL", [sql("first_seen <= {}", self.as_of), *conditions])
 
     def _read(self, table: LiteralString, conditions: Iterable[Fragment]) -> Fragment:

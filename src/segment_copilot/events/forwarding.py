@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
-from segment_copilot.events.names import ObservedNames, new_names, write_names
+from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -66,19 +66,19 @@ DELETE FROM event_ids WHERE ctid = ANY (ARRAY(SELECT ctid FROM event_ids WHERE a
 
 
 class Block(Struct, frozen=True):
-    """A block that is ours while its lease holds."""
+    """A block is a batch of events that this worker alone forwards while its lease holds."""
 
     lease: Lease
     token: UUID
 
     @property
     def id(self) -> int:
-        """Its row's."""
+        """The id of the block's row."""
         return self.lease.id
 
 
 class Forwarding:
-    """Blocks of all tenants' events. It belongs to the worker and is told no tenant: a block holds events of many."""
+    """Forwards events in blocks. It belongs to the worker and takes no tenant: a block holds events of many."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
         self._postgres = postgres
@@ -131,7 +131,7 @@ class Forwarding:
     async def _forward(self, block: Block) -> int:
         events = [_event(row) for row in await self._postgres.fetch(_ROWS, block.id)]
         await write_block(self._clickhouse, events, token=str(block.token))
-        new = new_names(events, known=self._known)
+        new = find_new_names(events, known=self._known)
         async with self._postgres.transaction() as transaction:
             if not await self._end_forwarded(transaction, block):
                 return 0  # another worker took the block over and was faster
@@ -176,7 +176,7 @@ class Forwarding:
             for half in (absent[:middle], absent[middle:]):
                 await _move(transaction, half)
             arrived = [event for seq, event in events.items() if seq not in set(absent)]
-            await write_names(transaction, new_names(arrived, known=ObservedNames()))
+            await write_names(transaction, find_new_names(arrived, known=ObservedNames()))
             await transaction.execute("UPDATE blocks SET event_count = $2 WHERE id = $1", block.id, len(arrived))
         log.warning("block.split", block_id=block.id, arrived=len(arrived), absent=len(absent))
 

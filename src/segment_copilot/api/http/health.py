@@ -96,21 +96,23 @@ HealthRouter = Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
 @contextmanager
-def drained_on_sigterm(draining: asyncio.Event) -> Generator[None]:
-    """Set *draining* on SIGTERM, before the server's own handler: it waits for open streams, so they must end themselves."""
+def drain_on_signals(draining: asyncio.Event) -> Generator[None]:
+    """Set *draining* on SIGTERM and SIGINT, before the server's own handler: it waits for open streams to end themselves."""
     if current_thread() is not main_thread():
         yield  # signals reach the main thread only
         return
     loop = asyncio.get_running_loop()
-    previous = signal.getsignal(signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def drain(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(draining.set)
-        if callable(previous):
-            previous(number, frame)
+        if callable(handler := previous[signal.Signals(number)]):
+            handler(number, frame)
 
-    signal.signal(signal.SIGTERM, drain)
+    for number in previous:
+        signal.signal(number, drain)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -40,8 +40,7 @@ class TranslatedRequest(Struct, frozen=True):
 
     def relocate(self, error: InvalidInput) -> InvalidInput:
         """Return *error* with pointers into what the client sent."""
-        findings = [structs.replace(finding, pointer=self._place(finding.pointer)) for finding in error.findings]
-        return InvalidInput(error.detail, code=error.code, findings=findings)
+        return error.relocate(self._place)
 
     def _place(self, pointer: str) -> str:
         for ours, theirs in self.pointers.items():

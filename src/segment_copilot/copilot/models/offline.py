@@ -1,4 +1,4 @@
-"""The offline model: one turn from the conversation so far, by parsing instead of by a language model."""
+"""The offline model answers one turn from the conversation so far, by parsing instead of by a language model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from segment_copilot.english.reading import Conversation, Reader
 
 
 class OfflineModel:
-    """Parses English questions into tool calls. Deterministic: the same request gives the same turn."""
+    """Parses English questions into tool calls; the same request always gives the same turn."""
 
     def __init__(self) -> None:
         self._reader = Reader()
@@ -39,20 +39,20 @@ class OfflineModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """Yield one turn, its text sentence by sentence. A thread reads it; its work is bounded, so nobody need end it."""
-        asked = conversation_of(request)
-        turn = await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.answer, asked)
+        conversation = conversation_of(request)
+        turn = await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.answer, conversation)
         for event in _events(turn, request):
             yield event
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
     """Return the request as English reads it: answers to questions are what the person said too."""
-    said: list[str] = []
+    texts: list[str] = []
     results: list[Result] = []
     for message in request.messages:
         match message:
             case UserMessage():
-                said.append(message.text)
+                texts.append(message.text)
                 results = []
             case ToolResults():
                 for result in message.results:
@@ -61,7 +61,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                     )
                     answer = read_result.document.get("answer") if result.name == ASK else None
                     if isinstance(answer, str):
-                        said.append(answer)
+                        texts.append(answer)
                         results = []
                     else:
                         results.append(read_result)
@@ -69,7 +69,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                 pass
     tools = frozenset(tool.name for tool in request.tools)
     return Conversation(
-        tuple(said),
+        tuple(texts),
         tuple(results),
         request.catalog,
         request.as_of,

@@ -89,7 +89,7 @@ class Beginning(Struct, frozen=True):
             as_of=self.as_of,
             timezone=self.timezone,
             messages=messages,
-            said=tuple(thread.said),
+            utterances=tuple(thread.utterances),
             catalog=thread.catalog,
             drafts=(*thread.drafts, *drafts),
             question=waits,
@@ -117,7 +117,7 @@ async def begin(
     """
     now = datetime.now(UTC)
     components = request.options.components
-    offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
+    offered = tools.usable_tools(tools.COMPONENTS if components is None else frozenset(components))
     setting = setting_of(model, [tool.name for tool in offered])
     thread, found = thread_of(request, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
     return Beginning(

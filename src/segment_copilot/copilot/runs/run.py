@@ -114,7 +114,7 @@ def limits_of(copilot: Copilot, *, requested_turns: int | None = None) -> run_ev
 
 
 class Run:
-    """A run brings one question to its answer. Inside `driven`, take *events* until there are none."""
+    """A run brings one question to its answer. Inside `drive`, take *events* until there are none."""
 
     def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer, place: Place) -> None:
         self.id = f"run_{uuid7().hex}"
@@ -159,7 +159,7 @@ class Run:
         self._ending = Ending(beginning, self._memory, transcript=transcript, checkpoints=self._checkpoints)
 
     @asynccontextmanager
-    async def driven(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
+    async def drive(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
         """Let the run go on inside the block. Leaving it ends the run: the model's connection and queries are closed.
 
         Once *draining* is set, the run ends itself.
@@ -188,7 +188,7 @@ class Run:
     async def _drive(self) -> None:
         """Take the run to its end; what goes wrong becomes its last event."""
         with structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant_id):
-            self.events.put(self._started())
+            self.events.put(self._first_event())
             try:
                 last = await self._last_event()
             except asyncio.CancelledError:
@@ -262,7 +262,7 @@ class Run:
             limit=limit or UNSET,
         )
 
-    def _started(self) -> run_events.RunStarted:
+    def _first_event(self) -> run_events.RunStarted:
         return run_events.RunStarted(
             thread_id=self._thread_id,
             protocol=PROTOCOL,
