@@ -184,8 +184,9 @@ def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir
 def import_(
     file: Path,
     user: Annotated[str, typer.Option(help="Column of the user's id")],
-    event: Annotated[str, typer.Option(help="Column of the event type")],
     time: Annotated[str, typer.Option(help="Column of the instant")],
+    event: Annotated[str | None, typer.Option(help="Column of the event type")] = None,
+    event_name: Annotated[str | None, typer.Option(help="Type of every event, for a file without that column")] = None,
     trait: Annotated[list[str] | None, typer.Option(help="Column that describes the user; may be given again")] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Column of the event's id; default: file and line")] = None,
     timezone: Annotated[str, typer.Option(help="Zone of times without an offset")] = "UTC",
@@ -197,9 +198,14 @@ def import_(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Send the rows of a CSV or NDJSON file (gzip too), and wait until every one can be queried."""
+    """Send the rows of a CSV, NDJSON or JSON file (gzip too), and wait until every one can be queried.
+
+    A dot in a column's name leads into the objects of JSON, as in properties.distinct_id.
+    """
+    if (event is None) == (event_name is None):
+        raise InvalidInput("Give --event COLUMN or --event-name NAME, one of the two.", code="no_event_column")
     service_url, service_key = ("", "") if dry_run else _service(url, key, data_dir)
-    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_)
+    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_, event_name=event_name)
     report = asyncio.run(
         import_file(
             file,
