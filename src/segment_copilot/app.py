@@ -20,6 +20,7 @@ from segment_copilot.api.explorer import ExplanationController, ExplorerControll
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import Readiness, drain_on_signals
 from segment_copilot.api.http.openapi import document
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticate, check_parameters],
+        middleware=[answered_in_time, authenticate, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,

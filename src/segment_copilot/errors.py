@@ -94,6 +94,12 @@ class NotFound(SegmentCopilotError):
     code = "not_found"
 
 
+class Gone(SegmentCopilotError):
+    """The request refers to something that was here and is no more."""
+
+    code = "gone"
+
+
 class Conflict(SegmentCopilotError):
     """The request contradicts what is stored."""
 

@@ -18,11 +18,13 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
@@ -46,6 +48,7 @@ class Resources(Struct, frozen=True):
     keyring: Keyring
     ingestion: Ingestion
     forwarding: Forwarding
+    failed_events: FailedEvents
     recent_events: RecentEvents
     history: History
     schemas: Schemas
@@ -56,6 +59,7 @@ class Resources(Struct, frozen=True):
     segments: Segments
     computations: Computations
     members: Members
+    removals: Removals
     activations: Activations
     feedback: Feedback
 
@@ -82,7 +86,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     discovery = Discovery(postgres)
     references = References(postgres)
     previews = Previews(clickhouse, discovery, references)
-    segments = Segments(postgres, clickhouse, discovery, previews)
+    segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -94,6 +98,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         keyring=Keyring(keys, sessions),
         ingestion=Ingestion(postgres),
         forwarding=Forwarding(postgres, clickhouse),
+        failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),
@@ -103,7 +108,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews),
-        members=Members(postgres, clickhouse),
+        members=Members(postgres, clickhouse, secrets),
+        removals=Removals(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

@@ -23,7 +23,12 @@ IDLE_SECONDS = 0.2
 """Seconds between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves its rate."""
 
 CLEAN_UP_SECONDS = 60.0
-MAX_BACKOFF_SECONDS = 10.0
+REMOVE_SECONDS = 10.0
+"""Members that are due in this time are removed by one statement."""
+
+MAX_BACKOFF_SECONDS = 3.0
+"""So late at most is it noticed that a store is back."""
+
 GRACE_SECONDS = 20.0
 """Seconds that work under way may take to end after a stop; then it is cancelled and left to another worker."""
 
@@ -46,6 +51,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
 

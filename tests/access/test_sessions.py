@@ -56,7 +56,7 @@ async def test_a_token_lasts_to_the_second_in_which_its_fifteen_minutes_end(sess
 async def test_a_token_is_a_jwt_that_every_library_reads(sessions: Sessions, postgres: Postgres):
     _, token = await sessions.open(3, scope="copilot", user_id="ana", now=NOW)
 
-    read = jwt.decode(token, OctKey.import_key(await Secrets(postgres).shared("sessions")))
+    read = jwt.decode(token, OctKey.import_key(await Secrets(postgres).get_or_create("sessions")))
 
     assert (read.header, read.claims) == ({"typ": "JWT", "alg": "HS256"}, CLAIMS)
 
@@ -72,7 +72,7 @@ async def test_who_changes_a_token_has_none(sessions: Sessions):
 
 
 async def test_a_token_signed_by_nobody_or_by_another_algorithm_is_none(sessions: Sessions, postgres: Postgres):
-    secret = await Secrets(postgres).shared("sessions")
+    secret = await Secrets(postgres).get_or_create("sessions")
     _, claims, _ = signed(CLAIMS, secret).split(".")
     nobody = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
 
@@ -89,7 +89,7 @@ async def test_a_token_signed_by_nobody_or_by_another_algorithm_is_none(sessions
     ids=["scope", "key", "no end", "user"],
 )
 async def test_claims_that_are_no_session_are_refused_though_well_signed(sessions: Sessions, postgres, wrong):
-    secret = await Secrets(postgres).shared("sessions")
+    secret = await Secrets(postgres).get_or_create("sessions")
 
     assert await refusal(sessions, signed(CLAIMS | wrong, secret)) == "invalid_session"
 
@@ -108,6 +108,6 @@ async def test_every_process_of_a_deployment_reads_it_and_no_other_deployment(se
 
 
 async def test_a_secret_of_another_purpose_signs_no_session(sessions: Sessions, postgres: Postgres):
-    cursors = await Secrets(postgres).shared("cursors")
+    cursors = await Secrets(postgres).get_or_create("cursors")
 
     assert await refusal(sessions, signed(CLAIMS, cursors)) == "invalid_session"

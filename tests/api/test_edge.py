@@ -153,6 +153,17 @@ async def test_requests_are_counted_by_route_and_never_by_path(client):
     assert "123456" not in text
 
 
+async def test_metrics_count_the_events_that_were_set_aside(server, client):
+    postgres = server.resources.postgres
+    name = "segment_copilot_events_failed"
+    assert f"{name} 0.0" in (await client.get("/metrics")).text
+    await postgres.execute("INSERT INTO blocks (status, event_count) VALUES ('failed', 1)")
+    try:
+        assert f"{name} 1.0" in (await client.get("/metrics")).text
+    finally:
+        await postgres.execute("DELETE FROM blocks WHERE status = 'failed'")
+
+
 def in_process(settings: Settings) -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(cast("Any", create_app(settings)))
     return httpx2.AsyncClient(transport=transport, base_url="http://api")

@@ -251,9 +251,9 @@ async def test_an_overlap_counts_both_audiences_and_who_is_in_both(previews: Pre
     second = await previews.prepare(told, definition(WISHED), as_of=NOW)
     nobody = await previews.prepare(told, definition(SPANISH, BOUGHT), as_of=NOW)
 
-    assert await previews.overlap(first, second) == Overlap(universe=4, first=2, second=2, both=1)
-    assert await previews.overlap(first, nobody) == Overlap(universe=4, first=2, second=0, both=0)
-    assert await previews.overlap(first, first) == Overlap(universe=4, first=2, second=2, both=2)
+    assert await previews.overlap(first, second) == Overlap(universe=4, first=2, second=2, intersection=1)
+    assert await previews.overlap(first, nobody) == Overlap(universe=4, first=2, second=0, intersection=0)
+    assert await previews.overlap(first, first) == Overlap(universe=4, first=2, second=2, intersection=2)
 
 
 async def test_audiences_of_two_instants_or_tenants_are_not_compared(

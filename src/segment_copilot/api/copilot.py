@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.requests import run_while_connected
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import SECONDS, Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
 from segment_copilot.copilot.conversation.foreign import (
     AgUiRequest,
@@ -66,9 +66,9 @@ class Generated(Struct, frozen=True):
     clarification: Clarification | UnsetType = UNSET
 
 
-def _copilot_route(stream: Any = None) -> dict[str, Any]:
+def _copilot_route(stream: Any = None, *, seconds: float | None = SECONDS) -> dict[str, Any]:
     """Return what every route declares that runs the copilot."""
-    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream).opt
+    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream, seconds=seconds).opt
 
 
 class CopilotController(Controller):
@@ -145,7 +145,7 @@ class CopilotController(Controller):
         encoder = AiSdkEncoder(run.id, major=sdk)
         return _stream_response(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
-    @post("/generate", status_code=200, opt=_copilot_route(), response_description="The whole answer.")
+    @post("/generate", status_code=200, opt=_copilot_route(seconds=None), response_description="The whole answer.")
     async def generate(
         self,
         data: JSONBody[GenerateRequest],

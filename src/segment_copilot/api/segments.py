@@ -24,12 +24,12 @@ from segment_copilot.api.http.definitions import (
 from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import run_while_connected
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
-from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
+from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 
 ReadOnly = Annotated[
@@ -267,7 +267,7 @@ class SegmentController(Controller):
     @post(
         "/preview",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def preview_segment(
@@ -293,7 +293,7 @@ class SegmentController(Controller):
     @post(
         "/{segment_id:int}/estimate",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def estimate_segment(
@@ -345,7 +345,7 @@ class SegmentController(Controller):
         as_of = check_as_of(data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
-    @get("/{segment_id:int}/members", response_description="A page of them.")
+    @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
     async def list_members(
         self,
         request: Request[Any, Any, State],
@@ -360,7 +360,8 @@ class SegmentController(Controller):
     ) -> MemberList:
         """List the members as of the last computation, by user id.
 
-        A cursor stays on the computation it began with, even when a newer one is published meanwhile.
+        A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
+        expired (410): start again without it.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
         found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)

@@ -19,6 +19,7 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -295,8 +296,6 @@ class Computations:
             entered=entered,
             left=left,
         )
-        if claim.previous_run is not None or claim.lease.attempts > 0:  # a first computation has nothing behind it
-            await self._drop_other_runs(claim)
 
     async def _differences(self, claim: _Claim) -> tuple[int, int, int]:
         """Return the number of this run's members, and how many entered and left since the published one."""
@@ -318,16 +317,22 @@ class Computations:
         return count, entered, left
 
     async def _publish(self, claim: _Claim, count: int, entered: int, left: int) -> bool:
-        """Name the run as the segment's members, unless a later computation already did."""
+        """Name the run as the segment's members, unless a later computation already did.
+
+        The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
+        """
         async with self._postgres.transaction() as transaction:
+            if claim.previous_run is not None or claim.lease.attempts > 0:  # a first run has nothing behind it
+                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
             if not await self._leases.end(transaction, claim.lease, "done"):
-                return False  # the lease ran out and another worker holds it
+                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
+                return False  # another worker holds it, or the segment is gone
             sql = """
                 UPDATE computations SET member_count = $3, entered = $4, left_count = $5, error = NULL, finished_at = now()
                 WHERE tenant_id = $1 AND id = $2"""
             await transaction.execute(sql, claim.tenant.id, claim.id, count, entered, left)
             sql = """
-                UPDATE segments SET published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
+                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
                     status = CASE WHEN EXISTS (
                         SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
                         ELSE 'computed' END
@@ -336,20 +341,6 @@ class Computations:
             args = (claim.segment_id, claim.run_id, count, claim.as_of, claim.id)
             return bool(await transaction.execute(sql, claim.tenant.id, *args))
 
-    async def _drop_other_runs(self, claim: _Claim) -> None:
-        """Delete all runs but this one and the one before it, which a reader may still be paging through."""
-        sql = """
-            DELETE FROM memberships
-            WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id NOT IN {kept:Array(UUID)}"""
-        running = "SELECT run_id FROM computations WHERE tenant_id = $1 AND segment_id = $2 AND status = 'running'"
-        published = "SELECT published_run FROM segments WHERE tenant_id = $1 AND id = $2"
-        whose = (claim.tenant.id, claim.segment_id)
-        async with self._postgres.connection() as connection:
-            kept = {row["run_id"] for row in await connection.fetch(running, *whose)}
-            kept |= {await connection.fetchval(published, *whose), claim.run_id, claim.previous_run}
-        params = {"tenant": claim.tenant.id, "segment": claim.segment_id, "kept": sorted(kept - {None}, key=str)}
-        await self._clickhouse.execute(sql, params, purpose="compute")
-
     async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
         """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
         error = msgspec.json.encode({"code": code, "detail": detail}).decode()
@@ -357,6 +348,7 @@ class Computations:
         async with self._postgres.transaction() as transaction:
             if not await self._leases.fail(transaction, claim.lease, error, pause=_PAUSE, final=final):
                 return
+            await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
             sql = "UPDATE computations SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
             await transaction.execute(sql, claim.tenant.id, claim.id)
             sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"

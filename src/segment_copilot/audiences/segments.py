@@ -13,12 +13,12 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.removals import leave_deleted
 from segment_copilot.compiler import all_conditions, referenced_segments
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
-from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
 
 SegmentType = Literal["rule", "ai", "static"]
@@ -95,9 +95,8 @@ class Changes(Struct, frozen=True):
 class Segments:
     """Manages the segments of all tenants; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery, previews: Previews) -> None:
+    def __init__(self, postgres: Postgres, discovery: Discovery, previews: Previews) -> None:
         self._postgres = postgres
-        self._clickhouse = clickhouse
         self._discovery = discovery
         self._previews = previews
 
@@ -197,7 +196,7 @@ class Segments:
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
     async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
-        """Delete a segment, its versions and its members.
+        """Delete a segment and its versions, and leave its members to the worker to remove: nobody finds them any more.
 
         Raises:
             Conflict: Other segments or activations use it; the error names them.
@@ -210,6 +209,7 @@ class Segments:
                 raise not_found(segment_id)
             _check_revision(_segment(row), if_revision)
             await _check_unused(transaction, tenant, segment_id)
+            await leave_deleted(transaction, tenant.id, [segment_id])
             try:
                 await transaction.execute(
                     "DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id
@@ -217,20 +217,18 @@ class Segments:
             except ForeignKeyViolation as error:  # a reference was added meanwhile
                 raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
         self._discovery.forget(tenant)
-        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}"
-        await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
 
     async def delete_all(self, tenant: Tenant) -> None:
-        """Delete every segment of the tenant, whichever of them refer to one another, and all members.
+        """Delete every segment of the tenant, whichever of them refer to one another, and leave all members to remove.
 
         Raises:
             Conflict: Activations use some; they are deleted before.
         """
-        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32}"
-        await self._clickhouse.execute(sql, {"tenant": tenant.id}, purpose="compute")
         own = "SELECT id FROM segments WHERE tenant_id = $1"
         try:
             async with self._postgres.transaction() as transaction:
+                ids = [row["id"] for row in await transaction.fetch(f"{own} FOR UPDATE", tenant.id)]
+                await leave_deleted(transaction, tenant.id, ids)
                 await transaction.execute(f"DELETE FROM segment_references WHERE segment_id IN ({own})", tenant.id)
                 await transaction.execute("DELETE FROM segments WHERE tenant_id = $1", tenant.id)
         except ForeignKeyViolation as error:

@@ -67,7 +67,7 @@ async def _check_clickhouse(clickhouse: ClickHouse) -> None:
     try:
         await clickhouse.ping()
     except Unavailable as error:
-        if "clickhouse_code" in error.context:
+        if "wrong_url" in error.context:
             raise
 
 

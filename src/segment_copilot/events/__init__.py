@@ -7,6 +7,7 @@ The way of an event: `Ingestion.accept` (validated, de-duplicated, stored; the c
 longer recent.
 """
 
+from segment_copilot.events.failed_events import FailedEvent, FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.ingestion import AcceptedEvents, Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.names import ObservedNames, observe_names
@@ -18,6 +19,8 @@ __all__ = [
     "AcceptedEvents",
     "Event",
     "EventRejected",
+    "FailedEvent",
+    "FailedEvents",
     "Forwarding",
     "Ingestion",
     "IngestionStatus",

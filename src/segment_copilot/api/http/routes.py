@@ -15,6 +15,10 @@ from segment_copilot.errors import SegmentCopilotError
 
 _KEY: Final = "route"
 
+SECONDS: Final = 10.0
+COUNTING_SECONDS: Final = 30.0
+"""Of a route that counts an audience."""
+
 
 class Route(Struct, frozen=True, kw_only=True):
     """Holds the facts of one route, for whoever treats routes alike: `@get("/live", opt=Route(public=True).opt)`.
@@ -36,6 +40,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     judges_items: bool = False
     """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
+
+    seconds: float | None = SECONDS
+    """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
 
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
