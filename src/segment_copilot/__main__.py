@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,16 +16,18 @@ import typer
 from rich.console import Console
 
 from segment_copilot.commands import definitions, failed_events, keyring, serving
+from segment_copilot.commands.answers import check_key, check_url
 from segment_copilot.commands.ask import PROMPT, converse, person_at_prompt
 from segment_copilot.commands.dev import run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
+from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
-from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.errors import InvalidInput
 from segment_copilot.importing import Columns, import_file
 from segment_copilot.settings import Settings, read_settings
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys = typer.Typer(no_args_is_help=True, help="Keys that speak for a tenant.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants: whose data it is.")
 cli.add_typer(keys, name="keys")
@@ -44,12 +48,40 @@ ApiKey = Annotated[
 ]
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")]
+
+
 def _describe(field: msgspec.structs.FieldInfo) -> str:
     notes = [note.description for note in field.type.__metadata__ if note.description]
-    return f"{field.encode_name} ({field.default!r}): {notes[-1]}"
+    default = "empty" if field.default in ("", ()) else str(field.default)
+    return f"{field.encode_name} ({default}): {notes[-1]}"
 
 
-SETTINGS = "Settings, from the environment:\n\n" + "\n\n".join(map(_describe, msgspec.structs.fields(Settings)))
+def _settings_text(*names: str) -> str:
+    """Return the help on the settings of these names, of all when none is given; a default stands in brackets."""
+    fields = [field for field in msgspec.structs.fields(Settings) if not names or field.name in names]
+    return "Settings, from the environment, with their defaults:\n\n" + "\n\n".join(map(_describe, fields))
+
+
+_STORES = ("database_url", "clickhouse_url", "clickhouse_cluster")
+_POOLS = ("postgres_pool", "clickhouse_pool")
+_OF_A_WORKER = ("worker_port", "log_level", "log_format", "event_id_days", "recent_event_hours")
+
+
+def _say_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it
+    if wanted:
+        typer.echo(f"segment-copilot {importlib.metadata.version('segment-copilot')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    """Run, feed and ask segment-copilot: audiences from words, counted on your events."""
 
 
 @cli.command()
@@ -59,7 +91,7 @@ def dev(
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Load the demo shop; default: on embedded engines")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run everything here: engines, migrations, demo tenant, worker, API."""
@@ -80,6 +112,10 @@ def ask(
     chat: Annotated[bool, typer.Option("--chat", help="Go on with questions until an empty one")] = False,
 ) -> None:
     """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
+    if not text.strip():
+        raise InvalidInput(
+            'The question is empty. Write it in quotes, as in: ask "How are sales?".', code="no_question"
+        )
     service_url, service_key = _service(url, key, data_dir)
     console = Console(highlight=False)
     code = converse(
@@ -93,23 +129,23 @@ def ask(
     raise typer.Exit(code)
 
 
-@cli.command(epilog=SETTINGS)
+@cli.command(epilog=_settings_text())
 def serve() -> None:
     """Run the API."""
     serving.serve(read_settings(os.environ))
 
 
-@cli.command()
+@cli.command(epilog=_settings_text(*_STORES, *_POOLS, *_OF_A_WORKER))
 def worker() -> None:
     """Run a worker: events to ClickHouse, computations."""
     serving.work(read_settings(os.environ))
 
 
-@cli.command()
-def migrate() -> None:
-    """Bring both stores to this version's schema."""
-    for name in asyncio.run(serving.migrate_stores(read_settings(os.environ))):
-        typer.echo(name)
+@cli.command(epilog=_settings_text(*_STORES))
+def migrate(*, json: AsJson = False) -> None:
+    """Bring both stores to this version's schema, and list the migrations that were applied."""
+    applied = asyncio.run(serving.migrate_stores(read_settings(os.environ)))
+    _list(applied, applied, json=json)
 
 
 @cli.command()
@@ -149,8 +185,9 @@ def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir
 def import_(
     file: Path,
     user: Annotated[str, typer.Option(help="Column of the user's id")],
-    event: Annotated[str, typer.Option(help="Column of the event type")],
     time: Annotated[str, typer.Option(help="Column of the instant")],
+    event: Annotated[str | None, typer.Option(help="Column of the event type")] = None,
+    event_name: Annotated[str | None, typer.Option(help="Type of every event, for a file without that column")] = None,
     trait: Annotated[list[str] | None, typer.Option(help="Column that describes the user; may be given again")] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Column of the event's id; default: file and line")] = None,
     timezone: Annotated[str, typer.Option(help="Zone of times without an offset")] = "UTC",
@@ -162,9 +199,14 @@ def import_(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Send the rows of a CSV or NDJSON file (gzip too), and wait until every one can be queried."""
+    """Send the rows of a CSV, NDJSON or JSON file (gzip too), and wait until every one can be queried.
+
+    A dot in a column's name leads into the objects of JSON, as in properties.distinct_id.
+    """
+    if (event is None) == (event_name is None):
+        raise InvalidInput("Give --event COLUMN or --event-name NAME, one of the two.", code="no_event_column")
     service_url, service_key = ("", "") if dry_run else _service(url, key, data_dir)
-    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_)
+    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_, event_name=event_name)
     report = asyncio.run(
         import_file(
             file,
@@ -197,20 +239,30 @@ def protocol() -> None:
 
 @keys.command("create")
 def create_key(
-    tenant: Annotated[str, typer.Option(help="Slug; the tenant is made when it does not exist")],
+    tenant: Annotated[str, typer.Option(help="Slug")],
     name: Annotated[str, typer.Option(help="What the key is for")] = "",
     public: Annotated[bool, typer.Option("--public", help="A pk_ key instead of an sk_ key")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Make the tenant too, when it does not exist")] = False,
 ) -> None:
     """Make a key and print it, this once: only its hash is kept."""
     kind: Any = "public" if public else "secret"
-    typer.echo(asyncio.run(keyring.create(read_settings(os.environ), tenant, kind=kind, name=name)))
+    typer.echo(asyncio.run(keyring.create(read_settings(os.environ), tenant, kind=kind, name=name, new=new)))
 
 
 @keys.command("list")
-def list_keys(tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
+def list_keys(*, tenant: Annotated[str, typer.Option(help="Slug")], json: AsJson = False) -> None:
     """List a tenant's keys."""
-    for line in asyncio.run(keyring.list_keys(read_settings(os.environ), tenant)):
-        typer.echo(line)
+    found = asyncio.run(keyring.list_keys(read_settings(os.environ), tenant))
+    lines = [
+        f"{key.id}\t{key.hint}\t{key.kind}\t{key.name}\t{'revoked' if key.revoked_at else 'active'}" for key in found
+    ]
+    _list(found, lines, json=json)
+
+
+@keys.command("rotate")
+def rotate_key(key_id: int, tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
+    """Make a new key in the place of one, which answers 401 from now on, and print it, this once."""
+    typer.echo(asyncio.run(keyring.rotate(read_settings(os.environ), tenant, key_id)))
 
 
 @keys.command("revoke")
@@ -233,6 +285,17 @@ def create_tenant(
     typer.echo(asyncio.run(line))
 
 
+@tenants.command("list")
+def list_tenants(*, json: AsJson = False) -> None:
+    """List every tenant: slug, time zone, most Dynamic Plus segments."""
+    found = asyncio.run(keyring.list_tenants(read_settings(os.environ)))
+    lines = [
+        f"{each.slug}\t{each.timezone}\t{'any' if each.dynamic_plus_limit is None else each.dynamic_plus_limit}"
+        for each in found
+    ]
+    _list(found, lines, json=json)
+
+
 @tenants.command("limit")
 def limit_tenant(
     slug: str,
@@ -242,22 +305,35 @@ def limit_tenant(
     asyncio.run(keyring.set_limit(read_settings(os.environ), slug, dynamic_plus_limit=dynamic_plus))
 
 
+def _list(items: Sequence[object], lines: Sequence[str], *, json: bool) -> None:
+    """Print a list: *lines* for people, or *items* as JSON."""
+    for line in [msgspec.json.format(msgspec.json.encode(items)).decode()] if json else lines:
+        typer.echo(line)
+
+
 def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[str, str]:
+    if url is not None:
+        check_url(url)
+    if key is not None:
+        check_key(key)
     if url and key:
         return url.rstrip("/"), key
     runtime = read_runtime(data_dir or default_data_dir())
     return (url or runtime.url).rstrip("/"), key or runtime.api_key
 
 
-def main() -> None:
-    """Run a command; an error that we foresaw is one sentence on standard error, and exit code 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what we foresaw to go wrong is one sentence on standard error, and exit code 1."""
     stamina.instrumentation.set_on_retry_hooks([])  # it would write each wait, with its arguments, to the terminal
     try:
-        cli()
-    except SegmentCopilotError as error:
-        Console(stderr=True, highlight=False).print(f"segment-copilot: {error.detail}", markup=False)
+        cli(arguments)
+    except Exception as failure:
+        if (error := explain_failure(failure)) is None:
+            raise
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"segment-copilot: {error.detail}", markup=False)
         for finding in error.findings:
-            Console(stderr=True, highlight=False).print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
+            console.print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
         sys.exit(1)
 
 

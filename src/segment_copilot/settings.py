@@ -96,5 +96,5 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         except msgspec.ValidationError as error:
             problems.append(f"{item.encode_name}: {error}")
     if problems:
-        raise InvalidInput("Settings are wrong. " + "; ".join(problems), code="invalid_settings")
+        raise InvalidInput("Settings are wrong. " + "; ".join(problems) + ".", code="invalid_settings")
     return msgspec.convert(raw, Settings)

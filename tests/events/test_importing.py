@@ -187,6 +187,62 @@ def test_a_cut_gzip_file_stops_the_import(tmp_path: Path):
         reading.survey(path)
 
 
+PLAIN = Columns(user="user", event="event", time="time")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"user;event;time;total\r\nana;buy;2026-06-20 13:14;8,5\r\n",
+        b"user\tevent\ttime\ttotal\nana\tbuy\t2026-06-20 13:14\t8,5\n",
+        b"\xef\xbb\xbfuser|event|time|total\nana|buy|2026-06-20 13:14|8,5\n",
+        b'"user", event,Time ,time,total\nana , buy ,,2026-06-20T13:14:00Z,"8,5",\n,,,\n',
+        "user;event;time;total\nana;buy;2026-06-20 13:14;8,5\n".encode("utf-16"),
+        b'[\n {"user": "ana", "event": "buy",\n "time": "2026-06-20T13:14:00Z", "total": "8,5"}]',
+        b'{"user": "ana", "event": "buy", "time": 1781961240, "total": "8,5"}\n',
+        b'user,event,time,total\nana,buy,1781961240000,"8,5"\n',
+    ],
+    ids=["semicolons", "tabs", "bars", "blanks", "utf-16", "array", "epoch", "milliseconds"],
+)
+def test_files_as_people_have_them_say_the_same(tmp_path: Path, content: bytes):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    reading.check_file(path, columns=PLAIN)
+
+    (event,) = events(read(path, columns=PLAIN))
+
+    assert (event["user_id"], event["event_type"]) == ("ana", "buy")
+    assert datetime.fromisoformat(event["occurred_at"]) == datetime(2026, 6, 20, 13, 14, tzinfo=UTC)
+    assert event["payload"] == {"total": "8,5"}
+
+
+def test_columns_are_found_inside_of_objects(tmp_path: Path):
+    properties = {"time": 1781956498, "distinct_id": "d-1", "$insert_id": "i-1", "plan": "pro", "$city": "Porto"}
+    path = written(tmp_path, json.dumps({"event": "Signup", "properties": properties}))
+    columns = Columns(
+        user="properties.distinct_id",
+        event_name="seen",
+        time="properties.time",
+        id="properties.$insert_id",
+        traits=("properties.plan",),
+    )
+
+    identify, event = events(read(path, columns=columns))
+
+    assert (event["user_id"], event["event_type"], event["event_id"]) == ("d-1", "seen", "i-1")
+    assert event["payload"] == {"event": "Signup", "properties": {"$city": "Porto"}}
+    assert identify["payload"] == {"properties.plan": "pro"}
+
+
+@pytest.mark.parametrize("text", ["06/20/2026 1:14 PM", "46193.55", "soon"])
+def test_a_time_that_cannot_be_read_is_shown(tmp_path: Path, text: str):
+    (row,) = read(written(tmp_path, "user,event,time", f"ana,buy,{text}"), columns=PLAIN)
+
+    assert isinstance(row, BadRow)
+    assert text in row.reason
+    assert "year-month-day" in row.reason
+
+
 def test_ndjson_keeps_its_types(tmp_path: Path):
     lines = [
         {"user": 7, "event": "e", "time": "2026-01-01", "plan": "pro", "total": "10", "tags": ["x"], "gift": True},

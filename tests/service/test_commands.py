@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -172,19 +174,54 @@ def test_every_setting_is_in_the_help():
     assert told.returncode == 0
     assert [name for name in Settings.__struct_encode_fields__ if name not in told.stdout] == []
     assert "None" not in told.stdout
+    assert "CORS_ORIGINS (empty): " in told.stdout
+
+
+def test_worker_and_migrate_name_their_settings():
+    for command in ("worker", "migrate"):
+        told = run(command, "--help").stdout
+        assert "CLICKHOUSE_URL (empty): " in told
+        assert "ANTHROPIC" not in told
+        assert ("EVENT_ID_DAYS (90)" in told) == (command == "worker")
+
+
+def test_the_version_and_a_completion_are_printed():
+    assert re.fullmatch(r"segment-copilot \d+\.\d+.*\n", run("--version").stdout)
+    assert "complete" in run("--show-completion", "bash").stdout
 
 
 def test_a_tenant_and_its_keys_are_made_and_revoked(module_database_url: str):
     environment = {"DATABASE_URL": module_database_url}
 
     made = run("tenants", "create", "acme", "--timezone", "Europe/Madrid", "--dynamic-plus-limit", "3", **environment)
+    refused = run("keys", "create", "--tenant", "amce", **environment)
+    new = run("keys", "create", "--tenant", "zoo", "--new", **environment)
+    tenants = json.loads(run("tenants", "list", "--json", **environment).stdout)
     key = run("keys", "create", "--tenant", "acme", "--name", "backend", **environment).stdout.strip()
     number = run("keys", "list", "--tenant", "acme", **environment).stdout.split("\t")[0]
     revoked = run("keys", "revoke", number, "--tenant", "acme", **environment)
     listed = run("keys", "list", "--tenant", "acme", **environment).stdout
+    gone = run("keys", "rotate", number, "--tenant", "acme", **environment)
+    another = run("keys", "create", "--tenant", "zoo", "--public", **environment).stdout.strip()
+    numbers = [
+        each["id"] for each in json.loads(run("keys", "list", "--tenant", "zoo", "--json", **environment).stdout)
+    ]
+    rotated = run("keys", "rotate", str(numbers[-1]), "--tenant", "zoo", **environment).stdout.strip()
+    after = json.loads(run("keys", "list", "--tenant", "zoo", "--json", **environment).stdout)
 
     assert made.stdout == "acme\tEurope/Madrid\n"
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "segment-copilot: There is no tenant 'amce'. Did you mean 'acme'? Give --new to make it.\n"
+    )
+    assert new.stdout.startswith("sk_")
+    assert [(each["slug"], each["timezone"]) for each in tenants] == [("acme", "Europe/Madrid"), ("zoo", "UTC")]
     assert key.startswith("sk_")
+    assert gone.returncode == 1
+    assert another.startswith("pk_")
+    assert rotated.startswith("pk_")
+    assert rotated != another
+    assert [each["revoked_at"] is None for each in after] == [True, False, True]
     assert key not in listed
     assert revoked.returncode == 0
     assert listed.endswith("revoked\n")

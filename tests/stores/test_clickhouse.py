@@ -139,9 +139,9 @@ async def test_a_result_past_its_rows_is_too_expensive_not_cut_short(clickhouse:
 
 
 async def test_our_own_mistake_keeps_the_code_of_the_server(clickhouse: ClickHouse) -> None:
-    with pytest.raises(ClickHouseError, match="no_such_table") as caught:
-        await clickhouse.fetch("SELECT * FROM no_such_table", purpose="preview")
-    assert caught.value.code == 60
+    with pytest.raises(ClickHouseError, match="no_such_function") as caught:
+        await clickhouse.fetch("SELECT no_such_function(1)", purpose="preview")
+    assert caught.value.code == 46
 
 
 async def test_a_setting_the_server_does_not_know_is_an_error(
@@ -276,12 +276,11 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
             await clickhouse.ping()
 
 
-async def test_a_wrong_password_is_our_mistake(module_clickhouse_url: str) -> None:
+async def test_a_wrong_password_is_told_as_such(module_clickhouse_url: str) -> None:
     account, _, place = module_clickhouse_url.rpartition("@")
     async with open_clickhouse(f"{account}x@{place}") as clickhouse:
-        with pytest.raises(ClickHouseError) as caught:
+        with pytest.raises(Unavailable, match="refuses the user or the password"):
             await clickhouse.ping()
-    assert caught.value.code == 516
 
 
 async def test_one_line_is_logged_for_a_query_without_its_text_or_values(

@@ -169,7 +169,12 @@ async def test_an_argument_of_the_wrong_type_is_our_mistake(postgres: Postgres) 
 async def test_wrong_sql_is_our_mistake(postgres: Postgres) -> None:
     with pytest.raises(asyncpg.DivisionByZeroError):
         await postgres.fetchval("SELECT 1 / 0")
-    with pytest.raises(asyncpg.UndefinedTableError):
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await postgres.fetch("SELECT no_such_column FROM tenants")
+
+
+async def test_a_missing_table_is_a_store_that_was_not_migrated(postgres: Postgres) -> None:
+    with pytest.raises(Unavailable, match="segment-copilot migrate"):
         await postgres.fetch("SELECT * FROM no_such_table")
 
 

@@ -77,6 +77,15 @@ class Keys:
         if not await self._postgres.execute(sql, tenant.id, key_id):
             raise NotFound(f"There is no key {key_id}.", code="key_not_found")
 
+    async def rotate(self, tenant: Tenant, key_id: int) -> tuple[Key, str]:
+        """Put a new key, and its text, in the place of a key, which answers 401 from now on."""
+        for key in await self.list(tenant):
+            if key.id == key_id and key.revoked_at is None:
+                made = await self.create(tenant, kind=key.kind, name=key.name)
+                await self.revoke(tenant, key_id)
+                return made
+        raise NotFound(f"There is no key {key_id} that still works.", code="key_not_found")
+
     async def identify(self, text: str) -> Caller:
         """Return the caller that a secret key speaks for.
 

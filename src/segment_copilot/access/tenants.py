@@ -46,6 +46,11 @@ class Tenants:
         """Return the tenant of that slug; raises NotFound when there is none."""
         return _tenant(await self._postgres.fetchrow(f"SELECT {_COLUMNS} FROM tenants WHERE slug = $1", slug), slug)
 
+    async def list(self) -> list[Tenant]:
+        """Return every tenant, by slug."""
+        rows = await self._postgres.fetch(f"SELECT {_COLUMNS} FROM tenants ORDER BY slug")
+        return [_tenant(row, row["slug"]) for row in rows]
+
     async def rename(self, tenant: Tenant, slug: str) -> Tenant:
         """Give the tenant another slug; raises Conflict when it is taken."""
         _check_slug(slug)

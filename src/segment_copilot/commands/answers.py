@@ -1,14 +1,37 @@
-"""Reads an answer of the service; a problem becomes one of our errors."""
+"""Speaks to the service for a command: whom it asks, and what it answers; a problem becomes one of our errors."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import msgspec
 
-from segment_copilot.errors import Finding, SegmentCopilotError
+from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError
+
+MAX_PORT: Final = 65_535
+
+
+def check_url(url: str) -> None:
+    """Raise InvalidInput unless *url* is the address of a web server."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or (parsed.port or 0) > MAX_PORT:
+        raise InvalidInput(f"{url!r} is no address of a service. Write it as http://host:port.", code="bad_url")
+
+
+def check_key(key: str) -> None:
+    """Raise InvalidInput when *key* cannot be a key: blanks or other characters that no header takes."""
+    if not (key.isascii() and key.isprintable() and " " not in key and key):
+        raise InvalidInput("The key has characters that no key has. Copy it again, without blanks.", code="bad_key")
+
+
+def not_ours(url: object) -> SegmentCopilotError:
+    """Return the error of an answer that this service never gives."""
+    return SegmentCopilotError(f"What answers at {url} is not segment-copilot. Check --url.", code="not_the_service")
 
 
 async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
@@ -20,16 +43,20 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
     try:
         response = await request
     except httpx2.TransportError as error:
-        raise SegmentCopilotError(f"The service does not answer ({error}). Is it running?", code="no_answer") from error
+        place = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
+        detail = f"The service does not answer at {place} ({error}). Start it, or check --url."
+        raise SegmentCopilotError(detail, code="no_answer") from error
     try:
         body = msgspec.json.decode(response.content, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if response.is_success:
+            raise not_ours(response.url) from None
         body = {}
     if not response.is_success:
         detail = body.get("detail", f"The service answered {response.status_code}.")
         findings = [
             Finding(error["pointer"].removeprefix("/definition"), error["code"], error["detail"])
-            for error in body.get("errors", [])
+            for error in body.get("errors", ())
         ]
         raise SegmentCopilotError(detail, code=body.get("code"), findings=findings)
     return body

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from rich.console import Console
 from rich.markup import escape
 
+from segment_copilot.commands.answers import not_ours
 from segment_copilot.commands.screen import Screen
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 
@@ -117,6 +118,8 @@ async def _stream_run(
         ):
             if not response.is_success:
                 raise _refusal(await response.aread(), response.status_code)
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise not_ours(url)
             async for event in server_sent_events(response.aiter_lines()):
                 screen.show(event)
     except httpx2.HTTPError as error:
@@ -143,6 +146,6 @@ async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[st
 def _refusal(body: bytes, status: int) -> SegmentCopilotError:
     try:
         problem = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         problem = {}
     return SegmentCopilotError(problem.get("detail", f"The service answered {status}."), code=problem.get("code"))

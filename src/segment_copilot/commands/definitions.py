@@ -14,17 +14,20 @@ from segment_copilot.commands.answers import read_answer
 from segment_copilot.errors import InvalidInput, SegmentCopilotError, Unavailable
 from segment_copilot.language import parse, tier_of
 from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.decode import is_timezone
 from segment_copilot.language.describe import describe
 from segment_copilot.language.value_types import parse_date
+from segment_copilot.stores.literals import EARLIEST, LATEST
 
 
 def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
     """Return the words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
     instant = parse_date(as_of) if as_of else datetime.now(UTC)
-    if not isinstance(instant, datetime) or instant.tzinfo is None:
-        raise InvalidInput(
-            "--as-of is an RFC 3339 instant with an offset, as in 2026-06-01T00:00:00Z.", code="bad_as_of"
-        )
+    if not isinstance(instant, datetime) or instant.tzinfo is None or not EARLIEST <= instant <= LATEST:
+        detail = "--as-of is an RFC 3339 instant with an offset, from 1900 to 2299, as in 2026-06-01T00:00:00Z."
+        raise InvalidInput(detail, code="bad_as_of")
+    if not is_timezone(timezone):
+        raise InvalidInput(f"{timezone!r} is no IANA time zone. Write one as in Europe/Madrid.", code="unis_timezone")
     compiled = compiler.compile_definition(
         parse(definition), catalog=Catalog(timezone=timezone), references={}, tenant_id=0, as_of=instant
     )

@@ -26,7 +26,7 @@ async def fetch_explanation(
     """Fetch the service's explanation of a definition, or with *user_id* of that user."""
     try:
         msgspec.json.decode(definition)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"The definition is not JSON: {error}.", code="malformed_json") from error
     body: dict[str, Any] = {"definition": msgspec.Raw(definition)}
     body |= {name: value for name, value in (("as_of", as_of), ("user_id", user_id)) if value is not None}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from segment_copilot.access.keys import KeyKind, Keys
-from segment_copilot.access.tenants import Tenants
+from segment_copilot.access.keys import Key, KeyKind, Keys
+from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.errors import InvalidInput, NotFound
+from segment_copilot.language.catalog import nearest
 from segment_copilot.settings import Settings
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
@@ -26,25 +27,37 @@ async def set_limit(settings: Settings, slug: str, *, dynamic_plus_limit: int | 
         await tenants.set_dynamic_plus_limit(await tenants.get(slug), dynamic_plus_limit)
 
 
-async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str) -> str:
-    """Make a key and return its text; the tenant is made when it does not exist."""
+async def list_tenants(settings: Settings) -> list[Tenant]:
+    """Return every tenant."""
+    async with _postgres(settings) as postgres:
+        return await Tenants(postgres).list()
+
+
+async def create(settings: Settings, slug: str, *, kind: KeyKind, name: str, new: bool) -> str:
+    """Make a key and return its text. Only with *new*, a tenant that does not exist is made."""
     async with _postgres(settings) as postgres:
         tenants = Tenants(postgres)
         try:
             tenant = await tenants.get(slug)
-        except NotFound:
+        except NotFound as error:
+            if not new:
+                near = nearest(slug, [each.slug for each in await tenants.list()])
+                meant = f"Did you mean {near[0]!r}? " if near else ""
+                raise NotFound(f"{error.detail} {meant}Give --new to make it.", code=error.code) from None
             tenant = await tenants.create(slug)
         return (await Keys(postgres).create(tenant, kind=kind, name=name))[1]
 
 
-async def list_keys(settings: Settings, slug: str) -> list[str]:
-    """Return a line for each key."""
+async def list_keys(settings: Settings, slug: str) -> list[Key]:
+    """Return the keys of a tenant, without their texts."""
     async with _postgres(settings) as postgres:
-        tenant = await Tenants(postgres).get(slug)
-        return [
-            f"{key.id}\t{key.hint}\t{key.kind}\t{key.name}\t{'revoked' if key.revoked_at else 'active'}"
-            for key in await Keys(postgres).list(tenant)
-        ]
+        return await Keys(postgres).list(await Tenants(postgres).get(slug))
+
+
+async def rotate(settings: Settings, slug: str, key_id: int) -> str:
+    """Put a new key in the place of one, and return its text."""
+    async with _postgres(settings) as postgres:
+        return (await Keys(postgres).rotate(await Tenants(postgres).get(slug), key_id))[1]
 
 
 async def revoke(settings: Settings, slug: str, key_id: int) -> None:

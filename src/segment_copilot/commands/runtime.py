@@ -45,3 +45,6 @@ def read_runtime(data_dir: Path) -> Runtime:
     except FileNotFoundError:
         detail = f"No service runs on {data_dir}. Start one with `segment-copilot dev`, or give --url and --key."
         raise NotFound(detail, code="no_service") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        detail = f"{data_dir / NAME} is damaged. Start `segment-copilot dev` again, or give --url and --key."
+        raise NotFound(detail, code="no_service") from None

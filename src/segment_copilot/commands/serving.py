@@ -18,7 +18,8 @@ from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.stores.migrations import migrate
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.migrations import lacking, migrate
 from segment_copilot.telemetry.logs import configure_logging
 from segment_copilot.worker import run_worker
 
@@ -31,14 +32,19 @@ def serve(settings: Settings) -> None:
     """Run the API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_check(settings))
+    with _listener(settings.host, settings.port, hint="HOST or PORT"):
+        pass  # uvicorn says a taken port in its log only
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a SIGINT again once all is closed
         uvicorn.Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
 
 
 async def _check(settings: Settings) -> None:
     """Open everything once: a missing setting or a store that is away is then one sentence, not a server's traceback."""
-    async with open_resources(settings), open_model(settings):
-        pass
+    async with open_resources(settings) as resources, open_model(settings):
+        await resources.clickhouse.ping()
+        if missing := await lacking(resources.postgres, resources.clickhouse):
+            detail = f"The stores are not migrated ({missing[0]} is missing). Run `segment-copilot migrate`."
+            raise Unavailable(detail, code="not_migrated")
 
 
 def work(settings: Settings) -> None:
@@ -52,7 +58,17 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_resources(settings) as resources, _answering_probes(resources, settings, stop):
+        await _check_clickhouse(resources.clickhouse)
         await run_worker(resources, stop=stop)
+
+
+async def _check_clickhouse(clickhouse: ClickHouse) -> None:
+    """Raise Unavailable where it refuses our address, which stays wrong; one that is away, or has no tables, may come."""
+    try:
+        await clickhouse.ping()
+    except Unavailable as error:
+        if "wrong_url" in error.context:
+            raise
 
 
 @contextlib.asynccontextmanager
@@ -96,9 +112,10 @@ def server_config(app: Any, *, host: str = "", port: int = 0) -> uvicorn.Config:
 
 def _listener(host: str, port: int, *, hint: str) -> socket.socket:
     try:
-        listener = socket.create_server((host, port), backlog=2048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        detail = f"Cannot listen on {host}:{port} ({error.strerror}); choose another port with {hint}."
+        detail = f"Cannot listen on {host}:{port} ({error.strerror}); choose another with {hint}."
         raise Unavailable(detail, code="port_taken") from error
     # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

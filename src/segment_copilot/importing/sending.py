@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx2
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segment_copilot.errors import InvalidInput, Unavailable
-from segment_copilot.importing.reading import BadRow, Columns, Row, newest_time, read_rows, survey
+from segment_copilot.importing.reading import BadRow, Columns, Row, check_file, newest_time, read_rows, survey
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 2**20
@@ -65,6 +66,7 @@ async def import_file(
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise InvalidInput(f"{timezone!r} is no IANA time zone.", code="unknown_timezone") from None
+    check_file(path, columns=columns)
     facts = survey(path)
     shift = _shift(newest_time(path, columns=columns, zone=zone)) if shift_to_now else timedelta()
     rows = read_rows(path, columns=columns, zone=zone, digest=facts.digest, shift=shift)
@@ -140,6 +142,9 @@ class _Problem(Struct):
     detail: str = ""
 
 
+_Shape = TypeVar("_Shape")
+
+
 class _TryAgainError(Exception):
     """An answer that another attempt may change."""
 
@@ -149,10 +154,14 @@ async def _send_all(
 ) -> None:
     headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/json"}
     async with httpx2.AsyncClient(base_url=url.rstrip("/"), headers=headers, timeout=60.0) as client:
-        await _request(client, "GET", "/api/ingestion/status/")  # a wrong key or address fails before the file is read
-        async with asyncio.TaskGroup() as senders:
-            for _ in range(SENDERS):
-                senders.create_task(_send(client, batches, report))
+        # A wrong key or address fails before the file is read, and at once: only a service that was there is waited for.
+        await _request(client, "GET", "/api/ingestion/status/", _Status, patience=0.0)
+        try:
+            async with asyncio.TaskGroup() as senders:
+                for _ in range(SENDERS):
+                    senders.create_task(_send(client, batches, report))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # what stopped the others tells why
         await _wait_until_forwarded(client, display)
 
 
@@ -160,21 +169,33 @@ async def _send(client: httpx2.AsyncClient, batches: Iterator[list[_Event]], rep
     """Send batches until none is left; several of these share one iterator. Every event has an id, so a retry is safe."""
     for batch in batches:
         body = b'{"events":[' + b",".join(event.text for event in batch) + b"]}"
-        answer = msgspec.json.decode(await _request(client, "POST", "/api/ingestion/track/batch/", body), type=_Answer)
+        answer = await _request(client, "POST", "/api/ingestion/track/batch/", _Answer, body=body)
         report.queued += answer.queued
         for error in answer.errors:
             report.skip(f"line {batch[error.index].line}: {error.detail}")
         report.skipped += answer.skipped - len(answer.errors)
 
 
-async def _request(client: httpx2.AsyncClient, method: str, path: str, body: bytes | None = None) -> bytes:
-    """Return the body of a good answer. A service that is busy or away is tried again for a minute."""
+async def _request(
+    client: httpx2.AsyncClient,
+    method: str,
+    path: str,
+    shape: type[_Shape],
+    *,
+    body: bytes | None = None,
+    patience: float = 60.0,
+) -> _Shape:
+    """Return a good answer. A service that is busy or away is tried again for *patience* seconds."""
     try:
         async for attempt in stamina.retry_context(
-            on=(httpx2.TransportError, _TryAgainError), attempts=None, timeout=60.0
+            on=(httpx2.TransportError, _TryAgainError), attempts=None if patience else 1, timeout=patience or None
         ):
             with attempt:
-                return _content(await client.request(method, path, content=body))
+                content = _content(await client.request(method, path, content=body))
+                return msgspec.json.decode(content, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        detail = f"What answers at {client.base_url} is not segment-copilot. Check --url."
+        raise InvalidInput(detail, code="not_the_service") from None
     except (httpx2.TransportError, _TryAgainError) as error:
         raise Unavailable(f"The service at {client.base_url} cannot be used: {error}.") from error
     raise AssertionError
@@ -200,7 +221,7 @@ async def _wait_until_forwarded(client: httpx2.AsyncClient, display: _Display) -
     loop = asyncio.get_running_loop()
     least, moved_at = None, loop.time()
     while True:
-        status = msgspec.json.decode(await _request(client, "GET", "/api/ingestion/status/"), type=_Status)
+        status = await _request(client, "GET", "/api/ingestion/status/", _Status)
         if not status.pending:
             return
         display.waiting(status.pending)

@@ -56,6 +56,14 @@ _CONNECTION_ERRORS = (
     asyncpg.CrashShutdownError,
     asyncpg.InternalClientError,  # the server said goodbye between two steps of one statement
 )
+_MISTAKES_OF_SETUP: dict[type[Exception], str] = {
+    asyncpg.InvalidAuthorizationSpecificationError: (
+        "PostgreSQL refuses the user or the password. Correct DATABASE_URL."
+    ),
+    asyncpg.InvalidCatalogNameError: "PostgreSQL has no database of this name. Create it, or correct DATABASE_URL.",
+    asyncpg.UndefinedTableError: "PostgreSQL has not all tables. Run `segment-copilot migrate`.",
+    asyncpg.InsufficientPrivilegeError: "The PostgreSQL user may not do this. Grant it, or correct DATABASE_URL.",
+}
 _UNFIT_VALUES = (  # besides those the driver finds itself
     asyncpg.CharacterNotInRepertoireError,
     asyncpg.UntranslatableCharacterError,
@@ -352,6 +360,9 @@ def _our_errors() -> Generator[None]:
         if not by_driver and not isinstance(error, _UNFIT_VALUES):
             raise
         raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
+    except tuple(_MISTAKES_OF_SETUP) as error:
+        sentences = (_MISTAKES_OF_SETUP[kind] for kind in type(error).__mro__ if kind in _MISTAKES_OF_SETUP)
+        raise Unavailable(next(sentences)) from error
     except _CONNECTION_ERRORS as error:
         raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
     except _UNAVAILABLE as error:

@@ -37,7 +37,7 @@ def configure_logging(
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=True,
     )
-    _route_libraries(target, number, [*shared, structlog.stdlib.ExtraAdder()], renderers)
+    _route_libraries(target, number, [*shared, structlog.stdlib.ExtraAdder(), _drop_colours], renderers)
 
 
 def _renderers(form: Literal["json", "console"]) -> list[Processor]:
@@ -63,6 +63,12 @@ def _route_libraries(stream: TextIO, level: int, shared: list[Processor], render
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = name != "uvicorn.access"  # `http.request` says it once
+
+
+def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take out what uvicorn adds for terminals: the message again, with escape codes."""
+    event.pop("color_message", None)
+    return event
 
 
 def _encode(event: EventDict, **_: Any) -> str:
