@@ -119,6 +119,7 @@ def create_probes(resources: Resources, draining: asyncio.Event) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+    app.state.resources = resources
     app.asgi_handler = Edge(app.asgi_handler)
     return app
 
