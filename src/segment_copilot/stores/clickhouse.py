@@ -443,9 +443,7 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
 
 def _refusal(code: int, message: str) -> Exception:
     if code in _WRONG_URL:
-        return Unavailable(
-            f"{_WRONG_URL[code]} Correct CLICKHOUSE_URL.", context={"clickhouse_code": code, "wrong_url": True}
-        )
+        return Unavailable(f"{_WRONG_URL[code]} Correct CLICKHOUSE_URL.", context={"wrong_url": True})
     if code in _TIMEOUT_CODES:
         return QueryTimeout("The query was stopped at its time limit.")
     if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
