@@ -36,6 +36,7 @@ from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.copilot.tools.context import UseCases
+from segment_copilot.events import FailedEvents
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import lacking
@@ -110,7 +111,10 @@ def create_probes(resources: Resources, draining: asyncio.Event) -> Litestar:
     ready = readiness(resources, draining)
     app = Litestar(
         route_handlers=[health.HealthRouter, metrics.metrics],
-        dependencies={"readiness": Provide(lambda: ready, sync_to_thread=False)},
+        dependencies={
+            "readiness": Provide(lambda: ready, sync_to_thread=False),
+            "failed_events": Provide(lambda: resources.failed_events, sync_to_thread=False),
+        },
         exception_handlers={Exception: problem_response},
         openapi_config=None,
         logging_config=None,
@@ -163,6 +167,9 @@ def dependencies() -> dict[str, Provide]:
     def provide_readiness(request: _Connection) -> Readiness:
         return request.app.state.readiness
 
+    def provide_failed_events(request: _Connection) -> FailedEvents:
+        return request.app.state.resources.failed_events
+
     def use_case(name: str) -> Callable[..., Any]:
         def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001
             return getattr(request.app.state.resources, name)
@@ -175,6 +182,7 @@ def dependencies() -> dict[str, Provide]:
         "copilot": provide_copilot,
         "draining": provide_draining,
         "readiness": provide_readiness,
+        "failed_events": provide_failed_events,
         **{name: use_case(name) for name in USE_CASES},
     }
     return {name: Provide(provide, sync_to_thread=False) for name, provide in providers.items()}

@@ -26,6 +26,8 @@ ALL = [
     "postgres/0002_shared_secrets.sql",
     "postgres/0003_copilot_feedback.sql",
     "postgres/0004_block_leases.sql",
+    "postgres/0005_failing_blocks.sql",
+    "postgres/0006_member_removals.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]

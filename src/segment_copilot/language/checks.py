@@ -155,6 +155,8 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
                 yield Finding(where, "out_of_range", _YEARS_RULE)
         elif json_type(value) != value_type and value_type != "list":
             yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
+    if test.operator in RANGES and value_type in DATETIMES and _is_reversed_in_time(operands(test)):
+        yield _reversed(f"{pointer}/{'value2' if test.value2 is not UNSET else 'value'}", test.operator)
 
 
 def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
@@ -225,7 +227,7 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
         yield _unread(f"{pointer}/value2", "value2", operator)
     match takes:
         case "two":
-            yield from _check_pair(pointer, operator, value, value2)
+            yield from _check_pair(pointer, operator, value, value2, fold=bool(test.ignore_case))
         case "length":
             yield from _check_length_operand(f"{pointer}/value", test)
         case "any" | "all":
@@ -240,7 +242,7 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
 
 
 def _check_pair(
-    pointer: str, operator: str, value: Scalar | Sequence[Scalar], value2: Scalar | UnsetType
+    pointer: str, operator: str, value: Scalar | Sequence[Scalar], value2: Scalar | UnsetType, *, fold: bool = False
 ) -> Iterator[Finding]:
     if not isinstance(value, str | int | float):
         if value2 is not UNSET:
@@ -251,10 +253,38 @@ def _check_pair(
             )
         elif json_type(value[0]) != json_type(value[1]):
             yield Finding(f"{pointer}/value", "mixed_types", f"The two ends of {operator} are of one type.")
+        elif _is_reversed(value[0], value[1], fold=fold):
+            yield _reversed(f"{pointer}/value", operator)
     elif value2 is UNSET:
         yield Finding(pointer, "missing_field", f"{operator} needs value and value2, or a value of two.")
     elif json_type(value) != json_type(value2):
         yield Finding(f"{pointer}/value2", "mixed_types", f"The two ends of {operator} are of one type.")
+    elif _is_reversed(value, value2, fold=fold):
+        yield _reversed(f"{pointer}/value2", operator)
+
+
+def _is_reversed(first: Scalar, second: Scalar, *, fold: bool) -> bool:
+    """Return whether a range of these ends is one of nothing, whatever type it is compared in; of instants it depends."""
+    if isinstance(first, str) and isinstance(second, str):
+        if any(isinstance(parse_date(text), datetime) for text in (first, second)):
+            return False
+        return first.lower() > second.lower() if fold else first > second
+    return not isinstance(first, str) and not isinstance(second, str) and first > second
+
+
+def _is_reversed_in_time(ends: Sequence[Scalar]) -> bool:
+    """Return whether the instants of a range run backward; a date beside an instant depends on the time zone."""
+    moments = [parse_date(end) if isinstance(end, str) else None for end in ends]
+    match moments:
+        case [datetime() as start, datetime() as end]:
+            pass
+        case _:
+            return False
+    return (start.tzinfo is None) == (end.tzinfo is None) and _as_utc(start) > _as_utc(end)
+
+
+def _reversed(pointer: str, operator: str) -> Finding:
+    return Finding(pointer, "reversed_range", f"The lower end of {operator} comes first.")
 
 
 def _check_list(pointer: str, operator: str, value: Value) -> Iterator[Finding]:

@@ -234,10 +234,13 @@ def is_timezone(name: str) -> bool:
     return name in _timezones()
 
 
+_OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # files beside the zones: whatever this machine is set to
+
+
 @lru_cache(maxsize=1)
 def _timezones() -> frozenset[str]:
     """Read them once: it is a walk through the time zone files, hundreds of times the cost of everything else here."""
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _OF_A_MACHINE
 
 
 def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
@@ -295,4 +298,4 @@ def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
     hint = get_type_hints(kind).get(name)
     choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
     code = "unknown_operator" if name == "operator" else "unknown_value"
-    return Finding(pointer, code, f"{given!r} is not a {name} of this condition.", nearest(given, choices) or choices)
+    return Finding(pointer, code, f"{given!r} is no {name} of this condition.", nearest(given, choices) or choices)

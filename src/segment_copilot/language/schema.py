@@ -25,6 +25,7 @@ _ANY_CASE: Final[list[Schema]] = [
 ]
 _DAYS: Final = {"minimum": 0, "maximum": MAX_DAYS}
 _TESTS: Final = {"minItems": 1, "maxItems": MAX_TESTS}
+_NAMES: Final[Schema] = {"minItems": 1, "items": {"type": "string", "minLength": 1}}
 _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     **{
         (group, "conditions"): {"minItems": 1, "maxItems": MAX_CONDITIONS}
@@ -41,6 +42,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
     ("EventSequence", "none_between"): {"minItems": 1},
     ("SegmentMembership", "segment_id"): {"minimum": 1},
+    ("Definition", "timezone"): {"minLength": 1},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},
     ("Sample", "to"): {"minimum": 0, "maximum": 100},
@@ -75,6 +77,9 @@ def _complete(name: str, node: Schema) -> None:
     if "logic" in fields:
         del fields["logic"]["enum"]
         fields["logic"]["anyOf"] = _ANY_CASE
+    for names in (fields[name] for name in ("event_type",) if name in fields):
+        for form in cast("list[Schema]", names["anyOf"]):
+            form.update(_NAMES if form["type"] == "array" else {"minLength": 1})
     if "where" in fields:
         tests, _ = fields["where"]["anyOf"]
         tests.update(_TESTS)

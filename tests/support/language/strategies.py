@@ -363,7 +363,7 @@ class Draw:
         ends = {"operator": self.one(["starts_with", "ends_with"]), "value": self.one(texts)}
         regex = {"operator": "matches_regex", "value": self.one(REGEXES)}
         test = self.one([self.equality(texts), self.choice(texts), self.order(texts), ends, regex])
-        return test | self.any_case() | self.told("string")
+        return _in_order(test | self.any_case()) | self.told("string")
 
     def containment_test(self) -> Json:
         test = {"operator": self.one(["contains", "does_not_contain"])}
@@ -578,3 +578,12 @@ def _start(value: str) -> datetime:
     span: Span | None = wanted_span(value, ZoneInfo("UTC"))
     assert span
     return span.start
+
+
+def _in_order(test: Json) -> Json:
+    """*test*, its range in the order of lower case where it is compared so."""
+    if "between" not in test["operator"] or "ignore_case" not in test:
+        return test
+    ends = test["value"] if "value2" not in test else [test["value"], test["value2"]]
+    lower, upper = sorted(ends, key=str.lower)
+    return test | ({"value": [lower, upper]} if "value2" not in test else {"value": lower, "value2": upper})

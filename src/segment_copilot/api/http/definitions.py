@@ -19,7 +19,10 @@ from segment_copilot.language.lengths import EARLIEST, LATEST
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
-Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset; now when left out")]
+_YEARS: Final = {"pattern": "^(19|2[0-2])[0-9]{2}-"}
+Instant = Annotated[
+    datetime, Meta(tz=True, description="An instant with its offset; now when left out", extra_json_schema=_YEARS)
+]
 
 HasPointer = TypeVar("HasPointer", Finding, ConditionCount, Stage, UserCondition)
 

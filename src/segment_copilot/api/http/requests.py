@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
 from litestar import Request
@@ -22,6 +23,7 @@ from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
 
+_WHOLE: Final = re.compile(r"-?[0-9]+")
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -130,15 +132,16 @@ def _path_parameters(scope: Scope) -> dict[str, Any]:
 
 
 @cache
-def _query_parameters(handler: BaseRouteHandler) -> frozenset[str]:
-    return frozenset(
-        field.kwarg_definition.name or name
+def _query_parameters(handler: BaseRouteHandler) -> Mapping[str, bool]:
+    """Return the names of the query parameters, and of each whether it is a whole number."""
+    return {
+        field.kwarg_definition.name or name: any(part.annotation is int for part in (field, *field.inner_types))
         for name, field in handler.parsed_fn_signature.parameters.items()
         if isinstance(field.kwarg_definition, QueryParameter)
-    )
+    }
 
 
-def _check_query(query: bytes, known: frozenset[str]) -> None:
+def _check_query(query: bytes, known: Mapping[str, bool]) -> None:
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:  # UnicodeDecodeError is one
@@ -152,6 +155,8 @@ def _check_query(query: bytes, known: frozenset[str]) -> None:
             findings.append(ProblemError("", "unknown_parameter", detail, suggestions, parameter=name[:64]))
         elif name in seen:
             findings.append(ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name))
+        elif known[name] and not _WHOLE.fullmatch(value):
+            findings.append(ProblemError("", "invalid_parameter", f"{name} is a whole number.", parameter=name))
         else:
             findings += (ProblemError("", flaw.code, flaw.detail, parameter=name) for flaw in unstorable(value))
         seen.add(name)
