@@ -111,8 +111,8 @@ _UNAVAILABLE_CODES = {
 }
 # What ClickHouse says of data: not to be parsed, of another type, out of range, too large, against a constraint.
 _ROW_CODES = {6, 25, 26, 27, 38, 41, 69, 72, 117, 128, 130, 131, 190, 306, 321, 349, 407, 467, 469}
-_WRONG_URL = {81: "ClickHouse has no database of this name. Create it, or correct CLICKHOUSE_URL."}
-_WRONG_URL |= dict.fromkeys([192, 193, 516], "ClickHouse refuses the user or the password. Correct CLICKHOUSE_URL.")
+_REFUSED, _NO_DATABASE = "ClickHouse refuses the user or the password.", "ClickHouse has no database of this name."
+_WRONG_URL = {81: _NO_DATABASE, 192: _REFUSED, 193: _REFUSED, 516: _REFUSED}
 _CONNECTION_ERRORS = (OSError, EOFError, NetworkError, OperationalError)
 
 
@@ -443,7 +443,7 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
 
 def _refusal(code: int, message: str) -> Exception:
     if code in _WRONG_URL:
-        return Unavailable(_WRONG_URL[code], context={"clickhouse_code": code, "wrong_url": True})
+        return Unavailable(f"{_WRONG_URL[code]} Correct CLICKHOUSE_URL.", context={"wrong_url": True})
     if code in _TIMEOUT_CODES:
         return QueryTimeout("The query was stopped at its time limit.")
     if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
