@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any, Final, assert_never, cast
 
 from msgspec import UNSET, UnsetType
 
 from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
-from segment_copilot.language.lengths import EARLIEST, LATEST, parse_length
 from segment_copilot.language.nodes import (
     EventCondition,
     EventCount,
@@ -42,15 +41,20 @@ from segment_copilot.language.nodes import (
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, RANGES, ValueType, operators_of
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
+from segment_copilot.language.window_checks import (
+    YEARS,
+    YEARS_RULE,
+    as_utc,
+    check_days,
+    check_length,
+    check_window,
+)
 
-MAX_DAYS: Final = 36_500
 MAX_STRING: Final = 1_024
 MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
-YEARS: Final = range(EARLIEST.year, LATEST.year + 1)
 PERIODS: Final = range(1, 367)
-_YEARS_RULE: Final = f"A date lies between {YEARS[0]} and {YEARS[-1]}."
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -152,7 +156,7 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
             if date is None:
                 yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
             elif date.year not in YEARS:
-                yield Finding(where, "out_of_range", _YEARS_RULE)
+                yield Finding(where, "out_of_range", YEARS_RULE)
         elif json_type(value) != value_type and value_type != "list":
             yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
     if test.operator in RANGES and value_type in DATETIMES and _is_reversed_in_time(operands(test)):
@@ -280,7 +284,7 @@ def _is_reversed_in_time(ends: Sequence[Scalar]) -> bool:
             pass
         case _:
             return False
-    return (start.tzinfo is None) == (end.tzinfo is None) and _as_utc(start) > _as_utc(end)
+    return (start.tzinfo is None) == (end.tzinfo is None) and as_utc(start) > as_utc(end)
 
 
 def _reversed(pointer: str, operator: str) -> Finding:
@@ -314,12 +318,12 @@ def _check_numbers(
 
 
 def _check_recency(pointer: str, leaf: Recency) -> Iterator[Finding]:
-    yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+    yield from check_days(f"{pointer}/window_days", leaf.window_days)
     if leaf.operator == "between":
         if leaf.value2 is UNSET:
             yield Finding(pointer, "missing_field", "between needs value2, the far end in days.")
             return
-        yield from _check_days(f"{pointer}/value2", leaf.value2)
+        yield from check_days(f"{pointer}/value2", leaf.value2)
         if leaf.value2 < leaf.window_days:
             yield Finding(f"{pointer}/value2", "reversed_range", "value2 is the far end: at least window_days.")
     elif leaf.value2 is not UNSET:
@@ -337,7 +341,7 @@ def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
             if step.within is not UNSET:
                 if index == 0:
                     yield Finding(f"{here}/within", "unread_field", "The first step follows nothing; leave within out.")
-                yield from _check_length(f"{here}/within", step.within, units=_SPAN_UNITS)
+                yield from check_length(f"{here}/within", step.within, units=_SPAN_UNITS)
         else:
             yield from check_event_types(here, step)
     yield from _check_none_between(f"{pointer}/none_between", leaf.none_between)
@@ -362,7 +366,7 @@ def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetTy
 
 def _check_span(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
     if leaf.window_days is not UNSET:
-        yield from _check_days(f"{pointer}/window_days", leaf.window_days)
+        yield from check_days(f"{pointer}/window_days", leaf.window_days)
         if leaf.window is not UNSET:
             yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
     if leaf.window is UNSET:
@@ -371,83 +375,23 @@ def _check_span(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
         detail = "The window of a sequence is its span, {last: …}; search_window says where the steps may lie."
         yield Finding(f"{pointer}/window", "bad_window", detail)
     else:
-        yield from _check_length(f"{pointer}/window/last", leaf.window.last, units=_SPAN_UNITS)
+        yield from check_length(f"{pointer}/window/last", leaf.window.last, units=_SPAN_UNITS)
 
 
 def _check_window(pointer: str, days: int | UnsetType, window: Window | UnsetType) -> Iterator[Finding]:
     if days is not UNSET:
-        yield from _check_days(f"{pointer}/window_days", days)
+        yield from check_days(f"{pointer}/window_days", days)
         if window is not UNSET:
             yield Finding(f"{pointer}/window", "two_windows", "Give window_days or window, not both.")
     if window is not UNSET:
         yield from check_window(f"{pointer}/window", window)
 
 
-def check_window(pointer: str, window: Window) -> Iterator[Finding]:
-    """Check that a window has exactly one form, and a range that runs forward."""
-    forms = [
-        window.last is not UNSET,
-        window.from_ is not UNSET or window.to is not UNSET,
-        window.between is not UNSET,
-        window.period is not UNSET,
-    ]
-    if sum(forms) != 1:
-        yield Finding(pointer, "bad_window", "A window is exactly one of last, from and/or to, between, period.")
-    if window.last is not UNSET:
-        yield from _check_length(f"{pointer}/last", window.last)
-    if window.between is not UNSET:
-        yield from _check_between(f"{pointer}/between", window.between)
-    yield from _check_from_to(pointer, window)
-
-
-def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
-    if len(ends) != 2:  # noqa: PLR2004  # the far and the near end
-        yield Finding(pointer, "wrong_type", "between takes two lengths: the farther and the nearer end.")
-        return
-    wrong = [*_check_length(f"{pointer}/0", ends[0]), *_check_length(f"{pointer}/1", ends[1], least=0)]
-    yield from wrong
-    if not wrong and parse_length(ends[0]).approximate_days < parse_length(ends[1], least=0).approximate_days:
-        yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
-
-
-def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
-    found = list[date | datetime]()
-    for name, text in (("from", window.from_), ("to", window.to)):
-        if text is UNSET:
-            continue
-        moment = parse_date(text)
-        if moment is None:
-            yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
-        elif moment.year not in YEARS:
-            yield Finding(f"{pointer}/{name}", "out_of_range", _YEARS_RULE)
-        else:
-            found.append(moment)
-    if len(found) == 2 and _as_utc(found[0]) >= _as_utc(found[1]):  # noqa: PLR2004  # both ends are there
-        yield Finding(pointer, "reversed_range", "from lies before to.")
-
-
-def _as_utc(moment: date | datetime) -> datetime:
-    """Return about the instant, near enough to tell a reversed range: a wall time counts as UTC."""
-    if isinstance(moment, datetime):
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-
-
-def _check_length(pointer: str, text: str, *, least: int = 1, units: str = "m h d w mo y") -> Iterator[Finding]:
-    try:
-        length = parse_length(text, least=least)
-    except ValueError as error:
-        yield Finding(pointer, "bad_length", str(error))
-        return
-    if length.unit not in units.split():
-        yield Finding(pointer, "bad_length", f"Here a length is in {units.replace(' ', ', ')}.")
-
-
 def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if not isinstance(test.value, str):
         yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
         return
-    yield from _check_length(pointer, test.value, units=OPERATORS[test.operator].units)
+    yield from check_length(pointer, test.value, units=OPERATORS[test.operator].units)
 
 
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
@@ -460,11 +404,6 @@ def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
 def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]:
     if number not in allowed:
         yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
-
-
-def _check_days(pointer: str, days: int) -> Iterator[Finding]:
-    if not 0 <= days <= MAX_DAYS:
-        yield Finding(pointer, "out_of_range", f"Days are a whole number from 0 to {MAX_DAYS:,}.")
 
 
 def _check_path(pointer: str, path: str) -> Iterator[Finding]:

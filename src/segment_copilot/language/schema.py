@@ -6,9 +6,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from segment_copilot.language.checks import MAX_DAYS, MAX_TESTS, PERIODS, STEPS
+from segment_copilot.language.checks import MAX_TESTS, PERIODS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.nodes import Condition, Definition
+from segment_copilot.language.window_checks import MAX_DAYS
 
 Schema = dict[str, Any]
 
