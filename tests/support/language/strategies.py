@@ -555,14 +555,24 @@ class Draw:
         return self.one(kinds)() | self.negate()
 
     def group(self, segment_ids: Sequence[int], depth: int) -> Json:
-        """`{logic, conditions}` whose groups nest at most *depth* deep."""
-        conditions = [
+        """`{logic, conditions}` whose groups nest at most *depth* deep; now and then with a condition and its complement."""
+        conditions: list[Json] = [
             {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
             if depth > 1 and self.chance(4)
             else self.leaf(segment_ids)
             for _ in range(self.one([1, 1, 2, 3]))
         ]
+        if self.chance(4):
+            conditions.insert(self.random.randint(0, len(conditions)), self.contrary(self.one(conditions), depth))
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
+
+    def contrary(self, condition: Json, depth: int) -> Json:
+        """The complement of a condition, by itself or, where groups may nest, in a group with another condition."""
+        opposite = complement(condition)
+        if depth == 1 or condition["type"] == "group" or self.chance(2):
+            return opposite
+        beside = self.one([opposite, condition, self.leaf()])
+        return {"type": "group", "logic": self.one(["AND", "OR"]), "conditions": [beside, opposite]} | self.negate()
 
     def definition(self, segment_ids: Sequence[int] = ()) -> Json:
         """A whole definition, at most four groups deep."""
@@ -572,6 +582,11 @@ class Draw:
         if self.chance(2):
             definition["timezone"] = self.one(self.world.zones)
         return definition
+
+
+def complement(condition: Json) -> Json:
+    """The condition that is true for all others."""
+    return condition | {"negate": not condition.get("negate", False)}
 
 
 def _start(value: str) -> datetime:
