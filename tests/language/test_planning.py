@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.many import FORMS, TYPES, formed, many
 from segment_copilot.compiler import KeyRange, SharedSlots, key_ranges, leaves, render_counts, render_keys, shape_of
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.compiled_text import RUN_ID, compiled, planned
 from tests.support.language.data_sets import WAYS, DataSet, fetch_members, load_data_set
-from tests.support.language.many import FORMS, TYPES, formed, many
 from tests.support.language.strategies import Draw, complement
 
 Json = dict[str, Any]

@@ -1,4 +1,7 @@
-"""Definitions of many different conditions of one type, as a Dynamic segment or a careful person has them."""
+"""Definitions of many different conditions of one type, as a Dynamic segment or a careful person has them.
+
+`planning.py` times how they are planned, and tests/language/test_planning.py looks at the form of their SQL.
+"""
 
 from __future__ import annotations
 
