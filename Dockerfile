@@ -5,13 +5,14 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/venv
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN uv sync --locked --no-dev --no-install-project
+COPY docs/problems.md ./docs/
 COPY src ./src
 RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home segment-copilot
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1
+ENV PATH=/opt/venv/bin:$PATH HOST=0.0.0.0 WORKER_PORT=8000 PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -13,7 +13,7 @@ import stamina.instrumentation
 import typer
 from rich.console import Console
 
-from segment_copilot.commands import definitions, keyring, serving
+from segment_copilot.commands import definitions, failed_events, keyring, serving
 from segment_copilot.commands.ask import PROMPT, converse, person_at_prompt
 from segment_copilot.commands.dev import run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
@@ -28,6 +28,7 @@ keys = typer.Typer(no_args_is_help=True, help="Keys that speak for a tenant.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants: whose data it is.")
 cli.add_typer(keys, name="keys")
 cli.add_typer(tenants, name="tenants")
+cli.add_typer(failed_events.cli, name="events")
 
 
 DataDir = Annotated[

@@ -18,13 +18,15 @@ from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.http import docs, health, metrics
-from segment_copilot.api.http.auth import authenticated, provide_caller, provide_tenant
+from segment_copilot.api.http import docs, health, manual, metrics
+from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
-from segment_copilot.api.http.health import Readiness, drained_on_sigterm
+from segment_copilot.api.http.health import Readiness, drain_on_signals
 from segment_copilot.api.http.openapi import document
+from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
-from segment_copilot.api.http.requests import ApiRequest, parameters_checked
+from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -36,6 +38,7 @@ from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.copilot.tools.context import UseCases
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.migrations import lacking
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
 
@@ -43,6 +46,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     health.HealthRouter,
     metrics.metrics,
     *docs.ROUTES,
+    *manual.ROUTES,
     IngestionController,
     SegmentController,
     ExplanationController,
@@ -66,7 +70,7 @@ USE_CASES: Final = (
     "sessions",
     "feedback",
 )
-"""Those of `Resources` that a handler may name as an argument."""
+"""Names the fields of `Resources` that a handler may take as an argument."""
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -79,15 +83,14 @@ def create_app(settings: Settings) -> Litestar:
             app.state.copilot = build_copilot(resources, model)
             app.state.keyring = resources.keyring
             app.state.draining = asyncio.Event()
-            pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
-            app.state.readiness = Readiness(pings, app.state.draining)
-            with drained_on_sigterm(app.state.draining):
+            app.state.readiness = readiness(resources, app.state.draining)
+            with drain_on_signals(app.state.draining):
                 yield
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[authenticated, parameters_checked],
+        middleware=[answered_in_time, authenticate, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -96,12 +99,34 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
+    if app.cors_config is not None:
+        app.asgi_handler = judge_preflights(app.asgi_handler, app.cors_config)
     app.asgi_handler = Edge(app.asgi_handler)
     return app
 
 
+def create_probes(resources: Resources, draining: asyncio.Event) -> Litestar:
+    """Build what a worker answers on a port of its own: whether it lives and can work, and what it counted."""
+    ready = readiness(resources, draining)
+    app = Litestar(
+        route_handlers=[health.HealthRouter, metrics.metrics],
+        dependencies={"readiness": Provide(lambda: ready, sync_to_thread=False)},
+        exception_handlers={Exception: problem_response},
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.asgi_handler = Edge(app.asgi_handler)
+    return app
+
+
+def readiness(resources: Resources, draining: asyncio.Event) -> Readiness:
+    """Return what knows whether a process on these stores can do its work."""
+    pings = {"postgres": resources.postgres.ping, "clickhouse": resources.clickhouse.ping}
+    return Readiness(pings, lambda: lacking(resources.postgres, resources.clickhouse), draining)
+
+
 def build_copilot(resources: Resources, model: Model) -> Copilot:
-    """The copilot on *model*, with the use cases that its tools may call."""
+    """Return the copilot on *model*, with the use cases that its tools may call."""
     settings = resources.settings
     return Copilot(
         settings=settings,

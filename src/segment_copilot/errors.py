@@ -6,10 +6,10 @@ Raise the most specific class; *detail* is one sentence that says what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
@@ -52,6 +52,11 @@ class InvalidInput(SegmentCopilotError):
 
     code = "invalid_input"
 
+    def relocate(self, place: Callable[[str], str]) -> Self:
+        """Return the same error for a document that holds what was judged: *place* says where each pointer is in it."""
+        findings = [structs.replace(one, pointer=place(one.pointer)) for one in self.findings]
+        return type(self)(self.detail, code=self.code, findings=findings, context=self.context)
+
 
 class InvalidDefinition(InvalidInput):
     """A definition does not decode or does not bind; *findings* holds every mistake."""
@@ -87,6 +92,12 @@ class NotFound(SegmentCopilotError):
     """The tenant has nothing of that id. Another tenant's id answers the same."""
 
     code = "not_found"
+
+
+class Gone(SegmentCopilotError):
+    """The request refers to something that was here and is no more."""
+
+    code = "gone"
 
 
 class Conflict(SegmentCopilotError):

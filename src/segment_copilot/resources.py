@@ -18,11 +18,13 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
@@ -34,7 +36,7 @@ from segment_copilot.stores.postgres import Postgres, open_postgres
 
 
 class Resources(Struct, frozen=True):
-    """The stores, and the use cases that stand on them."""
+    """Holds the stores, and the use cases that stand on them."""
 
     settings: Settings
     postgres: Postgres
@@ -46,6 +48,7 @@ class Resources(Struct, frozen=True):
     keyring: Keyring
     ingestion: Ingestion
     forwarding: Forwarding
+    failed_events: FailedEvents
     recent_events: RecentEvents
     history: History
     schemas: Schemas
@@ -56,13 +59,14 @@ class Resources(Struct, frozen=True):
     segments: Segments
     computations: Computations
     members: Members
+    removals: Removals
     activations: Activations
     feedback: Feedback
 
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
-    """Connect now, so that a wrong URL fails the start and not the first request."""
+    """Open the stores at once, so that a wrong URL fails the start and not the first request."""
     if not (settings.database_url and settings.clickhouse_url):
         detail = "Set DATABASE_URL and CLICKHOUSE_URL, or run `segment-copilot dev`, which brings both engines."
         raise InvalidInput(detail, code="invalid_settings")
@@ -72,17 +76,17 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
     ):
-        yield _built(settings, postgres, clickhouse)
+        yield _build(settings, postgres, clickhouse)
 
 
-def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
-    """Every use case, each from the stores and those that stand above it."""
+def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
+    """Build every use case, each from the stores and those that stand above it."""
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
     previews = Previews(clickhouse, discovery, references)
-    segments = Segments(postgres, clickhouse, discovery, previews)
+    segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -94,6 +98,7 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         keyring=Keyring(keys, sessions),
         ingestion=Ingestion(postgres),
         forwarding=Forwarding(postgres, clickhouse),
+        failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),
@@ -103,7 +108,8 @@ def _built(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews),
-        members=Members(postgres, clickhouse),
+        members=Members(postgres, clickhouse, secrets),
+        removals=Removals(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

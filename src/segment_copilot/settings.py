@@ -26,6 +26,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
 
     host: Annotated[str, Meta(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the API listens on; 0 takes a free one")] = 8000
+    worker_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port a worker answers /health and /metrics on; 0 takes a free one")
+    ] = 8001
     cors_origins: Annotated[tuple[str, ...], Meta(description="Origins a browser may call from; none by default")] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")

@@ -1,4 +1,4 @@
-"""Background work: events to ClickHouse, computations, and the deleting of what is no longer needed.
+"""Works in the background: forwards events to ClickHouse, runs computations, and deletes what is no longer needed.
 
 Any number of workers may run. What each may do is leased in PostgreSQL (`stores/leases.py`), so the work of one that
 dies goes to the others when its leases end.
@@ -20,21 +20,26 @@ from segment_copilot.resources import Resources
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.2
-"""Between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves their rate."""
+"""Seconds between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves its rate."""
 
 CLEAN_UP_SECONDS = 60.0
-MAX_BACKOFF_SECONDS = 10.0
+REMOVE_SECONDS = 10.0
+"""Members that are due in this time are removed by one statement."""
+
+MAX_BACKOFF_SECONDS = 3.0
+"""So late at most is it noticed that a store is back."""
+
 GRACE_SECONDS = 20.0
-"""How long work under way may take to end after a stop; then it is cancelled and left to another worker."""
+"""Seconds that work under way may take to end after a stop; then it is cancelled and left to another worker."""
 
 _FULL_BLOCK = 1000  # events; after a smaller one, let more gather: each block is a part that ClickHouse has to merge
 
 Take = Callable[[], Awaitable[bool]]
-"""Does one piece of work. True: there may be more at once."""
+"""Does one piece of work; returns True when there may be more at once."""
 
 
 class Step(Struct, frozen=True):
-    """One kind of work, and how long to wait before looking for it again when there was none."""
+    """A step is one kind of work, and how long to wait before looking for it again when there was none."""
 
     name: str
     take: Take
@@ -42,10 +47,11 @@ class Step(Struct, frozen=True):
 
 
 def steps(resources: Resources) -> tuple[Step, ...]:
-    """All that a worker does, side by side."""
+    """Return all that a worker does, side by side."""
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
 

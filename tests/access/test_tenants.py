@@ -32,6 +32,24 @@ async def test_a_slug_is_short_and_plain(postgres: Postgres, slug):
         assert raised.value.code == "bad_slug"
 
 
+async def test_a_slug_may_be_as_long_as_a_dns_label(postgres: Postgres):
+    tenants = Tenants(postgres)
+
+    made = [await tenants.create(slug) for slug in ("a", "7-eleven", "a" * 63)]
+
+    assert [await tenants.get(one.slug) for one in made] == made
+
+
+@pytest.mark.parametrize("timezone", ["", "Madrid", "Europe/Nowhere", "../etc/passwd"])
+async def test_a_time_zone_that_is_none_makes_no_tenant(postgres: Postgres, timezone):
+    with pytest.raises(InvalidInput) as raised:
+        await Tenants(postgres).create("acme", timezone=timezone)
+
+    assert raised.value.code == "unknown_timezone"
+    with pytest.raises(NotFound):
+        await Tenants(postgres).get("acme")
+
+
 async def test_a_slug_is_one_tenants(postgres: Postgres):
     tenants = Tenants(postgres)
     acme, rival = await tenants.create("acme"), await tenants.create("rival")

@@ -370,7 +370,6 @@ async def test_mixed_ways_of_paging_and_foreign_cursors_are_400(client):
 
 async def test_a_path_that_is_no_route_is_404_and_a_method_it_lacks_405(client):
     for path in (
-        "/",
         "/api",
         "/api/",
         "/api/nope/",
@@ -387,12 +386,32 @@ async def test_a_path_that_is_no_route_is_404_and_a_method_it_lacks_405(client):
         ("HEAD", "/api/segments/preview/", {"OPTIONS", "POST"}),
         ("TRACE", "/api/segments/1/", {"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"}),
         ("PROPFIND", "/health/live", {"GET", "HEAD", "OPTIONS"}),
+        ("DELETE", "/api/segments/1/members/", {"GET", "HEAD", "OPTIONS"}),
     ):
         answer = await client.request(method, path)
         assert answer.status_code == 405
         assert set(answer.headers["allow"].split(", ")) == allowed
         if method != "HEAD":
             assert_problem(answer, 405)
+
+
+async def test_an_unknown_word_under_a_collection_is_404_whatever_the_method(client):
+    for path in ("/api/segments/nope", "/api/segments/0", "/api/segments/01", f"/api/segments/{2**63}", "/api/nope"):
+        for form in (path, f"{path}/", f"{path}/members/", f"{path}/compute", f"{path}/nope/"):
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+                assert_problem(await client.request(method, form, json={}), 404)
+
+
+async def test_options_tells_all_methods_of_every_path(client):
+    for path, methods in openapi_document()["paths"].items():
+        here = {name.upper() for name in methods}
+        for form in (address(path).replace("{user_id}", "ana"), address(path).rstrip("/").replace("{user_id}", "ana")):
+            answer = await client.options(form)
+            assert answer.status_code == 204
+            expected = here | {"OPTIONS"} | ({"HEAD"} if "GET" in here else set())
+            assert set(answer.headers["allow"].split(", ")) == expected
+            refused = await client.request("TRACE", form)
+            assert (refused.status_code, refused.headers["allow"]) == (405, answer.headers["allow"])
 
 
 def test_every_error_class_and_refusal_has_a_heading_and_a_title():

@@ -153,13 +153,55 @@ async def test_requests_are_counted_by_route_and_never_by_path(client):
     assert "123456" not in text
 
 
+async def test_metrics_count_the_events_that_were_set_aside(server, client):
+    postgres = server.resources.postgres
+    name = "segment_copilot_events_failed"
+    assert f"{name} 0.0" in (await client.get("/metrics")).text
+    await postgres.execute("INSERT INTO blocks (status, event_count) VALUES ('failed', 1)")
+    try:
+        assert f"{name} 1.0" in (await client.get("/metrics")).text
+    finally:
+        await postgres.execute("DELETE FROM blocks WHERE status = 'failed'")
+
+
+def in_process(settings: Settings) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(cast("Any", create_app(settings)))
+    return httpx2.AsyncClient(transport=transport, base_url="http://api")
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameters"),
+    [
+        ({"Origin": "https://evil.example"}, ["Origin"]),
+        ({"Access-Control-Request-Method": "TRACE"}, ["Access-Control-Request-Method"]),
+        ({"Access-Control-Request-Headers": "authorization, x-other"}, ["Access-Control-Request-Headers"]),
+        ({"Origin": "null", "Access-Control-Request-Method": "X"}, ["Origin", "Access-Control-Request-Method"]),
+    ],
+)
+async def test_a_refused_preflight_is_a_problem(asked, parameters):
+    sound = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    async with in_process(Settings(cors_origins=("https://shop.example",))) as client:
+        assert (await client.options("/api/segments/", headers=sound)).status_code == 204
+        answer = await client.options("/api/segments/", headers=sound | asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["code"] == "preflight_refused"
+    assert [error["parameter"] for error in answer.json()["errors"]] == parameters
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_content_type_names_its_charset_once(client):
+    for path in ("/metrics", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/schema", "/health/live"):
+        kind = (await client.get(path)).headers.get_list("content-type")
+        assert len(kind) == 1
+        assert kind[0].count("charset") == kind[0].startswith("text/")
+
+
 async def test_only_origins_of_the_setting_may_call_from_a_browser(module_database_url, module_clickhouse_url):
     stores = {"database_url": module_database_url, "clickhouse_url": module_clickhouse_url}
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
 
     async def allowed(settings: Settings, origin: str) -> list[str | None]:
-        transport = httpx2.ASGITransport(cast("Any", create_app(settings)))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with in_process(settings) as client:
             preflight = await client.options("/api/segments/", headers={"Origin": origin, **ask})
             simple = await client.get("/nope", headers={"Origin": origin})
         return [answer.headers.get("access-control-allow-origin") for answer in (preflight, simple)]

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from segment_copilot.api.http.routes import COUNTING_SECONDS, SECONDS, route_of
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
 from segment_copilot.stores import migrations
 from tests.support.http_server import Server, served
+from tests.support.proxies import run_proxy
 
 DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 
@@ -23,6 +25,8 @@ async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_
         server = Server(url, app, (await resources.keys.create(tenant))[1], "")
         async with server.client() as client:
             created = (await client.post("/api/segments/", json={"name": "A", "definition": DEFINITION})).json()
+            await resources.computations.request(tenant, created["id"])
+            assert await resources.computations.run_next()
 
             await asyncio.to_thread(own_engines.clickhouse.kill)
 
@@ -53,6 +57,88 @@ async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_
                     await asyncio.sleep(0.1)
             again = await client.post("/api/segments/preview/", json={"definition": DEFINITION})
             assert again.status_code == 200
+
+
+async def test_with_frozen_stores_every_request_ends_with_a_problem(module_database_url, module_clickhouse_url):
+    """A stopped process keeps its sockets open, and new ones are still taken by the system."""
+    async with (
+        run_proxy(module_database_url) as (postgres, database_url),
+        run_proxy(module_clickhouse_url) as (clickhouse, clickhouse_url),
+        served(app := create_app(Settings(database_url=database_url, clickhouse_url=clickhouse_url))) as url,
+    ):
+        resources = app.state.resources
+        tenant = await resources.tenants.create("frozen")
+        server = Server(url, app, (await resources.keys.create(tenant))[1], "")
+        async with server.client() as client:
+            created = (await client.post("/api/segments/", json={"name": "A", "definition": DEFINITION})).json()
+            path = f"/api/segments/{created['id']}"
+            await resources.computations.request(tenant, created["id"])
+            assert await resources.computations.run_next()
+            definition, event = {"definition": DEFINITION}, {"user_id": "u", "event_type": "order_placed"}
+            of_clickhouse = [("GET", f"{path}/members/", None), ("GET", "/api/segments/membership/?user_id=u", None)]
+            counting = [
+                ("POST", "/api/segments/preview/", definition),
+                ("POST", f"{path}/estimate/", None),
+                ("POST", "/api/segments/explain/", definition),
+            ]
+            of_postgres = [
+                ("GET", "/api/segments/", None),
+                ("GET", path, None),
+                ("DELETE", path, None),
+                ("POST", "/api/ingestion/track/", event),
+                ("POST", "/api/copilot/stream/", {"messages": [{"role": "user", "content": "Who bought?"}]}),
+            ]
+
+            async def ends(method: str, path: str, body: object, *, seconds: float) -> None:
+                async with asyncio.timeout(seconds + 3):  # the machine may be busy
+                    answer = await client.request(method, path, json=body)
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), (path, answer.text)
+
+            for store, seconds, requests in [
+                (clickhouse, 10, of_clickhouse),
+                (clickhouse, 30, counting),
+                (postgres, 10, of_postgres),
+            ]:
+                client.timeout = seconds + 10
+                store.silence()
+                await asyncio.gather(*(ends(*one, seconds=seconds) for one in requests))
+                store.speak()
+                async with asyncio.timeout(30):
+                    while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+            assert (await client.get(path)).json()["name"] == "A"
+            assert (await client.get(f"{path}/members/")).json()["count"] == 0
+
+
+def test_every_route_has_a_deadline():
+    """Only a run of the copilot as one answer has its own."""
+    unbounded = {
+        handler.operation_id or handler.handler_name: route_of(handler).seconds
+        for route in create_app(Settings()).routes
+        for handler in getattr(route, "route_handlers", ())
+        if route_of(handler).seconds not in {SECONDS, COUNTING_SECONDS}
+    }
+    assert unbounded == {"generate": None}
+
+
+async def test_while_a_table_of_clickhouse_is_missing_nothing_is_a_500(server, client):
+    clickhouse = server.resources.clickhouse
+    created = (await client.post("/api/segments/", json={"name": "A", "definition": DEFINITION})).json()
+    await client.post(f"/api/segments/{created['id']}/compute/")
+    async with asyncio.timeout(20):
+        while (await client.get(f"/api/segments/{created['id']}/")).json()["status"] != "computed":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for table, method, path, body in [
+        ("events", "POST", "/api/segments/preview/", {"definition": DEFINITION}),
+        ("events", "POST", f"/api/segments/{created['id']}/estimate/", None),
+        ("memberships", "GET", f"/api/segments/{created['id']}/members/", None),
+    ]:
+        await clickhouse.execute(f"RENAME TABLE {table} TO hidden", purpose="migrate")
+        try:
+            answer = await client.request(method, path, json=body)
+        finally:
+            await clickhouse.execute(f"RENAME TABLE hidden TO {table}", purpose="migrate")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path
 
 
 async def test_a_preview_is_stopped_when_its_client_leaves(server, client):

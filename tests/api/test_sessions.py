@@ -140,7 +140,7 @@ async def test_an_expired_token_is_401_so_that_clients_fetch_another(server):
 
 
 async def test_a_token_of_anybody_else_is_401(server, token):
-    secret = await server.resources.secrets.shared("sessions")
+    secret = await server.resources.secrets.get_or_create("sessions")
     claims = {"key_id": 1, "scope": "copilot", "exp": int(datetime.now(UTC).timestamp()) + 600}
     header, _, signature = token.split(".")
     forged = [
@@ -180,7 +180,7 @@ async def test_every_process_reads_what_another_signed(server):
     session, token = await first.open(7, scope="copilot", user_id="ana", now=now)
 
     assert await second.read(token, now=now) == session
-    secrets = await asyncio.gather(*(Secrets(postgres).shared("a new purpose") for _ in range(5)))
+    secrets = await asyncio.gather(*(Secrets(postgres).get_or_create("a new purpose") for _ in range(5)))
     assert len(set(secrets)) == 1
 
 

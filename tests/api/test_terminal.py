@@ -48,11 +48,17 @@ def recording() -> Console:
 def talk(server: Any, use: Any) -> Talk:
     """Converse with a model that follows a script; the exit code, and what was drawn."""
 
-    async def run(*turns: Any, question: str = "How are sales?", **more: Any) -> tuple[int, str]:
+    async def run(*turns: Any, question: str = "How are sales?", **options: Any) -> tuple[int, str]:
         console = recording()
         if turns:
             use(Script(*turns))
-        wanted = {"url": server.url, "key": server.key, "console": console, "person": None, "more": None} | more
+        wanted = {
+            "url": server.url,
+            "key": server.key,
+            "console": console,
+            "person": None,
+            "next_question": None,
+        } | options
         code = await asyncio.to_thread(converse, question, **wanted)
         return code, console.export_text()
 

@@ -118,7 +118,8 @@ async def test_a_computation_that_clickhouse_refuses_is_tried_three_times_and_fa
 async def test_when_clickhouse_refuses_everything_no_segment_stays_computing(
     resources: Resources, tenant: Tenant, saved: list[Segment]
 ):
-    await resources.clickhouse.execute("RENAME TABLE memberships TO elsewhere", purpose="migrate")
+    refused = "ALTER TABLE memberships ADD CONSTRAINT refused CHECK segment_id = 0"
+    await resources.clickhouse.execute(refused, purpose="migrate")
 
     await resources.computations.request_all(tenant, as_of=NOW)
     while await resources.computations.run_next():
@@ -126,6 +127,25 @@ async def test_when_clickhouse_refuses_everything_no_segment_stays_computing(
 
     assert await states(resources, tenant, saved) == ["failed"] * 4
     assert await attempts(resources) == [3] * 4
+
+
+async def test_while_the_table_is_missing_computations_wait_and_none_is_counted(
+    resources: Resources, tenant: Tenant, saved: list[Segment]
+):
+    await resources.clickhouse.execute("RENAME TABLE memberships TO elsewhere", purpose="migrate")
+    await resources.computations.request_all(tenant, as_of=NOW)
+    for _ in range(5):
+        await lapse(resources)
+        assert await resources.computations.run_next()
+    waiting = await attempts(resources)
+    await resources.clickhouse.execute("RENAME TABLE elsewhere TO memberships", purpose="migrate")
+
+    await lapse(resources)
+    while await resources.computations.run_next():
+        pass
+
+    assert waiting == [0] * 4
+    assert await states(resources, tenant, saved) == ["computed"] * 4
 
 
 async def test_of_those_claimed_together_only_what_was_begun_counts_when_the_worker_dies(

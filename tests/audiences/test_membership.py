@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.pages import MAX_CURSOR
+from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Changes, Segment
-from segment_copilot.errors import InvalidInput
+from segment_copilot.errors import Gone, InvalidInput, NotFound, Unavailable
 from segment_copilot.resources import Resources
+from segment_copilot.stores.clickhouse import open_clickhouse
 from tests.support.resources import NOW, Remember
 
 DAY = timedelta(days=1)
@@ -91,14 +95,194 @@ async def test_members_are_paged_by_a_cursor_that_stays_on_its_computation(
         await resources.members.page(tenant, segment.id, cursor="made-up")
 
 
+async def runs_kept(resources: Resources) -> int:
+    sql = "SELECT uniqExact(run_id) FROM memberships"
+    return (await resources.clickhouse.fetch(sql, purpose="catalog")).rows[0][0]
+
+
+async def test_a_cursor_reads_one_state_to_its_end_or_says_that_it_expired(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcde"])
+    await compute(resources, tenant, segment)
+    first = await resources.members.page(tenant, segment.id, limit=2)
+
+    await remember(tenant, [("aa", "order_placed", DAY, {})])
+    await compute(resources, tenant, segment, NOW + DAY)
+    await resources.removals.remove_due()
+    second = await resources.members.page(tenant, segment.id, limit=2, cursor=first.cursor)
+    newer = await resources.members.page(tenant, segment.id, limit=2)
+
+    assert [(member.user_id, member.computed_at) for member in second.members] == [("c", NOW), ("d", NOW)]
+    assert [(member.user_id, member.computed_at) for member in newer.members] == [("a", NOW + DAY), ("aa", NOW + DAY)]
+    assert (second.count, newer.count) == (5, 6)
+
+    await compute(resources, tenant, segment, NOW + 2 * DAY)
+    for _ in range(2):  # before it is removed, and after
+        with pytest.raises(Gone) as expired:
+            await resources.members.page(tenant, segment.id, limit=2, cursor=second.cursor)
+        assert expired.value.code == "cursor_expired"
+        assert await resources.removals.remove_due() is False
+    assert await runs_kept(resources) == 2
+    third = await resources.members.page(tenant, segment.id, limit=2, cursor=newer.cursor)
+    assert [member.user_id for member in third.members] == ["b", "c"]
+
+
+async def test_a_run_that_goes_while_a_page_of_it_is_read_is_never_a_short_page(
+    resources: Resources, tenant: Tenant, remember: Remember, monkeypatch: pytest.MonkeyPatch
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcde"])
+    await compute(resources, tenant, segment)
+    first = await resources.members.page(tenant, segment.id, limit=2)
+    fetch, times = resources.clickhouse.fetch, iter(range(1, 3))
+
+    async def fetch_late(*args: Any, **options: Any) -> Any:
+        """As if this reader were slow: two computations are published before its query runs."""
+        if "OFFSET" in args[0]:
+            for day in times:
+                await compute(resources, tenant, segment, NOW + day * DAY)
+            await resources.removals.remove_due()
+        return await fetch(*args, **options)
+
+    monkeypatch.setattr(resources.clickhouse, "fetch", fetch_late)
+    with pytest.raises(Gone):
+        await resources.members.page(tenant, segment.id, limit=2, cursor=first.cursor)
+    times = iter(range(3, 5))
+    begun = await resources.members.page(tenant, segment.id, limit=2)  # begins again, on the newest
+
+    assert [(member.user_id, member.computed_at) for member in begun.members] == [
+        ("a", NOW + 4 * DAY),
+        ("b", NOW + 4 * DAY),
+    ]
+
+
+async def test_a_cursor_of_anything_else_is_refused(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember
+):
+    segment, another = await buyers(resources, tenant), await buyers(resources, tenant)
+    theirs = await buyers(resources, other_tenant)
+    longest = ["\U0001f600" * 255 + end for end in "ab"]
+    await remember(tenant, [(name, "order_placed", DAY, {}) for name in longest])
+    for one in (segment, another):
+        await compute(resources, tenant, one)
+    cursor = (await resources.members.page(tenant, segment.id, limit=1)).cursor
+    assert cursor is not None
+    assert len(cursor) <= MAX_CURSOR
+
+    forged = [cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :] for place in (0, 30, 80)]
+    for id_, of, written in [
+        (another.id, tenant, cursor),
+        (theirs.id, other_tenant, cursor),
+        *((segment.id, tenant, one) for one in (*forged, cursor[:-4], "", "made-up", "é", "=", cursor + "A" * 4)),
+    ]:
+        if written:
+            with pytest.raises(InvalidInput) as refused:
+                await resources.members.page(of, id_, cursor=written)
+            assert refused.value.findings[0].code == "bad_cursor"
+    assert len((await resources.members.page(tenant, segment.id, cursor=cursor)).members) == 1
+
+
+async def test_old_runs_of_many_segments_are_removed_by_one_statement(
+    resources: Resources, tenant: Tenant, remember: Remember, monkeypatch: pytest.MonkeyPatch
+):
+    saved = [await buyers(resources, tenant) for _ in range(5)]
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    for day in range(4):
+        await resources.computations.request_all(tenant, as_of=NOW + day * DAY)
+        while await resources.computations.run_next():
+            pass
+    before = await runs_kept(resources)
+    execute, statements = resources.clickhouse.execute, list[str]()
+
+    async def watched(sql: str, *args: Any, **options: Any) -> None:
+        statements.append(sql)
+        await execute(sql, *args, **options)
+
+    monkeypatch.setattr(resources.clickhouse, "execute", watched)
+    await resources.removals.remove_due()
+
+    assert (before, await runs_kept(resources), len(statements)) == (20, 10, 1)
+    assert [await members_of(resources, tenant, segment) for segment in saved] == [["ana"]] * 5
+    assert await resources.postgres.fetchval("SELECT count(*) FROM member_removals") == 0
+    await resources.removals.remove_due()
+    assert len(statements) == 1
+
+
+async def test_a_run_that_is_being_written_is_not_removed(resources: Resources, tenant: Tenant, remember: Remember):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    for day in range(3):
+        await compute(resources, tenant, segment, NOW + day * DAY)
+    await resources.computations.request(tenant, segment.id, as_of=NOW + 3 * DAY)
+    working = await claim(resources)
+    compiled = await resources.computations._compile(working)
+    query = compiler.render_membership_insert(
+        compiled.plan, segment_id=segment.id, run_id=working.run_id, keys=compiled.ranges[0]
+    )
+    await resources.clickhouse.execute(query.sql, query.params, purpose="compute")
+
+    await resources.removals.remove_due()
+    await resources.computations._compare_and_publish(working)
+
+    assert await members_of(resources, tenant, segment) == ["ana"]
+
+
+async def test_a_segment_deleted_while_clickhouse_is_away_leaves_no_members_behind(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember
+):
+    kept, gone = await buyers(resources, tenant), await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    for segment in (kept, gone):
+        await compute(resources, tenant, segment)
+    async with open_clickhouse("clickhouse://app:x@127.0.0.1:1/nowhere") as away:
+        cut_off = Removals(resources.postgres, away)
+        await resources.segments.delete(tenant, gone.id)
+        with pytest.raises(NotFound):
+            await resources.segments.get(tenant, gone.id)
+        for _ in range(4):
+            with pytest.raises(Unavailable):
+                await cut_off.remove_due()
+            await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
+    assert await runs_kept(resources) == 2
+
+    await resources.removals.remove_due()
+
+    assert await runs_kept(resources) == 1
+    assert await members_of(resources, tenant, kept) == ["ana"]
+    await resources.segments.delete_all(tenant)
+    await resources.removals.remove_due()
+    assert await runs_kept(resources) == 0
+
+
+async def test_a_segment_deleted_while_it_is_computed_leaves_no_members_behind(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    segment = await buyers(resources, tenant)
+    await remember(tenant, [("ana", "order_placed", DAY, {})])
+    await resources.computations.request(tenant, segment.id, as_of=NOW)
+    working = await claim(resources)
+    await resources.segments.delete(tenant, segment.id)
+    await resources.removals.remove_due()
+
+    await resources.computations._compute(working)
+    assert await runs_kept(resources) == 1
+    await resources.removals.remove_due()
+
+    assert await runs_kept(resources) == 0
+    later = "SELECT lease_until > now() + interval '5 minutes' FROM member_removals"  # had its worker died there
+    assert await resources.postgres.fetchval(later)
+
+
 async def test_the_segments_of_one_user(resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember):
     segment = await buyers(resources, tenant)
     await remember(tenant, [("ana", "order_placed", DAY, {}), ("ben", "order_placed", 9 * DAY, {})])
     await compute(resources, tenant, segment)
 
-    assert [found.segment_id for found in await resources.members.of_user(tenant, "ana")] == [segment.id]
-    assert await resources.members.of_user(tenant, "ben") == ()
-    assert await resources.members.of_user(other_tenant, "ana") == ()
+    assert [found.segment_id for found in await resources.members.segments_of_user(tenant, "ana")] == [segment.id]
+    assert await resources.members.segments_of_user(tenant, "ben") == ()
+    assert await resources.members.segments_of_user(other_tenant, "ana") == ()
 
 
 async def test_a_second_request_joins_the_queued_one(resources: Resources, tenant: Tenant):

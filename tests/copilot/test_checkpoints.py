@@ -407,7 +407,7 @@ STATE = Checkpoint(
         UserMessage("Hi", workspace="…"),
         AssistantMessage("Yes", raw=[{"type": "text", "text": "Yes", "n": 2**70}]),
     ),
-    said=(Utterance("user", ((2, "x"),)),),
+    utterances=(Utterance("user", ((2, "x"),)),),
     catalog="c",
 )
 SIGNER = Signer(b"s" * 32)
@@ -491,4 +491,4 @@ async def test_all_processes_of_a_deployment_share_the_secret(shop: Shop):
     sealed = first.seal(STATE) or ""
 
     assert second.open(sealed, tenant_id=1, setting="s", now=NOW) == STATE
-    assert len(await shop.resources.secrets.shared("checkpoints")) == 32
+    assert len(await shop.resources.secrets.get_or_create("checkpoints")) == 32

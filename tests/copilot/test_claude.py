@@ -407,7 +407,7 @@ async def test_a_client_that_leaves_closes_the_upstream_within_a_second(
     server.answers(broken_off(text("Half"), then=stall))
     run = await prepare_run(wired(shop.resources, claude), shop.tenant, asking())
 
-    async with run.driven():
+    async with run.drive():
         async with asyncio.timeout(5):
             while not any(getattr(event, "delta", "") == "Half" for event in await run.events.take()):
                 pass

@@ -102,7 +102,7 @@ async def test_a_run_that_is_left_writes_down_what_it_used(shop: Shop):
     run = await prepare_run(wired(shop.resources, model), shop.tenant, asking())
 
     with structlog.testing.capture_logs() as logs:
-        async with asyncio.timeout(5), run.driven():
+        async with asyncio.timeout(5), run.drive():
             while not any(getattr(event, "delta", "") for event in await run.events.take()):
                 pass
 

@@ -689,8 +689,9 @@ async def test_a_reader_that_does_not_read_stops_the_model(service: Service, mon
 # A process that stops
 
 
-async def test_a_process_that_is_told_to_stop_ends_its_streams_first(service: Service):
-    """A real process and a real SIGTERM, with one stream open and one answer waited for."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_process_that_is_told_to_stop_ends_its_streams_first(service: Service, number: signal.Signals):
+    """A real process and a real signal, with one stream open and one answer waited for."""
     service.upstream.answers(broken_off(HALF, then=stall), stall)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -715,7 +716,7 @@ async def test_a_process_that_is_told_to_stop_ends_its_streams_first(service: Se
                 await seen(chunks, b"Half ")
                 waiting = asyncio.create_task(client.post(GENERATE, json=BODIES[GENERATE], timeout=30))
                 await requested(service, 2)
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(number)
                 rest = b"".join([chunk async for chunk in chunks])
             assert (await waiting).json()["code"] == "server_draining"
             code = await process.wait()

@@ -208,7 +208,7 @@ async def test_a_run_that_is_left_has_followed_the_protocol_so_far(shop: Shop, t
     encoder = NativeEncoder(run.id)
     frames: list[dict[str, Any]] = []
 
-    async with asyncio.timeout(30), run.driven():
+    async with asyncio.timeout(30), run.drive():
         while len(frames) < after and (batch := await run.events.take()):
             frames += [payload(encoder.frame(event)) for event in batch]
 
@@ -217,4 +217,4 @@ async def test_a_run_that_is_left_has_followed_the_protocol_so_far(shop: Shop, t
     assert all(copilot_invariants.FITS.is_valid(frame) for frame in frames)
     assert not [frame for frame in frames[:-1] if frame["type"] in copilot_invariants.TERMINAL]
     assert script.closed == len(script.requests)
-    assert copilot.places.taken == 0
+    assert copilot.places.count == 0

@@ -315,7 +315,7 @@ async def test_a_run_that_is_left_closes_its_model_at_once(shop: Shop):
     run = await prepare_run(wired(shop.resources, model), shop.tenant, asking())
 
     async with asyncio.timeout(1):
-        async with run.driven():
+        async with run.drive():
             while not model.requests:
                 await run.events.take()
         assert model.closed == 1
@@ -328,7 +328,7 @@ async def test_a_run_that_is_stopped_says_why(shop: Shop):
     )
     told: list[Event] = []
 
-    async with asyncio.timeout(5), run.driven(draining=draining):
+    async with asyncio.timeout(5), run.drive(draining=draining):
         while batch := await run.events.take():
             told += batch
             draining.set()
@@ -342,7 +342,7 @@ async def test_a_run_that_is_stopped_before_it_began_still_has_a_start_and_an_en
     run.stop("server_draining")
     told: list[Event] = []
 
-    async with asyncio.timeout(5), run.driven():
+    async with asyncio.timeout(5), run.drive():
         while batch := await run.events.take():
             told += batch
 
@@ -364,7 +364,7 @@ async def test_a_slow_reader_slows_the_model_down(shop: Shop):
 
     run = await prepare_run(wired(shop.resources, Script(endless)), shop.tenant, asking())
 
-    async with asyncio.timeout(5), run.driven():
+    async with asyncio.timeout(5), run.drive():
         await run.events.take()
         for _ in range(100):
             await asyncio.sleep(0)

@@ -25,7 +25,7 @@ def test_a_tenant_takes_no_more_than_its_places_and_leaves_those_of_others():
 
     first.leave()
     first.leave()
-    assert places.taken == 1
+    assert places.count == 1
     places.take(1, most=3, most_of_tenant=1)
 
 
@@ -44,19 +44,19 @@ async def test_a_run_has_its_place_until_it_is_over(shop: Shop):
     copilot = wired(shop.resources, Script([asyncio.Event()]))
     run = await prepare_run(copilot, shop.tenant, asking())
 
-    async with asyncio.timeout(5), run.driven():
+    async with asyncio.timeout(5), run.drive():
         await run.events.take()
-        assert copilot.places.taken == 1
+        assert copilot.places.count == 1
 
-    assert copilot.places.taken == 0
+    assert copilot.places.count == 0
 
 
 async def test_a_run_that_nobody_drives_gives_its_place_back(shop: Shop):
     copilot = wired(shop.resources, Script(says("Never.")))
     run: Any = await prepare_run(copilot, shop.tenant, asking())
-    assert copilot.places.taken == 1
+    assert copilot.places.count == 1
 
     del run
     gc.collect()
 
-    assert copilot.places.taken == 0
+    assert copilot.places.count == 0

@@ -31,7 +31,7 @@ class Bench:
     def __init__(self, *script: Step, seconds: float = 60) -> None:
         self.model = Script(*script)
         self.outbox = Outbox()
-        self.thread = Thread(messages=[UserMessage("How are sales?")], said=[])
+        self.thread = Thread(messages=[UserMessage("How are sales?")], utterances=[])
         self.deadline = Deadline(seconds)
         self.meter = Meter(None, most_usd=1)
         transcript = Transcript(self.outbox.put, reasoning=False)

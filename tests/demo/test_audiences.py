@@ -87,6 +87,7 @@ AUDIENCES: dict[str, tuple[Callable[[History], bool], int, int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", AUDIENCES)
 def test_an_example_audience_is_neither_nobody_nor_everybody(words, histories):
     matches, least, most = AUDIENCES[words]
@@ -143,6 +144,7 @@ async def test_a_preview_counts_what_the_plain_reading_counts(words, shop, demo_
     assert not preview.warnings
 
 
+@pytest.mark.slow
 def test_every_trait_tells_users_apart(histories):
     for trait, value in {
         "country": "US", "plan": "pro", "loyalty_tier": "gold", "email_opt_in": True, "city": "Madrid", "age": 40,

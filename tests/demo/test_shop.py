@@ -15,6 +15,8 @@ from segment_copilot.demo.schemas import SCHEMAS
 from segment_copilot.demo.shop import Shop, generate_shop
 from segment_copilot.events import Event
 
+pytestmark = pytest.mark.slow  # a shop of the promised size is generated
+
 ENDS_AT = datetime(2026, 6, 10, 15, 30, tzinfo=UTC)
 TRAITS = {"country", "city", "plan", "loyalty_tier", "email_opt_in", "age", "tags", "signup_date"}
 PAYLOADS = {

@@ -139,7 +139,8 @@ def test_a_typing_error_is_read_and_shown() -> None:
 
 def test_the_same_request_gives_the_same_turn_and_ids_differ_between_turns() -> None:
     question = "users who purchased in the last 7 days but never added to a wishlist"
-    assert turn(request(question)) == turn(request(question))
+    assert turn(request(question), model=OfflineModel()) == turn(request(question), model=OfflineModel())
+    assert turn(request(question)) == turn(request(question), model=OfflineModel())
     played = play(question)
     assert len({call.id for call in played.calls}) == len(played.calls)
 

@@ -517,6 +517,7 @@ def test_what_stands_beside_a_clause_is_not_lost(sentence: str, meaning: str) ->
     assert brief(definition(sentence, DEMO)) == meaning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [DEMO_AUDIENCES[start::8] for start in range(8)])
 def test_no_word_is_lost_in_silence(rows: tuple[tuple[str, str], ...]) -> None:
     """A word nobody knows, put anywhere behind the first, must stop the draft; only what was searched for may be any word."""

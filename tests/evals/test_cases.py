@@ -132,11 +132,11 @@ def test_a_draft_wants_to_be_proposed_and_offered_unless_it_says_otherwise(tmp_p
     ],
     ids=["no gold", "empty refusal", "tool", "component", "segment", "event", "tag"],
 )
-def test_lint_sees(cases, change, fault):
+def test_lint_sees(change, fault):
     plain = {"id": "odd", "category": "data", "tenant": "shop", "source": "a test of the lint"}
     odd = msgspec.convert({**plain, "messages": [{"role": "user", "content": "Something odd"}], **change}, Case)
 
-    found = [one for one in lint([*cases, odd]) if one.startswith("odd:")]
+    found = [one for one in lint([odd]) if one.startswith("odd:")]
 
     assert any(fault in one for one in found), found
 

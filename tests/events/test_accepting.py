@@ -1,4 +1,4 @@
-"""Accepted means stored, once."""
+"""AcceptedEvents means stored, once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events import Accepted, Forwarding, Ingestion, RecentEvents
+from segment_copilot.events import AcceptedEvents, Forwarding, Ingestion, RecentEvents
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 
@@ -22,7 +22,9 @@ def event(**fields: Any) -> bytes:
     return msgspec.json.encode({"user_id": "ana", "event_type": "order_placed", **fields})
 
 
-async def take(postgres: Postgres, *events: Any, tenant: Tenant = TENANT, key: str | None = None, at=NOW) -> Accepted:
+async def take(
+    postgres: Postgres, *events: Any, tenant: Tenant = TENANT, key: str | None = None, at=NOW
+) -> AcceptedEvents:
     return await Ingestion(postgres).accept(tenant, events, received_at=at, idempotency_key=key)
 
 

@@ -10,7 +10,7 @@ import structlog
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import InvalidInput
-from segment_copilot.events.analytics import MAX_DAYS, Span, TypeCount, ValueCount
+from segment_copilot.events.analytics import MAX_DAYS, DayCount, Span, TypeCount, ValueCount, local_midnight
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
@@ -102,3 +102,89 @@ async def test_a_query_runs_under_the_limits_of_its_callers_purpose(resources: R
         await resources.analytics.top_events(told, WEEK, purpose="copilot")
 
     assert [log["purpose"] for log in logs if log["event"] == "clickhouse.query"] == ["preview", "copilot"]
+
+
+async def test_an_event_counts_from_the_start_of_a_span_up_to_its_end(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    await remember(tenant, [("ana", "order_placed", when, {}) for when in (NOW - DAY, NOW - timedelta(hours=1), NOW)])
+    spans = [Span(NOW - DAY, NOW, NOW), Span(NOW - DAY, NOW + DAY, NOW), Span(NOW - DAY, NOW, NOW - DAY)]
+
+    totals = [(await resources.analytics.top_events(tenant, span)).total for span in spans]
+
+    assert totals == [2, 3, 1]
+
+
+async def test_a_removed_trait_is_no_value_and_nobody_counts_twice(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    await remember(tenant, [
+        ("ana", IDENTIFY, 3 * DAY, {"plan": "pro"}),
+        ("ana", IDENTIFY, 2 * DAY, {"plan": None}),
+        ("ben", IDENTIFY, 3 * DAY, {"plan": "pro"}),
+        ("ben", IDENTIFY, 2 * DAY, {"plan": "pro"}),
+    ])  # fmt: skip
+
+    found = await resources.analytics.property_values(tenant, "plan", event_type=None, as_of=NOW)
+
+    assert found.values == (ValueCount("pro", 1),)
+
+
+async def test_values_that_look_alike_stay_apart_and_a_value_in_a_value_stays_text(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    values = [1, "1", True, "true", [{"a": 1}, [2]]]
+    await remember(tenant, [("ana", "seen", DAY, {"x": value}) for value in values])
+
+    found = await resources.analytics.property_values(tenant, "x", event_type="seen", as_of=NOW)
+
+    assert {repr(one.value) for one in found.values} == {"1", "'1'", "True", "'true'", "'{\"a\":1}'", "'[2]'"}
+    assert found.total_distinct == 6
+
+
+async def test_a_path_walks_into_objects_and_knows_a_dot_inside_a_key(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    payload = {"utm": {"source": "inside"}, "utm.source": "dotted"}
+    await remember(tenant, [("ana", "seen", DAY, payload), ("ana", IDENTIFY, DAY, payload)])
+
+    for event_type in ("seen", None):
+        for path, value in (("utm.source", "inside"), (r"utm\.source", "dotted")):
+            found = await resources.analytics.property_values(tenant, path, event_type=event_type, as_of=NOW)
+            assert found.values == (ValueCount(value, 1),)
+
+
+@pytest.mark.parametrize("path", ["", "a..b", "a\\"])
+async def test_a_path_that_is_none_is_refused(resources: Resources, tenant: Tenant, path):
+    with pytest.raises(InvalidInput) as raised:
+        await resources.analytics.property_values(tenant, path, event_type="seen", as_of=NOW)
+
+    assert [(one.pointer, one.code) for one in raised.value.findings] == [("/property", "invalid_path")]
+
+
+async def test_a_day_that_a_zone_skipped_is_no_day(resources: Resources, tenant: Tenant, remember: Remember):
+    """Samoa went from the 29th of December 2011 to the 31st."""
+    at = datetime(2011, 12, 30, 9, 59, tzinfo=UTC)  # a minute before the 31st there
+    await remember(tenant, [("ana", "seen", at, {}), ("ana", "seen", at + timedelta(minutes=1), {})])
+
+    found = await resources.analytics.volume(tenant, Span(at - DAY, at + DAY, NOW), timezone="Pacific/Apia")
+
+    assert found.points == (
+        DayCount(date(2011, 12, 28), 0),
+        DayCount(date(2011, 12, 29), 1),
+        DayCount(date(2011, 12, 31), 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (0, datetime(2026, 3, 28, 23, tzinfo=UTC)),
+        (1, datetime(2026, 3, 27, 23, tzinfo=UTC)),
+        (-1, datetime(2026, 3, 29, 22, tzinfo=UTC)),
+    ],
+)
+def test_a_local_day_begins_at_its_own_midnight_though_clocks_change(before, expected):
+    changes = datetime(2026, 3, 29, 12, tzinfo=UTC)  # Madrid's clocks went forward that night
+
+    assert local_midnight(changes, "Europe/Madrid", days_before=before) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant, Tenants
-from segment_copilot.errors import Unavailable
+from segment_copilot.errors import QueryTimeout, Unavailable
 from segment_copilot.events import (
+    FailedEvents,
     Forwarding,
     Ingestion,
     IngestionStatus,
@@ -19,7 +21,9 @@ from segment_copilot.events import (
     forwarding,
     write_block,
 )
-from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
+from segment_copilot.stores import clickhouse as clickhouse_module
+from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Limits, open_clickhouse
+from segment_copilot.stores.leases import MAX_ATTEMPTS
 from segment_copilot.stores.postgres import Postgres
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -67,7 +71,7 @@ async def forward_all(postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
     """As the worker does, without its pauses."""
     async with asyncio.timeout(60):
         while (await ingestion_status(postgres, tenant_id)).pending:
-            await postgres.execute("UPDATE blocks SET lease_until = NULL WHERE attempts > 0")
+            await lapse(postgres)
             try:
                 await forward(postgres, clickhouse)
             except ClickHouseError:
@@ -210,6 +214,113 @@ async def test_an_event_that_clickhouse_refuses_is_set_aside_alone(
     assert failed["error"] == "ClickHouseError 117"  # and not the data that ClickHouse quotes
 
 
+async def test_an_event_set_aside_is_listed_with_its_reason_and_tried_again(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    acme, another = Tenant(tenant_id, "acme"), Tenant(await another_tenant(postgres), "another")
+    await store_unchecked(postgres, tenant_id, "bad")
+    await store_unchecked(postgres, another.id, "as bad")
+    await forward_all(postgres, clickhouse, tenant_id)
+    await forward_all(postgres, clickhouse, another.id)
+    failed = FailedEvents(postgres)
+
+    listed = await failed.list()
+    (mine,) = await failed.list(acme)
+    assert [(event.tenant, event.event_id, event.reason) for event in listed] == [
+        ("acme", "bad", "ClickHouseError 117"),
+        ("another", "as bad", "ClickHouseError 117"),
+    ]
+    assert (mine, await failed.count()) == (listed[0], 2)
+
+    await postgres.execute("UPDATE events SET payload = '{}'")  # what refused them was mended
+    assert await failed.retry(acme, numbers=[listed[1].number]) == 0  # it is another's
+    assert await failed.retry(another) == 1
+    assert await failed.retry(numbers=[mine.number]) == 1
+    await forward_all(postgres, clickhouse, tenant_id)
+    await forward_all(postgres, clickhouse, another.id)
+
+    assert await ids(clickhouse) == ["as bad", "bad"]
+    assert (await failed.count(), await failed.list()) == (0, ())
+
+
+async def test_while_tables_are_missing_events_wait_and_no_attempt_is_counted(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    """As before `migrate`, for whatever table; SELECTs are answered all the while."""
+    await take(postgres, tenant_id, identified(1, "0", plan="pro"), *({"event_id": str(n)} for n in range(1, 4)))
+    for table in ("users", "traits", "traits_current", "events"):
+        await clickhouse.execute(f"RENAME TABLE {table} TO hidden", purpose="migrate")
+        for _ in range(5):
+            await lapse(postgres)
+            with pytest.raises(Unavailable):
+                await forward(postgres, clickhouse)
+        await clickhouse.execute(f"RENAME TABLE hidden TO {table}", purpose="migrate")
+
+    assert await open_blocks(postgres) == [("pending", 0, 4)]
+    await forward_all(postgres, clickhouse, tenant_id)
+    assert await ids(clickhouse) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+async def test_while_inserts_stall_events_wait_and_no_attempt_is_counted(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int, monkeypatch: pytest.MonkeyPatch, seconds: int
+):
+    """The server gives up by itself, or we do: SELECTs are answered all the while."""
+    await take(postgres, tenant_id, *({"event_id": str(n)} for n in range(3)))
+    stall = "ALTER TABLE events ADD CONSTRAINT stalls CHECK sleepEachRow(1) = 0"
+    await clickhouse.execute(stall, purpose="migrate")
+    with monkeypatch.context() as impatient:
+        impatient.setitem(LIMITS, "ingest", Limits(seconds, 4))
+        impatient.setattr(clickhouse_module, "_GRACE_SECONDS", 1 - seconds if seconds > 1 else 5)
+        for _ in range(4):
+            await lapse(postgres)
+            with pytest.raises((Unavailable, QueryTimeout)):
+                await forward(postgres, clickhouse)
+    await clickhouse.execute("ALTER TABLE events DROP CONSTRAINT stalls", purpose="migrate")
+
+    assert await open_blocks(postgres) == [("pending", 0, 3)]
+    await forward_all(postgres, clickhouse, tenant_id)
+    assert await ids(clickhouse) == ["0", "1", "2"]
+
+
+async def test_an_unforeseen_error_is_the_stores_until_others_got_through(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
+):
+    """A row at which ClickHouse fails in a way of its own: the others of its block go on, and it waits."""
+    await take(postgres, tenant_id, *({"event_id": f"good {n}"} for n in range(4)), {"event_type": "odd"})
+    odd = "ALTER TABLE events ADD CONSTRAINT odd CHECK throwIf(event_type = 'odd') = 0"
+    await clickhouse.execute(odd, purpose="migrate")
+    for _ in range(4):
+        await lapse(postgres)
+        with pytest.raises(ClickHouseError):
+            await forward(postgres, clickhouse)
+    assert await open_blocks(postgres) == [("pending", 0, 5)]
+
+    await take(postgres, tenant_id, {"event_id": "another"})
+    async with asyncio.timeout(60):
+        while (await ingestion_status(postgres, tenant_id)).pending > 1:
+            with suppress(ClickHouseError):
+                if not await forward(postgres, clickhouse):
+                    await lapse(postgres)
+
+    assert await ids(clickhouse) == ["another", *(f"good {n}" for n in range(4))]
+    assert await open_blocks(postgres) == [("pending", 0, 1)]
+    await clickhouse.execute("ALTER TABLE events DROP CONSTRAINT odd", purpose="migrate")
+    await forward_all(postgres, clickhouse, tenant_id)
+    assert (await ingestion_status(postgres, tenant_id)).forwarded == 6
+
+
+async def lapse(postgres: Postgres) -> None:
+    """As if the pause of every block were over."""
+    await postgres.execute("UPDATE blocks SET lease_until = NULL WHERE status = 'pending'")
+
+
+async def open_blocks(postgres: Postgres) -> list[tuple[str, int, int]]:
+    """Of the blocks that are not forwarded: status, attempts, events."""
+    sql = "SELECT status, attempts, event_count FROM blocks WHERE status <> 'forwarded'"
+    return [(row[0], row[1], row[2]) for row in await postgres.fetch(sql)]
+
+
 async def test_cutting_up_a_block_that_did_arrive_adds_nothing(
     postgres: Postgres, clickhouse: ClickHouse, tenant_id: int
 ):
@@ -217,7 +328,7 @@ async def test_cutting_up_a_block_that_did_arrive_adds_nothing(
     block = await claim(Forwarding(postgres, clickhouse, lease=LAPSED))
     events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
     await write_block(clickhouse, events[:3], token="a part of it")
-    await postgres.execute("UPDATE blocks SET attempts = $1", forwarding.MAX_ATTEMPTS)  # its workers died each time
+    await postgres.execute("UPDATE blocks SET attempts = $1", MAX_ATTEMPTS)  # its workers died each time
 
     await forward_all(postgres, clickhouse, tenant_id)
 

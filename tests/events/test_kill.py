@@ -37,6 +37,7 @@ class Worker:
             "DATABASE_URL": database_url,
             "CLICKHOUSE_URL": clickhouse_url,
             "LOG_LEVEL": "info",
+            "WORKER_PORT": "0",
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

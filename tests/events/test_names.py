@@ -70,7 +70,7 @@ async def test_event_types_are_counted_with_their_first_and_last_time(postgres: 
     memory = ObservedNames()
     for days in (2, 5, 1):
         events = happened(tenant_id, {"n": 1}, {"n": 1}, at=NOW - timedelta(days=days))
-        new = observed.new_names(events, known=memory)
+        new = observed.find_new_names(events, known=memory)
         await observed.write_names(postgres, new)
         memory.add(new)
 
@@ -82,15 +82,15 @@ async def test_event_types_are_counted_with_their_first_and_last_time(postgres: 
 
 def test_a_process_writes_a_path_again_only_when_it_learns_something():
     memory = ObservedNames()
-    memory.add(observed.new_names(happened(1, {"a": 1, "b": "x"}), known=memory))
+    memory.add(observed.find_new_names(happened(1, {"a": 1, "b": "x"}), known=memory))
 
-    new = observed.new_names(happened(1, {"a": 1, "b": "x"}, {"a": True, "b": "y", "c": [1]}), known=memory)
+    new = observed.find_new_names(happened(1, {"a": 1, "b": "x"}, {"a": True, "b": "y", "c": [1]}), known=memory)
 
     assert set(new.paths[1, "order_placed"]) == {"", "a", "b", "c"}
     memory.add(new)
-    same = observed.new_names(happened(1, {"a": True, "b": "y", "c": [1]}), known=memory)
+    same = observed.find_new_names(happened(1, {"a": True, "b": "y", "c": [1]}), known=memory)
     assert set(same.paths[1, "order_placed"]) == {""}
-    assert set(observed.new_names(happened(2, {"a": 1}), known=memory).paths[2, "order_placed"]) == {"", "a"}
+    assert set(observed.find_new_names(happened(2, {"a": 1}), known=memory).paths[2, "order_placed"]) == {"", "a"}
 
 
 async def test_a_payload_whose_keys_are_ids_does_not_fill_the_catalog(postgres: Postgres, tenant_id: int):

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from segment_copilot.events import Event, write_block
 from segment_copilot.events.trait_versions import trait_version
-from segment_copilot.events.validation import EARLIEST, LATEST
 from segment_copilot.language.catalog import IDENTIFY
+from segment_copilot.language.lengths import EARLIEST, LATEST
 from segment_copilot.stores.clickhouse import ClickHouse
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segment_copilot.events import Rejected, validate
+from segment_copilot.events import EventRejected, validate
 
 RECEIVED = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def with_payload(text: str) -> bytes:
 
 def refused(event: Any) -> tuple[str, str]:
     """Pointer and code of why *event* is refused."""
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(EventRejected) as caught:
         validate(event, received_at=RECEIVED)
     assert caught.value.detail.endswith(".")
     return caught.value.pointer, caught.value.code
@@ -170,7 +170,7 @@ json_values = st.recursive(
 def test_any_value_anywhere_is_either_stored_as_text_or_refused(fields):
     try:
         valid = validate({"user_id": "ana", "event_type": "x"} | fields, received_at=RECEIVED)
-    except Rejected:
+    except EventRejected:
         return
 
     assert isinstance(msgspec.json.decode(valid.payload.encode()), dict)

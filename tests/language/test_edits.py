@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segment_copilot.errors import InvalidDefinition, InvalidInput
 from segment_copilot.language import decode, encode
-from segment_copilot.language.edits import PatchOperation, conditions, difference, keep, patched
+from segment_copilot.language.edits import PatchOperation, apply_patch, conditions, difference, keep
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
 WORLD = world(AS_OFS[:1], ZONES[:2])
@@ -32,7 +32,7 @@ def operation(op: str, path: str, **more: Any) -> PatchOperation:
 
 def edited(base: Any, *patch: PatchOperation) -> Any:
     """*base* after the patch, as a draft holds it."""
-    found = patched(base, patch)
+    found = apply_patch(base, patch)
     return keep(base, found, msgspec.json.decode(encode(decode(found)))).document
 
 
@@ -96,7 +96,7 @@ def test_what_a_patch_does_not_touch_keeps_its_bytes(seed: int):
         after = edited(base, one)
 
         assert not untouched - Counter(map(msgspec.json.encode, conditions(after)))
-        assert encode(decode(after)) == encode(decode(patched(base, [one])))
+        assert encode(decode(after)) == encode(decode(apply_patch(base, [one])))
         assert jsonpatch.apply_patch(base, list(difference(base, after))) == after
         base = after
 
@@ -135,7 +135,7 @@ def test_a_changed_condition_is_written_as_the_server_writes_it_and_the_others_a
 )  # fmt: skip
 def test_an_operation_that_does_not_fit_is_named_with_the_paths_there_are(patch, pointer, near):
     with pytest.raises(InvalidInput) as caught:
-        patched(BASE, patch)
+        apply_patch(BASE, patch)
 
     assert caught.value.code == "invalid_patch"
     assert caught.value.findings[0].pointer == pointer
@@ -157,7 +157,7 @@ def test_an_operation_that_does_not_fit_is_named_with_the_paths_there_are(patch,
 )  # fmt: skip
 def test_any_patch_gives_a_document_or_an_error_of_ours(patch):
     try:
-        after = patched(BASE, patch)
+        after = apply_patch(BASE, patch)
         decode(after)
     except (InvalidInput, InvalidDefinition):
         return

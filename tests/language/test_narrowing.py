@@ -62,15 +62,15 @@ async def test_every_number_is_what_the_interpreter_says_of_the_definition_cut_d
         alone = [{"logic": "AND", "conditions": [each]} | zone for each in [*included, *excluded]]
         plan = data.plan(definition, as_of)
         conditions = conditions_of(plan, definition)
-        nodes = (*conditions.let_in, *conditions.taken_out)
+        nodes = (*conditions.inclusions, *conditions.exclusions)
 
         query = render_narrowing(plan, conditions, nodes)
         rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
         found = read_narrowing(rows[0], conditions, nodes)
 
         told = [len(data.read(each, as_of, universe)) for each in cuts]
-        assert [*found.after, *found.without] == told, definition
-        assert found.alone == tuple(len(data.read(each, as_of, universe)) for each in alone), definition
+        assert [*found.counts_after, *found.counts_without] == told, definition
+        assert found.node_counts == tuple(len(data.read(each, as_of, universe)) for each in alone), definition
         assert found.universe == len(universe)
         logics.add(conditions.logic)
         sizes.add(len(nodes))

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 
+import asyncpg
+import httpx2
 import pytest
 
 from segment_copilot.embedded import start_engines
@@ -186,3 +188,34 @@ def test_a_tenant_and_its_keys_are_made_and_revoked(module_database_url: str):
     assert key not in listed
     assert revoked.returncode == 0
     assert listed.endswith("revoked\n")
+
+
+async def test_events_that_were_set_aside_are_listed_and_tried_again(
+    url: str, client: httpx2.AsyncClient, service_settings: Settings
+):
+    """What ClickHouse refuses is a mistake of ours, so it is put past validation here."""
+    store = {"DATABASE_URL": service_settings.database_url}
+    connection = await asyncpg.connect(service_settings.database_url)
+    try:
+        sql = """
+            INSERT INTO events (tenant_id, event_id, user_id, event_type, occurred_at, payload)
+            SELECT id, 'bad', 'eve', 'odd', now(), '{"a":1e400}' FROM tenants WHERE slug = 'shop'"""
+        await connection.execute(sql)
+        async with asyncio.timeout(30):
+            while not (await client.get("/api/ingestion/status/")).json()["failed"]:
+                pass
+        listed = await asyncio.to_thread(run, "events", "failed", "--tenant", "shop", **store)
+        await connection.execute("UPDATE events SET payload = '{}' WHERE event_id = 'bad'")
+        retried = await asyncio.to_thread(run, "events", "retry", listed.stdout.split("\t")[0], **store)
+        async with asyncio.timeout(30):
+            while (status := (await client.get("/api/ingestion/status/")).json())["failed"] or status["pending"]:
+                pass
+        nowhere = await asyncio.to_thread(run, "events", "failed", "--tenant", "nowhere", **store)
+    finally:
+        await connection.close()
+
+    assert listed.stdout.split("\t")[1:5] == ["shop", "bad", "eve", "odd"]
+    assert listed.stdout.endswith("ClickHouseError 117\n")
+    assert retried.stdout == "1 to be forwarded again\n"
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from segment_copilot.language import lengths
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.literals import lower
+from segment_copilot.stores.literals import EARLIEST, LATEST, lower
 
 INSTANT = "DateTime64(6,'UTC')"
 texts = st.text()  # every code point but surrogates
@@ -30,6 +31,11 @@ def integers(type_: str) -> st.SearchStrategy[int]:
 
 async def select(clickhouse: ClickHouse, expression: str, **params: object) -> Any:
     return (await clickhouse.fetch(f"SELECT {expression}", params, purpose="preview")).rows[0]
+
+
+def test_the_instants_a_store_keeps_are_those_of_the_language():
+    """The stores import no language, so the two constants stand in both."""
+    assert (EARLIEST, LATEST) == (lengths.EARLIEST, lengths.LATEST)
 
 
 @given(texts)

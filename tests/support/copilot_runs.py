@@ -237,7 +237,7 @@ async def run_to_end(copilot: Copilot, tenant: Tenant, asked: CopilotRequest) ->
     encoder = NativeEncoder(run.id)
     events: list[Event] = []
     frames: list[dict[str, Any]] = []
-    async with asyncio.timeout(60), run.driven():
+    async with asyncio.timeout(60), run.drive():
         while batch := await run.events.take():
             events += batch
             frames += [payload(encoder.frame(event)) for event in batch]

@@ -12,6 +12,7 @@ import uvicorn
 from litestar import Litestar
 from msgspec import Struct
 
+from segment_copilot.commands.serving import server_config
 from segment_copilot.resources import Resources
 from segment_copilot.worker import run_worker
 
@@ -38,7 +39,7 @@ async def served(app: Litestar) -> AsyncGenerator[str]:
     """*app* on a free port of this loop; the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        server = uvicorn.Server(server_config(app))
         serving = asyncio.create_task(server._serve([listener]))
         try:
             async with asyncio.timeout(30):

@@ -1,1 +1,1 @@
-"""Who may do what in which tenant: tenants, keys, sessions and what signs them. It knows no HTTP."""
+"""Access: decides who may do what in which tenant: tenants, keys, sessions and what signs them. It knows no HTTP."""

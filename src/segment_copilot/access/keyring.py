@@ -1,4 +1,4 @@
-"""USE CASE: who a credential speaks for, remembered for a moment: most requests then need no look-up."""
+"""USE CASE: find whom a credential speaks for, and remember it for a moment: most requests then need no look-up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REMEMBERED: Final = 10_000
 
 
 class Keyring:
-    """Keys and tokens that were good a moment ago, by their digest. Of too many, those used longest ago are forgotten."""
+    """Remembers keys and tokens that were good a moment ago, by their digest, and forgets those used longest ago."""
 
     def __init__(self, keys: Keys, sessions: Sessions, *, most: int = _REMEMBERED) -> None:
         self._keys = keys
@@ -25,7 +25,7 @@ class Keyring:
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()  # the last used last
 
     async def caller_of(self, credential: str) -> Caller:
-        """Who *credential*, a secret key or a session's token, speaks for.
+        """Return the caller that *credential*, a secret key or a session's token, speaks for.
 
         Raises:
             Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
@@ -34,14 +34,14 @@ class Keyring:
         digest = sha256(credential.encode()).digest()
         until, caller = self._known.get(digest, (0.0, None))
         if caller is None or until < monotonic():
-            until, caller = await self._looked_up(credential)
+            until, caller = await self._look_up(credential)
             self._known[digest] = (until, caller)
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         self._known.move_to_end(digest)
         return caller
 
-    async def _looked_up(self, credential: str) -> tuple[float, Caller]:
+    async def _look_up(self, credential: str) -> tuple[float, Caller]:
         until = monotonic() + REMEMBERED_SECONDS
         if credential.startswith("sk_"):
             return until, await self._keys.identify(credential)

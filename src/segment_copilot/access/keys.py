@@ -1,4 +1,4 @@
-"""USE CASE: the keys that speak for a tenant. Of a key's text only a hash is kept."""
+"""USE CASE: issue, list, revoke and recognise the keys that speak for a tenant. Of a key's text only a hash is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VALID: Final = """
 
 
 class Caller(Struct, frozen=True):
-    """Who is asking: a tenant, by which of its keys, and for whom a session was opened (None: nobody was named).
+    """A caller is a tenant, one of its keys, and the user a session was opened for (None: nobody was named).
 
     *read_only* is a session's: it reads and asks, and never writes.
     """
@@ -39,7 +39,7 @@ class Caller(Struct, frozen=True):
 
 
 class Key(Struct, frozen=True):
-    """A key as it is listed: never with its text."""
+    """A key as it is listed: its text is never part of it."""
 
     id: int
     kind: KeyKind
@@ -50,13 +50,13 @@ class Key(Struct, frozen=True):
 
 
 class Keys:
-    """Keys of all tenants; every method is told whose, but for the two that find out."""
+    """Manages the keys of all tenants; every method takes the tenant, but for the two that find it out."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def create(self, tenant: Tenant, *, kind: KeyKind = "secret", name: str = "") -> tuple[Key, str]:
-        """A new key and its text, which is shown this once: only its hash is kept."""
+        """Create a key; return it and its text, which is shown this once: only its hash is kept."""
         text = PREFIXES[kind] + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
         sql = f"""
             INSERT INTO api_keys (tenant_id, kind, name, hash, hint) VALUES ($1, $2, $3, $4, $5)
@@ -67,18 +67,18 @@ class Keys:
         return _key(row), text
 
     async def list(self, tenant: Tenant) -> list[Key]:
-        """The keys of a tenant, revoked ones included."""
+        """Return the keys of a tenant, revoked ones included."""
         sql = f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY id"
         return [_key(row) for row in await self._postgres.fetch(sql, tenant.id)]
 
     async def revoke(self, tenant: Tenant, key_id: int) -> None:
-        """From now on the key answers 401."""
+        """Revoke the key: from now on it answers 401."""
         sql = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND id = $2"
         if not await self._postgres.execute(sql, tenant.id, key_id):
             raise NotFound(f"There is no key {key_id}.", code="key_not_found")
 
     async def identify(self, text: str) -> Caller:
-        """Who a secret key speaks for.
+        """Return the caller that a secret key speaks for.
 
         Raises:
             Unauthenticated: No such key, or a revoked one.
@@ -92,7 +92,7 @@ class Keys:
         return Caller(_tenant(row), row["key_id"])
 
     async def identify_session(self, key_id: int, *, user_id: str | None) -> Caller:
-        """Who a session speaks for that was opened with that key; Unauthenticated once the key is revoked."""
+        """Return the caller of a session that was opened with that key; Unauthenticated once the key is revoked."""
         row = await self._postgres.fetchrow(f"{_VALID} AND api_keys.id = $1", key_id)
         if row is None:
             raise Unauthenticated("The key of this session was revoked.", code="invalid_session")

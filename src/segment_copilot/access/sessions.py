@@ -1,4 +1,4 @@
-"""USE CASE: tokens that a backend hands to a browser, so that no page ever holds a secret key.
+"""USE CASE: open sessions: short tokens that a backend hands to a browser, so that no page ever holds a secret key.
 
 A token is a JWT, signed with a secret that all processes share; nothing is stored for it. It lasts fifteen minutes, and
 ends with the key it was made with.
@@ -26,7 +26,7 @@ _PURPOSE: Final = "sessions"
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
-    """What a token says, in the words of a JWT: *sub* is whose browser holds it, *exp* is in seconds since 1970."""
+    """A session holds a token's claims: *sub* is the user whose browser holds it, *exp* is in seconds since 1970."""
 
     key_id: int
     scope: SessionScope
@@ -35,7 +35,7 @@ class Session(Struct, frozen=True, omit_defaults=True):
 
     @property
     def expires_at(self) -> datetime:
-        """A whole second: SDKs exist whose parsers take no fraction."""
+        """The end of the session, a whole second: SDKs exist whose parsers take no fraction."""
         return datetime.fromtimestamp(self.exp, UTC)
 
 
@@ -49,14 +49,14 @@ class Sessions:
     async def open(
         self, key_id: int, *, scope: SessionScope, user_id: str | None, now: datetime
     ) -> tuple[Session, str]:
-        """A session that begins *now* and speaks for the tenant of that key, and its token."""
+        """Open a session that begins *now* and speaks for the tenant of that key; return it and its token."""
         session = Session(key_id, scope, int((now + LIFETIME).timestamp()), user_id)
         claims: dict[str, Any] = msgspec.to_builtins(session)
         token = jwt.encode({"alg": _ALGORITHM}, claims, await self._key(), algorithms=[_ALGORITHM])
         return session, token
 
     async def read(self, token: str, *, now: datetime) -> Session:
-        """What *token* says.
+        """Return the session that *token* stands for.
 
         Raises:
             Unauthenticated: it is none of ours, or its time is over.
@@ -74,5 +74,5 @@ class Sessions:
 
     async def _key(self) -> OctKey:
         if self._secret is None:
-            self._secret = OctKey.import_key(await self._secrets.shared(_PURPOSE))
+            self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
         return self._secret

@@ -1,4 +1,4 @@
-"""USE CASE: the secrets that every process of a deployment signs with."""
+"""USE CASE: share the secrets that every process of a deployment signs with."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _BYTES = 32
 
 
 class Secrets:
-    """Secrets of the deployment, one for each purpose. They are no tenant's."""
+    """Holds the secrets of the deployment, one for each purpose. They belong to no tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
-    async def shared(self, purpose: str) -> bytes:
-        """32 random bytes for *purpose*: made by whoever asks first, the same for everybody after that."""
+    async def get_or_create(self, purpose: str) -> bytes:
+        """Return 32 random bytes for *purpose*: made by whoever asks first, the same for everybody after that."""
         read = "SELECT secret FROM shared_secrets WHERE purpose = $1"
         if (found := await self._postgres.fetchval(read, purpose)) is None:
             made = secrets.token_bytes(_BYTES)

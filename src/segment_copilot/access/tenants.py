@@ -1,4 +1,4 @@
-"""USE CASE: tenants: whose data it is."""
+"""USE CASE: create, find, rename and delete tenants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from segment_copilot.errors import Conflict, InvalidInput, NotFound
-from segment_copilot.language.decode import known_timezone
+from segment_copilot.language.decode import is_timezone
 from segment_copilot.stores.postgres import Postgres, Record, UniqueViolation
 
 _COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit"
@@ -16,7 +16,7 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Tenant(Struct, frozen=True):
-    """Whose data it is."""
+    """A tenant is a customer of the service: all data belongs to one, and none sees another's."""
 
     id: int
     slug: str
@@ -25,35 +25,35 @@ class Tenant(Struct, frozen=True):
 
 
 class Tenants:
-    """All tenants."""
+    """Manages all tenants."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def create(self, slug: str, *, timezone: str = "UTC", dynamic_plus_limit: int | None = None) -> Tenant:
-        """A new tenant; `Conflict` when the slug is taken."""
+        """Create a tenant; raises Conflict when the slug is taken."""
         _check_slug(slug)
-        if not known_timezone(timezone):
+        if not is_timezone(timezone):
             raise InvalidInput(f"{timezone!r} is no IANA time zone.", code="unknown_timezone")
         sql = f"INSERT INTO tenants (slug, timezone, dynamic_plus_limit) VALUES ($1, $2, $3) RETURNING {_COLUMNS}"
         try:
             row = await self._postgres.fetchrow(sql, slug, timezone, dynamic_plus_limit)
         except UniqueViolation as error:
-            raise _taken(slug) from error
+            raise _slug_taken(slug) from error
         return _tenant(row, slug)
 
     async def get(self, slug: str) -> Tenant:
-        """The tenant of that slug."""
+        """Return the tenant of that slug; raises NotFound when there is none."""
         return _tenant(await self._postgres.fetchrow(f"SELECT {_COLUMNS} FROM tenants WHERE slug = $1", slug), slug)
 
     async def rename(self, tenant: Tenant, slug: str) -> Tenant:
-        """Give the tenant another slug; `Conflict` when it is taken."""
+        """Give the tenant another slug; raises Conflict when it is taken."""
         _check_slug(slug)
         sql = f"UPDATE tenants SET slug = $2 WHERE id = $1 RETURNING {_COLUMNS}"
         try:
             return _tenant(await self._postgres.fetchrow(sql, tenant.id, slug), tenant.slug)
         except UniqueViolation as error:
-            raise _taken(slug) from error
+            raise _slug_taken(slug) from error
 
     async def set_dynamic_plus_limit(self, tenant: Tenant, limit: int | None) -> Tenant:
         """Change how many Dynamic Plus segments the tenant may have; those above the limit stay."""
@@ -61,7 +61,7 @@ class Tenants:
         return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
 
     async def delete(self, tenant: Tenant) -> None:
-        """Remove the tenant with its keys and whatever PostgreSQL removes along with its row.
+        """Delete the tenant with its keys and whatever PostgreSQL removes along with its row.
 
         Its events, segments and activations are deleted by their own use cases before.
         """
@@ -73,12 +73,12 @@ def _check_slug(slug: str) -> None:
         raise InvalidInput("A tenant's slug has 1 to 63 lower-case letters, digits and hyphens.", code="bad_slug")
 
 
-def _taken(slug: str) -> Conflict:
+def _slug_taken(slug: str) -> Conflict:
     return Conflict(f"There is a tenant {slug!r} already.", code="tenant_exists")
 
 
 def _tenant(row: Record | None, slug: str) -> Tenant:
-    """Raises NotFound, of *slug*, when there is no row."""
+    """Return the tenant in *row*; raises NotFound, naming *slug*, when there is no row."""
     if row is None:
         raise NotFound(f"There is no tenant {slug!r}.", code="tenant_not_found")
     return Tenant(row["id"], row["slug"], row["timezone"], row["dynamic_plus_limit"])

@@ -1,1 +1,1 @@
-"""Sending the changes of a segment to the places where they are used. It computes no membership itself."""
+"""Activations send the changes of a segment to the places where they are used. This room computes no membership."""

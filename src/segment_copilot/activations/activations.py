@@ -1,4 +1,4 @@
-"""USE CASE: activations: where a segment's members are sent. Secrets never leave this module in the clear."""
+"""USE CASE: say where a segment's members are sent. Secrets never leave this module in the clear."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2
 
 
 class Activation(Struct, frozen=True):
-    """A connector of a segment. *config* has its secrets masked."""
+    """An activation connects a segment to a destination. *config* has its secrets mask_secrets."""
 
     id: int
     connector_type: str
@@ -45,13 +45,13 @@ class Activation(Struct, frozen=True):
 
 
 class Activations:
-    """Activations of all tenants; every method is told whose."""
+    """Manages the activations of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def list(self, tenant: Tenant, *, limit: int = 1000) -> tuple[Activation, ...]:
-        """The tenant's activations, oldest first."""
+        """Return the tenant's activations, oldest first."""
         return tuple(_activation(row) for row in await self._postgres.fetch(_LIST, tenant.id, limit))
 
     async def create(
@@ -72,7 +72,7 @@ class Activations:
             raise not_found(segment_id)
 
     async def delete_all(self, tenant: Tenant) -> None:
-        """Remove every activation of the tenant."""
+        """Delete every activation of the tenant."""
         await self._postgres.execute("DELETE FROM activations WHERE tenant_id = $1", tenant.id)
 
 
@@ -82,23 +82,23 @@ def _activation(row: Record) -> Activation:
         connector_type=row["connector_type"],
         segment_id=row["segment_id"],
         segment_name=row["segment_name"],
-        config=masked(msgspec.json.decode(row["config"])),
+        config=mask_secrets(msgspec.json.decode(row["config"])),
         status=row["status"],
         last_synced_at=row["last_synced_at"],
         last_error=row["last_error"],
     )
 
 
-def masked(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """*config* with `***` in place of every secret, however deep."""
-    return {key: MASK if _SECRET.search(key) else _masked(value) for key, value in config.items()}
+def mask_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *config* with `***` in place of every secret, however deep."""
+    return {key: MASK if _SECRET.search(key) else _mask(value) for key, value in config.items()}
 
 
-def _masked(value: object) -> object:
+def _mask(value: object) -> object:
     match value:
         case dict():
-            return masked(cast("dict[str, Any]", value))
+            return mask_secrets(cast("dict[str, Any]", value))
         case list():
-            return [_masked(item) for item in cast("list[object]", value)]
+            return [_mask(item) for item in cast("list[object]", value)]
         case _:
             return value

@@ -1,1 +1,1 @@
-"""HTTP: translate, call, return. It holds no rule and no SQL."""
+"""HTTP resources translate a request, call a use case and return its answer. This room holds no rule and no SQL."""

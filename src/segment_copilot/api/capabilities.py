@@ -1,4 +1,4 @@
-"""What the copilot of this service can do, in the shape of AG-UI's AgentCapabilities, with what is ours beside it."""
+"""Capabilities over HTTP tell what the copilot can do, in the shape of AG-UI's AgentCapabilities and ours."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Capabilities(Struct, frozen=True, rename={"multi_agent": "multiAgent", "hu
 
 
 class CapabilitiesController(Controller):
-    """What the copilot can do."""
+    """Tells what the copilot can do."""
 
     path = "/api/copilot/capabilities"
     tags = ("copilot",)
@@ -125,7 +125,7 @@ class CapabilitiesController(Controller):
 
 
 def capabilities_of(copilot: Copilot) -> Capabilities:
-    """Of this service as it runs now."""
+    """Return the capabilities of this service as it runs now."""
     limits = limits_of(copilot)
     reasons = copilot.model.name != "offline"
     return Capabilities(
@@ -147,10 +147,10 @@ def capabilities_of(copilot: Copilot) -> Capabilities:
 
 
 def _tool(tool: tools.Tool) -> ToolCapability:
-    told = {"kind": tool.kind, "title": tool.title}
+    metadata = {"kind": tool.kind, "title": tool.title}
     if tool.component is not None:
-        told["component"] = tool.component
-    return ToolCapability(tool.name, tool.specification.description, tool.specification.input_schema, told)
+        metadata["component"] = tool.component
+    return ToolCapability(tool.name, tool.specification.description, tool.specification.input_schema, metadata)
 
 
 def _component_schemas() -> Mapping[str, Any]:

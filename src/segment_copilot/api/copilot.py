@@ -1,4 +1,4 @@
-"""The copilot over HTTP: one question as a stream, or as one answer."""
+"""The copilot over HTTP takes one question and answers it as a stream, or in one piece."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.keys import Caller
-from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.requests import run_while_connected
+from segment_copilot.api.http.routes import SECONDS, Route
 from segment_copilot.api.http.sse import Encoder, EventStream, frames
 from segment_copilot.copilot.conversation.foreign import (
     AgUiRequest,
@@ -66,13 +66,13 @@ class Generated(Struct, frozen=True):
     clarification: Clarification | UnsetType = UNSET
 
 
-def _asking(stream: Any = None) -> dict[str, Any]:
-    """Returns what every route says that runs the copilot."""
-    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream).opt
+def _copilot_route(stream: Any = None, *, seconds: float | None = SECONDS) -> dict[str, Any]:
+    """Return what every route declares that runs the copilot."""
+    return Route(asks=True, problems=(Conflict, TooManyRequests), stream=stream, seconds=seconds).opt
 
 
 class CopilotController(Controller):
-    """Questions in words about segments and events; drafts of segments. Nothing is ever saved by it."""
+    """Answers questions in words about segments and events, and drafts segments. Nothing is ever saved by it."""
 
     path = "/api/copilot"
     tags = ("copilot",)
@@ -81,7 +81,7 @@ class CopilotController(Controller):
         "/stream",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt=_asking(Event),
+        opt=_copilot_route(Event),
         response_description="The answer as it is made. The last event is run.finished or run.error.",
     )
     async def stream(
@@ -98,13 +98,13 @@ class CopilotController(Controller):
         if draining.is_set():
             raise Unavailable(_STOPPING, code="server_draining")
         run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user)
-        return _streamed(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
+        return _stream_response(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
 
     @post(
         "/ag-ui",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt=_asking(str),
+        opt=_copilot_route(str),
         response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
     )
     async def ag_ui(
@@ -120,13 +120,13 @@ class CopilotController(Controller):
         """
         run = await _foreign_run(translate_ag_ui(data), copilot, caller, draining)
         encoder = AgUiEncoder(thread_id=data.thread_id, run_id=data.run_id, prefix=run.id, state=data.state)
-        return _streamed(copilot, run, encoder, draining=draining, protocol=AG_UI)
+        return _stream_response(copilot, run, encoder, draining=draining, protocol=AG_UI)
 
     @post(
         "/ai-sdk",
         status_code=200,
         request_max_body_size=MAX_BODY_BYTES,
-        opt=_asking(str),
+        opt=_copilot_route(str),
         response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
     )
     async def ai_sdk(
@@ -143,9 +143,9 @@ class CopilotController(Controller):
         """
         run = await _foreign_run(translate_ai_sdk(data), copilot, caller, draining)
         encoder = AiSdkEncoder(run.id, major=sdk)
-        return _streamed(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
+        return _stream_response(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
-    @post("/generate", status_code=200, opt=_asking(), response_description="The whole answer.")
+    @post("/generate", status_code=200, opt=_copilot_route(seconds=None), response_description="The whole answer.")
     async def generate(
         self,
         data: JSONBody[GenerateRequest],
@@ -165,11 +165,10 @@ class CopilotController(Controller):
         try:
             run = await prepare_run(copilot, caller.tenant, asked, user=caller.session_user)
         except InvalidInput as error:
-            findings = [structs.replace(one, pointer=_POINTERS.get(one.pointer, "")) for one in error.findings]
-            raise InvalidInput(error.detail, code=error.code, findings=findings) from error
-        collected = await unless_left(request, collect(run, draining=draining))
+            raise error.relocate(lambda pointer: _POINTERS.get(pointer, "")) from error
+        collected = await run_while_connected(request, collect(run, draining=draining))
         if isinstance(collected.end, RunError):
-            raise _failed(collected.end)
+            raise _error_of(collected.end)
         return Generated(
             outcome=collected.end.outcome,
             text=collected.text,
@@ -192,7 +191,7 @@ class CopilotController(Controller):
 
 
 async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Caller, draining: asyncio.Event) -> Run:
-    """A run for another protocol's client; what is wrong is said of what that client sent."""
+    """Begin a run for another protocol's client; findings point into what that client sent."""
     if draining.is_set():
         raise Unavailable(_STOPPING, code="server_draining")
     try:
@@ -203,7 +202,7 @@ async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Calle
         raise asked.relocate(error) from error
 
 
-def _streamed(
+def _stream_response(
     copilot: Copilot,
     run: Run,
     encoder: Encoder,
@@ -217,8 +216,8 @@ def _streamed(
     return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
 
 
-def _failed(error: RunError) -> Exception:
-    """A run that ended badly, as a problem: our own mistakes stay unexplained, the rest may be tried again."""
+def _error_of(error: RunError) -> Exception:
+    """Return the error of a run that ended badly: our own mistakes stay unexplained, the rest may be tried again."""
     if error.code == "internal":
         return RuntimeError("The copilot's run failed; the log has it under the run's id.")
     if error.code == "context_too_long":

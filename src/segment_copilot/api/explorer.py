@@ -1,4 +1,4 @@
-"""Explanations over HTTP: why an audience is what it is, and why a user is in it or not."""
+"""Explanations over HTTP tell why an audience is what it is, and why a user is in it or not."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     Instant,
     RawDefinition,
-    at_definition,
-    checked_as_of,
-    pointed,
+    check_as_of,
+    point_into_body,
+    relocate_findings,
 )
-from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.requests import run_while_connected
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import NotFound, QueryTimeout
@@ -66,7 +66,7 @@ class ExplainedCondition(Struct, frozen=True):
 
 
 class ExplanationController(Controller):
-    """Why an audience is what it is."""
+    """Explains why an audience is what it is."""
 
     path = "/api/segments"
     tags = ("segments",)
@@ -75,7 +75,7 @@ class ExplanationController(Controller):
     @post(
         "/explain",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The explanation.",
     )
     async def explain_definition(
@@ -91,14 +91,14 @@ class ExplanationController(Controller):
         how many there would be without it; `emptied_by` is there when nobody is left. With `user_id`, `user` says of
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
-        as_of = checked_as_of(data.as_of)
+        as_of = check_as_of(data.as_of)
         work = explanations.definition(tenant, bytes(data.definition), as_of=as_of, user_id=data.user_id)
-        return await _explained(request, work)
+        return await _run(request, work)
 
     @post(
         "/{segment_id:int}/explain",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The explanation.",
     )
     async def explain_segment(
@@ -114,19 +114,19 @@ class ExplanationController(Controller):
         As of now, or of an instant such as its `last_computed_at`; its members stay as the last computation left them.
         """
         wanted = data or ExplainSegmentRequest()
-        as_of = checked_as_of(wanted.as_of)
-        return await _explained(request, explanations.segment(tenant, segment_id, as_of=as_of, user_id=wanted.user_id))
+        as_of = check_as_of(wanted.as_of)
+        return await _run(request, explanations.segment(tenant, segment_id, as_of=as_of, user_id=wanted.user_id))
 
 
 class ExplorerController(Controller):
-    """What is known of a user, read only."""
+    """Shows what is known of a user, read only."""
 
     path = "/api/explorer"
     tags = ("explorer",)
 
     @get(
         "/users/{user_id:str}/segments/{segment_id:int}/explain",
-        opt=Route(problems=(QueryTimeout,)).opt,
+        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="One entry for each condition.",
     )
     async def explain_user(
@@ -141,8 +141,8 @@ class ExplorerController(Controller):
 
         Members and non-members alike; a user nobody has seen is 404.
         """
-        with pointed():
-            found = await unless_left(request, explanations.user_in(tenant, segment_id, user_id))
+        with relocate_findings():
+            found = await run_while_connected(request, explanations.user_of_segment(tenant, segment_id, user_id))
         if not found.in_universe:
             raise NotFound("Nobody has seen a user of this id.", code="user_not_found")
         return [
@@ -156,23 +156,23 @@ class ExplorerController(Controller):
                 pointer=each.pointer,
                 events=each.events,
             )
-            for index, each in enumerate(at_definition(found.conditions))
+            for index, each in enumerate(point_into_body(found.conditions))
         ]
 
 
-async def _explained(request: Request[Any, Any, State], work: Coroutine[Any, Any, Explanation]) -> Explanation:
-    with pointed():
-        found = await unless_left(request, work)
+async def _run(request: Request[Any, Any, State], work: Coroutine[Any, Any, Explanation]) -> Explanation:
+    with relocate_findings():
+        found = await run_while_connected(request, work)
     user, emptied_by = found.user, found.emptied_by
     if user is not UNSET:
-        user = replace(user, conditions=at_definition(user.conditions))
+        user = replace(user, conditions=point_into_body(user.conditions))
     if emptied_by is not UNSET:
         emptied_by = replace(emptied_by, pointers=tuple(f"/definition{pointer}" for pointer in emptied_by.pointers))
     return replace(
         found,
-        stages=at_definition(found.stages),
-        conditions=at_definition(found.conditions),
-        warnings=at_definition(found.warnings),
+        stages=point_into_body(found.stages),
+        conditions=point_into_body(found.conditions),
+        warnings=point_into_body(found.warnings),
         emptied_by=emptied_by,
         user=user,
     )

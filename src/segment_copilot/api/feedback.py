@@ -1,4 +1,4 @@
-"""Feedback on the copilot's answers over HTTP."""
+"""Feedback over HTTP keeps what people think of the copilot's answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FeedbackKept(Struct, frozen=True):
 
 
 class FeedbackController(Controller):
-    """What people think of the copilot's answers."""
+    """Keeps what people think of the copilot's answers."""
 
     path = "/api/copilot/feedback"
     tags = ("copilot",)

@@ -1,4 +1,4 @@
-"""Events in: one at a time, in batches, and how far they are."""
+"""Ingestion over HTTP takes events in, one at a time or in batches, and tells how far they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.events import Ingestion, IngestionStatus, Skipped
+from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
@@ -76,7 +76,7 @@ class IngestionRequest(ApiRequest):
     """A request in whose body half a surrogate pair is one event's fault, not the body's."""
 
     async def json(self) -> Any:
-        """The body; where the fast parser gives up on the whole of it, it is read again event by event."""
+        """Decode the body; where the fast parser gives up on the whole of it, it is read again event by event."""
         try:
             return await super().json()
         except InvalidInput as error:
@@ -86,7 +86,7 @@ class IngestionRequest(ApiRequest):
 
 
 def _reread(body: bytes) -> Batch | msgspec.Raw | None:
-    """*body* with each event as JSON text of its own; None if it is not JSON at all."""
+    """Return *body* with each event as JSON text of its own; None if it is not JSON at all."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -113,7 +113,7 @@ IdempotencyKey = Annotated[
 
 
 class IngestionController(Controller):
-    """What clients send, and whether it can be queried yet."""
+    """Takes what clients send, and tells whether it can be queried yet."""
 
     path = "/api/ingestion"
     tags = ("ingestion",)
@@ -122,7 +122,7 @@ class IngestionController(Controller):
     @post(
         "/track",
         status_code=202,
-        opt=Route(items_judged_later=True).opt,
+        opt=Route(judges_items=True).opt,
         response_description="Stored; to be forwarded in a moment.",
     )
     async def track(
@@ -147,7 +147,7 @@ class IngestionController(Controller):
     @post(
         "/track/batch",
         status_code=202,
-        opt=Route(items_judged_later=True).opt,
+        opt=Route(judges_items=True).opt,
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )
@@ -177,7 +177,7 @@ class IngestionController(Controller):
         return await ingestion.status(tenant)
 
 
-def _batch_error(skipped: Skipped) -> BatchError:
+def _batch_error(skipped: SkippedEvent) -> BatchError:
     return BatchError(
         skipped.index,
         pointer=f"/events/{skipped.index}{skipped.pointer}",

@@ -1,4 +1,4 @@
-"""Segments over HTTP: preview, save, compute, read the members."""
+"""Segments over HTTP: a client previews, saves and computes them, and reads their members."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     Instant,
     RawDefinition,
-    at_definition,
-    checked_as_of,
-    pointed,
+    check_as_of,
+    point_into_body,
+    relocate_findings,
 )
 from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
-from segment_copilot.api.http.requests import unless_left
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.requests import run_while_connected
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
-from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
+from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 
 ReadOnly = Annotated[
@@ -143,7 +143,7 @@ class MembershipOfUser(Struct, frozen=True):
 
 
 class SegmentController(Controller):
-    """Saved audiences."""
+    """Manages saved audiences."""
 
     path = "/api/segments"
     tags = ("segments",)
@@ -179,7 +179,7 @@ class SegmentController(Controller):
 
         Its members are not computed by this.
         """
-        with pointed():
+        with relocate_findings():
             saved = await segments.create(
                 tenant,
                 name=data.name,
@@ -187,7 +187,7 @@ class SegmentController(Controller):
                 description=data.description,
                 segment_type=data.segment_type,
             )
-        return _written(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
+        return _saved_response(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
 
     @get("/{segment_id:int}", response_headers=ETAG, response_description="The segment.")
     async def get_segment(
@@ -267,7 +267,7 @@ class SegmentController(Controller):
     @post(
         "/preview",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def preview_segment(
@@ -282,18 +282,18 @@ class SegmentController(Controller):
         Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
         is stopped when the client leaves.
         """
-        as_of = checked_as_of(data.as_of)
-        with pointed():
+        as_of = check_as_of(data.as_of)
+        with relocate_findings():
             work = previews.preview(
                 tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
             )
-            preview = await unless_left(request, work)
-        return _pointed_preview(preview)
+            preview = await run_while_connected(request, work)
+        return _relocate_preview(preview)
 
     @post(
         "/{segment_id:int}/estimate",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,)).opt,
+        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The count.",
     )
     async def estimate_segment(
@@ -309,11 +309,11 @@ class SegmentController(Controller):
         Its members stay as the last computation left them.
         """
         wanted = data or EstimateRequest()
-        as_of = checked_as_of(wanted.as_of)
-        with pointed():
+        as_of = check_as_of(wanted.as_of)
+        with relocate_findings():
             work = previews.estimate(tenant, segment_id, as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown)
-            preview = await unless_left(request, work)
-        return _pointed_preview(preview)
+            preview = await run_while_connected(request, work)
+        return _relocate_preview(preview)
 
     @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
     async def compute_segment(
@@ -327,7 +327,7 @@ class SegmentController(Controller):
 
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
-        as_of = checked_as_of(data.as_of if data else None)
+        as_of = check_as_of(data.as_of if data else None)
         queued = await computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
@@ -342,10 +342,10 @@ class SegmentController(Controller):
 
         They are computed together: what several of them ask is asked once.
         """
-        as_of = checked_as_of(data.as_of if data else None) or datetime.now(UTC)
+        as_of = check_as_of(data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
-    @get("/{segment_id:int}/members", response_description="A page of them.")
+    @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
     async def list_members(
         self,
         request: Request[Any, Any, State],
@@ -360,7 +360,8 @@ class SegmentController(Controller):
     ) -> MemberList:
         """List the members as of the last computation, by user id.
 
-        A cursor stays on the computation it began with, even when a newer one is published meanwhile.
+        A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
+        expired (410): start again without it.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
         found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
@@ -378,25 +379,25 @@ class SegmentController(Controller):
 
         As of their last computations; a user nobody has seen is in none.
         """
-        return MembershipOfUser(user_id, await members.of_user(tenant, user_id))
+        return MembershipOfUser(user_id, await members.segments_of_user(tenant, user_id))
 
 
 async def _change(
     segments: Segments, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
 ) -> Response[WrittenSegment]:
-    with pointed():
+    with relocate_findings():
         saved = await segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
-    return _written(saved)
+    return _saved_response(saved)
 
 
-def _written(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
+def _saved_response(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
-    written = WrittenSegment(**fields, warnings=at_definition(saved.warnings))
+    written = WrittenSegment(**fields, warnings=point_into_body(saved.warnings))
     return Response(written, headers={"ETag": etag_of(saved.segment.revision), **(headers or {})})
 
 
-def _pointed_preview(preview: Preview) -> Preview:
+def _relocate_preview(preview: Preview) -> Preview:
     conditions = preview.conditions
     if conditions is not UNSET:
-        conditions = at_definition(conditions)
-    return msgspec.structs.replace(preview, warnings=at_definition(preview.warnings), conditions=conditions)
+        conditions = point_into_body(conditions)
+    return msgspec.structs.replace(preview, warnings=point_into_body(preview.warnings), conditions=conditions)

@@ -1,4 +1,4 @@
-"""Sessions: a backend exchanges its secret key for a short token that a browser may hold."""
+"""Sessions over HTTP: a backend exchanges its secret key for a short token that a browser may hold."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OpenedSession(Struct, frozen=True):
 
 
 class SessionController(Controller):
-    """Tokens for browsers."""
+    """Issues tokens for browsers."""
 
     path = "/api/auth"
     tags = ("sessions",)

@@ -1,1 +1,1 @@
-"""Segments and who is in them: previews, explanations, saved segments, computations and members. It knows no HTTP."""
+"""Audiences: segments and their members, with previews, explanations and computations. This room knows no HTTP."""

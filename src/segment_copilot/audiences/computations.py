@@ -1,4 +1,4 @@
-"""USE CASE: computations: the runs that find a segment's members and publish them.
+"""USE CASE: compute segments: find their members in the background and publish them.
 
 Members are written inside ClickHouse under a run id of their own; PostgreSQL then names the run that is published,
 in one transaction. A run that fails or is overtaken is never seen, and the last good members stay.
@@ -19,6 +19,7 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -50,15 +51,15 @@ WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 
 
 class Computation(Struct, frozen=True):
-    """One run that produces members, as it was requested."""
+    """A computation is one run that finds a segment's members, as it was requested."""
 
     id: int
     status: str
     as_of: datetime
 
 
-class _Claimed(Struct, frozen=True):
-    """A computation that this worker holds, for as long as its lease; the lease's key is the run's id."""
+class _Claim(Struct, frozen=True):
+    """A computation that this worker holds until its lease ends; the lease's key is the run's id."""
 
     lease: Lease
     tenant: Tenant
@@ -77,7 +78,7 @@ class _Claimed(Struct, frozen=True):
 
 
 class Computations:
-    """Computations of all tenants' segments; a caller's methods are told whose, the worker's work for all."""
+    """Requests and runs computations of all tenants' segments; a caller's methods take the tenant, a worker's none."""
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class Computations:
         return len(rows)
 
     async def count_unfinished(self, tenant: Tenant) -> int:
-        """How many of the tenant's computations are queued or running."""
+        """Return how many of the tenant's computations are queued or running."""
         sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
         return await self._postgres.fetchval(sql, tenant.id)
 
@@ -159,26 +160,26 @@ class Computations:
 
         Others of the same tenant and instant are claimed with it, and asked of the store together.
         """
-        claimed = await self._claim()
-        if not claimed:
+        claims = await self._claim()
+        if not claims:
             return False
-        async with self._leases.renewed([one.lease for one in claimed]):
-            if len(claimed) > 1:
-                await self._run_together(claimed)
+        async with self._leases.renewed([one.lease for one in claims]):
+            if len(claims) > 1:
+                await self._run_together(claims)
             else:
-                await self._settle(claimed[0], self._compute(claimed[0]))
+                await self._settle(claims[0], self._compute(claims[0]))
         return True
 
-    async def _claim(self) -> list[_Claimed]:
-        """The oldest computation that waits and has attempts left, with those alike."""
-        while claimed := await self._claim_alike():
-            if not claimed[0].lease.spent:
-                return claimed
+    async def _claim(self) -> list[_Claim]:
+        """Claim the oldest computation that waits and has attempts left, with those alike."""
+        while claims := await self._claim_alike():
+            if not claims[0].lease.spent:
+                return claims
             detail = f"The worker died {MAX_ATTEMPTS} times on this computation."
-            await self._fail(claimed[0], "computation_crashed", detail, final=True)
+            await self._fail(claims[0], "computation_crashed", detail, final=True)
         return []
 
-    async def _claim_alike(self) -> list[_Claimed]:
+    async def _claim_alike(self) -> list[_Claim]:
         async with self._postgres.transaction() as transaction:
             leases = await self._leases.claim(transaction)
             if not leases:
@@ -188,77 +189,77 @@ class Computations:
             held = {lease.id: lease for lease in leases}
             await transaction.execute(_COMPUTING, list(held))
             rows = await transaction.fetch(_CLAIMED, list(held))
-        return [_claimed(row, held[row["id"]]) for row in rows]
+        return [_read_claim(row, held[row["id"]]) for row in rows]
 
-    async def _run_together(self, claimed: Sequence[_Claimed]) -> None:
-        await self._leases.begin([one.lease for one in claimed])
+    async def _run_together(self, claims: Sequence[_Claim]) -> None:
+        await self._leases.begin([one.lease for one in claims])
         try:
-            written = await self._write_together(claimed)
+            written = await self._write_together(claims)
         except Exception as error:  # what was written is unknown: each goes on under another run
             if not isinstance(error, SegmentCopilotError):
-                log.exception("computation.stumbled", computations=len(claimed))
-            for one in claimed:
+                log.exception("computation.stumbled", computations=len(claims))
+            for one in claims:
                 await self._write_down(one, error, final=False)
             return
-        await self._leases.take_back([one.lease for one in claimed if one.id not in written])
-        for one in claimed:
-            await self._settle(one, self._published(one) if one.id in written else self._compute(one))
+        await self._leases.take_back([one.lease for one in claims if one.id not in written])
+        for one in claims:
+            await self._settle(one, self._compare_and_publish(one) if one.id in written else self._compute(one))
 
-    async def _settle(self, claimed: _Claimed, running: Coroutine[Any, Any, None]) -> None:
+    async def _settle(self, claim: _Claim, running: Coroutine[Any, Any, None]) -> None:
         """Wait for the end of a computation and write it down. Whatever happens to it happens to no other."""
         try:
             await running
         except SegmentCopilotError as error:
-            await self._write_down(claimed, error, final=True)
+            await self._write_down(claim, error, final=True)
         except Exception as error:
-            log.exception("computation.stumbled", computation_id=claimed.id)
-            await self._write_down(claimed, error, final=False)
+            log.exception("computation.stumbled", computation_id=claim.id)
+            await self._write_down(claim, error, final=False)
 
-    async def _write_down(self, claimed: _Claimed, error: Exception, *, final: bool) -> None:
-        """How a computation ended. If that cannot be written, its lease runs out, and it is claimed again."""
+    async def _write_down(self, claim: _Claim, error: Exception, *, final: bool) -> None:
+        """Write down how a computation ended. If that cannot be written, its lease runs out; it is claimed again."""
         try:
             if isinstance(error, Unavailable):
-                log.warning("computation.waits", computation_id=claimed.id, code=error.code)
-                await self._leases.release([claimed.lease], pause=_PAUSE)
+                log.warning("computation.waits", computation_id=claim.id, code=error.code)
+                await self._leases.release([claim.lease], pause=_PAUSE)
             elif isinstance(error, SegmentCopilotError):
-                await self._fail(claimed, error.code, error.detail, final=final)
+                await self._fail(claim, error.code, error.detail, final=final)
             else:  # its message is for the log alone: ClickHouse quotes the data in it
                 reason = f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
                 detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({reason}); the worker's log has it."
-                await self._fail(claimed, "computation_failed", detail, final=final)
+                await self._fail(claim, "computation_failed", detail, final=final)
         except Exception as trouble:  # noqa: BLE001
-            log.warning("computation.left", computation_id=claimed.id, error=type(trouble).__name__)
+            log.warning("computation.left", computation_id=claim.id, error=type(trouble).__name__)
 
-    async def _compute(self, claimed: _Claimed) -> None:
-        """One computation, by itself."""
-        await self._leases.begin([claimed.lease])
-        compiled = await self._compiled(claimed)
+    async def _compute(self, claim: _Claim) -> None:
+        """Run one computation by itself."""
+        await self._leases.begin([claim.lease])
+        compiled = await self._compile(claim)
         for keys in compiled.ranges:
             query = compiler.render_membership_insert(
-                compiled.plan, segment_id=claimed.segment_id, run_id=claimed.run_id, keys=keys
+                compiled.plan, segment_id=claim.segment_id, run_id=claim.run_id, keys=keys
             )
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
-        await self._published(claimed)
+        await self._compare_and_publish(claim)
 
-    async def _compiled(self, claimed: _Claimed) -> compiler.Compiled:
-        prepared = await self._previews.prepare(claimed.tenant, claimed.definition.encode(), as_of=claimed.as_of)
+    async def _compile(self, claim: _Claim) -> compiler.Compiled:
+        prepared = await self._previews.prepare(claim.tenant, claim.definition.encode(), as_of=claim.as_of)
         return prepared.compiled
 
-    async def _write_together(self, claimed: Sequence[_Claimed]) -> set[int]:
-        """Write the members of many runs, each slot asked once; the ids of those that are written.
+    async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
+        """Write the members of many runs, each slot asked once; return the ids of those that are written.
 
         The others are left to be computed one by one: a definition that no longer compiles, or everything when the
         store refuses to do it in one go.
         """
         plans = dict[int, compiler.Plan]()
-        for one in claimed:
+        for one in claims:
             try:
-                plans[one.id] = (await self._compiled(one)).plan
+                plans[one.id] = (await self._compile(one)).plan
             except Exception as error:  # noqa: BLE001  # it will be met again, and settled, by itself
                 log.warning("computation.apart", computation_id=one.id, error=type(error).__name__)
         if not plans:
             return set()
-        planned = [one for one in claimed if one.id in plans]
+        planned = [one for one in claims if one.id in plans]
         try:
             shared = compiler.SharedSlots(list(plans.values()))
             statements = [shared.create()]
@@ -272,34 +273,32 @@ class Computations:
             return set()
         return set(plans)
 
-    async def _drop_runs(self, claimed: Sequence[_Claimed]) -> None:
+    async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
         sql = """
             DELETE FROM memberships
             WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
         params = {
-            "tenant": claimed[0].tenant.id,
-            "segments": [one.segment_id for one in claimed],
-            "runs": [one.run_id for one in claimed],
+            "tenant": claims[0].tenant.id,
+            "segments": [one.segment_id for one in claims],
+            "runs": [one.run_id for one in claims],
         }
         await self._clickhouse.execute(sql, params, purpose="compute")
 
-    async def _published(self, claimed: _Claimed) -> None:
+    async def _compare_and_publish(self, claim: _Claim) -> None:
         """Compare what was written with the members there are, and publish it."""
-        count, entered, left = await self._differences(claimed)
-        published = await self._publish(claimed, count, entered, left)
+        count, entered, left = await self._differences(claim)
+        published = await self._publish(claim, count, entered, left)
         log.info(
             "computation.done" if published else "computation.overtaken",
-            computation_id=claimed.id,
-            segment_id=claimed.segment_id,
+            computation_id=claim.id,
+            segment_id=claim.segment_id,
             member_count=count,
             entered=entered,
             left=left,
         )
-        if claimed.previous_run is not None or claimed.lease.attempts > 0:  # a first computation has nothing behind it
-            await self._drop_other_runs(claimed)
 
-    async def _differences(self, claimed: _Claimed) -> tuple[int, int, int]:
-        """Members of this run, and how many entered and left since the published one."""
+    async def _differences(self, claim: _Claim) -> tuple[int, int, int]:
+        """Return the number of this run's members, and how many entered and left since the published one."""
         sql = """
             SELECT countIf(is_new), countIf(is_new AND NOT was_old), countIf(was_old AND NOT is_new) FROM (
               SELECT user_key, max(run_id = {run:UUID}) AS is_new, max(run_id = {previous:UUID}) AS was_old
@@ -308,63 +307,56 @@ class Computations:
                 AND run_id IN ({run:UUID}, {previous:UUID})
               GROUP BY user_key)"""
         params = {
-            "tenant": claimed.tenant.id,
-            "segment": claimed.segment_id,
-            "run": claimed.run_id,
-            "previous": claimed.previous_run or UUID(int=0),
+            "tenant": claim.tenant.id,
+            "segment": claim.segment_id,
+            "run": claim.run_id,
+            "previous": claim.previous_run or UUID(int=0),
         }
         result = await self._clickhouse.fetch(sql, params, purpose="compute")
         count, entered, left = result.rows[0]
         return count, entered, left
 
-    async def _publish(self, claimed: _Claimed, count: int, entered: int, left: int) -> bool:
-        """Name the run as the segment's members, unless a later computation already did."""
+    async def _publish(self, claim: _Claim, count: int, entered: int, left: int) -> bool:
+        """Name the run as the segment's members, unless a later computation already did.
+
+        The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
+        """
         async with self._postgres.transaction() as transaction:
-            if not await self._leases.end(transaction, claimed.lease, "done"):
-                return False  # the lease ran out and another worker holds it
+            if claim.previous_run is not None or claim.lease.attempts > 0:  # a first run has nothing behind it
+                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
+            if not await self._leases.end(transaction, claim.lease, "done"):
+                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
+                return False  # another worker holds it, or the segment is gone
             sql = """
                 UPDATE computations SET member_count = $3, entered = $4, left_count = $5, error = NULL, finished_at = now()
                 WHERE tenant_id = $1 AND id = $2"""
-            await transaction.execute(sql, claimed.tenant.id, claimed.id, count, entered, left)
+            await transaction.execute(sql, claim.tenant.id, claim.id, count, entered, left)
             sql = """
-                UPDATE segments SET published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
+                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
                     status = CASE WHEN EXISTS (
                         SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
                         ELSE 'computed' END
                 WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (
                     SELECT FROM computations WHERE segment_id = $2 AND status = 'done' AND id > $6)"""
-            args = (claimed.segment_id, claimed.run_id, count, claimed.as_of, claimed.id)
-            return bool(await transaction.execute(sql, claimed.tenant.id, *args))
+            args = (claim.segment_id, claim.run_id, count, claim.as_of, claim.id)
+            return bool(await transaction.execute(sql, claim.tenant.id, *args))
 
-    async def _drop_other_runs(self, claimed: _Claimed) -> None:
-        """Keep this run and the one before it, which a reader may still be paging through."""
-        sql = """
-            DELETE FROM memberships
-            WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id NOT IN {kept:Array(UUID)}"""
-        running = "SELECT run_id FROM computations WHERE tenant_id = $1 AND segment_id = $2 AND status = 'running'"
-        published = "SELECT published_run FROM segments WHERE tenant_id = $1 AND id = $2"
-        whose = (claimed.tenant.id, claimed.segment_id)
-        async with self._postgres.connection() as connection:
-            kept = {row["run_id"] for row in await connection.fetch(running, *whose)}
-            kept |= {await connection.fetchval(published, *whose), claimed.run_id, claimed.previous_run}
-        params = {"tenant": claimed.tenant.id, "segment": claimed.segment_id, "kept": sorted(kept - {None}, key=str)}
-        await self._clickhouse.execute(sql, params, purpose="compute")
-
-    async def _fail(self, claimed: _Claimed, code: str, detail: str, *, final: bool) -> None:
+    async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
         """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
         error = msgspec.json.encode({"code": code, "detail": detail}).decode()
-        log.warning("computation.failed", computation_id=claimed.id, segment_id=claimed.segment_id, code=code)
+        log.warning("computation.failed", computation_id=claim.id, segment_id=claim.segment_id, code=code)
         async with self._postgres.transaction() as transaction:
-            if not await self._leases.fail(transaction, claimed.lease, error, pause=_PAUSE, final=final):
+            if not await self._leases.fail(transaction, claim.lease, error, pause=_PAUSE, final=final):
                 return
+            await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
             sql = "UPDATE computations SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
-            await transaction.execute(sql, claimed.tenant.id, claimed.id)
+            await transaction.execute(sql, claim.tenant.id, claim.id)
             sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"
-            await transaction.execute(sql, claimed.tenant.id, claimed.segment_id, error)
+            await transaction.execute(sql, claim.tenant.id, claim.segment_id, error)
 
 
-def _claimed(row: Record, lease: Lease) -> _Claimed:
-    return _Claimed(
+def _read_claim(row: Record, lease: Lease) -> _Claim:
+    return _Claim(
         lease,
         tenant=Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"]),
         segment_id=row["segment_id"],

@@ -1,4 +1,4 @@
-"""USE CASE: why an audience is what it is: how it narrows stage by stage, and one user condition by condition."""
+"""USE CASE: explain an audience: how it narrows stage by stage, and why one user is in it or not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.previews import ConditionCount, Prepared, Previews
+from segment_copilot.audiences.previews import ConditionCount, PreparedDefinition, Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import Branch, Choice, Node
@@ -90,8 +90,8 @@ class UserExplanation(Struct, frozen=True):
     conditions: tuple[UserCondition, ...]
 
 
-class Narrowed(Struct, frozen=True, omit_defaults=True):
-    """An audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
+class Narrowing(Struct, frozen=True, omit_defaults=True):
+    """A narrowing shows an audience stage by stage; *conditions* are all of its conditions, each counted by itself."""
 
     matched_users: int
     universe: int
@@ -121,7 +121,7 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 
 
 class Explanations:
-    """Explains audiences of all tenants; every method is told whose."""
+    """Explains audiences of all tenants; every method takes the tenant."""
 
     def __init__(self, clickhouse: ClickHouse, previews: Previews, references: References) -> None:
         self._clickhouse = clickhouse
@@ -136,13 +136,13 @@ class Explanations:
         as_of: datetime | None = None,
         user_id: str | None = None,
     ) -> Explanation:
-        """How the audience of *definition* comes about at *as_of* (default: now), and with *user_id* that user besides."""
+        """Explain how the audience of *definition* comes about at *as_of* (default: now), and *user_id* in it."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         started = time.perf_counter()
         plan = prepared.compiled.plan
-        narrowed = await self.narrowed(prepared)
+        narrowed = await self.narrowing(prepared)
         members = compiler.render_members(plan)
-        user = UNSET if user_id is None else await self.of_user(tenant, prepared, user_id)
+        user = UNSET if user_id is None else await self.user_of_prepared(tenant, prepared, user_id)
         return Explanation(
             matched_users=narrowed.matched_users,
             universe=narrowed.universe,
@@ -164,18 +164,18 @@ class Explanations:
     async def segment(
         self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None, user_id: str | None = None
     ) -> Explanation:
-        """How the audience of a saved segment comes about, like `definition`."""
+        """Explain how the audience of a saved segment comes about, like `definition`."""
         definition = encode(await self._references.definition(tenant, segment_id))
         return await self.definition(tenant, definition, as_of=as_of, user_id=user_id)
 
-    async def narrowed(self, prepared: Prepared, *, purpose: Purpose = "preview") -> Narrowed:
-        """How the audience of a definition that was prepared comes about, by one query."""
+    async def narrowing(self, prepared: PreparedDefinition, *, purpose: Purpose = "preview") -> Narrowing:
+        """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
         query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        counted = _Counted(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+        counted = _Counts(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
         stages = counted.stages(prepared.names)
-        return Narrowed(
+        return Narrowing(
             matched_users=stages[-1].audience_after,
             universe=counted.universe,
             stages=stages,
@@ -186,18 +186,18 @@ class Explanations:
     async def user(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], user_id: str, *, as_of: datetime | None = None
     ) -> UserExplanation:
-        """Whether the user matches *definition* at *as_of* (default: now), and why; for members and for others."""
+        """Explain whether the user, a member or not, matches *definition* at *as_of* (default: now)."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.of_user(tenant, prepared, user_id)
+        return await self.user_of_prepared(tenant, prepared, user_id)
 
-    async def user_in(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
-        """Whether the user matches a saved segment's definition now, and why, like `user`."""
+    async def user_of_segment(self, tenant: Tenant, segment_id: int, user_id: str) -> UserExplanation:
+        """Explain whether the user matches a saved segment's definition now, and why, like `user`."""
         return await self.user(tenant, encode(await self._references.definition(tenant, segment_id)), user_id)
 
-    async def of_user(
-        self, tenant: Tenant, prepared: Prepared, user_id: str, *, purpose: Purpose = "preview"
+    async def user_of_prepared(
+        self, tenant: Tenant, prepared: PreparedDefinition, user_id: str, *, purpose: Purpose = "preview"
     ) -> UserExplanation:
-        """The same of a definition that was prepared."""
+        """Explain whether the user matches a prepared definition, and why."""
         plan = prepared.compiled.plan
         query = compiler.render_evidence(plan, user_id=user_id)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
@@ -209,7 +209,7 @@ class Explanations:
                 pointer=verdict.pointer,
                 type=str(part.condition.__struct_config__.tag),
                 words=describe_condition(part.condition, prepared.names),
-                measured=_measured(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
+                measured=_measurement(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
                 threshold=_threshold(part.condition),
                 matches=verdict.matches,
                 events=verdict.evidence.contributions,
@@ -237,7 +237,7 @@ class _Audience:
     def __init__(self, definition: Definition, root: Node) -> None:
         exclude = definition.exclude
         include_node, exclude_node = (root, root) if exclude is UNSET else _children(root)
-        logic, self.let_in = _opened("", definition, include_node)
+        logic, self.let_in = _unwrap("", definition, include_node)
         self.taken_out = () if exclude is UNSET else _exclusions(exclude, exclude_node)
         self.stages = (*self.let_in, *self.taken_out)
         self.parts = list(_walk(self.stages))
@@ -248,14 +248,14 @@ class _Audience:
         self.nodes = [part.node for part in self.parts]
 
 
-class _Counted:
-    """An audience and its numbers."""
+class _Counts:
+    """Holds an audience and its numbers."""
 
     def __init__(self, audience: _Audience, numbers: compiler.Narrowing) -> None:
         self.universe = numbers.universe
         self._audience = audience
         self._numbers = numbers
-        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.alone, strict=True)}
+        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.node_counts, strict=True)}
 
     def conditions(self, names: Mapping[int, str]) -> tuple[ConditionCount, ...]:
         return tuple(
@@ -271,14 +271,14 @@ class _Counted:
                 role="include" if index < let_in else "exclude",
                 words=_words(part.condition, names),
                 matched_users=self._alone[part.pointer],
-                audience_after=self._numbers.after[index],
-                audience_without=self._numbers.without[index],
+                audience_after=self._numbers.counts_after[index],
+                audience_without=self._numbers.counts_without[index],
             )
             for index, part in enumerate(self._audience.stages)
         )
 
     def emptied_by(self, stages: Sequence[Stage]) -> EmptiedBy | UnsetType:
-        """The first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
+        """Return the first stage after which nobody is left; of conditions joined by OR all, since each had to fail."""
         if stages[-1].audience_after:
             return UNSET
         if not self.universe:
@@ -292,10 +292,10 @@ class _Counted:
         number = next(index for index in range(first, len(stages)) if not stages[index].audience_after)
         before = stages[number - 1].audience_after if number else self.universe
         pointers = self._matching_nobody(self._audience.stages[number])
-        return EmptiedBy(tuple(pointers), _told(number, stages, before))
+        return EmptiedBy(tuple(pointers), _emptiness_in_words(number, stages, before))
 
     def _matching_nobody(self, part: _Part) -> list[str]:
-        """Of a group that is false for everybody the conditions in it that make it so; else the condition itself."""
+        """Return the conditions of a group that make it false for everybody; else the condition itself."""
         if not isinstance(part.condition, Group) or part.condition.negate or self._alone[part.pointer]:
             return [part.pointer]
         if part.condition.logic == "OR":
@@ -305,13 +305,13 @@ class _Counted:
 
 
 def _words(condition: Condition, names: Mapping[int, str]) -> str:
-    """In words; the brackets around a group are for inside a sentence."""
+    """Describe the condition; the brackets around a group are for inside a sentence."""
     words = describe_condition(condition, names)
     return words[1:-1] if words.startswith("(") else words
 
 
-def _told(index: int, stages: Sequence[Stage], before: int) -> str:
-    """Why a stage leaves nobody of the *before* users that there were."""
+def _emptiness_in_words(index: int, stages: Sequence[Stage], before: int) -> str:
+    """Say why a stage leaves nobody of the *before* users that there were."""
     stage = stages[index]
     if stage.role == "exclude":
         why = f"it takes out {'the one user' if before == 1 else f'all {before:,} users'} left before it"
@@ -338,20 +338,20 @@ def _users(count: int) -> str:
 
 
 def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
-    """What is taken out one by one: each condition when any of them is enough, else all of them as one."""
-    logic, parts = _opened("/exclude", exclude, node)
+    """Return what is excluded one by one: each condition when any of them is enough, else all of them as one."""
+    logic, parts = _unwrap("/exclude", exclude, node)
     if logic == "OR" or len(parts) == 1:
         return parts
     group = Group(logic=logic, conditions=[part.condition for part in parts])
     return (_Part("/exclude", group, Branch(logic, tuple(part.node for part in parts)), parts),)
 
 
-def _opened(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
-    """The conditions of a group; where its only one is a group itself, the conditions of that."""
+def _unwrap(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
+    """Return the conditions of a group; where its only one is a group itself, the conditions of that."""
     parts = _parts(pointer, group.conditions, _children(node))
     only = parts[0].condition
     if len(parts) == 1 and isinstance(only, Group) and not only.negate:
-        return _opened(parts[0].pointer, only, parts[0].node)
+        return _unwrap(parts[0].pointer, only, parts[0].node)
     return group.logic, parts
 
 
@@ -377,8 +377,8 @@ def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:
 # A user
 
 
-def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
-    """In the unit of the threshold: days for a recency; whether it was done, or the user is in it, where none is."""
+def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo) -> Any:
+    """Return what was measured, in the unit of the threshold: days for a recency; without one, whether it holds."""
     measured = verdict.evidence.measured
     match leaf:
         case Recency() if measured is not None:
@@ -396,7 +396,7 @@ def _measured(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneInfo
 
 
 def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
-    """As the language counts days: by the wall clock of *zone*, so a day may have 23 hours."""
+    """Count days as the language does: by the wall clock of *zone*, so a day may have 23 hours."""
     days = max((as_of - instant).days - 1, 0)
     while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant:
         days += 1

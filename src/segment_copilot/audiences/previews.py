@@ -1,4 +1,4 @@
-"""USE CASE: from a definition to a count, nothing saved: parsed, bound against the catalog, planned, described, asked."""
+"""USE CASE: count who matches a definition, nothing saved: parse it, bind it to the catalog, plan, describe, ask."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Preview(Struct, frozen=True, omit_defaults=True):
 
 
 class Overlap(Struct, frozen=True):
-    """Two audiences at one instant: the users of each, and those in both."""
+    """An overlap compares two audiences at one instant: the users of each, and those of their intersection."""
 
     universe: int
     first: int
     second: int
-    both: int
+    intersection: int
 
 
-class Prepared(Struct, frozen=True):
+class PreparedDefinition(Struct, frozen=True):
     """A definition that compiled, with everything derived from it."""
 
     compiled: Compiled
@@ -74,7 +74,7 @@ class Prepared(Struct, frozen=True):
 
 
 class Previews:
-    """Counts audiences of all tenants; every method is told whose."""
+    """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
     def __init__(self, clickhouse: ClickHouse, discovery: Discovery, references: References) -> None:
         self._clickhouse = clickhouse
@@ -83,8 +83,8 @@ class Previews:
 
     async def prepare(
         self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
-    ) -> Prepared:
-        """Parse, bind, plan, describe, and say what is odd.
+    ) -> PreparedDefinition:
+        """Parse, bind, plan and describe a definition, and find what is odd in it.
 
         A name that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one.
 
@@ -104,7 +104,7 @@ class Previews:
         tier, reason = tier_of(bound)
         odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
         warnings = (*compiled.bound.warnings, *odd)
-        return Prepared(compiled, bound, names, tier, reason, describe(bound, names), warnings)
+        return PreparedDefinition(compiled, bound, names, tier, reason, describe(bound, names), warnings)
 
     def _compile(
         self,
@@ -147,9 +147,9 @@ class Previews:
         return await self.preview(tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown)
 
     async def count(
-        self, prepared: Prepared, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
+        self, prepared: PreparedDefinition, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
     ) -> Preview:
-        """Count a definition that was prepared."""
+        """Count who matches a prepared definition."""
         if not 0 <= limit <= MAX_SAMPLE:
             finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
             raise InvalidInput(finding.detail, findings=[finding])
@@ -176,8 +176,8 @@ class Previews:
             conditions=conditions,
         )
 
-    async def _breakdown(self, prepared: Prepared, purpose: Purpose) -> tuple[ConditionCount, ...]:
-        """How many users each condition matches by itself."""
+    async def _breakdown(self, prepared: PreparedDefinition, purpose: Purpose) -> tuple[ConditionCount, ...]:
+        """Count how many users each condition matches by itself."""
         described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
         planned = leaves(prepared.compiled.plan.root)
         query = compiler.render_counts(prepared.compiled.plan, planned)
@@ -188,16 +188,18 @@ class Previews:
             for leaf, words, matched in zip(planned, described, counts, strict=True)
         )
 
-    async def overlap(self, first: Prepared, second: Prepared, *, purpose: Purpose = "preview") -> Overlap:
-        """Count two definitions of one tenant, prepared for one instant, and their intersection, by one query."""
+    async def overlap(
+        self, first: PreparedDefinition, second: PreparedDefinition, *, purpose: Purpose = "preview"
+    ) -> Overlap:
+        """Count two prepared definitions of one tenant and instant, and their intersection, by one query."""
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
-        query = compiler.render_counts(plan, [plan.root, other.root, compiler.both(plan.root, other.root)])
+        query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
         return Overlap(*result.rows[0])
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
-        """How many users matched a saved definition at each of *instants*: what as many previews say, for less."""
+        """Count who matched a saved definition at each of *instants*: the numbers of as many previews, for less."""
         references = await self._references.load(tenant, referenced_segments(all_conditions(definition)))
         catalog = await self._discovery.catalog(tenant)
         counts = list[int]()
@@ -216,7 +218,7 @@ class Previews:
 
 
 def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tuple[list[str], list[str]]:
-    """Each top-level condition of the include and of the exclude tree, in words."""
+    """Describe each top-level condition of the include tree and of the exclude tree."""
     exclude = definition.exclude.conditions if definition.exclude is not UNSET else []
     return (
         [describe_condition(condition, names) for condition in definition.conditions],

@@ -1,4 +1,4 @@
-"""USE CASE: what a definition refers to: other segments of the tenant, as they are saved now."""
+"""USE CASE: read what a definition refers to: other segments of the tenant, as they are saved now."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from segment_copilot.stores.postgres import Postgres
 
 
 class References:
-    """Reads the segments that definitions of all tenants refer to; every method is told whose."""
+    """Reads the segments that definitions of all tenants refer to; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def definition(self, tenant: Tenant, segment_id: int) -> Definition:
-        """The current definition of one segment; raises NotFound."""
+        """Return the current definition of one segment; raises NotFound."""
         sql = "SELECT definition FROM segments WHERE tenant_id = $1 AND id = $2"
         if (text := await self._postgres.fetchval(sql, tenant.id, segment_id)) is None:
             raise not_found(segment_id)
         return decode(text.encode())
 
-    async def load(self, tenant: Tenant, wanted: Iterable[int]) -> dict[int, Definition]:
-        """The current definitions of *wanted* segments and of all that they refer to; unknown ids are left out."""
+    async def load(self, tenant: Tenant, segment_ids: Iterable[int]) -> dict[int, Definition]:
+        """Return the current definitions of these segments and of all that they refer to, without unknown ids."""
         found = dict[int, Definition]()
-        waiting = set(wanted)
+        waiting = set(segment_ids)
         while waiting:
             ids = [segment_id for segment_id in waiting if abs(segment_id) < 2**63]
             rows = await self._postgres.fetch(
@@ -40,7 +40,7 @@ class References:
         return found
 
     async def names(self, tenant: Tenant, ids: Iterable[int]) -> dict[int, str]:
-        """Names of the segments with these ids."""
+        """Return the names of the segments with these ids."""
         if not (wanted := list(ids)):
             return {}
         sql = "SELECT id, name FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
@@ -48,5 +48,5 @@ class References:
 
 
 def not_found(segment_id: int) -> NotFound:
-    """The same for an id that never was and for another tenant's."""
+    """Return the error for an id that never was; it is the same for another tenant's."""
     return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")

@@ -1,4 +1,4 @@
-"""USE CASE: segments: saved, named, versioned definitions, and what keeps them from being lost or used twice."""
+"""USE CASE: save segments: named, versioned definitions that are neither lost nor deleted while in use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.previews import Prepared, Previews
+from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.removals import leave_deleted
 from segment_copilot.compiler import all_conditions, referenced_segments
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
-from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
 
 SegmentType = Literal["rule", "ai", "static"]
@@ -64,26 +64,26 @@ class Segment(Struct, frozen=True):
 
     @property
     def revision(self) -> str:
-        """Another one after every change by a caller; a computation changes none."""
+        """Changes with every write by a caller; a computation changes none."""
         return f"{self.version}-{self.updated_at:%Y%m%d%H%M%S%f}"
 
 
 class SavedSegment(Struct, frozen=True):
-    """A segment just written, and what is odd about its definition."""
+    """A segment that was just written, and what is odd about its definition."""
 
     segment: Segment
     warnings: tuple[Finding, ...]
 
 
 class SegmentPage(Struct, frozen=True):
-    """Some of a tenant's segments, and how many there are in all."""
+    """A page holds some of a tenant's segments, and how many there are in all."""
 
     segments: tuple[Segment, ...]
     total: int
 
 
 class Changes(Struct, frozen=True):
-    """What a PATCH may change; absent fields stay."""
+    """The fields that a PATCH may change; absent fields stay."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -93,18 +93,17 @@ class Changes(Struct, frozen=True):
 
 
 class Segments:
-    """Segments of all tenants; every method is told whose."""
+    """Manages the segments of all tenants; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, discovery: Discovery, previews: Previews) -> None:
+    def __init__(self, postgres: Postgres, discovery: Discovery, previews: Previews) -> None:
         self._postgres = postgres
-        self._clickhouse = clickhouse
         self._discovery = discovery
         self._previews = previews
 
     # Read
 
     async def get(self, tenant: Tenant, segment_id: int) -> Segment:
-        """One segment."""
+        """Return one segment; raises NotFound."""
         sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2"
         row = await self._postgres.fetchrow(sql, tenant.id, segment_id)
         if row is None:
@@ -114,7 +113,7 @@ class Segments:
     async def list(
         self, tenant: Tenant, *, limit: int = 50, offset: int = 0, order: Order = "id", query: str = ""
     ) -> SegmentPage:
-        """A page of segments; *query* keeps those with it in their name, in any case."""
+        """Return a page of segments; *query* keeps those with it in their name, in any case."""
         where = "tenant_id = $1 AND ($2 = '' OR position(lower($2) IN lower(name)) > 0)"
         sql = f"SELECT {_COLUMNS} FROM segments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT $3 OFFSET $4"
         async with self._postgres.connection() as connection:
@@ -122,12 +121,12 @@ class Segments:
             rows = await connection.fetch(sql, tenant.id, query, limit, offset)
         return SegmentPage(tuple(_segment(row) for row in rows), total)
 
-    async def same_as(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
-        """Saved segments, newest first, that say what *definition* says, in whatever order and spelling."""
+    async def find_equivalent(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
+        """Return saved segments, newest first, that mean what *definition* means, in whatever order and spelling."""
         sql = """
             SELECT id, name, description, definition::text FROM segments
             WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
-        stored = _stored(definition, tenant)
+        stored = _encode_with_timezone(definition, tenant)
         written = [msgspec.json.encode(name).decode() for name in names_of(definition)]
         rows = await self._postgres.fetch(sql, tenant.id, tier, _COMPARED)
         alike = [
@@ -151,10 +150,10 @@ class Segments:
         segment_type: SegmentType = "rule",
         saved_at: datetime | None = None,
     ) -> SavedSegment:
-        """Save a first version, dated *saved_at* (default: now); nothing is computed yet."""
+        """Save the first version of a segment, dated *saved_at* (default: now); nothing is computed yet."""
         _check_names(name, segment_type)
         prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
-        stored = _stored(prepared.definition, tenant)
+        stored = _encode_with_timezone(prepared.definition, tenant)
         sql = f"""
             INSERT INTO segments
                 (tenant_id, name, description, segment_type, tier, definition, words, created_at, updated_at)
@@ -172,13 +171,13 @@ class Segments:
     async def update(
         self, tenant: Tenant, segment_id: int, changes: Changes, *, if_revision: Container[str] | None = None
     ) -> SavedSegment:
-        """Change some fields; a new definition is a new version and is not computed by this.
+        """Change some fields of a segment; a new definition is a new version and is not computed by this.
 
         Raises:
             PreconditionFailed: *if_revision* does not hold the stored revision.
         """
         _check_names(changes.name, changes.segment_type)
-        prepared: Prepared | None = None
+        prepared: PreparedDefinition | None = None
         if changes.definition is not UNSET:
             prepared = await self._previews.prepare(
                 tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
@@ -197,7 +196,7 @@ class Segments:
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
     async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
-        """Remove a segment, its versions and its members.
+        """Delete a segment and its versions, and leave its members to the worker to remove: nobody finds them any more.
 
         Raises:
             Conflict: Other segments or activations use it; the error names them.
@@ -210,6 +209,7 @@ class Segments:
                 raise not_found(segment_id)
             _check_revision(_segment(row), if_revision)
             await _check_unused(transaction, tenant, segment_id)
+            await leave_deleted(transaction, tenant.id, [segment_id])
             try:
                 await transaction.execute(
                     "DELETE FROM segments WHERE tenant_id = $1 AND id = $2", tenant.id, segment_id
@@ -217,20 +217,18 @@ class Segments:
             except ForeignKeyViolation as error:  # a reference was added meanwhile
                 raise Conflict(f"Segment {segment_id} is in use.", code="segment_in_use") from error
         self._discovery.forget(tenant)
-        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}"
-        await self._clickhouse.execute(sql, {"tenant": tenant.id, "segment": segment_id}, purpose="compute")
 
     async def delete_all(self, tenant: Tenant) -> None:
-        """Remove every segment of the tenant, whichever of them refer to one another, and all members.
+        """Delete every segment of the tenant, whichever of them refer to one another, and leave all members to remove.
 
         Raises:
             Conflict: Activations use some; they are deleted before.
         """
-        sql = "DELETE FROM memberships WHERE tenant_id = {tenant:UInt32}"
-        await self._clickhouse.execute(sql, {"tenant": tenant.id}, purpose="compute")
         own = "SELECT id FROM segments WHERE tenant_id = $1"
         try:
             async with self._postgres.transaction() as transaction:
+                ids = [row["id"] for row in await transaction.fetch(f"{own} FOR UPDATE", tenant.id)]
+                await leave_deleted(transaction, tenant.id, ids)
                 await transaction.execute(f"DELETE FROM segment_references WHERE segment_id IN ({own})", tenant.id)
                 await transaction.execute("DELETE FROM segments WHERE tenant_id = $1", tenant.id)
         except ForeignKeyViolation as error:
@@ -238,8 +236,8 @@ class Segments:
         self._discovery.forget(tenant)
 
 
-def _stored(definition: Definition, tenant: Tenant) -> str:
-    """The text that is kept: with the zone it was saved with, so that a later change of the tenant's alters nothing."""
+def _encode_with_timezone(definition: Definition, tenant: Tenant) -> str:
+    """Encode a definition with the zone it is saved with, so that a later change of the tenant's alters nothing."""
     if definition.timezone is UNSET:
         definition = msgspec.structs.replace(definition, timezone=tenant.timezone)
     return encode(definition).decode()
@@ -269,7 +267,7 @@ def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
 
 
 async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
-    """Dynamic Plus segments are counted under a lock, so that two saves cannot both be the last one allowed."""
+    """Count Dynamic Plus segments under a lock, so that two saves cannot both be the last one allowed."""
     if tier != "dynamic_plus":
         return
     limit = await transaction.fetchval("SELECT dynamic_plus_limit FROM tenants WHERE id = $1 FOR UPDATE", tenant.id)
@@ -308,7 +306,7 @@ async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int
 
 
 async def _write_changes(
-    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: Prepared | None
+    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: PreparedDefinition | None
 ) -> Segment:
     def kept(new: Any, old: Any) -> Any:
         return old if new is UNSET else new
@@ -326,7 +324,7 @@ async def _write_changes(
         kept(changes.segment_type, current.segment_type),
         kept(changes.is_active, current.is_active),
         prepared.tier if prepared else current.tier,
-        _stored(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
+        _encode_with_timezone(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
         prepared.words if prepared else current.words,
         current.version + 1 if prepared else current.version,
     )

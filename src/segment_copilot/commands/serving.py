@@ -7,17 +7,22 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
+import structlog
 import uvicorn
 
-from segment_copilot.app import create_app
+from segment_copilot.api.http.connections import BoundedHttp
+from segment_copilot.app import create_app, create_probes
 from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.errors import Unavailable
-from segment_copilot.resources import open_resources
+from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.telemetry.logs import configure_logging
 from segment_copilot.worker import run_worker
+
+log = structlog.get_logger()
 
 DRAIN_SECONDS = 25
 
@@ -26,7 +31,8 @@ def serve(settings: Settings) -> None:
     """Run the API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     asyncio.run(_check(settings))
-    uvicorn.Server(_config(settings)).run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a SIGINT again once all is closed
+        uvicorn.Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
 
 
 async def _check(settings: Settings) -> None:
@@ -45,8 +51,22 @@ async def _work(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_resources(settings) as resources:
+    async with open_resources(settings) as resources, _answering_probes(resources, settings, stop):
         await run_worker(resources, stop=stop)
+
+
+@contextlib.asynccontextmanager
+async def _answering_probes(resources: Resources, settings: Settings, stop: asyncio.Event) -> AsyncGenerator[None]:
+    """Say on the worker's own port, until it has stopped, whether it lives and can work."""
+    listener = _listener(settings.host, settings.worker_port, hint="WORKER_PORT")
+    server = _Server(server_config(create_probes(resources, stop)))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    log.info("worker.probes", port=listener.getsockname()[1])
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 class _Server(uvicorn.Server):
@@ -58,12 +78,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(settings: Settings) -> uvicorn.Config:
+def server_config(app: Any, *, host: str = "", port: int = 0) -> uvicorn.Config:
     """Return the one way in which this project runs uvicorn."""
     return uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
+        app,
+        host=host,
+        port=port,
+        http=BoundedHttp,
+        ws="none",
         log_config=None,  # logs.py speaks for uvicorn too
         access_log=False,
         lifespan="on",
@@ -72,12 +94,15 @@ def _config(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _listener(settings: Settings) -> socket.socket:
+def _listener(host: str, port: int, *, hint: str) -> socket.socket:
     try:
-        return socket.create_server((settings.host, settings.port), backlog=2048)
+        listener = socket.create_server((host, port), backlog=2048)
     except OSError as error:
-        detail = f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another port with --port or PORT."
+        detail = f"Cannot listen on {host}:{port} ({error.strerror}); choose another port with {hint}."
         raise Unavailable(detail, code="port_taken") from error
+    # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 @contextlib.contextmanager
@@ -96,10 +121,8 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
     """Run API and worker in this process; yield the URL, and a task that ends when the server was told to stop."""
-    server = _Server(_config(settings))
-    listener = _listener(settings)
-    # asyncio switches Nagle's algorithm off only for listeners that it made itself: 40 ms an answer, measured.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    server = _Server(server_config(create_app(settings)))
+    listener = _listener(settings.host, settings.port, hint="--port or PORT")
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()
     async with open_resources(settings) as resources, asyncio.TaskGroup() as group:

@@ -1,6 +1,6 @@
-"""THE COMPILER: definition → ClickHouse SQL, in three pure stages.
+"""THE COMPILER turns a definition into ClickHouse SQL, in three pure stages.
 
-conditions.parse   JSON → nodes                     shape errors, each with a pointer
+language.parse     JSON → nodes                     shape errors, each with a pointer
 bind               nodes + catalog → typed nodes    unknown names, operators, references
 plan               typed nodes + as_of → slots      every boundary an instant
 render             slots → SQL and parameters       trees → sources → chain or bitmasks
@@ -35,7 +35,7 @@ from segment_copilot.compiler.render import (
     render_preview,
     shape_of,
 )
-from segment_copilot.compiler.slots import Plan, both, leaves
+from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.language import Definition, Parsed
 from segment_copilot.language.catalog import Catalog
@@ -58,7 +58,7 @@ def compile_definition(
     as_of: datetime,
     own_id: int | None = None,
 ) -> Compiled:
-    """Bind and plan.
+    """Bind a definition and plan it.
 
     Raises:
         InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
@@ -86,8 +86,8 @@ __all__ = [
     "Verdict",
     "all_conditions",
     "bind",
-    "both",
     "compile_definition",
+    "conjunction",
     "key_ranges",
     "leaves",
     "plan",

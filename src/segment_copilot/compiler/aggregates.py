@@ -1,4 +1,4 @@
-"""What is asked of the rows of one user, as expressions inside a GROUP BY: two-valued, false where nothing matched.
+"""Writes what a slot asks of one user's rows, inside a GROUP BY: two-valued, false where nothing matched.
 
 An expression may look at some of the rows only: *guard* is then the condition of its aggregates, None for all rows.
 Long expressions of a row are `named`; the SELECT that holds the expressions is to be put through `with_named`.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, LiteralString, assert_never
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
-from segment_copilot.compiler.predicates import render_anniversary, render_test, stored
+from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -20,10 +20,9 @@ from segment_copilot.compiler.slots import (
     PeriodsSlot,
     Range,
     TimeSlot,
-    to_microseconds,
 )
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import NumberOperator
 
 GroupedSlot = CountSlot | TimeSlot | AggregateSlot | OccurrenceSlot | PeriodsSlot
@@ -50,7 +49,7 @@ COMPARISONS: Final[dict[NumberOperator, LiteralString]] = {
 
 
 def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
-    """Whether the slot holds for the user."""
+    """Write whether the slot holds for the user."""
     match slot:
         case CountSlot():
             return render_comparison(_aggregate("count", guard), slot.comparison, "UInt64")
@@ -67,7 +66,7 @@ def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
 
 
 def render_measured(slot: GroupedSlot) -> Fragment:
-    """What was measured, as JSON text; of a time, the microseconds since 1970."""
+    """Write the measured value, as JSON text; of a time, the microseconds since 1970."""
     match slot:
         case CountSlot():
             return sql("toString(count())")
@@ -76,7 +75,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
         case PeriodsSlot():
             return sql("toString({})", _active_periods(slot, None))
         case OccurrenceSlot(occurrence="latest" | "first"):
-            value = stored("payload", slot.test.path).json
+            value = stored_value("payload", slot.test.path).json
             return _at_end(slot, sql("ifNull(toJSONString({}), 'null')", value), None)
         case OccurrenceSlot():
             return sql("toString(countIf({}))", render_test("payload", slot.test))
@@ -87,7 +86,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
 
 
 def render_comparison(subject: Fragment, comparison: Comparison, type_: LiteralString) -> Fragment:
-    """Whether a number passes."""
+    """Write whether a number passes."""
     convert = float if type_ == "Float64" else int
     return sql("({})", _compare(subject, comparison, lambda end: bind(convert(end), type_)))
 
@@ -99,18 +98,18 @@ def _compare(subject: Fragment, comparison: Comparison, write: Callable[[float],
 
 
 def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> Fragment:
-    """The aggregate over the rows of the guard."""
+    """Write the aggregate over the rows of the guard."""
     if guard is None:
         return sql("{}({})", function, join(", ", arguments))
     return sql("{}If({})", function, join(", ", [*arguments, guard]))
 
 
-def _both(guard: Guard, condition: Fragment) -> Fragment:
+def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
     return condition if guard is None else sql("{} AND {}", guard, condition)
 
 
 def _any_row(guard: Guard, test: Fragment) -> Fragment:
-    """The test, where the guard has a row at all."""
+    """Write the test, where the guard has a row at all."""
     return test if guard is None else sql("countIf({}) > 0 AND {}", guard, test)
 
 
@@ -140,7 +139,7 @@ def _within(subject: Fragment, wanted: Range) -> Fragment:
 
 
 def render_period(slot: PeriodsSlot) -> Fragment:
-    """The period of an event, as its start: the greatest start that is not later."""
+    """Write the period of an event, as its start: the greatest start that is not later."""
     return sql("roundDown(toUnixTimestamp64Micro(occurred_at), {})", _starts(slot))
 
 
@@ -149,7 +148,7 @@ def _starts(slot: PeriodsSlot) -> Fragment:
 
 
 def _active_periods(slot: PeriodsSlot, guard: Guard) -> Fragment:
-    """How many periods hold an event: a bit for each where a word has room for them."""
+    """Count the periods that hold an event: a bit for each where a word has room for them."""
     count = len(slot.starts)
     if count > _BITS:
         return _aggregate("uniqExact", guard, render_period(slot))
@@ -165,9 +164,9 @@ def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
     test = render_test("payload", slot.test)
     match slot.occurrence:
         case "any":
-            return sql("({} > 0)", _aggregate("count", _both(guard, test)))
+            return sql("({} > 0)", _aggregate("count", _with_guard(guard, test)))
         case "every":
-            failed = _both(guard, sql("NOT {}", test))
+            failed = _with_guard(guard, sql("NOT {}", test))
             return sql("({})", _any_row(guard, sql("countIf({}) = 0", failed)))
         case "latest" | "first":
             return _at_end(slot, test, guard)
@@ -180,12 +179,12 @@ def _at_end(slot: OccurrenceSlot, expression: Fragment, guard: Guard) -> Fragmen
 
 
 def _number(slot: AggregateSlot) -> Fragment:
-    return named("number", slot.path, stored("payload", slot.path).number)
+    return named("number", slot.path, stored_value("payload", slot.path).number)
 
 
 def _scalar(slot: AggregateSlot) -> Fragment:
-    """A scalar as text that starts with its type, so that 1 and 1.0 are one and "1" is another; '' for anything else."""
-    value = stored("payload", slot.path)
+    """Write a scalar as text with its type before it: 1 and 1.0 are one, "1" is another; '' for anything else."""
+    value = stored_value("payload", slot.path)
     template = (
         "multiIf({string} IS NOT NULL, concat('s', assumeNotNull({string})), "
         "{boolean} IS NOT NULL, concat('b', toString(assumeNotNull({boolean}))), "
@@ -196,7 +195,7 @@ def _scalar(slot: AggregateSlot) -> Fragment:
 
 
 def _summed(slot: AggregateSlot) -> tuple[Fragment, Fragment]:
-    """A number as whole millionths, ties to even, 0 where none is summed; and whether one is.
+    """Write a number as whole millionths, ties to even, 0 where none is summed; and whether one is.
 
     What is not summed becomes 0 before the conversion: behind a NULL there may be an infinity, which has no integer.
     """
@@ -245,20 +244,20 @@ def _extreme(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 def _distinct(slot: AggregateSlot, guard: Guard) -> Fragment:
     scalar = _scalar(slot)
-    return _aggregate("uniqExact", _both(guard, sql("{} != ''", scalar)), scalar)
+    return _aggregate("uniqExact", _with_guard(guard, sql("{} != ''", scalar)), scalar)
 
 
 def _average(slot: AggregateSlot, guard: Guard) -> Fragment:
-    """The sum against bound × count: nothing is divided."""
+    """Compare the sum with bound × count: nothing is divided."""
     millionths, is_summed = _summed(slot)
     total = sql("toInt256({})", _aggregate("sum", guard, millionths))
-    count = sql("toInt256({})", _aggregate("count", _both(guard, is_summed)))
+    count = sql("toInt256({})", _aggregate("count", _with_guard(guard, is_summed)))
     test = _compare(total, slot.comparison, lambda end: sql("toInt256({}) * {}", bind(int(end), "Int128"), count))
     return sql("({} > 0 AND {})", count, test)
 
 
 def _median(slot: AggregateSlot, guard: Guard) -> Fragment:
-    """The two middle values added, against twice the bound."""
+    """Compare the two middle values, added, with twice the bound."""
     ordered = _ordered(slot, guard)
     middle = sql("({})", _two_middle(ordered))
     test = _compare(middle, slot.comparison, lambda end: bind(int(end * 2), "Int128"))
@@ -267,7 +266,7 @@ def _median(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 def _ordered(slot: AggregateSlot, guard: Guard) -> Fragment:
     millionths, is_summed = _summed(slot)
-    return sql("arraySort({})", _aggregate("groupArray", _both(guard, is_summed), millionths))
+    return sql("arraySort({})", _aggregate("groupArray", _with_guard(guard, is_summed), millionths))
 
 
 def _two_middle(ordered: Fragment) -> Fragment:

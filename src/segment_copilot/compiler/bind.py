@@ -1,4 +1,4 @@
-"""Definition + catalog → the same definition with every type settled, and what is odd about it.
+"""Binds a definition to a catalog: the same definition with every type settled, and what is odd about it.
 
 A name the tenant has never seen is a warning (the laws make it zero or missing). A segment that does not exist,
 a cycle, or an operator that its type does not have is an error; all are found in one go.
@@ -46,7 +46,7 @@ TestT = TypeVar("TestT", PropertyTest, EventProperty, UserProperty)
 
 
 class Bound(Struct, frozen=True):
-    """A definition that compiles, with `value_type` written where the schema decided it."""
+    """Holds a definition that compiles, with `value_type` written where the schema decided it."""
 
     definition: Definition
     warnings: tuple[Finding, ...] = ()
@@ -56,7 +56,7 @@ def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition],
     """Settle types and check names.
 
     Args:
-        parsed: What `conditions.parse` read.
+        parsed: What `language.parse` read.
         catalog: What exists in the tenant.
         references: The current definitions of all segments that can be reached from *parsed*.
         own_id: The segment being saved, to see a cycle through itself.
@@ -74,7 +74,7 @@ def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition],
 
 
 def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
-    """The ids of the segments that *conditions* name, nested groups included."""
+    """Yield the ids of the segments that *conditions* name, nested groups included."""
     for condition in conditions:
         match condition:
             case Group():
@@ -86,12 +86,12 @@ def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
 
 
 def all_conditions(definition: Definition) -> list[Condition]:
-    """The conditions of the include and of the exclude tree."""
+    """Return the conditions of the include and of the exclude tree."""
     return [*definition.conditions, *(definition.exclude.conditions if definition.exclude else [])]
 
 
 def count_leaves(conditions: Iterable[Condition]) -> int:
-    """How many conditions that are not groups."""
+    """Count the conditions that are not groups."""
     return sum(count_leaves(item.conditions) if isinstance(item, Group) else 1 for item in conditions)
 
 
@@ -162,7 +162,7 @@ class _Binder:
     # Names
 
     def _properties(self, event_type: EventTypes) -> list[Mapping[str, Property]]:
-        """The properties of each named event type; one that nobody knows has none."""
+        """Return the properties of each named event type; one that nobody knows has none."""
         if event_type == "*":
             return [known.properties for known in self.catalog.event_types.values()]
         names = [event_type] if isinstance(event_type, str) else event_type
@@ -211,7 +211,7 @@ def _is_known(path: str, known: Iterable[str]) -> bool:
 
 
 def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType | None:
-    """What the schema says; nothing unless all the named event types agree."""
+    """Return the type that the schemas declare; None unless all the named event types agree."""
     found: set[ValueType | None] = {known[path].declared if path in known else None for known in properties}
     return found.pop() if len(found) == 1 else None
 
@@ -237,7 +237,7 @@ def _check_references(
 def _check_path_of(
     pointer: str, segment_id: int, references: Mapping[int, Definition], own_id: int | None, reached: set[int]
 ) -> Iterator[Finding]:
-    """Depth-first over what *segment_id* refers to; one finding for the first problem met."""
+    """Go depth-first over what *segment_id* refers to; yield one finding for the first problem met."""
     depth_of = dict[int, int]()
 
     def visit(current: int, path: tuple[int, ...]) -> Finding | None:
@@ -261,7 +261,7 @@ def _check_path_of(
 
 
 def _rebuild(definition: Definition, leaves: Iterator[Leaf]) -> Definition:
-    """*definition* with its leaves replaced, in the order in which `parse` met them."""
+    """Return *definition* with its leaves replaced, in the order in which `parse` met them."""
 
     def conditions(old: list[Condition]) -> list[Condition]:
         return [

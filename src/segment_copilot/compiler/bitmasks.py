@@ -1,4 +1,4 @@
-"""The shape for many sources: every source is read once and gives each of its slots a bit; the tree is a test of bits.
+"""Writes the shape for many sources: each is read once and gives each of its slots a bit; the tree is a test of bits.
 
     SELECT user_key FROM (source UNION ALL source …) GROUP BY user_key HAVING tree over groupBitOr(bits)
 
@@ -17,7 +17,7 @@ from segment_copilot.compiler.words import Words, words_of
 
 
 class Bitmasks:
-    """The bits of all slots of some normal trees, and the trees as tests of them."""
+    """Holds the bits of all slots of some normal trees, and writes the trees as tests of them."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._by_source = by_source(slots_of(nodes))
@@ -29,7 +29,7 @@ class Bitmasks:
         return self._words.columns
 
     def rows(self, sources: Sources) -> Fragment:
-        """`SELECT user_key, bits_0, …`: one row for each user for whom any slot holds, and no other."""
+        """Write `SELECT user_key, bits_0, …`: one row for each user for whom any slot holds, and no other."""
         reads = dict[tuple[int, ...], list[Fragment]]()  # of the words they give: a read carries no other
         for source, slots in self._by_source.items():
             places = self._words.places(slots)
@@ -38,12 +38,12 @@ class Bitmasks:
         return self._words.joined(whole)
 
     def test(self, node: Node) -> Fragment:
-        """A normal tree as a test of the words."""
+        """Write a normal tree as a test of the words."""
         return self._words.test(node)
 
 
 def render_bitmasks(node: Node, sources: Sources) -> Fragment:
-    """`SELECT user_key` of the users of a positive tree, each once."""
+    """Write `SELECT user_key` of the users of a positive tree, each once."""
     masks = Bitmasks([node])
     rows = nested(masks.rows(sources))
     return sql("SELECT user_key FROM {}\nWHERE {}", rows, masks.test(node))

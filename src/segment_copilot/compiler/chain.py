@@ -1,4 +1,4 @@
-"""The shape for few sources: one read drives, and the others narrow it with `IN` and `NOT IN`.
+"""Writes the shape for few sources: one read drives, and the others narrow it with `IN` and `NOT IN`.
 
 Every node of the tree becomes a SELECT of user keys. Conditions on one source that stand under one group share a read.
 A chain has at most so many levels of `IN`, because the server resolves each of them twice: what does not fit begins
@@ -37,7 +37,7 @@ LEVELS: Final = 5
 
 
 class Part(Struct, frozen=True):
-    """A positive tree, and how it is read.
+    """A part is a positive tree and how it is read.
 
     Attributes:
         node: The tree.
@@ -61,26 +61,26 @@ class Part(Struct, frozen=True):
 
 
 class _Keys(Struct, frozen=True):
-    """`SELECT user_key`, and how deep `IN` nests in it."""
+    """Holds `SELECT user_key`, and how deep `IN` nests in it."""
 
     rows: Fragment
     levels: int
 
 
 class _Narrowed(Struct, frozen=True):
-    """Conditions on `user_key`, and how deep `IN` nests in them."""
+    """Holds conditions on `user_key`, and how deep `IN` nests in them."""
 
     conditions: tuple[Fragment, ...] = ()
     levels: int = 0
 
 
 def chain_of(node: Node) -> Part:
-    """How a positive tree is read as a chain."""
+    """Return how a positive tree is read as a chain."""
     return _part(node, traits_together=are_traits_together(slots_of([node])))
 
 
 def render_chain(part: Part, sources: Sources) -> Fragment:
-    """`SELECT user_key`, perhaps some twice, of the users of a tree."""
+    """Write `SELECT user_key`, perhaps some twice, of the users of a tree."""
     return _render(part, sources, _Narrowed(), LEVELS).rows
 
 
@@ -109,7 +109,7 @@ def _part(node: Node, *, traits_together: bool) -> Part:
 
 
 def _render(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Keys:
-    """The users of a part that pass *narrowed*, with at most so many levels of `IN` where that can be."""
+    """Write the users of a part that pass *narrowed*, with at most so many levels of `IN` where that can be."""
     if part.source:
         rows = sources.keys(part.source, part.node, narrowed.conditions)
         return _Keys(rows, max(part.levels, narrowed.levels))
@@ -134,7 +134,7 @@ def _render(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Ke
 
 
 def _ordered(parts: Sequence[Part], most: int) -> Sequence[Part]:
-    """The part that drives last: the heaviest, or one that is too deep to stand in an `IN`."""
+    """Return the parts with the one that drives last: the heaviest, or one that is too deep to stand in an `IN`."""
     deepest = max(parts, key=lambda part: part.levels)
     if deepest.levels < most or deepest is parts[-1]:
         return parts
@@ -142,7 +142,7 @@ def _ordered(parts: Sequence[Part], most: int) -> Sequence[Part]:
 
 
 def _one_source(node: Node, *, traits_together: bool) -> Source | None:
-    """The source that all leaves of a tree are read from; None when there are several."""
+    """Return the source that all leaves of a tree are read from; None when there are several."""
     if isinstance(node, Choice):
         return source_of(node.slot, traits_together=traits_together)
     first, *others = {source_of(slot, traits_together=traits_together) for slot in slots_of([node])}
@@ -150,7 +150,7 @@ def _one_source(node: Node, *, traits_together: bool) -> Source | None:
 
 
 def _by_source(branch: Branch, *, traits_together: bool) -> list[Node]:
-    """The children of a group, those of one source put together."""
+    """Return the children of a group, those of one source put together."""
     together = dict[Source | int, list[Node]]()
     for index, child in enumerate(branch.children):
         together.setdefault(_one_source(child, traits_together=traits_together) or index, []).append(child)

@@ -1,4 +1,4 @@
-"""One user, condition by condition: what was measured, whether it passes, and the newest events behind it.
+"""Explains one user, condition by condition: what was measured, whether it passes, and the newest events behind it.
 
 The verdicts are the slots' own expressions, those that find the members, over the rows of one user.
 """
@@ -20,7 +20,7 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
-from segment_copilot.compiler.predicates import render_test, stored
+from segment_copilot.compiler.predicates import render_test, stored_value
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -54,7 +54,7 @@ class Contribution(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """What one slot found. *measured* is plain JSON: a number, a text, an instant, …; None where nothing is there."""
+    """Holds the findings of one slot. *measured* is plain JSON: a number, a text, …, None where nothing is there."""
 
     holds: bool
     measured: Any
@@ -62,7 +62,7 @@ class Evidence(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """One leaf of the plan: whether it is true for the user, and the evidence."""
+    """Says of one leaf of the plan whether it is true for the user, and on what evidence."""
 
     pointer: str
     matches: bool
@@ -70,7 +70,7 @@ class Verdict(Struct, frozen=True):
 
 
 class UserEvidence(Struct, frozen=True):
-    """Everything about one user."""
+    """Holds everything about one user."""
 
     in_universe: bool
     is_member: bool
@@ -84,7 +84,7 @@ _UNIVERSE: Final = -1
 
 
 def render_evidence(plan: Plan, *, user_id: str) -> CompiledQuery:
-    """Rows `slot, holds, measured, contributions`; a slot for which the user did nothing has no row."""
+    """Write rows `slot, holds, measured, contributions`; a slot for which the user did nothing has no row."""
     user = bind(user_id, "String", name="user")
     tables = Tables(plan, only=sql("user_key = sipHash64({})", user))
     is_user = sql("user_id = {}", user)
@@ -96,7 +96,7 @@ def render_evidence(plan: Plan, *, user_id: str) -> CompiledQuery:
 
 
 def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
-    """What the rows of `render_evidence` say about each leaf."""
+    """Read the rows of `render_evidence` as a verdict on each leaf."""
     slots = _slots(plan)
     found = dict[Slot, Evidence]()
     in_universe = False
@@ -125,7 +125,7 @@ def _slots(plan: Plan) -> list[Slot]:
 
 
 def _nothing(slot: Slot) -> Evidence:
-    """Of a user who did nothing: counts and sums are 0, everything else is missing."""
+    """Return the evidence of a user who did nothing: counts and sums are 0, everything else is missing."""
     match slot:
         case CountSlot() | PeriodsSlot() | AggregateSlot(metric="sum" | "count_distinct"):
             return Evidence(holds=False, measured=0, contributions=())
@@ -168,7 +168,7 @@ class _Rendering:
                 assert_never(slot)
 
     def _events(self, index: int, slot: GroupedSlot) -> Fragment:
-        """Over all matching events, those out of the reach of a time test among them."""
+        """Read all matching events, those out of the reach of a time test among them."""
         holds, measured = render_holds(slot, None), render_measured(slot)
         conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
         events = sql("groupArray({})", _EVENT)
@@ -180,14 +180,14 @@ class _Rendering:
 
     def _trait(self, index: int, slot: TraitSlot) -> Fragment:
         test = render_test("value", slot.test)
-        value = sql("ifNull(toJSONString({}), 'null')", stored("value", slot.test.path).json)
+        value = sql("ifNull(toJSONString({}), 'null')", stored_value("value", slot.test.path).json)
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
         rows = self._tables.traits(of_traits([slot.property]))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
         return sql("SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY user_key", index, *found, rows)
 
     def _sequence(self, index: int, slot: SequenceSlot) -> Fragment:
-        """Whether the steps were done in order; the events are all that could be one of them."""
+        """Ask whether the steps were done in order; the events are all that could be one of them."""
         keys = nested(render_sequence(slot, self._tables, ()))
         done = sql("SELECT toInt32({}), toUInt8(1), 'null', {} FROM {}", index, _NO_EVENTS, keys)
         newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
@@ -201,7 +201,7 @@ class _Rendering:
         return sql("SELECT toInt32({}), {}, {}, {}\n{}", index, holds, measured, _NO_EVENTS, users)
 
     def _periods(self, index: int, slot: PeriodsSlot) -> Fragment:
-        """Periods with several events each: first the periods of the user, then how many there are."""
+        """Count periods with several events each: first the periods of the user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
         rows = self._tables.events(slot.matching.event_types, conditions)

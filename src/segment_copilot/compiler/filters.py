@@ -1,4 +1,4 @@
-"""The tests of a `where` alone, for questions that count events instead of users."""
+"""Compiles the tests of a `where` alone, for questions that count events instead of users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE_POINTER: Final = "/conditions/0/where"
 def render_event_filter(
     event_type: str, where: Sequence[Mapping[str, Any]], *, catalog: Catalog, as_of: datetime
 ) -> CompiledQuery:
-    """One parenthesised expression over `payload` that is 0 or 1 for an event of *event_type*.
+    """Return one parenthesised expression over `payload` that is 0 or 1 for an event of *event_type*.
 
     Raises:
         InvalidDefinition: With every mistake in *where*, pointers beginning with WHERE_POINTER.

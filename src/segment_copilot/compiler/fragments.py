@@ -20,7 +20,7 @@ _NUMBERS: Final = count()  # for as long as the process lives: only the order of
 
 
 class Parameter(Struct, frozen=True, eq=False):
-    """A value that gets one placeholder, however often it is used; equal values get different ones."""
+    """A parameter is a value that gets one placeholder, however often it is used; equal values get different ones."""
 
     value: Any
     type: LiteralString
@@ -28,21 +28,21 @@ class Parameter(Struct, frozen=True, eq=False):
     number: int = field(default_factory=_NUMBERS.__next__)  # placeholders are numbered in this order when printed
 
 
-class Named(Struct, frozen=True, eq=False):
-    """An expression that its SELECT names in a WITH. Two with one key are the same, and the name begins with the key."""
+class NamedExpression(Struct, frozen=True, eq=False):
+    """An expression that its SELECT names in a WITH. Two with one key are the same; the name begins with the key."""
 
     key: tuple[str, ...]
     expression: Fragment
 
 
 class Fragment(Struct, frozen=True):
-    """SQL text with a hole (`{}`) for each of its parameters and named expressions, in the order of the text."""
+    """A fragment is SQL text with a hole (`{}`) for each of its parameters and named expressions, in order."""
 
     sql: str
-    holes: tuple[Parameter | Named, ...] = ()
+    holes: tuple[Parameter | NamedExpression, ...] = ()
 
     def indented(self, margin: int) -> Fragment:
-        """Returns the same with every line moved to the right."""
+        """Return the same with every line moved to the right."""
         spaces = " " * margin
         return Fragment(spaces + self.sql.replace("\n", "\n" + spaces), self.holes)
 
@@ -59,7 +59,7 @@ Part = Fragment | LiteralString | int
 
 
 def sql(template: LiteralString, /, *parts: Part, **named_parts: Part) -> Fragment:
-    """Returns the template with its fields replaced by the parts, as `str.format` would.
+    """Return the template with its fields replaced by the parts, as `str.format` would.
 
     Raises:
         LookupError: A part is missing.
@@ -69,7 +69,7 @@ def sql(template: LiteralString, /, *parts: Part, **named_parts: Part) -> Fragme
     if len(parts) + len(named_parts) > fields:
         raise ValueError(f"{template!r} has fields for {fields} parts only")
     texts: list[str] = []  # this runs some hundred times for a query, and `list[str]()` takes as long as the rest
-    holes: tuple[Parameter | Named, ...] = ()
+    holes: tuple[Parameter | NamedExpression, ...] = ()
     for text, key in pieces:
         texts.append(text)
         if key is None:
@@ -85,7 +85,7 @@ def sql(template: LiteralString, /, *parts: Part, **named_parts: Part) -> Fragme
 
 @cache
 def _read(template: str) -> tuple[tuple[tuple[str, str | int | None], ...], int]:
-    """The texts of a template, each with the field after it; and how many different fields there are."""
+    """Return the texts of a template, each with the field after it; and how many different fields there are."""
     numbers = count()
     pieces = tuple(
         (text, name if name is None else name or next(numbers)) for text, name, _, _ in Formatter().parse(template)
@@ -94,17 +94,17 @@ def _read(template: str) -> tuple[tuple[tuple[str, str | int | None], ...], int]
 
 
 def bind(value: Any, type_: LiteralString, *, name: LiteralString = "") -> Fragment:
-    """Returns a placeholder of a ClickHouse type: `{p0:String}`, or with a name that says what it is: `{as_of:…}`."""
+    """Return a placeholder of a ClickHouse type: `{p0:String}`, or with a name that says what it is: `{as_of:…}`."""
     return Fragment(_HOLE, (Parameter(value, type_, name),))
 
 
 def named(kind: LiteralString, path: tuple[str, ...], expression: Fragment) -> Fragment:
-    """Returns the name of an expression, which `with_named` then writes once: the server reads every repetition."""
-    return Fragment(_HOLE, (Named((kind, *path), expression),))
+    """Return the name of an expression, which `with_named` then writes once: the server reads every repetition."""
+    return Fragment(_HOLE, (NamedExpression((kind, *path), expression),))
 
 
 def join(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
-    """Returns the parts one after the other."""
+    """Return the parts one after the other."""
     parts = list(parts)
     return Fragment(
         separator.join([part.sql for part in parts]), tuple([hole for part in parts for hole in part.holes])
@@ -112,32 +112,32 @@ def join(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
 
 
 def group(logic: Literal["AND", "OR"], tests: Iterable[Fragment]) -> Fragment:
-    """Returns the tests under one logic, in parentheses."""
+    """Return the tests under one logic, in parentheses."""
     return sql("({})", join(f" {logic} ", tests))
 
 
 def nested(rows: Fragment, *, margin: int = 0) -> Fragment:
-    """Returns a SELECT in parentheses, on lines of its own; *margin* is that of the line it stands in."""
+    """Return a SELECT in parentheses, on lines of its own; *margin* is that of the line it stands in."""
     return sql("(\n{}\n{})", rows.indented(margin + 2), " " * margin)
 
 
 def with_named(select: Fragment) -> Fragment:
-    """Returns a SELECT with the expressions that it names in a WITH before it."""
+    """Return a SELECT with the expressions that it names in a WITH before it."""
     expressions = dict[tuple[str, ...], Fragment]()
     for hole in select.holes:
-        if isinstance(hole, Named):
+        if isinstance(hole, NamedExpression):
             expressions.setdefault(hole.key, hole.expression)
     if not expressions:
         return select
     names = {key: Fragment(f"{key[0]}_{index}") for index, key in enumerate(expressions)}
-    texts = [names[hole.key].sql if isinstance(hole, Named) else _HOLE for hole in select.holes]
+    texts = [names[hole.key].sql if isinstance(hole, NamedExpression) else _HOLE for hole in select.holes]
     parameters = tuple(hole for hole in select.holes if isinstance(hole, Parameter))
     listed = [sql("{} AS {}", expression, names[key]) for key, expression in expressions.items()]
     return sql("WITH {}\n{}", join(", ", listed), Fragment(_filled(select.sql, texts), parameters))
 
 
 def query(fragment: Fragment) -> CompiledQuery:
-    """Returns the finished text, its placeholders numbered in the order in which they were made, and their values.
+    """Return the finished text, its placeholders numbered in the order in which they were made, and their values.
 
     Raises:
         ValueError: Two parameters have one name, or an expression that has a name is in no WITH.

@@ -1,4 +1,4 @@
-"""How an audience comes about: in one read, every part by itself, and what each condition does to the whole.
+"""Counts how an audience comes about: in one read, every part by itself, and what each condition does to the whole.
 
     rows of bits → is each condition true for the user? → where is the first that decides, is it the only one → counts
 
@@ -24,30 +24,30 @@ from segment_copilot.compiler.trees import Logic, is_positive, normal
 
 
 class Conditions(Struct, frozen=True):
-    """Users for whom *let_in*, joined by *logic*, hold, and none of *taken_out*. *let_in* is not empty."""
+    """Lets in the users for whom *inclusions* (not empty), joined by *logic*, hold, and none of *exclusions*."""
 
     logic: Logic
-    let_in: tuple[Node, ...]
-    taken_out: tuple[Node, ...]
+    inclusions: tuple[Node, ...]
+    exclusions: tuple[Node, ...]
 
 
 class Narrowing(Struct, frozen=True):
-    """Numbers of users.
+    """Holds numbers of users.
 
-    *alone* are of the nodes that were asked about. *after* and *without* are of the conditions in order, let in before
-    taken out: the audience of those up to each, and of all but each.
+    *node_counts* are of the nodes that were asked about. *counts_after* and *counts_without* are of the conditions in
+    order, inclusions before exclusions: the audience of those up to each, and of all but each.
     """
 
     universe: int
-    alone: tuple[int, ...]
-    after: tuple[int, ...]
-    without: tuple[int, ...]
+    node_counts: tuple[int, ...]
+    counts_after: tuple[int, ...]
+    counts_without: tuple[int, ...]
 
 
 def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) -> CompiledQuery:
-    """One row for `read_narrowing`; *nodes* are counted by themselves."""
+    """Write one row for `read_narrowing`; *nodes* are counted by themselves."""
     tables = Tables(plan)
-    let_in, taken_out, alone = (_normal(part) for part in (conditions.let_in, conditions.taken_out, nodes))
+    let_in, taken_out, alone = (_normal(part) for part in (conditions.inclusions, conditions.exclusions, nodes))
     masks = Bitmasks([*let_in, *taken_out, *alone])
     of_or = _is_or(conditions)
     tests = [
@@ -78,13 +78,13 @@ def render_narrowing(plan: Plan, conditions: Conditions, nodes: Sequence[Node]) 
 
 
 def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[Node]) -> Narrowing:
-    """What the row says, with the users who have no row: those for whom nothing happened."""
+    """Read the row, and add the users who have no row of bits: those for whom nothing happened."""
     universe, touched, *histograms, happened = row
     untouched = universe - touched
     first, only, taken_first, taken_only = (Counter(dict(zip(*found, strict=True))) for found in histograms)
     of_or = _is_or(conditions)
-    decisive = [place for place, node in enumerate(conditions.let_in, 1) if _holds_untouched(node) == of_or]
-    taking = [place for place, node in enumerate(conditions.taken_out, 1) if _holds_untouched(node)]
+    decisive = [place for place, node in enumerate(conditions.inclusions, 1) if _holds_untouched(node) == of_or]
+    taking = [place for place, node in enumerate(conditions.exclusions, 1) if _holds_untouched(node)]
     is_let_in = bool(decisive) == of_or
     first[_first(decisive)] += untouched
     if not taking and (is_let_in if of_or else len(decisive) <= 1):
@@ -93,19 +93,19 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
         taken_first[_first(taking)] += untouched
         if len(taking) <= 1:
             taken_only[_first(taking)] += untouched
-    let_in, taken_out = range(1, len(conditions.let_in) + 1), range(1, len(conditions.taken_out) + 1)
+    let_in, taken_out = range(1, len(conditions.inclusions) + 1), range(1, len(conditions.exclusions) + 1)
     gathered = list(accumulate(first[place] for place in let_in))
     taken = list(accumulate(taken_first[place] for place in taken_out))
     happened = happened or [0] * len(nodes)  # a sum over no rows has no elements
-    alone = [count + untouched * _holds_untouched(node) for count, node in zip(happened, nodes, strict=True)]
+    node_counts = [count + untouched * _holds_untouched(node) for count, node in zip(happened, nodes, strict=True)]
     return Narrowing(
         universe=universe,
-        alone=tuple(alone),
-        after=(
+        node_counts=tuple(node_counts),
+        counts_after=(
             *(number if of_or else universe - number for number in gathered),
             *(taken_first.total() - number for number in taken),
         ),
-        without=(
+        counts_without=(
             *(only.total() - only[place] if of_or else only[0] + only[place] for place in let_in),
             *(taken_only[0] + taken_only[place] for place in taken_out),
         ),
@@ -113,8 +113,8 @@ def read_narrowing(row: Sequence[Any], conditions: Conditions, nodes: Sequence[N
 
 
 def _is_or(conditions: Conditions) -> bool:
-    """One condition alone is under no logic; left out, it lets everybody in, as with AND."""
-    return conditions.logic == "OR" and len(conditions.let_in) > 1
+    """Return whether OR joins. One condition alone is under no logic; left out, it lets everybody in, as with AND."""
+    return conditions.logic == "OR" and len(conditions.inclusions) > 1
 
 
 def _normal(nodes: Sequence[Node]) -> list[Node]:
@@ -122,12 +122,12 @@ def _normal(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _holds_untouched(node: Node) -> bool:
-    """For a user for whom nothing happened."""
+    """Return whether a node is true for a user for whom nothing happened."""
     return not is_positive(normal(node))
 
 
 def _first(places: Sequence[int]) -> int:
-    """0 when there is none."""
+    """Return the first place; 0 when there is none."""
     return places[0] if places else 0
 
 
@@ -136,7 +136,7 @@ def _array(tests: Sequence[Fragment]) -> Fragment:
 
 
 def _firsts(name: LiteralString, *, decides: bool) -> list[Fragment]:
-    """Of the tests that come out as *decides*, the place of the first (from 1; 0: none), and how many they are."""
+    """Write, of the tests that come out as *decides*, the place of the first (from 1; 0: none), and their number."""
     return [
         sql("indexOf({name}, {decides}) AS {name}_first", name=name, decides=int(decides)),
         sql("countEqual({name}, {decides}) AS {name}_count", name=name, decides=int(decides)),
@@ -144,7 +144,7 @@ def _firsts(name: LiteralString, *, decides: bool) -> list[Fragment]:
 
 
 def _histogram(key: LiteralString, condition: LiteralString) -> Fragment:
-    """Two lists: the keys of the rows that meet the condition, and how many rows have each."""
+    """Write two lists: the keys of the rows that meet the condition, and how many rows have each."""
     return sql("sumMapIf([toUInt32({})], [toUInt64(1)], {})", key, condition)
 
 

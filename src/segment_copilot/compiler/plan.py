@@ -1,4 +1,4 @@
-"""Bound definition + as_of → what to ask the store: a tree of positive slots, every boundary an instant.
+"""Plans a bound definition at an instant: a tree of positive slots to ask the store, every boundary an instant.
 
 All time arithmetic happens here; the SQL only compares instants. A leaf is a *slot* (the users for whom something
 happened) and whether to take its complement in the universe. Negative operators, `negate`, and leaves that hold when
@@ -100,7 +100,7 @@ _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight yea
 def plan(
     definition: Definition, *, tenant_id: int, as_of: datetime, timezone: str, references: Mapping[int, Definition]
 ) -> Plan:
-    """What to ask.
+    """Return the plan of a definition at *as_of*.
 
     Args:
         definition: Bound.
@@ -182,7 +182,7 @@ class _Planner:
         return CountSlot(matching, comparison), complement
 
     def _recency(self, leaf: Recency) -> Slot:
-        """Days since the last match, as a range for that match. Never did it: in no range."""
+        """Plan days since the last match as a range for that match. Never did it: in no range."""
         near = self._days_ago(leaf.window_days)
         match leaf.operator:
             case "gt":
@@ -342,7 +342,7 @@ class _Planner:
     # Dates
 
     def _date_ranges(self, operator: PropertyOperator, values: tuple[Any, ...]) -> list[DateRange]:
-        """The ranges of which a stored datetime must lie in one."""
+        """Return the ranges of which a stored datetime must lie in one."""
         if operator == "in_last":
             return [self._date_range(before(self.as_of, parse_length(values[0]), self.zone), self.as_of)]
         if operator == "in_next":
@@ -352,7 +352,7 @@ class _Planner:
         return list(starmap(self._date_range, spans))
 
     def _anniversaries(self, text: str) -> Anniversaries:
-        """The days of the year that lie from today to today plus the length; 29 February is 28 in common years."""
+        """Return the days of the year from today to today plus the length; 29 February is 28 in common years."""
         today = self.as_of.astimezone(self.zone).date()
         ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
         end = max(today, ahead.astimezone(self.zone).date())
@@ -368,7 +368,7 @@ class _Planner:
         return Anniversaries(self.zone.key, tuple(last_year), tuple(last_year.values()))
 
     def _span(self, text: str) -> tuple[datetime, datetime]:
-        """First and last instant of a test's value: a bare date is its whole local day."""
+        """Return the first and last instant of a test's value: a bare date is its whole local day."""
         value = parse_date(text)
         if isinstance(value, datetime):
             instant = value.astimezone(UTC) if value.tzinfo else to_instant(value, self.zone)
@@ -378,7 +378,7 @@ class _Planner:
         return day_start(value, self.zone), day_start(value + DAY, self.zone) - MICROSECOND
 
     def _date_range(self, earliest: datetime, latest: datetime) -> DateRange:
-        """Which bare dates have their local midnight in the range: compared as dates, so SQL needs no zone."""
+        """Add the bare dates that have their local midnight in the range: compared as dates, so SQL needs no zone."""
         earliest, latest = _kept(earliest, latest)
         first = self._first_day(earliest)
         last = self._first_day(latest + MICROSECOND) - DAY
@@ -386,7 +386,7 @@ class _Planner:
         return DateRange(earliest, latest, *((first, last) if first <= last else (LATEST.date(), EARLIEST.date())))
 
     def _first_day(self, instant: datetime) -> date:
-        """The first date that begins at *instant* or later; a day that the zone skipped begins with the next."""
+        """Return the first date that begins at *instant* or later; a day that the zone skipped begins with the next."""
         day = instant.astimezone(self.zone).date()
         while day_start(day - DAY, self.zone) >= instant:
             day -= DAY
@@ -416,19 +416,19 @@ _ABSOLUTE: Final = {
 
 
 def _microseconds(length: str) -> int:
-    """A length inside a sequence: absolute, so a day is 24 hours."""
+    """Return the microseconds of a length inside a sequence: absolute, so a day is 24 hours."""
     parsed = parse_length(length, least=0)
     return parsed.count * _ABSOLUTE[parsed.unit] // MICROSECOND
 
 
 def _sample(leaf: Sample) -> SampleSlot:
-    """From * 2^64 <= 100 * hash < to * 2^64, solved for the hash exactly."""
+    """Solve from * 2^64 <= 100 * hash < to * 2^64 for the hash, exactly."""
     low, high = (math.ceil(Fraction(percent) * 2**64 / 100) for percent in (leaf.from_, leaf.to))
     return SampleSlot(leaf.salt, low, high - 1)
 
 
 def _kept(earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:
-    """The part of a range that lies within the instants that are kept; the other way round when there is none."""
+    """Return the part of a range within the instants that are kept; the other way round when there is none."""
     earliest, latest = max(earliest, EARLIEST), min(latest, LATEST)
     return (earliest, latest) if earliest <= latest else (LATEST, EARLIEST)
 
@@ -443,7 +443,7 @@ def _comparison(operator: str, value: Any, value2: Any) -> tuple[Comparison, boo
 
 
 def _millionths(number: float, widest: int) -> int:
-    """*number* × 1,000,000 as a double, rounded to the nearest integer, ties to even."""
+    """Return *number* × 1,000,000 as a double, rounded to the nearest integer, ties to even."""
     try:
         product = float(number) * MILLIONTHS
         return max(-widest, min(widest, round(product)))

@@ -1,4 +1,4 @@
-"""A test of one stored value as one two-valued SQL expression: false, never NULL, where the value is missing.
+"""Writes a test of one stored value as a two-valued SQL expression: false, never NULL, where the value is missing.
 
 A stored value is a path of a JSON column. ClickHouse keeps whole numbers, fractions, large whole numbers and strings
 of one path in different sub-columns, so a numeric test reads all four (docs/decisions/0003-json-numbers.md).
@@ -8,7 +8,7 @@ Each operator of a type is one row of the type's table: the function that writes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, LiteralString
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
 
 _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
@@ -25,15 +25,13 @@ _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # 
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final[LiteralString] = f"'^{_DAY}$'"
 _TIMESTAMP: Final[LiteralString] = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
-_FIRST: Final = "toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
-_LAST: Final = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_FIRST_ELAPSED: Final = (EARLIEST - _EPOCH) // _MICROSECOND
-_LAST_ELAPSED: Final = (LATEST - _EPOCH) // _MICROSECOND
+_FIRST, _LAST = (
+    Fragment(f"toDateTime64('{instant.replace(tzinfo=None).isoformat(' ')}', 6, 'UTC')")
+    for instant in (EARLIEST, LATEST)
+)
 
 
-class Stored(Struct, frozen=True):
+class StoredValue(Struct, frozen=True):
     """A value in a JSON column, and the ways to read it."""
 
     column: LiteralString
@@ -41,63 +39,63 @@ class Stored(Struct, frozen=True):
 
     @property
     def json(self) -> Fragment:
-        """Whatever is there, as JSON would print it: Dynamic, NULL where nothing is."""
+        """The value as JSON would print it, whatever it is: Dynamic, NULL where nothing is."""
         return sql("{}.{}", self.column, self.path)
 
     @property
     def string(self) -> Fragment:
-        """Nullable(String)."""
+        """The value as Nullable(String)."""
         return sql("{}.:String", self.json)
 
     @property
     def boolean(self) -> Fragment:
-        """Nullable(Bool)."""
+        """The value as Nullable(Bool)."""
         return sql("{}.:Bool", self.json)
 
     @property
     def number(self) -> Fragment:
-        """Nullable(Float64): JSON numbers and strings that are, in full, a JSON number; beyond the doubles is NULL."""
+        """Nullable(Float64) of JSON numbers and of strings that are, in full, one; beyond the doubles is NULL."""
         template = "if(match({text}, {pattern}), toFloat64OrNull({text}), NULL)"
         arms = sql("{}, {}", _json_numbers(self), sql(template, text=self.string, pattern=_NUMBER))
         return sql("nullIf(nullIf(coalesce({}), inf), -inf)", arms)
 
     @property
     def json_number(self) -> Fragment:
-        """Nullable(Float64): JSON numbers only."""
+        """Nullable(Float64) of JSON numbers only."""
         return sql("coalesce({})", _json_numbers(self))
 
     def elapsed(self, unit: int) -> Fragment:
-        """Nullable(Float64): a JSON number of *unit* microseconds each since 1970, in whole microseconds, the rest cut."""
+        """Write a JSON number of *unit* microseconds since 1970 in whole ones, the rest cut: Nullable(Float64)."""
         return sql("floor({} * {})", self.json_number, unit)
 
     @property
     def elements(self) -> Fragment:
-        """Array(String): the elements of a list as JSON text; empty for anything else."""
+        """The elements of a list as JSON text, Array(String); empty for anything else."""
         return sql("JSONExtractArrayRaw(ifNull(toJSONString({}), ''))", self.json)
 
     @property
     def is_set(self) -> Fragment:
-        """Whether a value other than null is there; an object is there when anything in it is."""
+        """True where a value other than null is there; an object is there when anything in it is."""
         return sql("({} IS NOT NULL OR notEmpty(JSONAllPaths({}.^{})))", self.json, self.column, self.path)
 
 
-def _json_numbers(value: Stored) -> Fragment:
+def _json_numbers(value: StoredValue) -> Fragment:
     return sql("{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64)", value=value.json)
 
 
-def stored(column: LiteralString, path: tuple[str, ...]) -> Stored:
-    """The value at *path* of *column*; a dot inside a key is stored escaped."""
-    return Stored(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
+def stored_value(column: LiteralString, path: tuple[str, ...]) -> StoredValue:
+    """Return the value at *path* of *column*; a dot inside a key is stored escaped."""
+    return StoredValue(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
-    """The tests of a `where`, as one parenthesised expression."""
+    """Write the tests of a `where`, as one parenthesised expression."""
     return group(wanted.logic, [render_test(column, test) for test in wanted.tests])
 
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
-    """One parenthesised expression that is 0 or 1."""
-    value = stored(column, test.path)
+    """Write one parenthesised expression that is 0 or 1."""
+    value = stored_value(column, test.path)
     match test.kind:
         case "presence":
             positive = value.is_set
@@ -126,7 +124,7 @@ def _false_if_null(test: Fragment) -> Fragment:
 
 
 def _compare(template: LiteralString, type_: LiteralString, subject: Fragment, test: Test) -> Fragment:
-    """Compares with one operand, `low`, or with two."""
+    """Compare with one operand, `low`, or with two."""
     operands = [bind(value, type_) for value in _values(type_, test)]
     if type_ == "String":
         subject, *operands = (_cased(text, test) for text in (subject, *operands))
@@ -188,19 +186,19 @@ STRING_WRITERS: Final[dict[PropertyOperator, Writer]] = {
 # Lists, and what is a list or a string
 
 
-def _contains(logic: Literal["AND", "OR"], value: Stored, test: Test) -> Fragment:
-    """Of the wanted values: any (or all) equal an element. A scalar is no list: false."""
+def _contains(logic: Literal["AND", "OR"], value: StoredValue, test: Test) -> Fragment:
+    """Write whether any (or all) of the wanted values equal an element. A scalar is no list: false."""
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
-LIST_WRITERS: Final[dict[PropertyOperator, Callable[[Stored, Test], Fragment]]] = {
+LIST_WRITERS: Final[dict[PropertyOperator, Callable[[StoredValue, Test], Fragment]]] = {
     "contains_any": partial(_contains, "OR"),
     "contains_all": partial(_contains, "AND"),
 }
 
 
-def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
-    """Whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
+def _has(value: StoredValue, wanted: Scalar, test: Test) -> Fragment:
+    """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
     if isinstance(wanted, str):
@@ -211,8 +209,8 @@ def _has(value: Stored, wanted: Scalar, test: Test) -> Fragment:
     return sql("arrayExists(element -> {}, {})", is_equal, value.elements)
 
 
-def _containment(value: Stored, test: Test) -> Fragment:
-    """A list with an equal element, or a string with the wanted text in it: what is stored decides."""
+def _containment(value: StoredValue, test: Test) -> Fragment:
+    """Find an equal element in a list, or the wanted text in a string: what is stored decides."""
     wanted = test.values[0]
     equal = _has(value, wanted, test)
     if not isinstance(wanted, str):
@@ -222,7 +220,7 @@ def _containment(value: Stored, test: Test) -> Fragment:
 
 
 def _element_number() -> Fragment:
-    """A list element as a number, by the rule of `Stored.number`."""
+    """Write a list element as a number, by the rule of `StoredValue.number`."""
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
     return sql(template, text=text, pattern=_NUMBER)
@@ -231,12 +229,12 @@ def _element_number() -> Fragment:
 # Dates and instants: the planner made ranges, or days of the year, of every operator
 
 
-def _in_ranges(value: Stored, test: Test) -> Fragment:
-    """Whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
+def _in_ranges(value: StoredValue, test: Test) -> Fragment:
+    """Write whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
     return group("OR", [_in_range(value, test.epoch, wanted) for wanted in test.values])
 
 
-def _in_range(value: Stored, epoch: int, wanted: DateRange) -> Fragment:
+def _in_range(value: StoredValue, epoch: int, wanted: DateRange) -> Fragment:
     parsed, instants = _parsed(value), (wanted.earliest, wanted.latest)
     midnights = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (wanted.first_date, wanted.last_date))
     arms = [
@@ -245,8 +243,7 @@ def _in_range(value: Stored, epoch: int, wanted: DateRange) -> Fragment:
     ]
     if epoch:
         elapsed = value.elapsed(epoch)
-        ends = ((instant - _EPOCH) // _MICROSECOND for instant in instants)
-        arms.insert(0, sql("isNotNull({}), {}", elapsed, _between(elapsed, ends, "Int64")))
+        arms.insert(0, sql("isNotNull({}), {}", elapsed, _between(elapsed, map(to_microseconds, instants), "Int64")))
     return _by_form(arms)
 
 
@@ -255,7 +252,7 @@ def _between(subject: Fragment, ends: Iterable[Any], type_: LiteralString) -> Fr
 
 
 def render_anniversary(instant: Fragment, wanted: Anniversaries) -> Fragment:
-    """Whether the local day and month of *instant* come round in a later year: the one use of a time zone in SQL."""
+    """Write whether the local day and month of *instant* come round in a later year: the only time zone in SQL."""
     return _comes_round(sql("toTimeZone({}, {})", instant, bind(wanted.zone, "String")), wanted)
 
 
@@ -265,8 +262,8 @@ def _comes_round(local: Fragment, wanted: Anniversaries) -> Fragment:
     return sql("(toYear({}) < transform({}, {}, {}, toUInt16(0)))", local, day, days, years)
 
 
-def _anniversary(value: Stored, test: Test) -> Fragment:
-    """A stored date is a local day already; a stored instant has one in the time zone."""
+def _anniversary(value: StoredValue, test: Test) -> Fragment:
+    """Test a local day: a stored date is one already, a stored instant has one in the time zone."""
     wanted: Anniversaries = test.values[0]
     parsed = _parsed(value)
     is_kept = sql("{} BETWEEN {} AND {}", parsed, _FIRST, _LAST)
@@ -276,21 +273,21 @@ def _anniversary(value: Stored, test: Test) -> Fragment:
     ]
     if test.epoch:
         elapsed = value.elapsed(test.epoch)
-        is_kept = sql("{} BETWEEN {} AND {}", elapsed, _FIRST_ELAPSED, _LAST_ELAPSED)
+        is_kept = sql("{} BETWEEN {} AND {}", elapsed, to_microseconds(EARLIEST), to_microseconds(LATEST))
         whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
         instant = sql("fromUnixTimestamp64Micro({}, 'UTC')", whole)
         arms.insert(0, sql("{}, {}", _false_if_null(is_kept), render_anniversary(instant, wanted)))
     return _by_form(arms)
 
 
-def _parsed(value: Stored) -> Fragment:
+def _parsed(value: StoredValue) -> Fragment:
     return sql("parseDateTime64BestEffortOrNull({}, 6, 'UTC')", value.string)
 
 
-def _has_form(value: Stored, pattern: LiteralString) -> Fragment:
+def _has_form(value: StoredValue, pattern: LiteralString) -> Fragment:
     return sql("match({}, {})", value.string, pattern)
 
 
 def _by_form(arms: list[Fragment]) -> Fragment:
-    """The test of the first form that the value has; false for any other form."""
+    """Write the test of the first form that the value has; false for any other form."""
     return sql("ifNull(multiIf({}, 0), 0)", join(", ", arms))

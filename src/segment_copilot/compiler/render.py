@@ -1,4 +1,4 @@
-"""Plan → SQL text and parameters.
+"""Renders a plan as SQL text and parameters.
 
     plan → trees.normal → a positive tree → chain or bitmasks → keys of users → the question
 
@@ -36,14 +36,14 @@ _SMALL: Final = 1_000_000  # events: of fewer no plan needs much memory
 
 
 class KeyRange(Struct, frozen=True):
-    """The users whose keys lie from *first* to *last*, both in."""
+    """Names the users whose keys lie from *first* to *last*, both in."""
 
     first: int
     last: int
 
 
 def shape_of(plan: Plan) -> Shape:
-    """The shape a plan gets, unless told otherwise."""
+    """Return the shape that a plan gets where no other is asked for."""
     tree = _positive(normal(plan.root))
     return _shape_of(tree, chain_of(tree))
 
@@ -55,7 +55,7 @@ def _shape_of(tree: Node, chain: Part) -> Shape:
 
 
 def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
-    """The users in ranges that are asked one after the other, so that memory stays bounded; one None is everybody.
+    """Cut the users into ranges that are asked one after the other, so that memory stays bounded; None is everybody.
 
     Args:
         plan: What is asked.
@@ -72,7 +72,7 @@ def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
 
 
 def _positive(root: Node) -> Node:
-    """A normal tree, or its complement: the one of them that is positive."""
+    """Return a normal tree, or its complement: the one of them that is positive."""
     return root if is_positive(root) else turned(root)
 
 
@@ -83,7 +83,7 @@ def _count_sources(tree: Node) -> int:
 def render_keys(
     plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current", keys: KeyRange | None = None
 ) -> CompiledQuery:
-    """`user_key` of every member, each once."""
+    """Write the query for `user_key` of every member, each once."""
     rendering = _Rendering(plan, shape, traits=traits, keys=keys)
     if not rendering.is_positive:
         return query(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
@@ -94,7 +94,7 @@ def render_keys(
 
 
 def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
-    """`user_key, user_id` of every member, each once."""
+    """Write the query for `user_key, user_id` of every member, each once."""
     rendering = _Rendering(plan, shape, traits=traits)
     return query(sql("SELECT user_key, user_id\n{}", rendering.users([rendering.is_member])))
 
@@ -102,7 +102,7 @@ def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable
 def render_preview(
     plan: Plan, *, sample: int, shape: Shape | None = None, keys: KeyRange | None = None
 ) -> CompiledQuery:
-    """One row: `universe`, `matched_users`, `sample_user_ids` (the first by id); of the users in the range only."""
+    """Write one row of the users in the range: `universe`, `matched_users`, `sample_user_ids` (the first by id)."""
     rendering = _Rendering(plan, shape, keys=keys)
     columns = [
         sql("count() AS universe"),
@@ -121,7 +121,7 @@ def render_membership_insert(
 
 
 class SharedSlots:
-    """The slots of several plans of one tenant at one instant, each asked once, and the members of each plan from them.
+    """Asks each slot of several plans, of one tenant at one instant, once; and has the members of each plan from them.
 
     The statements belong to one session of the server: `create` makes a temporary table with a row for every user.
 
@@ -158,13 +158,13 @@ def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> 
 
 
 def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) -> CompiledQuery:
-    """One row with 1 when the user is in the universe and matches; no row otherwise."""
+    """Write one row with 1 when the user is in the universe and matches; no row otherwise."""
     rendering = _Rendering(plan, shape, user_id=user_id)
     return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
 
 
 def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
-    """One row: `universe`, and for each of *nodes*, parts of the plan or made of them, how many users it is true for."""
+    """Write one row: `universe`, and for each of *nodes*, parts of the plan or made of them, its number of users."""
     rendering = _Rendering(plan, "bitmasks")
     trees = [normal(node) for node in nodes]
     masks = Bitmasks(trees)
@@ -189,7 +189,7 @@ def _sample(limit: int) -> Fragment:
 
 
 class _Rendering:
-    """One query being written."""
+    """Writes one query."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class _Rendering:
 
     @cached_property
     def is_positive(self) -> bool:
-        """Whether the members are those of a positive tree, and not all others."""
+        """Return whether the members are those of a positive tree, and not all others."""
         return is_positive(self._root)
 
     @cached_property
@@ -237,12 +237,12 @@ class _Rendering:
         return _shape_of(self._tree, self._chain) if self._shape is None else self._shape
 
     def users(self, conditions: Sequence[Fragment] = ()) -> Fragment:
-        """FROM and WHERE of the universe."""
+        """Write FROM and WHERE of the universe."""
         return self.tables.users([*self._one, *conditions])
 
     @property
     def keys(self) -> Fragment:
-        """`SELECT user_key` of the users of the positive tree."""
+        """Write `SELECT user_key` of the users of the positive tree."""
         if self.shape == "chain":
             return render_chain(self._chain, self.sources)
         return render_bitmasks(self._tree, self.sources)

@@ -1,4 +1,4 @@
-"""Sequences: exact, and linear in one user's events (docs/decisions/0004-sequences.md).
+"""Finds sequences, exactly and in time linear in one user's events (docs/decisions/0004-sequences.md).
 
 What happened to a user is sorted, and a chain of steps is carried forward, step by step. A step is coded
 `time * 16 + (steps after it)`, so at equal times later steps sort first and see only what is strictly earlier; what may
@@ -22,7 +22,7 @@ _BLOCKER: Final = 15
 
 
 def render_sequence(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragment]) -> Fragment:
-    """`SELECT user_key` of the users in the slot, of those that pass *narrowed*."""
+    """Write `SELECT user_key` of the users in the slot, of those that pass *narrowed*."""
     steps = [_is(step.matching) for step in slot.steps]
     columns = sql("arraySort({}) AS codes", _codes(slot, steps))
     if slot.blockers:
@@ -36,7 +36,7 @@ def render_sequence(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragm
 
 
 def _codes(slot: SequenceSlot, steps: Sequence[Fragment]) -> Fragment:
-    """An event that may serve several steps is there once for each; mostly none can, and each is there once."""
+    """Code the events: one that may serve several steps once for each; mostly none can, and each is there once."""
     codes = [len(steps) - 1 - index for index in range(len(steps))]
     if _is_told_by_type(slot):
         *others, last = [*codes, _BLOCKER] if slot.blockers else codes
@@ -50,7 +50,7 @@ def _codes(slot: SequenceSlot, steps: Sequence[Fragment]) -> Fragment:
 
 
 def _is_told_by_type(slot: SequenceSlot) -> bool:
-    """Whether an event's type alone says which one step, or blocker, it is."""
+    """Return whether an event's type alone says which one step, or blocker, it is."""
     seen = set[str]()
     matchings = [step.matching for step in slot.steps]
     blocked = {name for blocker in slot.blockers for name in blocker.event_types or ("*",)}
@@ -64,7 +64,7 @@ def _is_told_by_type(slot: SequenceSlot) -> bool:
 
 
 def _is(matching: Matching) -> Fragment:
-    """Whether an event that was read is of this kind."""
+    """Write whether an event that was read is of this kind."""
     tests = [of_types(matching.event_types)]
     if matching.filter:
         tests.append(render_filter("payload", matching.filter))
@@ -76,7 +76,7 @@ def _within(template: LiteralString, most: int | None) -> list[Fragment]:
 
 
 def _chain(slot: SequenceSlot) -> Fragment:
-    """Whether a chain of all steps exists. A chain is the instant at which it began."""
+    """Write whether a chain of all steps exists. A chain is the instant at which it began."""
     last = len(slot.steps) - 1
     template = "if(bitAnd(code, 15) = {}, bitShiftRight(code, 4), 0)"
     begun = sql("arrayFill(begin -> begin > 0, arrayMap(code -> {}, codes))", sql(template, last))
@@ -91,7 +91,7 @@ def _chain(slot: SequenceSlot) -> Fragment:
 
 
 def _chain_with_gaps(slot: SequenceSlot) -> Fragment:
-    """The same where gaps matter: a chain is when it began and when it reached its step."""
+    """Write `_chain` where gaps matter: a chain is the instants at which it began and reached its step."""
     last = len(slot.steps) - 1
     arrays = "codes, blockers" if slot.blockers else "codes"
     names = "code, blocker" if slot.blockers else "code"
@@ -115,7 +115,7 @@ def _chain_with_gaps(slot: SequenceSlot) -> Fragment:
 
 
 def step_rows(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragment] = ()) -> Fragment:
-    """FROM and WHERE of all events whose type and instant can matter; the steps themselves say which event is which."""
+    """Read all events whose type and instant can matter (FROM and WHERE); the steps themselves say which is which."""
     matchings = [*(step.matching for step in slot.steps), *slot.blockers]
     named = {name for matching in matchings for name in matching.event_types or ()}
     conditions = [*in_range(slot.steps[0].matching.range), *narrowed]

@@ -1,9 +1,9 @@
-"""What a plan is made of: ranges of instants, tests of stored values, and slots: sets of users for whom something happened."""
+"""Defines the parts of a plan: ranges, tests of values, and slots, sets of users for whom something happened."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -14,25 +14,25 @@ from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, 
 
 
 class Range(Struct, frozen=True):
-    """Instants from *earliest* to *latest*, both in; None is open. What is after `as_of` is never read anyway."""
+    """A range is the instants from *earliest* to *latest*, both in; None is open. After `as_of` nothing is read."""
 
     earliest: datetime | None = None
     latest: datetime | None = None
 
 
 class Comparison(Struct, frozen=True):
-    """A test of a number: *low* for one operand, *low* and *high* for between."""
+    """A comparison is a test of a number: *low* for one operand, *low* and *high* for between."""
 
     operator: NumberOperator
     low: int | float
     high: int | float | None = None
 
     def turned(self) -> Comparison:
-        """The exact complement."""
+        """Return the exact complement."""
         return Comparison(OPPOSITE_NUMBER[self.operator], self.low, self.high)
 
     def holds(self, number: float) -> bool:
-        """The same test in Python; the planner asks it what zero gives."""
+        """Return whether a number passes: the planner asks it of zero."""
         return holds(self.operator, number, self.low, self.high)
 
 
@@ -46,7 +46,7 @@ class DateRange(Struct, frozen=True):
 
 
 class Anniversaries(Struct, frozen=True):
-    """Days of the year (month * 100 + day) that come round, each with the last year in which it does."""
+    """Holds the days of the year (month * 100 + day) that come round, each with the last year in which it does."""
 
     zone: str
     days: tuple[int, ...]
@@ -72,14 +72,14 @@ class Test(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """Tests of one event, joined by *logic*."""
+    """A filter is tests of one event, joined by *logic*."""
 
     logic: Literal["AND", "OR"]
     tests: tuple[Test, ...]
 
 
 class Matching(Struct, frozen=True):
-    """Which events: of these types (None: every event but an identify), that pass the filter, in the range."""
+    """Says which events: of these types (None: every event but an identify), that pass the filter, in the range."""
 
     event_types: tuple[str, ...] | None
     filter: Filter | None
@@ -182,7 +182,7 @@ Slot = (
 
 
 class Choice(Struct, frozen=True, tag=True):
-    """A leaf: in the slot, or (complement) in the universe and not in the slot."""
+    """A leaf is the users in the slot, or (complement) in the universe and not in the slot."""
 
     slot: Slot
     complement: bool
@@ -190,7 +190,7 @@ class Choice(Struct, frozen=True, tag=True):
 
 
 class Branch(Struct, frozen=True, tag=True):
-    """Children joined by *logic*, then turned round if *complement*."""
+    """A group is children joined by *logic*, then turned round if *complement*."""
 
     logic: Literal["AND", "OR"]
     children: tuple[Node, ...]
@@ -201,28 +201,20 @@ Node = Choice | Branch
 
 
 class Plan(Struct, frozen=True):
-    """A question about one tenant at one instant."""
+    """A plan is a question about one tenant at one instant."""
 
     tenant_id: int
     as_of: datetime
     root: Node
 
 
-def both(first: Node, second: Node) -> Node:
-    """True where both are."""
+def conjunction(first: Node, second: Node) -> Node:
+    """Return the node that is true where both are."""
     return Branch("AND", (first, second))
 
 
 def leaves(node: Node) -> list[Choice]:
-    """The leaves of a plan in reading order, those of referenced segments left out."""
+    """Return the leaves of a plan in reading order, those of referenced segments left out."""
     if isinstance(node, Choice):
         return [node]
     return [leaf for child in node.children for leaf in leaves(child)]
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_microseconds(instant: datetime) -> int:
-    """Since 1970."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)

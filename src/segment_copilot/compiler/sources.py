@@ -1,4 +1,4 @@
-"""One source: what is read once for all slots about the same events, or about the same trait.
+"""Reads a source: once for all slots about the same events, or about the same trait.
 
 The rows that matter to any of the slots are read, and each slot looks at its own only: what one slot alone has in its
 WHERE becomes a *guard*, the condition of its aggregates.
@@ -51,19 +51,19 @@ _AT_LEAST_ONE: Final = {("gte", 1), ("gt", 0), ("neq", 0)}
 
 
 class Events(Struct, frozen=True):
-    """The events of these types."""
+    """Names the events of these types."""
 
     names: tuple[str, ...] | None
 
 
 class Traits(Struct, frozen=True):
-    """The values of a trait; None: of all traits that are asked about."""
+    """Names the values of a trait; None: of all traits that are asked about."""
 
     name: str | None
 
 
 class Users(Struct, frozen=True):
-    """The universe, of which samples are taken."""
+    """Names the universe, of which samples are taken."""
 
 
 Alone = PeriodsSlot | SequenceSlot
@@ -76,12 +76,12 @@ _USERS: Final = Users()
 
 
 def are_traits_together(slots: Iterable[Slot]) -> bool:
-    """Whether a question about the slots reads its traits at once: for a few, reads that narrow one another are faster."""
+    """Return whether a question about the slots reads its traits at once: for a few, reads that narrow one another are faster."""
     return len({slot.property for slot in slots if isinstance(slot, TraitSlot)}) > _TRAITS_APART
 
 
 def source_of(slot: Slot, *, traits_together: bool) -> Source:
-    """Where the slot is read; slots of one source share a read."""
+    """Return where the slot is read; slots of one source share a read."""
     match slot:
         case TraitSlot():
             return _ALL_TRAITS if traits_together else Traits(slot.property)
@@ -100,7 +100,7 @@ def source_of(slot: Slot, *, traits_together: bool) -> Source:
 
 
 def by_source(slots: Sequence[Slot]) -> dict[Source, list[Slot]]:
-    """The slots of a question, those of one source together."""
+    """Return the slots of a question, those of one source together."""
     together, found = are_traits_together(slots), dict[Source, list[Slot]]()
     for slot in slots:
         found.setdefault(source_of(slot, traits_together=together), []).append(slot)
@@ -108,7 +108,7 @@ def by_source(slots: Sequence[Slot]) -> dict[Source, list[Slot]]:
 
 
 class _Need(Struct, frozen=True):
-    """A slot, and the rows that matter to it. *exists*: any such row makes the slot hold."""
+    """Holds a slot, and the rows that matter to it. *exists*: any such row makes the slot hold."""
 
     slot: GroupedSlot
     matching: Matching
@@ -131,7 +131,7 @@ def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
 
 
 def _narrowed(slot: TimeSlot, as_of: datetime) -> TimeSlot:
-    """When the last event is to lie in one range, only what is not before it can be, or overtake, that event."""
+    """Narrow the rows: if the last event is to lie in one range, only what is not before it can be, or overtake, it."""
     if not isinstance(slot.when, tuple) or len(slot.when) != 1:
         return slot
     (wanted,) = slot.when
@@ -154,7 +154,7 @@ class Sources:
         self._traits = TraitReads(tables, traits)
 
     def keys(self, source: Source, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
-        """`SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
+        """Write `SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
         slots = slots_of([node])
         match source:
             case Events():
@@ -171,7 +171,7 @@ class Sources:
                 assert_never(source)
 
     def bits(self, source: Source, slots: Sequence[Slot], places: Places) -> Fragment:
-        """`SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user, in the words of the places.
+        """Write `SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user, in the words of the places.
 
         A user may come in several rows: the bits of all are to be joined.
         """
@@ -218,7 +218,7 @@ class Sources:
         return sql("SELECT user_key, {}\n{}", columns_of_bits(guards, places), rows)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
-        """What to read for all of the slots, and each one's guard."""
+        """Say what to read for all of the slots, and each one's guard."""
         needs = [_need(cast("GroupedSlot", slot), self._as_of) for slot in slots]
         ranges, filters = {need.matching.range for need in needs}, {need.matching.filter for need in needs}
         conditions = in_range(_hull(ranges))
@@ -256,7 +256,7 @@ class Sources:
                 assert_never(slot)
 
     def _periods(self, slot: PeriodsSlot, narrowed: Sequence[Fragment]) -> Fragment:
-        """Periods with several events each: first the periods of a user, then how many there are."""
+        """Count periods with several events each: first the periods of a user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = [*in_range(slot.matching.range), *passes(slot.matching.filter), *narrowed]
         rows = self._tables.events(slot.matching.event_types, conditions)
@@ -267,14 +267,14 @@ class Sources:
 
 
 class _Read(Struct, frozen=True):
-    """One read for several slots: the conditions of its rows, and each slot's guard."""
+    """Holds one read for several slots: the conditions of its rows, and each slot's guard."""
 
     needs: list[_Need]
     guards: list[Guard]
     conditions: list[Fragment]
 
     def holds(self) -> list[Fragment]:
-        """Per slot, whether it holds for the user."""
+        """Write, per slot, whether it holds for the user."""
         return [
             _any_row(guard) if need.exists else render_holds(need.slot, guard)
             for need, guard in zip(self.needs, self.guards, strict=True)
@@ -286,35 +286,35 @@ def _any_row(guard: Guard) -> Fragment:
 
 
 def passes(wanted: Filter | None) -> list[Fragment]:
-    """The condition of events that pass a filter; none without one."""
+    """Write the condition of events that pass a filter; none without one."""
     return [render_filter("payload", wanted)] if wanted else []
 
 
 def sample_hash(slot: SampleSlot) -> Fragment:
-    """Of a user, for a salt: the first eight bytes of a SHA-256, as a number."""
+    """Write the hash of a user for a salt: the first eight bytes of a SHA-256, as a number."""
     template = "reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
     return sql(template, salt=bind(slot.salt, "String"))
 
 
 def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
-    """Whether the hash of a user lies in the slot."""
+    """Write whether the hash of a user lies in the slot."""
     return sql("{} BETWEEN {} AND {}", share, bind(slot.low, "UInt64"), bind(slot.high, "UInt64"))
 
 
 def is_any(node: Node) -> bool:
-    """Whether a tree asks for any of some slots, and for no more."""
+    """Return whether a tree asks for any of some slots, and for no more."""
     return not node.complement if isinstance(node, Choice) else node.logic == "OR" and all(map(is_any, node.children))
 
 
 def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
-    """A normal tree as one expression."""
+    """Write a normal tree as one expression."""
     if isinstance(node, Choice):
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
     return group(node.logic, [written(child, write) for child in node.children])
 
 
 def _hull(ranges: Iterable[Range]) -> Range:
-    """The range that holds all of them."""
+    """Return the range that holds all of them."""
     earliest, latest = [item.earliest for item in ranges], [item.latest for item in ranges]
     return Range(
         None if None in earliest else min(cast("list[datetime]", earliest)),
@@ -323,7 +323,7 @@ def _hull(ranges: Iterable[Range]) -> Range:
 
 
 def _any_of(guards: Sequence[Guard]) -> list[Fragment]:
-    """As a condition of rows; none when some slot takes every row."""
+    """Return the guards as a condition of rows; none when some slot takes every row."""
     given = [guard for guard in guards if guard is not None]
     if len(given) < len(guards):
         return []

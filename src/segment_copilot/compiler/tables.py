@@ -1,4 +1,4 @@
-"""Every read of a table: for one tenant, and nothing later than `as_of`. A query without these cannot be built."""
+"""Reads tables for one tenant, and nothing later than `as_of`. A query without these two cannot be built."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def in_range(wanted: Range) -> list[Fragment]:
 
 
 def of_types(names: tuple[str, ...] | None) -> Fragment:
-    """The condition of events of these types; None is every event, and an identify is not one."""
+    """Write the condition of events of these types; None is every event, and an identify is not one."""
     if names is None:
         return sql("event_type != '{}'", IDENTIFY)
     if len(names) == 1:
@@ -35,27 +35,27 @@ def of_types(names: tuple[str, ...] | None) -> Fragment:
 
 
 def of_traits(names: Sequence[str]) -> Fragment:
-    """The condition of values of these traits."""
+    """Write the condition of values of these traits."""
     if len(names) == 1:
         return sql("property = {}", bind(names[0], "String"))
     return sql("property IN {}", bind(list(names), "Array(String)"))
 
 
 def is_in(rows: Fragment, *, keys: Keys = "user_key", negated: bool = False) -> Fragment:
-    """The condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
+    """Write the condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
     subject = "user_key" if keys == "user_key" else "(property, user_key)"
     return sql("{} {} {}", subject, "NOT IN" if negated else "IN", nested(rows, margin=2))
 
 
 def filtered(rows: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
-    """`SELECT user_key` of the rows whose key passes all of *narrowed*."""
+    """Write `SELECT user_key` of the rows whose key passes all of *narrowed*."""
     if not narrowed:
         return rows
     return sql("SELECT user_key FROM {}\n{}", nested(rows), where(narrowed))
 
 
 def where(conditions: Iterable[Fragment]) -> Fragment:
-    """WHERE, a condition to a line."""
+    """Write WHERE, a condition to a line."""
     return sql("WHERE {}", join("\n  AND ", conditions))
 
 
@@ -75,24 +75,24 @@ class Tables:
         self._is_past = sql("occurred_at <= {}", self.as_of)
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Events of these types; None is every event, and an identify is not one."""
+        """Read events of these types; None is every event, and an identify is not one."""
         return self._read("events", [of_types(names), self._is_past, *conditions])
 
     def everything(self, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Events of all types, identifies among them."""
+        """Read events of all types, identifies among them."""
         return self._read("events", [self._is_past, *conditions])
 
     def traits(self, wanted: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Every value that some traits ever had."""
+        """Read every value that some traits ever had."""
         return self._read("traits", [wanted, self._is_past, *conditions])
 
     def current_traits(self, wanted: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
-        """The newest value of some traits, also when it is later than `as_of`; rows that were overtaken unless *final*."""
+        """Read the newest value of some traits, after `as_of` or not; rows that were overtaken too, unless *final*."""
         table = "traits_current FINAL" if final else "traits_current"
         return self._read(table, [wanted, *conditions])
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """The universe."""
+        """Read the universe."""
         return self._read("users FINAL", [sql("first_seen <= {}", self.as_of), *conditions])
 
     def _read(self, table: LiteralString, conditions: Iterable[Fragment]) -> Fragment:

@@ -1,4 +1,4 @@
-"""Reads of traits: one, or many at once.
+"""Writes the reads of traits: one, or many at once.
 
 The newest value decides: of the current ones, or of the history where a newer one is later than `as_of`. Many traits are
 read together and told apart by their names, because each read of its own costs the server as much planning as the rest.
@@ -28,7 +28,7 @@ class TraitReads:
         self._table: TraitTable = table
 
     def keys(self, name: str, test: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
-        """`SELECT user_key` of the users whose value of one trait passes, of those that pass *narrowed*."""
+        """Write `SELECT user_key` of the users whose value of one trait passes, of those that pass *narrowed*."""
         wanted = of_traits([name])
         if self._table == "history":
             return self._newest_keys(self._tables.traits(wanted, narrowed), test)
@@ -40,7 +40,7 @@ class TraitReads:
         return sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING argMax({}, {})", rows, test, TIME_AND_ID)
 
     def bits(self, slots: Sequence[Slot], places: Places) -> Fragment:
-        """`SELECT user_key, bits_0, …`: one row for each user and trait with a value that passes a test."""
+        """Write `SELECT user_key, bits_0, …`: one row for each user and trait with a value that passes a test."""
         slots_of_name = dict[str, list[tuple[Slot, tuple[int, int]]]]()
         for slot, place in zip(slots, places, strict=True):
             slots_of_name.setdefault(cast("TraitSlot", slot).property, []).append((slot, place))
@@ -56,7 +56,7 @@ class TraitReads:
         return self._bits(wanted, "user_key", columns, places)
 
     def _bits_of_many(self, slots_of_name: dict[str, list[tuple[Slot, tuple[int, int]]]], places: Places) -> Fragment:
-        """A word is that of the trait that the row is of."""
+        """Write them of several traits: a word is that of the trait that the row is of."""
         names = {name: bind(name, "String") for name in slots_of_name}
         columns = list[Fragment]()
         for word in words_of(places):
@@ -84,16 +84,16 @@ class TraitReads:
         return sql("SELECT user_key, {}\n{}\nUNION ALL\n{}", columns, current, decided)
 
     def _stood(self) -> list[Fragment]:
-        """The conditions of a current value that stood at `as_of` already."""
+        """Write the conditions of a current value that stood at `as_of` already."""
         return [sql("occurred_at <= {}", self._tables.as_of), sql("is_exact")]
 
     def _changed_since(self, wanted: Fragment, keys: Keys = "user_key") -> Fragment:
-        """Of whom the newest value is later than `as_of`, or not told from an equally old one by its number alone."""
+        """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
         condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
         rows = self._tables.current_traits(wanted, [condition], final=False)
         return is_in(sql("SELECT {}\n{}", keys, rows), keys=keys)
 
 
 def trait_test(slot: Slot) -> Fragment:
-    """The test of a trait's value."""
+    """Write the test of a trait's value."""
     return render_test("value", cast("TraitSlot", slot).test)

@@ -1,4 +1,4 @@
-"""A tree of slots in one form: references opened, complements at the leaves only, groups of one logic flat.
+"""Brings a tree of slots into one form: references opened, complements at the leaves only, groups of one logic flat.
 
 A tree is *positive* when it is false for a user for whom nothing happened: such a tree can be answered from what
 happened alone. Of a tree and its complement exactly one is positive, so no other question has to be asked of the store.
@@ -16,7 +16,7 @@ _OTHER: dict[Logic, Logic] = {"AND": "OR", "OR": "AND"}
 
 
 def normal(node: Node, *, complement: bool = False) -> Node:
-    """The same tree (or its complement) in the one form."""
+    """Return the tree (or its complement) in the one form."""
     if isinstance(node, Choice):
         turned = node.complement != complement
         if isinstance(node.slot, MembersSlot):
@@ -29,7 +29,7 @@ def normal(node: Node, *, complement: bool = False) -> Node:
 
 
 def joined(logic: Logic, nodes: Iterable[Node]) -> Node:
-    """Normal trees under one logic; what says the same twice is said once."""
+    """Join normal trees under one logic; what says the same twice is said once."""
     children = dict[tuple[object, ...], Node]()
     for node in nodes:
         inside = node.children if isinstance(node, Branch) and node.logic == logic else (node,)
@@ -39,24 +39,24 @@ def joined(logic: Logic, nodes: Iterable[Node]) -> Node:
 
 
 def turned(node: Node) -> Node:
-    """The complement of a normal tree."""
+    """Return the complement of a normal tree."""
     return normal(node, complement=True)
 
 
 def is_true(node: Node, slots: Collection[Slot]) -> bool:
-    """Whether a normal tree is true for a user who is in these slots and in no other."""
+    """Return whether a normal tree is true for a user who is in these slots and in no other."""
     if isinstance(node, Choice):
         return (node.slot in slots) != node.complement
     return (all if node.logic == "AND" else any)(is_true(child, slots) for child in node.children)
 
 
 def is_positive(node: Node) -> bool:
-    """Whether a normal tree is false when every slot is."""
+    """Return whether a normal tree is false when every slot is."""
     return not is_true(node, ())
 
 
 def slots_of(nodes: Sequence[Node]) -> list[Slot]:
-    """The distinct slots of normal trees, in the order in which they are met."""
+    """Return the distinct slots of normal trees, in the order in which they are met."""
     found = dict[Slot, None]()
     waiting = list(reversed(nodes))
     while waiting:
@@ -69,5 +69,5 @@ def slots_of(nodes: Sequence[Node]) -> list[Slot]:
 
 
 def _identity(node: Node) -> tuple[object, ...]:
-    """Equal for nodes that say the same, wherever they were written."""
+    """Return a key that is equal for nodes that say the same, wherever they were written."""
     return (node.slot, node.complement) if isinstance(node, Choice) else (node,)

@@ -1,4 +1,4 @@
-"""Words of bits: each slot of a question has its bit in one, and a tree is a test of them.
+"""Gives each slot of a question a bit in one of some words, and writes trees as tests of them.
 
 A read gives the words in which its slots are, and what is joined of several reads has all.
 """
@@ -18,7 +18,7 @@ Places = Sequence[tuple[int, int]]
 
 
 class Words:
-    """A bit for each of some slots, in this order."""
+    """Holds a bit for each of some slots, in this order."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._places = {slot: divmod(index, _WORD) for index, slot in enumerate(slots)}
@@ -30,24 +30,24 @@ class Words:
         return join(", ", [sql("bits_{}", word) for word in range(self.count)])
 
     def places(self, slots: Sequence[Slot]) -> Places:
-        """Where these slots have their bits."""
+        """Return the places of these slots."""
         return [self._places[slot] for slot in slots]
 
     def whole(self, rows: Fragment, words: Sequence[int]) -> Fragment:
-        """Rows that have some of the words, with all of them."""
+        """Write rows that have some of the words with all of them."""
         if len(words) == self.count:
             return rows
         columns = [sql("bits_{}" if word in words else "toUInt64(0) AS bits_{}", word) for word in range(self.count)]
         return sql("SELECT user_key, {} FROM {}", join(", ", columns), nested(rows))
 
     def joined(self, rows: Sequence[Fragment]) -> Fragment:
-        """`SELECT user_key, bits_0, …`: a row for each user in any of the rows, with the bits of all."""
+        """Write `SELECT user_key, bits_0, …`: a row for each user in any of the rows, with the bits of all."""
         words = [sql("groupBitOr(rows.bits_{word}) AS bits_{word}", word=word) for word in range(self.count)]
         union = nested(join("\nUNION ALL\n", rows))
         return sql("SELECT user_key, {} FROM {} AS rows\nGROUP BY user_key", join(", ", words), union)
 
     def test(self, node: Node) -> Fragment:
-        """A normal tree as a test of the words. Leaves of one group are tested a word at a time."""
+        """Write a normal tree as a test of the words. Leaves of one group are tested a word at a time."""
         if isinstance(node, Choice):
             word, bit = self._places[node.slot]
             return sql("({})", _masked(word, 1 << bit, "=" if node.complement else "!=", 0))
@@ -69,17 +69,17 @@ class Words:
 
 
 def _masked(word: int, mask: int, comparison: Literal["=", "!="], bits: int) -> Fragment:
-    """Whether the masked bits of a word are (or are not) these."""
+    """Test whether the masked bits of a word are (or are not) these."""
     return sql("bitAnd(bits_{}, {}) {} {}", word, mask, comparison, bits)
 
 
 def words_of(places: Places) -> tuple[int, ...]:
-    """The words that the places are in."""
+    """Return the words that the places are in."""
     return tuple(sorted({word for word, _ in places}))
 
 
 def columns_of_bits(tests: Sequence[Fragment | None], places: Places) -> Fragment:
-    """The words of the places, each the sum of the bits whose test holds; None always does."""
+    """Write the words of the places, each the sum of the bits whose test holds; None always does."""
     columns = list[Fragment]()
     for word in words_of(places):
         bits = [
@@ -92,6 +92,6 @@ def columns_of_bits(tests: Sequence[Fragment | None], places: Places) -> Fragmen
 
 
 def is_any_bit(places: Places) -> Fragment:
-    """Whether any bit is set."""
+    """Write whether any bit is set."""
     tests = [sql("bits_{} != 0", word) for word in words_of(places)]
     return tests[0] if len(tests) == 1 else group("OR", tests)

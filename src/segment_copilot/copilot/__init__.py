@@ -1,1 +1,1 @@
-"""The copilot: one question with its history in, a typed stream of events out. It reads and drafts; it never saves."""
+"""The copilot answers a question and its history with a typed stream of events. It reads and drafts; it never saves."""

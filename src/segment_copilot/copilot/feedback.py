@@ -31,7 +31,7 @@ class Opinion(Struct, frozen=True):
 
 
 class Feedback:
-    """Opinions of all tenants; every method is told whose."""
+    """Keeps opinions of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres

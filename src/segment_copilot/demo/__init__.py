@@ -1,4 +1,4 @@
-"""The demo tenant: a seeded, believable shop, loaded straight into the stores. The service itself never imports it."""
+"""Demo: a seeded, believable shop, loaded straight into the stores as a tenant. The service itself never imports it."""
 
 from segment_copilot.demo.loading import Progress, load_demo
 

@@ -1,4 +1,4 @@
-"""Loading the demo shop: straight into the stores, in blocks, then schemas, connectors, segments and their history.
+"""Loads the demo shop: straight into the stores, in blocks, then schemas, connectors, segments and their history.
 
 The tenant gets its name last: until then it is called `demo-loading`, so that one whose loading died is recognised
 by whoever comes next and begun again.
@@ -32,10 +32,10 @@ _LOCK: Final = 0x5E6DE30  # of the advisory lock: one process at a time loads
 _COMPUTING_SECONDS: Final = 60
 
 Progress = Callable[[str], None]
-"""Told in a few words how far the loading is."""
+"""Takes a few words on how far the loading is."""
 
 
-def _ignore(_told: str) -> None: ...
+def _ignore(_text: str) -> None: ...
 
 
 async def load_demo(
@@ -47,11 +47,11 @@ async def load_demo(
     history_days: int = HISTORY_DAYS,
     progress: Progress = _ignore,
 ) -> Tenant:
-    """The tenant `demo`, whose last event is just before *ends_at* (aware, not in the future).
+    """Return the tenant `demo`, loaded if it is missing; its last event is just before *ends_at* (aware, past).
 
     Does nothing when the tenant is there; clears away one that was loaded half-way. Takes about 15 seconds.
     """
-    async with _alone(resources.postgres):
+    async with _hold_lock(resources.postgres):
         try:
             return await resources.tenants.get(SLUG)
         except NotFound:
@@ -85,8 +85,8 @@ async def load_demo(
 
 
 @asynccontextmanager
-async def _alone(postgres: Postgres) -> AsyncGenerator[None]:
-    """No other process loads meanwhile; whatever ends the connection gives the lock back."""
+async def _hold_lock(postgres: Postgres) -> AsyncGenerator[None]:
+    """Hold the lock under which one process loads at a time; whatever ends the connection gives it back."""
     async with postgres.connection(seconds=300) as connection:
         await connection.execute("SET lock_timeout = 0")
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
@@ -113,7 +113,7 @@ async def _clear_away(resources: Resources) -> None:
 
 
 async def _save_segments(resources: Resources, tenant: Tenant, *, ends_at: datetime) -> dict[str, int]:
-    """Ids by name. They are dated before their history begins, one a day."""
+    """Save the segments and return their ids by name. They are dated before their history begins, one a day."""
     ids: dict[str, int] = {}
     for place, segment in enumerate(SEGMENTS):
         saved = await resources.segments.create(
@@ -145,7 +145,7 @@ async def _connect(resources: Resources, tenant: Tenant, ids: dict[str, int], *,
 async def _compute_history(
     resources: Resources, tenant: Tenant, segment_ids: Collection[int], *, days: Sequence[datetime], progress: Progress
 ) -> None:
-    """The number of members on each of the days, by our own compiler."""
+    """Record the number of members on each of the days, by our own compiler."""
     waiting = iter(enumerate(segment_ids))
 
     async def fill() -> None:
@@ -160,10 +160,10 @@ async def _compute_history(
 
 async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
     await resources.computations.request_all(tenant, as_of=as_of)
-    await _until_computed(resources, tenant)
+    await _wait_until_computed(resources, tenant)
 
 
-async def _until_computed(resources: Resources, tenant: Tenant) -> None:
+async def _wait_until_computed(resources: Resources, tenant: Tenant) -> None:
     """Compute what was requested, or wait for a worker that took some of it."""
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):

@@ -1,4 +1,4 @@
-"""Events: accepted durably in PostgreSQL, forwarded to ClickHouse in blocks that can be retried, readable at once.
+"""Events are accepted durably in PostgreSQL, forwarded to ClickHouse in blocks that can be retried, readable at once.
 
 Here too is what is known of them: schemas, the catalog, analytics. It knows no HTTP and no segment.
 
@@ -7,16 +7,20 @@ The way of an event: `Ingestion.accept` (validated, de-duplicated, stored; the c
 longer recent.
 """
 
+from segment_copilot.events.failed_events import FailedEvent, FailedEvents
 from segment_copilot.events.forwarding import Forwarding
-from segment_copilot.events.ingestion import Accepted, Ingestion, IngestionStatus, Skipped
+from segment_copilot.events.ingestion import AcceptedEvents, Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.names import ObservedNames, observe_names
 from segment_copilot.events.recent import RecentEvent, RecentEvents, RecentPage
 from segment_copilot.events.rows import Event, write_block
-from segment_copilot.events.validation import Rejected, ValidEvent, parse_instant, validate
+from segment_copilot.events.validation import EventRejected, ValidEvent, parse_instant, validate
 
 __all__ = [
-    "Accepted",
+    "AcceptedEvents",
     "Event",
+    "EventRejected",
+    "FailedEvent",
+    "FailedEvents",
     "Forwarding",
     "Ingestion",
     "IngestionStatus",
@@ -24,8 +28,7 @@ __all__ = [
     "RecentEvent",
     "RecentEvents",
     "RecentPage",
-    "Rejected",
-    "Skipped",
+    "SkippedEvent",
     "ValidEvent",
     "observe_names",
     "parse_instant",

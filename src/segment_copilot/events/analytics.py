@@ -1,8 +1,8 @@
-"""USE CASE: questions about events and values, answered from ClickHouse. An event after *as_of* never counts."""
+"""USE CASE: answer questions about events and values from ClickHouse. An event after *as_of* never counts."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,12 +14,11 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import IDENTIFY, Scalar
-from segment_copilot.language.lengths import EARLIEST, LATEST, to_instant
+from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, to_instant, to_microseconds
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 MAX_DAYS: Final = 366
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _IN_SPAN: Final = (
     "tenant_id = {tenant:UInt32}",
@@ -27,19 +26,19 @@ _IN_SPAN: Final = (
     "occurred_at < {to:DateTime64(6, 'UTC')}",
     "occurred_at <= {as_of:DateTime64(6, 'UTC')}",
 )
-"""Of an event: whether it counts. Its parameters are those of `_params`."""
+"""Tells whether an event counts. Its parameters are those of `_params`."""
 
 _OF_TYPE: Final = "event_type = {event_type:String}"
 _NO_IDENTIFY: Final = "event_type != {identify:String}"
 
 
 def _events_that(*tests: str) -> str:
-    """Where the events of a span are read that pass every one of *tests*."""
+    """Return the source of events in a span that pass every one of *tests*."""
     return "FROM events\nWHERE " + "\n    AND ".join((*_IN_SPAN, *tests))
 
 
 def _volume(*tests: str) -> str:
-    """Counts the events that pass, by the start of the day that they are in."""
+    """Return the SQL that counts the events that pass, by the start of the day that they are in."""
     return f"""
 SELECT roundDown(toUnixTimestamp64Micro(occurred_at), {{starts:Array(Int64)}}) AS start, count()
 {_events_that(*tests)}
@@ -48,7 +47,7 @@ GROUP BY start
 
 
 def _frequent_values(documents: str) -> str:
-    """Counts the values in *documents*, a query of JSON texts that are '' where there is no value.
+    """Return the SQL that counts the values in *documents*, a query of JSON texts that are '' where there is no value.
 
     A list counts each of its elements. Values are compared as JSON text, so that 1 and "1" stay two values.
     """
@@ -86,7 +85,7 @@ GROUP BY user_key
 
 
 class Span(Struct, frozen=True):
-    """Half-open: from *start* up to, not including, *end*; and nothing after *as_of*."""
+    """A span is half-open: from *start* up to, not including, *end*; and nothing after *as_of*."""
 
     start: datetime
     end: datetime
@@ -94,28 +93,28 @@ class Span(Struct, frozen=True):
 
 
 class TypeCount(Struct, frozen=True):
-    """How many events of a type."""
+    """An event type and how many events of it happened."""
 
     event_type: str
     count: int
 
 
 class TopEvents(Struct, frozen=True):
-    """The busiest types first; *total* counts all types. An identify is not an event here."""
+    """The busiest event types first; *total* counts all types. An identify is not an event here."""
 
     event_types: tuple[TypeCount, ...]
     total: int
 
 
 class DayCount(Struct, frozen=True):
-    """How many on one local day."""
+    """A local day and how many events happened on it."""
 
     day: date
     count: int
 
 
 class Volume(Struct, frozen=True):
-    """Every local day of the span, those without events included."""
+    """Counts events on every local day of the span, those without events included."""
 
     points: tuple[DayCount, ...]
     total: int
@@ -136,7 +135,7 @@ class PropertyValues(Struct, frozen=True):
 
 
 class Analytics:
-    """Counts events and values of all tenants; every method is told whose."""
+    """Counts events and values of all tenants; every method takes the tenant."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
         self._clickhouse = clickhouse
@@ -144,7 +143,7 @@ class Analytics:
     async def top_events(
         self, tenant: Tenant, span: Span, *, limit: int = 10, purpose: Purpose = "preview"
     ) -> TopEvents:
-        """Event types by how often they happened."""
+        """Rank event types by how often they happened."""
         _check(span)
         params = {**_params(tenant, span), "identify": IDENTIFY, "limit": limit}
         found = await self._clickhouse.fetch(_TOP_EVENTS, params, purpose=purpose)
@@ -161,13 +160,13 @@ class Analytics:
         where: CompiledQuery | None = None,
         purpose: Purpose = "preview",
     ) -> Volume:
-        """Events per local day of *timezone*, at most 366 days.
+        """Count events per local day of *timezone*, at most 366 days.
 
         Those of *event_type* that pass *where*; of all types but identifies when it is None.
         """
         _check(span)
         days = _days(span, ZoneInfo(timezone))
-        starts = [_microseconds(start) for _, start in days]
+        starts = [to_microseconds(start) for _, start in days]
         params = {**_params(tenant, span), "starts": starts}
         if event_type is None:
             sql, params = _volume(_NO_IDENTIFY), {**params, "identify": IDENTIFY}
@@ -191,7 +190,7 @@ class Analytics:
         span: Span | None = None,
         purpose: Purpose = "preview",
     ) -> PropertyValues:
-        """The values of a payload property by number of events in *span* (None: ever).
+        """Rank the values of a payload property by number of events in *span* (None: ever).
 
         Those of a trait, where *event_type* is None, by number of users.
         """
@@ -213,7 +212,7 @@ class Analytics:
 
 
 def local_midnight(instant: datetime, timezone: str, *, days_before: int = 0) -> datetime:
-    """When the local day of *instant*, or one *days_before* it, began; in UTC."""
+    """Return the UTC instant at which the local day of *instant* began, or the one *days_before* it."""
     zone = ZoneInfo(timezone)
     return _midnight(instant.astimezone(zone).date() - timedelta(days=days_before), zone)
 
@@ -225,9 +224,9 @@ def _check(span: Span) -> None:
 
 
 def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
-    """The local days that the span touches and when each begins; the first begins with the span."""
+    """Return the local days that the span touches and when each begins; the first begins with the span."""
     first = span.start.astimezone(zone).date()
-    last = (min(span.end - timedelta(microseconds=1), max(span.as_of, span.start))).astimezone(zone).date()
+    last = (min(span.end - MICROSECOND, max(span.as_of, span.start))).astimezone(zone).date()
     if (last - first).days >= MAX_DAYS:
         detail = f"Ask for at most {MAX_DAYS} days at once."
         raise InvalidInput(detail, code="range_too_long", findings=[Finding("/from", "range_too_long", detail)])
@@ -242,15 +241,11 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 — a wall time, made an instant here
 
 
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
 def _params(tenant: Tenant, span: Span) -> dict[str, Any]:
     return {"tenant": tenant.id, "from": span.start, "to": span.end, "as_of": span.as_of}
 
 
 def _scalar(text: str) -> Scalar:
-    """A value as JSON text; an object or a list in a list stays text."""
+    """Read JSON text as a value; an object or a list in a list stays text."""
     value = msgspec.json.decode(text)
     return value if isinstance(value, str | int | float | bool) else text

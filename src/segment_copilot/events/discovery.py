@@ -21,7 +21,7 @@ _REMEMBER_SECONDS: Final = 60.0
 
 
 class Discovery:
-    """The catalogs of all tenants, each read once a minute however many ask."""
+    """Reads the catalogs of all tenants, each once a minute however many ask."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
@@ -29,7 +29,7 @@ class Discovery:
         self._reading: dict[int, asyncio.Lock] = {}
 
     async def catalog(self, tenant: Tenant, *, fresh: bool = False) -> Catalog:
-        """What exists in the tenant; *fresh* reads it even if it is remembered."""
+        """Return what exists in the tenant; *fresh* reads it even if it is remembered."""
         asked_at = time.monotonic()
         async with self._reading.setdefault(tenant.id, asyncio.Lock()):
             read_at, catalog = self._known.get(tenant.id, (float("-inf"), None))
@@ -40,11 +40,11 @@ class Discovery:
             return catalog
 
     def forget(self, tenant: Tenant) -> None:
-        """The next to ask reads anew: something of the tenant was changed here."""
+        """Forget the tenant's catalog, because something of it was changed here: the next to ask reads it anew."""
         self._known.pop(tenant.id, None)
 
     async def _read(self, tenant: Tenant) -> Catalog:
-        """The catalog as it stands."""
+        """Read the catalog as it stands."""
         async with self._postgres.connection() as connection:
             timezone = await connection.fetchval("SELECT timezone FROM tenants WHERE id = $1", tenant.id)
             observed = await connection.fetch(

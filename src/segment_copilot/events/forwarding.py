@@ -1,8 +1,9 @@
 """Blocks: accepted events on their way from PostgreSQL to ClickHouse, each exactly once.
 
 A block's rows are fixed before it is first tried, and it carries a token under which ClickHouse ignores a second
-insert of them; so a block that failed anywhere, or whose worker died, is simply tried again. One that keeps failing is
-cut in two until the row that ClickHouse refuses is alone, is marked as failed, and holds up nobody.
+insert of them; so a block that failed anywhere, or whose worker died, is simply tried again, for as long as it takes.
+One whose rows ClickHouse refuses is cut in two until the row at fault is alone. Only that row, refused by itself, is
+set aside as failed: it is kept with the reason, holds up nobody, and may be tried again (`failed_events.py`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
-from segment_copilot.events.names import ObservedNames, new_names, write_names
+from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
-from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, UnfitValue
+from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 
 log = structlog.get_logger()
@@ -27,7 +29,7 @@ MAX_BLOCK_EVENTS = 50_000
 MAX_BLOCK_BYTES = 32 * 2**20  # of payload text
 
 _QUEUE = Queue("blocks", waiting="pending", working="pending")
-_WAIT_FOR_STORE = timedelta(seconds=1)
+_PAUSE = timedelta(seconds=1)  # before a block that failed is tried again
 _FORMING_LOCK = 0x5E9_B10C  # one worker at a time collects waiting events; the others go on with their blocks
 
 # A limit in rows and in bytes, but never less than one row.
@@ -45,6 +47,13 @@ SELECT id FROM block
 """
 _ROWS = """
 SELECT tenant_id, event_id, user_id, event_type, occurred_at, payload, seq FROM events WHERE block_id = $1 ORDER BY seq
+"""
+_FAILING = """
+UPDATE blocks SET failing_since = coalesce(failing_since, now()), error = $2 WHERE id = $1 AND status = 'pending'
+"""
+_OTHERS_GOT_THROUGH = """
+SELECT EXISTS (
+    SELECT FROM blocks WHERE status = 'forwarded' AND forwarded_at > (SELECT failing_since FROM blocks WHERE id = $1))
 """
 
 _DELETE_BLOCKS = """
@@ -66,19 +75,19 @@ DELETE FROM event_ids WHERE ctid = ANY (ARRAY(SELECT ctid FROM event_ids WHERE a
 
 
 class Block(Struct, frozen=True):
-    """A block that is ours while its lease holds."""
+    """A block is a batch of events that this worker alone forwards while its lease holds."""
 
     lease: Lease
     token: UUID
 
     @property
     def id(self) -> int:
-        """Its row's."""
+        """The id of the block's row."""
         return self.lease.id
 
 
 class Forwarding:
-    """Blocks of all tenants' events. It belongs to the worker and is told no tenant: a block holds events of many."""
+    """Forwards events in blocks. It belongs to the worker and takes no tenant: a block holds events of many."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
         self._postgres = postgres
@@ -90,7 +99,7 @@ class Forwarding:
         """Take one block to ClickHouse; return how many events arrived there, 0 when nothing waits.
 
         A block whose last worker died or failed comes before events that are in no block yet. Raises what the stores
-        raise, after noting it at the block.
+        raise, after noting it at the block; rows that ClickHouse refuses are no error here.
         """
         block = await self._claim()
         if block is None and await self._form():
@@ -116,22 +125,19 @@ class Forwarding:
 
     async def _attempt(self, block: Block) -> int:
         try:
-            if block.lease.spent:
-                await self._isolate(block)
+            if block.lease.spent and await self._cut(block):  # each of its workers died: perhaps it is too large
                 return 0
             await self._leases.begin([block.lease])
             return await self._forward(block)
-        except Unavailable:
-            await self._leases.release([block.lease], pause=_WAIT_FOR_STORE)
-            raise
         except Exception as error:
-            await self._note_failure(block, error)
+            if await self._blamed(block, error):
+                return 0
             raise
 
     async def _forward(self, block: Block) -> int:
         events = [_event(row) for row in await self._postgres.fetch(_ROWS, block.id)]
         await write_block(self._clickhouse, events, token=str(block.token))
-        new = new_names(events, known=self._known)
+        new = find_new_names(events, known=self._known)
         async with self._postgres.transaction() as transaction:
             if not await self._end_forwarded(transaction, block):
                 return 0  # another worker took the block over and was faster
@@ -141,23 +147,40 @@ class Forwarding:
         return len(events)
 
     async def _end_forwarded(self, transaction: Connection, block: Block) -> bool:
-        sql = "UPDATE blocks SET forwarded_at = now(), error = NULL WHERE id = $1"
+        sql = "UPDATE blocks SET forwarded_at = now(), failing_since = NULL, error = NULL WHERE id = $1"
         return await self._leases.end(transaction, block.lease, "forwarded") and bool(
             await transaction.execute(sql, block.id)
         )
 
-    async def _note_failure(self, block: Block, error: Exception) -> None:
-        """Keep what failed, without the message: ClickHouse quotes the data in it."""
-        reason = f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
-        attempts = block.lease.attempts + 1
-        pause = timedelta(
-            seconds=0 if attempts == MAX_ATTEMPTS else min(attempts, MAX_ATTEMPTS)
-        )  # 0: it is cut up at once
-        await self._leases.fail(self._postgres, block.lease, reason, pause=pause)
-        log.error("block.failed", block_id=block.id, attempts=attempts, reason=reason)
+    async def _blamed(self, block: Block, error: Exception) -> bool:
+        """Say whose fault *error* is. True: its rows', and they were dealt with; else the block waits for the store.
 
-    async def _isolate(self, block: Block) -> None:
-        """Cut a block that keeps failing in two, or give up on its only row.
+        An error that tells of neither is the store's, unless others got through since the block first failed. What is
+        kept of it is without the message: ClickHouse quotes the data in it.
+        """
+        reason = f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
+        try:
+            if _refuses_rows(error):
+                return await self._cut(block) or await self._set_aside(block, reason)
+            its_own = not isinstance(error, Unavailable)
+            its_own = its_own and await self._postgres.fetchval(_OTHERS_GOT_THROUGH, block.id)
+            if its_own and await self._cut(block):
+                return True
+        except Exception as trouble:  # noqa: BLE001  # the store is gone by now: all of it is tried again
+            log.warning("block.left_whole", block_id=block.id, error=type(trouble).__name__)
+        await self._leases.release([block.lease], pause=_PAUSE)
+        await self._postgres.execute(_FAILING, block.id, reason)
+        log.warning("block.waits", block_id=block.id, reason=reason)
+        return False
+
+    async def _set_aside(self, block: Block, reason: str) -> bool:
+        """Mark the one row of the block, which ClickHouse refused by itself, as failed."""
+        await self._leases.end(self._postgres, block.lease, "failed", error=reason)
+        log.error("event.failed", block_id=block.id, reason=reason)
+        return True
+
+    async def _cut(self, block: Block) -> bool:
+        """Cut a block in two; False if it has only one row that is still to come.
 
         The halves get tokens of their own, so whatever part of the block did arrive is looked up first and stays behind.
         """
@@ -165,20 +188,20 @@ class Forwarding:
         events = {row[6]: _event(row) for row in rows}
         present = await present_events(self._clickhouse, list(events.values()))
         absent = [seq for seq, event in events.items() if (event.tenant_id, event.event_id) not in present]
+        if absent and len(events) == 1:
+            return False
+        failing_since = await self._postgres.fetchval("SELECT failing_since FROM blocks WHERE id = $1", block.id)
+        arrived = [event for seq, event in events.items() if seq not in set(absent)]
         async with self._postgres.transaction() as transaction:
-            if absent and len(events) == 1:
-                await self._leases.end(transaction, block.lease, "failed")
-                log.error("event.failed", block_id=block.id, tenant_id=rows[0][0])
-                return
             if not await self._end_forwarded(transaction, block):
-                return  # another worker took the block over and was faster
+                return True  # another worker took the block over and was faster
             middle = (len(absent) + 1) // 2
             for half in (absent[:middle], absent[middle:]):
-                await _move(transaction, half)
-            arrived = [event for seq, event in events.items() if seq not in set(absent)]
-            await write_names(transaction, new_names(arrived, known=ObservedNames()))
+                await _move(transaction, half, failing_since=failing_since)
+            await write_names(transaction, find_new_names(arrived, known=ObservedNames()))
             await transaction.execute("UPDATE blocks SET event_count = $2 WHERE id = $1", block.id, len(arrived))
         log.warning("block.split", block_id=block.id, arrived=len(arrived), absent=len(absent))
+        return True
 
     async def clean_up(self, *, now: datetime, recent: timedelta, remembered: timedelta) -> bool:
         """Delete what is no longer needed, in a step of a bounded size; True if more may be left.
@@ -192,14 +215,20 @@ class Forwarding:
         return bool(blocks or ids)
 
 
-async def _move(transaction: Connection, seqs: Sequence[int]) -> None:
-    """Put these events into a new block, which has one attempt: the reason to split is known."""
+async def _move(transaction: Connection, seqs: Sequence[int], *, failing_since: datetime | None) -> None:
+    """Put these events into a new block, which goes on as the old one did."""
     if not seqs:
         return
-    block_id = await transaction.fetchval(
-        "INSERT INTO blocks (event_count, attempts) VALUES ($1, $2) RETURNING id", len(seqs), MAX_ATTEMPTS - 1
-    )
+    sql = "INSERT INTO blocks (event_count, failing_since) VALUES ($1, $2) RETURNING id"
+    block_id = await transaction.fetchval(sql, len(seqs), failing_since)
     await transaction.execute("UPDATE events SET block_id = $1 WHERE seq = ANY ($2::bigint[])", block_id, seqs)
+
+
+def _refuses_rows(error: Exception) -> bool:
+    """Return whether *error* says that some row of the block cannot be stored as it is."""
+    return isinstance(error, (UnfitValue, msgspec.DecodeError)) or (
+        isinstance(error, ClickHouseError) and error.refuses_rows
+    )
 
 
 def _event(row: Record) -> Event:

@@ -1,4 +1,4 @@
-"""USE CASE: a tenant's past: events written as if they had been forwarded when they happened, and all of them removed."""
+"""USE CASE: write a tenant's past, as if its events had been forwarded when they happened, or remove all of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events.names import ObservedNames, new_names, write_names
+from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
@@ -32,7 +32,7 @@ _DELETE: Final = (
 
 
 class History:
-    """Writes and removes the past of all tenants; every method is told whose."""
+    """Writes and removes the past of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
@@ -41,7 +41,7 @@ class History:
     async def write(
         self, tenant: Tenant, events: Sequence[Event], *, recent_since: datetime, progress: Callable[[int], None]
     ) -> None:
-        """All of *events* (valid, of *tenant*, in the order of time) to ClickHouse, and their names to the catalog.
+        """Write *events* (valid, of *tenant*, in the order of time) to ClickHouse, and their names to the catalog.
 
         Those after *recent_since* are kept in PostgreSQL too, as if just forwarded. *progress* is told how many are
         written. No id is looked up, so what is written twice counts twice.
@@ -53,7 +53,7 @@ class History:
             group.create_task(self._keep_recent(recent))
 
     async def delete(self, tenant: Tenant) -> None:
-        """Remove every event of the tenant: from ClickHouse first, so that what PostgreSQL still has can be tried again."""
+        """Delete every event of the tenant: from ClickHouse first, so that what PostgreSQL has can be tried again."""
         for table in ("events", "traits", "traits_current", "users"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
@@ -83,12 +83,12 @@ class History:
             alike = event.event_type, event.payload
             first.setdefault(alike, event)
             last[alike] = event
-        names = new_names([*first.values(), *last.values()], known=ObservedNames())
+        names = find_new_names([*first.values(), *last.values()], known=ObservedNames())
         names.event_counts = dict(Counter((event.tenant_id, event.event_type) for event in events))
         await write_names(self._postgres, names)
 
     async def _keep_recent(self, recent: Sequence[Event]) -> None:
-        """Events of one hour share a block, which the worker deletes when it is old enough."""
+        """Keep *recent* in PostgreSQL; events of one hour share a block, which the worker deletes when it is old."""
         rows: list[tuple[Any, ...]] = []
         for _, group in groupby(recent, key=lambda event: event.occurred_at.replace(minute=0, second=0, microsecond=0)):
             hour = list(group)

@@ -1,4 +1,4 @@
-"""USE CASE: taking events in: what this returns as accepted is on disk."""
+"""USE CASE: take events in: those that this returns as accepted are on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid_utils
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events.validation import Rejected, ValidEvent, validate
+from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
@@ -47,8 +47,8 @@ SELECT
 """
 
 
-class Skipped(Struct, frozen=True):
-    """Why the event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
+class SkippedEvent(Struct, frozen=True):
+    """The event at *index* of a request was not stored. *pointer* is an RFC 6901 pointer into that event."""
 
     index: int
     pointer: str
@@ -56,12 +56,12 @@ class Skipped(Struct, frozen=True):
     detail: str
 
 
-class Accepted(Struct, frozen=True):
-    """*queued* events are safe, those seen before included (*stored* of them are new); the rest were skipped."""
+class AcceptedEvents(Struct, frozen=True):
+    """Counts events: *queued* are safe, those seen before included (*stored* are new); the rest were skipped."""
 
     queued: int
     stored: int
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEvent, ...] = ()
 
 
 class IngestionStatus(Struct, frozen=True):
@@ -77,7 +77,7 @@ class IngestionStatus(Struct, frozen=True):
 
 
 class Ingestion:
-    """Takes in events of all tenants; every method is told whose."""
+    """Takes in events of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
@@ -89,7 +89,7 @@ class Ingestion:
         *,
         received_at: datetime,
         idempotency_key: str | None = None,
-    ) -> Accepted:
+    ) -> AcceptedEvents:
         """Store *events* (JSON texts or decoded objects); on return they are durable.
 
         An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
@@ -97,19 +97,21 @@ class Ingestion:
         place of the same key counts once.
         """
         keyed: list[tuple[bytes | None, ValidEvent]] = []
-        skipped: list[Skipped] = []
+        skipped: list[SkippedEvent] = []
         for index, event in enumerate(events):
             try:
                 valid = validate(event, received_at=received_at)
-            except Rejected as rejected:
-                skipped.append(Skipped(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail))
+            except EventRejected as rejected:
+                skipped.append(
+                    SkippedEvent(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail)
+                )
             else:
                 keyed.append((_unique_key(valid, idempotency_key, index, event), valid))
         stored = await self._store(tenant, _first_copies(keyed), received_at=received_at)
-        return Accepted(queued=len(keyed), stored=stored, skipped=tuple(skipped))
+        return AcceptedEvents(queued=len(keyed), stored=stored, skipped=tuple(skipped))
 
     async def status(self, tenant: Tenant) -> IngestionStatus:
-        """How far the tenant's events are, as of one snapshot."""
+        """Return how far the tenant's events are, as of one snapshot."""
         row = await self._postgres.fetchrow(_STATUS, tenant.id)
         assert row is not None  # noqa: S101  # a SELECT without FROM has a row
         return IngestionStatus(pending=row[0], oldest_pending_ms=row[1], forwarded=row[2], failed=row[3])
@@ -117,7 +119,7 @@ class Ingestion:
     async def _store(
         self, tenant: Tenant, keyed: Sequence[tuple[bytes | None, ValidEvent]], *, received_at: datetime
     ) -> int:
-        """Store in one transaction; the number of events that were new."""
+        """Store in one transaction; return the number of events that were new."""
         if not keyed:
             return 0
         return await self._postgres.execute(
@@ -134,7 +136,7 @@ class Ingestion:
 
 
 def _unique_key(valid: ValidEvent, idempotency_key: str | None, index: int, event: object) -> bytes | None:
-    """What makes the event unique in its tenant, hashed; None when nothing does.
+    """Return a hash of what makes the event unique in its tenant; None when nothing does.
 
     The key of a request covers the event as it was sent, too: a client that reuses one for other events loses none.
     """

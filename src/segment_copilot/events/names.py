@@ -1,4 +1,4 @@
-"""Which event types, properties and traits a tenant has used, with types and samples: what the catalog is made from."""
+"""Observes the event types, properties and traits that a tenant has used, with types and samples, for the catalog."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ON CONFLICT (tenant_id, event_type, path) DO UPDATE SET
 
 
 class _Seen:
-    """What is known of one path, or new of it in one block of events."""
+    """Holds what is known of one path, or new of it in one block of events."""
 
     __slots__ = ("first_seen", "kinds", "last_seen", "samples")
 
@@ -57,12 +57,12 @@ class _Seen:
         self.samples |= other.samples
 
     def knows(self, kind: Kind, samples: Iterable[tuple[type, Scalar]]) -> bool:
-        """Whether seeing this again would tell nothing new."""
+        """Return whether seeing this again would tell nothing new."""
         return kind in self.kinds and (len(self.samples) >= MAX_SAMPLES or all(one in self.samples for one in samples))
 
 
 class ObservedNames(Struct):
-    """Paths by tenant and event type: those a process has written already, or those new in a block.
+    """Holds paths by tenant and event type: those a process has written already, or those new in a block.
 
     A process keeps one of these so that a block of nothing new costs only its counts. Path '' stands for the event
     type itself.
@@ -72,15 +72,15 @@ class ObservedNames(Struct):
     event_counts: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
 
     def add(self, new: ObservedNames) -> None:
-        """Know what is in *new*, which has been written."""
+        """Remember *new*, which has been written."""
         for event_type, paths in new.paths.items():
             known = self.paths.setdefault(event_type, {})
             for path, seen in paths.items():
                 known.setdefault(path, _Seen(seen.first_seen)).add(seen)
 
 
-def new_names(events: Iterable[Event], *, known: ObservedNames) -> ObservedNames:
-    """What *events* show that is not *known*, and how many there are of each type."""
+def find_new_names(events: Iterable[Event], *, known: ObservedNames) -> ObservedNames:
+    """Return the names in *events* that are not *known*, and how many events there are of each type."""
     new = ObservedNames()
     for event in events:
         event_type = (event.tenant_id, event.event_type)
@@ -109,7 +109,7 @@ def _add_paths(event: Event, paths: dict[str, _Seen], known: Mapping[str, _Seen]
 
 
 def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Path and value of everything in *value* that is neither null nor an object. A definition can name no empty key."""
+    """Yield path and value of everything in *value* but nulls, objects and empty keys, which no definition names."""
     for key, item in value.items():
         if item is None or not key:
             continue
@@ -121,7 +121,7 @@ def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _samples(value: Any) -> list[Scalar]:
-    """What of *value* is worth showing: itself, or the elements of a list."""
+    """Return what of *value* is worth showing: itself, or the elements of a list."""
     items = cast("list[Any]", value) if type(value) is list else [value]
     return [
         item
@@ -162,4 +162,4 @@ async def observe_names(connection: Connection | Postgres, events: Iterable[Even
     Paths walk objects (`a.b`; a dot in a key is `\.`, a backslash `\\`); a list is one value of type list, sampled
     by its elements; null is no value; of each path at most 50 samples are kept.
     """
-    await write_names(connection, new_names(events, known=ObservedNames()))
+    await write_names(connection, find_new_names(events, known=ObservedNames()))

@@ -1,4 +1,4 @@
-"""USE CASE: events as they arrive: readable from PostgreSQL before, and for a while after, they are forwarded."""
+"""USE CASE: read events as they arrive: from PostgreSQL, before they are forwarded and for a while after."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RecentEvent(Struct, frozen=True):
 
 
 class RecentPage(Struct, frozen=True):
-    """The newest events first; *total* and *by_type* (largest first) count all since *since*, not only those listed."""
+    """A page lists the newest events first; *total* and *by_type* (largest first) count all since *since*."""
 
     events: tuple[RecentEvent, ...]
     total: int
@@ -41,13 +41,13 @@ class RecentPage(Struct, frozen=True):
 
 
 class RecentEvents:
-    """The latest events of all tenants; every method is told whose."""
+    """Reads the latest events of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def list(self, tenant: Tenant, *, since: datetime | None = None, limit: int = 20) -> RecentPage:
-        """Events received at or after *since* (None: as far back as they are kept), identifies included."""
+        """Return events received at or after *since* (None: as far back as they are kept), identifies included."""
         async with self._postgres.connection() as connection:
             newest = await connection.fetch(_RECENT, tenant.id, since, limit)
             counts = await connection.fetch(_BY_TYPE, tenant.id, since)

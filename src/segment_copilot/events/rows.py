@@ -1,4 +1,4 @@
-"""An event on its way to ClickHouse, and the rows it becomes there."""
+"""Writes events to ClickHouse as the rows they become there."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PRESENT_STEP = 5000
 
 
 async def present_events(clickhouse: ClickHouse, events: Sequence[Event]) -> set[tuple[int, str]]:
-    """Tenant and id of those *events* that are in ClickHouse already. Reads whole event types: for rare doubts."""
+    """Return tenant and id of those *events* that are in ClickHouse already. It reads whole event types."""
     found: set[tuple[int, str]] = set()
     for start in range(0, len(events), _PRESENT_STEP):
         some = events[start : start + _PRESENT_STEP]
@@ -73,7 +73,7 @@ _decode_traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _traits(events: Iterable[Event]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """The history, a row per identify and top-level key; and of each user's trait the newest of these rows.
+    """Return the history, a row per identify and top-level key; and of each user's trait the newest of these rows.
 
     A null removes the trait: its value is empty.
     """
@@ -97,7 +97,7 @@ def _traits(events: Iterable[Event]) -> tuple[list[tuple[object, ...]], list[tup
 
 
 def _users(events: Iterable[Event]) -> list[tuple[object, ...]]:
-    """One row per user: the first and the last sign of them in the block."""
+    """Return one row per user: the first and the last sign of them in the block."""
     seen: dict[tuple[int, str], tuple[datetime, datetime]] = {}
     for event in events:
         key, at = (event.tenant_id, event.user_id), event.occurred_at

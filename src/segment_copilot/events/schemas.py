@@ -1,4 +1,4 @@
-"""USE CASE: event schemas: what the events of a type look like, as a person declares it."""
+"""USE CASE: declare what the events of a type look like: their event schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segment_copilot.stores.postgres import Postgres, Record
 
 PropertyType = Literal["string", "number", "boolean", "datetime", "list"]
 PropertyFormat = Literal["", "epoch_s", "epoch_ms"]
-"""Of a datetime: its numbers are seconds, or milliseconds, since 1970."""
+"""Tells how a datetime is written as a number: seconds, or milliseconds, since 1970."""
 
 
 class SchemaProperty(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,18 +43,18 @@ _COLUMNS = "id, event_type, description, properties, created_at, updated_at"
 
 
 class Schemas:
-    """Event schemas of all tenants; every method is told whose."""
+    """Manages the event schemas of all tenants; every method takes the tenant."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     async def list(self, tenant: Tenant) -> tuple[EventSchema, ...]:
-        """All schemas of the tenant, by event type."""
+        """Return all schemas of the tenant, by event type."""
         sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 ORDER BY event_type"
         return tuple(_schema(row) for row in await self._postgres.fetch(sql, tenant.id))
 
     async def get(self, tenant: Tenant, schema_id: int) -> EventSchema:
-        """One schema; NotFound when the tenant has none of that id."""
+        """Return one schema; raises NotFound when the tenant has none of that id."""
         sql = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND id = $2"
         if (row := await self._postgres.fetchrow(sql, tenant.id, schema_id)) is None:
             raise NotFound(f"There is no event schema {schema_id}.")

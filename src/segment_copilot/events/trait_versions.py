@@ -1,4 +1,4 @@
-"""The order of trait values as one integer, because a ReplacingMergeTree keeps the row with the greatest number.
+"""Writes the order of trait values as one integer, because a ReplacingMergeTree keeps the row with the greatest number.
 
 The newest value of a trait is that of the greatest (occurred_at, event_id as UTF-8 bytes). A version holds the
 microseconds since 1900 in its high 54 bits and the id in the 202 below, byte by byte in a code that keeps their order:
@@ -17,27 +17,27 @@ characters, and any ASCII letters and digits up to 27.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from segment_copilot.language.lengths import EARLIEST, MICROSECOND
+
 _ID_BITS = 202  # of 256; four hundred years are less than 2 ** 54 microseconds
 _END = f"{0:07b}"
 
 
 def trait_version(occurred_at: datetime, event_id: str) -> tuple[int, bool]:
-    """An unsigned integer of 256 bits that orders as (*occurred_at*, *event_id*) does, and whether that is exact.
+    """Return an integer of 256 bits that orders as (*occurred_at*, *event_id*) does, and whether that is exact.
 
     *occurred_at* is aware and from 1900 to 2299. When it is not exact, *event_id* is too long for the code, and another
     id that is may have the same version; an exact version is unique to its time and id.
     """
     code = event_id.encode().decode("latin-1").translate(_CODE) + _END
     low = int(code[:_ID_BITS].ljust(_ID_BITS, "0"), 2)
-    return ((occurred_at - _EPOCH) // _MICROSECOND << _ID_BITS) + low, len(code) <= _ID_BITS
+    return ((occurred_at - EARLIEST) // MICROSECOND << _ID_BITS) + low, len(code) <= _ID_BITS
 
 
 def _codes() -> Iterator[tuple[int, str]]:
-    """Every byte and its code, counting up: bytes without a number of their own share one, and say which they are."""
+    """Yield every byte and its code, counting up: bytes without a number of their own share one and say which."""
     free, shared = 1, 0  # 0 is the end
     for byte in range(256):
         character = chr(byte)

@@ -1,4 +1,4 @@
-"""What a client may send as an event, and what of it is stored."""
+"""Validates what a client sends as an event, and makes of it what is stored."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.documents import escape, is_plain, join, repeats_a_key, unstorable, unstorable_text
+from segment_copilot.language.lengths import EARLIEST, LATEST
 
 MAX_ID_LENGTH = 128
 MAX_TYPE_LENGTH = 128
 MAX_USER_LENGTH = 256
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_PAYLOAD_DEPTH = 16
-
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)"  # a date alone is its midnight
@@ -31,8 +29,8 @@ _INSTANT = re.compile(
 _FIELDS = frozenset({"user_id", "event_type", "occurred_at", "payload", "anonymous_id", "event_id"})
 
 
-class Rejected(Exception):
-    """Why one event is not stored. *pointer* is an RFC 6901 pointer into the event."""
+class EventRejected(Exception):
+    """One event is not stored, for this reason. *pointer* is an RFC 6901 pointer into the event."""
 
     def __init__(self, pointer: str, *, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +50,7 @@ class ValidEvent(Struct, frozen=True, gc=False):
 
 
 def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> ValidEvent:
-    """Check one event, JSON text or already decoded; the first thing that is wrong is raised as `Rejected`."""
+    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong."""
     fields = _fields(_decode(event) if isinstance(event, (bytes, msgspec.Raw)) else event)
     return ValidEvent(
         user_id=_text(fields, "user_id", longest=MAX_USER_LENGTH),
@@ -64,7 +62,7 @@ def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> V
 
 
 def parse_instant(text: str) -> datetime | None:
-    """The ISO 8601 date or date-time in *text*, naive when it has no offset; None when it is not one.
+    """Read the ISO 8601 date or date-time in *text*, naive when it has no offset; None when it is not one.
 
     Digits finer than microseconds are cut, not rounded.
     """
@@ -77,8 +75,8 @@ def parse_instant(text: str) -> datetime | None:
         return None
 
 
-def in_range(instant: datetime) -> datetime | None:
-    """*instant* (aware) in UTC, or None outside the years 1900 to 2299, which the event store cannot hold."""
+def to_utc(instant: datetime) -> datetime | None:
+    """Return *instant* (aware) in UTC, or None outside the years 1900 to 2299, which the event store cannot hold."""
     try:
         moved = instant.astimezone(UTC)
     except OverflowError:
@@ -98,11 +96,11 @@ def _decode(event: bytes | msgspec.Raw) -> object:
         except RecursionError:
             raise _too_deep("") from None
         except ValueError as error:
-            raise Rejected("", code="malformed_json", detail=f"The event is not JSON: {error}.") from None
+            raise EventRejected("", code="malformed_json", detail=f"The event is not JSON: {error}.") from None
     if repeats_a_key(event, decoded):
         for flaw in unstorable_text(bytes(event).decode()):
             if flaw.code == "duplicate_key":
-                raise Rejected("", code=flaw.code, detail=f"{flaw.pointer}: {flaw.detail}")
+                raise EventRejected("", code=flaw.code, detail=f"{flaw.pointer}: {flaw.detail}")
     return decoded
 
 
@@ -112,14 +110,14 @@ def _refuse_constant(name: str) -> None:
 
 def _fields(event: object) -> Mapping[str, Any]:
     if not isinstance(event, dict):
-        raise Rejected("", code="wrong_type", detail="An event is a JSON object.")
+        raise EventRejected("", code="wrong_type", detail="An event is a JSON object.")
     fields = cast("dict[str, Any]", event)
     for name in fields:
         if name not in _FIELDS:
             detail = (
                 f"An event has no such field; it has {', '.join(sorted(_FIELDS))}. Anything else goes into payload."
             )
-            raise Rejected(join(name), code="unknown_field", detail=detail)
+            raise EventRejected(join(name), code="unknown_field", detail=detail)
     if fields.get("anonymous_id") is not None:  # accepted, checked, and of no effect until identities are linked
         _text(fields, "anonymous_id", longest=MAX_USER_LENGTH)
     return fields
@@ -128,18 +126,18 @@ def _fields(event: object) -> Mapping[str, Any]:
 def _text(fields: Mapping[str, Any], name: str, *, longest: int) -> str:
     value = fields.get(name)
     if value is None:
-        raise Rejected(f"/{name}", code="missing_field", detail=f"{name} is required.")
+        raise EventRejected(f"/{name}", code="missing_field", detail=f"{name} is required.")
     if not isinstance(value, str):
-        raise Rejected(f"/{name}", code="wrong_type", detail=f"{name} is a string.")
+        raise EventRejected(f"/{name}", code="wrong_type", detail=f"{name} is a string.")
     if not value:
-        raise Rejected(f"/{name}", code="empty_string", detail=f"{name} must not be empty.")
+        raise EventRejected(f"/{name}", code="empty_string", detail=f"{name} must not be empty.")
     if len(value) > longest:
-        raise Rejected(f"/{name}", code="too_long", detail=f"{name} has at most {longest} characters.")
+        raise EventRejected(f"/{name}", code="too_long", detail=f"{name} has at most {longest} characters.")
     return value if is_plain(value) else _kept(value, f"/{name}")
 
 
 def _event_id(fields: Mapping[str, Any]) -> str | None:
-    """None for an absent, null or empty id: none of the three is an id."""
+    """Return the event's id; None when it is absent, null or empty: none of the three is an id."""
     if fields.get("event_id") in (None, ""):
         return None
     return _text(fields, "event_id", longest=MAX_ID_LENGTH)
@@ -151,19 +149,21 @@ def _occurred_at(value: object, *, received_at: datetime) -> datetime:
     instant = parse_instant(value) if isinstance(value, str) else None
     if instant is None:
         detail = "occurred_at is an ISO 8601 instant such as 2026-04-25T14:32:00Z."
-        raise Rejected("/occurred_at", code="wrong_time", detail=detail)
-    moved = in_range(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+        raise EventRejected("/occurred_at", code="wrong_time", detail=detail)
+    moved = to_utc(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
     if moved is None:
-        raise Rejected("/occurred_at", code="time_out_of_range", detail="occurred_at lies in the years 1900 to 2299.")
+        raise EventRejected(
+            "/occurred_at", code="time_out_of_range", detail="occurred_at lies in the years 1900 to 2299."
+        )
     return moved
 
 
 def _payload(value: object) -> str:
-    """What is stored of a payload. Integers beyond 64 bits become floats: the event store would keep them as texts."""
+    """Encode a payload as it is stored; integers beyond 64 bits become floats: the store would make them texts."""
     if value is None:
         return "{}"
     if not isinstance(value, dict):
-        raise Rejected("/payload", code="wrong_type", detail="payload is a JSON object.")
+        raise EventRejected("/payload", code="wrong_type", detail="payload is a JSON object.")
     payload = cast("object", value)
     if not is_plain(payload, deepest=MAX_PAYLOAD_DEPTH):
         payload = _kept(payload, "/payload")
@@ -172,7 +172,7 @@ def _payload(value: object) -> str:
         _check_keys(payload, "/payload")
     if len(text) > MAX_PAYLOAD_BYTES:
         detail = f"payload has at most {MAX_PAYLOAD_BYTES} bytes as compact JSON."
-        raise Rejected("/payload", code="payload_too_large", detail=detail)
+        raise EventRejected("/payload", code="payload_too_large", detail=detail)
     return text.decode()
 
 
@@ -180,7 +180,7 @@ def _kept(value: Any, pointer: str) -> Any:
     for flaw in unstorable(value, pointer, deepest=MAX_PAYLOAD_DEPTH):
         if flaw.code == "too_deep":
             raise _too_deep(flaw.pointer)
-        raise Rejected(flaw.pointer, code=flaw.code, detail=flaw.detail)
+        raise EventRejected(flaw.pointer, code=flaw.code, detail=flaw.detail)
     return _in_64_bits(value)
 
 
@@ -189,7 +189,7 @@ def _check_keys(value: object, pointer: str) -> None:
         for key, item in cast("dict[str, object]", value).items():
             if "%2E" in key:
                 detail = "A key cannot hold %2E, which is how a dot in a key is stored."
-                raise Rejected(f"{pointer}/{escape(key)}", code="unsupported_key", detail=detail)
+                raise EventRejected(f"{pointer}/{escape(key)}", code="unsupported_key", detail=detail)
             _check_keys(item, f"{pointer}/{escape(key)}")
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
@@ -208,5 +208,7 @@ def _in_64_bits(value: object) -> object:
             return value
 
 
-def _too_deep(pointer: str) -> Rejected:
-    return Rejected(pointer, code="payload_too_deep", detail=f"payload nests at most {MAX_PAYLOAD_DEPTH} levels deep.")
+def _too_deep(pointer: str) -> EventRejected:
+    return EventRejected(
+        pointer, code="payload_too_deep", detail=f"payload nests at most {MAX_PAYLOAD_DEPTH} levels deep."
+    )

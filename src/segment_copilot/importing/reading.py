@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from segment_copilot.documents import is_whole, join
 from segment_copilot.errors import InvalidInput
-from segment_copilot.events import Rejected, parse_instant, validate
+from segment_copilot.events import EventRejected, parse_instant, validate
 from segment_copilot.language.catalog import IDENTIFY, nearest
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -104,7 +104,7 @@ def read_rows(
             continue
         try:
             yield reader.row(record)
-        except Rejected as rejected:
+        except EventRejected as rejected:
             yield BadRow(record.line, f"{rejected.pointer.lstrip('/')}: {rejected.detail}".removeprefix(": "))
 
 
@@ -124,7 +124,7 @@ class _Reader:
         moment = _moment(cells.get(columns.time), self._zone)
         if moment is None:
             detail = "A time is an ISO 8601 date or date-time such as 2026-04-25 14:32:00."
-            raise Rejected(join(columns.time), code="wrong_time", detail=detail)
+            raise EventRejected(join(columns.time), code="wrong_time", detail=detail)
         # Padded, so that among equal times the order of ids, as text, is the order of the lines.
         line_id = f"{self._digest[:24]}-{record.line:010d}"
         common = {"user_id": _as_text(cells.get(columns.user)), "occurred_at": (moment + self._shift).isoformat()}

@@ -1,4 +1,4 @@
-"""The language: what a definition is, how JSON becomes one, and what is wrong with JSON that does not.
+"""Defines the language: what a definition is, how JSON becomes one, and what is wrong with JSON that does not.
 
 It compiles nothing, and does no I/O.
 """

@@ -1,4 +1,4 @@
-"""Calendar periods in a time zone: today, last week, this quarter. Weeks start on Monday, a day at its first instant."""
+"""Finds calendar periods in a time zone: today, last week. Weeks start on Monday, a day at its first instant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PeriodUnit = Literal["day", "week", "month", "quarter", "year"]
 
 
 def period_bounds(name: PeriodName, as_of: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """First instant of the period, and the first instant after it."""
+    """Return the first instant of the period, and the first instant after it."""
     match name:
         case "today":
             unit, ago = "day", 0
@@ -26,7 +26,7 @@ def period_bounds(name: PeriodName, as_of: datetime, zone: ZoneInfo) -> tuple[da
 
 
 def period_start(unit: PeriodUnit, day: date, ago: int) -> date:
-    """The first day of the period that is *ago* periods before the one that holds *day*."""
+    """Return the first day of the period that is *ago* periods before the one that holds *day*."""
     match unit:
         case "day":
             return day - timedelta(days=ago)

@@ -1,4 +1,4 @@
-"""The one way to write a definition, and its fingerprint: two definitions that say the same in other words compare equal.
+"""Writes a definition in the one way there is, so that two that say the same in other words have one fingerprint.
 
 Only spelling is settled (a list of one name, a pair as a list, days as a window, 1.0 for 1); the order of conditions
 stays, because people read it, and no condition is moved, merged or dropped. `meaning` looks past the order too.
@@ -18,18 +18,18 @@ from segment_copilot.language.operators import RANGES
 
 
 def canonical(definition: Definition) -> bytes:
-    """Canonical JSON: keys sorted, defaults left out."""
+    """Return the canonical JSON: keys sorted, defaults left out."""
     settled = decode(settle(msgspec.to_builtins(definition)))  # decoded once more: settling may bring out a default
     return msgspec.json.encode(settled, order="sorted")
 
 
 def fingerprint(definition: Definition) -> str:
-    """SHA-256 of the canonical form, in hexadecimal."""
+    """Return the SHA-256 of the canonical form, in hexadecimal."""
     return hashlib.sha256(canonical(definition)).hexdigest()
 
 
 def meaning(definition: Definition) -> str:
-    """SHA-256 that does not change with the order of what AND and OR join, nor with which of them stands over one."""
+    """Return a SHA-256 that changes neither with the order of what AND and OR join nor with which of them joins one."""
     return hashlib.sha256(msgspec.json.encode(_unordered(msgspec.json.decode(canonical(definition))))).hexdigest()
 
 
@@ -50,7 +50,7 @@ def _unordered(document: Any) -> Any:
 
 
 def settle(document: Any) -> Any:
-    """Built-in values with their spelling settled, nodes inside them included."""
+    """Return built-in values with their spelling settled, nodes inside them included."""
     match document:
         case dict():
             fields = cast("dict[str, Any]", document)

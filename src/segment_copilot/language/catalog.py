@@ -1,4 +1,4 @@
-"""What exists in a tenant: everything a definition may refer to, as plain data, and the nearest names to a wrong one."""
+"""Holds what a definition may refer to in a tenant, as plain data, and finds the names nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Catalog(Struct, frozen=True):
 
 
 def nearest(name: str, names: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:
-    """The most similar of *names*, best first; empty when nothing is near."""
+    """Return the most similar of *names*, best first; empty when nothing is near."""
     found = process.extract(
         name, list(names), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=60
     )

@@ -1,4 +1,4 @@
-"""What a well-formed node still may not say: operands its operator does not read, limits, paths, regexes.
+"""Checks what a well-formed node may still get wrong: operands its operator does not read, limits, paths, regexes.
 
 Every function yields findings; none raises.
 """
@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
-from segment_copilot.language.lengths import parse_length
+from segment_copilot.language.lengths import EARLIEST, LATEST, parse_length
 from segment_copilot.language.nodes import (
     EventCondition,
     EventCount,
@@ -48,8 +48,9 @@ MAX_STRING: Final = 1_024
 MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
-YEARS: Final = range(1900, 2300)
+YEARS: Final = range(EARLIEST.year, LATEST.year + 1)
 PERIODS: Final = range(1, 367)
+_YEARS_RULE: Final = f"A date lies between {YEARS[0]} and {YEARS[-1]}."
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -59,7 +60,7 @@ _quiet.log_errors = False
 
 
 def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
-    """Everything about one leaf that can be judged without a catalog."""
+    """Check everything about one leaf that can be judged without a catalog."""
     match leaf:
         case UserProperty():
             yield from check_test(pointer, leaf)
@@ -102,7 +103,7 @@ def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
 
 
 def as_date_test(leaf: EventTime) -> PropertyTest:
-    """The test that an event_time makes of the instant it picks."""
+    """Return the test that an event_time makes of the instant it picks."""
     return PropertyTest(
         "instant",
         leaf.operator,
@@ -113,7 +114,7 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
 
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
-    """A property test: its path, and operands that its operator reads."""
+    """Check that a property test has a path, and the operands that its operator reads."""
     yield from _check_path(f"{pointer}/property", test.property)
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
@@ -124,7 +125,7 @@ def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
 
 
 def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) -> Iterator[Finding]:
-    """Whether *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
+    """Check that *value_type* has the operator, and the values are of it. *None*: the operator needs no type."""
     if value_type is None:
         if test.ignore_case and not any(isinstance(value, str) for value in operands(test)):
             yield Finding(f"{pointer}/ignore_case", "unread_field", "ignore_case is for strings; leave it out.")
@@ -151,13 +152,13 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
             if date is None:
                 yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
             elif date.year not in YEARS:
-                yield Finding(where, "out_of_range", "A date lies between 1900 and 2299.")
+                yield Finding(where, "out_of_range", _YEARS_RULE)
         elif json_type(value) != value_type and value_type != "list":
             yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
 
 
 def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
-    """The tests of a `where`."""
+    """Check the tests of a `where`."""
     if where is UNSET:
         return
     tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
@@ -169,7 +170,7 @@ def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
 
 
 def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:
-    """One name, a list of names, or "*" alone."""
+    """Check that this is one name, a list of names, or "*" alone."""
     if isinstance(event_type, str):
         if not event_type:
             yield Finding(pointer, "empty_name", "An event type has a name.")
@@ -186,7 +187,7 @@ def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]
 
 
 def check_texts(pointer: str, document: Any) -> Iterator[Finding]:
-    """Limits that hold for every string and list inside one condition. How large a number may be, its operator says."""
+    """Check every string and list inside one condition. How large a number may be, its operator says."""
     flaws = [flaw for flaw in unstorable(document, pointer) if flaw.code != "number_out_of_range"]
     yield from flaws
     if all(flaw.code != "too_deep" for flaw in flaws):
@@ -268,7 +269,7 @@ def _check_list(pointer: str, operator: str, value: Value) -> Iterator[Finding]:
 def _check_numbers(
     pointer: str, operator: str, value: Number | list[Number], value2: Number | UnsetType, *, whole: bool
 ) -> Iterator[Finding]:
-    """Operands of counts (whole, not negative) and aggregates (finite)."""
+    """Check the operands of counts (whole, not negative) and aggregates (finite)."""
     if operator in RANGES:
         yield from _check_pair(pointer, operator, value, value2)
     else:
@@ -353,7 +354,7 @@ def _check_window(pointer: str, days: int | UnsetType, window: Window | UnsetTyp
 
 
 def check_window(pointer: str, window: Window) -> Iterator[Finding]:
-    """Exactly one form, and a range that runs forward."""
+    """Check that a window has exactly one form, and a range that runs forward."""
     forms = [
         window.last is not UNSET,
         window.from_ is not UNSET or window.to is not UNSET,
@@ -375,7 +376,7 @@ def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
         return
     wrong = [*_check_length(f"{pointer}/0", ends[0]), *_check_length(f"{pointer}/1", ends[1], least=0)]
     yield from wrong
-    if not wrong and parse_length(ends[0]).about_days < parse_length(ends[1], least=0).about_days:
+    if not wrong and parse_length(ends[0]).approximate_days < parse_length(ends[1], least=0).approximate_days:
         yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
 
 
@@ -388,7 +389,7 @@ def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
         if moment is None:
             yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
         elif moment.year not in YEARS:
-            yield Finding(f"{pointer}/{name}", "out_of_range", "A date lies between 1900 and 2299.")
+            yield Finding(f"{pointer}/{name}", "out_of_range", _YEARS_RULE)
         else:
             found.append(moment)
     if len(found) == 2 and _as_utc(found[0]) >= _as_utc(found[1]):  # noqa: PLR2004  # both ends are there
@@ -396,7 +397,7 @@ def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
 
 
 def _as_utc(moment: date | datetime) -> datetime:
-    """Near enough to tell a reversed range: a wall time counts as UTC."""
+    """Return about the instant, near enough to tell a reversed range: a wall time counts as UTC."""
     if isinstance(moment, datetime):
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
@@ -468,5 +469,5 @@ def _unread(pointer: str, name: str, operator: str) -> Finding:
 
 
 def _text_of(error: BaseException) -> str:
-    told = error.args[0] if error.args else ""
-    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+    text = error.args[0] if error.args else ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

@@ -1,4 +1,4 @@
-"""JSON → nodes, condition by condition, so that a definition with three broken conditions reports three."""
+"""Makes nodes of JSON, condition by condition, so that a definition with three broken conditions reports three."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Located(Struct, frozen=True):
 
 
 class Parsed(Struct, frozen=True):
-    """What could be read. *definition* is there when nothing was wrong; *leaves* are all that decoded, in order."""
+    """Holds whatever could be read: *definition* when nothing was wrong, and all *leaves* that decoded, in order."""
 
     definition: Definition | None
     leaves: tuple[Located, ...]
@@ -58,7 +58,7 @@ class Parsed(Struct, frozen=True):
 
 
 def decode(document: bytes | Mapping[str, Any]) -> Definition:
-    """The definition, or `InvalidDefinition` with every finding."""
+    """Return the definition, or raise `InvalidDefinition` with every finding."""
     parsed = parse(document)
     if parsed.definition is None:
         raise invalid(parsed.findings)
@@ -80,7 +80,7 @@ def parse(document: bytes | Mapping[str, Any]) -> Parsed:
 
 
 def invalid(findings: tuple[Finding, ...] | list[Finding]) -> InvalidDefinition:
-    """The error that carries all findings."""
+    """Return the error that carries all findings."""
     count = len(findings)
     detail = (
         findings[0].detail if count == 1 else f"The definition has {count} mistakes; the first: {findings[0].detail}"
@@ -89,7 +89,7 @@ def invalid(findings: tuple[Finding, ...] | list[Finding]) -> InvalidDefinition:
 
 
 def encode(definition: Definition) -> bytes:
-    """The definition as JSON, defaults left out."""
+    """Return the definition as JSON, defaults left out."""
     return msgspec.json.encode(definition)
 
 
@@ -98,7 +98,7 @@ def _broken(code: str, detail: str) -> Parsed:
 
 
 class _Walk:
-    """One pass over a document: nodes out, findings and leaves collected on the way."""
+    """Goes over a document once: nodes out, findings and leaves collected on the way."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -203,7 +203,7 @@ class _Walk:
     def _timezone(self, name: object) -> object:
         if not isinstance(name, str):
             self._find("/timezone", "wrong_type", "timezone is an IANA name such as Europe/Madrid.")
-        elif not known_timezone(name):
+        elif not is_timezone(name):
             self._find(
                 "/timezone", "unknown_timezone", "This is no IANA time zone.", nearest(name, sorted(_timezones()))
             )
@@ -223,8 +223,8 @@ class _Walk:
         self.findings.append(Finding(pointer, code, detail, suggestions))
 
 
-def known_timezone(name: str) -> bool:
-    """Whether *name* is an IANA time zone."""
+def is_timezone(name: str) -> bool:
+    """Return whether *name* is an IANA time zone."""
     if not name or len(name) > MAX_STRING or "\x00" in name:
         return False
     try:
@@ -236,12 +236,12 @@ def known_timezone(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _timezones() -> frozenset[str]:
-    """Read once: it is a walk through the time zone files, hundreds of times the cost of everything else here."""
+    """Read them once: it is a walk through the time zone files, hundreds of times the cost of everything else here."""
     return frozenset(available_timezones())
 
 
 def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
-    """Each `where` of a leaf, and the pointer to it from there."""
+    """Yield each `where` of a leaf, and the pointer to it from there."""
     match leaf:
         case EventSequence():
             lists: dict[str, Sequence[str | Step | EventMatch]] = {
@@ -261,7 +261,7 @@ def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
 
 
 def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`logic` is accepted in any case wherever it stands; a where group is decoded with its leaf."""
+    """Write `logic` in upper case: any case is accepted anywhere, and a where group is decoded with its leaf."""
     changed = dict(fields)
     where = fields.get("where")
     if isinstance(where, dict) and isinstance(logic := cast("dict[str, Any]", where).get("logic"), str):

@@ -1,4 +1,4 @@
-"""Editing a definition by a JSON Patch (RFC 6902), so that what the patch does not touch stays byte for byte."""
+"""Edits a definition by a JSON Patch (RFC 6902), so that what the patch does not touch stays byte for byte."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class PatchOperation(Struct, frozen=True, forbid_unknown_fields=True, rename={"f
     from_: str | UnsetType = UNSET
 
 
-class Kept(Struct, frozen=True):
+class PreservedEdit(Struct, frozen=True):
     """A definition in which conditions are as they were; *pointers* says which."""
 
     document: Document
     pointers: frozenset[str]
 
 
-def patched(base: Document, patch: Sequence[PatchOperation]) -> Document:
-    """*base* after the operations, one after the other; *base* itself stays.
+def apply_patch(base: Document, patch: Sequence[PatchOperation]) -> Document:
+    """Return *base* after the operations, one after the other; *base* itself stays.
 
     Raises:
         InvalidInput: An operation does not fit; the finding points at it and names the paths there are.
@@ -51,35 +51,37 @@ def patched(base: Document, patch: Sequence[PatchOperation]) -> Document:
     return cast("Document", document)
 
 
-def keep(base: Document, edited: Document, settled: Document) -> Kept:
-    """*settled* (*edited* as the server writes it), but with each condition of *base* that is in *edited* unchanged."""
+def keep(base: Document, edited: Document, settled: Document) -> PreservedEdit:
+    """Return *settled* (*edited* in canonical spelling) with each condition of *base* that is in *edited* unchanged."""
     known = {_text(condition) for condition in conditions(base)}
     pointers: set[str] = set()
 
-    def kept(before: Any, after: Any, pointer: str) -> Any:
+    def preserve_condition(before: Any, after: Any, pointer: str) -> Any:
         if _text(before) in known:
             pointers.add(pointer)
             return before
-        return opened(before, after, pointer) if "conditions" in before else after
+        return preserve_group(before, after, pointer) if "conditions" in before else after
 
-    def opened(before: Document, after: Document, pointer: str) -> dict[str, Any]:
+    def preserve_group(before: Document, after: Document, pointer: str) -> dict[str, Any]:
         inner = zip(before["conditions"], after["conditions"], strict=True)
-        children = [kept(old, new, f"{pointer}/conditions/{index}") for index, (old, new) in enumerate(inner)]
+        children = [
+            preserve_condition(old, new, f"{pointer}/conditions/{index}") for index, (old, new) in enumerate(inner)
+        ]
         return {**after, "conditions": children}
 
-    document = opened(edited, settled, "")
+    document = preserve_group(edited, settled, "")
     if "exclude" in settled:
-        document["exclude"] = opened(edited["exclude"], settled["exclude"], "/exclude")
-    return Kept(document, frozenset(pointers))
+        document["exclude"] = preserve_group(edited["exclude"], settled["exclude"], "/exclude")
+    return PreservedEdit(document, frozenset(pointers))
 
 
 def difference(base: Document, edited: Document) -> tuple[Document, ...]:
-    """The JSON Patch that turns *base* into *edited*."""
+    """Return the JSON Patch that turns *base* into *edited*."""
     return tuple(jsonpatch.make_patch(base, edited).patch)
 
 
 def conditions(document: Any) -> Iterator[Document]:
-    """Every condition of a definition, groups and what is in them included; of JSON that is none what looks like one."""
+    """Yield every condition of a definition, groups and their own included; of other JSON, what looks like one."""
     yield from _inside(document)
     yield from _inside(_member(document, "exclude"))
 

@@ -9,20 +9,25 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
 
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST = datetime(2299, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """The instants that are kept; what a window reaches beyond them holds nothing."""
 
-TOO_EARLY = EARLIEST - timedelta(microseconds=1)
-TOO_LATE = LATEST + timedelta(microseconds=1)
+MICROSECOND: Final = timedelta(microseconds=1)
+"""Instants are kept this fine."""
+
+TOO_EARLY: Final = EARLIEST - MICROSECOND
+TOO_LATE: Final = LATEST + MICROSECOND
 """What arithmetic gives beyond them: no instant that is kept, so a range that ends there does not hold the edge."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LENGTH = re.compile(r"(0|[1-9][0-9]{0,5})(mo|m|h|d|w|y)")
 _SPOKEN: dict[Unit, str] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
@@ -31,25 +36,25 @@ _MARGIN = 2  # years: how far beyond the instants that are kept a wall time may 
 
 
 class Length(Struct, frozen=True):
-    """A whole number of one unit."""
+    """A length is a whole number of one unit."""
 
     count: int
     unit: Unit
 
     @property
-    def about_days(self) -> float:
-        """Near enough to tell which of two lengths is the longer."""
+    def approximate_days(self) -> float:
+        """The length in days, near enough to tell which of two lengths is the longer."""
         return self.count * {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30.4, "y": 365.2}[self.unit]
 
     @property
     def words(self) -> str:
-        """As in "90 days" or "month"."""
+        """The length in words: "90 days" or "month"."""
         noun = _SPOKEN[self.unit]
         return noun if self.count == 1 else f"{self.count:,} {noun}s"
 
 
 def parse_length(text: str, *, least: int = 1) -> Length:
-    """The length that *text* says.
+    """Return the length that *text* says.
 
     Raises:
         ValueError: It is not a whole number from *least* to 36,500 followed by a unit.
@@ -61,7 +66,7 @@ def parse_length(text: str, *, least: int = 1) -> Length:
 
 
 def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """*instant* minus *length*, in UTC; `TOO_EARLY` before 1900."""
+    """Return *instant* minus *length*, in UTC; `TOO_EARLY` before 1900."""
     if length.count == 0:  # no step: the second occurrence of a wall time stays the second
         return instant
     match length.unit:
@@ -80,7 +85,7 @@ def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
 
 
 def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """*instant* plus *length*, in UTC; `TOO_LATE` past 2299."""
+    """Return *instant* plus *length*, in UTC; `TOO_LATE` past 2299."""
     match length.unit:
         case "m" | "h":
             delta = timedelta(minutes=length.count) if length.unit == "m" else timedelta(hours=length.count)
@@ -92,7 +97,7 @@ def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
 
 
 def date_after(day: date, length: Length, *, latest: date) -> date:
-    """*day* plus *length* in days or more, not later than *latest*."""
+    """Return *day* plus *length* in days or more, not later than *latest*."""
     if length.unit in {"d", "w"}:
         days = length.count * (7 if length.unit == "w" else 1)
         return date.fromordinal(min(day.toordinal() + days, latest.toordinal()))
@@ -104,7 +109,7 @@ def date_after(day: date, length: Length, *, latest: date) -> date:
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a naive wall time in *zone*, in UTC."""
+    """Return the instant of a naive wall time in *zone*, in UTC."""
     early = wall.replace(tzinfo=zone, fold=0)
     # fold=0 reads a repeated time as its first occurrence, and one inside a gap with the offset before the gap,
     # which lands after it: moved forward by the gap.
@@ -112,17 +117,22 @@ def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a local day, in UTC; where a zone skipped the day, that of the next."""
+    """Return the first instant of a local day, in UTC; where a zone skipped the day, that of the next."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  # a wall time
     first = to_instant(midnight, zone)
     before, after = (midnight.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     if before is None or after is None or after <= before:
         return first
     low, high = first - (after - before), first  # midnight is inside a gap: the day begins where the gap ends
-    while high - low > timedelta(microseconds=1):
+    while high - low > MICROSECOND:
         middle = low + (high - low) / 2
         low, high = (low, middle) if middle.astimezone(zone).date() >= day else (middle, high)
     return high
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Return the microseconds from 1970 to *instant*."""
+    return (instant - _EPOCH) // MICROSECOND
 
 
 def _plus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
@@ -136,7 +146,7 @@ def _plus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
 
 
 def _plus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
-    """Months clamp: a day that the month lacks is its last."""
+    """Step by months, which clamp: a day that the month lacks is its last."""
     wall = instant.astimezone(zone).replace(tzinfo=None)
     year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     if year < EARLIEST.year - _MARGIN:

@@ -1,4 +1,4 @@
-"""What a definition looks at: the event types, properties and traits that it names."""
+"""Finds the names in a definition: of the event types, properties and traits that it looks at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segment_copilot.language.nodes import Definition
 
 
 def names_of(definition: Definition) -> tuple[str, ...]:
-    """Each name once, in the order in which they are read."""
+    """Return each name once, in the order in which they are read."""
     return tuple(dict.fromkeys(_named(msgspec.to_builtins(definition))))
 
 
@@ -34,7 +34,7 @@ def _named(value: Any) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """One name, or those of a list; `*` is none."""
+    """Yield one name, or those of a list; `*` is none."""
     for one in cast("list[Any]", value) if isinstance(value, list) else [value]:
         if isinstance(one, str) and one != "*":
             yield one

@@ -56,20 +56,20 @@ EVERY_TYPE: Final[frozenset[ValueType]] = frozenset({"list", *_EQUATED})
 
 
 class Phrase(Struct, frozen=True):
-    """What a test says in words, and what its opposite says; the values it takes go where the braces are."""
+    """A phrase is a test in words, and its opposite; the values it takes go where the braces are."""
 
-    affirmed: str
-    denied: str
+    affirmation: str
+    denial: str
 
 
 class Operator(Struct, frozen=True, kw_only=True):
-    """One operator: everything about it that is not its meaning."""
+    """Holds everything about one operator that is not its meaning."""
 
     name: PropertyOperator
     takes: Takes
     types: frozenset[ValueType]  # the value types that have it
     phrase: Phrase
-    phrase_of_dates: Phrase | None = None  # where a date is told in other words
+    phrase_of_dates: Phrase | None = None  # where a date has other words
     phrase_of_texts: Phrase | None = None
     amount: str = ""  # its words for a count or an aggregate; "" where these do not have it
     positive: bool = True  # a negative one is true of a missing value
@@ -82,11 +82,11 @@ class Operator(Struct, frozen=True, kw_only=True):
 
     @property
     def takes_list(self) -> bool:
-        """Whether it takes a list, as long as it may be."""
+        """True when it takes a list, as long as it may be."""
         return self.takes in {"any", "all"}
 
     def phrase_for(self, value_type: str | None) -> Phrase:
-        """Its words in a test that compares in this type."""
+        """Return the phrase of a test that compares in this type."""
         if value_type in DATETIMES:
             return self.phrase_of_dates or self.phrase
         return (value_type == "string" and self.phrase_of_texts) or self.phrase
@@ -95,7 +95,7 @@ class Operator(Struct, frozen=True, kw_only=True):
 def _pair(
     positive: Operator, negative: PropertyOperator, *, amount: str = "", several: PropertyOperator | None = None
 ) -> tuple[Operator, Operator]:
-    """The positive operator and its exact complement, which takes the same and has the same types."""
+    """Return the positive operator and its exact complement, which takes the same and has the same types."""
     other = replace(
         positive,
         name=negative,
@@ -104,15 +104,15 @@ def _pair(
         opposite=positive.name,
         several=several,
         amount=amount,
-        phrase=_turned(positive.phrase),
-        phrase_of_dates=positive.phrase_of_dates and _turned(positive.phrase_of_dates),
-        phrase_of_texts=positive.phrase_of_texts and _turned(positive.phrase_of_texts),
+        phrase=_swap(positive.phrase),
+        phrase_of_dates=positive.phrase_of_dates and _swap(positive.phrase_of_dates),
+        phrase_of_texts=positive.phrase_of_texts and _swap(positive.phrase_of_texts),
     )
     return replace(positive, complement=negative, opposite=negative), other
 
 
-def _turned(phrase: Phrase) -> Phrase:
-    return Phrase(phrase.denied, phrase.affirmed)
+def _swap(phrase: Phrase) -> Phrase:
+    return Phrase(phrase.denial, phrase.affirmation)
 
 
 _ROWS: Final[tuple[Operator, ...]] = (
@@ -322,12 +322,12 @@ OPPOSITE_NUMBER: Final = cast(
 
 
 def operators_of(value_type: ValueType) -> frozenset[str]:
-    """The operators that values of a type are tested with."""
+    """Return the operators that values of a type are tested with."""
     return frozenset(row.name for row in _ROWS if value_type in row.types)
 
 
 def holds(operator: NumberOperator, number: float, low: float, high: float | None = None) -> bool:
-    """Whether *number* passes the test; *high* is the upper end of a range."""
+    """Return whether *number* passes the test; *high* is the upper end of a range."""
     row = OPERATORS[operator]
     return _compares(cast("Sign", row.sign), number, low, high) == row.positive
 

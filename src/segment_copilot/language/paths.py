@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def parse_path(text: str) -> tuple[str, ...]:
-    """The keys of a path, outermost first.
+    """Return the keys of a path, outermost first.
 
     Raises:
         ValueError: An empty step, a backslash before anything but a dot or a backslash, or a key that no event can have.
@@ -31,5 +31,5 @@ def parse_path(text: str) -> tuple[str, ...]:
 
 
 def format_path(steps: tuple[str, ...]) -> str:
-    """The inverse of `parse_path`."""
+    """Write the keys as a path; the inverse of `parse_path`."""
     return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in steps)

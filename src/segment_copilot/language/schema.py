@@ -1,4 +1,4 @@
-"""The language as JSON Schema 2020-12: what msgspec reads off the nodes, and what their types cannot say."""
+"""Writes the language as JSON Schema 2020-12: what msgspec reads off the nodes, and what their types cannot say."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
 
 
 def definition_schema() -> Schema:
-    """The schema of a whole definition, complete in itself: every node is under `$defs`."""
+    """Return the schema of a whole definition, complete in itself: every node is under `$defs`."""
     return {"$schema": _DIALECT, "$ref": "#/$defs/Definition", "$defs": language_components("#/$defs/{name}")}
 
 
 def language_components(reference: str) -> dict[str, Schema]:
-    """The schema of every node, and of `Condition`, their union; *reference* has `{name}` where a name goes.
+    """Return the schema of every node, and of `Condition`, their union; *reference* has `{name}` where a name goes.
 
     A definition that decodes is valid; one that is valid may still not decode (an operator's operands, nesting).
     """
@@ -87,7 +87,7 @@ def _complete(name: str, node: Schema) -> None:
 
 
 def _referring(schema: Any, union: Schema, reference: Schema) -> Any:
-    """*schema* with *reference* where the union of all conditions is written out."""
+    """Return *schema* with *reference* where the union of all conditions is written out."""
     if schema == union:
         return reference
     if isinstance(schema, list):

@@ -1,4 +1,4 @@
-"""Dynamic or Dynamic Plus: derived from a definition, never chosen by hand."""
+"""Derives the tier of a definition, Dynamic or Dynamic Plus; nobody chooses it by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tier = Literal["dynamic", "dynamic_plus"]
 
 
 def tier_of(definition: Definition) -> tuple[Tier, str]:
-    """The tier, and why in a sentence.
+    """Return the tier, and why in a sentence.
 
     Dynamic is one AND of plain trait conditions: their members change only when a user is identified anew, so they
     are re-tested at once. Everything else is recomputed on request and on a schedule.

@@ -1,7 +1,8 @@
-"""Which type a test compares in, and how dates are written."""
+"""Decides the type a test compares in, and reads the values it compares with."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -10,7 +11,10 @@ from typing import Final
 from msgspec import UNSET
 
 from segment_copilot.language.nodes import (
+    EventCount,
+    EventPeriods,
     EventProperty,
+    Monetary,
     PropertyTest,
     Scalar,
     UserProperty,
@@ -20,9 +24,13 @@ from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS,
 AnyTest = PropertyTest | EventProperty | UserProperty
 """Everything that carries `operator`, `value`, `value2`, `value_type` and `ignore_case` for a property."""
 
+NumericTest = EventCount | EventPeriods | Monetary
+"""Everything that carries `operator`, `value` and `value2` for a number."""
+
 EPOCH_UNITS: Final[dict[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
 """Datetimes that may also be stored as a number since 1970: microseconds in its unit."""
 
+_MILLION: Final = 1_000_000
 _TEXT_OR_LIST: Final[frozenset[ValueType]] = frozenset({"string", "list"})
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -30,8 +38,8 @@ _INSTANT = re.compile(
 )
 
 
-def operands(test: AnyTest) -> list[Scalar]:
-    """The values a test compares with, in order; empty for operators that take none."""
+def operands(test: AnyTest | NumericTest) -> list[Scalar]:
+    """Return the values a test compares with, in order; empty for operators that take none."""
     values = list[Scalar]()
     if test.value is not UNSET:
         values.extend(test.value if isinstance(test.value, list) else [test.value])
@@ -41,7 +49,7 @@ def operands(test: AnyTest) -> list[Scalar]:
 
 
 def parse_date(text: str) -> date | datetime | None:
-    """A bare date, an instant (naive when it has no offset; finer than microseconds is cut), or None."""
+    """Return a bare date, an instant (naive when it has no offset; finer than microseconds is cut), or None."""
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -53,15 +61,21 @@ def parse_date(text: str) -> date | datetime | None:
     return None
 
 
+def to_millionths(number: float) -> float:
+    """Return *number* in whole millionths, as sums compare: the nearest, ties to even; infinite beyond the doubles."""
+    product = float(number) * _MILLION
+    return round(product) if math.isfinite(product) else product
+
+
 def json_type(value: Scalar) -> ValueType:
-    """string, number or boolean: what JSON calls it."""
+    """Return JSON's own name of the type: string, number or boolean."""
     if isinstance(value, bool):
         return "boolean"
     return "string" if isinstance(value, str) else "number"
 
 
 def resolve_type(test: AnyTest, declared: ValueType | None) -> ValueType | None:
-    """The type *test* compares in; None where the operator does not depend on one.
+    """Return the type *test* compares in; None where the operator does not depend on one.
 
     Order: what the test says, what the schema declares, dates by their form, the JSON type of the value.
     """

@@ -37,7 +37,7 @@ from segment_copilot.stores.literals import EARLIEST, LATEST, identifier, lower
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
 
-Purpose = Literal["preview", "compute", "history", "copilot", "catalog", "ingest", "delivery", "migrate"]
+Purpose = Literal["preview", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"]
 
 
 class Limits(Struct, frozen=True):
@@ -55,6 +55,7 @@ LIMITS: dict[Purpose, Limits] = {
     "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "members": Limits(5, 2, result_rows=1_000_000, priority=1),
     "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
     "history": Limits(
         300, 8, rows_read=10_000_000_000, threads=1, priority=10
@@ -100,8 +101,16 @@ _FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of li
 
 _TIMEOUT_CODES = {159, 160}
 _EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
-# Too many queries, shutting down, too many parts, disk full, another node or the keeper gone.
-_UNAVAILABLE_CODES = {198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 745, 999}
+# Too many queries, shutting down, too many parts, disk full, another node or the keeper gone; files that cannot be
+# read or written; our account or its rights gone; a database, table or column that is missing: not migrated (yet).
+_UNAVAILABLE_CODES = {
+    *(198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 439, 745, 999),
+    *(74, 75, 76, 107, 173, 499),
+    *(192, 193, 194, 497, 516),
+    *(16, 60, 81, 218),
+}
+# What ClickHouse says of data: not to be parsed, of another type, out of range, too large, against a constraint.
+_ROW_CODES = {6, 25, 26, 27, 38, 41, 69, 72, 117, 128, 130, 131, 190, 306, 321, 349, 407, 467, 469}
 _CONNECTION_ERRORS = (OSError, EOFError, NetworkError, OperationalError)
 
 
@@ -111,6 +120,15 @@ class ClickHouseError(Exception):
     def __init__(self, message: str, *, code: int = 0) -> None:
         super().__init__(f"ClickHouse error {code}: {message[:2000]}")
         self.code = code
+
+    @property
+    def refuses_rows(self) -> bool:
+        """True when the server says that what was to be inserted is wrong; anything else is no fault of the rows."""
+        return self.code in _ROW_CODES
+
+
+class UnfitValue(ValueError):
+    """A value of a row is outside what its column holds; nothing was sent."""
 
 
 class Result(Struct, frozen=True):
@@ -462,9 +480,9 @@ def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
             raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {kind.__name__}.")
     held = [value for value in values if value is not None]
     if expected is datetime and not all(value.tzinfo is not None and EARLIEST <= value <= LATEST for value in held):
-        raise ValueError(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
+        raise UnfitValue(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
     if held and plain in _INTEGERS and not (_INTEGERS[plain][0] <= min(held) and max(held) < _INTEGERS[plain][1]):
-        raise ValueError(f"Column {name} is {type_}, and a number is out of range.")
+        raise UnfitValue(f"Column {name} is {type_}, and a number is out of range.")
 
 
 def _unwrap(type_: str) -> tuple[str, bool]:

@@ -157,6 +157,14 @@ class Leases:
         changes = "status = $4, lease_until = NULL, error = coalesce($5, error)"
         return bool(await self._write(connection, [lease], changes, status, error))
 
+    async def remove(self, leases: Sequence[Lease]) -> int:
+        """Delete the rows that are still ours, as done; return their number."""
+        self._held -= {lease.key for lease in leases}
+        sql = f"""
+            DELETE FROM {self._queue.table} AS piece USING unnest($1::bigint[], $2::uuid[]) AS lease (id, key)
+            WHERE piece.id = lease.id AND piece.{self._queue.key} = lease.key"""
+        return await self._postgres.execute(sql, [one.id for one in leases], [one.key for one in leases])
+
     async def _give_back(
         self, connection: Connection | Postgres, leases: Sequence[Lease], changes: str, pause: timedelta, *args: object
     ) -> None:

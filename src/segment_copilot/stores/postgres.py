@@ -241,12 +241,14 @@ class Postgres:
             await asyncio.wait([task])
 
     async def ping(self) -> None:
-        """Return if the server answers within two seconds; raise Unavailable otherwise."""
+        """Return if the server answers within two seconds and takes writes; raise Unavailable otherwise."""
         try:
             async with asyncio.timeout(2):
-                await self.fetchval("SELECT 1")
+                read_only = await self.fetchval("SELECT current_setting('transaction_read_only')")
         except TimeoutError:
             raise Unavailable("PostgreSQL does not answer.") from None
+        if read_only == "on":
+            raise Unavailable("PostgreSQL is read-only.")
 
     async def _listen(self, channel: str, woken: asyncio.Event) -> None:
         while True:

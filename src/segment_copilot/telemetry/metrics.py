@@ -21,6 +21,11 @@ STREAM_SECONDS = Histogram(
     buckets=(1, 5, 15, 30, 60, 120, 300),
 )
 
+FAILED_EVENTS = Gauge(
+    "segment_copilot_events_failed",
+    "Accepted events that ClickHouse refuses, kept in PostgreSQL; as last counted.",
+)
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

@@ -30,6 +30,7 @@ from segment_copilot.language.catalog import Catalog
 from tests.support.english.catalogs import AS_OF, DEMO
 
 SPECIFICATIONS = tuple(tool.specification for tool in TOOLS.values())
+_MODEL = OfflineModel()
 _MOST_TURNS = 8
 _TIME = "2026-06-10T12:00:00Z"
 _POINTS = [
@@ -76,11 +77,11 @@ def request(
     return ModelRequest("", (*asked, *messages), tools, catalog, AS_OF, catalog.timezone, tools_allowed)
 
 
-def turn(asked: ModelRequest) -> list[ModelEvent]:
-    """Every event of one turn."""
+def turn(asked: ModelRequest, *, model: OfflineModel = _MODEL) -> list[ModelEvent]:
+    """Every event of one turn, of a model that has read much before, as a service's has, or of another *model*."""
 
     async def collect() -> list[ModelEvent]:
-        return [event async for event in OfflineModel().stream(asked)]
+        return [event async for event in model.stream(asked)]
 
     return asyncio.run(collect())
 

@@ -19,7 +19,7 @@ from segment_copilot.errors import Forbidden, Unauthenticated
 _DOTS_OF_A_TOKEN: Final = 2
 
 
-def authenticated(app: ASGIApp) -> ASGIApp:
+def authenticate(app: ASGIApp) -> ASGIApp:
     """Let a request pass that carries a secret key, or a token that may do what it asks for; note its tenant."""
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:

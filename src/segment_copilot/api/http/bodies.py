@@ -31,12 +31,12 @@ def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
     if strict:
         _check_storable(text)
     try:
-        return _typed(body, type_)
+        return _decode_typed(body, type_)
     except (msgspec.DecodeError, RecursionError) as error:
         _refuse("malformed_json", f"The body is not JSON: {error}.")
 
 
-def _typed(body: bytes, type_: type[T]) -> T:
+def _decode_typed(body: bytes, type_: type[T]) -> T:
     try:
         return _decoder(type_).decode(body)
     except msgspec.ValidationError as error:

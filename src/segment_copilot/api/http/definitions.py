@@ -1,4 +1,4 @@
-"""Bodies that hold a definition: its field, the instant it is asked about, and pointers that lead into it."""
+"""Bodies may hold a definition: here are its field, the instant it is asked about, and pointers that lead into it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_DEFINITION_BYTES: Final = 256 * 1024
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
 Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset; now when left out")]
 
-Pointed = TypeVar("Pointed", Finding, ConditionCount, Stage, UserCondition)
+HasPointer = TypeVar("HasPointer", Finding, ConditionCount, Stage, UserCondition)
 
 
-def checked_as_of(as_of: datetime | None) -> datetime | None:
-    """Return the instant, when events can have happened at it.
+def check_as_of(as_of: datetime | None) -> datetime | None:
+    """Check that events can have happened at the instant, and return it.
 
     Raises:
-        InvalidInput: they cannot.
+        InvalidInput: They cannot.
 
     """
     if as_of is None or EARLIEST <= as_of <= LATEST:
@@ -38,15 +38,18 @@ def checked_as_of(as_of: datetime | None) -> datetime | None:
 
 
 @contextmanager
-def pointed() -> Generator[None]:
-    """Makes findings of a definition point into the request body that holds it."""
+def relocate_findings() -> Generator[None]:
+    """Let findings of a definition point into the request body that holds it, inside the block."""
     try:
         yield
     except InvalidDefinition as error:
-        findings = at_definition(error.findings)
-        raise InvalidDefinition(error.detail, code=error.code, findings=findings, context=error.context) from error
+        raise error.relocate(_in_body) from error
 
 
-def at_definition(found: tuple[Pointed, ...]) -> tuple[Pointed, ...]:
+def point_into_body(found: tuple[HasPointer, ...]) -> tuple[HasPointer, ...]:
     """Return findings whose pointers lead into the request body that holds the definition."""
-    return tuple(msgspec.structs.replace(each, pointer=f"/definition{each.pointer}") for each in found)
+    return tuple(msgspec.structs.replace(each, pointer=_in_body(each.pointer)) for each in found)
+
+
+def _in_body(pointer: str) -> str:
+    return f"/definition{pointer}"

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, UNEXPECTED, problem_body
-from segment_copilot.api.http.routes import route_of
+from segment_copilot.api.http.routes import methods_of, route_of
 from segment_copilot.telemetry.metrics import OPEN_STREAMS, count_request
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Edge:
             "path": routed_path(scope),
             "method": "GET" if scope["method"] == "HEAD" else scope["method"],
         }
-        answer = _Answer(send, request_id, without_body=scope["method"] == "HEAD")
+        answer = _Answer(send, routed, without_body=scope["method"] == "HEAD")
         started = perf_counter()
         try:
             await self.app(routed, receive, answer.send)
@@ -82,18 +82,19 @@ def _request_id(scope: HTTPScope) -> str:
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, send: Send, request_id: str, *, without_body: bool) -> None:
+    def __init__(self, send: Send, scope: HTTPScope, *, without_body: bool) -> None:
         self._send = send
-        self._request_id = request_id
+        self._scope = scope
+        self._request_id: str = scope["state"]["request_id"]
         self._without_body = without_body
         self._status = 0
-        self._streamed = False
+        self._stream_response = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message["headers"] = self._finish(message["headers"])
-            if self._streamed:
+            if self._stream_response:
                 OPEN_STREAMS.inc()
         elif message["type"] == "http.response.body" and self._without_body:
             if message.get("more_body"):
@@ -103,11 +104,10 @@ class _Answer:
 
     def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         names = {name.lower(): value for name, value in headers}
-        self._streamed = names.get(b"content-type", b"").startswith(b"text/event-stream")
+        self._stream_response = names.get(b"content-type", b"").startswith(b"text/event-stream")
         lines = [header for header in headers if header[0].lower() != b"allow"]
-        if allow := names.get(b"allow"):
-            methods = {method.strip() for method in allow.split(b",")}
-            lines.append((b"allow", b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))))
+        if b"allow" in names:
+            lines.append((b"allow", ", ".join(sorted(methods_of(self._scope))).encode()))
         lines.append((b"x-request-id", self._request_id.encode()))
         return [*lines, *((name, value) for name, value in HEADERS if name not in names)]
 
@@ -126,9 +126,9 @@ class _Answer:
         """Count and log, once."""
         route: str = scope.get("path_template") or "unmatched"
         status = self._status or _CLIENT_LEFT
-        if self._streamed:
+        if self._stream_response:
             OPEN_STREAMS.dec()
-        count_request(method=method, route=route, status=status, seconds=seconds, streamed=self._streamed)
+        count_request(method=method, route=route, status=status, seconds=seconds, streamed=self._stream_response)
         fields: dict[str, Any] = {
             "method": method,
             "route": route,

@@ -27,19 +27,36 @@ class Health(Struct, frozen=True):
 
 
 class Readiness:
-    """Knows whether requests may be sent to this process: not once it is *draining*, nor while a store is silent."""
+    """Knows whether a process can do its work.
 
-    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]], draining: asyncio.Event) -> None:
+    It cannot once it is *draining*, while a store is silent, nor on stores that lack what this version needs.
+    """
+
+    def __init__(
+        self,
+        pings: Mapping[str, Callable[[], Awaitable[None]]],
+        lacking: Callable[[], Awaitable[list[str]]],
+        draining: asyncio.Event,
+    ) -> None:
         self._pings = pings
+        self._lacking = lacking
         self._draining = draining
 
     async def check(self) -> None:
-        """Raises Unavailable when they may not; *context* then names the stores that are silent."""
+        """Raises Unavailable when it cannot; *context* then names the stores that are silent, or what they lack."""
         if self._draining.is_set():
             raise Unavailable("This process is being stopped.", code="server_draining")
         answers = await asyncio.gather(*(_answers(ping()) for ping in self._pings.values()))
         if silent := [name for name, answered in zip(self._pings, answers, strict=True) if not answered]:
             raise Unavailable(f"No answer from {' and '.join(silent)}.", code="not_ready", context={"silent": silent})
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                lacking = await self._lacking()
+        except TimeoutError:
+            raise Unavailable("The stores answer too slowly.", code="not_ready") from None
+        if lacking:
+            detail = f"The stores lack {', '.join(lacking)}; run `segment-copilot migrate`."
+            raise Unavailable(detail, code="not_migrated", context={"lacking": lacking})
 
 
 @get(
@@ -61,7 +78,7 @@ def live() -> Health:
     opt=Route(public=True, probe=True, problems=(Unavailable,)).opt,
 )
 async def ready(readiness: NamedDependency[Readiness]) -> Health:
-    """200 when both stores answer; 503 when one does not, or once the process is being stopped."""
+    """200 when both stores answer and are migrated to this version; 503 otherwise, or once the process is being stopped."""
     await readiness.check()
     return Health()
 
@@ -79,21 +96,23 @@ HealthRouter = Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
 @contextmanager
-def drained_on_sigterm(draining: asyncio.Event) -> Generator[None]:
-    """Set *draining* on SIGTERM, before the server's own handler: it waits for open streams, so they must end themselves."""
+def drain_on_signals(draining: asyncio.Event) -> Generator[None]:
+    """Set *draining* on SIGTERM and SIGINT, before the server's own handler: it waits for open streams to end themselves."""
     if current_thread() is not main_thread():
         yield  # signals reach the main thread only
         return
     loop = asyncio.get_running_loop()
-    previous = signal.getsignal(signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def drain(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(draining.set)
-        if callable(previous):
-            previous(number, frame)
+        if callable(handler := previous[signal.Signals(number)]):
+            handler(number, frame)
 
-    signal.signal(signal.SIGTERM, drain)
+    for number in previous:
+        signal.signal(number, drain)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -53,6 +53,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     404: "Nothing of that id in this tenant.",
     408: "The body did not arrive in time.",
     409: "The request contradicts what is stored.",
+    410: "It was here and is no more.",
     412: "If-Match named another version.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 DEFAULT_SIZE: Final = 50
 MAX_SIZE: Final = 1_000
+MAX_CURSOR: Final = 4_096  # it carries an id of up to 256 characters, however they are written
 
 PageNumber = Annotated[int | None, QueryParameter(ge=1, le=1_000_000, description="Which page, from 1")]
 PageSize = Annotated[
@@ -25,7 +26,7 @@ PageSize = Annotated[
 Limit = Annotated[int | None, QueryParameter(ge=1, le=MAX_SIZE, description="Results at most, with offset or cursor")]
 Offset = Annotated[int | None, QueryParameter(ge=0, le=1_000_000_000, description="Results to pass over first")]
 Cursor = Annotated[
-    str | None, QueryParameter(min_length=1, max_length=1024, description="`next_cursor` of the page before")
+    str | None, QueryParameter(min_length=1, max_length=MAX_CURSOR, description="`next_cursor` of the page before")
 ]
 
 

@@ -9,10 +9,11 @@ from typing import Any, cast
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from msgspec import Struct
 
 from segment_copilot import errors
+from segment_copilot.api.http.routes import methods_of
 from segment_copilot.errors import Finding, SegmentCopilotError
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.PreconditionFailed: 412,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
@@ -50,18 +52,22 @@ TITLES: Mapping[str, str] = {
     "body_too_large": "The body is too large",
     "client_left": "The client left before the answer",
     "conflict": "The request contradicts what is stored",
+    "cursor_expired": "What the cursor goes through is no longer kept",
     "duplicate_key": "A key occurs twice in one JSON object",
+    "head_too_large": "The request line and its headers are too large",
     "forbidden": "This key may not do that",
+    "gone": "It was here and is no more",
     "internal_error": "Something went wrong on our side",
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
     "malformed_json": "The body is not JSON",
+    "malformed_request": "This is not HTTP",
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
     "precondition_failed": "The segment has changed since it was read",
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
-    "request_timeout": "The body did not arrive in time",
+    "request_timeout": "The request did not arrive in time",
     "read_only_token": "This token may not write",
     "too_many_requests": "Too much at once",
     "unauthenticated": "A valid API key is needed",
@@ -144,6 +150,11 @@ def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
 
 def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
+    if isinstance(error, MethodNotAllowedException):
+        if not (methods := methods_of(request.scope)):
+            error = NotFoundException()
+        else:
+            error.headers = {"allow": ", ".join(sorted(methods))}
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(
         request,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from functools import cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
 from litestar import Request
@@ -17,12 +17,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
 from segment_copilot.api.http.problems import ProblemError
-from segment_copilot.api.http.routes import route_of
+from segment_copilot.api.http.routes import is_id, route_of
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
-
-MAX_ID: Final = 2**63 - 1  # ids are bigint
 
 _JSON = "application/json"
 
@@ -71,7 +69,7 @@ class ApiRequest(Request[Any, Any, State]):
     async def json(self) -> Any:
         """Decode the body as the type of the handler's `data`."""
         field = self.route_handler.parsed_data_field
-        strict = not route_of(self.route_handler).items_judged_later
+        strict = not route_of(self.route_handler).judges_items
         return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
 
     def _check_content_type(self) -> None:
@@ -81,7 +79,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise HTTPException(status_code=415, detail=f"Send the body as {_JSON} in UTF-8.")
 
 
-async def unless_left(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+async def run_while_connected(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
     """Return what *work* gives. It is cancelled, and its queries with it, when the client leaves first.
 
     Raises:
@@ -106,7 +104,7 @@ async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
         pass
 
 
-def parameters_checked(app: ASGIApp) -> ASGIApp:
+def check_parameters(app: ASGIApp) -> ASGIApp:
     """Refuse query parameters that a route does not have, and path parameters that no record can have."""
 
     async def check(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +122,7 @@ def _path_parameters(scope: Scope) -> dict[str, Any]:
     parameters = cast("Mapping[str, str | int]", scope["path_params"])
     segments = scope["path"].split("/")
     for value in parameters.values():
-        if isinstance(value, int) and not (0 < value <= MAX_ID and str(value) in segments):
+        if isinstance(value, int) and not (is_id(str(value)) and str(value) in segments):
             raise NotFoundException
         if isinstance(value, str) and "%00" in value:
             raise NotFoundException

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from litestar import Litestar
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import HTTPScope
 from msgspec import Struct
 
 from segment_copilot.errors import SegmentCopilotError
 
 _KEY: Final = "route"
+
+SECONDS: Final = 10.0
+COUNTING_SECONDS: Final = 30.0
+"""Of a route that counts an audience."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -30,8 +38,11 @@ class Route(Struct, frozen=True, kw_only=True):
     stream: Any = None
     """It answers with server-sent events of this union; of `str` where another document describes them."""
 
-    items_judged_later: bool = False
+    judges_items: bool = False
     """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
+
+    seconds: float | None = SECONDS
+    """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
 
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
@@ -48,3 +59,39 @@ _SAYS_NOTHING: Final = Route()
 def route_of(handler: BaseRouteHandler) -> Route:
     """Return what *handler* declared; handlers that Litestar adds itself (OPTIONS) declare nothing."""
     return handler.opt.get(_KEY, _SAYS_NOTHING)
+
+
+MAX_ID: Final = 2**63 - 1  # ids are bigint
+
+
+def is_id(text: str) -> bool:
+    """Returns whether *text* is an id in its one spelling and within 64 bits."""
+    plain = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))
+    return plain and text[0] != "0" and int(text) <= MAX_ID
+
+
+def methods_of(scope: HTTPScope) -> frozenset[str]:
+    """Returns every method that the path of a request takes; none when no route has it, whatever the method.
+
+    Litestar matches `/api/segments/nope` with `/api/segments/{id}` until it knows the method, and its own answer to
+    OPTIONS knows the methods of one handler of several.
+    """
+    words = [word for word in scope["path"].split("/") if word]
+    app: Litestar = scope["litestar_app"]
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    exact = [route for route in routes if [*_words(route)] == words]
+    found = exact or [route for route in routes if _fits(route, words)]
+    methods = {method for route in found for method in route.route_handler_map}
+    return frozenset(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _words(route: HTTPRoute) -> Iterable[str]:
+    return (word for word in route.path.split("/") if word)
+
+
+def _fits(route: HTTPRoute, words: list[str]) -> bool:
+    pattern = list(_words(route))
+    return len(pattern) == len(words) and all(
+        is_id(word) if part.endswith(":int}") else part.startswith("{") or part == word
+        for part, word in zip(pattern, words, strict=True)
+    )

@@ -50,7 +50,7 @@ async def frames(
 ) -> AsyncGenerator[bytes]:
     """Yield the run as bytes, and a comment in every silence. Closing the generator ends the run."""
     yield encoder.opening
-    async with run.driven(draining=draining):
+    async with run.drive(draining=draining):
         while True:
             try:
                 async with asyncio.timeout(heartbeat_seconds):  # never around a yield

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 
 from segment_copilot.access.signing import Secrets
 from segment_copilot.copilot.conversation.compaction import drop_all_results, drop_older_results
@@ -67,7 +67,7 @@ class Checkpoint(Struct, frozen=True):
     as_of: datetime
     timezone: str
     messages: tuple[Message, ...]
-    said: tuple[Utterance, ...]
+    utterances: tuple[Utterance, ...] = field(name="said")
     catalog: str  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
     question: OpenQuestion | None = None
@@ -97,7 +97,7 @@ class Signer:
             drop_all_results(checkpoint.messages),
         ):
             kept = msgspec.structs.replace(checkpoint, messages=smaller, drafts=checkpoint.drafts[-_MAX_DRAFTS:])
-            token = self._sealed(kept)
+            token = self._encode(kept)
             if len(token) <= MAX_BYTES:
                 return token
         log.warning("copilot.checkpoint_too_large", messages=len(checkpoint.messages))
@@ -122,7 +122,7 @@ class Signer:
             raise CheckpointRefused("checkpoint_outdated")
         return checkpoint
 
-    def _sealed(self, checkpoint: Checkpoint) -> str:
+    def _encode(self, checkpoint: Checkpoint) -> str:
         body = zlib.compress(msgspec.json.encode(checkpoint))
         return _FORMAT + urlsafe_b64encode(self._tag(body) + body).decode()
 
@@ -157,5 +157,5 @@ class Secret:
         """Return a signer with the secret of the *setting*, else with that of the stores, where all processes find the same."""
         if self._signer is None:
             secret = hashlib.sha256(self._setting.encode()).digest() if self._setting else None
-            self._signer = Signer(secret or await self._secrets.shared("checkpoints"))
+            self._signer = Signer(secret or await self._secrets.get_or_create("checkpoints"))
         return self._signer

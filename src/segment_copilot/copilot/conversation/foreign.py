@@ -40,8 +40,7 @@ class TranslatedRequest(Struct, frozen=True):
 
     def relocate(self, error: InvalidInput) -> InvalidInput:
         """Return *error* with pointers into what the client sent."""
-        findings = [structs.replace(finding, pointer=self._place(finding.pointer)) for finding in error.findings]
-        return InvalidInput(error.detail, code=error.code, findings=findings)
+        return error.relocate(self._place)
 
     def _place(self, pointer: str) -> str:
         for ours, theirs in self.pointers.items():
@@ -148,7 +147,7 @@ class UiMessage(Struct, frozen=True):
 
 
 class AiSdkRequest(Struct, frozen=True):
-    """What `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
+    """Holds what `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
 
     messages: Annotated[tuple[UiMessage, ...], Meta(max_length=2_000)]
     id: _ForeignId | None = None

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.language.decode import known_timezone
+from segment_copilot.language.decode import is_timezone
 from segment_copilot.language.lengths import EARLIEST, LATEST
 
 MAX_HISTORY_CHARACTERS = 400_000
@@ -62,8 +62,8 @@ class ResumeEntry(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def answer(self) -> str | None:
         """Return the person's words; None when the payload has none."""
-        said = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
-        return said if isinstance(said, str) and said.strip() else None
+        text = self.payload.get("answer") if isinstance(self.payload, Mapping) else self.payload
+        return text if isinstance(text, str) and text.strip() else None
 
     @property
     def message(self) -> str:
@@ -97,7 +97,7 @@ def check_request(request: CopilotRequest, *, model: str) -> None:
     findings += _check_texts(request)
     if sum(len(message.content) for message in request.messages) > MAX_HISTORY_CHARACTERS:
         findings.append(Finding("/messages", "history_too_long", "Send at most 400,000 characters of history."))
-    if (zone := request.context.timezone) is not None and not known_timezone(zone):
+    if (zone := request.context.timezone) is not None and not is_timezone(zone):
         findings.append(
             Finding("/context/timezone", "unknown_timezone", "Use an IANA name, for example Europe/Madrid.")
         )

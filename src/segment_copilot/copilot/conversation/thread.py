@@ -34,7 +34,7 @@ class Thread(Struct):
     """Holds the messages so far, and how a client's history tells them. The run adds to it as it goes on."""
 
     messages: list[Message]
-    said: list[Utterance]
+    utterances: list[Utterance]
     id: str | None = None
     catalog: str = ""  # digest of what the last workspace told
     drafts: tuple[Draft, ...] = ()
@@ -70,8 +70,8 @@ class Thread(Struct):
         self.messages[:] = smaller
         return changed
 
-    def close(self, said: Sequence[str], *, own: str, whole: bool) -> None:
-        """End the run: the client was told one of *said* (some keep what was taken back), the end of it is our *own*.
+    def close(self, texts: Sequence[str], *, own: str, whole: bool) -> None:
+        """End the run: the client was told one of *texts* (some keep what was taken back), the end of it is our *own*.
 
         Unless the model's last answer is *whole*, only its text is kept.
         """
@@ -81,9 +81,9 @@ class Thread(Struct):
             own = "\n\n".join(text for text in (last.text.strip(), own) if text)
         if own:
             self.messages.append(AssistantMessage(own))
-        told = [text for one in said if (text := _plain(one))]
-        told += [self._before + text for text in told if self._before]
-        self.said.append(Utterance("assistant", tuple(dict.fromkeys(map(_digest, told)))))
+        plain = [text for one in texts if (text := _plain(one))]
+        plain += [self._before + text for text in plain if self._before]
+        self.utterances.append(Utterance("assistant", tuple(dict.fromkeys(map(_digest, plain)))))
 
     def suspend(self, question: Clarification) -> tuple[tuple[Message, ...], OpenQuestion]:
         """Return the messages up to *question*, and what waits for its answer."""
@@ -99,24 +99,26 @@ class Thread(Struct):
 
 
 def thread_of(
-    asked: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
+    request: CopilotRequest, signer: Signer, *, tenant_id: int, user: str | None, setting: str, now: datetime
 ) -> tuple[Thread, tuple[Warned, ...]]:
-    """Return the thread of *asked*, and why its checkpoint is not taken when it is not.
+    """Return the thread of *request*, and why its checkpoint is not taken when it is not.
 
     Raises:
         InvalidInput: The last word is not the person's, or no answer that the question takes.
         Conflict: An answer to a question that the checkpoint does not hold open.
     """
-    if asked.checkpoint is None:
-        return thread_of_messages(asked), ()
+    if request.checkpoint is None:
+        return thread_of_messages(request), ()
     try:
-        checkpoint = signer.open(asked.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
-        return thread_of_checkpoint(asked, checkpoint), ()
+        checkpoint = signer.open(request.checkpoint, tenant_id=tenant_id, setting=setting, now=now, user=user)
+        return thread_of_checkpoint(request, checkpoint), ()
     except CheckpointRefused as refused:
         code = refused.fault
     except Disagreement:
         code = "history_changed"
-    return thread_of_messages(asked), (Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),)
+    return thread_of_messages(request), (
+        Warned(code, f"{_IGNORED[code]} The conversation is taken from the messages."),
+    )
 
 
 _IGNORED: Final[Mapping[str, str]] = {
@@ -131,24 +133,24 @@ class Disagreement(Exception):
     """The client's history is not the one of the checkpoint."""
 
 
-def thread_of_messages(asked: CopilotRequest) -> Thread:
+def thread_of_messages(request: CopilotRequest) -> Thread:
     """Return the thread as the client tells it: texts, and nothing else.
 
     Raises:
         InvalidInput: The last word is not the person's.
     """
-    messages = [message for message in asked.messages if message.content.strip()]
-    if not asked.resume:
-        _person_speaks(messages, len(asked.messages) - 1)
-    answers = [UserMessage(entry.message) for entry in asked.resume]
+    messages = [message for message in request.messages if message.content.strip()]
+    if not request.resume:
+        _person_speaks(messages, len(request.messages) - 1)
+    answers = [UserMessage(entry.message) for entry in request.resume]
     return Thread(
         messages=[*map(_message, messages), *answers],
-        said=[*map(_heard, messages), *(_answered(entry) for entry in asked.resume)],
-        id=asked.thread_id,
+        utterances=[*map(_heard, messages), *(_utterance_of_answer(entry) for entry in request.resume)],
+        id=request.thread_id,
     )
 
 
-def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Thread:
+def thread_of_checkpoint(request: CopilotRequest, checkpoint: Checkpoint) -> Thread:
     """Return the thread of *checkpoint*, and what the client says beyond it.
 
     Raises:
@@ -156,24 +158,24 @@ def thread_of_checkpoint(asked: CopilotRequest, checkpoint: Checkpoint) -> Threa
         Conflict: An answer to a question that is not open.
         InvalidInput: The last word is not the person's, or no answer that the question takes.
     """
-    if asked.thread_id not in (None, checkpoint.thread_id):
+    if request.thread_id not in (None, checkpoint.thread_id):
         raise Disagreement
-    rest, before = _beyond(asked.messages, checkpoint)
-    said = list(checkpoint.said)
+    rest, before = _beyond(request.messages, checkpoint)
+    utterances = list(checkpoint.utterances)
     messages = list(checkpoint.messages)
-    _check_resume(asked.resume, checkpoint.question)
+    _check_resume(request.resume, checkpoint.question)
     if (question := checkpoint.question) is not None:
-        results, spoken, rest = _answer(question, asked.resume, rest)
+        results, spoken, rest = _answer(question, request.resume, rest)
         messages.append(results)
-        said += spoken
+        utterances += spoken
     elif not rest and not checkpoint.unfinished:
         raise Disagreement
     if rest:
-        _person_speaks(rest, len(asked.messages) - 1)
+        _person_speaks(rest, len(request.messages) - 1)
     continues = checkpoint.unfinished and not rest
     return Thread(
         messages=[*messages, *map(_message, rest)],
-        said=[*said, *map(_heard, rest)],
+        utterances=[*utterances, *map(_heard, rest)],
         id=checkpoint.thread_id,
         catalog=checkpoint.catalog,
         drafts=checkpoint.drafts,
@@ -187,18 +189,18 @@ def _beyond(messages: Iterable[ChatMessage], checkpoint: Checkpoint) -> tuple[li
     """Return what follows the checkpoint's history in *messages*, and what its broken-off run had already told."""
     heard = [message for message in messages if message.content.strip()]
     position, answer = 0, ""  # of an answer, what has not been found again yet
-    for said in checkpoint.said:
-        if said.role == "user":
-            known = position < len(heard) and not answer and _is(said, heard[position])
-            if not known and not said.optional:
+    for utterance in checkpoint.utterances:
+        if utterance.role == "user":
+            known = position < len(heard) and not answer and _is(utterance, heard[position])
+            if not known and not utterance.optional:
                 raise Disagreement
             position += known
             continue
-        longest = max(length for length, _ in said.alternatives)
+        longest = max(length for length, _ in utterance.alternatives)
         while len(answer) < longest and position < len(heard) and heard[position].role == "assistant":
             answer += _plain(heard[position].content)
             position += 1
-        found = [one for one in said.alternatives if _digest(answer[: one[0]]) == one]
+        found = [one for one in utterance.alternatives if _digest(answer[: one[0]]) == one]
         if not found:
             raise Disagreement
         answer = answer[max(found)[0] :]
@@ -230,7 +232,11 @@ def _answer(
     """Return the results that the model waits for, how the answer was said, and what the person says beside it."""
     if resume:
         entry = resume[-1]
-        answer, spoken, rest = entry.answer if entry.status == "resolved" else None, [_answered(entry)], list(rest)
+        answer, spoken, rest = (
+            entry.answer if entry.status == "resolved" else None,
+            [_utterance_of_answer(entry)],
+            list(rest),
+        )
         if answer is not None and question.answers and answer not in question.answers:
             finding = Finding("/resume/0/payload", "invalid_answer", "This is none of the options.", question.answers)
             raise InvalidInput(finding.detail, findings=[finding])
@@ -261,12 +267,12 @@ def _heard(message: ChatMessage) -> Utterance:
     return Utterance(message.role, (_digest(_plain(message.content)),))
 
 
-def _answered(entry: ResumeEntry) -> Utterance:
+def _utterance_of_answer(entry: ResumeEntry) -> Utterance:
     return Utterance("user", (_digest(_plain(entry.message)),), optional=True)
 
 
-def _is(said: Utterance, message: ChatMessage) -> bool:
-    return message.role == said.role and _digest(_plain(message.content)) in said.alternatives
+def _is(utterance: Utterance, message: ChatMessage) -> bool:
+    return message.role == utterance.role and _digest(_plain(message.content)) in utterance.alternatives
 
 
 def _plain(text: str) -> str:

@@ -45,8 +45,8 @@ async def _segment(segments: Segments, tenant: Tenant, segment_id: int) -> Mappi
         found = await segments.get(tenant, segment_id)
     except NotFound:
         return {"id": segment_id, "note": "There is no segment of that id."}
-    told: dict[str, Any] = {"id": found.id, "name": found.name, "version": found.version}
+    summary: dict[str, Any] = {"id": found.id, "name": found.name, "version": found.version}
     document = encode(found.definition)
     if len(document) > _MAX_DEFINITION:
-        return {**told, "note": "The definition is long: read it with get_segment_detail."}
-    return {**told, "definition": msgspec.json.decode(document)}
+        return {**summary, "note": "The definition is long: read it with get_segment_detail."}
+    return {**summary, "definition": msgspec.json.decode(document)}

@@ -20,7 +20,7 @@ _AFTER_SCHEME: Final = r"(?:(?<=http)|(?<=https)|(?<=ftp))"
 _PARTED = re.compile(
     rf"{_AFTER_SCHEME}(?P<slashes>:/{{2,}})|(?<=www)\.(?=[a-z0-9])|(?<=\])(?=\()|(?<=<)(?=[a-z/!?])", re.IGNORECASE
 )
-"""Where what is left may still become a link: an address; a construct that was too long to wait for or has no end."""
+"""Marks where what is left may still become a link: an address; a construct too long to wait for or without end."""
 _WAITING = re.compile(rf"{_AFTER_SCHEME}:/*\Z|(?<=www)\.\Z", re.IGNORECASE)
 _REMARKABLE = re.compile(r"[\]<:]|w\.|\A\.", re.IGNORECASE)
 _OPEN: Final = ("]", "<")
@@ -113,16 +113,16 @@ class _Markdown:
             return (close + 1 if close >= 0 else -1), ""
         if found[0] == "!":
             return -1, "!"
-        close = _closing(text, found.end() - 1, "[]")
+        close = _find_closing(text, found.end() - 1, "[]")
         if close < 0 or close + 1 == len(text):
             return -1, ""
         label = _BRACKETS.sub("", text[found.end() : close])  # an image inside a link is no image any more either
         match text[close + 1]:
             case "(":
-                end = _closing(text, close + 1, "()")
+                end = _find_closing(text, close + 1, "()")
                 return (end + 1 if end >= 0 else -1), label
             case "[":
-                end = _closing(text, close + 1, "[]")
+                end = _find_closing(text, close + 1, "[]")
                 return (end + 1 if end >= 0 else -1), label
             case ":" if self._begins_line(shown):
                 end = text.find("\n", close)
@@ -145,13 +145,13 @@ class _Markdown:
         return shown
 
 
-def without_links(text: str) -> str:
+def remove_links(text: str) -> str:
     """Return a whole text without links."""
     links = LinkFilter()
     return links.feed(text) + links.flush()
 
 
-def _closing(text: str, start: int, pair: str) -> int:
+def _find_closing(text: str, start: int, pair: str) -> int:
     """Return where the bracket at *start* closes, or -1."""
     depth = 0
     for position in range(start, min(len(text), start + _HELD_AT_MOST)):

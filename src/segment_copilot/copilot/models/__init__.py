@@ -1,4 +1,4 @@
-"""The contract between a run and a language model: one request in, a stream of typed deltas out.
+"""Models: the contract between a run and a language model: one request in, a stream of typed deltas out.
 
 Two models exist: `claude` (the anthropic SDK) and `offline` (a deterministic parser). The loop cannot tell them apart.
 """

@@ -1,9 +1,10 @@
-"""The offline model: one turn from the conversation so far, by parsing instead of by a language model."""
+"""The offline model answers one turn from the conversation so far, by parsing instead of by a language model."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -24,35 +25,34 @@ from segment_copilot.english.reading import Conversation, Reader
 
 
 class OfflineModel:
-    """Parses English questions into tool calls. Deterministic: the same request gives the same turn."""
+    """Parses English questions into tool calls; the same request always gives the same turn."""
 
     def __init__(self) -> None:
         self._reader = Reader()
-        self._one_at_a_time = (
-            asyncio.Semaphore()
-        )  # parsing side by side is no faster, and the event loop waits for each
+        # One, also when a client has left: threads side by side are no faster, and the event loop waits for each of them.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="offline model")
 
     @property
     def name(self) -> str:
-        """What `run.started` says."""
+        """Return the name that `run.started` tells."""
         return "offline"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """One turn, its text sentence by sentence. A thread reads it; the thread's work is bounded, so nobody need end it."""
-        async with self._one_at_a_time:
-            turn = await asyncio.to_thread(self._reader.answer, conversation_of(request))
+        """Yield one turn, its text sentence by sentence. A thread reads it; its work is bounded, so nobody need end it."""
+        conversation = conversation_of(request)
+        turn = await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.answer, conversation)
         for event in _events(turn, request):
             yield event
 
 
 def conversation_of(request: ModelRequest) -> Conversation:
-    """The request without its form: answers to questions are what the person said too."""
-    said: list[str] = []
+    """Return the request as English reads it: answers to questions are what the person said too."""
+    texts: list[str] = []
     results: list[Result] = []
     for message in request.messages:
         match message:
             case UserMessage():
-                said.append(message.text)
+                texts.append(message.text)
                 results = []
             case ToolResults():
                 for result in message.results:
@@ -61,7 +61,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                     )
                     answer = read_result.document.get("answer") if result.name == ASK else None
                     if isinstance(answer, str):
-                        said.append(answer)
+                        texts.append(answer)
                         results = []
                     else:
                         results.append(read_result)
@@ -69,7 +69,7 @@ def conversation_of(request: ModelRequest) -> Conversation:
                 pass
     tools = frozenset(tool.name for tool in request.tools)
     return Conversation(
-        tuple(said),
+        tuple(texts),
         tuple(results),
         request.catalog,
         request.as_of,

@@ -89,7 +89,7 @@ class Beginning(Struct, frozen=True):
             as_of=self.as_of,
             timezone=self.timezone,
             messages=messages,
-            said=tuple(thread.said),
+            utterances=tuple(thread.utterances),
             catalog=thread.catalog,
             drafts=(*thread.drafts, *drafts),
             question=waits,
@@ -101,7 +101,7 @@ class Beginning(Struct, frozen=True):
 async def begin(
     segments: Segments,
     tenant: Tenant,
-    asked: CopilotRequest,
+    request: CopilotRequest,
     *,
     model: str,
     catalog: Catalog,
@@ -109,25 +109,27 @@ async def begin(
     user: str | None,
     warnings: Sequence[Warned],
 ) -> Beginning:
-    """Read what *asked* needs.
+    """Read what *request* needs.
 
     Raises:
         InvalidInput: The last word is not the person's, or no answer that the question takes.
         Conflict: It answers a question that is not open.
     """
     now = datetime.now(UTC)
-    components = asked.options.components
-    offered = tools.usable(tools.COMPONENTS if components is None else frozenset(components))
+    components = request.options.components
+    offered = tools.usable_tools(tools.COMPONENTS if components is None else frozenset(components))
     setting = setting_of(model, [tool.name for tool in offered])
-    thread, found = thread_of(asked, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
+    thread, found = thread_of(request, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
     return Beginning(
-        asked,
+        request,
         thread,
         tools=offered,
         catalog=catalog,
-        view=await describe_view(segments, tenant, asked.context, latest=thread.drafts[-1] if thread.drafts else None),
-        as_of=(asked.context.as_of or thread.as_of or now).astimezone(UTC),
-        timezone=asked.context.timezone or thread.timezone or tenant.timezone,
+        view=await describe_view(
+            segments, tenant, request.context, latest=thread.drafts[-1] if thread.drafts else None
+        ),
+        as_of=(request.context.as_of or thread.as_of or now).astimezone(UTC),
+        timezone=request.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,
         user=user,
         warnings=(*warnings, *found),

@@ -67,20 +67,20 @@ class Breaker:
             yield
         except Unavailable as error:
             if error.code in _OUTAGES:
-                self._failed(error.code)
+                self._note_failure(error.code)
             else:
-                self._answered()
+                self._note_answer()
             raise
-        self._answered()
+        self._note_answer()
 
-    def _failed(self, code: str) -> None:
+    def _note_failure(self, code: str) -> None:
         self._failures += 1
         if self._failures >= self._most:
             self._next = self._clock() + self._seconds
         if self._failures == self._most:
             log.warning("copilot.breaker_opened", code=code, failures=self._failures, seconds=self._seconds)
 
-    def _answered(self) -> None:
+    def _note_answer(self) -> None:
         if self._failures >= self._most:
             log.info("copilot.breaker_closed")
         self._failures = 0

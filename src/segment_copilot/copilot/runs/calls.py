@@ -113,7 +113,7 @@ class Calls:
     def refuse(self, calls: Sequence[ToolCall]) -> None:
         """Give each of *calls* a result that says it was not run."""
         for call in calls:
-            self._report(call, _failed("tool_call_limit", "No more calls in this run.", "never"), started=None)
+            self._report(call, _failure("tool_call_limit", "No more calls in this run.", "never"), started=None)
 
     def _sort(self, calls: Sequence[ToolCall]) -> tuple[list[ToolCall], list[ToolCall], list[ToolCall]]:
         """Return the calls to run at once, those to run one by one, and those that repeat one of the same turn."""
@@ -141,7 +141,7 @@ class Calls:
     async def _run_one(self, call: ToolCall) -> _Outcome:
         started = time.monotonic()
         key = _fingerprint(call)
-        if refused := self._refused(call, key):
+        if refused := self._refusal(call, key):
             self._report(call, refused, started=started)
             return refused
         if (known := self._answers.get(key)) is not None:
@@ -153,7 +153,7 @@ class Calls:
             answer = await self._execute(call, context)
         except Unavailable as error:
             log.warning("copilot.tool", tool=call.name, outcome="unavailable", code=error.code)
-            self._report(call, _failed("tool_backend_unavailable", _GONE, "once"), started=started)
+            self._report(call, _failure("tool_backend_unavailable", _GONE, "once"), started=started)
             raise
         if answer.error is None:
             self._memory.results[call.id] = EarlierResult(call.name, answer.document)
@@ -162,13 +162,13 @@ class Calls:
         self._report(call, answer, started=started, effects=context.effects)
         return answer
 
-    def _refused(self, call: ToolCall, key: bytes) -> _Outcome | None:
+    def _refusal(self, call: ToolCall, key: bytes) -> _Outcome | None:
         if self._seen[key] > _TIMES_RUN_AGAIN:
             self.exhausted = self.exhausted or "repeated_calls"
-            return _failed("repeated_call", "You made this same call before. Answer with what you have.", "never")
+            return _failure("repeated_call", "You made this same call before. Answer with what you have.", "never")
         if call.id in self._over:
             self.exhausted = self.exhausted or "max_tool_calls"
-            return _failed("tool_call_limit", "No more calls in this run. Answer with what you have.", "never")
+            return _failure("tool_call_limit", "No more calls in this run. Answer with what you have.", "never")
         return None
 
     async def _execute(self, call: ToolCall, context: ToolContext) -> _Outcome:
@@ -179,14 +179,14 @@ class Calls:
         except Unavailable:
             raise
         except SegmentCopilotError as error:
-            return _explained(error)
+            return _explain(error)
         except TimeoutError:
-            return _failed(
+            return _failure(
                 "tool_timeout", "The call took too long. Ask for less: a shorter range, fewer conditions.", "once"
             )
         except Exception:
             log.exception("copilot.tool_failed", tool=call.name)
-            return _failed(
+            return _failure(
                 "internal", "The call failed for a reason of our own; it is logged. Go on without it.", "never"
             )
         document, truncated = bound({**msgspec.to_builtins(found), "source": tool.source})
@@ -235,7 +235,7 @@ class Calls:
 _GONE: Final = "A store does not answer."
 
 
-def _explained(error: SegmentCopilotError) -> _Outcome:
+def _explain(error: SegmentCopilotError) -> _Outcome:
     """Return a failure we foresaw, as the model may act on it."""
     match error:
         case QueryTimeout():
@@ -244,10 +244,10 @@ def _explained(error: SegmentCopilotError) -> _Outcome:
             retry = "never" if error.code == "too_many_repairs" else "adjust"
         case _:
             retry = "never"
-    return _failed(error.code, error.detail, retry, error.findings)
+    return _failure(error.code, error.detail, retry, error.findings)
 
 
-def _failed(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Outcome:
+def _failure(code: str, message: str, retry: Retry, findings: Sequence[Finding] = ()) -> _Outcome:
     error = ToolError(code, message[:_MAX_MESSAGE], retry, first_findings(findings) or UNSET)
     return _Outcome({"error": msgspec.to_builtins(error)}, error)
 

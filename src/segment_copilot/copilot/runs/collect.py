@@ -23,7 +23,7 @@ class RunResult(Struct, frozen=True):
 async def collect(run: Run, *, draining: asyncio.Event | None = None) -> RunResult:
     """Drive *run* to its end. Of several drafts the last one stands."""
     answer = _Collector()
-    async with run.driven(draining=draining):
+    async with run.drive(draining=draining):
         while batch := await run.events.take():
             for event in batch:
                 answer.hear(event)
@@ -57,5 +57,5 @@ class _Collector:
 
     def result(self) -> RunResult:
         assert self._end is not None  # noqa: S101  # a run's last event is its end
-        said = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
-        return RunResult(self._end, "\n\n".join(said), self._draft, self._clarification)
+        texts = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
+        return RunResult(self._end, "\n\n".join(texts), self._draft, self._clarification)

@@ -91,14 +91,14 @@ class Ending:
         self._checkpoints.write()
 
     def _own_words(self, outcome: Outcome, limit: Limit | None) -> str:
-        said, question = self._transcript.final_text, self._memory.question
+        text, question = self._transcript.final_text, self._memory.question
         if question is not None:  # in a history only texts count: the next run must find it there
-            return "" if question.question in said else question.question
+            return "" if question.question in text else question.question
         drafts = list(self._memory.drafts.values())
-        if not said or outcome == "refused":
+        if not text or outcome == "refused":
             return closing_words(outcome, limit, drafts)
-        sentences = [uncounted_extreme(said, drafts, self._memory.latest("preview_segment"))]
-        if claims_write(said):
+        sentences = [uncounted_extreme(text, drafts, self._memory.latest("preview_segment"))]
+        if claims_write(text):
             self._transcript.emit(run_events.Warned("claims_write", _CLAIMED))
             sentences.append(_NOTHING_SAVED)
         return " ".join(sentence for sentence in sentences if sentence)
@@ -124,24 +124,24 @@ def closing_words(outcome: Outcome, limit: Limit | None, drafts: Sequence[Draft]
     return " ".join(sentences)
 
 
-def uncounted_extreme(said: str, drafts: Sequence[Draft], counted: Mapping[str, Any] | None) -> str:
-    """Return a sentence on how many users the last draft matches, else the last count (*counted*), if it must be said.
+def uncounted_extreme(text: str, drafts: Sequence[Draft], counted: Mapping[str, Any] | None) -> str:
+    """Return a sentence on how many users the last draft matches, else the last count (*counted*), if it must be text.
 
-    It must when that is nobody or nearly everybody and *said* does not tell it; otherwise the sentence is empty.
+    It must when that is nobody or nearly everybody and *text* does not tell it; otherwise the sentence is empty.
     """
     if drafts:
         preview = drafts[-1].preview
-        return _extreme(said, f"The draft “{drafts[-1].name}”", preview.count, preview.universe)
+        return _extreme(text, f"The draft “{drafts[-1].name}”", preview.count, preview.universe)
     if counted is None:
         return ""
-    return _extreme(said, "The last count", counted["matched_users"], counted["universe"])
+    return _extreme(text, "The last count", counted["matched_users"], counted["universe"])
 
 
-def _extreme(said: str, subject: str, count: int, universe: int) -> str:
+def _extreme(text: str, subject: str, count: int, universe: int) -> str:
     if 0 < count <= universe * _NEARLY_ALL / 100:
         return ""
-    numbers = {re.sub(r"\D", "", number) for number in _NUMBER.findall(said)}
-    if str(count) in numbers or (count == 0 and _NOBODY.search(said)):
+    numbers = {re.sub(r"\D", "", number) for number in _NUMBER.findall(text)}
+    if str(count) in numbers or (count == 0 and _NOBODY.search(text)):
         return ""
     who = "everybody" if count == universe else "nearly everybody"
     return f"{subject} matches {who if count else 'nobody'}: {count:,} of {universe:,} users."

@@ -34,7 +34,7 @@ class Places:
         self._taken: Counter[int] = Counter()
 
     @property
-    def taken(self) -> int:
+    def count(self) -> int:
         """Return how many runs go on."""
         return self._taken.total()
 
@@ -49,7 +49,7 @@ class Places:
         if self._taken[tenant_id] >= most_of_tenant:
             detail = f"{most_of_tenant} answers are being made for you at once. Wait until one of them is done."
             raise TooManyRequests(detail, code="too_many_runs", context=after)
-        if self.taken >= most:
+        if self.count >= most:
             detail = "This process makes as many answers as it can. Ask again after the seconds that Retry-After says."
             raise Unavailable(detail, code="service_full", context=after)
         self._taken[tenant_id] += 1

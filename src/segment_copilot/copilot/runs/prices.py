@@ -43,9 +43,9 @@ _LISTED: Final = {
 }
 
 
-def price_of(model: str, told: str = "") -> Price | None:
-    """Return the price of *model*: *told* (a setting, "input/output") before the table; None when neither has one."""
-    if told:
-        given, _, written = told.partition("/")
-        return Price(float(given), float(written))
+def price_of(model: str, setting: str = "") -> Price | None:
+    """Return the price of *model*: the *setting* ("input/output") before the table; None when neither has one."""
+    if setting:
+        input_price, _, output_price = setting.partition("/")
+        return Price(float(input_price), float(output_price))
     return _LISTED.get(model)

@@ -66,7 +66,7 @@ class Copilot(Struct, frozen=True):
 async def prepare_run(
     copilot: Copilot,
     tenant: Tenant,
-    asked: CopilotRequest,
+    request: CopilotRequest,
     *,
     user: str | None = None,
     warnings: Sequence[run_events.Warned] = (),
@@ -81,14 +81,14 @@ async def prepare_run(
         TooManyRequests: The tenant has as many runs as it may.
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
-    check_request(asked, model=copilot.model.name)
+    check_request(request, model=copilot.model.name)
     catalog = await copilot.use_cases.discovery.catalog(tenant)
     copilot.breaker.check()
     signer = await copilot.secret.signer()
     beginning = await begin(
         copilot.use_cases.segments,
         tenant,
-        asked,
+        request,
         model=copilot.model.name,
         catalog=catalog,
         signer=signer,
@@ -114,7 +114,7 @@ def limits_of(copilot: Copilot, *, requested_turns: int | None = None) -> run_ev
 
 
 class Run:
-    """A run brings one question to its answer. Inside `driven`, take *events* until there are none."""
+    """A run brings one question to its answer. Inside `drive`, take *events* until there are none."""
 
     def __init__(self, copilot: Copilot, tenant: Tenant, beginning: Beginning, *, signer: Signer, place: Place) -> None:
         self.id = f"run_{uuid7().hex}"
@@ -159,7 +159,7 @@ class Run:
         self._ending = Ending(beginning, self._memory, transcript=transcript, checkpoints=self._checkpoints)
 
     @asynccontextmanager
-    async def driven(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
+    async def drive(self, *, draining: asyncio.Event | None = None) -> AsyncGenerator[None]:
         """Let the run go on inside the block. Leaving it ends the run: the model's connection and queries are closed.
 
         Once *draining* is set, the run ends itself.
@@ -188,7 +188,7 @@ class Run:
     async def _drive(self) -> None:
         """Take the run to its end; what goes wrong becomes its last event."""
         with structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant_id):
-            self.events.put(self._started())
+            self.events.put(self._first_event())
             try:
                 last = await self._last_event()
             except asyncio.CancelledError:
@@ -262,7 +262,7 @@ class Run:
             limit=limit or UNSET,
         )
 
-    def _started(self) -> run_events.RunStarted:
+    def _first_event(self) -> run_events.RunStarted:
         return run_events.RunStarted(
             thread_id=self._thread_id,
             protocol=PROTOCOL,
@@ -279,7 +279,7 @@ def _surroundings(
     use_cases: UseCases, tenant: Tenant, beginning: Beginning, memory: Memory
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
-    asked = beginning.request.context
+    question = beginning.request.context
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
@@ -288,10 +288,10 @@ def _surroundings(
             catalog=beginning.catalog,
             as_of=beginning.as_of,
             timezone=beginning.timezone,
-            timezone_asked=asked.timezone is not None,
+            timezone_asked=question.timezone is not None,
             memory=memory,
             tool_call_id=call_id,
-            view=View(asked.draft, asked.segment_id),
+            view=View(question.draft, question.segment_id),
         )
 
     return surroundings

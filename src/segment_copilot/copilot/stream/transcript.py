@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from segment_copilot.copilot.guards.bounds import pieces
-from segment_copilot.copilot.guards.links import LinkFilter, without_links
+from segment_copilot.copilot.guards.links import LinkFilter, remove_links
 from segment_copilot.copilot.stream import run_events
 
 Emit = Callable[[run_events.Event], None]
@@ -45,7 +45,7 @@ class Transcript:
         """Add a text of our own."""
         self.close_text()
         self._enter("text")
-        self._say(without_links(text))
+        self._say(remove_links(text))
         self.close_text()
 
     def reasoning(self, delta: str) -> None:

@@ -86,19 +86,19 @@ _ALL = (
 )
 
 TOOLS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in sorted(_ALL, key=lambda tool: tool.name)}
-"""By name, in a fixed order: the same bytes for every request, so that they can be cached."""
+"""Every tool by name, in a fixed order: the same bytes for every request, so that they can be cached."""
 
 COMPONENTS: Final = frozenset(tool.component for tool in _ALL if tool.component is not None)
 
 
-def usable(components: frozenset[str]) -> tuple[Tool, ...]:
-    """The tools for a frontend that can draw *components*."""
+def usable_tools(components: frozenset[str]) -> tuple[Tool, ...]:
+    """Return the tools for a frontend that can draw *components*."""
     return tuple(tool for tool in TOOLS.values() if tool.component is None or tool.component in components)
 
 
 def _version() -> str:
-    told: list[Any] = [tool.specification for tool in TOOLS.values()]
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:12]
+    specifications: list[Any] = [tool.specification for tool in TOOLS.values()]
+    return hashlib.sha256(msgspec.json.encode(specifications)).hexdigest()[:12]
 
 
 TOOLS_VERSION: Final = _version()

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 
 from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_filter
 from segment_copilot.copilot.tools.context import ToolContext
-from segment_copilot.copilot.tools.reading import SegmentReference, find_segment, known_event_type
+from segment_copilot.copilot.tools.reading import SegmentReference, find_event_type, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 from segment_copilot.events.analytics import DayCount, PropertyValues, Span, TopEvents, Volume, local_midnight
 from segment_copilot.language.catalog import Property, nearest
@@ -22,7 +22,7 @@ _FIRST_DAY: Final = "1970-01-01"
 
 
 class RankedEvents(TopEvents, frozen=True, rename={"from_": "from"}):
-    """The busiest event types, and the range in which they were counted."""
+    """Ranks the busiest event types, and tells the range in which they were counted."""
 
     from_: str
     to: str
@@ -31,7 +31,7 @@ class RankedEvents(TopEvents, frozen=True, rename={"from_": "from"}):
 
 
 class EventVolume(Volume, frozen=True, rename={"from_": "from"}):
-    """Events per local day, and the range in which they were counted."""
+    """Counts events per local day, and tells the range in which they were counted."""
 
     from_: str
     to: str
@@ -40,7 +40,7 @@ class EventVolume(Volume, frozen=True, rename={"from_": "from"}):
 
 
 class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
-    """Members per local day, on the days the segment was computed."""
+    """Counts members per local day, on the days the segment was computed."""
 
     segment_id: int
     name: str
@@ -51,7 +51,7 @@ class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
 
 
 class ListedValues(PropertyValues, frozen=True):
-    """The most frequent values, and whether there are others."""
+    """Lists the most frequent values, and tells whether there are others."""
 
     truncated: bool
 
@@ -70,8 +70,8 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
     return RankedEvents(
         event_types=found.event_types,
         total=found.total,
-        from_=_stated(context, span.start),
-        to=_stated(context, min(span.end, span.as_of)),
+        from_=_format_instant(context, span.start),
+        to=_format_instant(context, min(span.end, span.as_of)),
         timezone=context.timezone,
         truncated=listed < found.total,
     )
@@ -89,7 +89,7 @@ async def query_event_volume(
         where: Tests that each counted event must pass, as the `where` of a condition: [{"property": "total", "operator": "gt", "value": 200}]. Needs event_type.
     """
     if event_type is not None:
-        known_event_type(context, event_type)
+        find_event_type(context, event_type)
     span = _span(context, from_, to)
     passing = _filter(context, event_type, where) if where else None
     found = await context.use_cases.analytics.volume(
@@ -103,8 +103,8 @@ async def query_event_volume(
     return EventVolume(
         points=found.points,
         total=found.total,
-        from_=_stated(context, span.start),
-        to=_stated(context, min(span.end, span.as_of)),
+        from_=_format_instant(context, span.start),
+        to=_format_instant(context, min(span.end, span.as_of)),
         timezone=context.timezone,
         event_type=event_type,
     )
@@ -127,8 +127,8 @@ async def query_segment_membership_trend(
         segment_id=found.id,
         name=found.name,
         points=points,
-        from_=_stated(context, start),
-        to=_stated(context, context.as_of),
+        from_=_format_instant(context, start),
+        to=_format_instant(context, context.as_of),
         timezone=context.timezone,
     )
 
@@ -172,7 +172,7 @@ async def list_property_values(
 
 
 def _filter(context: ToolContext, event_type: str | None, where: Tests) -> CompiledQuery:
-    """Raises InvalidInput with every mistake in *where*."""
+    """Decode the tests of *where*; raises InvalidInput with every mistake in it."""
     if event_type is None:
         detail = "Tests of properties need the event_type whose properties they are."
         raise InvalidInput(detail, code="no_event_type", findings=[Finding("/event_type", "no_event_type", detail)])
@@ -190,7 +190,7 @@ def _filter(context: ToolContext, event_type: str | None, where: Tests) -> Compi
 
 
 def _known_property(context: ToolContext, path: str, event_type: str | None, pointer: str = "/property") -> None:
-    known: Any = context.catalog.traits if event_type is None else known_event_type(context, event_type).properties
+    known: Any = context.catalog.traits if event_type is None else find_event_type(context, event_type).properties
     if path in known:
         return
     names: dict[str, Property] = dict(known)
@@ -204,8 +204,8 @@ def _span(context: ToolContext, start: str, end: str) -> Span:
     return Span(context.instant(start, "/from"), context.instant(end, "/to"), context.as_of)
 
 
-def _stated(context: ToolContext, instant: datetime) -> str:
-    """A range's end as it is read: the date where it is local midnight, else the instant."""
+def _format_instant(context: ToolContext, instant: datetime) -> str:
+    """Return a range's end as it is read: the date where it is local midnight, else the instant."""
     local = instant.astimezone(ZoneInfo(context.timezone))
     if local.time() == time():
         return local.date().isoformat()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct
 
 from segment_copilot.copilot.conversation.request import MAX_ANSWER_CHARACTERS
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.run_events import Clarification, ClarificationOption
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, InvalidInput
@@ -23,7 +23,7 @@ class Option(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AskedQuestion(Struct, frozen=True):
-    """The question is on its way to the person."""
+    """Tells that the question is on its way to the person."""
 
     clarification_id: str
     note: str = "Say nothing more: the answer comes with the next message."
@@ -43,14 +43,14 @@ async def ask_user(
         allow_free_text: Whether any other answer is possible too.
     """
     if context.memory.question is not None:
-        raise _refused("", "already_asked", "The person has been asked already. Ask one question at a time.")
+        raise _refusal("", "already_asked", "The person has been asked already. Ask one question at a time.")
     values = [option.value for option in options]
     if len(set(values)) < len(values):
-        raise _refused("/options", "duplicate_option", "Two options have the same value. Give each its own.")
+        raise _refusal("/options", "duplicate_option", "Two options have the same value. Give each its own.")
     if not options and not allow_free_text:
-        raise _refused("/options", "nothing_to_answer", "Give options, or allow a free text.")
-    if not (shown := without_links(question).strip()):
-        raise _refused("/question", "empty_question", "Write the question in words, without links.")
+        raise _refusal("/options", "nothing_to_answer", "Give options, or allow a free text.")
+    if not (shown := remove_links(question).strip()):
+        raise _refusal("/question", "empty_question", "Write the question in words, without links.")
     asked = Clarification(
         id=context.memory.new_id("question"),
         tool_call_id=context.tool_call_id,
@@ -64,8 +64,8 @@ async def ask_user(
 
 
 def _shown(option: Option) -> ClarificationOption:
-    effect = UNSET if option.effect is None else without_links(option.effect)
-    return ClarificationOption(without_links(option.label), option.value, effect)
+    effect = UNSET if option.effect is None else remove_links(option.effect)
+    return ClarificationOption(remove_links(option.label), option.value, effect)
 
 
 def _response_schema(values: Sequence[str], *, free: bool) -> dict[str, Any]:
@@ -76,5 +76,5 @@ def _response_schema(values: Sequence[str], *, free: bool) -> dict[str, Any]:
     return {"type": "object", "properties": {"answer": answer}, "required": ["answer"], "additionalProperties": False}
 
 
-def _refused(pointer: str, code: str, detail: str) -> InvalidInput:
+def _refusal(pointer: str, code: str, detail: str) -> InvalidInput:
     return InvalidInput(detail, code=code, findings=[Finding(pointer, code, detail)])

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.audiences.explanations import EmptiedBy, Narrowed, Stage
-from segment_copilot.audiences.previews import Overlap, Prepared
+from segment_copilot.audiences.explanations import EmptiedBy, Narrowing, Stage
+from segment_copilot.audiences.previews import Overlap, PreparedDefinition
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.copilot.stream.components import DraftBase
 from segment_copilot.copilot.tools.context import ToolContext
@@ -111,7 +111,7 @@ async def explain_segment(context: ToolContext, segment: AudienceReference | Non
     """
     subject = await find_definition(context, segment)
     found = await prepare(context, subject)
-    narrowed = await context.use_cases.explanations.narrowed(found, purpose="copilot")
+    narrowed = await context.use_cases.explanations.narrowing(found, purpose="copilot")
     return AudienceExplanation(
         words=found.words,
         tier=found.tier,
@@ -142,7 +142,7 @@ async def check_user_membership(
     """
     subject = await find_definition(context, segment)
     found = await prepare(context, subject)
-    user = await context.use_cases.explanations.of_user(context.tenant, found, user_id, purpose="copilot")
+    user = await context.use_cases.explanations.user_of_prepared(context.tenant, found, user_id, purpose="copilot")
     conditions = tuple(
         UserConditionResult(one.pointer, one.words, one.matches, one.measured, one.threshold, one.events[:_EVIDENCE])
         for one in user.conditions
@@ -172,14 +172,14 @@ async def compare_segments(
     subjects = [await find_definition(context, first), await find_definition(context, second)]
     one, other = [await prepare(context, subject) for subject in subjects]
     counted = await context.use_cases.previews.overlap(one, other, purpose="copilot")
-    only_first, only_second = counted.first - counted.both, counted.second - counted.both
+    only_first, only_second = counted.first - counted.intersection, counted.second - counted.intersection
     return AudienceComparison(
-        first=_compared(subjects[0], one, counted.first),
-        second=_compared(subjects[1], other, counted.second),
-        both=counted.both,
+        first=_compared_audience(subjects[0], one, counted.first),
+        second=_compared_audience(subjects[1], other, counted.second),
+        both=counted.intersection,
         only_first=only_first,
         only_second=only_second,
-        neither=counted.universe - only_first - only_second - counted.both,
+        neither=counted.universe - only_first - only_second - counted.intersection,
         universe=counted.universe,
         as_of=one.compiled.plan.as_of,
         relation=_relation(counted),
@@ -187,15 +187,15 @@ async def compare_segments(
     )
 
 
-def condition_effects(narrowed: Narrowed) -> tuple[ConditionEffect, ...]:
+def condition_effects(narrowing: Narrowing) -> tuple[ConditionEffect, ...]:
     """Return the stages in order, each group followed by the conditions in it."""
     found = list[ConditionEffect]()
-    for stage in narrowed.stages:
+    for stage in narrowing.stages:
         found.append(_effect(stage))
         inside = f"{stage.pointer}/"
         found += [
             ConditionEffect(leaf.pointer, stage.role, leaf.words, leaf.matched_users)
-            for leaf in narrowed.conditions
+            for leaf in narrowing.conditions
             if leaf.pointer.startswith(inside)
         ]
     return tuple(found)
@@ -217,25 +217,25 @@ def _effect(stage: Stage) -> ConditionEffect:
     )
 
 
-def _compared(subject: KnownDefinition, found: Prepared, matched_users: int) -> ComparedAudience:
+def _compared_audience(subject: KnownDefinition, found: PreparedDefinition, matched_users: int) -> ComparedAudience:
     return ComparedAudience(found.words, matched_users, subject.name, subject.origin)
 
 
 def _relation(counted: Overlap) -> Relation:
     match counted:
-        case Overlap(both=0):
+        case Overlap(intersection=0):
             return "no_user_in_common"
-        case Overlap(first=first, second=second, both=both) if first == second == both:
+        case Overlap(first=first, second=second, intersection=shared) if first == second == shared:
             return "same_users"
-        case Overlap(first=first, both=both) if first == both:
+        case Overlap(first=first, intersection=shared) if first == shared:
             return "first_within_second"
-        case Overlap(second=second, both=both) if second == both:
+        case Overlap(second=second, intersection=shared) if second == shared:
             return "second_within_first"
         case _:
             return "some_in_common"
 
 
-def _meaning(context: ToolContext, found: Prepared) -> str:
+def _meaning(context: ToolContext, found: PreparedDefinition) -> str:
     """Return the meaning in the zone it is read in, so that a saved segment and a draft may be the same."""
     zone = found.definition.timezone or context.tenant.timezone
     return meaning(structs.replace(found.definition, timezone=zone))
@@ -249,5 +249,5 @@ async def _was_computed_in(context: ToolContext, subject: KnownDefinition, user_
     segment = await context.use_cases.segments.get(context.tenant, segment_id)
     if segment.last_computed_at is None or not segment.is_active:
         return UNSET
-    listed = await context.use_cases.members.of_user(context.tenant, user_id)
+    listed = await context.use_cases.members.segments_of_user(context.tenant, user_id)
     return any(one.segment_id == segment_id for one in listed)

@@ -17,7 +17,7 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import Component, Draft
 from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
 from segment_copilot.errors import Finding, InvalidInput
@@ -30,7 +30,7 @@ from segment_copilot.language.lengths import to_instant
 
 
 class UseCases(Struct, frozen=True):
-    """Holds what tools may call: each reads for the tenant it is told, and none writes."""
+    """Holds what tools may call: each takes the tenant it reads for, and none writes."""
 
     discovery: Discovery
     schemas: Schemas
@@ -78,7 +78,7 @@ class Memory(Struct):
         return f"{kind}_{self.run_id[-12:]}_{self._issued}"
 
     def latest(self, tool: str) -> Mapping[str, Any] | None:
-        """Return what *tool* gave last in this run."""
+        """Return the latest result of *tool* in this run."""
         found = [one.document for one in self.results.values() if one.name == tool]
         return found[-1] if found else None
 
@@ -142,7 +142,7 @@ def component_event(component: Component, *, component_id: str, tool_call_id: st
 
 def require_words(text: str, pointer: str) -> str:
     """Return a model's text for a person, without links; raises InvalidInput when nothing is left of it."""
-    if shown := without_links(text).strip():
+    if shown := remove_links(text).strip():
         return shown
     detail = "Write this in words, without links."
     raise InvalidInput(detail, code="no_words", findings=[Finding(pointer, "no_words", detail)])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from segment_copilot.audiences.previews import Prepared
+from segment_copilot.audiences.previews import PreparedDefinition
 from segment_copilot.copilot.stream.components import Draft, DraftBase
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
@@ -38,7 +38,7 @@ async def find_definition(context: ToolContext, reference: int | str | Mapping[s
     if reference is None:
         return await definition_in_view(context)
     if isinstance(reference, Mapping):
-        return KnownDefinition(with_timezone(context, reference), is_written=True)
+        return KnownDefinition(add_timezone(context, reference), is_written=True)
     if isinstance(reference, str) and (found := _drafts(context).get(reference)) is not None:
         return definition_of_draft(found)
     return await definition_of_segment(context, (await find_segment(context, reference)).id)
@@ -58,7 +58,7 @@ async def definition_in_view(context: ToolContext) -> KnownDefinition:
     raise InvalidInput(detail, code="nothing_in_view", findings=[Finding("", "nothing_in_view", detail)])
 
 
-def known_draft(context: ToolContext, draft_id: str) -> Draft:
+def find_draft(context: ToolContext, draft_id: str) -> Draft:
     """Return the draft of that id, of this run or an earlier one of the thread."""
     known = _drafts(context)
     if (found := known.get(draft_id)) is not None:
@@ -92,7 +92,7 @@ async def definition_of_segment(context: ToolContext, segment_id: int) -> KnownD
     )
 
 
-async def prepare(context: ToolContext, subject: KnownDefinition) -> Prepared:
+async def prepare(context: ToolContext, subject: KnownDefinition) -> PreparedDefinition:
     """Return the definition ready to be counted at the run's instant.
 
     Raises:
@@ -104,17 +104,16 @@ async def prepare(context: ToolContext, subject: KnownDefinition) -> Prepared:
         if subject.is_written and unknown:
             raise invalid(unknown)
     except InvalidDefinition as error:
-        raise point_into_definition(error) from error
+        raise error.relocate(argument_pointer) from error
     return found
 
 
-def point_into_definition(error: InvalidDefinition) -> InvalidDefinition:
-    """Return *error* with pointers into a call's arguments or its base."""
-    findings = [structs.replace(finding, pointer=f"/definition{finding.pointer}") for finding in error.findings]
-    return InvalidDefinition(error.detail, code=error.code, findings=findings)
+def argument_pointer(pointer: str) -> str:
+    """Return the place in a call's arguments, or its base, of a place in the definition there."""
+    return f"/definition{pointer}"
 
 
-def with_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def add_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *document* in the time zone that the caller named, unless it names one itself."""
     if context.timezone_asked and "timezone" not in document:
         return {**document, "timezone": context.timezone}

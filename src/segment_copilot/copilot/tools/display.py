@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.copilot.guards.characters import replace_hidden
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import (
     CreateSegmentCTA,
     Draft,
@@ -63,8 +63,8 @@ async def display_metric_card(
         title=require_words(title, "/title"),
         value=value,
         as_of=context.as_of,
-        unit=without_links(unit or "") or UNSET,
-        note=without_links(note or "") or UNSET,
+        unit=remove_links(unit or "") or UNSET,
+        note=remove_links(note or "") or UNSET,
     )
     return DrawnComponent(context.show(card))
 

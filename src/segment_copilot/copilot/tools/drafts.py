@@ -10,15 +10,15 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.audiences.explanations import EmptiedBy
-from segment_copilot.audiences.previews import Prepared, Preview
+from segment_copilot.audiences.previews import PreparedDefinition, Preview
 from segment_copilot.copilot.guards.bounds import fits
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.guards.unseen import unseen_values
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
-from segment_copilot.copilot.tools.definitions import point_into_definition, with_timezone
+from segment_copilot.copilot.tools.definitions import add_timezone, argument_pointer
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
@@ -35,7 +35,7 @@ Sentences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=300)]], 
 class CountedAudience(Struct, frozen=True):
     """Holds a definition and its count. *conditions* and *emptied_by* when nobody or nearly everybody matches."""
 
-    prepared: Prepared
+    prepared: PreparedDefinition
     preview: Preview
     warnings: tuple[Finding, ...]
     conditions: tuple[ConditionEffect, ...] | UnsetType = UNSET
@@ -81,7 +81,7 @@ async def preview_segment(context: ToolContext, definition: dict[str, Any]) -> A
     Args:
         definition: The definition in the segment language, exactly as propose_segment takes it.
     """
-    found = await count(context, with_timezone(context, definition))
+    found = await count(context, add_timezone(context, definition))
     preview = found.preview
     return AudienceCount(
         matched_users=preview.matched_users,
@@ -115,7 +115,7 @@ async def propose_segment(
     """
     stop_repairing(context.memory)
     try:
-        found = await count(context, with_timezone(context, definition))
+        found = await count(context, add_timezone(context, definition))
     except InvalidDefinition:
         note_failure(context.memory, definition)
         raise
@@ -172,14 +172,14 @@ async def count(
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
-        raise point_into_definition(error) from error
+        raise error.relocate(argument_pointer) from error
     preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
     written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         unseen = unseen_values(written, context.catalog)
         return CountedAudience(prepared, preview, (*prepared.warnings, *unseen))
     # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
-    narrowed = await use_cases.explanations.narrowed(prepared, purpose="copilot")
+    narrowed = await use_cases.explanations.narrowing(prepared, purpose="copilot")
     empty = [one.pointer for one in narrowed.conditions if not one.matched_users]
     unseen = unseen_values(written, context.catalog, empty=empty)
     return CountedAudience(
@@ -258,11 +258,11 @@ async def draft(
 
 
 def _sentences(written: Sequence[str]) -> tuple[str, ...]:
-    return tuple(shown for one in written if (shown := without_links(one).strip()))
+    return tuple(shown for one in written if (shown := remove_links(one).strip()))
 
 
-async def _saved_already(context: ToolContext, prepared: Prepared) -> list[Finding]:
-    same = await context.use_cases.segments.same_as(context.tenant, prepared.definition, prepared.tier)
+async def _saved_already(context: ToolContext, prepared: PreparedDefinition) -> list[Finding]:
+    same = await context.use_cases.segments.find_equivalent(context.tenant, prepared.definition, prepared.tier)
     return [
         Finding(
             "", "already_saved", f"The saved segment “{one.name}” (id {one.id}) says exactly the same.", (one.name,)

@@ -205,7 +205,7 @@ async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetai
     Args:
         event_type: The event type's name.
     """
-    kind = known_event_type(context, event_type)
+    kind = find_event_type(context, event_type)
     return SchemaDetail(
         event_type=kind.name,
         description=kind.description,
@@ -237,10 +237,10 @@ async def list_recent_events(context: ToolContext, since: str | None = None, lim
 
 async def find_segment(context: ToolContext, reference: int | str) -> SegmentName:
     """Return the segment of that id or name (in any case); raises NotFound with the nearest names."""
-    found = _named(context.catalog.segments, reference)
+    found = _find_named(context.catalog.segments, reference)
     if not found:  # saved since the catalog was read?
         fresh = await context.use_cases.discovery.catalog(context.tenant, fresh=True)
-        found = _named(fresh.segments, reference)
+        found = _find_named(fresh.segments, reference)
     if len(found) == 1:
         return found[0]
     if found:
@@ -252,17 +252,17 @@ async def find_segment(context: ToolContext, reference: int | str) -> SegmentNam
     raise NotFound(detail, code=code, findings=[Finding("/segment", code, detail, near)])
 
 
-def _named(known: Mapping[int, SegmentName], reference: int | str) -> list[SegmentName]:
+def _find_named(known: Mapping[int, SegmentName], reference: int | str) -> list[SegmentName]:
     if isinstance(reference, int):
         return [known[reference]] if reference in known else []
     wanted = reference.strip()
     named = [one for one in known.values() if one.name.casefold() == wanted.casefold()]
     if not named and wanted.isdecimal() and len(wanted) < 19:  # noqa: PLR2004 — as many digits as an id has
-        return _named(known, int(wanted))
+        return _find_named(known, int(wanted))
     return named
 
 
-def known_event_type(context: ToolContext, name: str) -> EventType:
+def find_event_type(context: ToolContext, name: str) -> EventType:
     """Return the event type of that name; raises NotFound with the nearest names."""
     if (found := context.catalog.event_types.get(name)) is not None:
         return found

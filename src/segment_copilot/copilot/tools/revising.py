@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta
 
-from segment_copilot.copilot.guards.links import without_links
+from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.definitions import (
     KnownDefinition,
@@ -16,7 +16,7 @@ from segment_copilot.copilot.tools.definitions import (
     definition_in_view,
     definition_of_draft,
     definition_of_segment,
-    known_draft,
+    find_draft,
 )
 from segment_copilot.copilot.tools.drafts import (
     Description,
@@ -56,7 +56,7 @@ async def revise_segment(
     stop_repairing(context.memory)
     base = await _base(context, draft_id, segment_id)
     try:
-        edited = edits.patched(base.definition, patch)
+        edited = edits.apply_patch(base.definition, patch)
         _say_no_change(base, edited, renamed=_is_other(name, base.name) or _is_other(description, base.description))
         own_id = None if base.origin.segment_id is UNSET else base.origin.segment_id
         tolerated = edits.keep(base.definition, edited, edited).pointers if _is_definition(edited) else ()
@@ -67,12 +67,12 @@ async def revise_segment(
     settled = msgspec.json.decode(encode(audience.prepared.definition))
     definition = edits.keep(base.definition, edited, settled).document
     same = definition == base.definition
-    words = without_links(audience.prepared.words).strip() or "A segment"
+    words = remove_links(audience.prepared.words).strip() or "A segment"
     return await draft(
         context,
         audience,
-        name=name or without_links(base.name).strip() or words[:80],
-        description=description or (without_links(base.description).strip() if same else "") or words,
+        name=name or remove_links(base.name).strip() or words[:80],
+        description=description or (remove_links(base.description).strip() if same else "") or words,
         definition=definition,
         assumptions=base.assumptions if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
@@ -86,7 +86,7 @@ async def _base(context: ToolContext, draft_id: str | None, segment_id: int | No
     if draft_id is not None and segment_id is not None:
         raise _invalid("/segment_id", "Name a draft or a segment, not both.", "two_bases")
     if draft_id is not None:
-        return definition_of_draft(known_draft(context, draft_id))
+        return definition_of_draft(find_draft(context, draft_id))
     if segment_id is not None:
         return await definition_of_segment(context, segment_id)
     return await definition_in_view(context)
@@ -96,12 +96,12 @@ def _say_no_change(base: KnownDefinition, edited: Mapping[str, Any], *, renamed:
     """Raise when the definition says what it said before and nothing else is new."""
     if renamed:
         return
-    before, after = _decoded(base.definition), _decoded(edited)
+    before, after = _decode(base.definition), _decode(edited)
     if edited == base.definition or (before and after and fingerprint(before) == fingerprint(after)):
         raise _invalid("/patch", "The patch changes nothing: the definition says the same as before.", "no_change")
 
 
-def _decoded(document: Mapping[str, Any]) -> Definition | None:
+def _decode(document: Mapping[str, Any]) -> Definition | None:
     try:
         return decode(document)
     except InvalidDefinition:
@@ -109,7 +109,7 @@ def _decoded(document: Mapping[str, Any]) -> Definition | None:
 
 
 def _is_definition(document: Mapping[str, Any]) -> bool:
-    return _decoded(document) is not None
+    return _decode(document) is not None
 
 
 def _is_other(new: str | None, old: str) -> bool:

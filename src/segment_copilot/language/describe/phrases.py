@@ -1,4 +1,4 @@
-"""The parts of a sentence: what one did, what a value is, when, and how values are written."""
+"""Writes the parts of a sentence: what somebody did, what a value is, when, and values themselves."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length
 from segment_copilot.language.nodes import EventTypes, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
-from segment_copilot.language.value_types import AnyTest, parse_date, resolve_type
+from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
 
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
 _PAST: Final = dict(
     begun="began",
     chosen="chose",
-    done="did",
+    perfect="did",
     given="gave",
     gone="went",
     run="ran",
@@ -33,7 +33,7 @@ _PAST: Final = dict(
 )
 """The past of verbs that do not end in -ed, by their participle, which is how event types are named."""
 
-_THEN: Final = {
+_PAST_TENSE: Final = {
     "is": "was",
     "has": "had",
     "does": "did",
@@ -43,35 +43,37 @@ _THEN: Final = {
     "matches": "matched",
     "sorts": "sorted",
 }
-"""What the phrases of operators say of now, said of then."""
+"""The first words of operators' phrases, and the same in the past tense."""
 
 
 # Events
 
 
-def tell_deed(event_type: EventTypes, where: Where | UnsetType, *, done: bool = False) -> str:
-    """What they did, or with *done* what they have done: "placed an order (where total is more than 5)"."""
+def tell_action(event_type: EventTypes, where: Where | UnsetType, *, perfect: bool = False) -> str:
+    """Say what people did, or with *perfect* what they have done: "placed an order (where total is more than 5)"."""
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))
-    told = listed([tell_event(name, done=done) for name in names])
+    phrase = join_words([tell_event(name, perfect=perfect) for name in names])
     if where is UNSET:
-        return told
+        return phrase
     logic, tests = (where.logic.lower(), where.conditions) if isinstance(where, WhereGroup) else ("and", where)
-    joined = f" {logic} ".join(f"{printable(test.property)} {tell_test(test, turned=test.negate)}" for test in tests)
-    return f"{told} ({'each ' if len(names) > 1 else ''}where {joined})"
+    joined = f" {logic} ".join(
+        f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}" for test in tests
+    )
+    return f"{phrase} ({'each ' if len(names) > 1 else ''}where {joined})"
 
 
-def tell_event(name: str, *, done: bool) -> str:
-    """`order_placed` → "placed an order", `cart_add` → "did “cart_add”" (or "done")."""
-    did = "done" if done else "did"
+def tell_event(name: str, *, perfect: bool) -> str:
+    """Say one event type: `order_placed` is "placed an order", `cart_add` is "did “cart_add”" (or "done")."""
+    did = "done" if perfect else "did"
     if name == "*":
         return f"{did} anything"
     if name == IDENTIFY:
-        return "been identified" if done else "were identified"
+        return "been identified" if perfect else "were identified"
     tokens = [token.lower() for token in re.findall(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![a-z])", name)]
     verb, noun = (tokens[-1], " ".join(tokens[:-1])) if tokens else ("", "")
     if "_".join(tokens) != name or not (verb.endswith("ed") or verb in _PAST):
-        return f"{did} “{printable(name)}”"
-    verb = verb if done else _PAST.get(verb, verb)
+        return f"{did} “{escape_controls(name)}”"
+    verb = verb if perfect else _PAST.get(verb, verb)
     return f"{verb} {_article(noun)}{noun}" if noun else verb
 
 
@@ -85,40 +87,38 @@ def _article(noun: str) -> str:
 # Tests of a value
 
 
-def tell_test(test: AnyTest, *, turned: bool, then: bool = False) -> str:
-    """The test, *turned* round, as it is now or as it was then: "is not “ES” (or is unknown)"."""
-    told, notes = tell_test_and_notes(test, turned=turned, then=then)
-    return told + tell_notes(notes)
+def tell_test(test: AnyTest, *, negate: bool, past: bool = False) -> str:
+    """Say the test, its negation with *negate*, now or with *past* then: "is not “ES” (or is unknown)"."""
+    phrase, notes = tell_test_and_notes(test, negate=negate, past=past)
+    return phrase + tell_notes(notes)
 
 
-def tell_test_and_notes(test: AnyTest, *, turned: bool, then: bool = False) -> tuple[str, list[str]]:
-    """The test, *turned* round, and what a reader must know besides."""
+def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> tuple[str, list[str]]:
+    """Say the test, its negation with *negate*, and what a reader must know besides."""
     operator = OPERATORS[test.operator]
     type_ = resolve_type(test, None)
     phrase = operator.phrase_for(type_)
-    template = phrase.denied if turned else phrase.affirmed
-    if then:
-        template = re.sub(r"^\w+", lambda word: _THEN[word[0]], template)
+    template = phrase.denial if negate else phrase.affirmation
+    if past:
+        template = re.sub(r"^\w+", lambda word: _PAST_TENSE[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
-    if operator.positive == turned and operator.types != EVERY_TYPE:  # "is unknown" says it itself
-        notes.append("or was unknown" if then else "or is unknown")
+    if operator.positive == negate and operator.types != EVERY_TYPE:  # "is unknown" says it itself
+        notes.append("or was unknown" if past else "or is unknown")
     return template.format(*_values(test, operator.takes, type_)), notes
 
 
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
-    values = test.value if isinstance(test.value, list) else [] if test.value is UNSET else [test.value]
+    values = operands(test)
     if takes == "length":
         return [parse_length(str(values[0])).words]
-    told = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
-    if test.value2 is not UNSET:
-        told.append(_moment(str(test.value2)) if type_ in DATETIMES else _value(test.value2))
+    phrases = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if takes in {"any", "all"}:
-        return [listed(told, "and" if takes == "all" else "or")]
-    return told
+        return [join_words(phrases, "and" if takes == "all" else "or")]
+    return phrases
 
 
 def tell_notes(notes: Sequence[str]) -> str:
-    """In brackets, with a space before them."""
+    """Write notes in brackets, with a space before them; nothing for none."""
     return f" ({', '.join(notes)})" if notes else ""
 
 
@@ -126,7 +126,7 @@ def tell_notes(notes: Sequence[str]) -> str:
 
 
 def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
-    """With a space before it: " in the last 30 days"; nothing for all history."""
+    """Say when, with a space before it: " in the last 30 days"; nothing for all history."""
     if days is not UNSET:
         return f" in the last {Length(days, 'd').words}"
     if window is UNSET:
@@ -144,7 +144,7 @@ def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
 
 
 def _from_to(start: str | UnsetType, end: str | UnsetType) -> str:
-    """Whole days are told with their last one; anything else ends before its end."""
+    """Say a range: of whole days with its last one; any other ends before its end."""
     if start is UNSET:
         return "" if end is UNSET else f" before {_moment(end)}"
     if end is UNSET:
@@ -157,7 +157,7 @@ def _from_to(start: str | UnsetType, end: str | UnsetType) -> str:
 
 
 def _moment(text: str) -> str:
-    """As in "1 June 2026", or "1 June 2026 at 10:30 UTC"."""
+    """Write a date or an instant: "1 June 2026", or "1 June 2026 at 10:30 UTC"."""
     found = parse_date(text)
     if not isinstance(found, datetime):
         return _value(text) if found is None else _day(found)
@@ -172,17 +172,17 @@ def _day(day: date) -> str:
 
 
 def tell_days(count: int) -> str:
-    """As in "1 day" or "90 days"."""
+    """Write a number of days: "1 day" or "90 days"."""
     return _spoken(Length(count, "d"))
 
 
 def tell_length(text: str) -> str:
-    """As in "1 hour" or "36 hours"."""
+    """Write a length of time: "1 hour" or "36 hours"."""
     return _spoken(parse_length(text))
 
 
 def _spoken(length: Length) -> str:
-    """As in "1 hour" or "90 days"."""
+    """Write a length with its number, 1 included: "1 hour" or "90 days"."""
     return f"1 {length.words}" if length.count == 1 else length.words
 
 
@@ -192,25 +192,25 @@ def _spoken(length: Length) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"“{printable(value)}”" if isinstance(value, str) else tell_number(value)
+    return f"“{escape_controls(value)}”" if isinstance(value, str) else tell_number(value)
 
 
-def printable(text: str) -> str:
-    """A line break and the like as an escape: the sentence stays on one line."""
+def escape_controls(text: str) -> str:
+    """Return *text* with line breaks and the like as escapes, so that the sentence stays on one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell_number(number: Any) -> str:
-    """With commas between thousands; nothing for none."""
+    """Write a number with commas between thousands; nothing for none."""
     if number is None or number is UNSET:
         return ""
     return f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
 
 
-def listed(words: Iterable[str], word: str = "or") -> str:
-    """One, one or two, one, two or three; of many the first ten and how many more; each once."""
-    told = list(dict.fromkeys(words))
-    if len(told) > _LISTED:
-        told = [*told[:10], f"{len(told) - 10:,} others"]
-    *most, last = told
+def join_words(words: Iterable[str], word: str = "or") -> str:
+    """Join words, each once: "one", "one or two", "one, two or three"; of many the first ten and how many more."""
+    unique = list(dict.fromkeys(words))
+    if len(unique) > _LISTED:
+        unique = [*unique[:10], f"{len(unique) - 10:,} others"]
+    *most, last = unique
     return f"{', '.join(most)} {word} {last}" if most else last

@@ -1,4 +1,4 @@
-"""Definitions and conditions as sentences and phrases; a negation is told as the opposite where there is one."""
+"""Writes definitions as sentences and conditions as phrases; a negation becomes the opposite where there is one."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.checks import as_date_test
 from segment_copilot.language.describe.phrases import (
-    listed,
-    printable,
+    escape_controls,
+    join_words,
+    tell_action,
     tell_days,
-    tell_deed,
     tell_length,
     tell_notes,
     tell_number,
@@ -38,6 +38,7 @@ from segment_copilot.language.describe.phrases import (
     tell_window,
 )
 from segment_copilot.language.operators import OPERATORS, OPPOSITE_NUMBER, POSITIVE_OF, NumberOperator, holds
+from segment_copilot.language.value_types import to_millionths
 
 _INCLUDED: Final = " (people who never did are included)"
 _NOT_INCLUDED: Final = " (people who never did are not included)"
@@ -51,7 +52,7 @@ _METRICS: Final = {
 
 
 def describe(definition: Definition, segment_names: Mapping[int, str]) -> str:
-    """The definition as one sentence. *segment_names* names the segments it refers to."""
+    """Return the definition as one sentence. *segment_names* names the segments it refers to."""
     words = _Words(segment_names)
     sentence = f"Users {words.joined(definition.logic, definition.conditions)}"
     if definition.exclude is not UNSET:
@@ -60,7 +61,7 @@ def describe(definition: Definition, segment_names: Mapping[int, str]) -> str:
 
 
 def describe_condition(condition: Condition, segment_names: Mapping[int, str]) -> str:
-    """One condition as a phrase that follows "users": "who …", "whose …" or "for whom …"."""
+    """Return one condition as a phrase that follows "users": "who …", "whose …" or "for whom …"."""
     return _Words(segment_names).condition(condition)
 
 
@@ -74,7 +75,7 @@ class _Words:
         return f", {logic.lower()} ".join(self.condition(condition) for condition in conditions)
 
     def condition(self, condition: Condition) -> str:
-        """A negation is told as the opposite; where there is none, as not being among those."""
+        """Say a negation as the opposite; where there is none, as not being among those."""
         match condition:
             case Group():
                 inside = self.joined(condition.logic, condition.conditions)
@@ -96,7 +97,7 @@ class _Words:
             case EventProperty():
                 return _event_property(condition)
             case UserProperty():
-                return f"whose {printable(condition.property)} {tell_test(condition, turned=condition.negate)}"
+                return f"whose {escape_controls(condition.property)} {tell_test(condition, negate=condition.negate)}"
             case EventSequence():
                 return _sequence(condition)
             case _:
@@ -109,7 +110,7 @@ class _Words:
 
     def _membership(self, leaf: SegmentMembership) -> str:
         name = self.segment_names.get(leaf.segment_id)
-        named = f"the segment “{printable(name)}”" if name else f"segment {leaf.segment_id}"
+        named = f"the segment “{escape_controls(name)}”" if name else f"segment {leaf.segment_id}"
         return f"who {'are' if (leaf.operator == 'in') != leaf.negate else 'are not'} in {named}"
 
 
@@ -122,16 +123,16 @@ def _count(leaf: EventCount) -> str:
     operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
     never, once = holds(operator, 0, low, high), holds(operator, 1, low, high)
     if never and not once and operator in {"eq", "lt", "lte", "between"}:
-        done = tell_deed(leaf.event_type, leaf.where, done=True)
+        done = tell_action(leaf.event_type, leaf.where, perfect=True)
         return f"who have not {done}{window}{_INCLUDED}" if window else f"who have never {done}"
-    did = tell_deed(leaf.event_type, leaf.where)
+    did = tell_action(leaf.event_type, leaf.where)
     if (operator, low) in {("gte", 1), ("gt", 0), ("neq", 0)}:
         return f"who {did}{window}"
     return f"who {did} {_times(operator, low, high)}{window}{_INCLUDED if never else ''}"
 
 
 def _times(operator: NumberOperator, low: float, high: float | None) -> str:
-    """As in "at least 3 times", "more than once", "any number of times but 2"."""
+    """Say how often: "at least 3 times", "more than once", "any number of times but 2"."""
     if operator == "neq":
         return f"any number of times but {tell_number(low)}"
     counted = _how_many(operator, low, high)
@@ -139,18 +140,18 @@ def _times(operator: NumberOperator, low: float, high: float | None) -> str:
 
 
 def _how_many(operator: NumberOperator, low: float, high: float | None) -> str:
-    """A test of a whole number, none of which is below 0."""
+    """Say a test of a whole number, none of which is below 0."""
     if operator == "not_between" and high is not None and low <= 0:
         operator, low = "gt", high
     if operator == "between" and low == high:
         operator = "eq"
-    told = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
-    return told.replace("less", "fewer").replace("anything", "any number")
+    phrase = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
+    return phrase.replace("less", "fewer").replace("anything", "any number")
 
 
 def _recency(leaf: Recency) -> str:
-    did = tell_deed(leaf.event_type, leaf.where)
-    done = tell_deed(leaf.event_type, leaf.where, done=True)
+    did = tell_action(leaf.event_type, leaf.where)
+    done = tell_action(leaf.event_type, leaf.where, perfect=True)
     days = tell_days(leaf.window_days)
     far = leaf.window_days if leaf.value2 is UNSET else leaf.value2
     operator: NumberOperator = leaf.operator
@@ -177,9 +178,9 @@ def _recency(leaf: Recency) -> str:
 
 
 def _event_time(leaf: EventTime) -> str:
-    told, _ = tell_test_and_notes(as_date_test(leaf), turned=leaf.negate, then=True)
+    phrase, _ = tell_test_and_notes(as_date_test(leaf), negate=leaf.negate, past=True)
     never = _INCLUDED if (leaf.operator in POSITIVE_OF) != leaf.negate else ""
-    return f"for whom the {leaf.occurrence} time they {tell_deed(leaf.event_type, leaf.where)} {told}{never}"
+    return f"for whom the {leaf.occurrence} time they {tell_action(leaf.event_type, leaf.where)} {phrase}{never}"
 
 
 def _periods(leaf: EventPeriods) -> str:
@@ -190,8 +191,8 @@ def _periods(leaf: EventPeriods) -> str:
     least = "" if leaf.min_per_period == 1 else f" {_times('gte', leaf.min_per_period, None)}"
     if leaf.last == 1 and never != once:
         if once:
-            return f"who {tell_deed(leaf.event_type, leaf.where)}{least} {this}"
-        return f"who have not {tell_deed(leaf.event_type, leaf.where, done=True)}{least} {this}{_INCLUDED}"
+            return f"who {tell_action(leaf.event_type, leaf.where)}{least} {this}"
+        return f"who have not {tell_action(leaf.event_type, leaf.where, perfect=True)}{least} {this}{_INCLUDED}"
     least = f"{least} a {leaf.period}" if least else ""
     periods = f"{leaf.last:,} {leaf.period}{'s' if leaf.last > 1 else ''}"
     if never and not once and operator in {"eq", "lt", "lte", "between"}:
@@ -200,67 +201,60 @@ def _periods(leaf: EventPeriods) -> str:
         counted = "every one"
     else:
         counted = _how_many(operator, low, high)
-    did = tell_deed(leaf.event_type, leaf.where)
+    did = tell_action(leaf.event_type, leaf.where)
     return f"who {did}{least} in {counted} of the last {periods}, {this} included{_INCLUDED if never else ''}"
 
 
 def _sample(leaf: Sample) -> str:
     are = "are not" if leaf.negate else "are"
-    return f"who {are} in the part from {tell_number(leaf.from_)}% up to {tell_number(leaf.to)}% of the random split “{printable(leaf.salt)}”"
+    return f"who {are} in the part from {tell_number(leaf.from_)}% up to {tell_number(leaf.to)}% of the random split “{escape_controls(leaf.salt)}”"
 
 
 def _monetary(leaf: Monetary) -> str:
-    """A sum and a number of values over nothing are 0; an average, and the like, is not there."""
+    """Say a test of an aggregate: over nothing, sums and numbers of values are 0, averages and the like are missing."""
     low, high = _pair(leaf.value, leaf.value2)
     operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
-    if leaf.metric == "sum":  # its bounds are whole millionths
-        none_passes = holds(operator, 0, _millionths(low), None if high is None else _millionths(high))
+    if leaf.metric == "sum":
+        none_passes = holds(operator, 0, to_millionths(low), None if high is None else to_millionths(high))
     elif leaf.metric == "count_distinct":
         none_passes = holds(operator, 0, low, high)
     else:
         none_passes = (leaf.operator in POSITIVE_OF) != leaf.negate
     amount = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
-    did, window = tell_deed(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    did, window = tell_action(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
     note = ""
     if none_passes or operator in {"lt", "lte"}:
-        note = f" (people without any {printable(leaf.property)} are {'' if none_passes else 'not '}included)"
+        note = f" (people without any {escape_controls(leaf.property)} are {'' if none_passes else 'not '}included)"
     if leaf.metric == "count_distinct":
         values = "value" if operator == "eq" and low == 1 else "values"
         amount = amount.replace("less", "fewer").replace("anything", "any number")
-        return f"who {did} with {amount} different {values} of {printable(leaf.property)}{window}{note}"
-    return (
-        f"{_METRICS[leaf.metric].format(printable(leaf.property), amount)} over all the times they {did}{window}{note}"
-    )
-
-
-def _millionths(number: float) -> float:
-    """As near to zero as a sum tells numbers apart."""
-    return number if abs(number) * 1_000_000 > 0.5 else 0  # noqa: PLR2004  # half of one, which is even at 0
+        return f"who {did} with {amount} different {values} of {escape_controls(leaf.property)}{window}{note}"
+    return f"{_METRICS[leaf.metric].format(escape_controls(leaf.property), amount)} over all the times they {did}{window}{note}"
 
 
 def _event_property(leaf: EventProperty) -> str:
-    did, window = tell_deed(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    did, window = tell_action(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
     if leaf.occurrence in {"latest", "first"}:  # missing without the event: the negation is the opposite test
-        told, notes = tell_test_and_notes(leaf, turned=leaf.negate, then=True)
+        phrase, notes = tell_test_and_notes(leaf, negate=leaf.negate, past=True)
         notes = [*notes, "or they never did"] if (leaf.operator in POSITIVE_OF) != leaf.negate else notes
         when = "last" if leaf.occurrence == "latest" else "first"
-        return f"whose {printable(leaf.property)} {told} the {when} time they {did}{window}{tell_notes(notes)}"
+        return f"whose {escape_controls(leaf.property)} {phrase} the {when} time they {did}{window}{tell_notes(notes)}"
     if leaf.negate and leaf.operator in POSITIVE_OF:  # not even one that is not: all are; not all are not: one is
-        told, when = (
-            tell_test(leaf, turned=True, then=True),
+        phrase, when = (
+            tell_test(leaf, negate=True, past=True),
             "every time" if leaf.occurrence == "any" else "at least once when",
         )
-        return f"whose {printable(leaf.property)} {told} {when} they {did}{window}{_INCLUDED}"
-    told = tell_test(leaf, turned=False, then=True)
+        return f"whose {escape_controls(leaf.property)} {phrase} {when} they {did}{window}{_INCLUDED}"
+    phrase = tell_test(leaf, negate=False, past=True)
     match leaf.occurrence, leaf.negate:
         case "any", False:
-            return f"whose {printable(leaf.property)} {told} at least once when they {did}{window}"
+            return f"whose {escape_controls(leaf.property)} {phrase} at least once when they {did}{window}"
         case "any", True:
-            return f"whose {printable(leaf.property)} at no time {told} when they {did}{window}{_INCLUDED}"
+            return f"whose {escape_controls(leaf.property)} at no time {phrase} when they {did}{window}{_INCLUDED}"
         case _, False:
-            return f"whose {printable(leaf.property)} {told} every time they {did}{window}{_NOT_INCLUDED}"
+            return f"whose {escape_controls(leaf.property)} {phrase} every time they {did}{window}{_NOT_INCLUDED}"
         case _, True:
-            return f"whose {printable(leaf.property)} not always {told} when they {did}{window}{_INCLUDED}"
+            return f"whose {escape_controls(leaf.property)} not always {phrase} when they {did}{window}{_INCLUDED}"
 
 
 def _sequence(leaf: EventSequence) -> str:
@@ -272,17 +266,17 @@ def _sequence(leaf: EventSequence) -> str:
         span = f", all within {tell_length(leaf.window.last)}"
     between = ", with no other event in between" if leaf.strict else ""
     if leaf.none_between is not UNSET:
-        others = [_step(match, done=True) for match in leaf.none_between]
-        between += f"{' and' if between else ','} without having {listed(others)} in between"
+        others = [_step(match, perfect=True) for match in leaf.none_between]
+        between += f"{' and' if between else ','} without having {join_words(others)} in between"
     when = "" if leaf.search_window is UNSET else f", all of it{tell_window(UNSET, leaf.search_window)}"
-    told = f"who {', then '.join(steps)}{span}{between}{when}"
-    return f"who are not among those {told}" if leaf.negate else told
+    phrase = f"who {', then '.join(steps)}{span}{between}{when}"
+    return f"who are not among those {phrase}" if leaf.negate else phrase
 
 
-def _step(step: str | Step | EventMatch, *, done: bool = False) -> str:
+def _step(step: str | Step | EventMatch, *, perfect: bool = False) -> str:
     if isinstance(step, str):
-        return tell_deed(step, UNSET, done=done)
-    did = tell_deed(step.event_type, step.where, done=done)
+        return tell_action(step, UNSET, perfect=perfect)
+    did = tell_action(step.event_type, step.where, perfect=perfect)
     return f"within {tell_length(step.within)} {did}" if isinstance(step, Step) and step.within is not UNSET else did
 
 

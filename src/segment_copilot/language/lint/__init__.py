@@ -1,4 +1,4 @@
-"""What is odd about a definition that is valid. It only says what is proved for every data set, and stops nothing."""
+"""Finds what is odd about a valid definition. It only says what is proved for every data set, and stops nothing."""
 
 from segment_copilot.language.lint.contradictions import lint
 

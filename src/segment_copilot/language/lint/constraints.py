@@ -1,4 +1,4 @@
-"""Each condition as a constraint on one value of a user: which values, of what, it holds for (see `constraints`)."""
+"""Reads each condition as a constraint on one value of a user: which values, of what, it holds for (see `subjects`)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from segment_copilot.language.checks import as_date_test
 from segment_copilot.language.lengths import (
     EARLIEST,
     LATEST,
+    MICROSECOND,
     Length,
     after,
     before,
     day_start,
     parse_length,
     to_instant,
+    to_microseconds,
 )
 from segment_copilot.language.lint.subjects import (
     HIGHEST,
@@ -32,7 +34,7 @@ from segment_copilot.language.lint.subjects import (
     above,
     below,
     complement,
-    joined,
+    join,
     spans,
 )
 from segment_copilot.language.nodes import (
@@ -53,15 +55,15 @@ from segment_copilot.language.nodes import (
     Window,
 )
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, Sign
+from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
     AnyTest,
     operands,
     parse_date,
     resolve_type,
+    to_millionths,
 )
 
-MICROSECOND: Final = timedelta(microseconds=1)
-_MILLION: Final = 1_000_000
 _MAX_SPANS: Final = 50  # of a longer list it is only known that it is the same list, so that looking stays quick
 _LAST_CHARACTER: Final = "\U0010ffff"
 
@@ -74,13 +76,13 @@ _YES: Final = spans((below(1, whole=True), above(1, whole=True)))
 
 
 class Clock(Struct, frozen=True):
-    """The instant and the zone that a definition is asked with."""
+    """A clock is the instant and the zone that a definition is asked with."""
 
     as_of: datetime
     zone: ZoneInfo
 
     def span(self, text: str) -> tuple[datetime, datetime]:
-        """First and last instant of a value in a definition: a bare date is its whole local day."""
+        """Return the first and last instant of a value in a definition: a bare date is its whole local day."""
         value = parse_date(text)
         if isinstance(value, datetime):
             instant = value.astimezone(UTC) if value.tzinfo else to_instant(value, self.zone)
@@ -90,14 +92,10 @@ class Clock(Struct, frozen=True):
         return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
 
     def reach(self, window: Window) -> tuple[datetime, datetime]:
-        """First and last instant of a window of `from` and `to`, without regard to `as_of`."""
+        """Return the first and last instant of a window of `from` and `to`, without regard to `as_of`."""
         start = EARLIEST if window.from_ is UNSET else self.span(window.from_)[0]
         end = LATEST if window.to is UNSET else self.span(window.to)[0] - MICROSECOND
         return max(start, EARLIEST), min(end, LATEST)
-
-    def days_ago(self, days: int) -> datetime:
-        """That many calendar days before `as_of`."""
-        return before(self.as_of, Length(days, "d"), self.zone)
 
 
 class Reader(Struct, frozen=True):
@@ -106,13 +104,13 @@ class Reader(Struct, frozen=True):
     clock: Clock
 
     def whole(self, leaf: Leaf) -> Term:
-        """The leaf as a thing that holds or does not, and nothing more."""
+        """Read the leaf as a thing that holds or does not, and nothing more."""
         plain = msgspec.structs.replace(leaf, negate=False)
         term = Constraint(Subject(("leaf", _key(plain)), _FLAG), _YES)
         return complement(term) if leaf.negate else term
 
     def leaf(self, leaf: Leaf) -> Term | bool:
-        """What the leaf says, `negate` left out of account."""
+        """Read the leaf, `negate` left out of account."""
         match leaf:
             case EventCount() | EventPeriods():
                 return self._count(leaf)
@@ -137,15 +135,15 @@ class Reader(Struct, frozen=True):
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
     def payload_test(self, test: PropertyTest) -> Term:
-        """A test of a `where`, about one event; `negate` left out of account."""
+        """Read a test of a `where`, about one event; `negate` left out of account."""
         return self._test(test, ("payload", test.property))
 
     def lies_ahead(self, leaf: EventTime) -> bool:
-        """Whether the instant would have to be later than `as_of`, for a test that could hold one day."""
+        """Return whether the instant would have to be later than `as_of`, for a test that could hold one day."""
         term = self._test(as_date_test(leaf), ("time",))
         if leaf.operator in LENGTHS or leaf.operator in POSITIVE_OF or not isinstance(term, Constraint):
             return False
-        reachable = spans((LOWEST, above(_microseconds(self.clock.as_of), whole=True)))
+        reachable = spans((LOWEST, above(to_microseconds(self.clock.as_of), whole=True)))
         return not term.values.empty and (term.values & reachable).empty
 
     # Counts and aggregates
@@ -159,12 +157,12 @@ class Reader(Struct, frozen=True):
             name = ("periods", *events, leaf.period, leaf.last, leaf.min_per_period)
             domain = spans((below(0, whole=True), above(leaf.last, whole=True)))
             subject = Subject(name, domain, events=events)
-        return _compared(subject, leaf.operator, _numbers(leaf.value, leaf.value2), whole=True)
+        return _compared(subject, leaf.operator, operands(leaf), whole=True)
 
     def _monetary(self, leaf: Monetary) -> Term:
         events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
         name = ("aggregate", *events, leaf.property, leaf.metric)
-        bounds = [float(number) for number in _numbers(leaf.value, leaf.value2)]
+        bounds = [float(number) for number in operands(leaf)]
         match leaf.metric:
             case "count_distinct":
                 return _compared(Subject(name, _COUNTS, events=events), leaf.operator, bounds, whole=True)
@@ -173,25 +171,12 @@ class Reader(Struct, frozen=True):
             case "avg" | "min" | "max" | "median":
                 subject = Subject(name, Values(_NUMBERS.spans, missing=True), events=events)
         if leaf.metric in {"sum", "avg", "median"}:
-            bounds = [_millionths(bound) for bound in bounds]
+            bounds = [to_millionths(bound) for bound in bounds]
         return _compared(subject, leaf.operator, bounds)
 
     def _recency(self, leaf: Recency) -> Term:
-        """Days since the last event as instants at which it happened."""
-        near = self.clock.days_ago(leaf.window_days)
-        match leaf.operator:
-            case "gt":
-                ends = EARLIEST, near - MICROSECOND
-            case "gte":
-                ends = EARLIEST, near
-            case "lt":
-                ends = near + MICROSECOND, self.clock.as_of
-            case "lte":
-                ends = near, self.clock.as_of
-            case "eq":
-                ends = self.clock.days_ago(leaf.window_days + 1) + MICROSECOND, near
-            case "between":
-                ends = self.clock.days_ago(cast("int", leaf.value2)), near
+        """Read days since the last event as instants at which it happened."""
+        ends = recency_bounds(leaf, self.clock.as_of, self.clock.zone)
         events = _events(leaf.event_type, leaf.where)
         domain = Values(_instants(EARLIEST, self.clock.as_of).spans, missing=True)
         return Constraint(Subject(("recency", *events), domain, events=events), _instants(*ends) & domain)
@@ -201,7 +186,7 @@ class Reader(Struct, frozen=True):
         if leaf.occurrence in {"latest", "first"}:
             place = ("property", *events, leaf.occurrence, leaf.property)
             return self._test(leaf, place, events=events)
-        test = joined("AND", [self._test(leaf, ("payload", leaf.property))])
+        test = join("AND", [self._test(leaf, ("payload", leaf.property))])
         if test is False:  # and no event passes what none can pass
             return False
         plain = msgspec.structs.replace(leaf, negate=False)
@@ -245,7 +230,7 @@ class Reader(Struct, frozen=True):
                     return Constraint(subject(("boolean",), _FLAG), _interval(row.sign, ends, whole=True))
                 case "datetime" | "epoch_s" | "epoch_ms":
                     spanned = [self.clock.span(cast("str", value)) for value in values]
-                    ends = [(_microseconds(first), _microseconds(last)) for first, last in spanned]
+                    ends = [(to_microseconds(first), to_microseconds(last)) for first, last in spanned]
                     domain = _instants(EARLIEST, LATEST)
                     return Constraint(subject((kind,), domain), _interval(row.sign, ends, whole=True) & domain)
                 case "string" if texts := _texts(cast("list[str]", values), fold=test.ignore_case):
@@ -259,7 +244,7 @@ class Reader(Struct, frozen=True):
         return Constraint(subject(reading, _FLAG), _YES)
 
     def _moving(self, operator: str, length: Length) -> Values:
-        """In the last or the next such length of time. Lengths of one unit are longer or shorter at any instant."""
+        """Return the last or the next such length of time. Lengths of one unit are longer or shorter at any instant."""
         if operator == "in_last":
             return _instants(before(self.clock.as_of, length, self.clock.zone), self.clock.as_of)
         return _instants(self.clock.as_of + MICROSECOND, after(self.clock.as_of, length, self.clock.zone))
@@ -271,17 +256,17 @@ def _events(
     days: int | UnsetType = UNSET,
     window: Window | UnsetType = UNSET,
 ) -> tuple[Any, ...]:
-    """Which events, by name: two that are equal are the same events. The window is last, "" for all history."""
+    """Return a name of the events: equal names are the same events. The window is last, "" for all history."""
     names = (event_type,) if isinstance(event_type, str) else tuple(sorted(set(event_type)))
     fields = {"where": where, "window": Window(last=f"{days}d") if days is not UNSET else window}
-    told = settle(
+    document = settle(
         {"type": "", **{name: msgspec.to_builtins(value) for name, value in fields.items() if value is not UNSET}}
     )
-    return names, _key(told.get("where", "")), _key(told["window"]) if "window" in told else ""
+    return names, _key(document.get("where", "")), _key(document["window"]) if "window" in document else ""
 
 
 def _key(value: Any) -> bytes:
-    """Equal only for what is written alike: to Python 1 and true are equal, to the language they are not."""
+    """Return a key, equal only for what is written alike: 1 and true are equal to Python, not to the language."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -293,7 +278,7 @@ def _compared(subject: Subject, operator: NumberOperator, bounds: list[Any], *, 
 
 
 def _interval(sign: Sign, ends: list[tuple[Any, Any]], *, whole: bool = False) -> Values:
-    """The values that pass; each end is the first and the last value of what is compared with."""
+    """Return the values that pass; each end is the first and the last value of what is compared with."""
     first, last = ends[0]
     found: list[Span]
     match sign:
@@ -315,7 +300,7 @@ def _interval(sign: Sign, ends: list[tuple[Any, Any]], *, whole: bool = False) -
 
 
 def _prefixed(prefixes: list[str]) -> Values | None:
-    """The strings that begin with one of these; those of one prefix stand together, ordered by code point."""
+    """Return the strings that begin with one of these; those of one prefix stand together, ordered by code point."""
     if not all(prefixes):
         return _TEXTS
     if len(prefixes) > _MAX_SPANS or any(prefix[-1] == _LAST_CHARACTER for prefix in prefixes):
@@ -324,27 +309,12 @@ def _prefixed(prefixes: list[str]) -> Values | None:
 
 
 def _texts(values: list[str], *, fold: bool) -> list[str] | None:
-    """The strings compared with; in lower case where that is beyond dispute, else None."""
+    """Return the strings compared with; in lower case where that is beyond dispute, else None."""
     if not fold:
         return values
     return [value.lower() for value in values] if all(value.isascii() for value in values) else None
 
 
-def _numbers(value: Any, value2: Any) -> list[Any]:
-    numbers = list(cast("list[Any]", value)) if isinstance(value, list) else [value]
-    return numbers if value2 is UNSET else [*numbers, value2]
-
-
-def _millionths(number: float) -> float:
-    """As sums compare: the nearest whole millionth, ties to even."""
-    product = number * _MILLION
-    return product if product in {float("inf"), float("-inf")} else round(product)
-
-
 def _instants(earliest: datetime, latest: datetime) -> Values:
-    """The instants from *earliest* to *latest*, both in; none when they are the other way round."""
-    return spans((below(_microseconds(earliest), whole=True), above(_microseconds(latest), whole=True)))
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - EARLIEST) // MICROSECOND
+    """Return the instants from *earliest* to *latest*, both in; none when they are the other way round."""
+    return spans((below(to_microseconds(earliest), whole=True), above(to_microseconds(latest), whole=True)))

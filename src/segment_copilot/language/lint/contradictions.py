@@ -1,6 +1,6 @@
-"""What is odd about a definition that is valid: conditions that nobody or everybody meets, windows that hold nothing.
+"""Finds conditions that nobody or everybody meets, and windows that hold nothing, in a definition that is valid.
 
-Only what is proved for every data set is said; `constraints` proves it. Nothing here stops a definition from being saved.
+Only what is proved for every data set is said; `subjects` proves it. Nothing here stops a definition from being saved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.errors import Finding
 from segment_copilot.language.lint.constraints import Clock, Reader
-from segment_copilot.language.lint.subjects import Constraint, Term, complement, joined
+from segment_copilot.language.lint.subjects import Constraint, Term, complement, join
 from segment_copilot.language.nodes import (
     Condition,
     Definition,
@@ -46,7 +46,7 @@ _EVERYBODY: Final = "Every user matches"
 
 
 def lint(definition: Definition, *, as_of: datetime, timezone: str) -> tuple[Finding, ...]:
-    """The warnings `contradiction`, `tautology` and `unreachable_window`.
+    """Return the warnings `contradiction`, `tautology` and `unreachable_window`.
 
     Args:
         definition: Bound, so that every test has its type.
@@ -73,25 +73,25 @@ class _Linter:
         included, excluded = self._group("", definition, "/conditions"), self._group("/exclude", definition.exclude)
         if isinstance(included, bool) or isinstance(excluded, bool):
             return  # named where it is
-        match joined("AND", [included, complement(excluded)]):
+        match join("AND", [included, complement(excluded)]):
             case False:
-                told = f"{_NOBODY}: exclude takes out everyone whom the conditions let in."
-                self.findings.append(Finding("", "contradiction", told))
+                text = f"{_NOBODY}: exclude takes out everyone whom the conditions let in."
+                self.findings.append(Finding("", "contradiction", text))
             case _:
                 pass
 
     def _group(self, pointer: str, group: Definition | Exclusion | Group, named: str | None = None) -> Truth:
-        """*named*: where its finding stands, when not at *pointer*."""
+        """Judge a group, whose finding stands at *named* if not at *pointer*."""
         truths = [
             self._condition(f"{pointer}/conditions/{index}", condition)
             for index, condition in enumerate(group.conditions)
         ]
         negate = isinstance(group, Group) and group.negate
-        known, told = _join(group.logic, truths, "conditions")
-        if told:
+        known, text = _join(group.logic, truths, "conditions")
+        if text:
             outcome = known != negate
             self._find(
-                pointer if named is None else named, f"{_EVERYBODY if outcome else _NOBODY}{told}", tautology=outcome
+                pointer if named is None else named, f"{_EVERYBODY if outcome else _NOBODY}{text}", tautology=outcome
             )
         return _negated(known, negate=negate)
 
@@ -103,10 +103,10 @@ class _Linter:
             return self.reader.whole(condition)  # said once is enough
         term = _negated(self.reader.leaf(condition), negate=condition.negate)
         if isinstance(term, Constraint):
-            term = joined("AND", [term])
+            term = join("AND", [term])
         if isinstance(term, bool):
-            told = "Every user matches this condition." if term else "No user can match this condition."
-            self._find(pointer, told, tautology=term)
+            text = "Every user matches this condition." if term else "No user can match this condition."
+            self._find(pointer, text, tautology=term)
         return term
 
     def _find(self, pointer: str, detail: str, *, tautology: bool) -> None:
@@ -141,28 +141,28 @@ class _Linter:
             else ("AND", where, pointer)
         )
         truths = [self._test(f"{inside}/{index}", test) for index, test in enumerate(tests)]
-        known, told = _join(logic, truths, "tests")
-        if told:
+        known, text = _join(logic, truths, "tests")
+        if text:
             lead = "Every event passes this filter" if known else "No event can pass this filter"
-            self._find(pointer, f"{lead}{told}", tautology=bool(known))
+            self._find(pointer, f"{lead}{text}", tautology=bool(known))
 
     def _test(self, pointer: str, test: PropertyTest) -> Truth:
-        term = joined("AND", [self.reader.payload_test(test)])
+        term = join("AND", [self.reader.payload_test(test)])
         if isinstance(term, bool):
             outcome = term != test.negate
-            told = "Every event passes this test." if outcome else "No event can pass this test."
-            self._find(pointer, told, tautology=outcome)
+            text = "Every event passes this test." if outcome else "No event can pass this test."
+            self._find(pointer, text, tautology=outcome)
         return _negated(term, negate=test.negate)
 
     # Windows
 
     def _windows(self, pointer: str, leaf: Leaf) -> bool:
-        """Whether a window was found to hold nothing."""
+        """Return whether a window was found to hold nothing."""
         before = len(self.findings)
         match leaf:
             case EventTime():
                 if not leaf.negate and self.reader.lies_ahead(leaf):
-                    detail = f"No event can have happened then: it is later than {self._told_now()}."
+                    detail = f"No event can have happened then: it is later than {self._now()}."
                     self.findings.append(Finding(f"{pointer}/value", "unreachable_window", detail))
             case EventSequence():
                 self._window(f"{pointer}/search_window", leaf.search_window)
@@ -179,12 +179,12 @@ class _Linter:
             return
         start, end = self.clock.reach(window)
         if start > self.clock.as_of:
-            detail = f"This window begins later than {self._told_now()}, so nothing can have happened in it yet."
+            detail = f"This window begins later than {self._now()}, so nothing can have happened in it yet."
             self.findings.append(Finding(pointer, "unreachable_window", detail))
         elif start > end:
             self.findings.append(Finding(pointer, "unreachable_window", "Nothing can have happened in this window."))
 
-    def _told_now(self) -> str:
+    def _now(self) -> str:
         return f"{self.clock.as_of:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -195,18 +195,18 @@ def _negated(term: Truth, *, negate: bool) -> Truth:
 
 
 def _join(logic: str, truths: Sequence[Truth], noun: str) -> tuple[Truth, str]:
-    """What the group comes to, and why, if it is the group that makes it so and none of its members alone."""
+    """Return what the group comes to, and why, if the group makes it so and none of its members alone."""
     open_ = [(number, truth) for number, truth in enumerate(truths, 1) if not isinstance(truth, bool)]
     decisive = logic == "OR"
     if any(truth is decisive for truth in truths):
         return decisive, ""
     if not open_:
         return not decisive, ""
-    outcome = joined(logic, [truth for _, truth in open_])
+    outcome = join(logic, [truth for _, truth in open_])
     if not isinstance(outcome, bool):
         return outcome, ""
     verb = "cover every case" if decisive else "exclude one another"
     for (one, first), (other, second) in combinations(open_, 2):
-        if isinstance(joined(logic, [first, second]), bool):
+        if isinstance(join(logic, [first, second]), bool):
             return outcome, f": {noun} {one} and {other} {verb}."
     return outcome, f": its {noun} {verb}."

@@ -1,4 +1,4 @@
-"""What conditions say about the values of a user, and whether they can hold together.
+"""Proves that conditions on the values of a user cannot hold together, or cannot fail.
 
 A *subject* is one value of a user (how many orders in the last 30 days, the trait `age` as a number). A condition is
 the set of values for which it holds. Conditions on one subject are joined by intersecting their sets, so an empty set
@@ -22,48 +22,48 @@ Span = tuple[Cut, Cut]
 
 
 def below(value: Any, *, whole: bool = False) -> Cut:
-    """Just below *value*; among whole numbers, just below the next of them."""
+    """Return the cut just below *value*; among whole numbers, just below the next of them."""
     return (0, math.ceil(value), 0) if whole else (0, value, 0)
 
 
 def above(value: Any, *, whole: bool = False) -> Cut:
-    """Just above *value*."""
+    """Return the cut just above *value*."""
     return (0, math.floor(value) + 1, 0) if whole else (0, value, 1)
 
 
 class Values(Struct, frozen=True):
-    """A set of values: disjoint spans in order, and whether a missing value is in it."""
+    """A set of values is disjoint spans in order, and whether a missing value is in it."""
 
     spans: tuple[Span, ...]
     missing: bool = False
 
     @property
     def empty(self) -> bool:
-        """Whether no value, and not even a missing one, is in it."""
+        """True when no value, and not even a missing one, is in it."""
         return not self.spans and not self.missing
 
     def __and__(self, other: Values) -> Values:
-        both, ours, theirs = list[Span](), 0, 0
+        overlaps, ours, theirs = list[Span](), 0, 0
         while ours < len(self.spans) and theirs < len(other.spans):
             (low, high), (other_low, other_high) = self.spans[ours], other.spans[theirs]
             start, end = max(low, other_low), min(high, other_high)
             if start < end:
-                both.append((start, end))
+                overlaps.append((start, end))
             if high < other_high:
                 ours += 1
             else:
                 theirs += 1
-        return Values(tuple(both), self.missing and other.missing)
+        return Values(tuple(overlaps), self.missing and other.missing)
 
     def outside(self, domain: Values) -> Values:
-        """The values of *domain* that are not in this set."""
+        """Return the values of *domain* that are not in this set."""
         ends = [LOWEST, *(cut for span in self.spans for cut in span), HIGHEST]
         gaps = tuple((low, high) for low, high in zip(ends[::2], ends[1::2], strict=True) if low < high)
         return Values(gaps, missing=not self.missing) & domain
 
 
 def spans(*ends: Span) -> Values:
-    """The values that lie in one of the spans, which may overlap or be empty."""
+    """Return the values that lie in one of the spans, which may overlap or be empty."""
     merged = list[Span]()
     for low, high in sorted(end for end in ends if end[0] < end[1]):
         if merged and low <= merged[-1][1]:
@@ -74,7 +74,7 @@ def spans(*ends: Span) -> Values:
 
 
 class Subject(Struct, frozen=True):
-    """One value of a user, and which values it can have.
+    """A subject is one value of a user, and which values it can have.
 
     *place* is where a stored value lies: when it is not set there, every reading of it is missing. *events* are those
     it is made of, the window last: without any of them it is missing, or 0 where it cannot be missing. *role* marks
@@ -89,31 +89,31 @@ class Subject(Struct, frozen=True):
 
 
 class Constraint(Struct, frozen=True):
-    """The value of *subject* is in *values*."""
+    """A constraint says that the value of *subject* is in *values*."""
 
     subject: Subject
     values: Values
 
 
-class Joined(Struct, frozen=True):
-    """Two parts or more, none of which is joined by the same logic."""
+class Junction(Struct, frozen=True):
+    """Joins two parts or more, none of which is joined by the same logic."""
 
     logic: Literal["AND", "OR"]
     parts: frozenset[Term]
 
 
-Term = Constraint | Joined
+Term = Constraint | Junction
 
 
 def complement(term: Term) -> Term:
-    """What holds when *term* does not."""
+    """Return the term that holds when *term* does not."""
     if isinstance(term, Constraint):
         return Constraint(term.subject, term.values.outside(term.subject.domain))
-    return Joined("OR" if term.logic == "AND" else "AND", frozenset(complement(part) for part in term.parts))
+    return Junction("OR" if term.logic == "AND" else "AND", frozenset(complement(part) for part in term.parts))
 
 
-def joined(logic: str, terms: Sequence[Term]) -> Term | bool:
-    """The terms as one; False (True) when it is proved that they hold for nobody (everybody)."""
+def join(logic: str, terms: Sequence[Term]) -> Term | bool:
+    """Return the terms as one; False (True) when it is proved that they hold for nobody (everybody)."""
     if logic == "AND":
         return _all_of(terms)
     neither = _all_of([complement(term) for term in terms])
@@ -122,9 +122,9 @@ def joined(logic: str, terms: Sequence[Term]) -> Term | bool:
 
 def _all_of(terms: Sequence[Term]) -> Term | bool:
     known = set(terms)
-    if any(complement(term) in known for term in terms if isinstance(term, Joined)):
+    if any(complement(term) in known for term in terms if isinstance(term, Junction)):
         return False
-    values, choices = dict[Subject, Values](), list[Joined]()
+    values, choices = dict[Subject, Values](), list[Junction]()
     for term in terms:
         _assert(term, values, choices)
     if _is_impossible(values, choices):
@@ -133,28 +133,28 @@ def _all_of(terms: Sequence[Term]) -> Term | bool:
     parts.extend(choices)
     if not parts:
         return True
-    return parts[0] if len(parts) == 1 else Joined("AND", frozenset(parts))
+    return parts[0] if len(parts) == 1 else Junction("AND", frozenset(parts))
 
 
-def _assert(term: Term, values: dict[Subject, Values], choices: list[Joined]) -> None:
+def _assert(term: Term, values: dict[Subject, Values], choices: list[Junction]) -> None:
     """Note that *term* holds: narrow the values of its subjects, or keep it as a choice between its parts."""
     match term:
         case Constraint(subject, allowed):
             values[subject] = values.get(subject, subject.domain) & allowed
-        case Joined("AND", parts):
+        case Junction("AND", parts):
             for part in parts:
                 _assert(part, values, choices)
         case _:
             choices.append(term)
 
 
-def _is_impossible(values: dict[Subject, Values], choices: Sequence[Joined]) -> bool:
+def _is_impossible(values: dict[Subject, Values], choices: Sequence[Junction]) -> bool:
     """Narrow until nothing more follows. A choice of which one part is left is no choice."""
     values, open_ = dict(values), list(choices)
     while True:
         if any(allowed.empty for allowed in values.values()) or _breaks_a_link(values):
             return True
-        left = list[Joined]()
+        left = list[Junction]()
         before = len(open_)
         for choice in open_:
             possible = [part for part in choice.parts if _may_hold(part, values)]
@@ -177,7 +177,7 @@ def _may_hold(term: Term, values: dict[Subject, Values]) -> bool:
 
 
 def _breaks_a_link(values: dict[Subject, Values]) -> bool:
-    """A value that is not set but would have to be, or one made of events of which there are none."""
+    """Find a value that is not set but would have to be, or one made of events of which there are none."""
     unset = {subject.place for subject, allowed in values.items() if subject.role == "presence" and not allowed.spans}
     none = {subject.events for subject, allowed in values.items() if subject.role == "count" and allowed == _NONE}
     return any(
@@ -188,7 +188,7 @@ def _breaks_a_link(values: dict[Subject, Values]) -> bool:
 
 
 def _events_of(subject: Subject) -> set[tuple[Any, ...]]:
-    """Its events in its window, and the same in all history."""
+    """Return the events of a subject in its window, and the same in all history."""
     return {subject.events, (*subject.events[:-1], "")} if subject.events else set()
 
 

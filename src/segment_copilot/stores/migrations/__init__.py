@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _LOCK = 0x5E6C0B17  # of the advisory lock, one for all our migrations in a database
 _STATEMENT_SECONDS = 3600.0  # an index on a large table takes its time, and so may the wait for another process
 _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
+_TABLES = re.compile(r"\b(CREATE|DROP) TABLE (?:IF (?:NOT )?EXISTS )?(\w+)")
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -83,6 +84,46 @@ async def migrate(
                 await _apply_to_clickhouse(migration, connection, clickhouse=clickhouse, cluster=cluster)
             log.info("migrations.applied", store=migration.store, name=migration.name)
     return [f"{migration.store}/{migration.name}" for migration in pending]
+
+
+async def lacking(postgres: Postgres, clickhouse: ClickHouse, *, source: Traversable | None = None) -> list[str]:
+    """Returns what this version needs and the stores do not have, such as `clickhouse/0001_initial.sql`.
+
+    Migrations that were not applied; where all were, tables that are gone, such as `clickhouse: events`. What a newer
+    version has applied is in nobody's way.
+    """
+    migrations = list(_read(source or files(__name__)))
+    tables = {store: _tables(migrations, store) for store in ("postgres", "clickhouse")}
+    names = ["schema_migrations", *tables["postgres"]]
+    gone = await postgres.fetch("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL", names)
+    absent = {row["name"] for row in gone}
+    applied = set[tuple[str, str]]()
+    if "schema_migrations" not in absent:
+        rows = await postgres.fetch("SELECT store, name FROM schema_migrations")
+        applied = {(row["store"], row["name"]) for row in rows}
+    if pending := [f"{one.store}/{one.name}" for one in migrations if (one.store, one.name) not in applied]:
+        return pending
+    found = await clickhouse.fetch(
+        "SELECT name FROM system.tables WHERE database = currentDatabase()", purpose="catalog"
+    )
+    there = {name for (name,) in found.rows}
+    return [f"postgres: {name}" for name in names if name in absent] + [
+        f"clickhouse: {name}" for name in tables["clickhouse"] if name not in there
+    ]
+
+
+def _tables(migrations: list[Migration], store: str) -> list[str]:
+    """Returns the tables that stand when every migration of *store* has run."""
+    names: dict[str, None] = {}
+    for migration in migrations:
+        if migration.store != store:
+            continue
+        for verb, name in _TABLES.findall(" ; ".join(statements(migration.text))):
+            if verb == "CREATE":
+                names[name] = None
+            else:
+                names.pop(name, None)
+    return list(names)
 
 
 def _read(source: Traversable) -> Iterator[Migration]:

@@ -1,4 +1,4 @@
-"""Claude through the anthropic SDK, as one of the models. Nothing outside of this room imports the SDK."""
+"""Claude, through the anthropic SDK, is one of the models. Nothing outside of this room imports the SDK."""
 
 from segment_copilot.copilot.models.claude.model import open_claude
 

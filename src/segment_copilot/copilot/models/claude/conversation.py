@@ -19,7 +19,7 @@ def messages_of(request: ModelRequest) -> list[dict[str, Any]]:
                 texts = [message.workspace, message.text, *message.notes]
                 _append(found, "user", [_text(text) for text in texts if text])
             case AssistantMessage():
-                _append(found, "assistant", _spoken(message))
+                _append(found, "assistant", _blocks_of(message))
             case ToolResults():
                 results = [_result(result) for result in message.results]
                 _append(found, "user", [*results, *map(_text, message.notes)])
@@ -36,7 +36,7 @@ def _append(found: list[dict[str, Any]], role: str, blocks: list[Any]) -> None:
         found.append({"role": role, "content": blocks})
 
 
-def _spoken(message: AssistantMessage) -> list[Any]:
+def _blocks_of(message: AssistantMessage) -> list[Any]:
     """Return the model's own blocks where we have them; of an earlier run only its text is left."""
     if message.raw is not None:
         return list(message.raw)

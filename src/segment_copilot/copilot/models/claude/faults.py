@@ -38,16 +38,16 @@ _STATUSES: Final[Mapping[int, str]] = {
     504: "upstream_timeout",
     529: "upstream_overloaded",
 }
-"""For answers of a proxy, which have no type."""
+"""Codes for answers of a proxy, which have no type."""
 _FOREVER: Final = 10**9
 _SPEND_LIMITS: Final = {"enforced_spend_limit_reached", "contract_spend_limit_reached"}
 
 
-def unavailable(error: Exception) -> Unavailable:
+def fault_of(error: Exception) -> Unavailable:
     """Return any fault of the SDK or below it as one of our codes; its text goes to the log only."""
     match error:
         case anthropic.APIStatusError():
-            return _refused(error)
+            return _fault_of_answer(error)
         case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             code = "upstream_timeout"
         case _:
@@ -56,7 +56,7 @@ def unavailable(error: Exception) -> Unavailable:
     return Unavailable("The language model could not be reached.", code=code)
 
 
-def _refused(error: anthropic.APIStatusError) -> Unavailable:
+def _fault_of_answer(error: anthropic.APIStatusError) -> Unavailable:
     """Return the fault of an answer that says no; an error inside a stream has status 200 and only its type tells what it is."""
     code = _code(error)
     log.warning(

@@ -28,12 +28,12 @@ from segment_copilot.copilot.models import (
 )
 from segment_copilot.copilot.models.claude.answers import Answer
 from segment_copilot.copilot.models.claude.conversation import messages_of
-from segment_copilot.copilot.models.claude.faults import unavailable
+from segment_copilot.copilot.models.claude.faults import fault_of
 from segment_copilot.errors import Unavailable
 from segment_copilot.settings import Settings
 
 _UNREADABLE = (ValueError, LookupError, AttributeError, TypeError)
-"""How the SDK, or what reads after it, stumbles over what is no answer."""
+"""Errors with which the SDK, or what reads after it, stumbles over what is no answer."""
 
 _DRAIN_SECONDS = 0.2
 _KEPT_CONNECTIONS = 100
@@ -73,8 +73,8 @@ class Claude:
             async with upstream:
                 request_id = upstream.response.headers.get("request-id")
                 while (event := await _next(upstream, until)) is not None:
-                    for said in _read(answer, event):
-                        yield said
+                    for delta in _read(answer, event):
+                        yield delta
                     if event.type == "message_stop":
                         await _drain(upstream)
                         yield answer.ended(request_id)
@@ -84,7 +84,7 @@ class Claude:
                 # It ended as if all were well, without saying that it was done.
                 yield TurnEnded("truncated", AssistantMessage(""), answer.usage(), upstream_request_id=request_id)
         except (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise fault_of(error) from error
 
     async def _send(self, request: ModelRequest) -> AsyncStream[RawMessageStreamEvent]:
         """Open the raw stream: `messages.create` would copy the tools for each request, which is most of a waiting stream."""
@@ -118,7 +118,9 @@ class Claude:
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
             body["output_config"] = {"effort": request.effort or self._effort}
         head = {"model": self._name, "max_tokens": request.max_tokens, "stream": True}
-        return _Body(_unclosed(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:])
+        return _Body(
+            _encode_open(head) + b',"tools":', self._tools(request.tools), b"," + msgspec.json.encode(body)[1:]
+        )
 
     def _tools(self, tools: tuple[ToolSpecification, ...]) -> bytes:
         """Return the tools as JSON: the same bytes for the same tools, encoded once."""
@@ -148,7 +150,7 @@ class _Body:
             yield part
 
 
-def _unclosed(document: dict[str, Any]) -> bytes:
+def _encode_open(document: dict[str, Any]) -> bytes:
     """Return a JSON object that goes on."""
     return msgspec.json.encode(document)[:-1]
 

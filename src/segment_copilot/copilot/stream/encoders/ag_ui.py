@@ -21,11 +21,11 @@ VERSION: Final = "1.0"
 AG_UI: Final = f"ag-ui/{VERSION}"
 
 PREFIX: Final = "segment_copilot."
-"""In front of every name that is ours: activity types and custom events."""
+"""Stands before every name that is ours: activity types and custom events."""
 
 
 STATE: Final = "segment_copilot"
-"""Our member of the client's state."""
+"""Names our member of the client's state."""
 
 
 class AgUiEncoder:
@@ -47,9 +47,9 @@ class AgUiEncoder:
     def frame(self, event: run_events.Event) -> bytes:
         """Return *event* as frames: none, one or several."""
         now = time.time_ns() // 1_000_000
-        return data_frames({**one, "timestamp": now} for one in self._told(event))
+        return data_frames({**one, "timestamp": now} for one in self._translate(event))
 
-    def _told(self, event: run_events.Event) -> Iterator[dict[str, Any]]:
+    def _translate(self, event: run_events.Event) -> Iterator[dict[str, Any]]:
         match event:
             case run_events.RunStarted():
                 self._model = event.model
@@ -189,8 +189,8 @@ class AgUiEncoder:
 
 def _cost(usage: Usage) -> dict[str, Any]:
     """Return the cost, for which AG-UI has no field."""
-    told = {"cost_usd": usage.cost_usd, "estimated": usage.estimated}
-    return {name: value for name, value in told.items() if value is not UNSET}
+    known = {"cost_usd": usage.cost_usd, "estimated": usage.estimated}
+    return {name: value for name, value in known.items() if value is not UNSET}
 
 
 def _custom(name: str, event: Struct) -> dict[str, Any]:

@@ -20,7 +20,7 @@ AI_SDK: Final = "ai-sdk-ui-message-stream/v1"
 HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
 
 PREFIX: Final = "data-segment-copilot-"
-"""In front of every part that is ours."""
+"""Stands before every part that is ours."""
 
 TURN_RESET: Final = f"{PREFIX}turn-reset"
 CHECKPOINT: Final = f"{PREFIX}checkpoint"
@@ -54,10 +54,10 @@ class AiSdkEncoder:
 
     def frame(self, event: run_events.Event) -> bytes:
         """Return *event* as frames: none, one or several."""
-        said = data_frames(self._told(event))
-        return said + _DONE if isinstance(event, run_events.RunFinished | run_events.RunError) else said
+        frames = data_frames(self._translate(event))
+        return frames + _DONE if isinstance(event, run_events.RunFinished | run_events.RunError) else frames
 
-    def _told(self, event: run_events.Event) -> Iterator[dict[str, Any]]:
+    def _translate(self, event: run_events.Event) -> Iterator[dict[str, Any]]:
         match event:
             case run_events.RunStarted():
                 metadata = {"run_id": self._run_id, **fields(event, "protocol")}
@@ -104,12 +104,12 @@ class AiSdkEncoder:
                 }
             case run_events.ToolArgs():
                 named = {**call, "toolName": self._names[event.tool_call_id]}
-                told: Any = {"truncated": True} if event.truncated is True else event.args
+                arguments: Any = {"truncated": True} if event.truncated is True else event.args
                 if event.valid:
-                    yield {"type": "tool-input-available", **named, "input": told}
+                    yield {"type": "tool-input-available", **named, "input": arguments}
                 else:
                     text = self._written.get(event.tool_call_id, "")[:MAX_STRING]
-                    tried = text if told is UNSET else told
+                    tried = text if arguments is UNSET else arguments
                     yield {"type": "tool-input-error", **named, "input": tried, "errorText": _mistakes(event)}
             case run_events.ToolResult():
                 if event.ok:

@@ -1,0 +1,100 @@
+"""USE CASE: removing members that nobody reads any more: of old runs, and of segments that are gone.
+
+That some are to go is decided in PostgreSQL, in the transaction that makes them unreadable (`leave_to_remove`). A worker
+then removes those of all due segments by one statement, because each DELETE rewrites every part of a table that all
+tenants share; while ClickHouse is away it tries again until it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
+from segment_copilot.stores.postgres import Connection, Postgres
+
+log = structlog.get_logger()
+
+_QUEUE: Final = Queue("member_removals", waiting="waiting", working="working")
+_TOGETHER: Final = 1_000
+_PAUSE: Final = timedelta(seconds=5)
+_LATER: Final = timedelta(minutes=10)
+"""Longer than a computation whose segment was deleted under it may go on writing."""
+
+_LEAVE: Final = """
+INSERT INTO member_removals (tenant_id, segment_id, lease_until)
+SELECT $1, segment_id, $3::timestamptz FROM unnest($2::bigint[]) AS segment_id
+"""
+_RUNNING: Final = """
+INSERT INTO member_removals (tenant_id, segment_id, lease_until)
+SELECT DISTINCT tenant_id, segment_id, now() + $3::interval FROM computations
+WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[]) AND status = 'running'
+"""
+_DUE: Final = """
+SELECT DISTINCT tenant_id, segment_id FROM member_removals WHERE id = ANY ($1::bigint[])
+"""
+_FOUND: Final = """
+SELECT DISTINCT run_id FROM memberships
+WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
+"""
+_READ: Final = """
+SELECT run_id FROM (
+    SELECT unnest(ARRAY[published_run, previous_run]) AS run_id FROM segments WHERE id = ANY ($1::bigint[])
+    UNION ALL
+    SELECT run_id FROM computations WHERE segment_id = ANY ($1::bigint[]) AND status = 'running'
+) AS runs WHERE run_id IS NOT NULL
+"""
+_REMOVE: Final = """
+DELETE FROM memberships
+WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+"""
+
+
+async def leave_to_remove(transaction: Connection, tenant_id: int, segment_ids: Sequence[int]) -> None:
+    """Decide that whatever runs of these segments are not to be read, are to go."""
+    await transaction.execute(_LEAVE, tenant_id, segment_ids, None)
+
+
+async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Sequence[int]) -> None:
+    """Decide it of segments that are about to be deleted: again later, if they are being computed right now."""
+    await transaction.execute(_RUNNING, tenant_id, segment_ids, _LATER)
+    await leave_to_remove(transaction, tenant_id, segment_ids)
+
+
+class Removals:
+    """Members of all tenants that are to go. It belongs to the worker and is told no tenant."""
+
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._leases = Leases(postgres, _QUEUE, length=lease)
+
+    async def remove_due(self) -> bool:
+        """Remove what is due; True if more may be. Raises what the stores raise, and then it stays due."""
+        leases = await self._leases.claim(self._postgres, limit=_TOGETHER)
+        if not leases:
+            return False
+        async with self._leases.renewed(leases):
+            try:
+                await self._remove(leases)
+            except Exception:
+                await self._leases.release(leases, pause=_PAUSE)
+                raise
+            await self._leases.remove(leases)
+        return len(leases) == _TOGETHER
+
+    async def _remove(self, leases: Sequence[Lease]) -> None:
+        """Look what is there before what may be read: a run that begins in between is then not among the first."""
+        due = await self._postgres.fetch(_DUE, [lease.id for lease in leases])
+        segments = sorted({row["segment_id"] for row in due})
+        params = {"tenants": sorted({row["tenant_id"] for row in due}), "segments": segments}
+        found: set[UUID] = {run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute")).rows}
+        read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments)}
+        if unread := sorted(found - read, key=str):
+            await self._clickhouse.execute(_REMOVE, params | {"runs": unread}, purpose="compute")
+        log.info("members.removed", segments=len(segments), runs=len(unread))

@@ -1,0 +1,58 @@
+"""`events …` shows the accepted events that ClickHouse refuses, and lets them be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from segment_copilot.access.tenants import Tenant, Tenants
+from segment_copilot.errors import InvalidInput
+from segment_copilot.events import FailedEvents
+from segment_copilot.settings import read_settings
+from segment_copilot.stores.postgres import open_postgres
+
+cli = typer.Typer(no_args_is_help=True, help="Accepted events that ClickHouse refuses; they are kept in PostgreSQL.")
+
+Slug = Annotated[str | None, typer.Option("--tenant", help="Slug; default: all tenants")]
+
+
+@cli.command("failed")
+def list_failed(tenant: Slug = None, limit: Annotated[int, typer.Option(min=1, help="How many at most")] = 100) -> None:
+    """List the events that were set aside, the oldest first: number, tenant, id, user, type, when received, reason."""
+    asyncio.run(_list(tenant, limit))
+
+
+@cli.command("retry")
+def retry_failed(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers that `failed` lists; default: all")] = None,
+    tenant: Slug = None,
+) -> None:
+    """Let events that were set aside be forwarded again; one that is still refused comes back to the list."""
+    typer.echo(f"{asyncio.run(_retry(tenant, numbers or []))} to be forwarded again")
+
+
+async def _list(slug: str | None, limit: int) -> None:
+    async with _opened(slug) as (events, tenant):
+        for event in await events.list(tenant, limit=limit):
+            fields = (event.number, event.tenant, event.event_id, event.user_id, event.event_type)
+            typer.echo("\t".join(map(str, (*fields, event.received_at.isoformat(), event.reason))))
+        typer.echo(f"{await events.count()} failed in all tenants", err=True)
+
+
+async def _retry(slug: str | None, numbers: list[int]) -> int:
+    async with _opened(slug) as (events, tenant):
+        return await events.retry(tenant, numbers=numbers)
+
+
+@asynccontextmanager
+async def _opened(slug: str | None) -> AsyncGenerator[tuple[FailedEvents, Tenant | None]]:
+    settings = read_settings(os.environ)
+    if not settings.database_url:
+        raise InvalidInput("Set DATABASE_URL: these events are in PostgreSQL.", code="invalid_settings")
+    async with open_postgres(settings.database_url, pool=1) as postgres:
+        yield FailedEvents(postgres), await Tenants(postgres).get(slug) if slug else None
