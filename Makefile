@@ -34,6 +34,7 @@ mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 
 bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 	$(RUN) python benchmarks/run.py
+	$(RUN) python benchmarks/planning.py
 
 evals: $(UV) ## Ask the offline copilot every case; the reports are in evals/reports/latest
 	@$(RUN) python -m evals lint

@@ -41,6 +41,24 @@ def trait(operator: str, value: Any = None, **fields: Any) -> dict[str, Any]:
     )
 
 
+FIRST = datetime(1900, 1, 1, tzinfo=UTC)
+"""The first instant there is; the last is a microsecond before 2300."""
+SOON_AFTER = datetime(1900, 1, 10, tzinfo=UTC)
+SOON_BEFORE_THE_END = datetime(2299, 12, 30, 10, tzinfo=UTC)
+
+
+def at(user: str, when: str, **payload: Any) -> Event:
+    """A view at an instant."""
+    return Event(user, "view", datetime.fromisoformat(when), payload)
+
+
+def known(**values: str) -> list[Event]:
+    """Users known long before, each with a trait."""
+    return [Event(user, "context_identified", FIRST, {"p": value}) for user, value in values.items()]
+
+
+EDGES = [at("a", "1900-01-01T00:00:00Z"), at("b", "1900-01-01T00:00:00.000001Z"), at("c", "1900-01-05T00:00:00Z")]
+
 OR_IN_A_STEP = {
     "event_type": "view",
     "where": {"logic": "or", "conditions": [{"property": "x", "operator": "eq", "value": 1}]},
@@ -71,6 +89,50 @@ VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event
 CASES = [
     Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
+    *(
+        Case(f"{name}: {form}", condition, [*VIEWS, event("d", 5), event("d", 4, "cart")], expected)
+        for name, those, others, one in [
+            ("a sequence", "d", "abc", {"type": "event_sequence", "events": ["view", "cart"]}),
+            ("a sample", "abd", "c", {"type": "sample", "salt": "s", "from": 0, "to": 50}),
+            (
+                "periods of several events",
+                "bc",
+                "ad",
+                {
+                    "type": "event_periods",
+                    "event_type": "view",
+                    "period": "day",
+                    "last": 2,
+                    "operator": "gte",
+                    "value": 1,
+                    "min_per_period": 2,
+                },
+            ),
+        ]
+        for form, condition, expected in [
+            ("by itself", one, those),
+            ("and its complement is nobody", group("AND", one, one | {"negate": True}), ""),
+            ("or its complement is everybody", group("OR", one | {"negate": True}, one), "abcd"),
+            ("and its complement, turned round", group("AND", one, one | {"negate": True}, negate=True), "abcd"),
+            ("and a group that refuses it", group("AND", one, group("OR", one, viewed(9), negate=True)), ""),
+            ("or, and its complement", group("AND", group("OR", one, viewed(9)), one | {"negate": True}), ""),
+            (
+                "or its complement, with others",
+                group("OR", group("AND", one, viewed(1)), one | {"negate": True}),
+                "abcd",
+            ),
+            (
+                "and not, in a group with it",
+                group("AND", viewed(1), group("OR", one, group("AND", one, one | {"negate": True}))),
+                those,
+            ),
+            (
+                "its complement in a group with it",
+                group("AND", viewed(1), one | {"negate": True}, group("OR", one, viewed(1))),
+                others,
+            ),
+        ]
+    ),
     Case(
         "a group of alternatives about one kind of event stays a group",
         group("AND", group("OR", viewed(1, "eq"), viewed(2, "eq")), viewed(2)),
@@ -126,6 +188,125 @@ CASES = [
         [Event("a", "view", datetime(1900, 1, 1, tzinfo=UTC))],
         "a",
         as_of=datetime(1950, 1, 1, tzinfo=UTC),
+    ),
+    *(
+        Case(
+            f"before 1900 nothing happens: {json.dumps(condition)} in {zone}",
+            {"event_type": "view"} | condition,
+            EDGES,
+            expected,
+            as_of=SOON_AFTER,
+            timezone=zone,
+        )
+        for zone in ("UTC", "America/New_York", "Asia/Kathmandu")
+        for condition, expected in [
+            *(
+                (
+                    {"type": "event_periods", "period": period, "last": last, "operator": operator, "value": value},
+                    expected,
+                )
+                for period, last in [("day", 30), ("week", 366), ("month", 366), ("month", 2)]
+                for operator, value, expected in [("gte", 1, "abc"), ("eq", 0, ""), ("gte", 2, ""), ("lt", 366, "abc")]
+            ),
+            (
+                {"type": "event_periods", "period": "day", "last": 30, "operator": "gte", "value": 1}
+                | {"min_per_period": 2},
+                "",
+            ),
+            *(
+                ({"type": "recency", "operator": operator, "window_days": 100}, expected)
+                for operator, expected in [("gt", ""), ("gte", ""), ("lt", "abc"), ("lte", "abc"), ("eq", "")]
+            ),
+            *(
+                ({"type": "recency", "operator": operator, "window_days": 9}, expected)
+                for operator, expected in [("gt", ""), ("gte", "a"), ("lt", "bc"), ("lte", "abc"), ("eq", "a")]
+            ),
+            ({"type": "recency", "operator": "between", "window_days": 50, "value2": 100}, ""),
+            ({"type": "recency", "operator": "between", "window_days": 9, "value2": 36_500}, "a"),
+            ({"type": "event_count", "window": {"between": ["100d", "50d"]}}, ""),
+            ({"type": "event_count", "window": {"between": ["100y", "9d"]}}, "a"),
+            ({"type": "event_count", "window": {"last": "36500y"}}, "abc"),
+            ({"type": "event_count", "window_days": 36_500}, "abc"),
+            ({"type": "event_count", "window": {"period": "last_year"}}, "ab" if zone == "America/New_York" else ""),
+            ({"type": "event_count", "window": {"to": "1900-01-01T00:00:00Z"}}, ""),
+            ({"type": "event_count", "window": {"to": "1900-01-01T00:00:00.000001Z"}}, "a"),
+            ({"type": "event_time", "operator": "in_last", "value": "36500h" if zone == "UTC" else "100y"}, "abc"),
+            ({"type": "event_time", "operator": "not_in_last", "value": "9d"}, ""),
+            (
+                {"type": "event_time", "operator": "before", "value": "1900-01-01"},
+                "ab" if zone == "America/New_York" else "",
+            ),
+            (
+                {"type": "event_time", "operator": "after", "value": "1900-01-01"},
+                "c",
+            ),
+        ]
+    ),
+    Case(
+        "a period that began before 1900 is one of its own",
+        {"type": "event_periods", "event_type": "view", "period": "day", "last": 20, "operator": "eq", "value": 2},
+        [
+            at("a", "1900-01-01T04:59:59Z"),
+            at("a", "1900-01-01T05:00:00Z"),
+            at("b", "1900-01-01T00:00:00Z"),
+            at("b", "1900-01-01T04:59:59Z"),
+        ],
+        "a",
+        as_of=SOON_AFTER,
+        timezone="America/New_York",
+    ),
+    Case(
+        "a month before the first of February is in 1900, whatever year it is on the wall",
+        {"type": "event_count", "event_type": "view", "window": {"last": "1mo"}},
+        [at("a", "1900-01-01T00:29:59Z"), at("b", "1900-01-01T00:30:00Z")],
+        "b",
+        as_of=datetime(1900, 2, 1, 0, 30, tzinfo=UTC),
+        timezone="America/New_York",
+    ),
+    *(
+        Case(
+            f"near the end of 2299 in the next {length} in {zone}",
+            trait("in_next", length, value_type="datetime"),
+            known(
+                a="2299-12-31T10:00:00Z",
+                b="2299-12-31T10:00:01Z",
+                c="2299-12-31T23:59:59.999999Z",
+                d="2299-12-31T04:00:00Z",
+            ),
+            expected,
+            as_of=as_of,
+            timezone=zone,
+        )
+        for length, zone, as_of, expected in [
+            ("1d", "UTC", SOON_BEFORE_THE_END, "ad"),
+            ("1d", "Asia/Kathmandu", SOON_BEFORE_THE_END, "ad"),
+            ("24h", "UTC", SOON_BEFORE_THE_END, "ad"),
+            ("1w", "UTC", SOON_BEFORE_THE_END, "abcd"),
+            ("1mo", "Asia/Kathmandu", datetime(2299, 11, 30, 20, tzinfo=UTC), "abd"),
+            ("1mo", "Asia/Kathmandu", datetime(2299, 12, 1, 20, tzinfo=UTC), "abcd"),
+            ("36500y", "UTC", SOON_BEFORE_THE_END, "abcd"),
+            ("1m", "UTC", datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), ""),
+        ]
+    ),
+    *(
+        Case(
+            f"near the end of 2299: {json.dumps(condition)}",
+            {"event_type": "view"} | condition,
+            [at("a", "2299-12-31T23:59:59.999999Z"), at("b", "2299-12-31T23:59:59.999998Z")],
+            expected,
+            as_of=datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+            timezone="Asia/Kathmandu",
+        )
+        for condition, expected in [
+            ({"type": "event_periods", "period": "month", "last": 366, "operator": "eq", "value": 1}, "ab"),
+            ({"type": "event_count", "window": {"period": "this_year"}}, "ab"),
+            ({"type": "event_count", "window": {"period": "last_year"}}, ""),
+            ({"type": "event_count", "window_days": 0}, "a"),
+            ({"type": "recency", "operator": "gt", "window_days": 0}, "b"),
+            ({"type": "recency", "operator": "lt", "window_days": 0}, ""),
+            ({"type": "event_time", "operator": "after", "value": "2299-12-31T23:59:59.999998Z"}, "a"),
+            ({"type": "event_time", "operator": "in_next", "value": "1d"}, ""),
+        ]
     ),
     *(
         Case(

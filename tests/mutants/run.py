@@ -20,6 +20,7 @@ WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
     "tests/language/test_semantics.py",
+    "tests/language/test_planning.py",
 )
 """The tests that are asked, in this order; the first failure is enough."""
 

@@ -36,7 +36,7 @@ from segment_copilot.language import (
     encode,
 )
 from segment_copilot.language.describe import describe_condition
-from segment_copilot.language.lengths import EARLIEST, Length, before
+from segment_copilot.language.lengths import Length, before
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 Logic = Literal["AND", "OR"]
@@ -398,7 +398,7 @@ def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneI
 def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
     """Count days as the language does: by the wall clock of *zone*, so a day may have 23 hours."""
     days = max((as_of - instant).days - 1, 0)
-    while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant and earlier > EARLIEST:
+    while (earlier := before(as_of, Length(days + 1, "d"), zone)) >= instant:
         days += 1
     later = before(as_of, Length(days, "d"), zone)
     return days + (later - instant) / (later - earlier) if later > earlier else float(days)

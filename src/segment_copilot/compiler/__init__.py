@@ -36,7 +36,7 @@ from segment_copilot.compiler.render import (
     shape_of,
 )
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
-from segment_copilot.compiler.sources import TraitTable
+from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.language import Definition, Parsed
 from segment_copilot.language.catalog import Catalog
 

@@ -5,7 +5,6 @@ The verdicts are the slots' own expressions, those that find the members, over t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, assert_never
 
@@ -25,10 +24,8 @@ from segment_copilot.compiler.predicates import render_test, stored_value
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
-    Choice,
     CountSlot,
     MembersSlot,
-    Node,
     OccurrenceSlot,
     PeriodsSlot,
     Plan,
@@ -40,8 +37,8 @@ from segment_copilot.compiler.slots import (
     leaves,
 )
 from segment_copilot.compiler.sources import is_sampled, passes, sample_hash
-from segment_copilot.compiler.tables import Tables, in_range
-from segment_copilot.compiler.trees import normal, slots_of
+from segment_copilot.compiler.tables import Tables, in_range, of_traits
+from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
 
 NEWEST: Final = 5
@@ -112,24 +109,19 @@ def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
         events = tuple(Contribution(at, type_, id_) for at, id_, type_ in contributions)
         measured = before.measured if text == "null" else _measured(slot, text)
         found[slot] = Evidence(bool(holds) or before.holds, measured, events or before.contributions)
+    true = {slot for slot, evidence in found.items() if evidence.holds}
     verdicts = list[Verdict]()
     for leaf in leaves(plan.root):
-        matches = in_universe and _is_true(normal(leaf), found)
+        matches = in_universe and is_true(normal(leaf), true)
         evidence = found.get(leaf.slot, _nothing(leaf.slot))
         if isinstance(leaf.slot, MembersSlot):
-            evidence = Evidence(_is_true(normal(leaf.slot.root), found), None, ())
+            evidence = Evidence(is_true(normal(leaf.slot.root), true), None, ())
         verdicts.append(Verdict(leaf.pointer, matches, evidence))
-    return UserEvidence(in_universe, in_universe and _is_true(normal(plan.root), found), tuple(verdicts))
+    return UserEvidence(in_universe, in_universe and is_true(normal(plan.root), true), tuple(verdicts))
 
 
 def _slots(plan: Plan) -> list[Slot]:
     return slots_of([normal(leaf) for leaf in leaves(plan.root)])
-
-
-def _is_true(node: Node, found: Mapping[Slot, Evidence]) -> bool:
-    if isinstance(node, Choice):
-        return found.get(node.slot, _UNKNOWN).holds != node.complement
-    return (all if node.logic == "AND" else any)(_is_true(child, found) for child in node.children)
 
 
 def _nothing(slot: Slot) -> Evidence:
@@ -190,7 +182,7 @@ class _Rendering:
         test = render_test("value", slot.test)
         value = sql("ifNull(toJSONString({}), 'null')", stored_value("value", slot.test.path).json)
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
-        rows = self._tables.traits(bind(slot.property, "String"))
+        rows = self._tables.traits(of_traits([slot.property]))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
         return sql("SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY user_key", index, *found, rows)
 

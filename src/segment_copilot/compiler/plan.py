@@ -213,7 +213,8 @@ class _Planner:
     def _periods(self, leaf: EventPeriods) -> tuple[Slot, bool]:
         today = self.as_of.astimezone(self.zone).date()
         first_days = [period_start(leaf.period, today, ago) for ago in range(leaf.last - 1, -1, -1)]
-        starts = tuple(day_start(day, self.zone) for day in first_days)
+        # Of the periods that begin before there is any event, the last has events.
+        starts = tuple(dict.fromkeys(max(day_start(day, self.zone), EARLIEST) for day in first_days))
         names, wanted = self._names(leaf.event_type), self._filter(leaf.where)
         matching = Matching(names, wanted, Range(starts[0]))
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
@@ -295,11 +296,11 @@ class _Planner:
 
     def _range(self, days: int | UnsetType, window: Window | UnsetType) -> Range:
         if days is not UNSET:
-            return Range(self._days_ago(days))
+            return Range(max(self._days_ago(days), EARLIEST))
         if window is UNSET:
             return Range()
         if window.last is not UNSET:
-            return Range(before(self.as_of, parse_length(window.last), self.zone))
+            return Range(max(before(self.as_of, parse_length(window.last), self.zone), EARLIEST))
         if window.between is not UNSET:
             far, near = (before(self.as_of, parse_length(end, least=0), self.zone) for end in window.between)
             return Range(*_kept(far, near))
@@ -355,7 +356,7 @@ class _Planner:
         today = self.as_of.astimezone(self.zone).date()
         ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
         end = max(today, ahead.astimezone(self.zone).date())
-        if ahead == LATEST:  # past the last instant that is kept anniversaries go on
+        if ahead > LATEST:  # past the last instant that is kept anniversaries go on
             end = date_after(today, parse_length(text), latest=_LAST_ANNIVERSARY)
         last_year = dict[int, int]()
         day = max(today, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since

@@ -11,6 +11,7 @@ for a user for whom nothing happened is asked as the complement of its complemen
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, Literal
 from uuid import UUID
@@ -18,11 +19,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from segment_copilot.compiler.bitmasks import Bitmasks, render_bitmasks
-from segment_copilot.compiler.chain import count_reads, render_chain
+from segment_copilot.compiler.chain import LEVELS, Part, chain_of, render_chain
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql
 from segment_copilot.compiler.slots import Node, Plan
-from segment_copilot.compiler.sources import Sources, TraitTable, source_of
+from segment_copilot.compiler.sources import Sources, by_source
 from segment_copilot.compiler.tables import Tables, is_in
+from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.compiler.trees import is_positive, normal, slots_of, turned
 
 Shape = Literal["chain", "bitmasks"]
@@ -42,10 +44,14 @@ class KeyRange(Struct, frozen=True):
 
 def shape_of(plan: Plan) -> Shape:
     """Return the shape that a plan gets where no other is asked for."""
-    root = normal(plan.root)
-    sources = _count_sources(root)
-    reads = count_reads(root if is_positive(root) else turned(root))
-    return "chain" if sources <= _CHAIN_SOURCES and reads <= _CHAIN_READS * sources else "bitmasks"
+    tree = _positive(normal(plan.root))
+    return _shape_of(tree, chain_of(tree))
+
+
+def _shape_of(tree: Node, chain: Part) -> Shape:
+    sources = _count_sources(tree)
+    fits = sources <= _CHAIN_SOURCES and chain.reads <= _CHAIN_READS * sources and chain.levels <= LEVELS
+    return "chain" if fits else "bitmasks"
 
 
 def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
@@ -55,15 +61,23 @@ def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
         plan: What is asked.
         events: About how many the tenant has.
     """
-    number = -(-_count_sources(normal(plan.root)) // _SOURCES_IN_A_RANGE[shape_of(plan)])
-    if events < _SMALL or number == 1:
+    if events < _SMALL:
+        return (None,)
+    tree = _positive(normal(plan.root))
+    number = -(-_count_sources(tree) // _SOURCES_IN_A_RANGE[_shape_of(tree, chain_of(tree))])
+    if number == 1:
         return (None,)
     ends = [(index * 2**64) // number for index in range(number + 1)]
     return tuple(KeyRange(first, end - 1) for first, end in pairwise(ends))  # keys are hashes: all are as full
 
 
-def _count_sources(root: Node) -> int:
-    return len({source_of(slot) for slot in slots_of([root])})
+def _positive(root: Node) -> Node:
+    """Return a normal tree, or its complement: the one of them that is positive."""
+    return root if is_positive(root) else turned(root)
+
+
+def _count_sources(tree: Node) -> int:
+    return len(by_source(slots_of([tree])))
 
 
 def render_keys(
@@ -71,9 +85,9 @@ def render_keys(
 ) -> CompiledQuery:
     """Write the query for `user_key` of every member, each once."""
     rendering = _Rendering(plan, shape, traits=traits, keys=keys)
-    if not is_positive(rendering.root):
+    if not rendering.is_positive:
         return query(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
-    found = rendering.keys(rendering.root)
+    found = rendering.keys
     if rendering.shape == "bitmasks":
         return query(found)
     return query(sql("SELECT DISTINCT user_key FROM {}", nested(found)))
@@ -175,7 +189,7 @@ def _sample(limit: int) -> Fragment:
 
 
 class _Rendering:
-    """One query being written."""
+    """Writes one query."""
 
     def __init__(
         self,
@@ -186,8 +200,8 @@ class _Rendering:
         traits: TraitTable = "current",
         keys: KeyRange | None = None,
     ) -> None:
-        self.shape: Shape = shape or shape_of(plan)
-        self.root = normal(plan.root)
+        self._plan = plan
+        self._shape: Shape | None = shape
         self._one = list[Fragment]()
         only = None
         if user_id is not None:
@@ -200,15 +214,40 @@ class _Rendering:
         self.tables = Tables(plan, only=only)
         self.sources = Sources(self.tables, plan.as_of, traits=traits)
 
+    @cached_property
+    def _root(self) -> Node:
+        return normal(self._plan.root)
+
+    @cached_property
+    def is_positive(self) -> bool:
+        """Return whether the members are those of a positive tree, and not all others."""
+        return is_positive(self._root)
+
+    @cached_property
+    def _tree(self) -> Node:
+        return self._root if self.is_positive else turned(self._root)
+
+    @cached_property
+    def _chain(self) -> Part:
+        return chain_of(self._tree)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of the query."""
+        return _shape_of(self._tree, self._chain) if self._shape is None else self._shape
+
     def users(self, conditions: Sequence[Fragment] = ()) -> Fragment:
+        """Write FROM and WHERE of the universe."""
         return self.tables.users([*self._one, *conditions])
 
-    def keys(self, tree: Node) -> Fragment:
-        """Write `SELECT user_key` of the users of a positive tree."""
-        return (render_chain if self.shape == "chain" else render_bitmasks)(tree, self.sources)
+    @property
+    def keys(self) -> Fragment:
+        """Write `SELECT user_key` of the users of the positive tree."""
+        if self.shape == "chain":
+            return render_chain(self._chain, self.sources)
+        return render_bitmasks(self._tree, self.sources)
 
     @property
     def is_member(self) -> Fragment:
         """A condition on `user_key`."""
-        positive = is_positive(self.root)
-        return is_in(self.keys(self.root if positive else turned(self.root)), negated=not positive)
+        return is_in(self.keys, negated=not self.is_positive)

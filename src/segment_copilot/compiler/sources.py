@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, Literal, assert_never, cast
+from typing import Any, Final, assert_never, cast
 
 import msgspec
 from msgspec import Struct
 
 from segment_copilot.compiler.aggregates import (
-    TIME_AND_ID,
     GroupedSlot,
     Guard,
     render_comparison,
@@ -41,52 +40,71 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.tables import Tables, in_range, is_in, where
-from segment_copilot.compiler.trees import slots_of
+from segment_copilot.compiler.tables import Tables, filtered, in_range
+from segment_copilot.compiler.traits import TraitReads, TraitTable, trait_test
+from segment_copilot.compiler.trees import is_true, slots_of
+from segment_copilot.compiler.words import Places, Words, columns_of_bits, is_any_bit
 from segment_copilot.language.lengths import EARLIEST, LATEST
 
-TraitTable = Literal["current", "history"]
-"""Where traits are read: their newest values (fast when `as_of` is about now), or everything they ever were."""
-
+_TRAITS_APART: Final = 6
 _AT_LEAST_ONE: Final = {("gte", 1), ("gt", 0), ("neq", 0)}
 
 
 class Events(Struct, frozen=True):
-    """The events of these types."""
+    """Names the events of these types."""
 
     names: tuple[str, ...] | None
 
 
-class Trait(Struct, frozen=True):
-    """The values of a trait."""
+class Traits(Struct, frozen=True):
+    """Names the values of a trait; None: of all traits that are asked about."""
 
-    name: str
+    name: str | None
 
 
-Places = Sequence[tuple[int, int]]
-"""Per slot, its word and its bit there."""
+class Users(Struct, frozen=True):
+    """Names the universe, of which samples are taken."""
 
-Alone = PeriodsSlot | SequenceSlot | SampleSlot
+
+Alone = PeriodsSlot | SequenceSlot
 """A slot that cannot be read with others."""
 
-Source = Events | Trait | Alone
+Source = Events | Traits | Users | Alone
+
+_ALL_TRAITS: Final = Traits(None)
+_USERS: Final = Users()
 
 
-def source_of(slot: Slot) -> Source:
-    """Return the source where the slot is read; slots of one source share a read."""
+def are_traits_together(slots: Iterable[Slot]) -> bool:
+    """Return whether a question about the slots reads its traits at once: for a few, reads that narrow one another are faster."""
+    return len({slot.property for slot in slots if isinstance(slot, TraitSlot)}) > _TRAITS_APART
+
+
+def source_of(slot: Slot, *, traits_together: bool) -> Source:
+    """Return where the slot is read; slots of one source share a read."""
     match slot:
         case TraitSlot():
-            return Trait(slot.property)
+            return _ALL_TRAITS if traits_together else Traits(slot.property)
         case PeriodsSlot() if slot.min_per_period > 1:
             return slot
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             return Events(slot.matching.event_types)
-        case SequenceSlot() | SampleSlot():
+        case SequenceSlot():
             return slot
+        case SampleSlot():
+            return _USERS
         case MembersSlot():
             raise TypeError("references are opened before")
         case _:
             assert_never(slot)
+
+
+def by_source(slots: Sequence[Slot]) -> dict[Source, list[Slot]]:
+    """Return the slots of a question, those of one source together."""
+    together, found = are_traits_together(slots), dict[Source, list[Slot]]()
+    for slot in slots:
+        found.setdefault(source_of(slot, traits_together=together), []).append(slot)
+    return found
 
 
 class _Need(Struct, frozen=True):
@@ -133,41 +151,41 @@ class Sources:
     def __init__(self, tables: Tables, as_of: datetime, *, traits: TraitTable) -> None:
         self._tables = tables
         self._as_of = as_of
-        self._traits: TraitTable = traits
+        self._traits = TraitReads(tables, traits)
 
-    def keys(self, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
-        """Write `SELECT user_key`, perhaps some twice, of a positive tree over one source; users pass *narrowed*."""
+    def keys(self, source: Source, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
+        """Write `SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
         slots = slots_of([node])
-        source = source_of(slots[0])
         match source:
             case Events():
                 return self._event_keys(source, node, slots, narrowed)
-            case Trait():
-                tests = {slot: _trait_test(slot) for slot in slots}
-                return self._trait_keys(source, narrowed, written(node, tests.__getitem__))
-            case PeriodsSlot() | SequenceSlot() | SampleSlot():
-                return self._alone(source, narrowed)
+            case Traits():
+                return self._trait_keys(node, slots, narrowed)
+            case Users():
+                sampled = {slot: is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)}
+                rows = self._tables.users([written(node, cast("Any", sampled).__getitem__), *narrowed])
+                return sql("SELECT user_key\n{}", rows)
+            case PeriodsSlot() | SequenceSlot():  # positive, so the slot or, as it and its complement, nobody
+                return self._alone(source, narrowed if is_true(node, slots) else [*narrowed, sql("0")])
             case _:
                 assert_never(source)
 
-    def bits(self, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
-        """Write `SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user.
+    def bits(self, source: Source, slots: Sequence[Slot], places: Places) -> Fragment:
+        """Write `SELECT user_key, bits_0, …`: of slots of one source, those that hold for a user, in the words of the places.
 
         A user may come in several rows: the bits of all are to be joined.
-
-        Args:
-            slots: Of one source.
-            places: Word and bit of each.
-            words: How many words a row has.
         """
-        source = source_of(slots[0])
         match source:
             case Events():
-                return self._event_bits(source, slots, places, words)
-            case Trait():
-                return self._trait_bits(source, slots, places, words)
-            case PeriodsSlot() | SequenceSlot() | SampleSlot():
-                columns, rows = _columns([None], places, words), self._alone(source, ())
+                return self._event_bits(source, slots, places)
+            case Traits():
+                return self._traits.bits(slots, places)
+            case Users():
+                tests = [is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)]
+                rows = self._tables.users([is_any_bit(places)])
+                return sql("SELECT user_key, {}\n{}", columns_of_bits(tests, places), rows)
+            case PeriodsSlot() | SequenceSlot():
+                columns, rows = columns_of_bits([None], places), self._alone(source, ())
                 return sql("SELECT user_key, {} FROM {}", columns, nested(rows))
             case _:
                 assert_never(source)
@@ -183,11 +201,11 @@ class Sources:
         rows = self._tables.events(source.names, [*read.conditions, *narrowed])
         return with_named(sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING {}", rows, having))
 
-    def _event_bits(self, source: Events, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
+    def _event_bits(self, source: Events, slots: Sequence[Slot], places: Places) -> Fragment:
         read = self._prepare(slots)
-        some, conditions = _some(places), read.conditions
+        some, conditions = is_any_bit(places), read.conditions
         if not all(need.exists for need in read.needs):
-            columns = _columns(read.holds(), places, words)
+            columns = columns_of_bits(read.holds(), places)
             rows = self._tables.events(source.names, conditions)
             template = "SELECT user_key, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
             return with_named(sql(template, columns=columns, rows=rows, some=some))
@@ -197,7 +215,7 @@ class Sources:
         elif None not in guards:
             conditions = [*conditions, some]
         rows = self._tables.events(source.names, conditions)
-        return sql("SELECT user_key, {}\n{}", _columns(guards, places, words), rows)
+        return sql("SELECT user_key, {}\n{}", columns_of_bits(guards, places), rows)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
         """Say what to read for all of the slots, and each one's guard."""
@@ -217,41 +235,14 @@ class Sources:
 
     # Traits
 
-    def _trait_keys(self, source: Trait, narrowed: Sequence[Fragment], test: Fragment) -> Fragment:
-        """The newest value decides: of the current ones, or of the history where a newer one is later than `as_of`."""
-        name = bind(source.name, "String")
-        if self._traits == "history":
-            return self._newest_keys(self._tables.traits(name, narrowed), test)
-        current = self._tables.current_traits(name, [*self._stood(), test], final=True)
-        newest = self._newest_keys(self._tables.traits(name, [self._changed_since(name)]), test)
-        return filtered(sql("SELECT user_key\n{}\nUNION ALL\n{}", current, newest), narrowed)
-
-    def _newest_keys(self, rows: Fragment, test: Fragment) -> Fragment:
-        return sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING argMax({}, {})", rows, test, TIME_AND_ID)
-
-    def _trait_bits(self, source: Trait, slots: Sequence[Slot], places: Places, words: int) -> Fragment:
-        name = bind(source.name, "String")
-        columns, some = _columns([_trait_test(slot) for slot in slots], places, words), _some(places)
-        is_current = self._traits == "current"
-        history = self._tables.traits(name, [self._changed_since(name)] if is_current else [])
-        rows = nested(sql("SELECT user_key, {}, {} AS time_and_id\n{}", columns, TIME_AND_ID, history))
-        newest = [sql("argMax(rows.bits_{i}, rows.time_and_id) AS bits_{i}", i=word) for word in range(words)]
-        template = "SELECT user_key, {} FROM {} AS rows\nGROUP BY user_key\nHAVING {}"
-        decided = sql(template, join(", ", newest), rows, some)
-        if not is_current:
-            return decided
-        current = self._tables.current_traits(name, [*self._stood(), some], final=True)
-        return sql("SELECT user_key, {}\n{}\nUNION ALL\n{}", columns, current, decided)
-
-    def _stood(self) -> list[Fragment]:
-        """The conditions of a current value that stood at `as_of` already."""
-        return [sql("occurred_at <= {}", self._tables.as_of), sql("is_exact")]
-
-    def _changed_since(self, name: Fragment) -> Fragment:
-        """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
-        condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
-        rows = self._tables.current_traits(name, [condition], final=False)
-        return is_in(sql("SELECT user_key\n{}", rows))
+    def _trait_keys(self, node: Node, slots: Sequence[Slot], narrowed: Sequence[Fragment]) -> Fragment:
+        names = {cast("TraitSlot", slot).property for slot in slots}
+        if len(names) == 1:
+            tests = {slot: trait_test(slot) for slot in slots}
+            return self._traits.keys(names.pop(), written(node, tests.__getitem__), narrowed)
+        words = Words(slots)
+        rows = words.joined([self._traits.bits(slots, words.places(slots))])
+        return filtered(sql("SELECT user_key FROM {}\nWHERE {}", nested(rows), words.test(node)), narrowed)
 
     # What cannot be read with others
 
@@ -259,9 +250,6 @@ class Sources:
         match slot:
             case SequenceSlot():
                 return render_sequence(slot, self._tables, narrowed)
-            case SampleSlot():
-                users = self._tables.users([is_sampled(slot, sample_hash(slot)), *narrowed])
-                return sql("SELECT user_key\n{}", users)
             case PeriodsSlot():
                 return self._periods(slot, narrowed)
             case _:
@@ -298,19 +286,8 @@ def _any_row(guard: Guard) -> Fragment:
 
 
 def passes(wanted: Filter | None) -> list[Fragment]:
-    """The condition of events that pass a filter; none without one."""
+    """Write the condition of events that pass a filter; none without one."""
     return [render_filter("payload", wanted)] if wanted else []
-
-
-def filtered(rows: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
-    """Write `SELECT user_key` of the rows whose key passes all of *narrowed*."""
-    if not narrowed:
-        return rows
-    return sql("SELECT user_key FROM {}\n{}", nested(rows), where(narrowed))
-
-
-def _trait_test(slot: Slot) -> Fragment:
-    return render_test("value", cast("TraitSlot", slot).test)
 
 
 def sample_hash(slot: SampleSlot) -> Fragment:
@@ -330,7 +307,7 @@ def is_any(node: Node) -> bool:
 
 
 def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
-    """A normal tree as one expression."""
+    """Write a normal tree as one expression."""
     if isinstance(node, Choice):
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
     return group(node.logic, [written(child, write) for child in node.children])
@@ -351,22 +328,3 @@ def _any_of(guards: Sequence[Guard]) -> list[Fragment]:
     if len(given) < len(guards):
         return []
     return given if len(given) == 1 else [group("OR", [sql("({})", guard) for guard in given])]
-
-
-def _columns(tests: Sequence[Guard], places: Places, words: int) -> Fragment:
-    """Write the words, each the sum of the bits whose test holds; None always does."""
-    columns = list[Fragment]()
-    for word in range(words):
-        bits = [
-            sql("{}", 1 << bit) if test is None else sql("if({}, {}, 0)", test, 1 << bit)
-            for test, (in_word, bit) in zip(tests, places, strict=True)
-            if in_word == word
-        ]
-        columns.append(sql("toUInt64({}) AS bits_{}", join(" + ", bits) if bits else "0", word))
-    return join(", ", columns)
-
-
-def _some(places: Places) -> Fragment:
-    """Write whether any bit is set."""
-    tests = [sql("bits_{} != 0", word) for word in sorted({word for word, _ in places})]
-    return tests[0] if len(tests) == 1 else group("OR", tests)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, LiteralString
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, LiteralString
 
 from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
 from segment_copilot.compiler.slots import Plan, Range
 from segment_copilot.language.catalog import IDENTIFY
 
 INSTANT: Final = "DateTime64(6, 'UTC')"
+
+Keys = Literal["user_key", "property, user_key"]
+"""What tells rows of users, or of the traits of users, apart."""
 
 
 def in_range(wanted: Range) -> list[Fragment]:
@@ -31,9 +34,24 @@ def of_types(names: tuple[str, ...] | None) -> Fragment:
     return sql("event_type IN {}", bind(list(names), "Array(String)"))
 
 
-def is_in(keys: Fragment, *, negated: bool = False) -> Fragment:
+def of_traits(names: Sequence[str]) -> Fragment:
+    """Write the condition of values of these traits."""
+    if len(names) == 1:
+        return sql("property = {}", bind(names[0], "String"))
+    return sql("property IN {}", bind(list(names), "Array(String)"))
+
+
+def is_in(rows: Fragment, *, keys: Keys = "user_key", negated: bool = False) -> Fragment:
     """Write the condition of users whose key is (or, *negated*, is not) among those of a SELECT."""
-    return sql("user_key {} {}", "NOT IN" if negated else "IN", nested(keys, margin=2))
+    subject = "user_key" if keys == "user_key" else "(property, user_key)"
+    return sql("{} {} {}", subject, "NOT IN" if negated else "IN", nested(rows, margin=2))
+
+
+def filtered(rows: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
+    """Write `SELECT user_key` of the rows whose key passes all of *narrowed*."""
+    if not narrowed:
+        return rows
+    return sql("SELECT user_key FROM {}\n{}", nested(rows), where(narrowed))
 
 
 def where(conditions: Iterable[Fragment]) -> Fragment:
@@ -64,14 +82,14 @@ class Tables:
         """Read events of all types, identifies among them."""
         return self._read("events", [self._is_past, *conditions])
 
-    def traits(self, name: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Read every value that one trait ever had."""
-        return self._read("traits", [sql("property = {}", name), self._is_past, *conditions])
+    def traits(self, wanted: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
+        """Read every value that some traits ever had."""
+        return self._read("traits", [wanted, self._is_past, *conditions])
 
-    def current_traits(self, name: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
-        """Read the newest value of one trait, after `as_of` or not; rows that were overtaken too, unless *final*."""
+    def current_traits(self, wanted: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
+        """Read the newest value of some traits, after `as_of` or not; rows that were overtaken too, unless *final*."""
         table = "traits_current FINAL" if final else "traits_current"
-        return self._read(table, [sql("property = {}", name), *conditions])
+        return self._read(table, [wanted, *conditions])
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read the universe."""

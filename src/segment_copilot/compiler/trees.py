@@ -6,7 +6,7 @@ happened alone. Of a tree and its complement exactly one is positive, so no othe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from segment_copilot.compiler.slots import Branch, Choice, MembersSlot, Node, Slot
@@ -43,11 +43,16 @@ def turned(node: Node) -> Node:
     return normal(node, complement=True)
 
 
+def is_true(node: Node, slots: Collection[Slot]) -> bool:
+    """Return whether a normal tree is true for a user who is in these slots and in no other."""
+    if isinstance(node, Choice):
+        return (node.slot in slots) != node.complement
+    return (all if node.logic == "AND" else any)(is_true(child, slots) for child in node.children)
+
+
 def is_positive(node: Node) -> bool:
     """Return whether a normal tree is false when every slot is."""
-    if isinstance(node, Choice):
-        return not node.complement
-    return (any if node.logic == "AND" else all)(is_positive(child) for child in node.children)
+    return not is_true(node, ())
 
 
 def slots_of(nodes: Sequence[Node]) -> list[Slot]:

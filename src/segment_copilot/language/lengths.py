@@ -23,11 +23,16 @@ LATEST: Final = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 """Instants are kept this fine."""
 
+TOO_EARLY: Final = EARLIEST - MICROSECOND
+TOO_LATE: Final = LATEST + MICROSECOND
+"""What arithmetic gives beyond them: no instant that is kept, so a range that ends there does not hold the edge."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LENGTH = re.compile(r"(0|[1-9][0-9]{0,5})(mo|m|h|d|w|y)")
 _SPOKEN: dict[Unit, str] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
 _LONGEST = 36_500
+_MARGIN = 2  # years: how far beyond the instants that are kept a wall time may lie for one that is kept
 
 
 class Length(Struct, frozen=True):
@@ -61,36 +66,32 @@ def parse_length(text: str, *, least: int = 1) -> Length:
 
 
 def before(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """Return *instant* minus *length*, in UTC; not earlier than `EARLIEST`."""
+    """Return *instant* minus *length*, in UTC; `TOO_EARLY` before 1900."""
     if length.count == 0:  # no step: the second occurrence of a wall time stays the second
         return instant
     match length.unit:
         case "m":
-            return _minus(instant, timedelta(minutes=length.count))
+            return _kept(instant - timedelta(minutes=length.count))
         case "h":
-            return _minus(instant, timedelta(hours=length.count))
+            return _kept(instant - timedelta(hours=length.count))
         case "d":
-            return _minus_days(instant, length.count, zone)
+            return _plus_days(instant, -length.count, zone)
         case "w":
-            return _minus_days(instant, 7 * length.count, zone)
+            return _plus_days(instant, -7 * length.count, zone)
         case "mo":
-            return _minus_months(instant, length.count, zone)
+            return _plus_months(instant, -length.count, zone)
         case "y":
-            return _minus_months(instant, 12 * length.count, zone)
+            return _plus_months(instant, -12 * length.count, zone)
 
 
 def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
-    """Return *instant* plus *length*, in UTC; not later than `LATEST`."""
+    """Return *instant* plus *length*, in UTC; `TOO_LATE` past 2299."""
     match length.unit:
         case "m" | "h":
             delta = timedelta(minutes=length.count) if length.unit == "m" else timedelta(hours=length.count)
-            return min(instant + delta, LATEST)
+            return _kept(instant + delta)
         case "d" | "w":
-            days = length.count * (7 if length.unit == "w" else 1)
-            wall = instant.astimezone(zone).replace(tzinfo=None)
-            if wall.toordinal() + days >= LATEST.toordinal():
-                return LATEST
-            return min(to_instant(wall + timedelta(days=days), zone), LATEST)
+            return _plus_days(instant, length.count * (7 if length.unit == "w" else 1), zone)
         case "mo" | "y":
             return _plus_months(instant, length.count * (12 if length.unit == "y" else 1), zone)
 
@@ -134,28 +135,27 @@ def to_microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // MICROSECOND
 
 
-def _minus(instant: datetime, delta: timedelta) -> datetime:
-    return max(instant - delta, EARLIEST) if instant - EARLIEST > delta else EARLIEST
-
-
-def _minus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
+def _plus_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
     wall = instant.astimezone(zone).replace(tzinfo=None)
-    if wall.toordinal() <= days:
-        return EARLIEST
-    return max(to_instant(wall - timedelta(days=days), zone), EARLIEST)
-
-
-def _minus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
-    return _plus_months(instant, -months, zone)
+    year = wall.year + days / 365  # near enough: a day of 1900 is in 1899 or 1900 elsewhere, and no farther
+    if year < EARLIEST.year - _MARGIN:
+        return TOO_EARLY
+    if year > LATEST.year + _MARGIN:
+        return TOO_LATE
+    return _kept(to_instant(wall + timedelta(days=days), zone))
 
 
 def _plus_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
     """Step by months, which clamp: a day that the month lacks is its last."""
     wall = instant.astimezone(zone).replace(tzinfo=None)
     year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
-    if year < EARLIEST.year:
-        return EARLIEST
-    if year > LATEST.year:
-        return LATEST
+    if year < EARLIEST.year - _MARGIN:
+        return TOO_EARLY
+    if year > LATEST.year + _MARGIN:
+        return TOO_LATE
     day = min(wall.day, calendar.monthrange(year, month + 1)[1])
-    return min(max(to_instant(wall.replace(year=year, month=month + 1, day=day), zone), EARLIEST), LATEST)
+    return _kept(to_instant(wall.replace(year=year, month=month + 1, day=day), zone))
+
+
+def _kept(instant: datetime) -> datetime:
+    return min(max(instant, TOO_EARLY), TOO_LATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from segment_copilot.compiler import (
     CompiledQuery,
     Conditions,
+    Plan,
     Shape,
     TraitTable,
     compile_definition,
@@ -33,6 +35,7 @@ Json = dict[str, Any]
 WORLD = world(AS_OFS[:1], ZONES[:2])
 NAME = EVENT_TYPES[0]
 RUN_ID = UUID(int=1)
+REFERENCES: Mapping[int, Json] = {1: {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "view"}]}}
 _DATES = operators_of("datetime") - operators_of("number")
 
 
@@ -41,14 +44,30 @@ def definitions(number: int) -> list[Json]:
     return [draw.definition((1,)) for _ in range(number)]
 
 
+def planned(
+    definition: Json,
+    *,
+    as_of: datetime = AS_OFS[0],
+    tenant_id: int = 1,
+    references: Mapping[int, Json] = REFERENCES,
+) -> Plan:
+    """The plan of *definition* in a tenant of which nothing is known."""
+    decoded = {id_: decode(segment) for id_, segment in references.items()}
+    return compile_definition(
+        parse(definition), catalog=Catalog(), references=decoded, tenant_id=tenant_id, as_of=as_of
+    ).plan
+
+
 def compiled(
-    definition: Json, *, as_of: datetime = AS_OFS[0], tenant_id: int = 1, user_id: str = "u"
+    definition: Json,
+    *,
+    as_of: datetime = AS_OFS[0],
+    tenant_id: int = 1,
+    user_id: str = "u",
+    references: Mapping[int, Json] = REFERENCES,
 ) -> list[CompiledQuery]:
     """Every query that the compiler makes of *definition*."""
-    references = {1: decode({"logic": "AND", "conditions": [{"type": "event_count", "event_type": "view"}]})}
-    plan = compile_definition(
-        parse(definition), catalog=Catalog(), references=references, tenant_id=tenant_id, as_of=as_of
-    ).plan
+    plan = planned(definition, as_of=as_of, tenant_id=tenant_id, references=references)
     shapes: tuple[Shape, ...] = ("chain", "bitmasks")
     tables: tuple[TraitTable, ...] = ("current", "history")
     return [

@@ -34,6 +34,8 @@ AS_OFS = tuple(
         "2026-04-25T22:30:00Z",  # in Cairo the day before began at 01:00
         "2026-03-09T07:15:00Z",  # in New York 03:15, a day after a day of 23 hours
         "2026-04-05T15:00:00Z",  # on Lord Howe clocks went back by half an hour
+        "1900-02-01T00:30:00.000001Z",  # in New York a month before is on the wall still in 1899
+        "2299-12-30T10:00:00Z",
     )
 )
 ZONES = (
@@ -50,6 +52,7 @@ LENGTHS = ("1m", "90m", "1h", "36h", "1d", "2d", "2w", "1mo", "13mo", "1y")
 SPANS = ("1m", "90m", "1h", "1d", "1w")
 STEPS = (timedelta(0), timedelta(minutes=1), timedelta(minutes=90), timedelta(hours=1), timedelta(days=1))
 MICROSECOND = timedelta(microseconds=1)
+FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC) - MICROSECOND
 
 IDENTIFY = "context_identified"
 EVENT_TYPES = ("view", "cart", "order's \\ %", "ünï🙂\n`")
@@ -244,7 +247,7 @@ def world(as_ofs: tuple[datetime, ...], zones: tuple[str, ...]) -> World:
             bounds.update(back(clock, length) for length in lengths)
             bounds.update(shift(as_of, -number, "d", clock.zone) - timedelta(hours=1) for number in (0, 1))
     near = {bound + step for bound in bounds for step in (-MICROSECOND, timedelta(0), MICROSECOND)}
-    return World(as_ofs, zones, tuple(sorted(near)))
+    return World(as_ofs, zones, tuple(sorted({min(max(time, FIRST), LAST) for time in near})))
 
 
 class Draw:
@@ -336,7 +339,7 @@ class Draw:
         when = self.one([self.one(self.world.times), moved, moved])
         event_type = self.one([*EVENT_TYPES, *EVENT_TYPES, IDENTIFY, IDENTIFY, IDENTIFY])
         event_id = "" if self.chance(2) else f"{user_id}{self.one(IDS)}"
-        return Event(user_id, event_type, when, self.payload(), event_id)
+        return Event(user_id, event_type, min(max(when, FIRST), LAST), self.payload(), event_id)
 
     # Tests of one value.
 
@@ -555,14 +558,24 @@ class Draw:
         return self.one(kinds)() | self.negate()
 
     def group(self, segment_ids: Sequence[int], depth: int) -> Json:
-        """`{logic, conditions}` whose groups nest at most *depth* deep."""
-        conditions = [
+        """`{logic, conditions}` whose groups nest at most *depth* deep; now and then with a condition and its complement."""
+        conditions: list[Json] = [
             {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
             if depth > 1 and self.chance(4)
             else self.leaf(segment_ids)
             for _ in range(self.one([1, 1, 2, 3]))
         ]
+        if self.chance(4):
+            conditions.insert(self.random.randint(0, len(conditions)), self.contrary(self.one(conditions), depth))
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
+
+    def contrary(self, condition: Json, depth: int) -> Json:
+        """The complement of a condition, by itself or, where groups may nest, in a group with another condition."""
+        opposite = complement(condition)
+        if depth == 1 or condition["type"] == "group" or self.chance(2):
+            return opposite
+        beside = self.one([opposite, condition, self.leaf()])
+        return {"type": "group", "logic": self.one(["AND", "OR"]), "conditions": [beside, opposite]} | self.negate()
 
     def definition(self, segment_ids: Sequence[int] = ()) -> Json:
         """A whole definition, at most four groups deep."""
@@ -572,6 +585,11 @@ class Draw:
         if self.chance(2):
             definition["timezone"] = self.one(self.world.zones)
         return definition
+
+
+def complement(condition: Json) -> Json:
+    """The condition that is true for all others."""
+    return condition | {"negate": not condition.get("negate", False)}
 
 
 def _start(value: str) -> datetime:

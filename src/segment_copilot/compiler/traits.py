@@ -1,0 +1,99 @@
+"""Writes the reads of traits: one, or many at once.
+
+The newest value decides: of the current ones, or of the history where a newer one is later than `as_of`. Many traits are
+read together and told apart by their names, because each read of its own costs the server as much planning as the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+from segment_copilot.compiler.aggregates import TIME_AND_ID
+from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
+from segment_copilot.compiler.predicates import render_test
+from segment_copilot.compiler.slots import Slot, TraitSlot
+from segment_copilot.compiler.tables import Keys, Tables, filtered, is_in, of_traits
+from segment_copilot.compiler.words import Places, columns_of_bits, is_any_bit, words_of
+
+TraitTable = Literal["current", "history"]
+"""Where traits are read: their newest values (fast when `as_of` is about now), or everything they ever were."""
+
+
+class TraitReads:
+    """Writes the reads of traits of one query."""
+
+    def __init__(self, tables: Tables, table: TraitTable) -> None:
+        self._tables = tables
+        self._table: TraitTable = table
+
+    def keys(self, name: str, test: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
+        """Write `SELECT user_key` of the users whose value of one trait passes, of those that pass *narrowed*."""
+        wanted = of_traits([name])
+        if self._table == "history":
+            return self._newest_keys(self._tables.traits(wanted, narrowed), test)
+        current = self._tables.current_traits(wanted, [*self._stood(), test], final=True)
+        newest = self._newest_keys(self._tables.traits(wanted, [self._changed_since(wanted)]), test)
+        return filtered(sql("SELECT user_key\n{}\nUNION ALL\n{}", current, newest), narrowed)
+
+    def _newest_keys(self, rows: Fragment, test: Fragment) -> Fragment:
+        return sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING argMax({}, {})", rows, test, TIME_AND_ID)
+
+    def bits(self, slots: Sequence[Slot], places: Places) -> Fragment:
+        """Write `SELECT user_key, bits_0, …`: one row for each user and trait with a value that passes a test."""
+        slots_of_name = dict[str, list[tuple[Slot, tuple[int, int]]]]()
+        for slot, place in zip(slots, places, strict=True):
+            slots_of_name.setdefault(cast("TraitSlot", slot).property, []).append((slot, place))
+        if len(slots_of_name) == 1:
+            return self._bits_of_one(slots, places)
+        return self._bits_of_many(slots_of_name, places)
+
+    def _bits_of_one(self, slots: Sequence[Slot], places: Places) -> Fragment:
+        wanted = of_traits(
+            [cast("TraitSlot", slots[0]).property]
+        )  # before the tests: placeholders are numbered in order
+        columns = columns_of_bits([trait_test(slot) for slot in slots], places)
+        return self._bits(wanted, "user_key", columns, places)
+
+    def _bits_of_many(self, slots_of_name: dict[str, list[tuple[Slot, tuple[int, int]]]], places: Places) -> Fragment:
+        """Write them of several traits: a word is that of the trait that the row is of."""
+        names = {name: bind(name, "String") for name in slots_of_name}
+        columns = list[Fragment]()
+        for word in words_of(places):
+            cases = list[Fragment]()
+            for name, found in slots_of_name.items():
+                of_word = [(slot, place) for slot, place in found if place[0] == word]
+                if of_word:
+                    bits = [sql("if({}, {}, 0)", trait_test(slot), 1 << bit) for slot, (_, bit) in of_word]
+                    cases.append(sql("property = {}, toUInt64({})", names[name], join(" + ", bits)))
+            columns.append(sql("multiIf({}, toUInt64(0)) AS bits_{}", join(", ", cases), word))
+        return self._bits(of_traits(list(names)), "property, user_key", join(", ", columns), places)
+
+    def _bits(self, wanted: Fragment, keys: Keys, columns: Fragment, places: Places) -> Fragment:
+        some, words = is_any_bit(places), words_of(places)
+        is_current = self._table == "current"
+        changed = [self._changed_since(wanted, keys)] if is_current else []
+        history = self._tables.traits(wanted, changed)
+        rows = nested(sql("SELECT {}, {}, {} AS time_and_id\n{}", keys, columns, TIME_AND_ID, history))
+        newest = [sql("argMax(rows.bits_{i}, rows.time_and_id) AS bits_{i}", i=word) for word in words]
+        template = "SELECT user_key, {} FROM {} AS rows\nGROUP BY {}\nHAVING {}"
+        decided = sql(template, join(", ", newest), rows, keys, some)
+        if not is_current:
+            return decided
+        current = self._tables.current_traits(wanted, [*self._stood(), some], final=True)
+        return sql("SELECT user_key, {}\n{}\nUNION ALL\n{}", columns, current, decided)
+
+    def _stood(self) -> list[Fragment]:
+        """Write the conditions of a current value that stood at `as_of` already."""
+        return [sql("occurred_at <= {}", self._tables.as_of), sql("is_exact")]
+
+    def _changed_since(self, wanted: Fragment, keys: Keys = "user_key") -> Fragment:
+        """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
+        condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
+        rows = self._tables.current_traits(wanted, [condition], final=False)
+        return is_in(sql("SELECT {}\n{}", keys, rows), keys=keys)
+
+
+def trait_test(slot: Slot) -> Fragment:
+    """Write the test of a trait's value."""
+    return render_test("value", cast("TraitSlot", slot).test)
