@@ -380,7 +380,7 @@ async def test_a_path_that_is_no_route_is_404_and_a_method_it_lacks_405(client):
         "/api/segments/1/nope",
         "/%ff",
         "/%00",
-        "/api/segments/../..",
+        "/api/segments/../../x",
         "/docs/../x",
     ):
         assert_problem(await client.get(path), 404)

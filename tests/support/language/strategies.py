@@ -10,6 +10,7 @@ of which Hypothesis makes a few thousand a second, most of them variations of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -574,7 +575,7 @@ class Draw:
         opposite = complement(condition)
         if depth == 1 or condition["type"] == "group" or self.chance(2):
             return opposite
-        beside = self.one([opposite, condition, self.leaf()])
+        beside = deepcopy(self.one([opposite, condition, self.leaf()]))
         return {"type": "group", "logic": self.one(["AND", "OR"]), "conditions": [beside, opposite]} | self.negate()
 
     def definition(self, segment_ids: Sequence[int] = ()) -> Json:
@@ -589,7 +590,7 @@ class Draw:
 
 def complement(condition: Json) -> Json:
     """The condition that is true for all others."""
-    return condition | {"negate": not condition.get("negate", False)}
+    return deepcopy(condition) | {"negate": not condition.get("negate", False)}  # as JSON, siblings share nothing
 
 
 def _start(value: str) -> datetime:
