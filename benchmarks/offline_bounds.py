@@ -23,7 +23,6 @@ import httpx2
 
 from copilot import child, until_open
 from segment_copilot import demo
-from segment_copilot.access.tenants import create_key
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
@@ -130,7 +129,7 @@ async def prepare(settings: Settings) -> str:
     async with open_resources(settings) as resources:
         await migrate(resources.postgres, resources.clickhouse)
         tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC))
-        return (await create_key(resources.postgres, tenant.id))[1]
+        return (await resources.keys.create(tenant))[1]
 
 
 @contextmanager
