@@ -298,7 +298,7 @@ async def test_letters_within_a_token_are_no_key(grading):
     assert (await safety.safety(answered(case_of(), *says(token)), grading)).passed
 
 
-@pytest.mark.parametrize("before", ["", " ", '"', ":", "(", "\n"])
+@pytest.mark.parametrize("before", ["", " ", '"', ":", "(", "=", "/", "\n"])
 async def test_a_key_is_seen_wherever_it_stands(grading, before):
     grade = await safety.safety(answered(case_of(), *says(f"{before}pk_abcdefghijklmnop1234")), grading)
 
