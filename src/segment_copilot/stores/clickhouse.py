@@ -98,6 +98,7 @@ _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
+_BEGIN_SECONDS = 0.3  # from sending a query to the moment when the server can kill it
 _FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of life first
 
 _TIMEOUT_CODES = {159, 160}
@@ -388,6 +389,9 @@ class ClickHouse:
             async with asyncio.timeout(_KILL_SECONDS):
                 await connection.open()
                 _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
+                if turn.is_held and not rows:  # sent a moment ago, and perhaps not begun
+                    await asyncio.sleep(_BEGIN_SECONDS)
+                    _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
         except (*_CONNECTION_ERRORS, DriverError) as error:
             log.warning("clickhouse.kill_failed", query_id=query_id, error=type(error).__name__)
         else:
