@@ -8,9 +8,11 @@ from contextlib import suppress
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from segment_copilot.errors import Unavailable
-from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores import clickhouse as module
+from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.turns import AT_ONCE, LONG, PlanningTurns
 from tests.support.proxies import eventually
 
@@ -143,6 +145,26 @@ async def test_a_query_that_is_given_up_keeps_its_turn_until_the_server_is_rid_o
         task.cancel()
     await asyncio.wait(tasks)
     assert await begun(PADDING) == 0  # a long one of the same tenant, when its turn came
+
+
+async def test_closing_waits_for_no_query_that_is_planned(
+    module_clickhouse_url: str, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_KILL_SECONDS", 0.2)
+    query_id = uuid4().hex
+    with structlog.testing.capture_logs() as lines:
+        async with open_clickhouse(module_clickhouse_url) as own:
+            task = asyncio.create_task(own.fetch(SLOW_TO_PLAN, {"tenant": 7}, purpose="preview", query_id=query_id))
+
+            async def is_begun() -> bool:
+                params = {"name": query_id, "tenant": 7}
+                return (await clickhouse.fetch(BEGUN, params, purpose="catalog")).rows == [(1,)]
+
+            await eventually(is_begun)
+            task.cancel()
+    assert not own._kills
+    assert "clickhouse.kill" not in [line["event"] for line in lines]  # which is told when the query has ended
+    await asyncio.wait([task])
 
 
 async def test_a_query_that_is_planned_leaves_its_turn_while_it_runs(clickhouse: ClickHouse) -> None:

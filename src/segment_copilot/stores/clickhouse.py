@@ -16,7 +16,7 @@ import logging
 import struct
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -98,6 +98,7 @@ _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
+_GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
 _BEGIN_SECONDS = 0.3  # from sending a query to the moment when the server can kill it
 _FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of life first
 
@@ -301,8 +302,13 @@ class ClickHouse:
     async def close(self) -> None:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
         await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
-        while self._kills:
-            await asyncio.wait(self._kills)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_SECONDS):
+                while self._kills:
+                    await asyncio.wait(self._kills)
+        for task in self._kills:  # they are sent, and wait for nothing but the end of what they kill
+            task.cancel()
+        await asyncio.gather(*self._kills, return_exceptions=True)
         self._drop_idle()
         await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
 
@@ -386,7 +392,7 @@ class ClickHouse:
         text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
         connection = _Connection(self._options)
         try:
-            async with asyncio.timeout(_KILL_SECONDS):
+            async with asyncio.timeout(_GONE_SECONDS if turn.is_held else _KILL_SECONDS):
                 await connection.open()
                 _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
                 if turn.is_held and not rows:  # sent a moment ago, and perhaps not begun
