@@ -19,7 +19,8 @@ from msgspec import Struct
 from segment_copilot.errors import Unavailable
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
-from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, UnfitValue
+from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError
+from segment_copilot.stores.columns import UnfitValue
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 
