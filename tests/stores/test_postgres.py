@@ -324,7 +324,7 @@ async def test_a_listener_that_lost_its_connection_wakes_and_listens_again(
             woken.clear()
             await postgres.execute("SELECT pg_notify('work', '')")
             await woken.wait()
-    assert "postgres.listener_lost" in [line["event"] for line in lines]
+    assert "postgres.session_lost" in [line["event"] for line in lines]
 
 
 async def test_a_listener_notices_a_server_that_fell_silent(
@@ -341,7 +341,7 @@ async def test_a_listener_notices_a_server_that_fell_silent(
                 proxy.silence()
 
                 async def noticed() -> bool:
-                    return "postgres.listener_lost" in [line["event"] for line in lines]
+                    return "postgres.session_lost" in [line["event"] for line in lines]
 
                 await eventually(noticed)
                 proxy.speak()

@@ -25,6 +25,7 @@ from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
@@ -88,12 +89,13 @@ class Computations:
         previews: Previews,
         *,
         lease: timedelta = LENGTH,
+        presence: Presence | None = None,
     ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._segments = segments
         self._previews = previews
-        self._leases = Leases(postgres, _QUEUE, length=lease)
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
 
@@ -180,15 +182,18 @@ class Computations:
         return []
 
     async def _claim_alike(self) -> list[_Claim]:
-        async with self._postgres.transaction() as transaction:
-            leases = await self._leases.claim(transaction)
-            if not leases:
-                return []
-            if leases[0].attempts == 0:
-                leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
-            held = {lease.id: lease for lease in leases}
-            await transaction.execute(_COMPUTING, list(held))
-            rows = await transaction.fetch(_CLAIMED, list(held))
+        leases: list[Lease] = []
+        try:
+            async with self._postgres.transaction() as transaction:
+                leases += await self._leases.claim(transaction)
+                if leases and leases[0].attempts == 0:
+                    leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
+                held = {lease.id: lease for lease in leases}
+                await transaction.execute(_COMPUTING, list(held))
+                rows = await transaction.fetch(_CLAIMED, list(held))
+        except BaseException:
+            self._leases.forget(leases)
+            raise
         return [_read_claim(row, held[row["id"]]) for row in rows]
 
     async def _run_together(self, claims: Sequence[_Claim]) -> None:

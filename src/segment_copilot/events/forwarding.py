@@ -22,6 +22,7 @@ from segment_copilot.events.rows import Event, present_events, write_block
 from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, UnfitValue
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
@@ -89,10 +90,17 @@ class Block(Struct, frozen=True):
 class Forwarding:
     """Forwards events in blocks. It belongs to the worker and takes no tenant: a block holds events of many."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        *,
+        lease: timedelta = LENGTH,
+        presence: Presence | None = None,
+    ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._leases = Leases(postgres, _QUEUE, length=lease)
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
         self._known = ObservedNames()  # the names that this process has written
 
     async def forward_next(self) -> int:
@@ -111,7 +119,11 @@ class Forwarding:
 
     async def _claim(self) -> Block | None:
         for lease in await self._leases.claim(self._postgres):
-            return Block(lease, await self._postgres.fetchval("SELECT token FROM blocks WHERE id = $1", lease.id))
+            try:
+                return Block(lease, await self._postgres.fetchval("SELECT token FROM blocks WHERE id = $1", lease.id))
+            except BaseException:
+                self._leases.forget([lease])
+                raise
         return None
 
     async def _form(self) -> bool:
