@@ -33,7 +33,8 @@ async def add(postgres: Postgres) -> Add:
         CREATE TABLE errands (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL DEFAULT 'errand',
             status text NOT NULL DEFAULT 'waiting', attempts int NOT NULL DEFAULT 0,
-            lease_until timestamptz, lease_id uuid, holder int, error text)""")
+            lease_until timestamptz, lease_id uuid, holder int, error text,
+            begun int NOT NULL DEFAULT 0)""")
 
     async def insert(number: int) -> list[int]:
         sql = "INSERT INTO errands (attempts) SELECT 0 FROM generate_series(1, $1) RETURNING id"

@@ -2,6 +2,7 @@
 
 A block's rows are fixed before it is first tried, and it carries a token under which ClickHouse ignores a second
 insert of them; so a block that failed anywhere, or whose worker died, is simply tried again, for as long as it takes.
+ClickHouse remembers the tokens of the last thousand inserts, so before each further try it is asked what has arrived.
 One whose rows ClickHouse refuses is cut in two until the row at fault is alone. Only that row, refused by itself, is
 set aside as failed: it is kept with the reason, holds up nobody, and may be tried again (`failed_events.py`).
 """
@@ -148,7 +149,8 @@ class Forwarding:
 
     async def _forward(self, block: Block) -> int:
         events = [_event(row) for row in await self._postgres.fetch(_ROWS, block.id)]
-        await write_block(self._clickhouse, events, token=str(block.token))
+        present = await present_events(self._clickhouse, events) if block.lease.begun else set[tuple[int, str]]()
+        await write_block(self._clickhouse, events, token=str(block.token), present=present)
         new = find_new_names(events, known=self._known)
         async with self._postgres.transaction() as transaction:
             if not await self._end_forwarded(transaction, block):

@@ -34,8 +34,8 @@ _RENEWALS: Final = 4  # in the length of a lease; work is cancelled one such par
 class Queue(Struct, frozen=True):
     """A table whose rows are pieces of work, and its words for their states.
 
-    The table has the columns id, status, attempts, lease_until, holder, error, and *key*: a uuid that is new with each
-    claim.
+    The table has the columns id, status, attempts, begun, lease_until, holder, error, and *key*: a uuid that is new with
+    each claim.
     """
 
     table: str
@@ -57,6 +57,8 @@ class Lease(Struct, frozen=True):
     """How many were begun before, by workers that failed or died."""
     until: float
     """When it ends if it is not renewed, by the clock of the event loop."""
+    begun: int = 0
+    """How many attempts were begun before, those that were given back included: what they did may be there."""
 
     @property
     def spent(self) -> bool:
@@ -105,11 +107,12 @@ class Leases:
                 WHERE {self._open} AND ({condition}) AND (coalesce(lease_until, now()) <= now() OR {queue.key} IS NOT NULL AND holder IS NOT NULL AND
                     CASE WHEN {mine} THEN {queue.key} <> ALL (${n + 4}::uuid[]) ELSE holder <> ALL ({LIVING}) END)
                 ORDER BY id LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
-            RETURNING id, {queue.key} AS key, attempts"""  # names and conditions are our code's, never a caller's
+            RETURNING id, {queue.key} AS key, attempts, begun"""  # names and conditions are our code's, never a caller's
         rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)
         until = now + self._length.total_seconds()
         self._held |= {row["key"] for row in rows}
-        return sorted((Lease(row["id"], row["key"], row["attempts"], until) for row in rows), key=_id)
+        leases = (Lease(row["id"], row["key"], row["attempts"], until, row["begun"]) for row in rows)
+        return sorted(leases, key=_id)
 
     def forget(self, leases: Sequence[Lease]) -> None:
         """Say that this process does nothing for *leases* after all: what was claimed is claimed again."""
@@ -153,7 +156,7 @@ class Leases:
 
     async def begin(self, leases: Sequence[Lease]) -> None:
         """Count an attempt of each, before anything is tried, so that one that kills its worker counts too."""
-        await self._write(self._postgres, leases, "attempts = lease.attempts + 1")
+        await self._write(self._postgres, leases, "attempts = lease.attempts + 1, begun = begun + 1")
 
     async def take_back(self, leases: Sequence[Lease]) -> None:
         """Count the attempt that was begun no longer, and keep the lease."""

@@ -159,7 +159,8 @@ class Connection:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
         except _TROUBLE:
-            self._raw.terminate()
+            with suppress(*_TROUBLE):  # a connection that was cut is the pool's again by now
+                self._raw.terminate()
 
 
 class Postgres:
