@@ -29,7 +29,7 @@ class Fault(Struct, frozen=True):
     refused: int = 0
     """How many events it plants that ClickHouse refuses by themselves."""
     proxied: bool = False
-    """True when it lies between our processes and the stores."""
+    """True when it lies between our processes and the stores. Such faults are the last of the list, and share proxies."""
 
 
 def _ended(role: str, number: signal.Signals) -> Plant:
@@ -41,7 +41,7 @@ def _ended(role: str, number: signal.Signals) -> Plant:
         code = await process.end(number)
         assert code in {0, -number}, f"{role} ended with {code}"
         yield
-        service.start(process)
+        await service.restart(process)
 
     return plant
 
@@ -49,13 +49,15 @@ def _ended(role: str, number: signal.Signals) -> Plant:
 @asynccontextmanager
 async def _worker_ended_in_a_computation(service: Service) -> AsyncGenerator[None]:
     """SIGTERM while an INSERT … SELECT is held up for longer than the worker waits for what is under way."""
-    await service.on_clickhouse("ALTER TABLE memberships MODIFY SETTING parts_to_delay_insert = 1, min_delay_to_insert_ms = 30000")
+    await service.on_clickhouse(
+        "ALTER TABLE memberships MODIFY SETTING parts_to_delay_insert = 1, min_delay_to_insert_ms = 30000"
+    )
     await asyncio.sleep(3)  # a computation is caught by then
     ending = asyncio.create_task(service.worker.end(signal.SIGTERM))
     yield
     await ending
     await service.on_clickhouse("ALTER TABLE memberships RESET SETTING parts_to_delay_insert, min_delay_to_insert_ms")
-    service.start(service.worker)
+    await service.restart(service.worker)
 
 
 def _killed(engine: Callable[[Service], Engine]) -> Plant:
@@ -176,10 +178,10 @@ FAULTS: tuple[Fault, ...] = (
         _settings_of_events("parts_to_throw_insert = 1"),
         10,
     ),
-    Fault("inserts-stalled", "INSERTs stall, SELECTs do not", _of_inserts(arrived=False), 20, proxied=True),
-    Fault("answers-lost", "INSERTs arrive, their answers do not", _of_inserts(arrived=True), 80, proxied=True),
     Fault("tables-missing", "each ClickHouse table missing, events for 20 s", _tables_missing, 0),
+    Fault("row-refused", "one row that ClickHouse refuses", _row_refused, 2, refused=1),
+    Fault("inserts-stalled", "INSERTs stall, SELECTs do not", _of_inserts(arrived=False), 20, proxied=True),
+    Fault("answers-lost", "INSERTs arrive, their answers do not", _of_inserts(arrived=True), 75, proxied=True),
     Fault("network-cut", "stores: connections cut and refused", _between(Proxy.refuse, Proxy.speak), 8, proxied=True),
     Fault("network-silent", "stores: packets lost", _between(Proxy.silence, Proxy.speak), 15, proxied=True),
-    Fault("row-refused", "one row that ClickHouse refuses", _row_refused, 2, refused=1),
 )

@@ -13,10 +13,10 @@ import httpx2
 from msgspec import Struct
 
 from tests.chaos.load import PREVIEW_SECONDS, SEGMENTS, Load
-from tests.chaos.service import Service, is_ready, now
+from tests.chaos.service import Service, answers, now
 
 RECOVERY_SECONDS = 5.0
-_PATIENCE_SECONDS = 120.0  # then it counts as stuck
+PATIENCE_SECONDS = 120.0  # then it counts as stuck
 _COMPUTING = "SELECT count(*) FROM computations WHERE status IN ('queued', 'running') AND created_at < $1"
 _COPIES = "SELECT toUInt64(payload.n.:Int64), count() FROM events WHERE tenant_id = {tenant:UInt32} AND payload.run.:String = {run:String} GROUP BY 1"
 
@@ -38,7 +38,7 @@ async def recover(service: Service) -> Recovery:
     ended, ended_at = time.monotonic(), now()
 
     async def ready() -> bool:
-        return await is_ready(client, service.api) and await is_ready(client, service.worker)
+        return await answers(client, service.api, "ready") and await answers(client, service.worker, "ready")
 
     async def forwarded() -> bool:
         status = await service.resources.ingestion.status(service.tenant)
@@ -48,12 +48,12 @@ async def recover(service: Service) -> Recovery:
         return not await service.resources.postgres.fetchval(_COMPUTING, ended_at)
 
     async with httpx2.AsyncClient(timeout=5) as client:
-        times = await asyncio.gather(*(_time_until(each, since=ended) for each in (ready, forwarded, computed)))
+        times = await asyncio.gather(*(time_until(each, since=ended) for each in (ready, forwarded, computed)))
     return Recovery(*times)
 
 
-async def _time_until(condition: Callable[[], Awaitable[bool]], *, since: float) -> float:
-    while time.monotonic() - since < _PATIENCE_SECONDS:
+async def time_until(condition: Callable[[], Awaitable[bool]], *, since: float) -> float:
+    while time.monotonic() - since < PATIENCE_SECONDS:
         try:
             if await condition():
                 break
@@ -66,8 +66,8 @@ async def _time_until(condition: Callable[[], Awaitable[bool]], *, since: float)
 async def judge(service: Service, load: Load, *, run: str, segments: dict[str, int], refused: int) -> list[str]:
     """Return what is wrong now that the clients are silent, as sentences."""
     quiet = now()
-    stuck = await _time_until(lambda: _is_done(service, quiet), since=time.monotonic())
-    if stuck >= _PATIENCE_SECONDS:
+    stuck = await time_until(lambda: _is_done(service, quiet), since=time.monotonic())
+    if stuck >= PATIENCE_SECONDS:
         return [f"not done after {stuck:.0f} s: {await service.resources.ingestion.status(service.tenant)}"]
     return [
         *await _wrong_events(service, load, run=run, refused=refused),
@@ -106,7 +106,7 @@ async def _wrong_members(service: Service, segments: dict[str, int]) -> list[str
             async def computed(path: str = f"/{id_}/") -> bool:
                 return (await client.get(path)).json()["status"] == "computed"
 
-            if await _time_until(computed, since=time.monotonic()) >= _PATIENCE_SECONDS:
+            if await time_until(computed, since=time.monotonic()) >= PATIENCE_SECONDS:
                 wrong.append(f"{name} is stuck: {(await client.get(f'/{id_}/')).text[:300]}")
                 continue
             asked = {"definition": SEGMENTS[name], "as_of": as_of, "limit": 1000}
@@ -140,10 +140,12 @@ async def left_members(service: Service) -> list[str]:
     postgres, clickhouse = service.resources.postgres, service.resources.clickhouse
 
     async def removed() -> bool:
-        return not await postgres.fetchval("SELECT count(*) FROM member_removals WHERE coalesce(lease_until, now()) <= now() + interval '30 s'")
+        return not await postgres.fetchval(
+            "SELECT count(*) FROM member_removals WHERE coalesce(lease_until, now()) <= now() + interval '30 s'"
+        )
 
-    stuck = await _time_until(removed, since=time.monotonic())
+    stuck = await time_until(removed, since=time.monotonic())
     found = await clickhouse.fetch(_LEFT_MEMBERS, {"tenant": service.tenant.id}, purpose="compute")
     left = await postgres.fetchval(_NOT_PLANNED, [id_ for (id_,) in found.rows])
     wrong = [f"members of {left} deleted segments stay for ever"] if left else []
-    return wrong + ([f"members are not removed after {stuck:.0f} s"] if stuck >= _PATIENCE_SECONDS else [])
+    return wrong + ([f"members are not removed after {stuck:.0f} s"] if stuck >= PATIENCE_SECONDS else [])

@@ -20,7 +20,10 @@ _PAUSE = 0.25
 BATCH = 50
 USERS = 400
 
-BUYERS = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 2, "operator": "gte"}]}
+BUYERS = {
+    "logic": "AND",
+    "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 2, "operator": "gte"}],
+}
 PROS = {"logic": "AND", "conditions": [{"type": "user_property", "property": "plan", "operator": "eq", "value": "pro"}]}
 QUIET = {
     "logic": "AND",
@@ -65,7 +68,9 @@ class Load:
             finally:
                 stop.set()
 
-    async def _ask(self, method: str, path: str, *, limit: float = PERSON_SECONDS, **arguments: Any) -> httpx2.Response | None:
+    async def _ask(
+        self, method: str, path: str, *, limit: float = PERSON_SECONDS, **arguments: Any
+    ) -> httpx2.Response | None:
         """The answer, or None where the connection was refused or cut; whatever it was, it is written down."""
         started = time.monotonic()
         try:
@@ -83,7 +88,7 @@ class Load:
             self.broken.append(f"{method} {path} took {seconds:.1f} s")
         if said == "cut" and not self._may_hang_up:
             self.broken.append(f"{method} {path} was cut")
-        if answer is not None and answer.status_code >= 400 and answer.status_code not in {410, 503, 504}:  # noqa: PLR2004
+        if answer is not None and answer.status_code >= 400 and answer.status_code not in {410, 503, 504}:
             self.broken.append(f"{method} {path} answered {said}: {answer.text[:200]}")
         return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -10,7 +11,7 @@ from tests.chaos.judging import Recovery
 from tests.chaos.load import Load
 
 _COLUMNS = (
-    "fault", "acknowledged", "clients saw", "slowest (preview), s", "ready / forwarded / computed after, s", "broken",
+    "fault", "for, s", "acknowledged", "clients saw", "slowest (preview), s", "ready / forwarded / computed after, s", "broken",
 )  # fmt: skip
 
 
@@ -19,6 +20,7 @@ class Row(Struct):
 
     name: str
     words: str
+    lasted: float
     load: Load
     recovery: Recovery
     wrong: list[str]
@@ -35,6 +37,7 @@ def write_row(row: Row) -> None:
     load, after = row.load, row.recovery
     _write((
         f"{row.words} (`{row.name}`)",
+        f"{row.lasted:.0f}",
         f"{len(load.acknowledged):,}",
         ", ".join(f"{count:,} × {said}" for said, count in sorted(load.answers.items())),
         f"{load.slowest:.1f} ({load.slowest_preview:.1f})",
@@ -43,6 +46,6 @@ def write_row(row: Row) -> None:
     ))  # fmt: skip
 
 
-def _write(cells) -> None:
+def _write(cells: Iterable[str]) -> None:
     sys.stdout.write(f"| {' | '.join(cells)} |\n")
     sys.stdout.flush()

@@ -118,6 +118,12 @@ class Service:
     def start(self, process: Process) -> None:
         process.start(database_url=self.stores.database_url, clickhouse_url=self.stores.clickhouse_url)
 
+    async def restart(self, process: Process) -> None:
+        """Start it again, and return when it answers at all: until then it is still away."""
+        self.start(process)
+        async with httpx2.AsyncClient(timeout=5) as client:
+            await eventually(lambda: answers(client, process, "live"), seconds=_START_SECONDS)
+
     async def start_all(self) -> None:
         for process in (self.api, self.worker):
             self.start(process)
@@ -136,7 +142,7 @@ class Service:
         """Return when API and worker say that they can work."""
         async with httpx2.AsyncClient(timeout=5) as client:
             for process in (self.api, self.worker):
-                await eventually(lambda process=process: is_ready(client, process), seconds=_START_SECONDS)
+                await eventually(lambda process=process: answers(client, process, "ready"), seconds=_START_SECONDS)
 
     @asynccontextmanager
     async def proxied(self) -> AsyncGenerator[None]:
@@ -187,9 +193,9 @@ async def run_service(engines: Engines, directory: Path, stores: Stores) -> Asyn
                 await process.end(signal.SIGKILL)
 
 
-async def is_ready(client: httpx2.AsyncClient, process: Process) -> bool:
+async def answers(client: httpx2.AsyncClient, process: Process, probe: Literal["live", "ready"]) -> bool:
     try:
-        return (await client.get(f"{process.url}/health/ready")).status_code == httpx2.codes.OK
+        return (await client.get(f"{process.url}/health/{probe}")).status_code == httpx2.codes.OK
     except httpx2.TransportError:
         return False
 

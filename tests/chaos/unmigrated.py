@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import httpx2
 
 from segment_copilot.embedded import Engines
-from tests.chaos.judging import RECOVERY_SECONDS, judge, recover
+from tests.chaos.judging import RECOVERY_SECONDS, Recovery, judge, recover, time_until
 from tests.chaos.load import SEGMENTS, Load
 from tests.chaos.report import Row
-from tests.chaos.service import Service, Stores, run_service
+from tests.chaos.service import Service, Stores, answers, run_service
 from tests.support.databases import run_clickhouse, run_postgres, with_database
 from tests.support.proxies import eventually
 
@@ -31,9 +32,11 @@ async def try_unmigrated(engines: Engines, directory: Path) -> Row:
         wrong = await told(service)
         await asyncio.sleep(_SECONDS)
         await service.command("migrate")
+        migrated = time.monotonic()
+        async with httpx2.AsyncClient(timeout=5) as client:
+            ready = await time_until(lambda: answers(client, service.worker, "ready"), since=migrated)
         await service.make_tenant("late")
-        service.start(service.api)
-        recovery = await recover(service)
+        await service.restart(service.api)
         segments: dict[str, int] = {}
         headers = {"Authorization": f"ApiKey {service.key}"}
         async with httpx2.AsyncClient(base_url=service.api.url, headers=headers, timeout=30) as client:
@@ -43,20 +46,22 @@ async def try_unmigrated(engines: Engines, directory: Path) -> Row:
         load = Load(service.api.url, service.key, run=UNMIGRATED, segments=segments, may_hang_up=False)
         async with load.running():
             await asyncio.sleep(3)
+            after = await recover(service)
+        recovery = Recovery(max(ready, after.ready), after.forwarded, after.computed)
         wrong += load.broken
         wrong += await judge(service, load, run=UNMIGRATED, segments=segments, refused=0)
         wrong += [f"worker logged {line[:400]}" for line in service.worker.errors()]
         wrong += await service.stop_all()
     if recovery.seconds > RECOVERY_SECONDS:
         wrong.append(f"recovered after {recovery.seconds:.1f} s")
-    return Row(UNMIGRATED, "a worker started 10 s before `migrate`", load, recovery, wrong)
+    return Row(UNMIGRATED, "a worker started before `migrate`", _SECONDS, load, recovery, wrong)
 
 
 async def told(service: Service) -> list[str]:
     """Return what is wrong with how the worker says that it cannot work yet: on its port, and in its log."""
     async with httpx2.AsyncClient(timeout=5) as client:
 
-        async def answers() -> bool:
+        async def says_so() -> bool:
             try:
                 answer = await client.get(f"{service.worker.url}/health/ready")
             except httpx2.TransportError:
@@ -64,7 +69,7 @@ async def told(service: Service) -> list[str]:
             return answer.json().get("code") == "not_migrated"
 
         try:
-            await eventually(answers, seconds=30)
+            await eventually(says_so, seconds=30)
         except TimeoutError:
             return ["the worker's port does not say that the stores are not migrated"]
     said = b"segment-copilot migrate" in service.worker.log.read_bytes()

@@ -350,17 +350,21 @@ async def test_what_a_worker_could_not_give_back_it_claims_again_at_once(postgre
     (id_,) = await add(1)
     async with present(postgres) as presence:
         leases = Leases(postgres, ERRANDS, presence=presence)
+
+        async def work(claimed: Lease) -> None:
+            async with leases.renewed([claimed]):
+                await leases.begin([claimed])
+                raise ConnectionResetError
+
         for _ in range(MAX_ATTEMPTS + 1):
             (claimed,) = await leases.claim(postgres)
             assert await leases.claim(postgres) == []  # not while it works on it
             with pytest.raises(ConnectionResetError):
-                async with leases.renewed([claimed]):
-                    await leases.begin([claimed])
-                    raise ConnectionResetError
+                await work(claimed)
 
         (again,) = await leases.claim(postgres)
 
-    assert (again.id, again.attempts) == (id_, 0)
+    assert (again.id, again.attempts, again.begun) == (id_, 0, MAX_ATTEMPTS + 1)
 
 
 async def test_a_worker_that_is_not_seen_holds_its_rows_by_their_leases_alone(postgres: Postgres, add: Add):

@@ -279,12 +279,16 @@ async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Post
 async def test_a_transaction_whose_connection_is_cut_is_unavailable_and_nothing_else(module_database_url: str) -> None:
     """The pool takes such a connection back by itself, and refuses every further word about it."""
     async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as behind:
-        with pytest.raises(Unavailable):
+
+        async def cut() -> None:
             async with behind.transaction() as connection:
-                sleeping = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
+                asking = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
                 await asyncio.sleep(0)
                 proxy.hang_up()
-                await sleeping
+                await asking
+
+        with pytest.raises(Unavailable):
+            await cut()
         assert await behind.fetchval("SELECT 1") == 1
 
 

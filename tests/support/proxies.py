@@ -61,7 +61,9 @@ class Proxy:
             return
         pair, talk = {writer, server_writer}, _Talk()
         self._writers |= pair
-        await asyncio.gather(self._pump(reader, server_writer, talk), self._pump(server_reader, writer, talk, answers=True))
+        await asyncio.gather(
+            self._pump(reader, server_writer, talk), self._pump(server_reader, writer, talk, answers=True)
+        )
         self._writers -= pair
 
     async def _pump(

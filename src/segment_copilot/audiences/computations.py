@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id")
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
+_AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
 _ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
@@ -225,7 +226,7 @@ class Computations:
         try:
             if isinstance(error, Unavailable):
                 log.warning("computation.waits", computation_id=claim.id, code=error.code)
-                await self._leases.release([claim.lease], pause=_PAUSE)
+                await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
             elif isinstance(error, SegmentCopilotError):
                 await self._fail(claim, error.code, error.detail, final=final)
             else:  # its message is for the log alone: ClickHouse quotes the data in it

@@ -110,13 +110,16 @@ class Forwarding:
         A block whose last worker died or failed comes before events that are in no block yet. Raises what the stores
         raise, after noting it at the block; rows that ClickHouse refuses are no error here.
         """
-        block = await self._claim()
-        if block is None and await self._form():
+        while True:
             block = await self._claim()
-        if block is None:
-            return 0
-        async with self._leases.renewed([block.lease]):
-            return await self._attempt(block)
+            if block is None and await self._form():
+                block = await self._claim()
+            if block is None:
+                return 0
+            async with self._leases.renewed([block.lease]):
+                forwarded = await self._attempt(block)
+            if forwarded is not None:
+                return forwarded
 
     async def _claim(self) -> Block | None:
         for lease in await self._leases.claim(self._postgres):
@@ -136,15 +139,16 @@ class Forwarding:
                 return False
             return await transaction.fetchval(_FORM, MAX_BLOCK_EVENTS, MAX_BLOCK_BYTES) is not None
 
-    async def _attempt(self, block: Block) -> int:
+    async def _attempt(self, block: Block) -> int | None:
+        """Return how many events arrived; None if the block was cut, or set aside: its halves, or others, come next."""
         try:
             if block.lease.spent and await self._cut(block):  # each of its workers died: perhaps it is too large
-                return 0
+                return None
             await self._leases.begin([block.lease])
             return await self._forward(block)
         except Exception as error:
             if await self._blamed(block, error):
-                return 0
+                return None
             raise
 
     async def _forward(self, block: Block) -> int:

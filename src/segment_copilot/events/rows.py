@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -30,7 +30,7 @@ class Event(Struct, frozen=True, gc=False):
 
 
 async def write_block(
-    clickhouse: ClickHouse, events: Sequence[Event], *, token: str, present: Set[tuple[int, str]] = frozenset()
+    clickhouse: ClickHouse, events: Sequence[Event], *, token: str, present: Collection[tuple[int, str]] = frozenset()
 ) -> None:
     """Write *events* (at most about 50,000) to ClickHouse, with the traits and users that follow from them.
 
