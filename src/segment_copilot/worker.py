@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
-from segment_copilot.stores.migrations import lacking
 
 log = structlog.get_logger()
 
@@ -27,14 +26,11 @@ CLEAN_UP_SECONDS = 60.0
 REMOVE_SECONDS = 10.0
 """Members that are due in this time are removed by one statement."""
 
-MAX_BACKOFF_SECONDS = 3.0
+MAX_BACKOFF_SECONDS = 2.0
 """So late at most is it noticed that a store is back."""
 
 GRACE_SECONDS = 20.0
 """Seconds that work under way may take to end after a stop; then it is cancelled and left to another worker."""
-
-MIGRATED_SECONDS = 1.0
-"""Seconds between two looks whether the stores were migrated."""
 
 _FULL_BLOCK = 1000  # events; after a smaller one, let more gather: each block is a part that ClickHouse has to merge
 
@@ -61,41 +57,15 @@ def steps(resources: Resources) -> tuple[Step, ...]:
 
 
 async def run_worker(resources: Resources, *, stop: asyncio.Event) -> None:
-    """Work until *stop* is set, then finish what is under way. On stores that lack something, wait for `migrate` first."""
-    await _until_migrated(resources, stop=stop)
-    log.info("worker.started")
+    """Work until *stop* is set, then finish what is under way."""
     async with resources.presence.kept(), asyncio.TaskGroup() as group:
+        log.info("worker.started")
         loops = [group.create_task(_repeat(step, stop=stop), name=step.name) for step in steps(resources)]
         await stop.wait()
         _, late = await asyncio.wait(loops, timeout=GRACE_SECONDS)
         for task in late:
             task.cancel()
     log.info("worker.stopped", cancelled=sorted(task.get_name() for task in late))
-
-
-async def _until_migrated(resources: Resources, *, stop: asyncio.Event) -> None:
-    """Return once the stores have what this version needs, or do not say: then the work itself finds out."""
-    told = False
-    while not stop.is_set():
-        try:
-            missing = await lacking(resources.postgres, resources.clickhouse)
-        except Exception:  # noqa: BLE001  # the work meets it again, and says it
-            return
-        if not missing:
-            return
-        if not told:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            detail = f"The stores lack {missing[0]}{more}: run `segment-copilot migrate`. The worker waits for it."
-            log.warning("worker.not_migrated", detail=detail)
-            told = True
-        await _pause(MIGRATED_SECONDS, stop=stop)
-
-
-async def _pause(seconds: float, *, stop: asyncio.Event) -> None:
-    """Wait, but not on when the worker is to stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
 
 
 async def _repeat(step: Step, *, stop: asyncio.Event) -> None:
@@ -114,7 +84,9 @@ async def _repeat(step: Step, *, stop: asyncio.Event) -> None:
                 log.warning("worker.waiting", work=step.name, detail=error.detail, seconds=pause)
             else:
                 log.exception("worker.failed", work=step.name, seconds=pause)
-        await _pause(pause, stop=stop)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await stop.wait()
 
 
 async def _forward(resources: Resources) -> bool:

@@ -71,6 +71,7 @@ async def judge(service: Service, load: Load, *, run: str, segments: dict[str, i
         return [f"not done after {stuck:.0f} s: {await service.resources.ingestion.status(service.tenant)}"]
     return [
         *await _wrong_events(service, load, run=run, refused=refused),
+        *await _failed_computations(service),
         *await _wrong_members(service, segments),
     ]
 
@@ -91,6 +92,12 @@ async def _wrong_events(service: Service, load: Load, *, run: str, refused: int)
         "failed": abs(status.failed - refused),
     })  # fmt: skip
     return [f"{count} events {what}" for what, count in found.items() if count]
+
+
+async def _failed_computations(service: Service) -> list[str]:
+    """No fault is one of a segment's, so none of its computations may have ended by one."""
+    rows = await service.resources.postgres.fetch("SELECT DISTINCT error FROM computations WHERE status = 'failed'")
+    return [f"a computation failed: {row['error']}" for row in rows]
 
 
 async def _wrong_members(service: Service, segments: dict[str, int]) -> list[str]:

@@ -17,7 +17,7 @@ PERSON_SECONDS = 10.0
 PREVIEW_SECONDS = 30.0
 _GIVE_UP_SECONDS = 60.0  # long past what is promised: a hang is to be seen
 _PAUSE = 0.25
-BATCH = 50
+BATCH = 30
 USERS = 400
 
 BUYERS = {

@@ -9,12 +9,11 @@ from pathlib import Path
 import httpx2
 
 from segment_copilot.embedded import Engines
-from tests.chaos.judging import RECOVERY_SECONDS, Recovery, judge, recover, time_until
+from tests.chaos.judging import PATIENCE_SECONDS, RECOVERY_SECONDS, Recovery, judge, recover, time_until
 from tests.chaos.load import SEGMENTS, Load
 from tests.chaos.report import Row
 from tests.chaos.service import Service, Stores, answers, run_service
 from tests.support.databases import run_clickhouse, run_postgres, with_database
-from tests.support.proxies import eventually
 
 UNMIGRATED = "unmigrated"
 _NAME = "segment_copilot_unmigrated"
@@ -61,16 +60,18 @@ async def told(service: Service) -> list[str]:
     """Return what is wrong with how the worker says that it cannot work yet: on its port, and in its log."""
     async with httpx2.AsyncClient(timeout=5) as client:
 
-        async def says_so() -> bool:
+        async def on_its_port() -> bool:
             try:
                 answer = await client.get(f"{service.worker.url}/health/ready")
             except httpx2.TransportError:
                 return False
             return answer.json().get("code") == "not_migrated"
 
-        try:
-            await eventually(says_so, seconds=30)
-        except TimeoutError:
-            return ["the worker's port does not say that the stores are not migrated"]
-    said = b"segment-copilot migrate" in service.worker.log.read_bytes()
-    return [] if said else ["the worker's log does not say what to type"]
+        async def in_its_log() -> bool:
+            return service.worker.log.read_bytes().count(b"run `segment-copilot migrate`") == 1
+
+        wrong = list[str]()
+        for where, says_so in {"on its port": on_its_port, "in its log, once": in_its_log}.items():
+            if await time_until(says_so, since=time.monotonic()) >= PATIENCE_SECONDS:
+                wrong.append(f"the worker does not say {where} what is missing and what to type")
+        return wrong

@@ -305,9 +305,7 @@ async def present(postgres: Postgres) -> AsyncGenerator[Presence]:
     """A worker that others see while the block runs; at its end its session is closed, as by kill -9."""
     presence = Presence(postgres)
     async with presence.kept():
-        async with asyncio.timeout(10):
-            while presence.holder is None:  # noqa: ASYNC110  # nothing to be woken by
-                await asyncio.sleep(0.01)
+        assert presence.holder == presence.number
         yield presence
 
 

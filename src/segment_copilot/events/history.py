@@ -53,7 +53,11 @@ class History:
             group.create_task(self._keep_recent(recent))
 
     async def delete(self, tenant: Tenant) -> None:
-        """Delete every event of the tenant: from ClickHouse first, so that what PostgreSQL has can be tried again."""
+        """Delete every event of the tenant.
+
+        That it is to go is decided where its caller marks the tenant, and carried on by the next call if this one fails
+        anywhere: from ClickHouse first, so that what PostgreSQL has is there until all of it is done.
+        """
         for table in ("events", "traits", "traits_current", "users"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"

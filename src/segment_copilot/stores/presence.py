@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from segment_copilot.stores.postgres import Postgres
 
+_WAIT_SECONDS: Final = 5.0
 _LOCKS: Final = 0x5E6A11FE  # what the numbers of workers are the second half of
 
 LIVING: Final = f"""
@@ -27,7 +28,7 @@ ARRAY(
 
 
 class Presence:
-    """This process among the workers, by its *number*."""
+    """Shows the other workers that this process lives, by its *number*."""
 
     def __init__(self, postgres: Postgres) -> None:
         self.number = secrets.randbelow(2**31 - 1) + 1
@@ -41,7 +42,13 @@ class Presence:
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
-        """Be seen by others while the block runs; after a lost session, as soon as there is another."""
+        """Be seen by others from the start of the block to its end; after a lost session, as soon as there is another.
+
+        Where PostgreSQL does not answer, the block starts unseen: what is claimed in it is then held by its lease alone.
+        """
         async with self._postgres.hold_lock(_LOCKS, self.number) as self._held:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._held.wait()
             yield
         self._held = asyncio.Event()
