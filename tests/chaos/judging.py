@@ -96,7 +96,9 @@ async def _wrong_events(service: Service, load: Load, *, run: str, refused: int)
 
 async def _failed_computations(service: Service) -> list[str]:
     """No fault is one of a segment's, so none of its computations may have ended by one."""
-    rows = await service.resources.postgres.fetch("SELECT DISTINCT error FROM computations WHERE status = 'failed'")
+    rows = await service.resources.postgres.fetch(
+        "SELECT DISTINCT error::text AS error FROM computations WHERE status = 'failed'"
+    )
     return [f"a computation failed: {row['error']}" for row in rows]
 
 
