@@ -328,7 +328,7 @@ class Computations:
         The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
         """
         async with self._postgres.transaction() as transaction:
-            if claim.previous_run is not None or claim.lease.attempts > 0:  # a first run has nothing behind it
+            if claim.previous_run is not None or claim.lease.begun:  # a first run has nothing behind it
                 await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
             if not await self._leases.end(transaction, claim.lease, "done"):
                 await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
