@@ -83,6 +83,7 @@ class Leases:
         self._length = length
         self._presence = presence
         self._held = set[UUID]()  # keys that are claimed: neither given back nor lost
+        self._claiming = asyncio.Lock()  # one at a time: each must know what the others of this process have claimed
         statuses = ", ".join(f"'{status}'" for status in dict.fromkeys((queue.waiting, queue.working)))
         self._open = f"status IN ({statuses})"
 
@@ -108,9 +109,10 @@ class Leases:
                     CASE WHEN {mine} THEN {queue.key} <> ALL (${n + 4}::uuid[]) ELSE holder <> ALL ({LIVING}) END)
                 ORDER BY id LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
             RETURNING id, {queue.key} AS key, attempts, begun"""  # names and conditions are our code's, never a caller's
-        rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)
+        async with self._claiming:
+            rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)
+            self._held |= {row["key"] for row in rows}
         until = now + self._length.total_seconds()
-        self._held |= {row["key"] for row in rows}
         leases = (Lease(row["id"], row["key"], row["attempts"], until, row["begun"]) for row in rows)
         return sorted(leases, key=_id)
 
