@@ -233,8 +233,7 @@ async def test_an_import_that_cannot_work_says_so_before_it_sends(server, tmp_pa
     with pytest.raises(InvalidInput, match=r"401|time zone"):
         await import_file(
             path,
-            layout=Layout(user="user", event="event", time="time"),
+            layout=Layout(user="user", event="event", time="time", timezone=timezone),
             url=server.url,
             key=key or server.key,
-            timezone=timezone,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -179,8 +180,9 @@ def check_encoding(name: str) -> str:
     """Return the codec's own name; raises InvalidInput where there is none of that name that decodes text."""
     try:
         found = codecs.lookup(name)
-        b"".decode(found.name)  # LookupError for a codec that makes no text, such as rot13
-    except (LookupError, ValueError, UnicodeError):
+        with contextlib.suppress(UnicodeError):  # of this one byte, which is no text in every encoding
+            b"a".decode(found.name)  # raises LookupError for a codec that makes no text, such as rot13
+    except (LookupError, ValueError):
         detail = f"{name!r} is no encoding. Common ones are utf-8, utf-16, windows-1252 and latin-1."
         raise InvalidInput(detail, code="unknown_encoding") from None
     return found.name

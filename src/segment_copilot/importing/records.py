@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from msgspec import Struct
 
 from segment_copilot.documents import is_whole
 from segment_copilot.errors import InvalidInput
-from segment_copilot.importing.files import FileFacts, open_file, open_text
+from segment_copilot.importing.files import FileFacts, open_text
 from segment_copilot.importing.layout import Layout, Names, names_of, read_separator
 from segment_copilot.language.catalog import nearest
 
@@ -24,6 +26,7 @@ REJECT_ROW: Final = "import_row"
 """The columns that a rejects file has beside those of the file: read again, they mean nothing."""
 
 _SEPARATORS: Final = ",;\t|"  # the first of equals
+_BETWEEN: Final = re.compile(r"[\s,]*")
 _SAYS_SEPARATOR: Final = "sep="  # Excel's own first line
 
 
@@ -115,16 +118,34 @@ def _ndjson_records(lines: io.TextIOWrapper) -> Iterator[Record | BadRow]:
 
 def _array_records(path: Path, facts: FileFacts) -> Iterator[Record | BadRow]:
     """Yield the elements of one JSON array, which is read whole but decoded one by one; its number stands for a line."""
-    with open_file(path) as file:
-        content = file.read()
-    if not facts.encoding.startswith("utf-8"):
-        content = content.decode(facts.encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+    with open_text(path, facts, newline="\n") as file:
+        text = file.read().removeprefix("\ufeff")
     try:
-        elements = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"The file begins as a JSON array and is none: {error}.", code="unreadable_file") from error
+        content = text.encode("utf-8", "surrogateescape")
+        elements = map(_text_of, msgspec.json.decode(content, type=list[msgspec.Raw]))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        elements = iter(_elements(text))
     for number, element in enumerate(elements, start=1):
-        yield _json_record(number, bytes(element).decode("utf-8", "surrogateescape"))
+        yield _json_record(number, element)
+
+
+def _text_of(raw: msgspec.Raw) -> str:
+    return bytes(raw).decode("utf-8", "surrogateescape")
+
+
+def _elements(text: str) -> list[str]:
+    """Take an array apart where the fast way refuses it for one element, such as half of a surrogate pair in a text."""
+    decoder, elements = json.JSONDecoder(), list[str]()
+    place = _BETWEEN.match(text, text.index("[") + 1).end()  # pyright: ignore[reportOptionalMemberAccess]  # matches ""
+    try:
+        while not text.startswith("]", place):
+            _, end = decoder.raw_decode(text, place)
+            elements.append(text[place:end])
+            place = _BETWEEN.match(text, end).end()  # pyright: ignore[reportOptionalMemberAccess]
+    except (ValueError, RecursionError) as error:
+        detail = f"The file begins as a JSON array and is none: {error}."
+        raise InvalidInput(detail, code="unreadable_file") from error
+    return elements
 
 
 def _json_record(number: int, text: str) -> Record | BadRow:

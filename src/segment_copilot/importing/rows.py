@@ -72,7 +72,9 @@ class _Writer:
     def __init__(self, reader: RowReader) -> None:
         self._reader = reader
         self._layout = layout = reader.layout
-        self._meant = frozenset({*layout.named(), *layout.profile})
+        alternatives = [names for names in (layout.user, layout.event, layout.time) if not isinstance(names, str)]
+        self._alternatives = [names for names in alternatives if len(names) > 1]
+        self._meant = frozenset({*layout.named(), *layout.profile}).difference(*self._alternatives)
         self._booleans = frozenset(layout.boolean)
         self._flags = frozenset(layout.flags)
         self._traits: dict[str, dict[str, bytes]] = {}  # of each user's previous row, as JSON: 1 is not true
@@ -87,6 +89,9 @@ class _Writer:
         if record.is_text and values.is_rounded(user):
             detail = f"{user!r} was rounded by a spreadsheet and may be several users: export the file again."
             raise EventRejected(join(names_of(layout.user)[0]), code="rounded_id", detail=detail)
+        if user is None:
+            detail = "There is no user: the row cannot be anybody's."
+            raise EventRejected(join(names_of(layout.user)[0]), code="missing_field", detail=detail)
         common = {"user_id": user, "occurred_at": (moment + reader.shift).isoformat()}
         # Padded, so that among equal times the order of ids, as text, is the order of the lines.
         line_id = f"{reader.id_start}-{record.line:010d}"
@@ -106,6 +111,8 @@ class _Writer:
                 validate(event, received_at=moment)
                 return (event,)
             event_type = call if call in _SCREENS else None
+        if event_type is None:
+            raise EventRejected(join(names_of(layout.event)[0]), code="missing_field", detail="There is no event type.")
         event = {**common, "event_type": event_type, "payload": self._payload(record), "event_id": own_id or line_id}
         validate(event, received_at=moment)
         return (*self._identify(record, common, f"{line_id}-t", {}, moment), event)
@@ -117,12 +124,15 @@ class _Writer:
             return reader.now
         if (moment := reader.times.read(cell)) is not None:
             return moment
-        shown = "There is no time" if cell is None else f"{str(cell)[:100]!r} is no time that can be read"
-        how = f"by --time-format {reader.times.format}" if reader.times.format else ""
-        detail = (
-            f"{shown} {how}".rstrip()
-            + ": write year-month-day, as in 2026-04-25 14:32:00, or name its format with --time-format."
-        )
+        if cell in (None, ""):
+            detail = "There is no time."
+        elif reader.times.format:
+            detail = f"{str(cell)[:100]!r} is no time that --time-format {reader.times.format} can read."
+        else:
+            detail = (
+                f"{str(cell)[:100]!r} is no time that can be read: "
+                "write year-month-day, as in 2026-04-25 14:32:00, or name its format with --time-format."
+            )
         raise EventRejected(join(names_of(layout.time)[0]), code="wrong_time", detail=detail)
 
     def _own_id(self, record: Record) -> str | None:
@@ -143,6 +153,10 @@ class _Writer:
     def _everything(self, record: Record) -> dict[str, Any]:
         """Return all cells that mean nothing else as values; of rows that describe users, the members of profiles too."""
         meant = self._meant - set(self._layout.profile) if self._layout.traits_only else self._meant
+        for names in self._alternatives:  # of which only the one that counts is no property
+            meant |= {
+                name for name in names if record.cell(name) is not None and record.first(names) is record.cell(name)
+            }
         rest = _without(meant, record.cells)
         found = {name: self._value(name, cell, record) for name, cell in rest.items()}
         return _lifted(found, self._layout.profile) if self._layout.traits_only else found

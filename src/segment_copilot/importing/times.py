@@ -39,6 +39,7 @@ _TIME: Final = (
 )
 _WRITTEN: Final = tuple(re.compile(_WEEKDAY + date + _TIME, re.ASCII | re.IGNORECASE) for date in _DATES)
 _BASIC: Final = re.compile(r"\d{8}T\d{4,6}(?:\.\d+)?(?:Z|[+-]\d{2}:?(?:\d\d)?)?", re.ASCII)  # ISO 8601 without marks
+_SAMPLE: Final = datetime(2026, 6, 20, 13, 14, 58, tzinfo=UTC)  # to try a pattern with
 _NOON: Final = 12
 _CENTURY: Final = 100
 _PIVOT: Final = 70  # two digits of a year: 70 to 99 are of the last century
@@ -83,8 +84,8 @@ def make_reading(text: str, timezone: str) -> TimeReading:
     if text in NAMED_FORMATS or not text:
         return TimeReading(zone=zone, format=text)
     try:
-        sample = datetime(2026, 6, 20, 13, 14, 58).strftime(text)  # noqa: DTZ001  # only to try the pattern
-        is_whole_date = "%" in text and datetime.strptime(sample, text).date() == datetime(2026, 6, 20).date()  # noqa: DTZ001, DTZ007
+        sample = _SAMPLE.strftime(text)
+        is_whole_date = datetime.strptime(sample, text).date() == _SAMPLE.date()  # noqa: DTZ007  # only its day counts
     except (ValueError, re.error):
         is_whole_date = False
     if not is_whole_date:
@@ -210,12 +211,16 @@ NAMED_FORMATS: Final[dict[str, Callable[[str], datetime | None]]] = {
 
 
 def is_date_of_people(text: str) -> bool:
-    """Return whether *text* is a date, but not as the condition language reads one."""
+    """Return whether *text* is a date, but not written as the condition language reads one."""
     if not any(mark in text for mark in "./- ") or not any(letter.isdigit() for letter in text):
         return False
     if parse_instant(text) is not None:
         return False
+    return any(_is_written(text, order) for order in ("day-first", "month-first"))
+
+
+def _is_written(text: str, order: Order) -> bool:
     try:
-        return any(_written(text, order) is not None for order in ("day-first", "month-first"))
+        return _written(text, order) is not None
     except (ValueError, OverflowError):
         return False

@@ -152,8 +152,8 @@ def test_a_bad_row_is_named_by_its_line_and_the_others_are_read(tmp_path: Path):
     rows = read(path, layout=PLAIN)
 
     assert [(row.line, row.reason.partition(":")[0]) for row in rows if isinstance(row, BadRow)] == [
-        (4, "user_id"),
-        (5, "event_type"),
+        (4, "user"),
+        (5, "event"),
         (6, "time"),
         (7, "occurred_at"),
         (8, "It has 5 cells, and the header 4."),
