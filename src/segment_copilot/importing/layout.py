@@ -158,7 +158,7 @@ def _check(layout: Layout) -> None:
     if not layout.traits_only and not layout.event and not layout.event_name:
         detail = "Give --event COLUMN or --event-name NAME, one of the two; or --traits-only where rows describe users."
         raise InvalidInput(detail, code="no_event_column")
-    if len(read_separator(layout.separator)) > 1:
+    if layout.separator and (len(separator := read_separator(layout.separator)) != 1 or separator in '"\r\n'):
         detail = f"{layout.separator!r} is no separator. Give one character, or the word tab."
         raise InvalidInput(detail, code="wrong_separator")
     if layout.encoding:
