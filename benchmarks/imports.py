@@ -54,7 +54,7 @@ def rows(number: int, written: Written) -> Iterator[list[Any]]:
     """Rows of a shop: user, event, time, amount, town; every hundredth is spoiled, in turns in three ways."""
     draw = random.Random(7)
     for place in range(number):
-        moment = FIRST + timedelta(seconds=place * 40)
+        moment = FIRST + timedelta(days=90) * (place / number)
         town = draw.choice(["Köln", "São Paulo", "Rome", "Málaga"])
         user, when = f"user_{draw.randrange(number // 10 + 1)}", written(moment)
         cells = [user, draw.choice(["view", "buy", "buy"]), when, round(draw.uniform(1, 200), 2), town]
@@ -163,7 +163,7 @@ def shortened(reason: str) -> str:
 async def measure(number: int, only: str) -> None:
     """Import every file and print its row."""
     with tempfile.TemporaryDirectory(prefix="imports-") as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101  # PostgreSQL may run as another user
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103  # PostgreSQL may run as another user
         engines = await asyncio.to_thread(start_engines, Path(folder) / "data")
         try:
             urls = {"database_url": engines.database_url, "clickhouse_url": engines.clickhouse_url}

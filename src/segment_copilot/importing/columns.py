@@ -54,12 +54,12 @@ class Column(Struct, kw_only=True):
 
     @property
     def total(self) -> int:
-        """How many values there are."""
+        """Return how many values there are."""
         return self.kinds.total()
 
     @property
     def may_be_boolean(self) -> bool:
-        """Whether every value says yes or no, and not one of them is a boolean yet."""
+        """Return whether every value says yes or no, and not one of them is a boolean yet."""
         return self.total > 0 and self.booleans == self.total
 
     def notes(self) -> Iterator[str]:

@@ -44,12 +44,12 @@ class FileFacts(Struct, frozen=True, kw_only=True):
 
     @property
     def shown_encoding(self) -> str:
-        """The encoding as people call it."""
+        """Return the encoding as people call it."""
         return _SHOWN.get(self.encoding, self.encoding)
 
     @property
     def unit(self) -> str:
-        """What a row is counted in."""
+        """Return what a row is counted in."""
         return "item" if self.kind == "JSON array" else "line"
 
 

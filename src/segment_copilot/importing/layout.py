@@ -1,4 +1,4 @@
-"""What the columns of a file mean and how it is written: what the options, a `--map` file and a preset say."""
+"""Holds what the columns of a file mean and how it is written: what options, a `--map` file and a preset say."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _MOST_COLUMNS = 40
 
 
 class Report(Protocol):
-    """What is told of an import that has ended."""
+    """Tells of an import that has ended."""
 
     read: int
     queued: int
