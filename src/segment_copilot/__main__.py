@@ -24,7 +24,7 @@ from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import InvalidInput
-from segment_copilot.importing import NAMED_FORMATS, import_file, make_layout, missing_columns, presets
+from segment_copilot.importing import NAMED_FORMATS, guess_preset, import_file, make_layout, missing_columns, presets
 from segment_copilot.settings import Settings, read_settings
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -232,6 +232,9 @@ def import_(
     A dot in a column's name leads into the objects of JSON, as in properties.distinct_id. Rows that cannot be read go to
     FILE.rejects.csv with their reasons; the others are imported.
     """
+    if user is None and preset is None and map_ is None:
+        hint = f" By its columns it is one for --preset {found}." if (found := guess_preset(file)) else ""
+        raise typer.BadParameter(f"Missing option '--user', or --preset or --map, which name the columns.{hint}")
     layout = make_layout(
         preset=preset or "",
         map_file=map_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,30 @@ def test_a_damaged_element_of_an_array_costs_itself(tmp_path: Path):
 
     assert [row.line for row in rows if isinstance(row, BadRow)] == [2, 3, 4]
     assert [row.line for row in rows if not isinstance(row, BadRow)] == [1, 5]
+
+
+ROWS = [{"user": "ana", "event": "buy", "time": "2026-06-20"}, {"user": "ben", "event": "buy", "time": "2026-06-20"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "users"),
+    [
+        (json.dumps({"page": 0, "results": ROWS}), ["ana", "ben"]),
+        (json.dumps({"data": ROWS, "links": {"next": None}, "tags": ["x"]}, indent=2), ["ana", "ben"]),
+        (json.dumps(ROWS[0] | {"items": [{"sku": "x"}]}), ["ana"]),
+        (json.dumps(ROWS[0] | {"items": [{"sku": "x"}]}, indent=2), ["ana"]),
+        ("\n".join(map(json.dumps, ROWS)), ["ana", "ben"]),
+        (json.dumps({"a": ROWS, "b": ROWS}), []),
+        (json.dumps({"results": []}), []),
+        ('{\n"results": [', []),
+    ],
+    ids=["answer", "answer in lines", "row", "row in lines", "rows", "two lists", "no rows", "cut"],
+)
+def test_one_object_is_a_row_or_an_answer_that_holds_them(tmp_path: Path, text: str, users: list[str]):
+    path = tmp_path / "file.json"
+    path.write_text(text)
+
+    rows = list(read_rows(path, layout=make_layout(user="user", event="event", time="time")))
+
+    assert [row.events[0]["user_id"] for row in rows if not isinstance(row, BadRow)] == users
+    assert bool(users) is not any(isinstance(row, BadRow) for row in rows)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from segment_copilot.importing import BadRow, make_layout, presets, read_rows
+from segment_copilot.importing import BadRow, guess_preset, make_layout, presets, read_rows
 
 FILES = Path(__file__).parents[1] / "data" / "imports"
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -179,3 +179,21 @@ def test_items_without_their_order_are_told(tmp_path: Path):
     assert (bad.line, lost.line) == (2, 3)
     assert lost.reason == "It goes on with '#10001', of which the first row, with 'Total', is missing."
     assert not isinstance(rows[0], BadRow)
+
+
+@pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.file)
+def test_an_export_is_known_by_its_columns(export: Export, tmp_path: Path):
+    answer = tmp_path / "answer.json"
+    lines = (FILES / export.file).read_text().splitlines()[:2]
+
+    assert guess_preset(FILES / export.file) == export.preset
+    if export.file.endswith(".ndjson"):
+        answer.write_text(f'{{"results": [{",".join(lines)}]}}')
+        assert guess_preset(answer) == export.preset
+
+
+def test_other_files_are_known_by_nothing(tmp_path: Path):
+    path = tmp_path / "file.csv"
+    path.write_text("user,event,time\nana,buy,2026-06-20\n")
+
+    assert (guess_preset(path), guess_preset(tmp_path / "nowhere"), guess_preset(tmp_path)) == ("", "", "")

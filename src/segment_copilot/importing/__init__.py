@@ -4,7 +4,7 @@ It is a client: it never touches a store. The way of a row: `files` (opened, dec
 → `rows` (made events, as a `layout` says, with `times` and `values`) → `sending`, or `rejects`; `importer` leads it.
 """
 
-from segment_copilot.importing.importer import ImportReport, import_file, read_rows
+from segment_copilot.importing.importer import ImportReport, guess_preset, import_file, read_rows
 from segment_copilot.importing.layout import Layout, make_layout, missing_columns, presets
 from segment_copilot.importing.records import BadRow
 from segment_copilot.importing.rows import Row
@@ -16,6 +16,7 @@ __all__ = [
     "ImportReport",
     "Layout",
     "Row",
+    "guess_preset",
     "import_file",
     "make_layout",
     "missing_columns",

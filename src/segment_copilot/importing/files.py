@@ -17,7 +17,7 @@ from msgspec import Struct
 from segment_copilot.errors import InvalidInput
 from segment_copilot.importing.layout import check_encoding
 
-Kind = Literal["CSV", "NDJSON", "JSON array"]
+Kind = Literal["CSV", "NDJSON", "JSON array", "JSON object"]
 OpenFile = io.BufferedReader | gzip.GzipFile
 
 _GZIP: Final = b"\x1f\x8b"
@@ -50,7 +50,7 @@ class FileFacts(Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> str:
         """Return what a row is counted in."""
-        return "item" if self.kind == "JSON array" else "line"
+        return "item" if self.kind in {"JSON array", "JSON object"} else "line"
 
 
 @contextmanager

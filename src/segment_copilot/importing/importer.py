@@ -10,11 +10,12 @@ from pathlib import Path
 from msgspec import Struct, field, structs
 from rich.console import Console
 
+from segment_copilot.errors import InvalidInput
 from segment_copilot.importing.columns import Columns
 from segment_copilot.importing.files import FileFacts, look_at
 from segment_copilot.importing.journal import Journal
-from segment_copilot.importing.layout import Layout
-from segment_copilot.importing.records import BadRow, Table, read_records, read_table
+from segment_copilot.importing.layout import Layout, presets
+from segment_copilot.importing.records import BadRow, Table, read_records, read_table, see_object
 from segment_copilot.importing.rejects import Rejects
 from segment_copilot.importing.rows import Row, RowReader
 from segment_copilot.importing.screen import Display, progress, show_file, show_preview, show_report
@@ -59,6 +60,24 @@ def read_rows(
 ) -> Iterator[Row | BadRow]:
     """Yield every row of *path* as events, or as what is wrong with it; raises InvalidInput when none can be read."""
     yield from _open(path, layout, shift_to_now=shift_to_now, now=now or datetime.now(UTC)).rows()
+
+
+def guess_preset(path: Path) -> str:
+    """Return the preset by whose columns the file is known; "" where it is none of them, or cannot be read."""
+    layout = Layout()
+    try:
+        facts = see_object(path, facts=look_at(path), layout=layout)
+        header = read_table(path, facts=facts, layout=layout).header
+        rows = islice(read_records(path, facts=facts, layout=layout), SHOWN_ROWS)
+        records = [row for row in rows if not isinstance(row, BadRow)]
+    except InvalidInput:
+        return ""
+
+    def has(name: str) -> bool:
+        return name in header or any(record.cell(name) is not None for record in records)
+
+    known = {name: len(preset.shows) for name, preset in presets().items() if all(map(has, preset.shows))}
+    return max(known, key=lambda name: known[name], default="")
 
 
 async def import_file(
@@ -114,7 +133,7 @@ async def import_file(
 
 def _open(path: Path, layout: Layout, *, shift_to_now: bool, now: datetime) -> _Opened:
     times = make_reading(layout.time_format, layout.timezone)
-    facts = look_at(path, encoding=layout.encoding)
+    facts = see_object(path, facts=look_at(path, encoding=layout.encoding), layout=layout)
     table = read_table(path, facts=facts, layout=layout)
     survey = survey_rows(
         read_records(path, facts=facts, layout=layout),

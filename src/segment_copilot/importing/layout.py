@@ -73,9 +73,10 @@ class Layout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
 
 
 class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A layout that comes with the service: *says* which file it is for."""
+    """A layout that comes with the service: *says* which file it is for, and *shows* by which columns one is known."""
 
     says: str
+    shows: tuple[str, ...]
     layout: Layout
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.documents import is_whole
 from segment_copilot.errors import InvalidInput
@@ -97,8 +97,10 @@ def read_table(path: Path, *, facts: FileFacts, layout: Layout) -> Table:
 
 def read_records(path: Path, *, facts: FileFacts, layout: Layout) -> Generator[Record | BadRow]:
     """Yield the rows of *path*, and what is wrong with those that cannot be taken apart; blank ones are none."""
-    if facts.kind == "JSON array":
-        yield from _array_records(path, facts)
+    if facts.kind in {"JSON array", "JSON object"}:
+        elements = _array_elements(path, facts) if facts.kind == "JSON array" else _object_elements(path, facts, layout)
+        for number, element in enumerate(elements or (), start=1):
+            yield _json_record(number, element)
         return
     with open_text(path, facts, newline="\n" if facts.kind == "NDJSON" else "") as text:
         if facts.kind == "NDJSON":
@@ -116,17 +118,56 @@ def _ndjson_records(lines: io.TextIOWrapper) -> Iterator[Record | BadRow]:
             yield _json_record(number, line.strip("\ufeff\r\n"))
 
 
-def _array_records(path: Path, facts: FileFacts) -> Iterator[Record | BadRow]:
-    """Yield the elements of one JSON array, which is read whole but decoded one by one; its number stands for a line."""
+def see_object(path: Path, *, facts: FileFacts, layout: Layout) -> FileFacts:
+    """Return *facts* with another kind where lines that begin with a brace are one object: an answer, or a lone row."""
+    if facts.kind != "NDJSON":
+        return facts
     with open_text(path, facts, newline="\n") as file:
-        text = file.read().removeprefix("\ufeff")
+        first = file.readline().strip("\ufeff \t\r\n")
+    may_be = facts.lines <= 1 or first.endswith(("{", "[", ","))
+    is_one = may_be and _object_elements(path, facts, layout) is not None
+    return structs.replace(facts, kind="JSON object") if is_one else facts
+
+
+def _object_elements(path: Path, facts: FileFacts, layout: Layout) -> list[str] | None:
+    """Return the rows of a file that is one JSON object; None where it is not, or nothing in it is the list of rows.
+
+    An object that has a user is a row. In another, as an API answers, the one list of objects has them.
+    """
+    text = _read_text(path, facts)
+    try:
+        members = msgspec.json.decode(text.encode("utf-8", "surrogateescape"), type=dict[str, msgspec.Raw])
+        record = _json_record(1, text)
+        if isinstance(record, BadRow) or record.first(layout.user) is not None:
+            return None if isinstance(record, BadRow) else [text]
+        lists = [name for name, value in record.cells.items() if _is_table(value)]
+        return (
+            [_text_of(row) for row in msgspec.json.decode(members[lists[0]], type=list[msgspec.Raw])]
+            if len(lists) == 1
+            else None
+        )
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _is_table(value: object) -> bool:
+    rows = cast("list[object]", value) if isinstance(value, list) else []
+    return bool(rows) and isinstance(rows[0], dict)
+
+
+def _read_text(path: Path, facts: FileFacts) -> str:
+    with open_text(path, facts, newline="\n") as file:
+        return file.read().removeprefix("\ufeff")
+
+
+def _array_elements(path: Path, facts: FileFacts) -> Iterator[str]:
+    """Return the elements of one JSON array, which is read whole but decoded one by one."""
+    text = _read_text(path, facts)
     try:
         content = text.encode("utf-8", "surrogateescape")
-        elements = map(_text_of, msgspec.json.decode(content, type=list[msgspec.Raw]))
+        return map(_text_of, msgspec.json.decode(content, type=list[msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        elements = iter(_elements(text))
-    for number, element in enumerate(elements, start=1):
-        yield _json_record(number, element)
+        return iter(_elements(text))
 
 
 def _text_of(raw: msgspec.Raw) -> str:
