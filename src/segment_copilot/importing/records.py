@@ -124,9 +124,11 @@ def see_object(path: Path, *, facts: FileFacts, layout: Layout) -> FileFacts:
         return facts
     with open_text(path, facts, newline="\n") as file:
         first = file.readline().strip("\ufeff \t\r\n")
-    may_be = facts.lines <= 1 or first.endswith(("{", "[", ","))
-    is_one = may_be and _object_elements(path, facts, layout) is not None
-    return structs.replace(facts, kind="JSON object") if is_one else facts
+    if facts.lines > 1 and not first.endswith(("{", "[", ",")):
+        return facts
+    found = _object_elements(path, facts, layout)
+    is_line = found is None or [row.strip() for row in found] == [first]  # a lone line of NDJSON is what it says
+    return facts if is_line else structs.replace(facts, kind="JSON object")
 
 
 def _object_elements(path: Path, facts: FileFacts, layout: Layout) -> list[str] | None:
