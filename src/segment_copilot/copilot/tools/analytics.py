@@ -196,7 +196,7 @@ def _known_property(context: ToolContext, path: str, event_type: str | None, poi
     names: dict[str, Property] = dict(known)
     owner = "trait" if event_type is None else f"property of {event_type}"
     detail = f"There is no {owner} named {path[:100]!r}."
-    near = nearest(path, names) or tuple(names)[:10]
+    near = nearest(path, names)
     raise NotFound(detail, code="unknown_name", findings=[Finding(pointer, "unknown_name", detail, near)])
 
 

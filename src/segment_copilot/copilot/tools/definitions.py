@@ -14,6 +14,7 @@ from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 from segment_copilot.language import encode, invalid
+from segment_copilot.language.catalog import nearest
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 AudienceReference = SegmentReference | dict[str, Any]
@@ -64,7 +65,9 @@ def find_draft(context: ToolContext, draft_id: str) -> Draft:
     if (found := known.get(draft_id)) is not None:
         return found
     detail = "There is no such draft in this conversation. Leave draft_id out to change the latest one."
-    raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, tuple(known))])
+    raise NotFound(
+        detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, nearest(draft_id, known))]
+    )
 
 
 def definition_of_draft(found: Draft) -> KnownDefinition:

@@ -14,13 +14,14 @@ from segment_copilot.english.words.countries import ALIASES, CODES_THAT_ARE_WORD
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import NOISE, concept, stems
 from segment_copilot.english.words.stems import stem
-from segment_copilot.language.catalog import Scalar
+from segment_copilot.language.catalog import Scalar, nearest
 from segment_copilot.language.operators import OPERATORS
 
 Item = Token | Quantity
 SAMPLE_LIMIT = 50
 """The catalog keeps this many values of a field; fewer means that it holds them all."""
 _LONGEST = 5
+_FEW = 6
 _HALF = 0.5  # of a name: less says too little
 
 _FIELD_WORDS = {
@@ -75,6 +76,20 @@ class UnknownValue(Struct, frozen=True):
     field: Field
     text: str
     used: frozenset[int]
+
+    @property
+    def instead(self) -> str:
+        """What there is instead: every value where they are few, else the nearest, or that none is near."""
+        return instead(self.field, self.text)
+
+
+def instead(field: Field, text: str) -> str:
+    """What a field has instead of *text*: every value where they are few, else the nearest, or that none is near."""
+    samples = [str(sample) for sample in field.known.samples]
+    if len(samples) <= _FEW:
+        return f"it has {', '.join(samples)}"
+    near = nearest(text, samples)
+    return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else "and none that is near"
 
 
 def tests(
