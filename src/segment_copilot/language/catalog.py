@@ -10,12 +10,50 @@ from msgspec import Struct, field
 from rapidfuzz import fuzz, utils
 from rapidfuzz.distance import Prefix
 
-from segment_copilot.language.operators import ValueType
+from segment_copilot.language.operators import PropertyOperator, ValueType
 
 Scalar = str | int | float | bool
 
 IDENTIFY = "context_identified"
 """The event type whose payload is a set of traits."""
+
+MAX_SAMPLES: Final = 50
+"""So many values of a name are kept; fewer means that there are no other short ones."""
+
+MAX_SAMPLE_LENGTH: Final = 64
+"""A longer text is not kept among the values of a name."""
+
+
+class Probe(Struct, frozen=True):
+    """Asks whether any stored value passes a test: its operator, what it compares with, and in which type."""
+
+    operator: PropertyOperator
+    value: Scalar
+    value_type: ValueType | None = None
+    ignore_case: bool = False
+
+
+class Spellings(Struct, frozen=True):
+    """Holds how a text is stored, in whatever case, with how many users or events have it; where it is not, near texts."""
+
+    counts: Mapping[str, int]
+    near: tuple[str, ...] = ()
+
+
+class Answers(Struct, frozen=True):
+    """Holds what the store was asked about a name, beyond its samples; the texts are in lower case."""
+
+    spellings: Mapping[str, Spellings] = field(default_factory=dict[str, Spellings])
+    passed: Mapping[Probe, bool] = field(default_factory=dict[Probe, bool])
+
+
+class Question(Struct, frozen=True):
+    """Asks the store about a property of these event types, or (none) a trait, what its samples do not tell."""
+
+    event_types: tuple[str, ...]
+    path: str
+    texts: frozenset[str] = frozenset()  # whose spellings are wanted; in lower case
+    probes: frozenset[Probe] = frozenset()
 
 
 class Property(Struct, frozen=True):
@@ -28,7 +66,13 @@ class Property(Struct, frozen=True):
     types: tuple[ValueType, ...] = ()  # as observed; empty when only a schema names it
     declared: ValueType | None = None  # from the event schema
     description: str = ""
-    samples: tuple[Scalar, ...] = ()  # distinct values seen, at most 50
+    samples: tuple[Scalar, ...] = ()  # distinct values seen, at most MAX_SAMPLES
+    answers: Answers = Answers()
+
+    @property
+    def is_whole(self) -> bool:
+        """True when the samples are all the short values that were ever seen."""
+        return len(self.samples) < MAX_SAMPLES
 
 
 class EventType(Struct, frozen=True):

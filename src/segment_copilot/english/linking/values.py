@@ -18,8 +18,6 @@ from segment_copilot.language.catalog import Scalar, nearest
 from segment_copilot.language.operators import OPERATORS
 
 Item = Token | Quantity
-SAMPLE_LIMIT = 50
-"""The catalog keeps this many values of a field; fewer means that it holds them all."""
 _LONGEST = 5
 _FEW = 6
 _HALF = 0.5  # of a name: less says too little
@@ -172,7 +170,12 @@ def _unseen_before(items: Sequence[Item], start: int, end: int, field: Field, us
         or before.lower in _COPULAS | _NOT
     ):
         return None
-    if not 0 < len(known) < SAMPLE_LIMIT or not all(isinstance(value, str) for value in known) or start - 1 > _FRONT:
+    if (
+        not known
+        or not field.known.is_whole
+        or not all(isinstance(value, str) for value in known)
+        or start - 1 > _FRONT
+    ):
         return None
     return UnknownValue(field, before.text, frozenset(range(start - 1, end)))
 
@@ -297,7 +300,7 @@ def _unseen(item: Token, at: int, field: Field) -> tuple[str, Any, Any, int, str
         return None
     if field.numeric or field.boolean or field.dated:
         return None
-    if 0 < len(field.known.samples) < SAMPLE_LIMIT:
+    if field.known.samples and field.known.is_whole:
         return "unknown", item.text, None, at + 1, ""
     note = f"{item.text!r} is not among the values of `{field.path}` that I know; I took it as written"
     return ("contains" if field.listed else "eq"), item.text, None, at + 1, note
@@ -458,7 +461,7 @@ def _country(words: Sequence[Token], field: Field) -> Scalar | None:
     for sample in samples:
         if ALIASES.get(sample.lower()) == code:
             return sample
-    if len(samples) < SAMPLE_LIMIT:
+    if field.known.is_whole:
         return None
     return code if all(len(sample) <= len("US") for sample in samples) else NAMES[code]
 
