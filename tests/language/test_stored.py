@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from segment_copilot.compiler import bind
 from segment_copilot.compiler.bind import Bound
+from segment_copilot.events import rows as stored
+from segment_copilot.events.names import ObservedNames, find_new_names
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import (
+    IDENTIFY,
     MAX_SAMPLES,
     Answers,
     Catalog,
@@ -19,6 +24,11 @@ from segment_copilot.language.catalog import (
     Question,
     Spellings,
 )
+from segment_copilot.language.operators import POSITIVE_OF
+from tests.support.language.reference import Event, members
+from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
+
+WORLD = world(AS_OFS, ZONES)
 
 
 def trait(*samples: Any, types: tuple[str, ...] = (), **more: Any) -> Property:
@@ -210,3 +220,61 @@ def test_whether_anything_passes_is_asked_and_the_answer_believed(test: dict[str
     assert asked.questions == (Question((), "p", probes=frozenset({probe})),)
     assert told(passes=True) == []
     assert len(told(passes=False)) == 1
+
+
+# Laws, of any history: what was stored is all that is known
+
+
+def observed(history: list[Event]) -> Catalog:
+    rows = [stored.Event(1, str(at), one.user_id, one.event_type, one.occurred_at, json.dumps(one.payload)) for at, one in enumerate(history)]  # fmt: skip
+    names = find_new_names(rows, known=ObservedNames()).paths
+    event_types = {
+        name: EventType(
+            name,
+            event_count=1,
+            properties={
+                path: Property(path, tuple(sorted(seen.kinds)), samples=tuple(one for _, one in seen.samples))
+                for path, seen in paths.items()
+                if path
+            },
+        )
+        for (_, name), paths in names.items()
+    }
+    traits = event_types.pop(IDENTIFY, EventType(IDENTIFY)).properties
+    return Catalog(event_types=event_types, traits=traits)
+
+
+def drawn(seed: int) -> tuple[list[Event], Catalog, list[dict[str, Any]]]:
+    draw = Draw(seed, WORLD)
+    history = [event for user in ("ana", "ben", "cai") for event in draw.history(user)]
+    tests = [draw.one([draw.user_property, draw.event_property])() | draw.negate() for _ in range(8)]
+    return history, observed(history), tests
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_warning_never_changes_what_a_definition_means(seed: int):
+    _, catalog, tests = drawn(seed)
+    for test in tests:
+        parsed = parse({"logic": "AND", "conditions": [test]})
+        assert bind(parsed, catalog, {}).definition == bind(parsed, Catalog(), {}).definition
+
+
+def test_a_warned_of_test_matches_nobody_when_it_is_made_positive():
+    seen = Counter[str]()
+    for seed in range(250):
+        history, catalog, tests = drawn(seed)
+        for test in tests:
+            warnings = bind(parse({"logic": "AND", "conditions": [test]}), catalog, {}).warnings
+            told = [one for one in warnings if one.code in {"value_type_unseen", "unseen_value"}]
+            value = test.get("value", [])
+            texts = {one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)}
+            is_whole = told and (told[0].code == "value_type_unseen" or len(told) == len(texts))
+            if not is_whole or "lies in 1970" in told[0].detail:
+                continue
+            seen[told[0].code] += 1
+            positive = {**test, "operator": POSITIVE_OF.get(test["operator"], test["operator"]), "negate": False}
+            if test["type"] == "event_property":
+                positive["occurrence"] = "any"
+            definition = {"logic": "AND", "conditions": [positive]}
+            assert members(definition, history, as_of=WORLD.as_ofs[0]) == set(), (test, told)
+    assert min(seen["value_type_unseen"], seen["unseen_value"]) > 20

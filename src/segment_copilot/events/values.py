@@ -128,6 +128,7 @@ class Values:
     async def _passes(self, tenant: Tenant, catalog: Catalog, question: Question, probe: Probe) -> bool:
         """Return whether any stored value passes, by the compiler's own reading of the test."""
         source, params = _source(tenant, question)
+        del params["path"]  # which the test has already
         test = _compiled(catalog, question, probe)
         sql = f"SELECT count() FROM (SELECT 1 {source} AND {test.sql} LIMIT 1)"
         found = await self._clickhouse.fetch(sql, {**params, **test.params}, purpose="preview")
