@@ -16,12 +16,10 @@ from segment_copilot.language import Monetary
 from segment_copilot.language.catalog import MAX_SAMPLE_LENGTH, Probe, Property, Question, Scalar, Spellings, nearest
 from segment_copilot.language.lengths import parse_length
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
-from segment_copilot.language.value_types import AnyTest, is_number_text, operands, parse_date, reads_as_date
+from segment_copilot.language.value_types import AnyTest, is_number_text, operands, parse_date, reads_as_date, truth_of
 
 _SHOWN: Final = 3  # samples in a sentence
 _SUGGESTED: Final = 5
-_TRUE: Final = frozenset({"true", "yes", "y", "on", "1", "t"})
-_FALSE: Final = frozenset({"false", "no", "n", "off", "0", "f"})
 _LOWEST: Final = -1.7976931348623157e308
 _READS: Final[Mapping[ValueType, Scalar]] = {
     "number": _LOWEST, "datetime": "1900-01-01", "epoch_s": "1900-01-01", "epoch_ms": "1900-01-01",
@@ -159,7 +157,7 @@ def _remedy(test: AnyTest, value_type: ValueType, stored: Stored) -> str:
         return "Values that are no lists are tested with eq and in."
     if value_type == "string" and stored.types == _LISTS:
         return "The elements of lists are tested with contains and contains_any."
-    if "boolean" in stored.types and (truth := _truth(first)) is not None:
+    if "boolean" in stored.types and (truth := truth_of(first)) is not None:
         return f"Test it with eq {_written(truth)}."
     same = next((sample for sample in stored.samples if _is_meant(first, sample)), None)
     if same is not None:
@@ -170,15 +168,10 @@ def _remedy(test: AnyTest, value_type: ValueType, stored: Stored) -> str:
 def _is_meant(wanted: Scalar, sample: Scalar) -> bool:
     """Return whether a stored value says the same in another type: "42" and 42, true and "yes"."""
     if isinstance(wanted, bool):
-        return _truth(sample) == wanted
+        return truth_of(sample) == wanted
     if isinstance(wanted, str) and isinstance(sample, int | float) and not isinstance(sample, bool):
         return is_number_text(wanted) and float(wanted) == sample
     return False
-
-
-def _truth(value: Scalar) -> bool | None:
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def _magnitude(sample: Scalar) -> float:

@@ -63,6 +63,16 @@ def parse_date(text: str) -> date | datetime | None:
     return None
 
 
+_YES: Final = frozenset(["true", "yes", "y", "on", "1", "t", "subscribed", "opted_in", "granted", "enabled"])
+_NO: Final = frozenset(["false", "no", "n", "off", "0", "f", "unsubscribed", "opted_out", "denied", "disabled"])
+
+
+def truth_of(value: Scalar) -> bool | None:
+    """Return what a value says where it stands for true or false in another type; None where it says neither."""
+    text = str(value).strip().lower().replace(" ", "_").replace("-", "_")
+    return True if text in _YES else False if text in _NO else None
+
+
 def is_number_text(text: str) -> bool:
     """Return whether a stored text is, in full, a JSON number that a double holds."""
     return _JSON_NUMBER.fullmatch(text) is not None and math.isfinite(float(text))

@@ -73,8 +73,19 @@ def partly(chunk: Chunk, link: Link, index: Index) -> Problem:
     return Problem("unknown", chunk.text, detail, near(words, index))
 
 
+def not_read(phrase: str, field: Field) -> Problem:
+    """A property is compared with a number or date, and its values are written in a way that is not read as one."""
+    read, as_ = (
+        ("dates", "send them as 2026-06-20") if field.unreadable == "date" else ("numbers", "send them as 1089.95")
+    )
+    detail = f"`{field.path}` holds texts such as {field.texts[0]!r}, which are not read as {read}: {as_}"
+    return Problem("unsupported", phrase, detail)
+
+
 def unknown_value(value: UnknownValue) -> Problem:
     """A field was named with a value that it does not have."""
+    if value.field.unreadable == "number":
+        return not_read(value.text, value.field)
     return Problem("missing", value.text, f"`{value.field.path}` has no value {value.text!r}; {value.instead}")
 
 
