@@ -82,6 +82,13 @@ def test_what_is_not_read_as_a_number_or_date_is_told_and_counts_nothing(
     assert "not read as" in " ".join(told.sentences)
 
 
+@pytest.mark.parametrize("codes", [["P-0012", "P-7"], ["SKU-1"], ["08001", "28013"], ["ABC 12"]])
+def test_codes_are_no_amounts(codes: list[Any]):
+    found = condition(answer("Users who ordered 3 or more products", order={"product_id": codes}))
+
+    assert (found["type"], found["value"]) == ("event_count", 3)
+
+
 def test_how_often_is_still_counted_beside_such_amounts():
     found = condition(answer("Users who ordered more than 3 times", order={"total": ["1,089.95"]}))
 

@@ -44,7 +44,9 @@ _CUTTING = {
 }
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|T)")
 _DAY_LIKE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}([ T].*)?")
-_AMOUNT_LIKE = re.compile(r"(?=.*\d)[A-Z]{0,3} ?[-+]?[$€£¥]? ?[\d.,' ]+ ?(?:[$€£¥%]|[A-Z]{3})?")
+_CODE = "(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|INR|CNY)"
+_AMOUNT_LIKE = re.compile(rf"(?:{_CODE} )?[-+]?[$€£¥]? ?(?:0|[1-9][\d.,']*)(?:[.,]\d+)?(?: ?[$€£¥%]| {_CODE})?")
+_AMOUNT_SIGN = re.compile(rf"[$€£¥%,']|{_CODE}")  # without one it may be a code of something
 _SEPARATORS = re.compile(r"[_.\-:/\\]+")
 
 
@@ -128,7 +130,8 @@ class Field(Struct, frozen=True, dict=True):
             return ""
         if all(_DAY_LIKE.fullmatch(text) for text in self.texts):
             return "date"
-        return "number" if all(_AMOUNT_LIKE.fullmatch(text.strip()) for text in self.texts) else ""
+        is_amount = all(_AMOUNT_LIKE.fullmatch(text.strip()) for text in self.texts)
+        return "number" if is_amount and any(map(_AMOUNT_SIGN.search, self.texts)) else ""
 
     @cached_property
     def answers(self) -> Mapping[bool, tuple[Scalar, ...]]:
