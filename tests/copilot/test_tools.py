@@ -505,3 +505,14 @@ async def test_a_name_of_a_moment_ago_is_known_to_every_tool(ask: Ask, shop: Sho
     told = await ask(Script(*[calls(one) for one in wanted], says("Done.")), asking(), tenant=tenant)
 
     assert [one["ok"] for one in told.of("tool.result")] == [True] * 4
+
+
+async def test_a_draft_that_names_a_trait_as_a_property_is_told_where_it_is(ask: Ask):
+    condition = {"type": "event_property", "event_type": "order_placed", "property": "country", "operator": "eq", "value": "ES"}  # fmt: skip
+    proposal = {"name": "Spain", "description": "In Spain.", "definition": {"logic": "AND", "conditions": [condition]}}
+
+    told = await called(ask, ("propose_segment", proposal))
+
+    found = told.one("tool.result")["error"]["findings"]
+    assert [one["code"] for one in found] == ["unknown_name", "named_elsewhere"]
+    assert "user_property" in found[1]["detail"]

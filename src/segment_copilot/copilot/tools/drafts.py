@@ -17,7 +17,7 @@ from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPre
 from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
-from segment_copilot.copilot.tools.definitions import add_timezone, argument_pointer
+from segment_copilot.copilot.tools.definitions import NAMES_NOTHING, add_timezone, argument_pointer
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
@@ -182,7 +182,7 @@ async def count(
 
 def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
     steps = found.pointer.split("/")
-    return found.code == "unknown_name" and not any(
+    return found.code in NAMES_NOTHING and not any(
         "/".join(steps[:length]) in tolerated for length in range(1, len(steps) + 1)
     )
 
