@@ -30,6 +30,7 @@ from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
+from segment_copilot.events.values import Values
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -88,7 +89,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, references)
+    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,

@@ -248,7 +248,9 @@ class Computations:
         await self._compare_and_publish(claim)
 
     async def _compile(self, claim: _Claim) -> compiler.Compiled:
-        prepared = await self._previews.prepare(claim.tenant, claim.definition.encode(), as_of=claim.as_of)
+        prepared = await self._previews.prepare(
+            claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
+        )
         return prepared.compiled
 
     async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
