@@ -25,7 +25,7 @@ from segment_copilot.commands.printing import print_json, print_rows, printable
 from segment_copilot.commands.prompt import open_prompt
 from segment_copilot.errors import InvalidInput
 from segment_copilot.importing import Columns, import_file
-from segment_copilot.settings import Settings, read_settings
+from segment_copilot.settings import Settings, read_settings, written_default
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.add_typer(keyring.keys, name="keys")
@@ -36,8 +36,7 @@ cli.add_typer(segments.cli, name="segments")
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
     notes = [note.description for note in field.type.__metadata__ if note.description]
-    default = "empty" if field.default in ("", ()) else str(field.default)
-    return f"{field.encode_name} ({default}): {notes[-1]}"
+    return f"{field.encode_name} ({written_default(field)}): {notes[-1]}"
 
 
 def _settings_text(*names: str) -> str:

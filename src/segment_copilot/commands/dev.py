@@ -64,6 +64,10 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
     console = Console(highlight=False)
     directory = options.data_dir or default_data_dir()
     given = bool(settings.database_url and settings.clickhouse_url)
+    with_demo = not given if options.with_demo is None else options.with_demo
+    if options.reset and not with_demo:
+        raise InvalidInput("--reset makes the demo shop anew. Give --demo with it.", code="no_demo")
+    options = msgspec.structs.replace(options, with_demo=with_demo)
     configure_logging(level="warning" if settings.log_level == "info" else settings.log_level, form="console")
     with _step(console, "Starting PostgreSQL and ClickHouse"):
         engines = start_engines(directory, database_url=settings.database_url, clickhouse_url=settings.clickhouse_url)
@@ -72,10 +76,6 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
         settings = msgspec.structs.replace(
             settings, database_url=engines.database_url, clickhouse_url=engines.clickhouse_url
         )
-        with_demo = not given if options.with_demo is None else options.with_demo
-        if options.reset and not with_demo:
-            raise InvalidInput("--reset makes the demo shop anew. Give --demo with it.", code="no_demo")
-        options = msgspec.structs.replace(options, with_demo=with_demo)
         try:
             code = asyncio.run(_dev(console, settings, engines.data_dir, options))
         except KeyboardInterrupt:
