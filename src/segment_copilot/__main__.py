@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -191,6 +192,17 @@ def compute(
     else:
         members, as_of = f"{computed['member_count']:,} members", computed["last_computed_at"]
         typer.echo(f"{printable(computed['name'])}: {members} as of {as_of}")
+
+
+@cli.command("env")
+def print_environment(*, json: AsJson = False, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
+    """Print the service's address and key as a shell takes them: eval "$(segment-copilot env)"."""
+    service = find_service(url, key, data_dir)
+    if json:
+        print_json({"url": service.url, "api_key": service.key})
+        return
+    for name, value in (("URL", service.url), ("API_KEY", service.key)):
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @cli.command("import")

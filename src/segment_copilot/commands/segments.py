@@ -84,7 +84,9 @@ def create_segment(
     if json:
         print_json(saved)
         return
-    typer.echo(f"Saved segment {saved['id']}: {printable(saved['name'])}")
+    if not sys.stdout.isatty():
+        typer.echo(saved["id"])  # for SEGMENT=$(…)
+    typer.echo(f"Saved segment {saved['id']}: {printable(saved['name'])}", err=True)
     for warning in saved["warnings"]:
         typer.echo(f"! {printable(warning['detail'])}", err=True)
     typer.echo(f"Compute its members: {command_line('compute', str(saved['id']))}", err=True)
