@@ -189,6 +189,16 @@ async def test_a_refused_preflight_is_a_problem(asked, parameters):
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+async def test_where_no_origin_may_call_every_preflight_is_refused(client):
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+
+    answer = await client.options("/api/segments/", headers=asked)
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "preflight_refused"
+    assert (await client.options("/api/segments/", headers={"Origin": "https://shop.example"})).status_code == 204
+
+
 async def test_a_content_type_names_its_charset_once(client):
     for path in ("/metrics", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/schema", "/health/live"):
         kind = (await client.get(path)).headers.get_list("content-type")
