@@ -87,8 +87,11 @@ async def test_an_old_shop_is_moved_by_whole_days_and_what_is_peoples_own_stays(
     signups = {"logic": "AND", "conditions": [{"type": "user_property", "property": "signup_date", "operator": "after", "value": "2026-05-01"}]}  # fmt: skip
     signed_up = await count(old, tenant, signups, ends_at)
 
-    moved = await load_demo(old, ends_at=ends_at + LATER, users=USERS)
+    told: list[str] = []
+    moved = await load_demo(old, ends_at=ends_at + LATER, users=USERS, notice=told.append)
 
+    assert len(told) == 1
+    assert "40 days old" in told[0]
     assert (moved.id, moved.slug) == (tenant.id, "demo")
     assert await stored(old, moved) == {
         name: (user, at if name.startswith("mine") else at + BY) for name, (user, at) in before.items()

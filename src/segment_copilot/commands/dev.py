@@ -139,7 +139,9 @@ async def _prepare(
             await _discard_demo(console, resources, yes=options.yes)
         if options.with_demo:
             with _step(console, "Loading the demo shop") as progress:
-                tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC), progress=progress)
+                tenant = await demo.load_demo(
+                    resources, ends_at=datetime.now(UTC), progress=progress, notice=console.print
+                )
         else:
             tenant = await _empty_tenant(resources)
         return tenant, await _keys(resources, tenant, directory / f"keys-{tenant.slug}.json")

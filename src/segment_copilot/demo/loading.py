@@ -53,15 +53,18 @@ async def load_demo(
     users: int = USERS,
     history_days: int = HISTORY_DAYS,
     progress: Progress = _ignore,
+    notice: Progress = _ignore,
 ) -> Tenant:
     """Return the tenant `demo`, loaded if it is missing; its last event is just before *ends_at* (aware, past).
 
     One that is there is moved there by whole days, if it ends more than a day before; one that was loaded half-way is
-    cleared away. Takes about 15 seconds, half of it for a move.
+    cleared away. Takes about 15 seconds, half of it for a move. *notice* is told what a person is to know of it.
     """
     async with _hold_lock(resources.postgres):
         if (tenant := await _find(resources)) is not None:
-            if await move_to_now(resources, tenant, now=ends_at, seed=seed, users=users, progress=progress):
+            if await move_to_now(
+                resources, tenant, now=ends_at, seed=seed, users=users, progress=progress, notice=notice
+            ):
                 await _compute_again(resources, tenant, as_of=ends_at)
                 tenant = await resources.tenants.rename(tenant, SLUG)
             return tenant

@@ -38,7 +38,14 @@ _MOVES: Final = (  # what lies after the end of the shop is people's own
 
 
 async def move_to_now(
-    resources: Resources, tenant: Tenant, *, now: datetime, seed: int, users: int, progress: Callable[[str], None]
+    resources: Resources,
+    tenant: Tenant,
+    *,
+    now: datetime,
+    seed: int,
+    users: int,
+    progress: Callable[[str], None],
+    notice: Callable[[str], None],
 ) -> bool:
     """Move the shop, when it ended more than a day before *now*, by as many whole days as bring it nearest before *now*.
 
@@ -58,7 +65,8 @@ async def move_to_now(
             return False
         days = (now - ended_at) // _DAY
         ends_at = ended_at + days * _DAY
-        progress(f"moving the shop by {days} {'day' if days == 1 else 'days'}")
+        old = "a day" if days == 1 else f"{days} days"
+        notice(f"The demo shop is {old} old: it moves to now by whole days. What you saved or sent stays as it is.")
         await _begin(resources, tenant, by=days * _DAY, ended_at=ended_at, ends_at=ends_at)
     events = list(shop.events(tenant.id, ends_at=ends_at))
     await resources.history.rewrite(
