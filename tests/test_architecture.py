@@ -13,7 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 
-GROUND = {"errors", "documents", "settings", "telemetry"}
+GROUND = {"errors", "documents", "mistakes", "settings", "telemetry"}
 PURE = {"language", "compiler"}
 USE_CASES = {"access", "events", "audiences", "activations"}
 
@@ -22,9 +22,10 @@ SENTENCES = 2
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "documents": {"errors"},
-    "settings": {"errors", "documents"},
+    "mistakes": {"documents"},
+    "settings": {"errors", "mistakes"},
     "telemetry": set(),
-    "language": {"errors", "documents"},
+    "language": {"errors", "documents", "mistakes"},
     "compiler": {"errors", "documents", "language"},
     "english": {"errors", "documents", "language"},
     "stores": GROUND,

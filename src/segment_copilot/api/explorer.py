@@ -17,7 +17,6 @@ from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     Instant,
     RawDefinition,
-    check_as_of,
     point_into_body,
     relocate_findings,
 )
@@ -91,8 +90,7 @@ class ExplanationController(Controller):
         how many there would be without it; `emptied_by` is there when nobody is left. With `user_id`, `user` says of
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
-        as_of = check_as_of(data.as_of)
-        work = explanations.definition(tenant, bytes(data.definition), as_of=as_of, user_id=data.user_id)
+        work = explanations.definition(tenant, bytes(data.definition), as_of=data.as_of, user_id=data.user_id)
         return await _run(request, work)
 
     @post(
@@ -114,8 +112,7 @@ class ExplanationController(Controller):
         As of now, or of an instant such as its `last_computed_at`; its members stay as the last computation left them.
         """
         wanted = data or ExplainSegmentRequest()
-        as_of = check_as_of(wanted.as_of)
-        return await _run(request, explanations.segment(tenant, segment_id, as_of=as_of, user_id=wanted.user_id))
+        return await _run(request, explanations.segment(tenant, segment_id, as_of=wanted.as_of, user_id=wanted.user_id))
 
 
 class ExplorerController(Controller):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -13,11 +13,14 @@ from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.bodies import check_body
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
+from segment_copilot.documents import items_of, read_json
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
+from segment_copilot.mistakes import TOO_DEEP, unreadable
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
 MAX_BATCH: Final = 5_000
@@ -73,33 +76,49 @@ class BatchTracked(Struct, frozen=True):
 
 
 class IngestionRequest(ApiRequest):
-    """A request in whose body half a surrogate pair is one event's fault, not the body's."""
+    """A request in whose body half a surrogate pair, or depth, is one event's fault and not the body's."""
 
     async def json(self) -> Any:
-        """Decode the body; where the fast parser gives up on the whole of it, it is read again event by event."""
+        """Decode the body; where the fast parser gives up on the whole of it, it is cut up event by event."""
+        field = self.route_handler.parsed_data_field
+        is_batch = field is not None and field.annotation is Batch
         try:
-            return await super().json()
+            decoded = await super().json()
         except InvalidInput as error:
-            if error.code != "malformed_json" or (reread := _reread(await self.body())) is None:
+            if error.code != "malformed_json":
                 raise
-            return reread
+            body = await self.body()
+            if (reason := unreadable(body)) not in ("", TOO_DEEP):
+                raise
+            return _cut_up(body, error, is_deep=bool(reason)) if is_batch else msgspec.Raw(body)
+        if is_batch and len(_KEY.findall(body := await self.body())) > 1:
+            _events_of(body.decode())
+        return decoded
 
 
-def _reread(body: bytes) -> Batch | msgspec.Raw | None:
-    """Return *body* with each event as JSON text of its own; None if it is not JSON at all."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    match document:
-        case {"events": [*sent], **others} if not others and len(sent) <= MAX_BATCH:
-            return Batch([_raw(event) for event in sent])
-        case _:
-            return _raw(document)
+def _cut_up(body: bytes, error: InvalidInput, *, is_deep: bool) -> Batch:
+    """Return the events as they were written, each a text of its own; raises *error* where this is no batch."""
+    text = body.decode()
+    if is_deep and not _FRAME.match(text):
+        raise error
+    if not is_deep:
+        check_body(read_json(text), Batch)
+    events = _events_of(text)
+    if len(events) > MAX_BATCH:
+        check_body({"events": events}, Batch)
+    return Batch([msgspec.Raw(event.encode()) for event in events])
 
 
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value).encode())
+def _events_of(text: str) -> list[str]:
+    """Return the text of each event of a batch; raises InvalidInput when there are several lists: none is dropped."""
+    if (events := items_of(text)) is None:
+        finding = Finding("/events", "duplicate_key", "This key occurs twice in one object.")
+        raise InvalidInput(finding.detail, code=finding.code, findings=[finding])
+    return events
+
+
+_KEY: Final = re.compile(rb'"(?:[events]|\\u00[0-9a-fA-F]{2}){6}"[ \t\r\n]*:')  # "events", however it is written
+_FRAME: Final = re.compile(r'\s*\{\s*"events"\s*:\s*\[')
 
 
 IdempotencyKey = Annotated[

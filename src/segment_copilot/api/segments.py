@@ -17,7 +17,6 @@ from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     Instant,
     RawDefinition,
-    check_as_of,
     point_into_body,
     relocate_findings,
 )
@@ -282,10 +281,9 @@ class SegmentController(Controller):
         Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
         is stopped when the client leaves.
         """
-        as_of = check_as_of(data.as_of)
         with relocate_findings():
             work = previews.preview(
-                tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
+                tenant, bytes(data.definition), as_of=data.as_of, limit=data.limit, breakdown=data.breakdown
             )
             preview = await run_while_connected(request, work)
         return _relocate_preview(preview)
@@ -309,9 +307,10 @@ class SegmentController(Controller):
         Its members stay as the last computation left them.
         """
         wanted = data or EstimateRequest()
-        as_of = check_as_of(wanted.as_of)
         with relocate_findings():
-            work = previews.estimate(tenant, segment_id, as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown)
+            work = previews.estimate(
+                tenant, segment_id, as_of=wanted.as_of, limit=wanted.limit, breakdown=wanted.breakdown
+            )
             preview = await run_while_connected(request, work)
         return _relocate_preview(preview)
 
@@ -327,7 +326,7 @@ class SegmentController(Controller):
 
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
-        as_of = check_as_of(data.as_of if data else None)
+        as_of = data.as_of if data else None
         queued = await computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
@@ -342,7 +341,7 @@ class SegmentController(Controller):
 
         They are computed together: what several of them ask is asked once.
         """
-        as_of = check_as_of(data.as_of if data else None) or datetime.now(UTC)
+        as_of = (data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
