@@ -161,7 +161,7 @@ def repeats_a_key(text: bytes | msgspec.Raw, decoded: object) -> bool:
 def items_of(text: str) -> list[str] | None:
     """Returns the text of each item of the list that *text*, a JSON object, holds under its one key.
 
-    None when it has another number of keys: a repeated one counts twice. It costs no stack, however deep an item is.
+    None when it has another number of keys (a repeated one counts twice), or does not end where it should. It costs no stack, however deep an item is.
     """
     depth, keys, start = 0, 0, -1
     items: list[str] = []
@@ -179,7 +179,9 @@ def items_of(text: str) -> list[str] | None:
         if mark in "]}":
             depth -= 1
             start = -1 if depth < _IN_LIST else start
-    return None if keys != 1 else [] if len(items) == 1 and not items[0].strip() else items
+    if keys != 1 or depth:
+        return None
+    return [] if len(items) == 1 and not items[0].strip() else items
 
 
 _IN_LIST: Final = 2  # inside the object, inside its list
@@ -204,7 +206,9 @@ def _flaws(value: object, pointer: str, room: int, deepest: int) -> Iterator[Fin
             yield from _in_text(value, pointer)
         case int() | float():
             if not is_double(value):
-                yield Finding(pointer, "number_out_of_range", "The number is beyond what a 64-bit float can hold.")
+                yield Finding(
+                    pointer, "number_out_of_range", "The number is beyond what a 64-bit floating-point number can hold."
+                )
         case _LongNumber():
             yield Finding(pointer, "number_too_long", f"A number has at most {MAX_DIGITS} digits.")
         case Mapping():

@@ -170,6 +170,8 @@ def _flat(kind: inspect.Type) -> Iterator[inspect.Type]:
 def described(type_: Any) -> str:
     """Return what a value of *type_* is, in words: "a whole number from 1 to 1,000 or null"."""
     words = list(dict.fromkeys(_words(kind) for kind in _kinds(type_)))
+    if "a number" in words and "a whole number" in words:
+        words.remove("a whole number")
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
-    Instant,
     RawDefinition,
     point_into_body,
     relocate_findings,
@@ -26,6 +25,7 @@ from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.language.lengths import Instant
 
 UserId = Annotated[
     str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Explain this user too, condition by condition")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 from litestar import Controller, get, post
@@ -28,12 +28,25 @@ MAX_ERRORS: Final = 20
 MAX_BATCH_BYTES: Final = 16 * 2**20
 
 
+_INSTANT: Final = (
+    "^(?:19|2[0-2])[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    "(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
+    "(?: ?(?:[Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?))?)?$"
+)
+
+
 class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something a user did at a moment. `context_identified` is an identify: its payload is a set of traits."""
 
     user_id: Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
     event_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]
-    occurred_at: Annotated[str, Meta(description="ISO 8601; UTC without an offset; default: now")] | None = None
+    occurred_at: (
+        Annotated[
+            str,
+            Meta(description="ISO 8601; UTC without an offset; default: now", extra_json_schema={"pattern": _INSTANT}),
+        ]
+        | None
+    ) = None
     payload: dict[str, Any] | None = None
     event_id: (
         Annotated[str, Meta(max_length=MAX_ID_LENGTH, description="Counts once, however often it is sent")] | None
@@ -88,33 +101,33 @@ class IngestionRequest(ApiRequest):
             if error.code != "malformed_json":
                 raise
             body = await self.body()
-            if (reason := unreadable(body)) not in ("", TOO_DEEP):
+            reason = unreadable(body)
+            if reason and not (is_batch and reason == TOO_DEEP):
                 raise
             return _cut_up(body, error, is_deep=bool(reason)) if is_batch else msgspec.Raw(body)
-        if is_batch and len(_KEY.findall(body := await self.body())) > 1:
-            _events_of(body.decode())
+        if is_batch and len(_KEY.findall(body := await self.body())) > 1 and items_of(body.decode()) is None:
+            _refuse_two_lists()
         return decoded
 
 
 def _cut_up(body: bytes, error: InvalidInput, *, is_deep: bool) -> Batch:
     """Return the events as they were written, each a text of its own; raises *error* where this is no batch."""
     text = body.decode()
-    if is_deep and not _FRAME.match(text):
-        raise error
     if not is_deep:
         check_body(read_json(text), Batch)
-    events = _events_of(text)
+    events = items_of(text)
+    if is_deep and (events is None or not _FRAME.match(text)):
+        raise error
+    if events is None:
+        _refuse_two_lists()
     if len(events) > MAX_BATCH:
         check_body({"events": events}, Batch)
     return Batch([msgspec.Raw(event.encode()) for event in events])
 
 
-def _events_of(text: str) -> list[str]:
-    """Return the text of each event of a batch; raises InvalidInput when there are several lists: none is dropped."""
-    if (events := items_of(text)) is None:
-        finding = Finding("/events", "duplicate_key", "This key occurs twice in one object.")
-        raise InvalidInput(finding.detail, code=finding.code, findings=[finding])
-    return events
+def _refuse_two_lists() -> NoReturn:
+    finding = Finding("/events", "duplicate_key", "This key occurs twice in one object.")
+    raise InvalidInput(finding.detail, code=finding.code, findings=[finding])
 
 
 _KEY: Final = re.compile(rb'"(?:[events]|\\u00[0-9a-fA-F]{2}){6}"[ \t\r\n]*:')  # "events", however it is written

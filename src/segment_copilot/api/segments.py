@@ -15,7 +15,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
-    Instant,
     RawDefinition,
     point_into_body,
     relocate_findings,
@@ -30,11 +29,13 @@ from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
 from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.language.lengths import Instant
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
+WrittenType = Annotated[SegmentType, Meta(extra_json_schema={"enum": ["ai", "rule"]})]  # what is read may be static too
 Description = Annotated[str, Meta(max_length=10_000)]
 SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
 
@@ -84,7 +85,7 @@ class SegmentCreate(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     definition: RawDefinition
     description: Description = ""
-    segment_type: SegmentType = "rule"
+    segment_type: WrittenType = "rule"
     tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
 
 
@@ -94,7 +95,7 @@ class SegmentPatch(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     definition: RawDefinition | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    segment_type: SegmentType | UnsetType = UNSET
+    segment_type: WrittenType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
 
 
@@ -104,7 +105,7 @@ class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     definition: RawDefinition
     description: Description = ""
-    segment_type: SegmentType = "rule"
+    segment_type: WrittenType = "rule"
     is_active: bool = True
     id: ReadOnly = None
     tier: ReadOnly = None

@@ -39,7 +39,11 @@ def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         refuse_unreadable(body)
-    check_body(read_json(body.decode()), type_)
+    try:
+        document = read_json(body.decode())
+    except (ValueError, RecursionError):  # the decoder stops at the first mistake, before what is no JSON
+        refuse_unreadable(body)
+    check_body(document, type_)
     raise AssertionError("What the decoder refuses has a mistake.")
 
 

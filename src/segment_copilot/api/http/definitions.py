@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
@@ -14,16 +13,11 @@ from segment_copilot.api.http.openapi import DEFINITION
 from segment_copilot.audiences.explanations import Stage, UserCondition
 from segment_copilot.audiences.previews import ConditionCount
 from segment_copilot.errors import Finding, InvalidDefinition
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, Instant
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
-_YEARS: Final = {"pattern": "^(19|2[0-2])[0-9]{2}-"}
-Instant = Annotated[
-    datetime, Meta(tz=True, description="An instant with its offset; now when left out", extra_json_schema=_YEARS)
-]
-
 HasPointer = TypeVar("HasPointer", Finding, ConditionCount, Stage, UserCondition)
 
 
