@@ -149,6 +149,23 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
+def with_whole_numbers(document: Any) -> Any:
+    """Returns *document* with each number that is whole written as one: to JSON, 10.0 and 10 are the same number."""
+    match document:
+        case float() if document.is_integer() and abs(document) < _EXACT:
+            return int(document)
+        case Mapping():
+            members = cast("Mapping[str, object]", document)
+            return {key: with_whole_numbers(value) for key, value in members.items()}
+        case list():
+            return [with_whole_numbers(item) for item in cast("list[object]", document)]
+        case _:
+            return document
+
+
+_EXACT: Final = 2**53  # beyond it a float is no longer one whole number alone
+
+
 def repeats_a_key(text: bytes | msgspec.Raw, decoded: object) -> bool:
     """Returns whether an object in *text*, whose fast decoding gave *decoded*, may have a key twice.
 

@@ -267,6 +267,16 @@ async def test_mistakes_of_a_body_and_of_the_definition_in_it_are_told_together(
     assert "limit must be a whole number from 0 to 1,000; it is -3." in problem["detail"]
 
 
+async def test_a_whole_number_is_one_however_json_writes_it(client):
+    condition = {"type": "event_count", "event_type": "x", "value": 1.0, "window_days": 7.0}
+    definition = {"logic": "AND", "conditions": [condition]}
+    for limit in (b"10", b"10.0", b"1e1"):
+        body = b'{"definition": %s, "limit": %s}' % (json.dumps(definition).encode(), limit)
+        answer = await client.post("/api/segments/preview/", content=body, headers=JSON)
+        assert answer.status_code == 200, answer.text
+    assert_problem(await client.post("/api/segments/preview/", json={"definition": definition, "limit": 1.5}), 400)
+
+
 COMPONENTS = openapi_document()["components"]["schemas"]
 WRONG = [None, True, -3, 1.5, 10**30, "", "-name", "x" * 200_000, [], [[]], {}, {"surprise": 1}]
 

@@ -59,14 +59,14 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
 }
 """Code of a finding → the rule that no schema says."""
 
-BY_OPERATOR: Final = re.compile(r"/(value|value2|to|as_of)(/\d+)?$")
-"""Where `wrong_type` and `out_of_range` depend on another field, or on an offset."""
+DEPENDENT: Final = re.compile(r"/(value|value2|from|to|as_of)(/\d+)?$")
+"""Where `wrong_type` and `out_of_range` depend on another field, on the length of a month, or on an offset."""
 
 
 def is_beyond_a_schema(finding: Mapping[str, Any]) -> bool:
     """Whether no schema says the rule of *finding*."""
     if finding["code"] in {"wrong_type", "out_of_range"}:
-        return BY_OPERATOR.search(finding["pointer"]) is not None
+        return DEPENDENT.search(finding["pointer"]) is not None
     return finding["code"] in BEYOND_A_SCHEMA
 
 

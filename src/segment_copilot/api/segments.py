@@ -26,7 +26,7 @@ from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
-from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
+from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments
 from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.language.lengths import Instant
@@ -35,7 +35,7 @@ ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
-WrittenType = Annotated[SegmentType, Meta(extra_json_schema={"enum": ["ai", "rule"]})]  # what is read may be static too
+WrittenType = Literal["rule", "ai"]  # of the types that are read; static segments cannot be made yet
 Description = Annotated[str, Meta(max_length=10_000)]
 SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
 

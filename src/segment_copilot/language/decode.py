@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import msgspec
 from msgspec import UNSET, Struct
 
-from segment_copilot.documents import escape, unstorable_text
+from segment_copilot.documents import escape, unstorable_text, with_whole_numbers
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts
@@ -199,8 +199,11 @@ class _Walk:
         try:
             leaf = cast("Leaf", msgspec.convert(upper, kind))
         except msgspec.ValidationError:
-            self.findings.extend(_finding(mistake) for mistake in mistakes(upper, kind, pointer))
-            return None
+            upper = with_whole_numbers(upper)
+            if found := [_finding(mistake) for mistake in mistakes(upper, kind, pointer)]:
+                self.findings.extend(found)
+                return None
+            leaf = cast("Leaf", msgspec.convert(upper, kind))
         for inside, where in _wheres_of(leaf):
             if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
                 detail = f"A where group adds a level, and {MAX_DEPTH} is the last."

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from segment_copilot.api.http.definitions import instant_mistakes, point_into_body
-from segment_copilot.documents import escape, read_json, unstorable_text
+from segment_copilot.documents import escape, read_json, unstorable_text, with_whole_numbers
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import nearest
@@ -29,22 +29,28 @@ def decode_body(body: bytes, type_: type[T], *, strict: bool = True) -> T:
         InvalidInput: with a finding for each mistake, those of a definition in the body among them.
 
     """
+    try:
+        text = body.decode()  # what stays raw would else be read first where nothing can be told of the body
+    except UnicodeDecodeError:
+        _refuse_unreadable(body)
     if strict:
-        _check_storable(body)
+        _check_storable(text)
     try:
         decoded: T = _decoder(type_).decode(body)
         if not any(instant_mistakes(decoded)):
             return decoded
     except msgspec.ValidationError:
         pass
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        refuse_unreadable(body)
+    except (msgspec.DecodeError, RecursionError):
+        _refuse_unreadable(body)
     try:
-        document = read_json(body.decode())
+        document = read_json(text)
     except (ValueError, RecursionError):  # the decoder stops at the first mistake, before what is no JSON
-        refuse_unreadable(body)
+        _refuse_unreadable(body)
+    if strict:
+        document = with_whole_numbers(document)
     check_body(document, type_)
-    raise AssertionError("What the decoder refuses has a mistake.")
+    return _decoder(type_).decode(msgspec.json.encode(document))
 
 
 def check_body(document: object, type_: Any) -> None:
@@ -59,18 +65,18 @@ def check_body(document: object, type_: Any) -> None:
         raise InvalidInput(detail, findings=findings[:MAX_FINDINGS])
 
 
-def refuse_unreadable(body: bytes) -> NoReturn:
+def _refuse_unreadable(body: bytes | str) -> NoReturn:
     """Refuse a body that is no JSON."""
     detail = f"The body is not JSON: {unreadable(body) or 'it cannot be read'}."
     raise InvalidInput(detail, code="malformed_json", findings=[Finding("", "malformed_json", detail)])
 
 
-def _check_storable(body: bytes) -> None:
+def _check_storable(text: str) -> None:
     """Refuse what no store can keep. In a pointer that is sent, NUL is written out."""
     try:
-        found = unstorable_text(body.decode())
-    except ValueError:  # UnicodeDecodeError is one
-        refuse_unreadable(body)
+        found = unstorable_text(text)
+    except ValueError:
+        _refuse_unreadable(text)
     if found:
         findings = [replace(one, pointer=one.pointer.replace("\0", "\\u0000")) for one in found[:MAX_FINDINGS]]
         raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)
