@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from segment_copilot.errors import InvalidInput
+from segment_copilot.mistakes import mistakes
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -125,8 +126,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         )
         try:
             raw[item.encode_name] = msgspec.convert(value, item.type, strict=False)
-        except msgspec.ValidationError as error:
-            problems.append(f"{item.encode_name}: {error}")
+        except msgspec.ValidationError:
+            problems += [f"{item.encode_name} {mistake.sentence}." for mistake in mistakes(_number(value), item.type)]
     if problems:
-        raise InvalidInput("Settings are wrong. " + "; ".join(problems) + ".", code="invalid_settings")
+        raise InvalidInput(f"Settings are wrong. {' '.join(problems)}", code="invalid_settings")
     return msgspec.convert(raw, Settings)
+
+
+def _number(text: object) -> object:
+    """Return the number that *text* is, if it is one: out of bounds is another mistake than no number."""
+    try:
+        return msgspec.convert(text, int | float, strict=False)
+    except msgspec.ValidationError:
+        return text

@@ -54,7 +54,11 @@ def test_every_mistake_of_a_definition_is_told_with_its_place():
     [
         (["serve"], {}, "Set DATABASE_URL and CLICKHOUSE_URL"),
         (["worker"], {}, "Set DATABASE_URL and CLICKHOUSE_URL"),
-        (["serve"], {"PORT": "http", "LOG_LEVEL": "loud"}, "PORT: Expected `int`, got `str`; LOG_LEVEL:"),
+        (
+            ["serve"],
+            {"PORT": "http", "LOG_LEVEL": "loud"},
+            'PORT must be a whole number from 0 to 65,535; it is "http". LOG_LEVEL must be one of',
+        ),
         (["keys", "list", "--tenant", "acme"], {"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x"}, "does not answer"),
         (["ask", "How are sales?"], {"DATA_DIR": "/nowhere"}, "No service runs on /nowhere"),
     ],
