@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": GROUND | USE_CASES | {"stores"},
     "worker": GROUND | USE_CASES | {"resources"},
     "demo": GROUND | PURE | USE_CASES | {"stores", "resources"},
-    "importing": {"errors", "documents", "language", "events"},
+    "importing": {"errors", "documents", "mistakes", "language", "events"},
     "embedded": {"errors", "documents"},
 }
 """Room → the rooms it may import. `app`, `commands` and `__main__` know everything."""

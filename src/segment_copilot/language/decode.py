@@ -301,7 +301,7 @@ def _finding(mistake: Mistake) -> Finding:
             return Finding(mistake.pointer, mistake.code, f"{mistake.name} is missing.")
         case "unknown_value":
             code = "unknown_operator" if name == "operator" else "unknown_value"
-            near = nearest(mistake.name, mistake.choices) or mistake.choices
+            near = nearest(mistake.name, mistake.choices)
             return Finding(mistake.pointer, code, f"{name} {mistake.sentence}.", near)
         case _:
             subject = "The condition" if mistake.sentence.startswith("must be an object") else name

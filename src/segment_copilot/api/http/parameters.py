@@ -109,8 +109,7 @@ def _wrong_in_query(pairs: list[tuple[str, str]], known: Mapping[str, Parameter]
     for name, value in pairs:
         if name not in known:
             detail = f"There is no query parameter {name[:64]!r} here."
-            suggestions = nearest(name, known) or tuple(sorted(known))
-            yield ProblemError("", "unknown_parameter", detail, suggestions, parameter=name[:64])
+            yield ProblemError("", "unknown_parameter", detail, nearest(name, known), parameter=name[:64])
         elif name in seen:
             yield ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name)
         else:
