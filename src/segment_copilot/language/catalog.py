@@ -8,9 +8,8 @@ from datetime import datetime
 from msgspec import Struct, field
 from rapidfuzz import fuzz, process, utils
 
+from segment_copilot.language.nodes import Scalar
 from segment_copilot.language.operators import ValueType
-
-Scalar = str | int | float | bool
 
 IDENTIFY = "context_identified"
 """The event type whose payload is a set of traits."""
