@@ -50,14 +50,13 @@ FROM unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
     AS found (event_type, event_count, first_seen, last_seen)
 WHERE tenant_id = $1 AND names.event_type = found.event_type AND path = ''
 """
-_FORGET_RECENT: Final = (
-    "DELETE FROM blocks WHERE id IN (SELECT block_id FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2))",
-    "DELETE FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2)",
-)
-_DELETE: Final = (
-    "DELETE FROM blocks WHERE id IN (SELECT block_id FROM events WHERE tenant_id = $1)",
-    "DELETE FROM events WHERE tenant_id = $1",
-)
+_BLOCKS: Final = """
+SELECT DISTINCT block_id FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2) AND block_id IS NOT NULL
+"""
+_DELETE: Final = "DELETE FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2)"
+_EMPTY_BLOCKS: Final = """
+DELETE FROM blocks WHERE id = ANY ($1::bigint[]) AND NOT EXISTS (SELECT FROM events WHERE block_id = blocks.id)
+"""
 
 
 class History:
@@ -96,9 +95,7 @@ class History:
         need no removal: the newer ones take the place of the older.
         """
         params = {"tenant": tenant.id, "prefix": prefix}
-        async with self._postgres.transaction() as transaction:
-            for sql in _FORGET_RECENT:
-                await transaction.execute(sql, tenant.id, prefix)
+        await self._delete_recent(tenant, prefix)
         for sql in _FORGET:
             await self._clickhouse.execute(sql, params, purpose="ingest")
         await self._write_blocks(tenant, events, progress)
@@ -108,14 +105,23 @@ class History:
         await self._keep_recent([event for event in events if event.occurred_at > recent_since])
 
     async def delete(self, tenant: Tenant) -> None:
-        """Delete every event of the tenant: from ClickHouse first, so that what PostgreSQL has can be tried again."""
+        """Delete every event of the tenant.
+
+        That it is to go is decided where its caller marks the tenant, and carried on by the next call if this one fails
+        anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
+        """
+        await self._delete_recent(tenant, prefix="")
         for table in ("events", "traits", "traits_current", "users"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")
+
+    async def _delete_recent(self, tenant: Tenant, prefix: str) -> None:
+        """Delete from PostgreSQL the events whose ids begin with *prefix*, and the blocks that nothing is left in."""
         async with self._postgres.transaction() as transaction:
-            for sql in _DELETE:
-                await transaction.execute(sql, tenant.id)
+            blocks = [row["block_id"] for row in await transaction.fetch(_BLOCKS, tenant.id, prefix)]
+            await transaction.execute(_DELETE, tenant.id, prefix)
+            await transaction.execute(_EMPTY_BLOCKS, blocks)
 
     async def _write_blocks(self, tenant: Tenant, events: Sequence[Event], progress: Callable[[int], None]) -> None:
         starts = iter(range(0, len(events), BLOCK_EVENTS))
