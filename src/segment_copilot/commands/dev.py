@@ -151,13 +151,16 @@ async def _discard_demo(console: Console, resources: Resources, *, yes: bool) ->
     """Remove the demo tenant; a person is asked first, where their own data would go with it."""
     own = await demo.find_own_data(resources)
     if (own.segments or own.events) and not yes:
-        segments = (
-            f"{len(own.segments)} segments ({', '.join(own.segments[:_NAMED])}{', …' * (len(own.segments) > _NAMED)})"
-        )
-        parts = [segments] * bool(own.segments) + [f"{own.events:,} events"] * bool(own.events)
+        named = ", ".join(own.segments[:_NAMED]) + ", …" * (len(own.segments) > _NAMED)
+        parts = [f"{_count(len(own.segments), 'segment')} ({named})"] * bool(own.segments)
+        parts += [_count(own.events, "event")] * bool(own.events)
         confirm(f"The demo tenant holds data of your own: {' and '.join(parts)}. Remove it?")
     with _step(console, "Removing the demo shop"):
         await demo.discard_demo(resources)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 async def _empty_tenant(resources: Resources) -> Tenant:
