@@ -75,27 +75,32 @@ class Ending:
         self._transcript = transcript
         self._checkpoints = checkpoints
 
-    def conclude(self, outcome: Outcome, limit: Limit | None = None) -> None:
-        """Write the server's own words, the button and the checkpoint of a run that ends well."""
-        words = self._own_words(outcome, limit)
+    def conclude(self, outcome: Outcome, limit: Limit | None = None, *, declined: bool = False) -> None:
+        """Write the server's own words, the button and the checkpoint of a run that ends well.
+
+        Where the model itself *declined*, its text says what it cannot do and is kept.
+        """
+        words = self._own_words(outcome, limit, declined=declined)
         if words:
             self._transcript.whole_text(words)
+        if self._memory.question is not None:  # behind its text: a frontend draws the options where they come
+            self._transcript.emit(self._memory.question)
         self._offer_latest_draft()
         if self._memory.question is not None:
             words = ""  # the call asks it
         self._beginning.thread.close(
             [self._transcript.final_text, self._transcript.written_text],
             own=words,
-            whole=outcome != "refused" and limit != "max_tokens",
+            whole=(outcome != "refused" or declined) and limit != "max_tokens",
         )
         self._checkpoints.write()
 
-    def _own_words(self, outcome: Outcome, limit: Limit | None) -> str:
+    def _own_words(self, outcome: Outcome, limit: Limit | None, *, declined: bool) -> str:
         text, question = self._transcript.final_text, self._memory.question
         if question is not None:  # in a history only texts count: the next run must find it there
             return "" if question.question in text else question.question
         drafts = list(self._memory.drafts.values())
-        if not text or outcome == "refused":
+        if not text or (outcome == "refused" and not declined):
             return closing_words(outcome, limit, drafts)
         sentences = [uncounted_extreme(text, drafts, self._memory.latest("preview_segment"))]
         if claims_write(text):

@@ -243,16 +243,27 @@ class Run:
                 case "pause_turn" if allowed:
                     continue
                 case "refusal":
-                    return self._finish("refused")
+                    return self._finish("refused", unmapped=(self._beginning.refused_whole(),))
+                case "declined":
+                    return self._finish("refused", unmapped=ended.unmapped, declined=True)
                 case "max_tokens":
                     return self._finish("limit", "max_tokens")
                 case _ if not allowed:
                     return self._finish("limit", self._calls.exhausted or "max_turns")
+                case _ if self._memory.undrafted and not self._memory.drafts:
+                    return self._finish("refused", unmapped=self._memory.undrafted, declined=True)
                 case _:
                     return self._finish("completed")
 
-    def _finish(self, outcome: run_events.Outcome, limit: run_events.Limit | None = None) -> run_events.RunFinished:
-        self._ending.conclude(outcome, limit)
+    def _finish(
+        self,
+        outcome: run_events.Outcome,
+        limit: run_events.Limit | None = None,
+        *,
+        unmapped: tuple[run_events.Unmapped, ...] = (),
+        declined: bool = False,
+    ) -> run_events.RunFinished:
+        self._ending.conclude(outcome, limit, declined=declined)
         return run_events.RunFinished(
             outcome=outcome,
             usage=self._meter.total,
@@ -260,6 +271,7 @@ class Run:
             tool_calls=self._calls.used,
             duration_ms=self._deadline.elapsed_ms(),
             limit=limit or UNSET,
+            unmapped=unmapped or UNSET,
         )
 
     def _first_event(self) -> run_events.RunStarted:

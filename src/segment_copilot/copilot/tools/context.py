@@ -19,7 +19,7 @@ from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import Component, Draft
-from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
+from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event, Unmapped
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
@@ -70,6 +70,7 @@ class Memory(Struct):
     failed_proposals: int = 0
     failed_definitions: set[bytes] = field(default_factory=set[bytes])  # the definitions of these
     question: Clarification | None = None  # what the person was asked; the run ends with it
+    undrafted: tuple[Unmapped, ...] = ()  # what the latest definition could not express; none once one was counted
     _issued: int = 0
 
     def new_id(self, kind: str) -> str:

@@ -18,7 +18,7 @@ from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPre
 from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
-from segment_copilot.copilot.tools.definitions import add_timezone, argument_pointer
+from segment_copilot.copilot.tools.definitions import add_timezone, argument_pointer, unmapped_of
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
@@ -172,7 +172,9 @@ async def count(
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
+        context.memory.undrafted = unmapped_of(error, document)
         raise error.relocate(argument_pointer) from error
+    context.memory.undrafted = ()
     preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
     written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:

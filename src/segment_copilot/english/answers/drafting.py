@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.english.answers.telling import unable
 from segment_copilot.english.audience.draft import Proposal
 from segment_copilot.english.plan import Call, Context, Result, Turn, latest
 
@@ -30,7 +31,7 @@ class Draft(Struct, frozen=True):
                 else Turn(("I cannot draft this segment now: no more look-ups are allowed in this answer.",))
             )
         if proposed.failed:
-            return Turn((f"I understood the audience, but it could not be drafted: {proposed.message}",))
+            return unable(f"I understood the audience, but it could not be drafted: {proposed.message}", proposed)
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": proposed.document["draft_id"]}),))
         return Turn((*draft_sentences(proposed.document, self.proposal.assumptions), *_left_out(self.proposal.orders)))
@@ -51,7 +52,7 @@ class Count(Struct, frozen=True):
                 else Turn(("I cannot count this audience now: no more look-ups are allowed in this answer.",))
             )
         if counted.failed:
-            return Turn((f"I understood the question, but it could not be counted: {counted.message}",))
+            return unable(f"I understood the question, but it could not be counted: {counted.message}", counted)
         document = counted.document
         if latest(results, CARD) is None and context.tools_allowed and CARD in context.tools:
             card = {"title": self.proposal.name[:120], "value": document["matched_users"], "unit": "users"}

@@ -29,7 +29,7 @@ from segment_copilot.english.edits.targets import matching, read_target
 from segment_copilot.english.edits.verbs import WORDS
 from segment_copilot.english.edits.which import Unsure
 from segment_copilot.english.linking.index import Index
-from segment_copilot.english.plan import Ask, Context, Plan, Say
+from segment_copilot.english.plan import Ask, Context, Plan, Say, declined
 from segment_copilot.english.times import dates
 from segment_copilot.english.times.phrases import lowers
 from segment_copilot.english.words.command import strip_command
@@ -133,7 +133,7 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
             continue
         told = tuple(_sentence(note) for note in (*slips, *dict.fromkeys(sheet.notes)))
         return _plan(drafted, sheet, made, told, index)
-    return Say((str(wrong[-1]),)) if _surely(found[-1]) else None
+    return declined((str(wrong[-1]),)) if _surely(found[-1]) else None
 
 
 def _plain(tokens: Sequence[Token]) -> tuple[Token, ...]:
@@ -361,7 +361,7 @@ _EVERYBODY: Final = {"everyone", "everybody", "anyone", "anybody", "all"}
 def _undone(drafted: Drafted, index: Index) -> Plan:
     before = drafted.earlier
     if before is None:
-        return Say(
+        return declined(
             ("I do not see an earlier version of this draft. Tell me what it should be, for example: make it 5.",)
         )
     made = [dict(one) for one in jsonpatch.make_patch(dict(drafted.definition), dict(before.definition))]

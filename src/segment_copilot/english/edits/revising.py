@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from segment_copilot.english.answers.drafting import CTA, PROPOSE, draft_sentences
+from segment_copilot.english.answers.telling import unable
 from segment_copilot.english.audience.draft import Proposal
 from segment_copilot.english.edits.drafted import Drafted, Json
 from segment_copilot.english.edits.spots import spots
@@ -40,7 +41,7 @@ class Revise(Struct, frozen=True):
                 return Turn(("I cannot change this draft now: no more look-ups are allowed in this answer.",))
             return Turn(calls=(Call(tool, arguments),))
         if revised.failed:
-            return Turn((f"I understood the change, but it could not be drafted: {revised.message}",))
+            return unable(f"I understood the change, but it could not be drafted: {revised.message}", revised)
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": revised.document["draft_id"]}),))
         _, *rest = draft_sentences(revised.document, self.notes)

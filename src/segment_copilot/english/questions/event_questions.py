@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from segment_copilot.english.answers import event_answers
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import ASKING, EVENTS, SEGMENTS, TREND, Question, coarse
 from segment_copilot.english.questions.named_events import named_event
 from segment_copilot.english.questions.question_words import (
@@ -48,7 +48,7 @@ def _busiest_day(question: Question, today: date) -> Plan | None:
     if not busy_days(question) or question.segment is not None or question.people:
         return None
     if question.words & stems("weekday"):
-        return Say(event_answers.BY_DAY)
+        return declined(event_answers.BY_DAY)
     spent = BUSIEST | DAYS | MADE | EVENTS | stems("traffic with for on")
     low = bool(question.words & stems("quietest slowest worst fewest least lowest"))
     if not question.left(spent):
@@ -177,7 +177,9 @@ def _volume(question: Question, today: date) -> Plan | None:
     if question.segment is not None or question.words & SEGMENTS or question.left(NOT_EVENTS) != question.left():
         return None
     if question.says("per user", "per customer", "per person", "per member", "per head"):
-        return Say(event_answers.NO_SUMS) if not question.left(SPENT, PEOPLE, ASKING) or question.how_many else None
+        return (
+            declined(event_answers.NO_SUMS) if not question.left(SPENT, PEOPLE, ASKING) or question.how_many else None
+        )
     often = question.says("how often", "how many times")
     if question.people and not often:
         return None
@@ -220,7 +222,7 @@ def _volume(question: Question, today: date) -> Plan | None:
         question, today, spent | EVENTS | stems("get got have receive happen record see saw place come")
     )
     if named.refusal:
-        return Say(named.refusal)
+        return declined(named.refusal)
     if named.link is None or named.link.event_type == "*":
         return None
     link = named.link
@@ -306,7 +308,7 @@ def _sums(question: Question, today: date) -> Plan | None:
     } or bool(question.windows)
     if not asks or (question.first == "how" and question.says("how many")):
         return None
-    return Say(event_answers.NO_SUMS)
+    return declined(event_answers.NO_SUMS)
 
 
 _READERS: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Context, Plan, Result, Turn
@@ -42,7 +42,11 @@ class Noted(Struct, frozen=True):
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The plan's turn; the last one says the notes first."""
         turn = self.plan.turn(results, context)
-        return turn if turn.calls else Turn((*(f"{note}." for note in self.notes), *turn.sentences))
+        return (
+            turn
+            if turn.calls
+            else structs.replace(turn, sentences=(*(f"{note}." for note in self.notes), *turn.sentences))
+        )
 
 
 def read_question(

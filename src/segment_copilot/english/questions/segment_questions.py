@@ -6,7 +6,7 @@ from typing import Final
 
 from segment_copilot.english.answers import listing_answers, segment_answers, user_answers
 from segment_copilot.english.linking.linker import link_event
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import CONNECTORS, EVENTS, PROPERTIES, SCHEMAS, SEGMENTS, TREND, Question
 from segment_copilot.english.questions.names import SEGMENT_WORDS, reference
 from segment_copilot.english.words.lexer import Token
@@ -94,8 +94,8 @@ def read_about_user(question: Question) -> Plan | None:
     if question.segment is not None:
         return user_answers.Membership(question.user, question.segment.id)
     if question.words & (SEGMENTS | stems("member belong qualify match")):
-        return Say((user_answers.ONE_SEGMENT,))
-    return Say(user_answers.NO_PROFILE)
+        return declined((user_answers.ONE_SEGMENT,))
+    return declined(user_answers.NO_PROFILE)
 
 
 def _comparison(question: Question) -> Plan | None:
@@ -104,7 +104,7 @@ def _comparison(question: Question) -> Plan | None:
         and question.has(stems("compare overlap overlapping intersect"))
         and not question.windows
     ):
-        return Say((segment_answers.ONE_MORE,))
+        return declined((segment_answers.ONE_MORE,))
     if len(question.segments) != 2:  # noqa: PLR2004 — a pair
         return None
     larger = question.has(_LARGER) and question.first in {"is", "are", "which", "what", "does"}
@@ -181,7 +181,7 @@ def _trend(question: Question) -> Plan | None:
     if named is None:
         about = question.words & (stems("membership") | SEGMENTS)
         if about and question.words & stems("which") and not question.has(stems("membership")):
-            return Say((segment_answers.ONE_TREND,))
+            return declined((segment_answers.ONE_TREND,))
         return _unknown(question, TREND | _TREND_MORE, segment_answers.Trend) if about else None
     left = question.left(
         TREND,
@@ -210,7 +210,7 @@ def _computed(question: Question) -> Plan | None:
         "the author of",
         "created on",
     ):
-        return Say((segment_answers.NO_AUTHOR,))
+        return declined((segment_answers.NO_AUTHOR,))
     if question.says("up to date", "up - to - date"):
         return segment_answers.Computed(question.segment.id)
     if not question.has(_COMPUTED):
@@ -356,7 +356,7 @@ def _unknown(question: Question, spent: frozenset[str], plan: type[segment_answe
         and not question.words & stems("called named")
     ):
         return (
-            Say((segment_answers.WHICH_SEGMENT,))
+            declined((segment_answers.WHICH_SEGMENT,))
             if not question.left(spent, SEGMENT_WORDS, PEOPLE, _SIZE, _WEAK_RULES, _SAID_PLAINLY)
             else None
         )
