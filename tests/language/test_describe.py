@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from segment_copilot.language import decode
-from segment_copilot.language.describe import describe, describe_condition
+from segment_copilot.language.describe import describe, describe_condition, entitle
 from tests.support.language.reference import Person, Reading
 from tests.support.language.reference_times import Clock
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
@@ -180,3 +180,31 @@ def test_every_definition_is_one_line_and_the_same_on_every_run():
         assert told.endswith(".")
         assert told.isprintable()
         assert not re.search(r"  | \(\)| ,|\bNone\b|UNSET", told), told
+
+
+@pytest.mark.parametrize(
+    ("definition", "name"),
+    [
+        ({"conditions": [ORDERS | {"value": 3} | NOT]}, "Placed an order fewer than 3 times"),
+        ({"logic": "OR", "conditions": [ORDERS, DAYS | {"operator": "gte", "value": 3}]},
+         "Placed an order or …"),
+        ({"conditions": [COUNTRY | {"operator": "eq", "value": "ES"}, ORDERS]}, "Country is “ES”, placed an order"),
+        ({"conditions": [{"type": "group", "logic": "OR", "conditions": [ORDERS, COUNTRY | {"operator": "is_set"}]}]},
+         "Placed an order, or whose country is known"),
+        ({"conditions": [ORDERS], "exclude": {"logic": "OR", "conditions": [{"type": "segment_membership", "segment_id": 1}]}},
+         "Placed an order, not in the segment “VIP”"),
+        ({"conditions": [ORDERS | {"window_days": days} for days in range(1, 9)]},
+         "Placed an order in the last day, placed an order in the last 2 days, …"),
+    ],
+)  # fmt: skip
+def test_a_name_says_who_is_in_it_as_far_as_there_is_room(definition: Json, name: str):
+    assert entitle(decode({"logic": "AND", **definition}), {1: "VIP"}) == name
+
+
+def test_every_definition_has_a_name_that_fits():
+    draw = Draw(5, world(AS_OFS[:1], ZONES[:1]))
+    for _ in range(500):
+        made = entitle(decode(draw.definition((1,))), {1: "VIP"})
+        assert 2 < len(made) <= 80, made
+        assert made.isprintable()
+        assert made == made.strip()

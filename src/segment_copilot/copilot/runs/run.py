@@ -22,7 +22,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.conversation.checkpoint import Secret, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
 from segment_copilot.copilot.conversation.request import CopilotRequest, check_request
-from segment_copilot.copilot.models import Model
+from segment_copilot.copilot.models import Model, UserMessage
 from segment_copilot.copilot.runs.beginning import Beginning, begin
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.calls import Calls
@@ -292,6 +292,7 @@ def _surroundings(
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
     question = beginning.request.context
+    said = tuple(one.text for one in beginning.thread.messages if isinstance(one, UserMessage))
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
@@ -304,6 +305,7 @@ def _surroundings(
             memory=memory,
             tool_call_id=call_id,
             view=View(question.draft, question.segment_id),
+            said=said,
         )
 
     return surroundings

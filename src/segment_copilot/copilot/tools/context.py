@@ -105,6 +105,7 @@ class ToolContext(Struct, frozen=True):
     memory: Memory
     tool_call_id: str
     view: View = View()
+    said: tuple[str, ...] = ()  # what the person wrote, the latest last
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
 
     def show(self, component: Component) -> str:

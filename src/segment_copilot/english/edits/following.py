@@ -21,7 +21,7 @@ from segment_copilot.english.edits.fragments import sort_fragment
 from segment_copilot.english.edits.grammar import readings
 from segment_copilot.english.edits.patches import Op, Unfit
 from segment_copilot.english.edits.people import speaks_of_people
-from segment_copilot.english.edits.revising import Revise, changes
+from segment_copilot.english.edits.revising import Revise, changes, in_short
 from segment_copilot.english.edits.sheet import Sheet
 from segment_copilot.english.edits.spots import spots
 from segment_copilot.english.edits.steps import Step
@@ -202,7 +202,8 @@ def _plan(drafted: Drafted, sheet: Sheet, made: Sequence[Op], notes: tuple[str, 
         return Count(Proposal(name, name, dict(sheet.definition), notes))
     said = changes(drafted, sheet.definition, index) if made else ()
     named = (f"The draft is called “{sheet.name}” now.",) if sheet.name else ()
-    return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes)
+    short = in_short(sheet.definition, index)
+    return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes, *short)
 
 
 def _sentence(note: str) -> str:
@@ -216,7 +217,7 @@ def after(plan: Plan, drafted: Drafted | None) -> Drafted | None:
             return plan.edited()
         case Draft():
             made = plan.proposal
-            return Drafted(made.definition, made.name, assumptions=made.assumptions, earlier=drafted)
+            return Drafted(made.definition, made.name, assumptions=made.assumptions, earlier=drafted, named=made.named)
         case Count():
             return Drafted(plan.proposal.definition, plan.proposal.name, counted=True, earlier=drafted)
         case _:
@@ -367,4 +368,6 @@ def _undone(drafted: Drafted, index: Index) -> Plan:
     made = [dict(one) for one in jsonpatch.make_patch(dict(drafted.definition), dict(before.definition))]
     if not made:
         return Say(("The draft is as it was before already.",))
-    return Revise(drafted, before.definition, tuple(made), changes(drafted, before.definition, index), before.name)
+    name = before.name if before.named or before.segment_id is not None else ""
+    said = changes(drafted, before.definition, index)
+    return Revise(drafted, before.definition, tuple(made), said, name, (), *in_short(before.definition, index))

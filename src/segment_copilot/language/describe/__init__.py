@@ -5,5 +5,6 @@
 """
 
 from segment_copilot.language.describe.sentences import describe, describe_condition
+from segment_copilot.language.describe.titles import entitle
 
-__all__ = ["describe", "describe_condition"]
+__all__ = ["describe", "describe_condition", "entitle"]
