@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from segment_copilot.language import decode
-from segment_copilot.language.describe import describe, describe_condition, entitle
+from segment_copilot.language.describe import describe, describe_condition, entitle, in_percent, percent
 from tests.support.language.reference import Person, Reading
 from tests.support.language.reference_times import Clock
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
@@ -208,3 +209,24 @@ def test_every_definition_has_a_name_that_fits():
         assert 2 < len(made) <= 80, made
         assert made.isprintable()
         assert made == made.strip()
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 0, "0 %"), (0, 20_000, "0 %"), (20_000, 20_000, "100 %"), (10_000, 20_000, "50 %"), (1, 3, "33.33 %"),
+        (2, 3, "66.67 %"), (3, 20_000, "0.01 %"), (1, 1_000_000, "0.0001 %"), (999_999, 1_000_000, "99.9999 %"),
+        (1, 7_000_000, "0.00001 %"),
+    ],
+)  # fmt: skip
+def test_a_share_never_says_nobody_of_somebody_nor_all_of_not_all(part: int, whole: int, shown: str):
+    assert in_percent(percent(part, whole)) == shown
+
+
+def test_no_other_place_rounds_a_percentage():
+    """What a draft, a text, a terminal and an explanation say of one share is one number."""
+    source = Path(__file__).parents[2] / "src" / "segment_copilot"
+    other = re.compile(r"\.\d%\}|:g\} ?%|100 \* \w+ / |:\.\df\} ?%")
+    found = [path.name for path in source.rglob("*.py") if other.search(path.read_text())]
+
+    assert found == ["shares.py"]

@@ -24,6 +24,7 @@ from segment_copilot.copilot.stream.run_events import Limit, Outcome
 from segment_copilot.copilot.stream.transcript import Emit, Transcript
 from segment_copilot.copilot.tools.context import Memory, component_event
 from segment_copilot.copilot.tools.display import button
+from segment_copilot.copilot.tools.drafts import QUOTA_REACHED
 
 _CLAIMED: Final = "The text says that something was saved. Nothing was."
 _NOTHING_SAVED: Final = "Nothing has been saved: the copilot drafts, a person saves."
@@ -114,6 +115,7 @@ class Ending:
             self._transcript.emit(run_events.Warned("unsupported_number", _UNSUPPORTED.format(named)))
             # Where a count is told already, the person sees which number is right.
             sentences += [] if sentences[0] else [unchecked(named, drafts, counted, looked=bool(self._memory.results))]
+        sentences += [one for one in _over_quota(drafts) if one not in text]
         if claims_write(text):
             self._transcript.emit(run_events.Warned("claims_write", _CLAIMED))
             sentences.append(_NOTHING_SAVED)
@@ -147,6 +149,11 @@ class Ending:
             return
         component_id = self._memory.new_id("component")
         self._transcript.emit(component_event(button(drafts[-1]), component_id=component_id, tool_call_id=UNSET))
+
+
+def _over_quota(drafts: Sequence[Draft]) -> list[str]:
+    """Return what the last draft says of a quota that it passes: a person learns it before saving fails."""
+    return [found.detail for found in drafts[-1].warnings if found.code == QUOTA_REACHED] if drafts else []
 
 
 def _facts(draft: Draft) -> Mapping[str, Any]:
@@ -209,5 +216,7 @@ def _draft_in_words(draft: Draft) -> str:
     preview = draft.preview
     return (
         f"I drafted the segment “{draft.name}”: {draft.words} "
-        f"It matches {preview.count:,} of {preview.universe:,} users. Nothing is saved yet."
+        f"It matches {preview.count:,} of {preview.universe:,} users. "
+        + "".join(f"{sentence} " for sentence in _over_quota([draft]))
+        + "Nothing is saved yet."
     )

@@ -11,6 +11,7 @@ from msgspec import Struct
 from segment_copilot.english.answers.telling import unable
 from segment_copilot.english.audience.draft import Proposal
 from segment_copilot.english.plan import Call, Context, Result, Turn, latest
+from segment_copilot.language.describe import in_percent
 
 PROPOSE, CTA = "propose_segment", "display_create_segment_cta"
 PREVIEW, CARD = "preview_segment", "display_metric_card"
@@ -87,7 +88,7 @@ def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> 
 
 
 def _matched(document: Mapping[str, Any], count: int) -> str:
-    share = f" ({document['percent']:g} %)" if isinstance(document.get("percent"), int | float) else ""
+    share = f" ({in_percent(document['percent'])})" if isinstance(document.get("percent"), int | float) else ""
     return f"The audience matches {count:,} of {document['universe']:,} users{share}."
 
 

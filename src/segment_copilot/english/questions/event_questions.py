@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
+from msgspec import structs
+
 from segment_copilot.english.answers import event_answers
 from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import ASKING, EVENTS, SEGMENTS, TREND, Question, coarse
@@ -103,15 +105,19 @@ def _latest(question: Question, today: date) -> Plan | None:
     last = question.has(LATEST) or question.lowers & {"last"}
     if not (when and last) and not (
         last
-        and (question.first in {"show", "list", "give", "latest", "newest", "recent", "last", "most", "what", "which"})
+        and (
+            question.first
+            in {"show", "list", "give", "the", "latest", "newest", "recent", "last", "most", "what", "which"}
+        )
     ):
         return None
     if question.people or question.words & SEGMENTS or (question.windows and not when):
         return None
-    spent = LATEST | EVENTS | MADE | stems("most time when happen ever")
+    spent = LATEST | EVENTS | MADE | stems("most time when happen ever last the")
     if not question.left(spent):
         return event_answers.Recent(question.window, question.number) if not when else event_answers.Recent(None, 1)
-    named = named_event(question, today, spent)
+    uncounted = tuple(token for token in question.rest if token.kind != "number" or token.value != question.number)
+    named = named_event(structs.replace(question, rest=uncounted), today, spent)
     if named.link is None or named.link.tests:
         return None
     return event_answers.Latest(named.link.event_type, question.number, named.link.note)

@@ -260,15 +260,21 @@ def _more(question: Question) -> bool:
     return bool(question.left(_SIZE, SEGMENT_WORDS, PEOPLE, stems("today moment size big large strong again now")))
 
 
-def _members(question: Question) -> Plan | None:
-    if question.segment is None or question.how_many or not question.words & (PEOPLE | {"who"}):
+def read_members(question: Question) -> Plan | None:
+    """Of "who is in VIP Buyers", "list the users in High LTV": its members, and nothing is drafted."""
+    named = question.segment
+    if named is None or question.how_many or question.windows or len(question.segments) > 1:
         return None
-    asks = question.first in {"who", "which", "what", "list", "show", "name", "give"} or question.says(
-        "who is", "who are"
-    )
-    if not asks or len(question.segments) > 1 or _more(question):
+    if question.lowers & {"not", "never", "no", "without", "except", "but"}:
         return None
-    return segment_answers.Members(question.segment.id)
+    listed = question.first in _LISTED and bool(question.words & PEOPLE)
+    if not (listed or question.first in {"who", "who's", "whos"}) or question.left(PEOPLE, SEGMENT_WORDS, _BELONGING):
+        return None
+    return segment_answers.Members(named.id, question.number)
+
+
+_LISTED: Final = {"which", "what", "list", "show", "name", "give", "display"}
+_BELONGING: Final = stems("who who's whos belong in id first currently member")
 
 
 def _about(question: Question) -> Plan | None:
@@ -395,5 +401,5 @@ def _never_a_name(token: Token, spent: frozenset[str], *, first: bool) -> bool:
 
 
 _READERS: Final = (
-    _comparison, _explained, _rules, _computed, _connectors, _trend, _size, _members, _about, _segments,
+    _comparison, _explained, _rules, _computed, _connectors, _trend, _size, _about, _segments,
 )  # fmt: skip
