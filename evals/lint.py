@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import msgspec
 from evals.cases import SCHEMA, Case, json_schema
 from evals.definitions import names_in, walk, with_ids, without
 from evals.fixtures import datasets
+from evals.fixtures.rows import Dataset
 from evals.service import Service
 from evals.truth import Truth
 from segment_copilot.copilot.conversation.prompt import PROMPT
@@ -28,14 +30,21 @@ _SHINGLE: Final = 8
 
 def lint(cases: Sequence[Case]) -> Iterator[str]:
     """Return the faults that need no service to see."""
-    truths = {
-        one.tenant: Truth([other for other in datasets(()) if other.tenant == one.tenant]) for one in datasets(())
-    }
+    truths = _truths()
     for case in cases:
         yield from (f"{case.id}: {fault}" for fault in _faults(case, truths[case.tenant]))
     yield from _set_faults(cases)
     if not SCHEMA.exists() or msgspec.json.decode(SCHEMA.read_bytes()) != _plain(json_schema()):
         yield f"{SCHEMA.name} is stale: python -m evals lint --write-schema"
+
+
+@cache
+def _truths() -> Mapping[str, Truth]:
+    """Return what is true in each tenant; made once: it takes half a second, and nothing changes it."""
+    tenants: dict[str, list[Dataset]] = {}
+    for one in datasets(()):
+        tenants.setdefault(one.tenant, []).append(one)
+    return {tenant: Truth(own) for tenant, own in tenants.items()}
 
 
 def write_schema(path: Path = SCHEMA) -> None:
@@ -80,7 +89,7 @@ def _faults(case: Case, truth: Truth) -> Iterator[str]:
     if case.context.segment and case.context.segment not in truth.segments:
         yield f"no segment {case.context.segment}"
     yield from _feature_faults(case)
-    if _shingles(case.question) & _shingles(PROMPT):
+    if _shingles(case.question) & _prompt():
         yield "its words stand in the prompt"
 
 
@@ -136,6 +145,11 @@ def _features(definition: Mapping[str, Any]) -> set[str]:
         if condition["type"] == "event_periods" or any("period" in window for window in windows):
             found.add("calendar")
     return found
+
+
+@cache
+def _prompt() -> set[tuple[str, ...]]:
+    return _shingles(PROMPT)
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:

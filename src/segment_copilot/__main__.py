@@ -24,7 +24,7 @@ from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.commands.runtime import read_runtime
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import InvalidInput
-from segment_copilot.importing import Columns, import_file
+from segment_copilot.importing import NAMED_FORMATS, guess_preset, import_file, make_layout, missing_columns, presets
 from segment_copilot.settings import Settings, read_settings
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -61,6 +61,11 @@ def _settings_text(*names: str) -> str:
     """Return the help on the settings of these names, of all when none is given; a default stands in brackets."""
     fields = [field for field in msgspec.structs.fields(Settings) if not names or field.name in names]
     return "Settings, from the environment, with their defaults:\n\n" + "\n\n".join(map(_describe, fields))
+
+
+def _presets_text() -> str:
+    """Return the help on the presets."""
+    return "Presets:\n\n" + "\n\n".join(f"{name}: {preset.says}" for name, preset in presets().items())
 
 
 _STORES = ("database_url", "clickhouse_url", "clickhouse_cluster")
@@ -181,41 +186,84 @@ def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir
     typer.echo(asyncio.run(definitions.compute(segment, url=service_url, key=service_key)))
 
 
-@cli.command("import")
+@cli.command("import", epilog=_presets_text())
 def import_(
     file: Path,
-    user: Annotated[str, typer.Option(help="Column of the user's id")],
-    time: Annotated[str, typer.Option(help="Column of the instant")],
+    user: Annotated[str | None, typer.Option(help="Column of the user's id")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the instant")] = None,
     event: Annotated[str | None, typer.Option(help="Column of the event type")] = None,
     event_name: Annotated[str | None, typer.Option(help="Type of every event, for a file without that column")] = None,
     trait: Annotated[list[str] | None, typer.Option(help="Column that describes the user; may be given again")] = None,
+    traits_only: Annotated[
+        bool, typer.Option("--traits-only", help="Rows describe users, there are no events: all columns are traits")
+    ] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of the event's id; default: file and line")] = None,
-    timezone: Annotated[str, typer.Option(help="Zone of times without an offset")] = "UTC",
+    boolean: Annotated[
+        list[str] | None, typer.Option(help="Column of yes/no, true/false or 1/0, to be booleans; may be given again")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset; default: UTC")] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            help=f"A pattern as '%d/%m/%Y %H:%M', or {', '.join(NAMED_FORMATS)}; default: what is unambiguous"
+        ),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="As in windows-1252; default: found")] = None,
+    separator: Annotated[str | None, typer.Option(help="Between cells of CSV, or the word tab; default: found")] = None,
+    preset: Annotated[str | None, typer.Option(help="Read the export of another service: see below")] = None,
+    map_: Annotated[
+        Path | None, typer.Option("--map", help='A TOML file that holds these options: user = "Email" and so on')
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Import a file that was imported before, or another version: as new events")
+    ] = False,
     shift_to_now: Annotated[
         bool, typer.Option("--shift-to-now", help="Move all times so that the newest is now")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, send nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check all, show the first rows, send nothing")
+    ] = False,
     url: Url = None,
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
     """Send the rows of a CSV, NDJSON or JSON file (gzip too), and wait until every one can be queried.
 
-    A dot in a column's name leads into the objects of JSON, as in properties.distinct_id.
+    A dot in a column's name leads into the objects of JSON, as in properties.distinct_id. Rows that cannot be read go to
+    FILE.rejects.csv with their reasons; the others are imported.
     """
-    if (event is None) == (event_name is None):
-        raise InvalidInput("Give --event COLUMN or --event-name NAME, one of the two.", code="no_event_column")
+    if user is None and preset is None and map_ is None:
+        hint = f" By its columns it is one for --preset {found}." if (found := guess_preset(file)) else ""
+        raise typer.BadParameter(f"Missing option '--user', or --preset or --map, which name the columns.{hint}")
+    layout = make_layout(
+        preset=preset or "",
+        map_file=map_,
+        user=user,
+        time=time,
+        event=event,
+        event_name=event_name,
+        trait=tuple(trait or ()),
+        traits_only=traits_only,
+        id=id_,
+        boolean=tuple(boolean or ()),
+        timezone=timezone,
+        time_format=time_format,
+        encoding=encoding,
+        separator=separator,
+    )
+    if missing := missing_columns(layout):
+        raise typer.BadParameter(f"Missing option {missing[0]!r}, or --preset or --map, which name the columns.")
     service_url, service_key = ("", "") if dry_run else _service(url, key, data_dir)
-    columns = Columns(user=user, event=event, time=time, traits=tuple(trait or ()), id=id_, event_name=event_name)
     report = asyncio.run(
         import_file(
             file,
-            columns=columns,
+            layout=layout,
             url=service_url,
             key=service_key,
-            timezone=timezone,
             shift_to_now=shift_to_now,
+            again=again,
             dry_run=dry_run,
+            journal_file=(data_dir or default_data_dir()) / "imports.jsonl",
         )
     )
     raise typer.Exit(1 if report.skipped else 0)

@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> Litestar:
             with drain_on_signals(app.state.draining):
                 yield
 
+    browsers = cors(settings)
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
@@ -96,13 +97,11 @@ def create_app(settings: Settings) -> Litestar:
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={Exception: problem_response},
-        cors_config=cors(settings),
+        cors_config=browsers if browsers.allow_origins else None,
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
-    if app.cors_config is not None:
-        app.asgi_handler = judge_preflights(app.asgi_handler, app.cors_config)
-    app.asgi_handler = Edge(app.asgi_handler)
+    app.asgi_handler = Edge(judge_preflights(app.asgi_handler, browsers))
     return app
 
 
@@ -194,10 +193,8 @@ def openapi_document() -> dict[str, Any]:
     return document(create_app(Settings()))
 
 
-def cors(settings: Settings) -> CORSConfig | None:
-    """Return which browsers may call; none when no origin is set."""
-    if not settings.cors_origins:
-        return None
+def cors(settings: Settings) -> CORSConfig:
+    """Return which browsers may call, and what they may send; none when no origin is set."""
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from segment_copilot.errors import InvalidInput
-from segment_copilot.importing import Columns, import_file
+from segment_copilot.importing import Layout, import_file
 
 ECOM = Path(__file__).parent.parent / "data" / "ecom.csv.gz"
 TRACK, BATCH, STATUS = "/api/ingestion/track/", "/api/ingestion/track/batch/", "/api/ingestion/status/"
@@ -156,15 +156,15 @@ async def test_what_was_acknowledged_can_be_queried_when_nothing_is_pending(serv
 
 
 async def test_a_file_is_imported_once_however_often_and_its_users_are_right(server):
-    columns = Columns(
+    columns = Layout(
         user="user_id",
         event="event",
         time="timestamp",
-        traits=("acquisition_channel", "user_cohort", "user_lifecycle", "platform"),
+        trait=("acquisition_channel", "user_cohort", "user_lifecycle", "platform"),
     )
     screen = io.StringIO()
     options = {
-        "columns": columns,
+        "layout": columns,
         "url": server.url,
         "key": server.other_key,
         "console": Console(file=screen, width=100),
@@ -210,7 +210,7 @@ async def test_rows_that_are_skipped_are_told_with_their_lines(server, tmp_path:
 
     report = await import_file(
         path,
-        columns=Columns(user="user", event="event", time="time"),
+        layout=Layout(user="user", event="event", time="time"),
         url=server.url + "/",
         key=server.key,
         shift_to_now=True,
@@ -233,8 +233,7 @@ async def test_an_import_that_cannot_work_says_so_before_it_sends(server, tmp_pa
     with pytest.raises(InvalidInput, match=r"401|time zone"):
         await import_file(
             path,
-            columns=Columns(user="user", event="event", time="time"),
+            layout=Layout(user="user", event="event", time="time", timezone=timezone),
             url=server.url,
             key=key or server.key,
-            timezone=timezone,
         )

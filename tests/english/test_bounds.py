@@ -70,6 +70,7 @@ def said(asked: ModelRequest) -> str:
     return ended.message.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD)
 @pytest.mark.parametrize("catalog", [DEMO, Catalog()], ids=["demo", "empty"])
 def test_no_text_takes_more_than_its_steps(text: str, catalog: Catalog):

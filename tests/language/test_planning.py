@@ -50,6 +50,7 @@ def test_the_depth_is_counted():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_number_of_conditions_is_planned_in_a_bounded_depth_and_linear_text(kind: str, form: str):
@@ -63,6 +64,7 @@ def test_any_number_of_conditions_is_planned_in_a_bounded_depth_and_linear_text(
             assert large <= small * more / fewer * 1.15, (fewer, more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_source_is_read_a_few_times_at_most(kind: str, form: str):

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from rich.console import Console
 
-from segment_copilot.importing import Columns, import_file
+from segment_copilot.importing import Layout, import_file
 
 pytestmark = pytest.mark.engines
 
@@ -29,8 +29,8 @@ def rows() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module", autouse=True)
 async def imported(url: str, key: str) -> None:
-    columns = Columns(user="user_id", event="event", time="timestamp", traits=TRAITS)
-    report = await import_file(FILE, columns=columns, url=url, key=key, console=Console(quiet=True))
+    columns = Layout(user="user_id", event="event", time="timestamp", trait=TRAITS)
+    report = await import_file(FILE, layout=columns, url=url, key=key, console=Console(quiet=True))
     assert (report.read, report.skipped) == (31106, 0)
 
 
@@ -93,9 +93,9 @@ async def test_importing_a_file_twice_adds_nothing(client, url, key):
         "conditions": [{"type": "event_count", "event_type": "*", "operator": "gte", "value": 60}],
     }
     before = await members(client, counted)
-    columns = Columns(user="user_id", event="event", time="timestamp", traits=TRAITS)
+    columns = Layout(user="user_id", event="event", time="timestamp", trait=TRAITS)
 
-    await import_file(FILE, columns=columns, url=url, key=key, console=Console(quiet=True))
+    await import_file(FILE, layout=columns, url=url, key=key, console=Console(quiet=True))
 
     assert await members(client, counted) == before
 

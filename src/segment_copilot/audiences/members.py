@@ -199,4 +199,4 @@ def _id(row: Record) -> int:
 
 def _bad_cursor() -> InvalidInput:
     finding = Finding("/cursor", "bad_cursor", "This cursor was not made here; start again without one.")
-    return InvalidInput(finding.detail, findings=[finding])
+    return InvalidInput(finding.detail, code=finding.code, findings=[finding])

@@ -49,6 +49,7 @@ HTTP_CODES: Mapping[int, str] = {
 """Codes of what the framework itself refuses."""
 
 TITLES: Mapping[str, str] = {
+    "bad_cursor": "The cursor was not made for this list",
     "body_too_large": "The body is too large",
     "client_left": "The client left before the answer",
     "conflict": "The request contradicts what is stored",
