@@ -81,10 +81,12 @@ class Ending:
         self._transcript = transcript
         self._checkpoints = checkpoints
 
-    def conclude(self, outcome: Outcome, limit: Limit | None = None, *, declined: bool = False) -> None:
+    def conclude(
+        self, outcome: Outcome, limit: Limit | None = None, *, declined: Sequence[run_events.Unmapped] | None = None
+    ) -> None:
         """Write the server's own words, the button and the checkpoint of a run that ends well.
 
-        Where the model itself *declined*, its text says what it cannot do and is kept.
+        Where the model itself *declined* something, its text says what it cannot do and is kept.
         """
         words = self._own_words(outcome, limit, declined=declined)
         if words:
@@ -97,20 +99,22 @@ class Ending:
         self._beginning.thread.close(
             [self._transcript.final_text, self._transcript.written_text],
             own=words,
-            whole=(outcome != "refused" or declined) and limit != "max_tokens",
+            whole=(outcome != "refused" or declined is not None) and limit != "max_tokens",
         )
         self._checkpoints.write()
 
-    def _own_words(self, outcome: Outcome, limit: Limit | None, *, declined: bool) -> str:
+    def _own_words(
+        self, outcome: Outcome, limit: Limit | None, *, declined: Sequence[run_events.Unmapped] | None
+    ) -> str:
         text, question = self._transcript.final_text, self._memory.question
         if question is not None:  # in a history only texts count: the next run must find it there
             return "" if question.question in text else question.question
         drafts = list(self._memory.drafts.values())
-        if not text or (outcome == "refused" and not declined):
+        if not text or (outcome == "refused" and declined is None):
             return closing_words(outcome, limit, drafts)
         counted = self._memory.latest("preview_segment")
         sentences = [uncounted_extreme(text, drafts, counted)]
-        if numbers := self._unsupported_numbers(text):
+        if numbers := self._unsupported_numbers(text, declined or ()):
             named = ", ".join(numbers)
             self._transcript.emit(run_events.Warned("unsupported_number", _UNSUPPORTED.format(named)))
             # Where a count is told already, the person sees which number is right.
@@ -121,8 +125,11 @@ class Ending:
             sentences.append(_NOTHING_SAVED)
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def _unsupported_numbers(self, text: str) -> tuple[str, ...]:
-        """Return the numbers in what the model wrote that no tool, no draft and no person said."""
+    def _unsupported_numbers(self, text: str, declined: Sequence[run_events.Unmapped]) -> tuple[str, ...]:
+        """Return the numbers in what the model wrote that no tool, no draft and no person said.
+
+        The reasons of what was *declined* are the server's, limits of its own among them.
+        """
         messages = self._beginning.thread.messages
         drafts = list(self._memory.drafts.values())
         given = Given()
@@ -136,6 +143,7 @@ class Ending:
                     given.add_asked(*(dict(call.arguments) for call in message.tool_calls))
         given.add(*(found.document for found in self._memory.results.values()))
         given.add(*(_facts(one) for one in (*self._memory.earlier_drafts.values(), *drafts)))
+        given.add(*(one.reason for one in declined))
         if self._memory.question is not None:
             given.add(msgspec.to_builtins(self._memory.question))
         written = [text, *self._memory.captions]

@@ -264,7 +264,7 @@ class Run:
         unmapped: tuple[run_events.Unmapped, ...] = (),
         declined: bool = False,
     ) -> run_events.RunFinished:
-        self._ending.conclude(outcome, limit, declined=declined)
+        self._ending.conclude(outcome, limit, declined=unmapped if declined else None)
         return run_events.RunFinished(
             outcome=outcome,
             usage=self._meter.total,
