@@ -14,7 +14,9 @@ export function component(name, props) {
     }
     case "EventVolumeChart": {
       const most = Math.max(...props.points.map(({ y }) => y));
-      const bars = props.points.map(({ x, y }) => `${x}  ${bar(y, most)} ${number(y)}`);
+      const bars = props.points.map(
+        ({ x, y, partial }) => `${x}  ${bar(y, most)} ${number(y)}${partial ? " (part of the day)" : ""}`,
+      );
       return { lines: [`${props.title} (${props.unit})`, ...bars] };
     }
     case "CreateSegmentCTA":

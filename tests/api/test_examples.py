@@ -230,6 +230,45 @@ async def test_a_question_in_a_terminal(server, use, node, segment_id, protocol)
     assert "Create “Known country” (1 users)" in told
 
 
+def recipe(*marks: str) -> str:
+    """The one block of code in docs/copilot.md that holds all *marks*."""
+    blocks = re.findall(r"```jsx?\n(.*?)```", (DOCS / "copilot.md").read_text(), re.DOTALL)
+    (found,) = [block for block in blocks if all(mark in block for mark in marks)]
+    return found
+
+
+async def test_the_recipes_of_the_sdks_keep_the_save_button_and_refresh_their_token(
+    run_client: RunNode, server, use, segment_id
+):
+    """Each request asks for a token; of a button both its name and its request arrive."""
+    answered = drawing(segment_id)
+    use(Script(*answered, calls(("ask_user", QUESTION), text="Which visits?"), says("Those."), *answered * 3))
+    async with server.client() as backend:
+        made = [(await backend.post("/api/auth/session/", json={"scope": "copilot"})).json() for _ in range(6)]
+    (component,) = re.findall(r'copilot-component":\n\s+return (<.*>);', recipe("useChat(", "switch (part.type)"))
+    plan = {
+        "agent": recipe("new HttpAgent("),
+        "activities": recipe("agent.pendingInterrupts"),
+        "transport": recipe("new DefaultChatTransport("),
+        "component": component,
+        "tokens": [one["token"] for one in made],
+    }
+
+    found = await run_client("recipes.mjs", str(EXAMPLES), server.url, plan)
+
+    told = found["told"]
+    assert found["asked"] == plan["tokens"], "one for each of three runs of AG-UI and three of the AI SDK"
+    assert told["ag-ui"]["drafts"] == ["Known country"]
+    assert told["ag-ui"]["questions"] == [["Which visits?", ["/pricing", "*"]]]
+    assert told["ag-ui"]["texts"][-1] == "Those."
+    for client in ("ag-ui", "ai 5", "ai 6", "ai 7"):
+        buttons = [one for one in told[client]["components"] if "save" in one]
+        assert [one["lines"] for one in buttons] == [["Create “Known country” (1 users)"]], client
+        assert buttons[0]["save"]["body"]["name"] == "Known country"
+        assert len(told[client]["components"]) == 4, "and the other three were known by their names"
+        assert not [one for one in told[client]["components"] if "is not known here" in one["lines"][0]]
+
+
 @asynccontextmanager
 async def page_served(node: str, port: int, **environment: str) -> AsyncGenerator[str]:
     """The example of a page's backend; the page's address."""

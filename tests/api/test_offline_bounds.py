@@ -17,7 +17,11 @@ SENTENCES = {
     LONG: "The offline model reads at most 2,000 characters, and this message has 100,000: please say it in fewer words.",
     INVOLVED: "This sentence is too involved for the offline model: please say it in a shorter one.",
 }
-REFUSED = "I cannot help with this request. I can answer questions about your segments and events, and draft segments."
+
+
+def unmapped(text: str) -> list[dict[str, Any]]:
+    """What a refusal of all of *text* tells machines."""
+    return [{"text": text[:300].strip(), "reason": SENTENCES[text], "suggestions": []}]
 
 
 def native(*texts: str) -> dict[str, Any]:
@@ -38,7 +42,8 @@ async def test_our_own_stream(client: httpx2.AsyncClient, text: str):
 
     assert found[-1]["type"] == "run.finished"
     assert found[-1]["outcome"] == "refused"
-    assert said(found, "text.delta") == SENTENCES[text] + REFUSED
+    assert said(found, "text.delta") == SENTENCES[text]
+    assert found[-1]["unmapped"] == unmapped(text)
 
 
 async def test_ag_ui(client: httpx2.AsyncClient, text: str):
@@ -50,7 +55,8 @@ async def test_ag_ui(client: httpx2.AsyncClient, text: str):
     found = await streamed(client, "ag-ui", body)
 
     assert found[-1]["type"] == "RUN_FINISHED"
-    assert said(found, "TEXT_MESSAGE_CONTENT") == SENTENCES[text] + REFUSED
+    assert said(found, "TEXT_MESSAGE_CONTENT") == SENTENCES[text]
+    assert found[-1]["result"]["unmapped"] == unmapped(text)
 
 
 async def test_ai_sdk(client: httpx2.AsyncClient, text: str):
@@ -60,7 +66,8 @@ async def test_ai_sdk(client: httpx2.AsyncClient, text: str):
     found = await streamed(client, "ai-sdk", body)
 
     assert found[-1] == {"type": "finish", "finishReason": "content-filter"} | found[-1]
-    assert said(found, "text-delta") == SENTENCES[text] + REFUSED
+    assert said(found, "text-delta") == SENTENCES[text]
+    assert found[-1]["messageMetadata"]["unmapped"] == unmapped(text)
 
 
 async def test_generate(client: httpx2.AsyncClient, text: str):
@@ -68,7 +75,9 @@ async def test_generate(client: httpx2.AsyncClient, text: str):
         response = await client.post("/api/copilot/generate/", json={"description": text})
 
     assert response.status_code == 200
-    assert response.json() == {"outcome": "refused", "text": f"{SENTENCES[text]}\n\n{REFUSED}", "model": "offline"}
+    assert response.json() == {
+        "outcome": "refused", "text": SENTENCES[text], "model": "offline", "unmapped": unmapped(text),
+    }  # fmt: skip
 
 
 async def test_a_long_message_of_the_history_is_passed_over(client: httpx2.AsyncClient):

@@ -8,6 +8,7 @@ import jsonpatch
 import msgspec
 import pytest
 
+from segment_copilot.copilot.models.offline import OfflineModel
 from segment_copilot.language import encode
 from tests.support.copilot_runs import BUYERS, Ask, Script, Shop, Told, asking, calls, says
 
@@ -40,19 +41,63 @@ def error(told: Told) -> dict[str, Any]:
     return told.of("tool.result")[-1]["error"]
 
 
-async def test_a_draft_of_the_run_is_changed_and_keeps_its_name_and_assumptions(ask: Ask):
+async def test_a_draft_of_the_run_is_changed_and_renewed(ask: Ask):
     told = await called(ask, ("propose_segment", PROPOSAL), ("revise_segment", {"patch": [WEEKS]}))
 
     first, second = told.of("segment.draft")
     assert second["definition"]["conditions"] == [BUYERS["conditions"][0] | {"window_days": 14}]
     assert second["diff"] == [WEEKS]
     assert second["base"] == {"draft_id": first["draft_id"], "revision": 1}
-    assert (second["revision"], second["name"], second["assumptions"]) == (2, "Recent buyers", PROPOSAL["assumptions"])
+    assert (second["revision"], second["assumptions"]) == (2, PROPOSAL["assumptions"])
+    assert second["name"] == "Placed an order in the last 14 days", "the old name was of another week"
     assert second["description"] == second["words"], "the old description told of another week"
     assert told.result()["diff"] == second["diff"]
     assert told.result()["base"] == second["base"]
     assert "diff" not in first
     assert [one["props"]["draft_id"] for one in told.of("component")] == [second["draft_id"]]
+
+
+@pytest.mark.parametrize(
+    "said", ["Call it Recent buyers", 'A segment named "Recent buyers", please', "Ponle de nombre Recent Buyers"]
+)
+async def test_a_name_that_the_person_chose_stays(ask: Ask, said: str):
+    told = await ask(
+        Script(calls(("propose_segment", PROPOSAL)), calls(("revise_segment", {"patch": [WEEKS]})), says("Done.")),
+        asking(said),
+    )
+
+    assert told.of("segment.draft")[-1]["name"] == "Recent buyers"
+
+
+async def test_a_name_that_the_person_only_described_is_made_anew(ask: Ask):
+    told = await ask(
+        Script(calls(("propose_segment", PROPOSAL)), calls(("revise_segment", {"patch": [WEEKS]})), says("Done.")),
+        asking("recent buyers"),
+    )
+
+    assert told.of("segment.draft")[-1]["name"] == "Placed an order in the last 14 days"
+
+
+@pytest.mark.parametrize(
+    ("assumption", "patch", "holds"),
+    [
+        ("“This week” is the last 7 days.", WEEKS, False),
+        ("An order is a purchase.", WEEKS, True),
+        ("“Spain” is read as ES.", {"op": "replace", "path": "/conditions/1/value", "value": "FR"}, False),
+        ("“Spain” is read as ES.", WEEKS, True),
+        ("The country is where they live.", {"op": "remove", "path": "/conditions/1"}, False),
+        ("“Often” is at least 3 orders.", {"op": "replace", "path": "/conditions/0/value", "value": 5}, False),
+        ("“Often” is at least 3 orders.", {"op": "replace", "path": "/conditions/1/value", "value": "FR"}, True),
+    ],
+)
+async def test_an_assumption_about_what_the_edit_took_away_goes(ask: Ask, assumption, patch, holds):
+    spain = {"type": "user_property", "property": "country", "operator": "eq", "value": "ES"}
+    often = {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 3, "window_days": 7}
+    made = PROPOSAL | {"definition": {"logic": "AND", "conditions": [often, spain]}, "assumptions": [assumption]}
+
+    told = await called(ask, ("propose_segment", made), ("revise_segment", {"patch": [patch]}))
+
+    assert told.of("segment.draft")[-1]["assumptions"] == ([assumption] if holds else [])
 
 
 async def test_a_saved_segment_is_changed_in_a_draft_only(ask: Ask, shop: Shop):
@@ -119,7 +164,7 @@ async def test_a_bare_definition_in_view_is_enough(ask: Ask, shown):
 
     draft = told.one("segment.draft")
     assert len(draft["definition"]["conditions"]) == 1
-    assert draft["name"] == draft["words"][:80].strip()
+    assert draft["name"] == "Placed an order"
 
 
 async def test_the_segment_in_view_is_changed_when_there_is_no_draft(ask: Ask, shop: Shop):
@@ -238,3 +283,46 @@ async def test_edits_that_fail_count_as_repairs(ask: Ask):
 
     codes = [result["error"]["code"] for result in told.of("tool.result")[1:]]
     assert codes == ["invalid_patch"] * 4 + ["too_many_repairs"]
+
+
+@pytest.mark.parametrize("sends", ["texts", "a draft", "a checkpoint"])
+async def test_the_offline_models_edits_are_renewed_whatever_the_client_sends_back(ask: Ask, sends: str):
+    model = OfflineModel()
+    said = "Users who ordered at least 3 times in the last 90 days"
+    first = await ask(model, asking(said))
+    drafted = first.one("segment.draft")
+    assert "3" in drafted["name"]
+    messages = [
+        {"role": "user", "content": said},
+        {"role": "assistant", "content": first.text},
+        {"role": "user", "content": "make it 5"},
+    ]
+    more: dict[str, Any] = {"messages": messages}
+    if sends == "a draft":
+        more |= {"context": {"draft": drafted}}
+    if sends == "a checkpoint":
+        more |= {"checkpoint": first.of("checkpoint")[-1]["token"]}
+
+    told = await ask(model, asking(**more))
+
+    edited = told.one("segment.draft")
+    assert edited["definition"]["conditions"][0]["value"] == 5
+    for text in (edited["name"], edited["words"]):
+        assert "5 times" in text
+        assert "3" not in text
+    assert "3" not in edited["description"]
+
+
+async def test_the_offline_model_keeps_a_name_that_was_asked_for(ask: Ask):
+    said = "Create a segment called Regulars of users who ordered at least 3 times"
+    first = await ask(OfflineModel(), asking(said))
+    assert first.one("segment.draft")["name"] == "Regulars"
+    messages = [
+        {"role": "user", "content": said},
+        {"role": "assistant", "content": first.text},
+        {"role": "user", "content": "make it 5"},
+    ]
+
+    told = await ask(OfflineModel(), asking(messages=messages))
+
+    assert told.one("segment.draft")["name"] == "Regulars"

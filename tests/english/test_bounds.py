@@ -65,7 +65,7 @@ def said(asked: ModelRequest) -> str:
     """The text of one turn that calls nothing and ends as a refusal."""
     *events, ended = turn(asked)
     assert isinstance(ended, TurnEnded)
-    assert ended.stop_reason == "refusal"
+    assert ended.stop_reason == "declined"
     assert all(isinstance(event, TextDelta) for event in events)
     return ended.message.text
 

@@ -717,7 +717,7 @@ def test_without_the_tool_the_whole_definition_is_proposed() -> None:
 
     assert calls[0].name == "propose_segment"
     assert brief(calls[0].arguments["definition"]) == "count(order_placed)>3 in 90d & country=ES"
-    assert calls[0].arguments["name"] == "Mine"
+    assert calls[0].arguments["name"] == "Placed an order more than 3 times in the last 90 days, country is “ES”"
 
 
 def test_a_refused_patch_is_told_with_its_reason() -> None:

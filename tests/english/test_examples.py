@@ -141,7 +141,12 @@ QUESTIONS = [
     ("daily page views this month", ["query_event_volume", "display_event_chart"], {"event_type": "page_viewed", "from": "2026-05-31T22:00:00Z", "to": "2026-06-10T15:30:00Z"}),
     ("which plans are there?", ["list_property_values"], {"property": "plan"}),
     ("what are the values of utm_source", ["list_property_values"], {"property": "utm_source", "event_type": "page_viewed"}),
-    ("who is in VIP Buyers?", ["get_segment_detail"], {"segment": 4}),
+    ("who is in VIP Buyers?", ["get_segment_detail"], {"segment": 4, "members": 20}),
+    ("list 3 members of VIP Buyers", ["get_segment_detail"], {"segment": 4, "members": 3}),
+    ("show me the users in VIP Buyers", ["get_segment_detail"], {"segment": 4, "members": 20}),
+    ("which people belong to VIP Buyers", ["get_segment_detail"], {"segment": 4, "members": 20}),
+    ("the last 10 events", ["list_recent_events"], {"limit": 10}),
+    ("last 5 orders", ["list_recent_events", "get_event_schema"], None),
     ("how many users purchased in the last 7 days", ["preview_segment", "display_metric_card"], None),
     ("How many users are there?", ["preview_segment", "display_metric_card"], None),
 ]  # fmt: skip

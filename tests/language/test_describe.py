@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from segment_copilot.language import decode
-from segment_copilot.language.describe import describe, describe_condition
+from segment_copilot.language.describe import describe, describe_condition, entitle, in_percent, percent
 from tests.support.language.reference import Person, Reading
 from tests.support.language.reference_times import Clock
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
@@ -180,3 +181,52 @@ def test_every_definition_is_one_line_and_the_same_on_every_run():
         assert told.endswith(".")
         assert told.isprintable()
         assert not re.search(r"  | \(\)| ,|\bNone\b|UNSET", told), told
+
+
+@pytest.mark.parametrize(
+    ("definition", "name"),
+    [
+        ({"conditions": [ORDERS | {"value": 3} | NOT]}, "Placed an order fewer than 3 times"),
+        ({"logic": "OR", "conditions": [ORDERS, DAYS | {"operator": "gte", "value": 3}]},
+         "Placed an order or …"),
+        ({"conditions": [COUNTRY | {"operator": "eq", "value": "ES"}, ORDERS]}, "Country is “ES”, placed an order"),
+        ({"conditions": [{"type": "group", "logic": "OR", "conditions": [ORDERS, COUNTRY | {"operator": "is_set"}]}]},
+         "Placed an order, or whose country is known"),
+        ({"conditions": [ORDERS], "exclude": {"logic": "OR", "conditions": [{"type": "segment_membership", "segment_id": 1}]}},
+         "Placed an order, not in the segment “VIP”"),
+        ({"conditions": [ORDERS | {"window_days": days} for days in range(1, 9)]},
+         "Placed an order in the last day, placed an order in the last 2 days, …"),
+    ],
+)  # fmt: skip
+def test_a_name_says_who_is_in_it_as_far_as_there_is_room(definition: Json, name: str):
+    assert entitle(decode({"logic": "AND", **definition}), {1: "VIP"}) == name
+
+
+def test_every_definition_has_a_name_that_fits():
+    draw = Draw(5, world(AS_OFS[:1], ZONES[:1]))
+    for _ in range(500):
+        made = entitle(decode(draw.definition((1,))), {1: "VIP"})
+        assert 2 < len(made) <= 80, made
+        assert made.isprintable()
+        assert made == made.strip()
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 0, "0 %"), (0, 20_000, "0 %"), (20_000, 20_000, "100 %"), (10_000, 20_000, "50 %"), (1, 3, "33.33 %"),
+        (2, 3, "66.67 %"), (3, 20_000, "0.01 %"), (1, 1_000_000, "0.0001 %"), (999_999, 1_000_000, "99.9999 %"),
+        (1, 7_000_000, "0.00001 %"),
+    ],
+)  # fmt: skip
+def test_a_share_never_says_nobody_of_somebody_nor_all_of_not_all(part: int, whole: int, shown: str):
+    assert in_percent(percent(part, whole)) == shown
+
+
+def test_no_other_place_rounds_a_percentage():
+    """What a draft, a text, a terminal and an explanation say of one share is one number."""
+    source = Path(__file__).parents[2] / "src" / "segment_copilot"
+    other = re.compile(r"\.\d%\}|:g\} ?%|100 \* \w+ / |:\.\df\} ?%")
+    found = [path.name for path in source.rglob("*.py") if other.search(path.read_text())]
+
+    assert found == ["shares.py"]

@@ -122,7 +122,7 @@ async def test_an_audience_is_explained_stage_by_stage(url: str, key: str, shop:
     told = lines(await explain(url, key, "--sql", definition=definition))
 
     assert told[0] == "Users who placed an order in the last 7 days, and who have never done “wishlist_add”."
-    assert any(line.startswith("1 of 2 users (50.0%) as of ") for line in told)
+    assert any(line.startswith("1 of 2 users (50 %) as of ") for line in told)
     assert "1 who placed an order in the last 7 days 2 2 1" in told
     assert "2 who have never done “wishlist_add” 1 1 2" in told
     assert "SELECT user_key, user_id" in told

@@ -55,6 +55,7 @@ def check(events: Sequence[Event], frames: list[Frame]) -> None:
         known = PARTS | {"reset-step" if major == 7 else "data-segment-copilot-turn-reset"}
         assert {part["type"] for part in parts} <= known
         assert said_in_ai_sdk(parts) == told | {"outcome": reason_of(frames[-1])}
+        check_question_before_options(parts)
 
 
 def documents(stream: bytes) -> list[Frame]:
@@ -290,6 +291,16 @@ def said_in_ai_sdk(parts: list[Frame]) -> dict[str, Any]:
         "texts": reader.texts, "calls": reader.calls, "shown": reader.shown, "asked": reader.asked,
         "kept": reader.kept, "outcome": outcome,
     }  # fmt: skip
+
+
+def check_question_before_options(parts: list[Frame]) -> None:
+    """A page shows parts in their order: the question's text comes before what holds its options."""
+    written = ""
+    for part in parts:
+        if part["type"] == "text-delta":
+            written += part["delta"]
+        if part["type"] == "data-segment-copilot-clarification":
+            assert part["data"]["question"] in written
 
 
 def check_order_of_parts(parts: list[Frame]) -> None:

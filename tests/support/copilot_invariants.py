@@ -147,17 +147,21 @@ def check_ids(frames: list[Frame]) -> None:
 
 
 def check_questions(frames: list[Frame]) -> None:
-    """A run ends with `input_required` exactly when it asked, one question, after the result of the call that asks."""
+    """A run ends with `input_required` exactly when it asked, one question, after the result of the call that asks.
+
+    The question's text stands before its options: a frontend draws them where they come.
+    """
     last, asked = frames[-1], [index for index, frame in enumerate(frames) if frame["type"] == "clarification"]
     assert len(asked) <= 1
     if last["type"] == "run.finished":
         assert (last["outcome"] == "input_required") == bool(asked)
+    assert ("unmapped" in last) == (last.get("outcome") == "refused"), "what was refused is told, and nothing else"
     for index in asked:
         call_id = frames[index]["tool_call_id"]
         results = [one for one in frames[:index] if one["type"] == "tool.result" and one["tool_call_id"] == call_id]
         assert [result["ok"] for result in results] == [True]
         if last["type"] == "run.finished":
-            said = "".join(frame["delta"] for frame in frames if frame["type"] == "text.delta")
+            said = "".join(frame["delta"] for frame in frames[:index] if frame["type"] == "text.delta")
             assert frames[index]["question"] in said
 
 

@@ -32,7 +32,7 @@ from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK, AiSdkEncoder,
 from segment_copilot.copilot.stream.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
 from segment_copilot.copilot.stream.encoders.native import NativeEncoder
 from segment_copilot.copilot.stream.protocol import PROTOCOL, protocol_document
-from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError
+from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError, Unmapped
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
 from segment_copilot.language.lengths import Instant
 
@@ -64,6 +64,7 @@ class Generated(Struct, frozen=True):
     model: str
     draft: Draft | UnsetType = UNSET
     clarification: Clarification | UnsetType = UNSET
+    unmapped: tuple[Unmapped, ...] | UnsetType = UNSET
 
 
 def _copilot_route(stream: Any = None, *, seconds: float | None = SECONDS) -> dict[str, Any]:
@@ -175,6 +176,7 @@ class CopilotController(Controller):
             model=run.model,
             draft=collected.draft or UNSET,
             clarification=collected.clarification or UNSET,
+            unmapped=collected.end.unmapped,
         )
 
     @get(

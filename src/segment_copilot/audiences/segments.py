@@ -92,6 +92,13 @@ class Changes(Struct, frozen=True):
     is_active: bool | UnsetType = UNSET
 
 
+class Quota(Struct, frozen=True):
+    """Holds how many of something a tenant has, and may have."""
+
+    used: int
+    limit: int
+
+
 class Segments:
     """Manages the segments of all tenants; every method takes the tenant."""
 
@@ -137,6 +144,14 @@ class Segments:
             for row in alike
             if _meaning(row["definition"]) == _meaning(stored)
         )
+
+    async def dynamic_plus_quota(self, tenant: Tenant) -> Quota | None:
+        """Return how many Dynamic Plus segments the tenant has and may have; None where there is no limit."""
+        sql = """
+            SELECT dynamic_plus_limit, (SELECT count(*) FROM segments WHERE tenant_id = $1 AND tier = 'dynamic_plus')
+            FROM tenants WHERE id = $1"""
+        row = await self._postgres.fetchrow(sql, tenant.id)
+        return None if row is None or row[0] is None else Quota(used=row[1], limit=row[0])
 
     # Write
 

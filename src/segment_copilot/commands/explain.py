@@ -16,6 +16,7 @@ from rich.text import Text
 from segment_copilot.commands.answers import read_answer
 from segment_copilot.commands.options import Service
 from segment_copilot.errors import InvalidInput
+from segment_copilot.language.describe import in_percent, percent
 
 _NOTHING: Final = "–"
 _EVENTS_SHOWN: Final = 3
@@ -40,7 +41,7 @@ def draw_explanation(explanation: Mapping[str, Any], console: Console, *, sql: b
     """Draw an explanation: how many, why, and what looks odd."""
     matched, universe = explanation["matched_users"], explanation["universe"]
     console.print(Text(explanation["words"], style="bold"))
-    share = f" ({matched / universe:.1%})" if universe else ""
+    share = f" ({in_percent(percent(matched, universe))})" if universe else ""
     console.print(f"[dim]{explanation['tier']}: {escape(explanation['tier_reason'])}[/]")
     console.print(f"[bold]{matched:,}[/] of {universe:,} users{share} as of {explanation['as_of']}")
     if user := explanation.get("user"):

@@ -16,6 +16,7 @@ from rich.text import Text
 from segment_copilot.commands.printing import escape_controls, printable
 from segment_copilot.commands.shell import command_line
 from segment_copilot.commands.wrapping import WordWrap
+from segment_copilot.language.describe import in_percent
 
 _BAR_CELLS: Final = 40
 _MOST_BARS: Final = 31
@@ -196,7 +197,8 @@ def bar_chart(props: Mapping[str, Any]) -> Group:
     lines = [title]
     for point in points:
         bar = "█" * max(round(point["y"] / most * _BAR_CELLS), 1 if point["y"] else 0)
-        lines.append(Text.assemble(f"  {point['x']:<{widest}} ", (bar, "cyan"), f" {point['y']:,}"))
+        part = (" part of the day", "dim") if point.get("partial") else ""
+        lines.append(Text.assemble(f"  {point['x']:<{widest}} ", (bar, "cyan"), f" {point['y']:,}", part))
     if len(points) < len(props["points"]):
         lines.append(Text(f"  the last {len(points)} of {len(props['points'])}", style="dim"))
     return Group(*lines)
@@ -209,7 +211,7 @@ def draft_panel(draft: Mapping[str, Any]) -> Panel:
         Text(draft["words"]),
         Text.assemble(
             (f"{preview['count']:,}", "bold"),
-            f" of {preview['universe']:,} users ({preview['percent']:g} %) as of {preview['as_of']}",
+            f" of {preview['universe']:,} users ({in_percent(preview['percent'])}) as of {preview['as_of']}",
         ),
         Text(f"{draft['tier']}: {draft['tier_reason']}", style="dim"),
         *_edit_lines(draft),

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from segment_copilot.english.linking.index import Index
+from segment_copilot.english.plan import Say, declined
 from segment_copilot.english.words.languages import foreign_language, said_in_english_only
 from segment_copilot.english.words.lexer import Token, written
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
@@ -28,6 +29,10 @@ _ELSEWHERE: Final = ("I can only look at this workspace; no other one can be rea
 _READS_ONLY: Final = (
     "I cannot change, save, compute, send or export anything here: I only read, count and draft. Saving a draft is up to you.",
     ABILITIES,
+)
+_NO_DRAFT: Final = (
+    "There is no draft here that this could change.",
+    "Describe the audience first, for example 'users who placed at least 5 orders in the last 90 days', or open a draft or a segment.",
 )
 AHEAD: Final = ("I cannot look at a time that is still to come: I only read the events and members of the past.",)
 _GREETING_LENGTH: Final = 4
@@ -116,45 +121,40 @@ def foreign(text: str) -> bool:
     return foreign_language(text) is not None
 
 
-def otherwise(
-    text: str, tokens: Sequence[Token], *, follows: bool, index: Index | None = None
-) -> tuple[str, ...] | None:
-    """The sentences for a message that no plan answers; None for one that may be a question or an audience."""
+def otherwise(text: str, tokens: Sequence[Token], *, follows: bool, index: Index | None = None) -> Say | None:
+    """What is said to a message that no plan answers; None for one that may be a question or an audience."""
     words = [token for token in tokens if token.kind != "sign"]
     lower = text.strip().lower()
     if (said := said_in_english_only(text, index.vocabulary if index else frozenset())) is not None:
-        return said
+        return declined(said)
     if not words:
-        return ("There is no question in this message.", ABILITIES)
-    if (said := _about_itself(words, lower)) is not None:
-        return said
+        return Say(("There is no question in this message.", ABILITIES))
+    if (answer := _about_itself(words, lower)) is not None:
+        return answer
     if _writes(words):
-        return _READS_ONLY
+        return declined(_READS_ONLY)
     if _edits(words, lower, follows=follows):
-        return (
-            "There is no draft here that this could change.",
-            "Describe the audience first, for example 'users who placed at least 5 orders in the last 90 days', or open a draft or a segment.",
-        )
+        return declined(_NO_DRAFT)
     return None
 
 
-def _about_itself(words: Sequence[Token], lower: str) -> tuple[str, ...] | None:
+def _about_itself(words: Sequence[Token], lower: str) -> Say | None:
     """Greetings, the copilot, its secrets, other workspaces."""
     people = any(word.stem in PEOPLE - stems("account those one contact lead") for word in words)
     if _SECRET.search(lower) and _DEMANDS.search(lower) and not people:
-        return (*_SECRETS, ABILITIES)
+        return declined((*_SECRETS, ABILITIES))
     if _OTHER_WORKSPACE.search(lower):
-        return _ELSEWHERE
+        return declined(_ELSEWHERE)
     if (
         len(words) <= _GREETING_LENGTH
         and words[0].lower in _GREETINGS
         and not any(word.kind == "name" for word in words)
     ):
-        return (_WELCOME,) if words[0].lower in _THANKS and len(words) > 0 else (ABILITIES,)
+        return Say((_WELCOME,) if words[0].lower in _THANKS else (ABILITIES,))
     if _IDENTITY.search(lower) and not people:
-        return (_ITSELF, ABILITIES)
+        return Say((_ITSELF, ABILITIES))
     if _HELP.match(lower) and "segment" not in lower:
-        return (ABILITIES,)
+        return Say((ABILITIES,))
     return None
 
 

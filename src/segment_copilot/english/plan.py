@@ -21,15 +21,24 @@ class Call(Struct, frozen=True):
     arguments: Mapping[str, Any]
 
 
+class Unmapped(Struct, frozen=True):
+    """One part of a request that was refused, in the person's words, why, and the names that might have been meant."""
+
+    text: str
+    reason: str
+    names: tuple[str, ...] = ()
+
+
 class Turn(Struct, frozen=True):
     """One turn: sentences to say, and calls to make after them. Without calls it is the last.
 
-    *refused* when the message was not read at all: the sentences say why.
+    *refused* when nothing was done of what was asked: the sentences say why, and *unmapped* which part of it.
     """
 
     sentences: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     refused: bool = False
+    unmapped: tuple[Unmapped, ...] = ()
 
 
 class Result(Struct, frozen=True):
@@ -53,6 +62,18 @@ class Result(Struct, frozen=True):
         nearest = dict.fromkeys(name for one in error.findings for name in one.suggestions)
         return f"{said} Nearest: {', '.join(nearest)}." if nearest else said
 
+    @property
+    def unmapped(self) -> tuple[Unmapped, ...]:
+        """What of the request it could not be given; none when it failed for another reason than the request."""
+        try:
+            error = msgspec.convert(self.document.get("error"), _Error)
+        except msgspec.ValidationError:
+            return ()
+        if error.retry != "adjust":
+            return ()
+        found = tuple(Unmapped("", one.detail, tuple(one.suggestions)) for one in error.findings if one.detail)
+        return found or (Unmapped("", error.message),)
+
 
 class _Finding(Struct):
     detail: str = ""
@@ -63,6 +84,7 @@ class _Error(Struct):
     """A tool's error, as far as it is said."""
 
     message: str = ""
+    retry: str = ""
     findings: list[_Finding] = []
 
 
@@ -92,14 +114,21 @@ class Plan(Protocol):
 
 
 class Say(Struct, frozen=True):
-    """An answer that needs no tool."""
+    """An answer that needs no tool. *refuses* when it says what cannot be done; *unmapped* is of what, "" of all of it."""
 
     sentences: tuple[str, ...]
+    refuses: bool = False
+    unmapped: tuple[Unmapped, ...] = ()
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """Say it."""
         del results, context  # a plan's signature
-        return Turn(self.sentences)
+        return Turn(self.sentences, refused=self.refuses, unmapped=self.unmapped)
+
+
+def declined(sentences: Sequence[str], unmapped: Sequence[Unmapped] = ()) -> Say:
+    """The plan that says what cannot be done."""
+    return Say(tuple(sentences), refuses=True, unmapped=tuple(unmapped))
 
 
 class Option(Struct, frozen=True):

@@ -11,7 +11,7 @@ from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.dialogue import LONGEST, dialogue
 from segment_copilot.english.edits.drafted import Json, in_view
 from segment_copilot.english.linking.index import Index
-from segment_copilot.english.plan import Context, Plan, Result, Say, Turn
+from segment_copilot.english.plan import Context, Plan, Result, Turn, Unmapped, declined
 from segment_copilot.english.understanding import understand
 from segment_copilot.language.catalog import Catalog
 
@@ -21,6 +21,7 @@ _ORDINARY: Final = 100  # names
 _LARGEST: Final = 10
 """A larger catalog has more to compare each word with: its texts may take more steps, up to so many times as many."""
 _KEPT: Final = 8
+_QUOTED: Final = 300  # characters of a message
 _INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
 _TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
 
@@ -45,7 +46,6 @@ class _Understood(Struct, frozen=True):
     asked: Context
     plan: Plan
     context: Context
-    refused: bool = False
 
 
 class Reader:
@@ -61,15 +61,15 @@ class Reader:
         if not said:
             return Turn(("There is no question in this conversation.",))
         if len(said[-1]) > LONGEST:
-            return Turn((_too_long(said[-1]),), refused=True)
+            return _refused(Turn((_too_long(said[-1]),), refused=True), said[-1])
         index = self._index(asked.catalog)
         context = Context(index, asked.as_of, asked.timezone, asked.tools, drafted=in_view(asked.view))
         try:
             found = self._understanding(said, context)
             turn = found.plan.turn(asked.results, structs.replace(found.context, tools_allowed=asked.tools_allowed))
         except OverflowError:
-            return Turn((_TOO_LARGE,), refused=True)
-        return structs.replace(turn, refused=found.refused)
+            return _refused(Turn((_TOO_LARGE,), refused=True), said[-1])
+        return _refused(turn, said[-1])
 
     def _understanding(self, said: tuple[str, ...], context: Context) -> _Understood:
         known = next((one for one in self._understood if one.said == said and one.asked == context), None)
@@ -91,13 +91,22 @@ def _understood(said: tuple[str, ...], asked: Context) -> _Understood:
     now = dialogue(said, asked, most=most)
     context = structs.replace(asked, drafted=now.drafted, recent=now.recent)
     if len(now.text) > LONGEST:  # with the answers that it was given
-        return _Understood(said, asked, Say((_too_long(now.text),)), context, refused=True)
+        return _Understood(said, asked, declined((_too_long(now.text),)), context)
     try:
         with limited(most):
             plan = understand(now.text, context, follows=bool(now.before))
     except TooInvolved:
-        return _Understood(said, asked, Say((_INVOLVED,)), context, refused=True)
+        return _Understood(said, asked, declined((_INVOLVED,)), context)
     return _Understood(said, asked, plan, context)
+
+
+def _refused(turn: Turn, message: str) -> Turn:
+    """The turn of a refusal tells of what: of the whole *message* where it was not said of which part."""
+    if not turn.refused:
+        return turn
+    parts = turn.unmapped or (Unmapped("", turn.sentences[0] if turn.sentences else ""),)
+    text = message.strip()[:_QUOTED].rstrip()
+    return structs.replace(turn, unmapped=tuple(structs.replace(one, text=one.text or text) for one in parts))
 
 
 def _too_long(text: str) -> str:

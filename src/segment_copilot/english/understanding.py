@@ -18,7 +18,7 @@ from segment_copilot.english.audience.sentences import Audience, read_audience
 from segment_copilot.english.budget import TooInvolved
 from segment_copilot.english.edits.following import read_edit
 from segment_copilot.english.otherwise import ABILITIES, AHEAD, ahead, analysis, otherwise, unanswered
-from segment_copilot.english.plan import Context, Plan, Say
+from segment_copilot.english.plan import Context, Plan, Say, Unmapped, declined
 from segment_copilot.english.questions.counting import counted
 from segment_copilot.english.questions.kinds import read_question, read_user_question
 from segment_copilot.english.questions.names import user_in
@@ -58,9 +58,8 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
         edit = read_edit(text, context.drafted, context, recent=context.recent)
         if edit is not None:
             return edit
-    said = otherwise(text, plain, follows=follows, index=index)
-    if said is not None:
-        return Say(said)
+    if (aside := otherwise(text, plain, follows=follows, index=index)) is not None:
+        return aside
     if (told := read_about_this(text)) is not None:
         return told
     mended, notes = corrected(plain, index)
@@ -69,7 +68,7 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     today = dates.local_date(context.as_of, context.timezone)
     command = strip_command(tokens)
     if (said := ahead(mended)) is not None:
-        return Say(said)
+        return declined(said)
     question = without_instructions(
         _as_asked(plain, mended)
     ).tokens  # as it was written: the phrase book is for audiences
@@ -77,9 +76,9 @@ def understand(text: str, context: Context, *, follows: bool = False) -> Plan:
     if plan is None and (last := _last_question(question)):
         plan = asked_about(text, last, notes, context)
     if plan is not None and _ahead(tokens, today):
-        return Say(AHEAD)
+        return declined(AHEAD)
     if plan is None and (said := analysis(question, index)) is not None:
-        return Say(said)
+        return declined(said)
     if plan is not None and not isinstance(plan, Say) and not _asks(tokens):
         drafted = _audience(command, question, notes, context, orders=asked.left)
         plan = drafted if isinstance(drafted, Draft) and _is_audience(drafted, question) else plan
@@ -167,25 +166,25 @@ def _audience(
         if len(open_ones) == len(audience.problems):
             return question_of(open_ones, index, today)
         if _asks_about_things(asked) or chatters(written(asked)):
-            return Say(
-                unanswered(
-                    asked, tuple(dict.fromkeys(name for one in audience.problems for name in one.suggestions))[:5]
-                )
-            )
-        return Say(refusal(audience.problems, notes))
+            near = tuple(dict.fromkeys(name for one in audience.problems for name in one.suggestions))[:5]
+            said = unanswered(asked, near)
+            return declined(said, (Unmapped(written(asked), said[0], near),))
+        return _refused(audience.problems, notes)
     if audience.include is None and audience.exclude is None:
-        return Count(_EVERYBODY) if people is not None else Say(nothing(tokens))
+        return Count(_EVERYBODY) if people is not None else declined(nothing(tokens))
     things = (_COUNTS_USERS,) if people is not None and _counts_things(asked) else ()
     noted = structs.replace(audience, notes=(*notes, *things, *audience.notes))
     proposal = propose(noted, named=command.name, text=written(strip_command(asked).rest), orders=orders)
     if isinstance(proposal, Inexpressible):
-        return Say((*proposal.details, "Nothing is drafted."))
+        return declined(
+            (*proposal.details, "Nothing is drafted."),
+            tuple(Unmapped(written(tokens), detail) for detail in proposal.details),
+        )
     if lost := numbers_lost(tokens, proposal.definition, today):
         problem = Problem("unknown", written(tokens), f"I could not place {' and '.join(lost)}")
-        return Say(refusal((problem,), notes))
+        return _refused((problem,), notes)
     if unread := amounts_counted(tokens, proposal.definition, index):
-        problems = tuple(refusals.not_read(written(tokens), field) for field in unread)
-        return Say(refusal(problems, notes))
+        return _refused([refusals.not_read(written(tokens), field) for field in unread], notes)
     return Count(proposal) if people is not None else Draft(proposal)
 
 
@@ -212,6 +211,11 @@ def _asks_about_things(tokens: Sequence[Token]) -> bool:
 
 
 _QUESTION_WORDS = {"what", "when", "where", "how", "will", "is", "are", "does", "do", "can", "which", "did", "was", "were", "has", "why", "could", "should", "would", "who"}  # fmt: skip
+
+
+def _refused(problems: Sequence[Problem], notes: Sequence[str]) -> Plan:
+    parts = tuple(Unmapped(problem.phrase, f"{problem.detail}.", problem.suggestions) for problem in problems)
+    return declined(refusal(problems, notes), parts)
 
 
 def refusal(problems: Sequence[Problem], notes: Sequence[str] = ()) -> tuple[str, ...]:

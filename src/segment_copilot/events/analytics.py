@@ -8,7 +8,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
@@ -107,10 +107,11 @@ class TopEvents(Struct, frozen=True):
 
 
 class DayCount(Struct, frozen=True):
-    """A local day and how many events happened on it."""
+    """A local day and how many events happened on it. *partial* is there, and true, when only a part of it was counted."""
 
     day: date
     count: int
+    partial: bool | UnsetType = UNSET
 
 
 class Volume(Struct, frozen=True):
@@ -176,7 +177,10 @@ class Analytics:
             sql, params = _volume(_OF_TYPE, where.sql), {**params, "event_type": event_type, **where.params}
         found = await self._clickhouse.fetch(sql, params, purpose=purpose)
         counts = {int(row[0]): int(row[1]) for row in found.rows}
-        points = tuple(DayCount(day, counts.get(start, 0)) for (day, _), start in zip(days, starts, strict=True))
+        points = tuple(
+            DayCount(day, counts.get(start, 0), _partial(day, span, ZoneInfo(timezone)))
+            for (day, _), start in zip(days, starts, strict=True)
+        )
         return Volume(points, sum(counts.values()))
 
     async def property_values(
@@ -235,6 +239,12 @@ def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
     # A zone may skip a whole day: its midnight is then the next one's, and it holds nothing.
     unique = [(day, start) for (day, start), (_, after) in pairwise(zip(days, starts, strict=True)) if start < after]
     return [*unique, (days[-1], starts[-1])]
+
+
+def _partial(day: date, span: Span, zone: ZoneInfo) -> bool | UnsetType:
+    """Return True of a day that begins before the span, or is not over at its end or at its *as_of*."""
+    whole = span.start <= _midnight(day, zone) and _midnight(day + timedelta(days=1), zone) <= min(span.end, span.as_of)
+    return UNSET if whole else True
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

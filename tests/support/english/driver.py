@@ -108,7 +108,7 @@ def play(
         if asked:  # the run ends with the question
             labels = [option["label"] for option in asked[0].arguments["options"]]
             return Played((*calls, *asked), tuple(given), "\n".join([said, asked[0].arguments["question"], *labels]))
-        if ended.stop_reason == "end_turn":
+        if ended.stop_reason in {"end_turn", "declined"}:
             return Played(tuple(calls), tuple(given), said)
         made = [_result(call, failing, results or {}) for call in ended.message.tool_calls]
         calls += ended.message.tool_calls

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from segment_copilot.copilot.stream.run_events import Unmapped
 from segment_copilot.copilot.stream.usage import Usage
 from segment_copilot.language.catalog import Catalog
 
@@ -123,16 +124,23 @@ class TokensCounted(Struct, frozen=True, tag="tokens_counted"):
     usage: Usage
 
 
-StopReason = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn", "context_too_long", "truncated"]
+StopReason = Literal[
+    "end_turn", "tool_use", "max_tokens", "refusal", "declined", "pause_turn", "context_too_long", "truncated"
+]
+"""On `refusal` nothing was said that counts; on `declined` the model's own text says what it cannot do."""
 
 
 class TurnEnded(Struct, frozen=True, tag="turn_ended"):
-    """The turn has ended; no event follows. *message* goes back with the next request; its calls are run only on tool_use."""
+    """The turn has ended; no event follows. *message* goes back with the next request; its calls are run only on tool_use.
+
+    *unmapped* holds what was declined.
+    """
 
     stop_reason: StopReason
     message: AssistantMessage
     usage: Usage = Usage()
     upstream_request_id: str | None = None
+    unmapped: tuple[Unmapped, ...] = ()
 
 
 ModelEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolCall | ToolArgumentsDelta | TokensCounted | TurnEnded

@@ -20,8 +20,11 @@ from segment_copilot.copilot.models import (
     TurnEnded,
     UserMessage,
 )
+from segment_copilot.copilot.stream.run_events import Suggestion, SuggestionKind, Unmapped
+from segment_copilot.english import plan
 from segment_copilot.english.plan import ASK, Result, Turn, read_document
 from segment_copilot.english.reading import Conversation, Reader
+from segment_copilot.language.catalog import Catalog
 
 
 class OfflineModel:
@@ -94,4 +97,24 @@ def _events(turn: Turn, request: ModelRequest) -> list[ModelEvent]:
         ]
         calls.append(made)
     message = AssistantMessage("".join(pieces), tuple(calls))
-    return [*events, TurnEnded("refusal" if turn.refused else "tool_use" if calls else "end_turn", message)]
+    if turn.refused and not calls:
+        unmapped = tuple(_unmapped(one, request.catalog) for one in turn.unmapped)
+        return [*events, TurnEnded("declined", message, unmapped=unmapped)]
+    return [*events, TurnEnded("tool_use" if calls else "end_turn", message)]
+
+
+def _unmapped(refused: plan.Unmapped, catalog: Catalog) -> Unmapped:
+    """Return what was refused, its names with what they are names of."""
+    named = dict.fromkeys(name.strip("`") for name in refused.names)
+    return Unmapped(refused.text, refused.reason, tuple(Suggestion(_kind(name, catalog), name) for name in named))
+
+
+def _kind(name: str, catalog: Catalog) -> SuggestionKind:
+    if name in catalog.event_types:
+        return "event_type"
+    if name in catalog.traits:
+        return "trait"
+    if any(segment.name == name for segment in catalog.segments.values()):
+        return "segment"
+    is_property = any(name in kind.properties for kind in catalog.event_types.values())
+    return "property" if is_property else "value"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -21,8 +21,11 @@ from segment_copilot.copilot.conversation.view import describe_view
 from segment_copilot.copilot.conversation.workspace import workspace
 from segment_copilot.copilot.models import ModelRequest
 from segment_copilot.copilot.stream.components import Draft
-from segment_copilot.copilot.stream.run_events import Clarification, Warned
+from segment_copilot.copilot.stream.run_events import Clarification, Unmapped, Warned
 from segment_copilot.language.catalog import Catalog
+
+_QUOTED: Final = 300  # characters of a message
+_DECLINED: Final = "The language model declined this request."
 
 
 class Beginning(Struct, frozen=True):
@@ -42,6 +45,11 @@ class Beginning(Struct, frozen=True):
     def draws(self, component: str) -> bool:
         """Return whether the frontend can draw *component*."""
         return any(tool.component == component for tool in self.tools)
+
+    def refused_whole(self) -> Unmapped:
+        """Return what is refused when the language model declines without a word: all that the person said last."""
+        said = [one.content for one in self.request.messages] + [one.message for one in self.request.resume]
+        return Unmapped(said[-1].strip()[:_QUOTED].rstrip(), _DECLINED)
 
     def add_workspace(self) -> None:
         """Tell the model what exists, what the person looks at and when it is, unless it goes on where it was."""

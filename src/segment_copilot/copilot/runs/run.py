@@ -22,7 +22,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.conversation.checkpoint import Secret, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
 from segment_copilot.copilot.conversation.request import CopilotRequest, check_request
-from segment_copilot.copilot.models import Model
+from segment_copilot.copilot.models import Model, UserMessage
 from segment_copilot.copilot.runs.beginning import Beginning, begin
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.calls import Calls
@@ -244,16 +244,27 @@ class Run:
                 case "pause_turn" if allowed:
                     continue
                 case "refusal":
-                    return self._finish("refused")
+                    return self._finish("refused", unmapped=(self._beginning.refused_whole(),))
+                case "declined":
+                    return self._finish("refused", unmapped=ended.unmapped, declined=True)
                 case "max_tokens":
                     return self._finish("limit", "max_tokens")
                 case _ if not allowed:
                     return self._finish("limit", self._calls.exhausted or "max_turns")
+                case _ if self._memory.undrafted and not self._memory.drafts:
+                    return self._finish("refused", unmapped=self._memory.undrafted, declined=True)
                 case _:
                     return self._finish("completed")
 
-    def _finish(self, outcome: run_events.Outcome, limit: run_events.Limit | None = None) -> run_events.RunFinished:
-        self._ending.conclude(outcome, limit)
+    def _finish(
+        self,
+        outcome: run_events.Outcome,
+        limit: run_events.Limit | None = None,
+        *,
+        unmapped: tuple[run_events.Unmapped, ...] = (),
+        declined: bool = False,
+    ) -> run_events.RunFinished:
+        self._ending.conclude(outcome, limit, declined=unmapped if declined else None)
         return run_events.RunFinished(
             outcome=outcome,
             usage=self._meter.total,
@@ -261,6 +272,7 @@ class Run:
             tool_calls=self._calls.used,
             duration_ms=self._deadline.elapsed_ms(),
             limit=limit or UNSET,
+            unmapped=unmapped or UNSET,
         )
 
     def _first_event(self) -> run_events.RunStarted:
@@ -281,6 +293,7 @@ def _surroundings(
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
     question = beginning.request.context
+    said = tuple(one.text for one in beginning.thread.messages if isinstance(one, UserMessage))
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(
@@ -293,6 +306,7 @@ def _surroundings(
             memory=memory,
             tool_call_id=call_id,
             view=View(question.draft, question.segment_id),
+            said=said,
         )
 
     return surroundings

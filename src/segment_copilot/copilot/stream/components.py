@@ -46,10 +46,11 @@ class SegmentTable(Struct, frozen=True, tag_field="component", tag=True):
 
 
 class Point(Struct, frozen=True):
-    """A point is one bar; *x* is a local day (ISO date) or a name."""
+    """A point is one bar; *x* is a local day (ISO date) or a name. Of a *partial* day only a part was counted."""
 
     x: str
     y: Number
+    partial: bool | UnsetType = UNSET
 
 
 Measure = Literal["events", "members", "event_types"]

@@ -201,6 +201,24 @@ class Warned(Struct, frozen=True, tag="warning"):
     message: str
 
 
+SuggestionKind = Literal["event_type", "property", "trait", "segment", "value"]
+
+
+class Suggestion(Struct, frozen=True):
+    """A suggestion names what there is and might have been meant."""
+
+    kind: SuggestionKind
+    name: str
+
+
+class Unmapped(Struct, frozen=True):
+    """Tells of one part of a request that was refused: its *text* in the person's words, and the reason."""
+
+    text: str
+    reason: str
+    suggestions: tuple[Suggestion, ...] = ()
+
+
 class TurnReset(Struct, frozen=True, tag="turn.reset"):
     """The turn failed and is asked again: what it said so far (*discard*) does not count."""
 
@@ -231,7 +249,7 @@ class Checkpointed(Struct, frozen=True, tag="checkpoint"):
 
 
 class RunFinished(Struct, frozen=True, tag="run.finished"):
-    """The run ended well; nothing follows."""
+    """The run ended well; nothing follows. *unmapped* says of what was `refused` what it was, and why."""
 
     outcome: Outcome
     usage: Usage
@@ -239,6 +257,7 @@ class RunFinished(Struct, frozen=True, tag="run.finished"):
     tool_calls: int
     duration_ms: int
     limit: Limit | UnsetType = UNSET
+    unmapped: tuple[Unmapped, ...] | UnsetType = UNSET
 
 
 class RunError(Struct, frozen=True, tag="run.error"):

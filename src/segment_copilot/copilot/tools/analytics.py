@@ -81,7 +81,7 @@ async def query_top_events(context: ToolContext, from_: str, to: str, limit: Lim
 async def query_event_volume(
     context: ToolContext, from_: str, to: str, event_type: str | None = None, where: Tests | None = None
 ) -> EventVolume:
-    """Count events per local day over a range of at most 366 days; days without events are 0. It counts events, not users: for users use preview_segment.
+    """Count events per local day over a range of at most 366 days; days without events are 0, and a day of which only a part was counted (today, or where the range begins or ends inside it) is `partial`. It counts events, not users: for users use preview_segment.
 
     Args:
         from_: Start of the range: a date (local midnight) or an RFC 3339 instant.

@@ -58,8 +58,7 @@ async def ask_user(
         options=tuple(_shown(option) for option in options),
         response_schema=_response_schema(values, free=allow_free_text),
     )
-    context.memory.question = asked
-    context.effects.append(asked)
+    context.memory.question = asked  # sent when the run ends, behind its text
     return AskedQuestion(asked.id)
 
 

@@ -15,6 +15,7 @@ from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.definitions import AudienceReference, KnownDefinition, find_definition, prepare
 from segment_copilot.errors import Finding
 from segment_copilot.language import Tier, meaning
+from segment_copilot.language.describe import percent
 
 _EVIDENCE: Final = 3  # events shown for a condition
 
@@ -199,11 +200,6 @@ def condition_effects(narrowing: Narrowing) -> tuple[ConditionEffect, ...]:
             if leaf.pointer.startswith(inside)
         ]
     return tuple(found)
-
-
-def percent(matched: int, universe: int) -> float:
-    """Return the share of matched users in percent, to two decimals."""
-    return round(100 * matched / universe, 2) if universe else 0.0
 
 
 def _effect(stage: Stage) -> ConditionEffect:

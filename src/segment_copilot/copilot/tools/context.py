@@ -9,7 +9,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.activations import Activations
@@ -18,8 +18,8 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import remove_links
-from segment_copilot.copilot.stream.components import Component, Draft
-from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event
+from segment_copilot.copilot.stream.components import Component, CreateSegmentCTA, Draft, MetricCard
+from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event, Unmapped
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
@@ -70,6 +70,8 @@ class Memory(Struct):
     failed_proposals: int = 0
     failed_definitions: set[bytes] = field(default_factory=set[bytes])  # the definitions of these
     question: Clarification | None = None  # what the person was asked; the run ends with it
+    undrafted: tuple[Unmapped, ...] = ()  # what the latest definition could not express; none once one was counted
+    captions: list[str] = field(default_factory=list[str])  # what the model wrote into what is drawn
     _issued: int = 0
 
     def new_id(self, kind: str) -> str:
@@ -103,11 +105,16 @@ class ToolContext(Struct, frozen=True):
     memory: Memory
     tool_call_id: str
     view: View = View()
+    said: tuple[str, ...] = ()  # what the person wrote, the latest last
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
 
     def show(self, component: Component) -> str:
         """Have *component* drawn after this call; return its id."""
         component_id = self.memory.new_id("component")
+        if not isinstance(component, CreateSegmentCTA):
+            self.memory.captions.append(component.title)
+        if isinstance(component, MetricCard) and component.note is not UNSET:
+            self.memory.captions.append(component.note)
         self.effects.append(component_event(component, component_id=component_id, tool_call_id=self.tool_call_id))
         return component_id
 

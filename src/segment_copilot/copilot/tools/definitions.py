@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.audiences.previews import PreparedDefinition
+from segment_copilot.copilot.guards.bounds import first_findings
 from segment_copilot.copilot.stream.components import Draft, DraftBase
+from segment_copilot.copilot.stream.run_events import Suggestion, SuggestionKind, Unmapped
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
@@ -17,6 +19,8 @@ from segment_copilot.language import encode, invalid
 from segment_copilot.language.catalog import nearest
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_QUOTED: Final = 300  # characters
+
 AudienceReference = SegmentReference | dict[str, Any]
 """The definition's schema stands with propose_segment: it is long, and a model reads it once."""
 
@@ -118,6 +122,47 @@ async def prepare(context: ToolContext, subject: KnownDefinition) -> PreparedDef
 def argument_pointer(pointer: str) -> str:
     """Return the place in a call's arguments, or its base, of a place in the definition there."""
     return f"/definition{pointer}"
+
+
+def unmapped_of(error: InvalidDefinition, document: Mapping[str, Any]) -> tuple[Unmapped, ...]:
+    """Return what of *document* cannot be expressed, and the names that might have been meant."""
+    return tuple(_unmapped(found, document) for found in first_findings(error.findings))
+
+
+def _unmapped(found: Finding, document: Mapping[str, Any]) -> Unmapped:
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in found.pointer.split("/")[1:]]
+    owner: Any = None
+    value: Any = document
+    for step in steps:
+        owner = value
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get(step)
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
+            value = items[int(step)] if step.isdecimal() and int(step) < len(items) else None
+        else:
+            value = None
+    text = value if isinstance(value, str) else msgspec.json.encode(owner if value is None else value).decode()
+    kind = _kind(steps, owner)
+    suggested = tuple(Suggestion(kind, name) for name in found.suggestions) if kind is not None else ()
+    return Unmapped(text[:_QUOTED], found.detail, suggested)
+
+
+def _kind(steps: Sequence[str], owner: Any) -> SuggestionKind | None:
+    """Return of what kind the names are that stand at such a place; None where none do."""
+    named = next((step for step in reversed(steps) if not step.isdecimal()), "")
+    match named:
+        case "event_type" | "event_types":
+            return "event_type"
+        case "segment_id":
+            return "segment"
+        case "property":
+            of_user = isinstance(owner, dict) and cast("dict[str, Any]", owner).get("type") == "user_property"
+            return "trait" if of_user else "property"
+        case "value" | "values":
+            return "value"
+        case _:
+            return None
 
 
 def add_timezone(context: ToolContext, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -108,7 +108,9 @@ async def display_event_chart(
         title=require_words(title, "/title"),
         measure=measure,
         unit=unit,
-        points=tuple(Point(x=str(item[x]), y=item["count"]) for item in document[items]),
+        points=tuple(
+            Point(x=str(item[x]), y=item["count"], partial=item.get("partial", UNSET)) for item in document[items]
+        ),
         from_=document["from"],
         to=document["to"],
         timezone=document.get("timezone", context.timezone),

@@ -15,16 +15,20 @@ from segment_copilot.copilot.guards.bounds import fits
 from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.stream.run_events import SegmentDraft
-from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
+from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
-from segment_copilot.copilot.tools.definitions import NAMES_NOTHING, add_timezone, argument_pointer
+from segment_copilot.copilot.tools.definitions import NAMES_NOTHING, add_timezone, argument_pointer, unmapped_of
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Tier, encode, invalid
+from segment_copilot.language.describe import percent
 
 MAX_REPAIRS: Final = 3
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
+
+QUOTA_REACHED: Final = "dynamic_plus_limit_reached"
+"""The warning of a draft has the code of the refusal that it tells of."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
 Description = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -171,7 +175,9 @@ async def count(
         if unknown := [found for found in prepared.warnings if _is_unknown(found, tolerated)]:
             raise invalid(unknown)
     except InvalidDefinition as error:
+        context.memory.undrafted = unmapped_of(error, document)
         raise error.relocate(argument_pointer) from error
+    context.memory.undrafted = ()
     preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         return CountedAudience(prepared, preview, prepared.warnings)
@@ -220,7 +226,11 @@ async def draft(
             as_of=preview.as_of,
             duration_ms=preview.duration_ms,
         ),
-        warnings=(*await _saved_already(context, prepared), *found.warnings),
+        warnings=(
+            *await _over_quota(context, prepared.tier),
+            *await _saved_already(context, prepared),
+            *found.warnings,
+        ),
         base=base,
         diff=diff,
     )
@@ -252,6 +262,18 @@ async def draft(
 
 def _sentences(written: Sequence[str]) -> tuple[str, ...]:
     return tuple(shown for one in written if (shown := remove_links(one).strip()))
+
+
+async def _over_quota(context: ToolContext, tier: Tier) -> list[Finding]:
+    """Return the warning that saving this as a new segment would fail."""
+    quota = await context.use_cases.segments.dynamic_plus_quota(context.tenant) if tier == "dynamic_plus" else None
+    if quota is None or quota.used < quota.limit:
+        return []
+    detail = (
+        f"Saving this as a new segment will be refused: this tenant may have {quota.limit:,} Dynamic Plus segments and "
+        f"has {quota.used:,}. Delete one first, or use trait conditions only."
+    )
+    return [Finding("", QUOTA_REACHED, detail)]
 
 
 async def _saved_already(context: ToolContext, prepared: PreparedDefinition) -> list[Finding]:

@@ -44,7 +44,7 @@ class SegmentList(Struct, frozen=True):
 
 
 class SegmentDetail(Struct, frozen=True):
-    """Holds a whole segment. *conditions* and *exclusions* are one phrase each."""
+    """Holds a whole segment. *conditions* and *exclusions* are one phrase each; *members* are the first user ids, if asked for."""
 
     id: int
     name: str
@@ -59,6 +59,7 @@ class SegmentDetail(Struct, frozen=True):
     logic: str
     conditions: tuple[str, ...]
     exclusions: tuple[str, ...]
+    members: tuple[str, ...] | UnsetType = UNSET
 
 
 class ActivationSummary(Struct, frozen=True):
@@ -155,14 +156,18 @@ async def list_segments(
     return SegmentList(listed, page.total, truncated=len(listed) < page.total)
 
 
-async def get_segment_detail(context: ToolContext, segment: SegmentReference) -> SegmentDetail:
-    """One segment: its count, its status, its definition, and each condition in words.
+async def get_segment_detail(
+    context: ToolContext, segment: SegmentReference, members: Annotated[int, Meta(ge=0, le=100)] = 0
+) -> SegmentDetail:
+    """One segment: its count, its status, its definition, each condition in words, and user ids of members if asked.
 
     Args:
         segment: The segment's id or name.
+        members: How many members to list by user id, as the last computation found them: for "who is in it".
     """
     reference = await find_segment(context, segment)
     found = await context.use_cases.segments.get(context.tenant, reference.id)
+    page = await context.use_cases.members.page(context.tenant, reference.id, limit=members) if members else None
     names = {key: name.name for key, name in context.catalog.segments.items()}
     conditions, exclusions = conditions_in_words(found.definition, names)
     return SegmentDetail(
@@ -179,6 +184,7 @@ async def get_segment_detail(context: ToolContext, segment: SegmentReference) ->
         logic=found.definition.logic,
         conditions=tuple(conditions),
         exclusions=tuple(exclusions),
+        members=UNSET if page is None else tuple(one.user_id for one in page.members),
     )
 
 

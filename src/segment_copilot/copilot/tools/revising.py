@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -19,6 +20,7 @@ from segment_copilot.copilot.tools.definitions import (
     find_draft,
 )
 from segment_copilot.copilot.tools.drafts import (
+    CountedAudience,
     Description,
     Name,
     ProposedDraft,
@@ -29,7 +31,12 @@ from segment_copilot.copilot.tools.drafts import (
 )
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Definition, decode, edits, encode, fingerprint
+from segment_copilot.language.describe import entitle
 from segment_copilot.language.edits import PatchOperation
+
+_NAMING: Final = r"\b(?:call|name|title|rename|llam|titul|nombr)\w*\b[^.\n]{0,40}?"
+_TOKEN: Final = re.compile(r"\w+")
+_GRAMMAR: Final = frozenset({"type", "logic", "operator", "negate", "timezone"})
 
 
 async def revise_segment(
@@ -48,9 +55,9 @@ async def revise_segment(
         patch: A JSON Patch (RFC 6902) of the base's definition: add, remove, replace and move, applied one after the other. Paths point into the definition, for example /conditions/0/value, /conditions/- to append, /exclude.
         draft_id: The draft to change. Without it and segment_id: the latest draft, the one in view, or else the segment in view.
         segment_id: The saved segment to change.
-        name: A new name, when the old one no longer fits.
+        name: A new name that fits who is in it now; without it a name that the person chose stays, any other is made from the conditions.
         description: One sentence on who is in it now; without it the definition in words.
-        assumptions: All assumptions that hold now; without it those of the base.
+        assumptions: All assumptions that hold now; without it those of the base that speak of nothing the patch took away.
         unmapped: All that cannot be expressed; without it that of the base.
     """
     stop_repairing(context.memory)
@@ -68,13 +75,14 @@ async def revise_segment(
     definition = edits.keep(base.definition, edited, settled).document
     same = definition == base.definition
     words = remove_links(audience.prepared.words).strip() or "A segment"
+    kept = remove_links(base.name).strip() if same or _is_persons(context, base) else ""
     return await draft(
         context,
         audience,
-        name=name or remove_links(base.name).strip() or words[:80],
+        name=name or kept or _title(context, audience) or words[:80],
         description=description or (remove_links(base.description).strip() if same else "") or words,
         definition=definition,
-        assumptions=base.assumptions if assumptions is None else tuple(assumptions),
+        assumptions=_that_hold(base, definition) if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
         revision=base.revision + 1,
         base=base.origin,
@@ -90,6 +98,42 @@ async def _base(context: ToolContext, draft_id: str | None, segment_id: int | No
     if segment_id is not None:
         return await definition_of_segment(context, segment_id)
     return await definition_in_view(context)
+
+
+def _is_persons(context: ToolContext, base: KnownDefinition) -> bool:
+    """Return whether a person chose the base's name: by saving a segment under it, or by asking for it."""
+    if base.origin.segment_id is not UNSET:
+        return True
+    chosen = re.compile(_NAMING + re.escape(base.name.strip()), re.IGNORECASE)
+    return bool(base.name.strip()) and any(chosen.search(text) for text in context.said)
+
+
+def _title(context: ToolContext, audience: CountedAudience) -> str:
+    names = {number: one.name for number, one in context.catalog.segments.items()}
+    return remove_links(entitle(audience.prepared.definition, names)).strip()
+
+
+def _that_hold(base: KnownDefinition, definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the base's assumptions but those that speak of what the edit took away: they would be of another definition."""
+    gone = _spoken_of(base.definition) - _spoken_of(definition)
+    return tuple(one for one in base.assumptions if not gone & set(_TOKEN.findall(one.casefold())))
+
+
+def _spoken_of(value: object) -> frozenset[str]:
+    """Return the numbers and words that a definition names, not those of its grammar."""
+    match value:
+        case dict():
+            fields = cast("dict[str, Any]", value)
+            found = (_spoken_of(child) for key, child in fields.items() if key not in _GRAMMAR)
+            return frozenset[str]().union(*found)
+        case list():
+            return frozenset[str]().union(*map(_spoken_of, cast("list[Any]", value)))
+        case bool() | None:
+            return frozenset()
+        case _:
+            text = str(value).casefold()
+            parts = (part for token in _TOKEN.findall(text) for part in (token, *token.split("_")))
+            return frozenset(part for part in parts if part)
 
 
 def _say_no_change(base: KnownDefinition, edited: Mapping[str, Any], *, renamed: bool) -> None:

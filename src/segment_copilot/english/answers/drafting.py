@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.english.answers.telling import unable
 from segment_copilot.english.audience.draft import Proposal
 from segment_copilot.english.plan import Call, Context, Result, Turn, latest
+from segment_copilot.language.describe import in_percent
 
 PROPOSE, CTA = "propose_segment", "display_create_segment_cta"
 PREVIEW, CARD = "preview_segment", "display_metric_card"
@@ -30,7 +32,7 @@ class Draft(Struct, frozen=True):
                 else Turn(("I cannot draft this segment now: no more look-ups are allowed in this answer.",))
             )
         if proposed.failed:
-            return Turn((f"I understood the audience, but it could not be drafted: {proposed.message}",))
+            return unable(f"I understood the audience, but it could not be drafted: {proposed.message}", proposed)
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": proposed.document["draft_id"]}),))
         return Turn((*draft_sentences(proposed.document, self.proposal.assumptions), *_left_out(self.proposal.orders)))
@@ -51,7 +53,7 @@ class Count(Struct, frozen=True):
                 else Turn(("I cannot count this audience now: no more look-ups are allowed in this answer.",))
             )
         if counted.failed:
-            return Turn((f"I understood the question, but it could not be counted: {counted.message}",))
+            return unable(f"I understood the question, but it could not be counted: {counted.message}", counted)
         document = counted.document
         if latest(results, CARD) is None and context.tools_allowed and CARD in context.tools:
             card = {"title": self.proposal.name[:120], "value": document["matched_users"], "unit": "users"}
@@ -84,7 +86,7 @@ def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> 
 
 
 def _matched(document: Mapping[str, Any], count: int) -> str:
-    share = f" ({document['percent']:g} %)" if isinstance(document.get("percent"), int | float) else ""
+    share = f" ({in_percent(document['percent'])})" if isinstance(document.get("percent"), int | float) else ""
     return f"The audience matches {count:,} of {document['universe']:,} users{share}."
 
 

@@ -40,6 +40,7 @@ BY_DAY = (
 _MONTH: Final = Window("last", rolling=True, length=Length(30, "d"))
 _YEAR: Final = Window("last", rolling=True, length=Length(365, "d"))
 _SHOWN: Final = 15
+_LISTED: Final = 10  # latest events, where no number was named
 _MOST: Final = 100
 _UNSAID: Final = "You named no time span, so I took the last 30 days."
 _FURTHEST: Final = "That is as far back as I can count by day: the last 365 days."
@@ -127,12 +128,14 @@ class Volume(Struct, frozen=True):
     def _days(self, points: Sequence[Mapping[str, Any]]) -> str:
         if not points:
             return ""
+        if self.extreme == "low":  # half a day is no quiet day
+            points = [item for item in points if not item.get("partial")] or points
         wanted = (min if self.extreme == "low" else max)(item["count"] for item in points)
-        days = [item["day"] for item in points if item["count"] == wanted]
+        days = [_dated(item) for item in points if item["count"] == wanted]
         which = "quietest" if self.extreme == "low" else "busiest"
         if len(days) > 1:
-            return f"The {which} days were {', '.join(day(one) for one in days[:5])}, with {wanted:,} each."
-        return f"The {which} day was {day(days[0])} with {wanted:,}."
+            return f"The {which} days were {', '.join(days[:5])}, with {wanted:,} each."
+        return f"The {which} day was {days[0]} with {wanted:,}."
 
 
 def arguments(event_type: str | None, window: Window, where: Sequence[Test], context: Context) -> dict[str, Any]:
@@ -176,7 +179,14 @@ def _extremes(points: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     if len(points) <= 1 or not any(point["count"] for point in points):
         return ()
     high = max(points, key=lambda point: point["count"])
-    return (f"The busiest day was {day(high['day'])} with {high['count']:,}.",)
+    busiest = f"The busiest day was {_dated(high)} with {high['count']:,}."
+    parts = [day(point["day"]) for point in (points[0], points[-1]) if point.get("partial")]
+    told = f"Of {' and '.join(parts)} only a part is counted." if parts else ""
+    return (busiest, told)
+
+
+def _dated(point: Mapping[str, Any]) -> str:
+    return day(point["day"]) + (" (only a part of it is counted)" if point.get("partial") else "")
 
 
 class Comparison(Struct, frozen=True):
@@ -227,20 +237,31 @@ class Recent(Struct, frozen=True):
             return failed(recent)
         document = recent.document
         said = window.words() if window else "lately"
-        if window and draws(CARD, results, context):
+        if window and not self.limit and draws(CARD, results, context):
             card = {"title": f"Events ingested {said}"[:120], "value": document["total"], "unit": "events"}
             return called(CARD, card)
         range_ = (range_sentence(window, context),) if window else ()
-        return Turn((self._counted(document, said), *_by_type(document), *_newest(document, context), *range_))
+        shown = self.limit or (0 if window else _LISTED)
+        if shown:
+            return Turn((self._headed(document, said, shown), *_newest(document, context, shown), *range_))
+        return Turn((self._counted(document, said), *_by_type(document), *_newest(document, context, 0), *range_))
+
+    def _headed(self, document: Mapping[str, Any], said: str, shown: int) -> str:
+        there = min(shown, len(document["events"]))
+        if not there:
+            return f"No events were ingested {said}." if self.window else "No events are kept at hand."
+        head = "The latest event" if there == 1 else f"The {there:,} latest events"
+        when = f" {said}" if self.window else ""
+        return f"{head}{when}, of {document['total']:,} that are kept at hand:"
 
     def _counted(self, document: Mapping[str, Any], said: str) -> str:
         if not document["total"]:
             return f"No events were ingested {said}."
-        return (
-            f"{counted(document['total'], 'event')} {'was' if document['total'] == 1 else 'were'} ingested {said}."
-            if self.window
-            else f"The latest events, of {document['total']:,} that are kept at hand:"
-        )
+        return f"{counted(document['total'], 'event')} {'was' if document['total'] == 1 else 'were'} ingested {said}."
+
+
+def _event_line(item: Mapping[str, Any], context: Context) -> str:
+    return f"- {item['event_type']} of user {item['user_id']} on {moment(item['occurred_at'], context)}"
 
 
 def _by_type(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -251,10 +272,16 @@ def _by_type(document: Mapping[str, Any]) -> tuple[str, ...]:
     return ("By type: " + "; ".join(f"{item['event_type']} {item['count']:,}" for item in types[:_SHOWN]) + more + ".",)
 
 
-def _newest(document: Mapping[str, Any], context: Context) -> tuple[str, ...]:
+def _newest(document: Mapping[str, Any], context: Context, shown: int) -> tuple[str, ...]:
+    """The newest events, one a line; where no list was asked for, the newest alone."""
     listed = document.get("events") or ()
     if not listed:
         return ()
+    if shown:
+        return (
+            "\n".join(_event_line(item, context) for item in listed[:shown]),
+            f"Times are those of {context.timezone}.",
+        )
     return (
         f"The newest is {listed[0]['event_type']} of {moment(listed[0]['occurred_at'], context)} ({context.timezone}).",
     )
@@ -277,8 +304,10 @@ class Latest(Struct, frozen=True):
         found = [item for item in recent.document["events"] if item["event_type"] == self.event_type]
         if found:
             shown = found[: self.limit or 5]
-            listed = "; ".join(f"user {item['user_id']} on {moment(item['occurred_at'], context)}" for item in shown)
-            return Turn((f"The latest {self.event_type} events: {listed} ({context.timezone}).", *notes((), self.note)))
+            fewer = f"Of the {len(recent.document['events']):,} latest events these are all." if self.limit and len(found) < self.limit else ""  # fmt: skip
+            lines = [f"The latest {self.event_type} events:", *(_event_line(item, context) for item in shown)]
+            zone = f"Times are those of {context.timezone}."
+            return Turn(("\n".join(lines), fewer, zone, *notes((), self.note)))
         schema = latest(results, SCHEMA)
         if schema is None:
             return asked(SCHEMA, {"event_type": self.event_type}, context)
@@ -311,8 +340,20 @@ class Schemas(Struct, frozen=True):
         if not schemas:
             return Turn(("No event schemas are registered and no events were seen yet.",))
         total = listed.document.get("total", len(schemas))
-        cut = "The list is cut here." if listed.document.get("truncated") else ""
-        return Turn(("\n".join([f"{counted(total, 'event type')}:", *(_schema_line(item) for item in schemas)]), cut))
+        registered = [item for item in schemas if item.get("registered")]
+        seen = [item for item in schemas if not item.get("registered")]
+        cut = "" if len(schemas) == total else f"{total - len(schemas):,} more are not listed here."
+        return Turn(
+            (*_listed("with a registered schema", registered), *_listed("only seen, without a schema", seen), cut)
+        )
+
+
+def _listed(kind: str, schemas: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The event types of one kind; that there are none is said of registered ones alone."""
+    if not schemas:
+        return ("No event schema is registered.",) if kind.startswith("with") else ()
+    head = f"{counted(len(schemas), 'event type')} {kind}:"
+    return ("\n".join([head, *(_schema_line(item) for item in schemas)]),)
 
 
 def _schema_line(item: Mapping[str, Any]) -> str:

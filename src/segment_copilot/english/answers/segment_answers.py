@@ -14,6 +14,7 @@ from segment_copilot.english.times import dates
 from segment_copilot.english.times.windows import Window
 
 _MOST_DAYS = 366
+_LISTED: Final = 20  # members, where no number was named
 DETAIL, TREND, PREVIEW = "get_segment_detail", "query_segment_membership_trend", "preview_segment"
 COMPARE, EXPLAIN = "compare_segments", "explain_segment"
 CARD, CHART = "display_metric_card", "display_event_chart"
@@ -247,27 +248,26 @@ class Conditions(Struct, frozen=True):
 
 
 class Members(Struct, frozen=True):
-    """Who the members are: there is no tool for that."""
+    """Who the members are: the first of them by user id."""
 
     segment: int
+    limit: int | None = None
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
-        """Say how many there are, and where the list is."""
+        """The next turn."""
         detail = latest(results, DETAIL)
         if detail is None:
-            return asked(DETAIL, {"segment": self.segment}, context)
+            return asked(DETAIL, {"segment": self.segment, "members": self.limit or _LISTED}, context)
         if detail.failed:
             return failed(detail)
-        count = detail.document.get("member_count")
-        has = (
-            f"{detail.document['name']} has {count:,} members."
-            if count is not None
-            else f"{detail.document['name']} has not been computed yet."
-        )
-        return Turn(
-            (
-                has,
-                "I cannot list single users here; the segment's members route does.",
-                f"In words: {detail.document.get('words', '')}",
-            )
-        )
+        document = detail.document
+        words = f"In words: {document.get('words', '')}"
+        count, members = document.get("member_count"), document.get("members") or ()
+        if count is None:
+            return Turn((f"{document['name']} has not been computed yet, so it has no members to list.", words))
+        when = f", computed {moment(document['last_computed_at'], context)}" if document.get("last_computed_at") else ""
+        has = f"{document['name']} has {counted(count, 'member')}{when}"
+        if not members:
+            return Turn((f"{has}.", words))
+        which = "" if len(members) >= count else f"; the first {len(members):,} by user id"
+        return Turn(("\n".join([f"{has}{which}:", *(f"- {one}" for one in members)]), words))

@@ -18,7 +18,12 @@ def called(name: str, arguments: Mapping[str, Any]) -> Turn:
 
 def failed(result: Result) -> Turn:
     """A turn that says why a tool gave nothing."""
-    return Turn((f"I could not look that up: {result.message}",))
+    return unable(f"I could not look that up: {result.message}", result)
+
+
+def unable(sentence: str, result: Result) -> Turn:
+    """A turn that ends with *sentence*; it refuses where the request was what *result* failed of."""
+    return Turn((sentence,), refused=bool(result.unmapped), unmapped=result.unmapped)
 
 
 def stopped() -> Turn:

@@ -27,6 +27,7 @@ class Proposal(Struct, frozen=True):
     description: str
     definition: dict[str, Any]
     assumptions: tuple[str, ...]
+    named: bool = False  # whether the person gave the name
     orders: tuple[str, ...] = ()  # what the message asks of the answer, beside the audience
 
     def arguments(self) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def propose(audience: Audience, *, named: str, text: str, orders: tuple[str, ...
         _description(text),
         definition,
         tuple(note[:_SENTENCE] for note in notes[:_MAX_ASSUMPTIONS]),
+        bool(named),
         orders,
     )
 

@@ -15,6 +15,7 @@ class Drafted(Struct, frozen=True):
 
     *known* when the server has the base too, so that a patch of it can be sent: *operations* is what was done to the base before this
     message. *counted* when it was only counted, not drafted. *earlier* is what it was before the last change.
+    *named* when the person gave the name, which then stays whatever is changed.
     """
 
     definition: Json
@@ -25,6 +26,7 @@ class Drafted(Struct, frozen=True):
     assumptions: tuple[str, ...] = ()
     counted: bool = False
     earlier: Drafted | None = None
+    named: bool = False
 
     @property
     def saved(self) -> bool:

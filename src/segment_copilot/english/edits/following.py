@@ -21,7 +21,7 @@ from segment_copilot.english.edits.fragments import sort_fragment
 from segment_copilot.english.edits.grammar import readings
 from segment_copilot.english.edits.patches import Op, Unfit
 from segment_copilot.english.edits.people import speaks_of_people
-from segment_copilot.english.edits.revising import Revise, changes
+from segment_copilot.english.edits.revising import Revise, changes, in_short
 from segment_copilot.english.edits.sheet import Sheet
 from segment_copilot.english.edits.spots import spots
 from segment_copilot.english.edits.steps import Step
@@ -29,7 +29,7 @@ from segment_copilot.english.edits.targets import matching, read_target
 from segment_copilot.english.edits.verbs import WORDS
 from segment_copilot.english.edits.which import Unsure
 from segment_copilot.english.linking.index import Index
-from segment_copilot.english.plan import Ask, Context, Plan, Say
+from segment_copilot.english.plan import Ask, Context, Plan, Say, declined
 from segment_copilot.english.times import dates
 from segment_copilot.english.times.phrases import lowers
 from segment_copilot.english.words.command import strip_command
@@ -133,7 +133,7 @@ def read_edit(text: str, drafted: Drafted, context: Context, *, recent: bool = T
             continue
         told = tuple(_sentence(note) for note in (*slips, *dict.fromkeys(sheet.notes)))
         return _plan(drafted, sheet, made, told, index)
-    return Say((str(wrong[-1]),)) if _surely(found[-1]) else None
+    return declined((str(wrong[-1]),)) if _surely(found[-1]) else None
 
 
 def _plain(tokens: Sequence[Token]) -> tuple[Token, ...]:
@@ -202,7 +202,8 @@ def _plan(drafted: Drafted, sheet: Sheet, made: Sequence[Op], notes: tuple[str, 
         return Count(Proposal(name, name, dict(sheet.definition), notes))
     said = changes(drafted, sheet.definition, index) if made else ()
     named = (f"The draft is called “{sheet.name}” now.",) if sheet.name else ()
-    return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes)
+    short = in_short(sheet.definition, index)
+    return Revise(drafted, sheet.definition, tuple(made), (*said, *named), sheet.name, notes, *short)
 
 
 def _sentence(note: str) -> str:
@@ -216,7 +217,7 @@ def after(plan: Plan, drafted: Drafted | None) -> Drafted | None:
             return plan.edited()
         case Draft():
             made = plan.proposal
-            return Drafted(made.definition, made.name, assumptions=made.assumptions, earlier=drafted)
+            return Drafted(made.definition, made.name, assumptions=made.assumptions, earlier=drafted, named=made.named)
         case Count():
             return Drafted(plan.proposal.definition, plan.proposal.name, counted=True, earlier=drafted)
         case _:
@@ -361,10 +362,12 @@ _EVERYBODY: Final = {"everyone", "everybody", "anyone", "anybody", "all"}
 def _undone(drafted: Drafted, index: Index) -> Plan:
     before = drafted.earlier
     if before is None:
-        return Say(
+        return declined(
             ("I do not see an earlier version of this draft. Tell me what it should be, for example: make it 5.",)
         )
     made = [dict(one) for one in jsonpatch.make_patch(dict(drafted.definition), dict(before.definition))]
     if not made:
         return Say(("The draft is as it was before already.",))
-    return Revise(drafted, before.definition, tuple(made), changes(drafted, before.definition, index), before.name)
+    name = before.name if before.named or before.segment_id is not None else ""
+    said = changes(drafted, before.definition, index)
+    return Revise(drafted, before.definition, tuple(made), said, name, (), *in_short(before.definition, index))

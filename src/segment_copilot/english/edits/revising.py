@@ -9,12 +9,16 @@ from typing import Any
 from msgspec import Struct
 
 from segment_copilot.english.answers.drafting import CTA, PROPOSE, draft_sentences
+from segment_copilot.english.answers.telling import unable
 from segment_copilot.english.audience.draft import Proposal
 from segment_copilot.english.edits.drafted import Drafted, Json
 from segment_copilot.english.edits.spots import spots
 from segment_copilot.english.edits.which import in_words
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Call, Context, Result, Turn, latest
+from segment_copilot.errors import InvalidDefinition
+from segment_copilot.language import decode
+from segment_copilot.language.describe import describe, entitle
 
 _READ_AS = re.compile(r"is read as (?:at least|exactly) (\d+)")
 REVISE = "revise_segment"
@@ -29,6 +33,8 @@ class Revise(Struct, frozen=True):
     said: tuple[str, ...]
     name: str = ""
     notes: tuple[str, ...] = ()
+    title: str = ""  # what the definition would be called now, by nobody's choice
+    sentence: str = ""  # who is in it now
 
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The next turn."""
@@ -40,7 +46,7 @@ class Revise(Struct, frozen=True):
                 return Turn(("I cannot change this draft now: no more look-ups are allowed in this answer.",))
             return Turn(calls=(Call(tool, arguments),))
         if revised.failed:
-            return Turn((f"I understood the change, but it could not be drafted: {revised.message}",))
+            return unable(f"I understood the change, but it could not be drafted: {revised.message}", revised)
         if latest(results, CTA) is None and context.tools_allowed and CTA in context.tools:
             return Turn(calls=(Call(CTA, {"draft_id": revised.document["draft_id"]}),))
         _, *rest = draft_sentences(revised.document, self.notes)
@@ -49,17 +55,26 @@ class Revise(Struct, frozen=True):
 
     def proposal(self) -> Proposal:
         """The whole definition as a new draft."""
-        name = self.name or self.base.name or "New segment"
-        return Proposal(
-            name[:80], self._description(), dict(self.definition), (*self.base.assumptions, *self.notes)[:10]
-        )
+        name = self._called() or "New segment"
+        return Proposal(name[:80], self._description(), dict(self.definition), self._assumed(), self._named)
 
     def edited(self) -> Drafted:
         """What is on the table after it."""
         return Drafted(
-            self.definition, self.name or self.base.name, self.base.known, self.base.segment_id, (*self.base.operations, *self.operations),
-            self._assumed(), self.base.counted, self.base,
+            self.definition, self._called(), self.base.known, self.base.segment_id, (*self.base.operations, *self.operations),
+            self._assumed(), self.base.counted, self.base, self._named,
         )  # fmt: skip
+
+    @property
+    def _named(self) -> bool:
+        return bool(self.name) or self.base.named
+
+    def _called(self) -> str:
+        """The name that fits what it is now: a person's stays, ours is made anew when the definition is another."""
+        if self.name:
+            return self.name
+        keeps = self._named or self.base.segment_id is not None or not self.operations
+        return self.base.name if keeps else self.title or self.base.name
 
     def _patch(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {"patch": [dict(one) for one in (*self.base.operations, *self.operations)]}
@@ -79,7 +94,7 @@ class Revise(Struct, frozen=True):
         return tuple(dict.fromkeys((*kept, *self.notes)))[:10]
 
     def _description(self) -> str:
-        return (" ".join(self.said) or "An edited draft.")[:500]
+        return (self.sentence or "An edited draft.")[:500]
 
 
 def changes(base: Drafted, after: Json, index: Index) -> tuple[str, ...]:
@@ -105,6 +120,16 @@ def changes(base: Drafted, after: Json, index: Index) -> tuple[str, ...]:
             "Any one of these is enough now." if str(after["logic"]).upper() == "OR" else "All of these must hold now."
         )
     return tuple(said) or ("Changed how the conditions are joined.",)
+
+
+def in_short(definition: Json, index: Index) -> tuple[str, str]:
+    """What a definition would be called, and who is in it; "" both when the language refuses it."""
+    names = {number: one.name for number, one in index.catalog.segments.items()}
+    try:
+        read = decode(definition)
+    except InvalidDefinition:
+        return "", ""
+    return entitle(read, names), describe(read, names)
 
 
 def _whose(words: str, kind: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
+from msgspec import structs
+
 from segment_copilot.english.answers import event_answers
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import ASKING, EVENTS, SEGMENTS, TREND, Question, coarse
 from segment_copilot.english.questions.named_events import named_event
 from segment_copilot.english.questions.question_words import (
@@ -48,7 +50,7 @@ def _busiest_day(question: Question, today: date) -> Plan | None:
     if not busy_days(question) or question.segment is not None or question.people:
         return None
     if question.words & stems("weekday"):
-        return Say(event_answers.BY_DAY)
+        return declined(event_answers.BY_DAY)
     spent = BUSIEST | DAYS | MADE | EVENTS | stems("traffic with for on")
     low = bool(question.words & stems("quietest slowest worst fewest least lowest"))
     if not question.left(spent):
@@ -103,15 +105,19 @@ def _latest(question: Question, today: date) -> Plan | None:
     last = question.has(LATEST) or question.lowers & {"last"}
     if not (when and last) and not (
         last
-        and (question.first in {"show", "list", "give", "latest", "newest", "recent", "last", "most", "what", "which"})
+        and (
+            question.first
+            in {"show", "list", "give", "the", "latest", "newest", "recent", "last", "most", "what", "which"}
+        )
     ):
         return None
     if question.people or question.words & SEGMENTS or (question.windows and not when):
         return None
-    spent = LATEST | EVENTS | MADE | stems("most time when happen ever")
+    spent = LATEST | EVENTS | MADE | stems("most time when happen ever last the")
     if not question.left(spent):
         return event_answers.Recent(question.window, question.number) if not when else event_answers.Recent(None, 1)
-    named = named_event(question, today, spent)
+    uncounted = tuple(token for token in question.rest if token.kind != "number" or token.value != question.number)
+    named = named_event(structs.replace(question, rest=uncounted), today, spent)
     if named.link is None or named.link.tests:
         return None
     return event_answers.Latest(named.link.event_type, question.number, named.link.note)
@@ -177,7 +183,9 @@ def _volume(question: Question, today: date) -> Plan | None:
     if question.segment is not None or question.words & SEGMENTS or question.left(NOT_EVENTS) != question.left():
         return None
     if question.says("per user", "per customer", "per person", "per member", "per head"):
-        return Say(event_answers.NO_SUMS) if not question.left(SPENT, PEOPLE, ASKING) or question.how_many else None
+        return (
+            declined(event_answers.NO_SUMS) if not question.left(SPENT, PEOPLE, ASKING) or question.how_many else None
+        )
     often = question.says("how often", "how many times")
     if question.people and not often:
         return None
@@ -220,7 +228,7 @@ def _volume(question: Question, today: date) -> Plan | None:
         question, today, spent | EVENTS | stems("get got have receive happen record see saw place come")
     )
     if named.refusal:
-        return Say(named.refusal)
+        return declined(named.refusal)
     if named.link is None or named.link.event_type == "*":
         return None
     link = named.link
@@ -306,7 +314,7 @@ def _sums(question: Question, today: date) -> Plan | None:
     } or bool(question.windows)
     if not asks or (question.first == "how" and question.says("how many")):
         return None
-    return Say(event_answers.NO_SUMS)
+    return declined(event_answers.NO_SUMS)
 
 
 _READERS: Final = (

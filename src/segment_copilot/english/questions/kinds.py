@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.plan import Context, Plan, Result, Turn
@@ -21,7 +21,12 @@ from segment_copilot.english.questions.asking import (
     sort_question,
 )
 from segment_copilot.english.questions.event_questions import read_about_events
-from segment_copilot.english.questions.segment_questions import RULES, read_about_segments, read_about_user
+from segment_copilot.english.questions.segment_questions import (
+    RULES,
+    read_about_segments,
+    read_about_user,
+    read_members,
+)
 from segment_copilot.english.words.command import Command
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import PEOPLE, stems
@@ -42,7 +47,11 @@ class Noted(Struct, frozen=True):
     def turn(self, results: Sequence[Result], context: Context) -> Turn:
         """The plan's turn; the last one says the notes first."""
         turn = self.plan.turn(results, context)
-        return turn if turn.calls else Turn((*(f"{note}." for note in self.notes), *turn.sentences))
+        return (
+            turn
+            if turn.calls
+            else structs.replace(turn, sentences=(*(f"{note}." for note in self.notes), *turn.sentences))
+        )
 
 
 def read_question(
@@ -56,9 +65,16 @@ def read_question(
 ) -> Plan | None:
     """The plan for a question; None when it is an audience, or nothing known."""
     question = sort_question(tuple(tokens), index, today, viewed=viewed)
-    if command.creates or (question.first == "why" and question.segment is None) or _tells(question):
+    if command.creates or (question.first == "why" and question.segment is None):
         return None
-    plan = read_about_segments(question) or (None if question.first == "why" else read_about_events(question, today))
+    members = read_members(question)
+    if members is None and _tells(question):
+        return None
+    plan = (
+        members
+        or read_about_segments(question)
+        or (None if question.first == "why" else read_about_events(question, today))
+    )
     said = (*notes, *question.notes)
     return Noted(plan, said) if plan is not None and said else plan
 

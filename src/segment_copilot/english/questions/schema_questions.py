@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from segment_copilot.english.answers import catalog_answers, event_answers
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import EVENTS, PROPERTIES, SCHEMAS, Question
 from segment_copilot.english.questions.fields import Owned, property_in
 from segment_copilot.english.questions.named_events import named_event
@@ -77,7 +77,7 @@ def read_schema(question: Question, today: date) -> Plan | None:
         and not question.people
         and named.link is None
     ):
-        return Say(event_answers.no_event(written(question.left(spent)), question.index))
+        return declined(event_answers.no_event(written(question.left(spent)), question.index))
     return None
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from segment_copilot.english.answers import listing_answers, segment_answers, user_answers
 from segment_copilot.english.linking.linker import link_event
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import CONNECTORS, EVENTS, PROPERTIES, SCHEMAS, SEGMENTS, TREND, Question
 from segment_copilot.english.questions.names import SEGMENT_WORDS, reference
 from segment_copilot.english.words.lexer import Token
@@ -94,8 +94,8 @@ def read_about_user(question: Question) -> Plan | None:
     if question.segment is not None:
         return user_answers.Membership(question.user, question.segment.id)
     if question.words & (SEGMENTS | stems("member belong qualify match")):
-        return Say((user_answers.ONE_SEGMENT,))
-    return Say(user_answers.NO_PROFILE)
+        return declined((user_answers.ONE_SEGMENT,))
+    return declined(user_answers.NO_PROFILE)
 
 
 def _comparison(question: Question) -> Plan | None:
@@ -104,7 +104,7 @@ def _comparison(question: Question) -> Plan | None:
         and question.has(stems("compare overlap overlapping intersect"))
         and not question.windows
     ):
-        return Say((segment_answers.ONE_MORE,))
+        return declined((segment_answers.ONE_MORE,))
     if len(question.segments) != 2:  # noqa: PLR2004 — a pair
         return None
     larger = question.has(_LARGER) and question.first in {"is", "are", "which", "what", "does"}
@@ -181,7 +181,7 @@ def _trend(question: Question) -> Plan | None:
     if named is None:
         about = question.words & (stems("membership") | SEGMENTS)
         if about and question.words & stems("which") and not question.has(stems("membership")):
-            return Say((segment_answers.ONE_TREND,))
+            return declined((segment_answers.ONE_TREND,))
         return _unknown(question, TREND | _TREND_MORE, segment_answers.Trend) if about else None
     left = question.left(
         TREND,
@@ -210,7 +210,7 @@ def _computed(question: Question) -> Plan | None:
         "the author of",
         "created on",
     ):
-        return Say((segment_answers.NO_AUTHOR,))
+        return declined((segment_answers.NO_AUTHOR,))
     if question.says("up to date", "up - to - date"):
         return segment_answers.Computed(question.segment.id)
     if not question.has(_COMPUTED):
@@ -260,15 +260,21 @@ def _more(question: Question) -> bool:
     return bool(question.left(_SIZE, SEGMENT_WORDS, PEOPLE, stems("today moment size big large strong again now")))
 
 
-def _members(question: Question) -> Plan | None:
-    if question.segment is None or question.how_many or not question.words & (PEOPLE | {"who"}):
+def read_members(question: Question) -> Plan | None:
+    """Of "who is in VIP Buyers", "list the users in High LTV": its members, and nothing is drafted."""
+    named = question.segment
+    if named is None or question.how_many or question.windows or len(question.segments) > 1:
         return None
-    asks = question.first in {"who", "which", "what", "list", "show", "name", "give"} or question.says(
-        "who is", "who are"
-    )
-    if not asks or len(question.segments) > 1 or _more(question):
+    if question.lowers & {"not", "never", "no", "without", "except", "but"}:
         return None
-    return segment_answers.Members(question.segment.id)
+    listed = question.first in _LISTED and bool(question.words & PEOPLE)
+    if not (listed or question.first in {"who", "who's", "whos"}) or question.left(PEOPLE, SEGMENT_WORDS, _BELONGING):
+        return None
+    return segment_answers.Members(named.id, question.number)
+
+
+_LISTED: Final = {"which", "what", "list", "show", "name", "give", "display"}
+_BELONGING: Final = stems("who who's whos belong in id first currently member")
 
 
 def _about(question: Question) -> Plan | None:
@@ -356,7 +362,7 @@ def _unknown(question: Question, spent: frozenset[str], plan: type[segment_answe
         and not question.words & stems("called named")
     ):
         return (
-            Say((segment_answers.WHICH_SEGMENT,))
+            declined((segment_answers.WHICH_SEGMENT,))
             if not question.left(spent, SEGMENT_WORDS, PEOPLE, _SIZE, _WEAK_RULES, _SAID_PLAINLY)
             else None
         )
@@ -395,5 +401,5 @@ def _never_a_name(token: Token, spent: frozenset[str], *, first: bool) -> bool:
 
 
 _READERS: Final = (
-    _comparison, _explained, _rules, _computed, _connectors, _trend, _size, _members, _about, _segments,
+    _comparison, _explained, _rules, _computed, _connectors, _trend, _size, _about, _segments,
 )  # fmt: skip

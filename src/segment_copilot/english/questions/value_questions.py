@@ -7,7 +7,7 @@ from typing import Final
 
 from segment_copilot.english.answers import value_answers
 from segment_copilot.english.linking.index import stems_of
-from segment_copilot.english.plan import Plan, Say
+from segment_copilot.english.plan import Plan, declined
 from segment_copilot.english.questions.asking import PROPERTIES, Question
 from segment_copilot.english.questions.fields import owned_by, property_in
 from segment_copilot.english.questions.question_words import BOTTOM, BUSIEST, BY, DAYS, MADE, MEANS, TOP, VALUE_WORDS
@@ -67,7 +67,7 @@ def read_values(question: Question, today: date) -> Plan | None:
     if owned is None or (counted and isinstance(owned, tuple)):
         return None
     if isinstance(owned, tuple):
-        return Say(owned) if ranked or question.has(BY) else None
+        return declined(owned) if ranked or question.has(BY) else None
     return value_answers.Values(owned.path, owned.event_type, owned.note, question.window, question.number, least=question.has(BOTTOM), ranked=ranked or question.has(BY), counted=counted)  # fmt: skip
 
 

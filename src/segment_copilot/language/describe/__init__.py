@@ -5,5 +5,7 @@
 """
 
 from segment_copilot.language.describe.sentences import describe, describe_condition
+from segment_copilot.language.describe.shares import in_percent, percent
+from segment_copilot.language.describe.titles import entitle
 
-__all__ = ["describe", "describe_condition"]
+__all__ = ["describe", "describe_condition", "entitle", "in_percent", "percent"]
