@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test mutants bench evals openapi
+.PHONY: help demo fmt check quick test mutants chaos bench evals openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ quick: $(UV) ## The tests that need no engine
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py
+
+chaos: $(UV) ## Kill and freeze the service under load, fault after fault; nothing may be lost (FAULT=name …: these alone)
+	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT))
 
 bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 	$(RUN) python benchmarks/run.py

@@ -119,7 +119,10 @@ async def measure(pid: int, url: str, key: str) -> None:
         print(f"| nothing | | | | {max(idle) * 1000:.0f} |", flush=True)
         for name, text in TEXTS.items():
             rounds = [await measured(service, text) for _ in range(ROUNDS)]
-            used, taken = (statistics.median(one[at] for one in rounds) * 1000 for at in (0, 1))
+            used, taken = (
+                statistics.median(times) * 1000
+                for times in zip(*((used, taken) for used, taken, _ in rounds), strict=True)
+            )
             slowest = max(max(looks) for _, _, looks in rounds) * 1000
             print(f"| {name} | {len(text):,} | {used:.0f} | {taken:.0f} | {slowest:.0f} |", flush=True)
 

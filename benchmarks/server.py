@@ -38,8 +38,9 @@ class Answer(msgspec.Struct, frozen=True):
 class Server:
     """One engine, one connection, one query at a time."""
 
-    def __init__(self, client: httpx2.Client, *, version: str, pid: int) -> None:
+    def __init__(self, client: httpx2.Client, *, version: str, pid: int, url: str) -> None:
         self._client = client
+        self.url = url
         self.version = version
         self._clock = ~pid << 3 | 2  # the clock of another process's CPU time, as clock_getcpuclockid(3) makes it
 
@@ -74,4 +75,4 @@ def serving(directory: Path) -> Generator[Server]:
             timeout=3600,
         )
         with client:
-            yield Server(client, version=engine.version, pid=engine.pid)
+            yield Server(client, version=engine.version, pid=engine.pid, url=engine.url)

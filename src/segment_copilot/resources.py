@@ -30,9 +30,11 @@ from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
+from segment_copilot.events.values import Values
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
+from segment_copilot.stores.presence import Presence
 
 
 class Resources(Struct, frozen=True):
@@ -41,6 +43,7 @@ class Resources(Struct, frozen=True):
     settings: Settings
     postgres: Postgres
     clickhouse: ClickHouse
+    presence: Presence
     tenants: Tenants
     keys: Keys
     secrets: Secrets
@@ -81,23 +84,25 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
 
 def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
     """Build every use case, each from the stores and those that stand above it."""
+    presence = Presence(postgres)
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, references)
+    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,
         postgres=postgres,
         clickhouse=clickhouse,
+        presence=presence,
         tenants=Tenants(postgres),
         keys=keys,
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
         ingestion=Ingestion(postgres),
-        forwarding=Forwarding(postgres, clickhouse),
+        forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
@@ -107,9 +112,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
-        computations=Computations(postgres, clickhouse, segments, previews),
+        computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
-        removals=Removals(postgres, clickhouse),
+        removals=Removals(postgres, clickhouse, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

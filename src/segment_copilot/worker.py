@@ -26,7 +26,7 @@ CLEAN_UP_SECONDS = 60.0
 REMOVE_SECONDS = 10.0
 """Members that are due in this time are removed by one statement."""
 
-MAX_BACKOFF_SECONDS = 3.0
+MAX_BACKOFF_SECONDS = 2.0
 """So late at most is it noticed that a store is back."""
 
 GRACE_SECONDS = 20.0
@@ -58,8 +58,8 @@ def steps(resources: Resources) -> tuple[Step, ...]:
 
 async def run_worker(resources: Resources, *, stop: asyncio.Event) -> None:
     """Work until *stop* is set, then finish what is under way."""
-    log.info("worker.started")
-    async with asyncio.TaskGroup() as group:
+    async with resources.presence.kept(), asyncio.TaskGroup() as group:
+        log.info("worker.started")
         loops = [group.create_task(_repeat(step, stop=stop), name=step.name) for step in steps(resources)]
         await stop.wait()
         _, late = await asyncio.wait(loops, timeout=GRACE_SECONDS)

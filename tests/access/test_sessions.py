@@ -85,8 +85,19 @@ async def test_a_token_signed_by_nobody_or_by_another_algorithm_is_none(sessions
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scope": "everything"}, {"key_id": "3"}, {"exp": None}, {"sub": 5}],
-    ids=["scope", "key", "no end", "user"],
+    [
+        {"scope": "everything"},
+        {"key_id": "3"},
+        {"key_id": 2**63},
+        {"key_id": -1},
+        {"exp": None},
+        {"exp": -(2**62)},
+        {"exp": 10**13},
+        {"exp": 2**63},
+        {"exp": 10**400},
+        {"sub": 5},
+    ],
+    ids=repr,
 )
 async def test_claims_that_are_no_session_are_refused_though_well_signed(sessions: Sessions, postgres, wrong):
     secret = await Secrets(postgres).get_or_create("sessions")

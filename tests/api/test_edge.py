@@ -141,6 +141,16 @@ async def test_a_probe_is_no_news_in_the_log(client):
     assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs": "info"}
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+async def test_a_probe_is_no_news_whatever_its_method(client, method: str):
+    with structlog.testing.capture_logs() as lines:
+        for path in ("/health/live", "/metrics", "/docs"):
+            await client.request(method, path)
+
+    levels = [(line["route"], line["log_level"]) for line in lines if line["event"] == "http.request"]
+    assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs", "info")]
+
+
 async def test_requests_are_counted_by_route_and_never_by_path(client):
     await client.get("/api/segments/123456/")
     await client.get("/nope/123456")

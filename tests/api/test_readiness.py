@@ -99,4 +99,12 @@ async def test_a_worker_says_the_same_on_a_port_of_its_own(empty_database_url, e
         assert (await client.get("/api/segments/")).json()["code"] == "not_found"
     worker.send_signal(number)
     assert await worker.wait() == 0
-    assert b"worker.stopped" in await rest
+    lines = [msgspec.json.decode(line) for line in (await rest).splitlines()]
+    assert [line["event"] for line in lines if line["event"].startswith("worker.")] == [
+        "worker.not_migrated",  # once, and nothing is tried in vain until then
+        "worker.started",
+        "worker.stopped",
+    ]
+    (told,) = [line["detail"] for line in lines if line["event"] == "worker.not_migrated"]
+    assert told.startswith("The stores lack postgres/0001_initial.sql and ")
+    assert told.endswith(" more: run `segment-copilot migrate`. The worker waits for it.")

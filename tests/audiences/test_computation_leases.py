@@ -15,6 +15,7 @@ from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.values import Values
 from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import open_clickhouse
 from segment_copilot.stores.postgres import Postgres
@@ -67,8 +68,9 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 
 def another(resources: Resources) -> Computations:
     """A worker in another process: it remembers no catalog."""
-    previews = Previews(resources.clickhouse, Discovery(resources.postgres), References(resources.postgres))
-    return Computations(resources.postgres, resources.clickhouse, resources.segments, previews, lease=SHORT)
+    postgres, clickhouse = resources.postgres, resources.clickhouse
+    previews = Previews(clickhouse, Discovery(postgres), Values(clickhouse), References(postgres))
+    return Computations(postgres, clickhouse, resources.segments, previews, lease=SHORT)
 
 
 async def test_computations_that_take_longer_than_a_lease_are_not_taken_over(

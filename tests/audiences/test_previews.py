@@ -183,6 +183,7 @@ async def test_a_name_of_nothing_and_a_contradiction_are_warned_of_and_counted(p
     assert found.matched_users == 0
     assert [(one.pointer, one.code) for one in found.warnings] == [
         ("/conditions/0/event_type", "unknown_name"),
+        ("/conditions/2/value", "unseen_value"),
         ("", "contradiction"),
     ]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from segment_copilot.copilot.guards.bounds import MAX_BYTES, bound
 from segment_copilot.copilot.tools import COMPONENTS, TOOLS
+from segment_copilot.events import Event, observe_names, write_block
 from tests.support.copilot_runs import BUYERS, NOBODY, Ask, Script, Shop, Told, asking, calls, says
 from tests.support.resources import NOW
 
@@ -485,3 +486,33 @@ def test_control_characters_of_stored_text_do_not_reach_a_model():
     cut, _ = bound({"name": "a\u0000b\u202ec\x1b[31m"})
 
     assert cut == {"name": "a b c [31m"}
+
+
+async def test_a_name_of_a_moment_ago_is_known_to_every_tool(ask: Ask, shop: Shop):
+    tenant = await shop.resources.tenants.create("a-moment-ago")
+    await shop.resources.discovery.catalog(tenant)
+    happened = [("signed_up", '{"plan": "pro"}'), ("context_identified", '{"city": "Lyon"}')]
+    events = [Event(tenant.id, name, "ana", name, NOW, payload) for name, payload in happened]
+    await write_block(shop.resources.clickhouse, events, token="a-moment-ago")
+    await observe_names(shop.resources.postgres, events)
+
+    wanted = [
+        ("get_event_schema", {"event_type": "signed_up"}),
+        ("list_property_values", {"property": "plan", "event_type": "signed_up"}),
+        ("list_property_values", {"property": "city"}),
+        ("query_event_volume", {"event_type": "signed_up", "from": "2026-06-14", "to": "2026-06-16"}),
+    ]
+    told = await ask(Script(*[calls(one) for one in wanted], says("Done.")), asking(), tenant=tenant)
+
+    assert [one["ok"] for one in told.of("tool.result")] == [True] * 4
+
+
+async def test_a_draft_that_names_a_trait_as_a_property_is_told_where_it_is(ask: Ask):
+    condition = {"type": "event_property", "event_type": "order_placed", "property": "country", "operator": "eq", "value": "ES"}  # fmt: skip
+    proposal = {"name": "Spain", "description": "In Spain.", "definition": {"logic": "AND", "conditions": [condition]}}
+
+    told = await called(ask, ("propose_segment", proposal))
+
+    found = told.one("tool.result")["error"]["findings"]
+    assert [one["code"] for one in found] == ["unknown_name", "named_elsewhere"]
+    assert "user_property" in found[1]["detail"]

@@ -93,6 +93,19 @@ async def test_a_catalog_is_remembered_for_a_minute(clock: Clock, postgres: Post
     assert await seen(known, acme) == {"order_placed"}
 
 
+async def test_one_of_a_moment_ago_is_read_anew_for_who_wants_none_that_is_older(
+    clock: Clock, postgres: Postgres, acme: Tenant
+):
+    known = Discovery(postgres)
+    first = await known.catalog(acme)
+    await observe(postgres, acme, "order_placed")
+
+    clock.now += 1
+    assert await known.catalog(acme, oldest=1) is first
+    clock.now += 0.001
+    assert set((await known.catalog(acme, oldest=1)).event_types) == {"order_placed"}
+
+
 async def test_asking_again_does_not_lengthen_the_minute(clock: Clock, postgres: Postgres, acme: Tenant):
     known = Discovery(postgres)
     await known.catalog(acme)

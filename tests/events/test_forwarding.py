@@ -13,6 +13,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.errors import QueryTimeout, Unavailable
 from segment_copilot.events import (
+    Event,
     FailedEvents,
     Forwarding,
     Ingestion,
@@ -25,6 +26,7 @@ from segment_copilot.stores import clickhouse as clickhouse_module
 from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Limits, open_clickhouse
 from segment_copilot.stores.leases import MAX_ATTEMPTS
 from segment_copilot.stores.postgres import Postgres
+from tests.support.proxies import run_proxy
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 LAPSED = timedelta(0)
@@ -139,6 +141,54 @@ async def test_a_worker_that_dies_half_way_through_the_tables_leaves_nothing_out
     assert await rows(clickhouse, "SELECT count() FROM traits") == [(1,)]
     assert await rows(clickhouse, "SELECT count() FROM traits_current FINAL") == [(1,)]
     assert await ids(clickhouse) == ["1"]
+
+
+@pytest.mark.parametrize("written", [6, 3])
+async def test_a_block_that_arrived_unseen_counts_once_however_many_came_after_it(
+    postgres: Postgres, clickhouse: ClickHouse, tenant_id: int, written: int
+):
+    """ClickHouse remembers the tokens of the last inserts only; here of one. *written*: of the block's six months."""
+    await clickhouse.execute(
+        "ALTER TABLE events MODIFY SETTING non_replicated_deduplication_window = 1", purpose="migrate"
+    )
+    times = [f"2026-{month:02}-01T00:00:00Z" for month in range(1, 7)]
+    await take(postgres, tenant_id, *({"event_id": str(n), "occurred_at": time} for n, time in enumerate(times)))
+    block = await claim(Forwarding(postgres, clickhouse, lease=LAPSED))
+    events = [forwarding._event(row) for row in await postgres.fetch(forwarding._ROWS, block.id)]
+    await write_block(clickhouse, events[:written], token=str(block.token))  # and its answer never came
+    for n in range(3):
+        other = Event(tenant_id, f"other {n}", "ben", "order_placed", NOW)
+        await write_block(clickhouse, [other], token=f"another {n}")
+
+    assert await forward(postgres, clickhouse) == 6
+
+    assert await ids(clickhouse) == ["0", "1", "2", "3", "4", "5", "other 0", "other 1", "other 2"]
+
+
+async def test_a_block_that_was_given_back_counts_once_however_many_came_after_it(
+    postgres: Postgres, clickhouse: ClickHouse, clickhouse_url: str, tenant_id: int
+):
+    """The store was to blame, so no attempt is counted: that there was one is known all the same."""
+    await clickhouse.execute(
+        "ALTER TABLE events MODIFY SETTING non_replicated_deduplication_window = 1", purpose="migrate"
+    )
+    await take(postgres, tenant_id, {"event_id": "1"})
+    async with run_proxy(clickhouse_url) as (proxy, url), open_clickhouse(url) as behind:
+        proxy.stall_answers_to(b"INSERT INTO `events`", arrived=True)
+        trying = asyncio.create_task(forward(postgres, behind))
+        async with asyncio.timeout(10):
+            while await ids(clickhouse) != ["1"]:  # noqa: ASYNC110  # nothing to be woken by
+                await asyncio.sleep(0.01)
+        proxy.hang_up()
+        with pytest.raises(Unavailable):
+            await trying
+    await write_block(clickhouse, [Event(tenant_id, "2", "ben", "order_placed", NOW)], token="another")
+    await lapse(postgres)
+
+    assert await open_blocks(postgres) == [("pending", 0, 1)]
+    assert await forward(postgres, clickhouse) == 1
+
+    assert await ids(clickhouse) == ["1", "2"]
 
 
 async def test_a_slow_worker_that_was_overtaken_counts_nothing_twice(

@@ -46,3 +46,20 @@ async def test_only_the_tenants_own_past_is_removed(resources: Resources, tenant
 async def stored(resources: Resources, tenant: Tenant) -> int:
     sql = "SELECT count() FROM events WHERE tenant_id = {tenant:UInt32}"
     return (await resources.clickhouse.fetch(sql, {"tenant": tenant.id}, purpose="catalog")).rows[0][0]
+
+
+async def test_events_of_others_in_the_same_block_are_forwarded_all_the_same(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant
+):
+    for one in (tenant, other_tenant, tenant):
+        event = b'{"user_id": "ana", "event_type": "order_placed"}'
+        await resources.ingestion.accept(one, [event], received_at=NOW)
+    assert await resources.forwarding._form()
+
+    await resources.history.delete(tenant)
+    while await resources.forwarding.forward_next():
+        pass
+
+    assert [await stored(resources, one) for one in (tenant, other_tenant)] == [0, 1]
+    status = await resources.ingestion.status(other_tenant)
+    assert (status.pending, status.forwarded) == (0, 1)

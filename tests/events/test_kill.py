@@ -198,7 +198,7 @@ async def ingest_and_kill(engines: Engines) -> None:
     assert status.failed == 0
 
 
-async def test_a_killed_worker_is_followed_within_30_seconds(
+async def test_a_killed_worker_is_followed_as_soon_as_another_works(
     resources: Resources, tenant: Tenant, database_url: str, clickhouse_url: str
 ):
     """With a block and a computation in its hands: both stop where they want to read or write names."""
@@ -213,12 +213,12 @@ async def test_a_killed_worker_is_followed_within_30_seconds(
             await until(postgres, "SELECT EXISTS (SELECT FROM blocks WHERE attempts = 1)")
             await until(postgres, "SELECT EXISTS (SELECT FROM computations WHERE attempts = 1)")
             await worker.end(signal.SIGKILL)
-        killed_at = loop.time()
         await worker.start()
+        started_at = loop.time()
         await until(postgres, "SELECT EXISTS (SELECT FROM blocks WHERE attempts = 2 AND status = 'forwarded')")
         await until(postgres, "SELECT EXISTS (SELECT FROM computations WHERE attempts = 2 AND status = 'done')")
 
-    assert loop.time() - killed_at < 30
+    assert loop.time() - started_at < 8  # and not when its leases end: they hold for 20
     assert (await resources.clickhouse.fetch("SELECT count() FROM events", purpose="catalog")).rows == [(BATCH,)]
 
 

@@ -14,9 +14,9 @@ import pytest
 from evals.fixtures import edges
 from evals.graders.drafts import SEEKING_NO_TEXT
 from evals.proof.mutants import other_numbers, other_operators, other_values
-from segment_copilot.copilot.guards.unseen import unseen_values
+from segment_copilot.compiler.stored import judge_test, stored_of
 from segment_copilot.language import PropertyTest, parse
-from segment_copilot.language.catalog import Catalog, Property
+from segment_copilot.language.catalog import Answers, Probe, Property
 from segment_copilot.language.checks import check_typed_test
 from segment_copilot.language.describe import describe
 from segment_copilot.language.lint import lint
@@ -35,7 +35,7 @@ from segment_copilot.language.operators import (
     holds,
     operators_of,
 )
-from segment_copilot.language.value_types import EPOCH_UNITS
+from segment_copilot.language.value_types import EPOCH_UNITS, resolve_type
 from tests.support.language import reference_values as reference
 from tests.support.language.compiled_text import WORLD, compiled
 from tests.support.language.reference_times import Clock
@@ -166,13 +166,17 @@ def test_a_type_that_has_not_an_operator_refuses_it(row: Operator):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_text_that_nobody_has_is_noticed_wherever_an_operator_looks_for_a_value_or_a_part_of_one(row: Operator):
-    catalog = Catalog(traits={"p": Property("p", samples=("apricot", "peach"))})
+    nowhere = {Probe(row.name, "plum"): False for row in ROWS}
+    kind: ValueType = "list" if row.types == {"list"} else "string"
+    known = Property("p", (kind,), samples=("apricot", "peach"), answers=Answers(passed=nowhere))
+    stored = stored_of((), "p", [known])
+    assert stored is not None
     wanted = {"whole": "peach", "part": "ric", "start": "apri", "end": "ach", None: "x"}[row.seeks]
 
     def unseen(text: str) -> list[str]:
-        test = {"type": "user_property", "property": "p", "operator": row.name}
-        value: Any = [text] if row.takes_list else text
-        return [one.code for one in unseen_values(whole(test | {"value": value}), catalog, empty=["/conditions/0"])]
+        test = PropertyTest("p", row.name, [text] if row.takes_list else text)
+        judged = judge_test("", test, resolve_type(test, None), stored)
+        return [one.code for one in judged.findings if one.code == "unseen_value"]
 
     assert unseen(wanted) == []
     assert unseen("plum") == (["unseen_value"] if row.seeks in {"whole", "part"} else [])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from segment_copilot.stores.leases import MAX_ATTEMPTS, Lease, LeaseLost, Leases, Queue
 from segment_copilot.stores.postgres import Postgres
+from segment_copilot.stores.presence import LIVING, Presence
 
 ERRANDS = Queue("errands", waiting="waiting", working="working", failed="failed")
 ENDLESS = Queue("errands", waiting="waiting", working="waiting")
@@ -31,7 +33,8 @@ async def add(postgres: Postgres) -> Add:
         CREATE TABLE errands (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL DEFAULT 'errand',
             status text NOT NULL DEFAULT 'waiting', attempts int NOT NULL DEFAULT 0,
-            lease_until timestamptz, lease_id uuid, error text)""")
+            lease_until timestamptz, lease_id uuid, holder int, error text,
+            begun int NOT NULL DEFAULT 0)""")
 
     async def insert(number: int) -> list[int]:
         sql = "INSERT INTO errands (attempts) SELECT 0 FROM generate_series(1, $1) RETURNING id"
@@ -295,3 +298,101 @@ async def test_one_that_was_overtaken_changes_nothing(postgres: Postgres, add: A
     assert not await slow.end(postgres, old, "done")
 
     assert await row(postgres, id_) == before
+
+
+@asynccontextmanager
+async def present(postgres: Postgres) -> AsyncGenerator[Presence]:
+    """A worker that others see while the block runs; at its end its session is closed, as by kill -9."""
+    presence = Presence(postgres)
+    async with presence.kept():
+        assert presence.holder == presence.number
+        yield presence
+
+
+async def until_gone(postgres: Postgres, presence: Presence) -> None:
+    async with asyncio.timeout(10):
+        while await postgres.fetchval(f"SELECT $1::int = ANY ({LIVING})", presence.number):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("queue", [ERRANDS, ENDLESS])
+async def test_what_a_killed_worker_held_is_claimed_at_once(postgres: Postgres, add: Add, queue: Queue):
+    ids = await add(2)
+    async with present(postgres) as alive:
+        others = Leases(postgres, queue, presence=alive)
+        async with present(postgres) as dead:
+            leases = Leases(postgres, queue, presence=dead)
+            claimed = await leases.claim(postgres, limit=2)
+            await leases.begin(claimed[:1])
+            assert await others.claim(postgres) == []  # it lives
+        await until_gone(postgres, dead)
+
+        taken = await others.claim(postgres, limit=9)
+
+    assert [(lease.id, lease.attempts) for lease in taken] == [(ids[0], 1), (ids[1], 0)]  # perhaps it died of the first
+    assert await leases.end(postgres, claimed[0], "done") is False
+
+
+async def test_a_pause_holds_although_the_worker_that_asked_for_it_is_dead(postgres: Postgres, add: Add):
+    await add(1)
+    async with present(postgres) as dead:
+        leases = Leases(postgres, ERRANDS, presence=dead)
+        await leases.release(await leases.claim(postgres), pause=timedelta(minutes=1))
+    await until_gone(postgres, dead)
+
+    assert await Leases(postgres, ERRANDS).claim(postgres) == []
+
+
+async def test_what_a_worker_could_not_give_back_it_claims_again_at_once(postgres: Postgres, add: Add):
+    """PostgreSQL was away when its work failed: the row still says that it holds it, and that an attempt was begun."""
+    (id_,) = await add(1)
+    async with present(postgres) as presence:
+        leases = Leases(postgres, ERRANDS, presence=presence)
+
+        async def work(claimed: Lease) -> None:
+            async with leases.renewed([claimed]):
+                await leases.begin([claimed])
+                raise ConnectionResetError
+
+        for _ in range(MAX_ATTEMPTS + 1):
+            (claimed,) = await leases.claim(postgres)
+            assert await leases.claim(postgres) == []  # not while it works on it
+            with pytest.raises(ConnectionResetError):
+                await work(claimed)
+
+        (again,) = await leases.claim(postgres)
+
+    assert (again.id, again.attempts, again.begun) == (id_, 0, MAX_ATTEMPTS + 1)
+
+
+async def test_a_worker_that_is_not_seen_holds_its_rows_by_their_leases_alone(postgres: Postgres, add: Add):
+    await add(1)
+    unseen = Leases(postgres, ERRANDS, presence=Presence(postgres))
+    (claimed,) = await unseen.claim(postgres)
+
+    async with present(postgres) as alive:
+        assert await Leases(postgres, ERRANDS, presence=alive).claim(postgres) == []
+    assert await unseen.end(postgres, claimed, "done")
+
+
+async def test_work_that_is_cancelled_from_outside_is_left_to_others_and_was_no_attempt(postgres: Postgres, add: Add):
+    """As when a worker is stopped and its grace is over."""
+    await add(2)
+    leases, begun = Leases(postgres, ERRANDS), asyncio.Event()
+    first, second = await leases.claim(postgres, limit=2)
+
+    async def work() -> None:
+        async with leases.renewed([first, second]):
+            await leases.begin([first, second])
+            assert await leases.end(postgres, first, "done")
+            begun.set()
+            await forever()
+
+    working = asyncio.create_task(work())
+    await begun.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    (taken,) = await Leases(postgres, ERRANDS).claim(postgres, limit=9)
+    assert (taken.id, taken.attempts) == (second.id, 0)

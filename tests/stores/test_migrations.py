@@ -20,6 +20,7 @@ from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_
 from segment_copilot.stores.migrations import migrate, statements
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
+HOLDERS = "postgres/0007_lease_holders.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -28,6 +29,7 @@ ALL = [
     "postgres/0004_block_leases.sql",
     "postgres/0005_failing_blocks.sql",
     "postgres/0006_member_removals.sql",
+    HOLDERS,
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]
@@ -214,3 +216,16 @@ async def test_traits_of_before_are_current_after_the_migration(empty: Empty, tm
             above = trait_version(occurred_at, "\U0010ffff" * 32)[0]
             below = trait_version(occurred_at + timedelta(microseconds=1), "")[0]
             assert above < version < below
+
+
+async def test_blocks_that_were_tried_before_the_migration_are_asked_about(empty: Empty, tmp_path: Path) -> None:
+    before = released(tmp_path, *(name for name in ALL if name != HOLDERS))
+    await migrate(empty.postgres, empty.clickhouse, source=before)
+    blocks = "('pending', 0, NULL), ('pending', 1, NULL), ('pending', 0, now()), ('forwarded', 1, NULL)"
+    await empty.postgres.execute(
+        f"INSERT INTO blocks (status, attempts, failing_since, event_count) SELECT *, 1 FROM (VALUES {blocks}) AS old"
+    )
+
+    assert await migrate(empty.postgres, empty.clickhouse) == [HOLDERS]
+
+    assert [row["begun"] for row in await empty.postgres.fetch("SELECT begun FROM blocks ORDER BY id")] == [0, 1, 1, 0]

@@ -276,6 +276,22 @@ async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Post
     assert await count(postgres) == 0
 
 
+async def test_a_transaction_whose_connection_is_cut_is_unavailable_and_nothing_else(module_database_url: str) -> None:
+    """The pool takes such a connection back by itself, and refuses every further word about it."""
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as behind:
+
+        async def cut() -> None:
+            async with behind.transaction() as connection:
+                asking = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
+                await asyncio.sleep(0)
+                proxy.hang_up()
+                await asking
+
+        with pytest.raises(Unavailable):
+            await cut()
+        assert await behind.fetchval("SELECT 1") == 1
+
+
 async def test_a_frozen_server_does_not_hold_up_a_cancellation(module_database_url: str) -> None:
     async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
         await postgres.ping()
@@ -324,7 +340,7 @@ async def test_a_listener_that_lost_its_connection_wakes_and_listens_again(
             woken.clear()
             await postgres.execute("SELECT pg_notify('work', '')")
             await woken.wait()
-    assert "postgres.listener_lost" in [line["event"] for line in lines]
+    assert "postgres.session_lost" in [line["event"] for line in lines]
 
 
 async def test_a_listener_notices_a_server_that_fell_silent(
@@ -341,7 +357,7 @@ async def test_a_listener_notices_a_server_that_fell_silent(
                 proxy.silence()
 
                 async def noticed() -> bool:
-                    return "postgres.listener_lost" in [line["event"] for line in lines]
+                    return "postgres.session_lost" in [line["event"] for line in lines]
 
                 await eventually(noticed)
                 proxy.speak()

@@ -17,12 +17,28 @@ class Proxy:
         self._passing.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._left: int | None = None
+        self._refusing = False
+        self._stalled_text: bytes | None = None
+        self._stalls_arrived = False
         self.accepted = 0
 
     def silence(self) -> None:
         self._passing.clear()
 
+    def refuse(self) -> None:
+        """Cut every connection there is, and each that comes."""
+        self._refusing = True
+        self.hang_up()
+
+    def stall_answers_to(self, text: bytes, *, arrived: bool) -> None:
+        """Hold back what the server answers to a client that sent *text*; *arrived*: only once it has sent more."""
+        self._passing.clear()
+        self._stalled_text, self._stalls_arrived = text, arrived
+
     def speak(self) -> None:
+        """Pass everything on again."""
+        self._refusing = False
+        self._stalled_text = None
         self._passing.set()
 
     def hang_up_after(self, size: int) -> None:
@@ -35,15 +51,29 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        with suppress(OSError):
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
-            self._writers |= {writer, server_writer}
-            await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer, answers=True))
+        except OSError:
+            writer.transport.abort()
+            return
+        pair, talk = {writer, server_writer}, _Talk()
+        self._writers |= pair
+        await asyncio.gather(
+            self._pump(reader, server_writer, talk), self._pump(server_reader, writer, talk, answers=True)
+        )
+        self._writers -= pair
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: _Talk, *, answers: bool = False
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self._passing.wait()
+                talk.hear(data, self._stalled_text, answers=answers)
+                if self._stalled_text is None or (answers and talk.is_over(arrived=self._stalls_arrived)):
+                    await self._passing.wait()
                 if answers and self._left is not None and self._left < len(data):
                     writer.write(data[: self._left])
                     await writer.drain()
@@ -54,6 +84,25 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         writer.close()  # passes on what was written first
+
+
+class _Talk:
+    """What was said over one connection since the client sent a text."""
+
+    def __init__(self) -> None:
+        self._heard: list[bool] = []  # True: by the server
+
+    def hear(self, data: bytes, text: bytes | None, *, answers: bool) -> None:
+        if text is not None and not answers and text in data:
+            self._heard = [False]
+        elif self._heard:
+            self._heard.append(answers)
+
+    def is_over(self, *, arrived: bool) -> bool:
+        """True once the client has sent the text; *arrived*: and was answered, and sent what follows."""
+        if not arrived:
+            return bool(self._heard)
+        return True in self._heard and False in self._heard[self._heard.index(True) :]
 
 
 @asynccontextmanager

@@ -7,13 +7,13 @@ ends with the key it was made with.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from segment_copilot.access.signing import Secrets
 from segment_copilot.errors import Unauthenticated
@@ -23,14 +23,15 @@ LIFETIME: Final = timedelta(minutes=15)
 
 _ALGORITHM: Final = "HS256"
 _PURPOSE: Final = "sessions"
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, after which there is no datetime
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
     """A session holds a token's claims: *sub* is the user whose browser holds it, *exp* is in seconds since 1970."""
 
-    key_id: int
+    key_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     scope: SessionScope
-    exp: int
+    exp: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
     sub: str | None = None
 
     @property

@@ -25,12 +25,14 @@ from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
 _QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id")
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
+_AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
 _ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
@@ -88,12 +90,13 @@ class Computations:
         previews: Previews,
         *,
         lease: timedelta = LENGTH,
+        presence: Presence | None = None,
     ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._segments = segments
         self._previews = previews
-        self._leases = Leases(postgres, _QUEUE, length=lease)
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
 
@@ -180,15 +183,18 @@ class Computations:
         return []
 
     async def _claim_alike(self) -> list[_Claim]:
-        async with self._postgres.transaction() as transaction:
-            leases = await self._leases.claim(transaction)
-            if not leases:
-                return []
-            if leases[0].attempts == 0:
-                leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
-            held = {lease.id: lease for lease in leases}
-            await transaction.execute(_COMPUTING, list(held))
-            rows = await transaction.fetch(_CLAIMED, list(held))
+        leases: list[Lease] = []
+        try:
+            async with self._postgres.transaction() as transaction:
+                leases += await self._leases.claim(transaction)
+                if leases and leases[0].attempts == 0:
+                    leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
+                held = {lease.id: lease for lease in leases}
+                await transaction.execute(_COMPUTING, list(held))
+                rows = await transaction.fetch(_CLAIMED, list(held))
+        except BaseException:
+            self._leases.forget(leases)
+            raise
         return [_read_claim(row, held[row["id"]]) for row in rows]
 
     async def _run_together(self, claims: Sequence[_Claim]) -> None:
@@ -220,7 +226,7 @@ class Computations:
         try:
             if isinstance(error, Unavailable):
                 log.warning("computation.waits", computation_id=claim.id, code=error.code)
-                await self._leases.release([claim.lease], pause=_PAUSE)
+                await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
             elif isinstance(error, SegmentCopilotError):
                 await self._fail(claim, error.code, error.detail, final=final)
             else:  # its message is for the log alone: ClickHouse quotes the data in it
@@ -242,7 +248,9 @@ class Computations:
         await self._compare_and_publish(claim)
 
     async def _compile(self, claim: _Claim) -> compiler.Compiled:
-        prepared = await self._previews.prepare(claim.tenant, claim.definition.encode(), as_of=claim.as_of)
+        prepared = await self._previews.prepare(
+            claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
+        )
         return prepared.compiled
 
     async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
@@ -322,7 +330,7 @@ class Computations:
         The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
         """
         async with self._postgres.transaction() as transaction:
-            if claim.previous_run is not None or claim.lease.attempts > 0:  # a first run has nothing behind it
+            if claim.previous_run is not None or claim.lease.begun:  # a first run has nothing behind it
                 await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
             if not await self._leases.end(transaction, claim.lease, "done"):
                 await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])

@@ -15,6 +15,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.values import Values
 from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, encode, parse, tier_of
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
@@ -22,7 +23,9 @@ from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 MAX_SAMPLE: Final = 1_000
-_CATALOG_WARNINGS: Final = frozenset({"unknown_name", "never_received"})
+_CATALOG_WARNINGS: Final = frozenset(
+    {"unknown_name", "never_received", "named_elsewhere", "value_type_unseen", "unseen_value"}
+)
 
 
 class ConditionCount(Struct, frozen=True):
@@ -76,17 +79,25 @@ class PreparedDefinition(Struct, frozen=True):
 class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
-    def __init__(self, clickhouse: ClickHouse, discovery: Discovery, references: References) -> None:
+    def __init__(self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References) -> None:
         self._clickhouse = clickhouse
         self._discovery = discovery
+        self._values = values
         self._references = references
 
     async def prepare(
-        self, tenant: Tenant, definition: bytes | Mapping[str, Any], *, as_of: datetime, own_id: int | None = None
+        self,
+        tenant: Tenant,
+        definition: bytes | Mapping[str, Any],
+        *,
+        as_of: datetime,
+        own_id: int | None = None,
+        is_warned: bool = True,
     ) -> PreparedDefinition:
         """Parse, bind, plan and describe a definition, and find what is odd in it.
 
-        A name that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one.
+        A name or value that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one,
+        and what its samples leave open is looked up in the store; not where nobody is warned, *is_warned* false.
 
         Raises:
             InvalidDefinition: With every mistake, each with a pointer into *definition*.
@@ -98,6 +109,9 @@ class Previews:
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
         if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
             catalog = await self._discovery.catalog(tenant, fresh=True)
+            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        if is_warned and (questions := compiled.bound.questions):
+            catalog = await self._values.answer(tenant, catalog, questions)
             compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
         bound = compiled.bound.definition
         names = await self._references.names(tenant, references)

@@ -17,6 +17,7 @@ import structlog
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres
+from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
@@ -69,10 +70,17 @@ async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Se
 class Removals:
     """Members of all tenants that are to go. It belongs to the worker and is told no tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        *,
+        lease: timedelta = LENGTH,
+        presence: Presence | None = None,
+    ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._leases = Leases(postgres, _QUEUE, length=lease)
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     async def remove_due(self) -> bool:
         """Remove what is due; True if more may be. Raises what the stores raise, and then it stays due."""

@@ -26,6 +26,7 @@ from segment_copilot.worker import run_worker
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 25
+_MIGRATED_SECONDS = 1.0  # between two looks whether the stores were migrated
 
 
 def serve(settings: Settings) -> None:
@@ -59,6 +60,7 @@ async def _work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_resources(settings) as resources, _answering_probes(resources, settings, stop):
         await _check_clickhouse(resources.clickhouse)
+        await _until_migrated(resources, stop=stop)
         await run_worker(resources, stop=stop)
 
 
@@ -69,6 +71,26 @@ async def _check_clickhouse(clickhouse: ClickHouse) -> None:
     except Unavailable as error:
         if "wrong_url" in error.context:
             raise
+
+
+async def _until_migrated(resources: Resources, *, stop: asyncio.Event) -> None:
+    """Return once the stores have what this version needs, or do not say: then the work itself finds out."""
+    told = False
+    while not stop.is_set():
+        try:
+            missing = await lacking(resources.postgres, resources.clickhouse)
+        except Exception:  # noqa: BLE001  # the work meets it again, and says it
+            return
+        if not missing:
+            return
+        if not told:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            detail = f"The stores lack {missing[0]}{more}: run `segment-copilot migrate`. The worker waits for it."
+            log.warning("worker.not_migrated", detail=detail)
+            told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MIGRATED_SECONDS):
+                await stop.wait()
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
-from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter
+from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
@@ -103,5 +103,6 @@ __all__ = [
     "render_membership_insert",
     "render_narrowing",
     "render_preview",
+    "render_trait_filter",
     "shape_of",
 ]

@@ -1,17 +1,19 @@
 """Binds a definition to a catalog: the same definition with every type settled, and what is odd about it.
 
-A name the tenant has never seen is a warning (the laws make it zero or missing). A segment that does not exist,
+A name the tenant has never seen is a warning (the laws make it zero or missing), and so is a test that nothing stored can
+pass (`stored`), where the catalog's facts tell; where they do not, there is a question. A segment that does not exist,
 a cycle, or an operator that its type does not have is an error; all are found in one go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.compiler.stored import Judgement, Stored, judge_aggregate, judge_test, named_elsewhere, stored_of
 from segment_copilot.errors import Finding
 from segment_copilot.language import (
     Condition,
@@ -32,7 +34,7 @@ from segment_copilot.language import (
     WhereGroup,
     invalid,
 )
-from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
+from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, Question, nearest
 from segment_copilot.language.checks import check_typed_test
 from segment_copilot.language.nodes import EventTypes, Where
 from segment_copilot.language.operators import ValueType
@@ -50,6 +52,7 @@ class Bound(Struct, frozen=True):
 
     definition: Definition
     warnings: tuple[Finding, ...] = ()
+    questions: tuple[Question, ...] = ()  # to the store; with its answers in the catalog, binding may tell more
 
 
 def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition], *, own_id: int | None = None) -> Bound:
@@ -70,7 +73,7 @@ def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition],
     errors.extend(_check_references(parsed.leaves, references, own_id))
     if parsed.definition is None or errors:
         raise invalid(sorted(errors, key=lambda finding: finding.pointer))
-    return Bound(_rebuild(parsed.definition, iter(leaves)), tuple(binder.warnings))
+    return Bound(_rebuild(parsed.definition, iter(leaves)), tuple(binder.warnings), tuple(binder.questions))
 
 
 def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
@@ -102,6 +105,7 @@ class _Binder:
         self.catalog = catalog
         self.errors: list[Finding] = []
         self.warnings: list[Finding] = []
+        self.questions: list[Question] = []
 
     def leaf(self, located: Located) -> Leaf:
         pointer, leaf = located.pointer, located.leaf
@@ -110,7 +114,7 @@ class _Binder:
                 return leaf
             case UserProperty():
                 self._trait(f"{pointer}/property", leaf.property)
-                return self._test(pointer, leaf, _declared([self.catalog.traits], leaf.property))
+                return self._test(pointer, leaf, None)
             case EventSequence():
                 return self._sequence(pointer, leaf)
             case _:
@@ -119,8 +123,10 @@ class _Binder:
         leaf = msgspec.structs.replace(leaf, where=self._where(f"{pointer}/where", leaf.event_type, leaf.where))
         if isinstance(leaf, Monetary | EventProperty):
             self._property(f"{pointer}/property", leaf.event_type, leaf.property)
+        if isinstance(leaf, Monetary):
+            self._judge(leaf.event_type, leaf.property, lambda stored: judge_aggregate(pointer, leaf, stored))
         if isinstance(leaf, EventProperty):
-            return self._test(pointer, leaf, _declared(self._properties(leaf.event_type), leaf.property))
+            return self._test(pointer, leaf, leaf.event_type)
         return leaf
 
     def _sequence(self, pointer: str, leaf: EventSequence) -> EventSequence:
@@ -144,32 +150,56 @@ class _Binder:
     def _where(self, pointer: str, event_type: EventTypes, where: Where | UnsetType) -> Where | UnsetType:
         if where is UNSET:
             return UNSET
-        properties = self._properties(event_type)
         inside = f"{pointer}/conditions" if isinstance(where, WhereGroup) else pointer
         tests = list[PropertyTest]()
         for index, test in enumerate(where.conditions if isinstance(where, WhereGroup) else where):
             self._property(f"{inside}/{index}/property", event_type, test.property)
-            tests.append(self._test(f"{inside}/{index}", test, _declared(properties, test.property)))
+            tests.append(self._test(f"{inside}/{index}", test, event_type))
         return WhereGroup(where.logic, tests) if isinstance(where, WhereGroup) else tests
 
-    def _test(self, pointer: str, test: TestT, declared: ValueType | None) -> TestT:
+    def _test(self, pointer: str, test: TestT, event_type: EventTypes | None) -> TestT:
+        """Settle the type of a test of an event's property or, without an event type, of a trait."""
+        declared = _declared(self._properties(event_type), test.property)
         settled = resolve_type(test, declared)
-        self.errors.extend(check_typed_test(pointer, test, settled))
+        mistakes = [*check_typed_test(pointer, test, settled)]
+        self.errors.extend(mistakes)
+        if not mistakes:
+            self._judge(event_type, test.property, lambda stored: judge_test(pointer, test, settled, stored))
         if declared is not None and settled is not None and settled != resolve_type(test, None):
             return msgspec.structs.replace(test, value_type=settled)
         return test
 
+    def _judge(self, event_type: EventTypes | None, path: str, judge: Callable[[Stored], Judgement]) -> None:
+        """Judge a test by what is stored under *path*; nothing is said of a name that nobody has."""
+        known = {
+            name: one[path]
+            for name, one in zip(self._names(event_type), self._properties(event_type), strict=True)
+            if path in one
+        }
+        names = () if event_type is None else tuple(known)
+        if (stored := stored_of(names, path, known.values())) is None:
+            return
+        judged = judge(stored)
+        self.warnings.extend(judged.findings)
+        if (question := judged.question(stored)) is not None:
+            self.questions.append(question)
+
     # Names
 
-    def _properties(self, event_type: EventTypes) -> list[Mapping[str, Property]]:
-        """Return the properties of each named event type; one that nobody knows has none."""
+    def _names(self, event_type: EventTypes | None) -> Sequence[str]:
+        """Return the event types that are named; "" stands for the traits."""
+        if event_type is None:
+            return ("",)
         if event_type == "*":
-            return [known.properties for known in self.catalog.event_types.values()]
-        names = [event_type] if isinstance(event_type, str) else event_type
-        return [self._properties_of(name) for name in names]
+            return tuple(self.catalog.event_types)
+        return (event_type,) if isinstance(event_type, str) else event_type
+
+    def _properties(self, event_type: EventTypes | None) -> list[Mapping[str, Property]]:
+        """Return the properties of each named event type, or the traits; one that nobody knows has none."""
+        return [self._properties_of(name) for name in self._names(event_type)]
 
     def _properties_of(self, name: str) -> Mapping[str, Property]:
-        if name == IDENTIFY:
+        if name in {"", IDENTIFY}:
             return self.catalog.traits
         known = self.catalog.event_types.get(name)
         return known.properties if known else {}
@@ -193,10 +223,17 @@ class _Binder:
         known = {name for properties in self._properties(event_type) for name in properties}
         if not _is_known(path, known):
             self._warn(pointer, "property", path, known)
+            if known:
+                self._elsewhere(pointer, path, self.catalog.traits)
 
     def _trait(self, pointer: str, path: str) -> None:
         if not _is_known(path, self.catalog.traits):
             self._warn(pointer, "trait", path, self.catalog.traits)
+            self._elsewhere(pointer, path, {})
+
+    def _elsewhere(self, pointer: str, path: str, traits: Mapping[str, Property]) -> None:
+        events = {name: one.properties for name, one in self.catalog.event_types.items()}
+        self.warnings.extend(named_elsewhere(pointer, path, traits, events))
 
     def _warn(self, pointer: str, kind: str, name: str, known: Iterable[str]) -> None:
         suggestions = nearest(name, known)

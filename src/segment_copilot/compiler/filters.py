@@ -1,4 +1,4 @@
-"""Compiles the tests of a `where` alone, for questions that count events instead of users."""
+"""Compiles tests alone, for questions that count events instead of users, or look for a stored value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 from segment_copilot.compiler.bind import bind
 from segment_copilot.compiler.fragments import CompiledQuery, query
 from segment_copilot.compiler.plan import plan
-from segment_copilot.compiler.predicates import render_filter
-from segment_copilot.compiler.slots import CountSlot, leaves
+from segment_copilot.compiler.predicates import render_filter, render_test
+from segment_copilot.compiler.slots import CountSlot, Slot, TraitSlot, leaves
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
 
@@ -26,11 +26,25 @@ def render_event_filter(
     Raises:
         InvalidDefinition: With every mistake in *where*, pointers beginning with WHERE_POINTER.
     """
-    condition = {"type": "event_count", "event_type": event_type, "where": list(where)}
-    bound = bind(parse({"logic": "AND", "conditions": [condition]}), catalog, {})
-    slot = leaves(plan(bound.definition, tenant_id=0, as_of=as_of, timezone=catalog.timezone, references={}).root)[
-        0
-    ].slot
+    slot = _slot({"type": "event_count", "event_type": event_type, "where": list(where)}, catalog, as_of)
     if not isinstance(slot, CountSlot) or slot.matching.filter is None:
         raise AssertionError("a count with a filter is planned as one")
     return query(render_filter("payload", slot.matching.filter))
+
+
+def render_trait_filter(test: Mapping[str, Any], *, catalog: Catalog, as_of: datetime) -> CompiledQuery:
+    """Return one parenthesised expression over `value` that is 0 or 1 for a value of the trait that *test* names.
+
+    Raises:
+        InvalidDefinition: With every mistake in *test*.
+    """
+    slot = _slot({"type": "user_property", **test}, catalog, as_of)
+    if isinstance(slot, TraitSlot):
+        return query(render_test("value", slot.test))
+    raise AssertionError("a test of a trait is planned as one")
+
+
+def _slot(condition: Mapping[str, Any], catalog: Catalog, as_of: datetime) -> Slot:
+    bound = bind(parse({"logic": "AND", "conditions": [condition]}), catalog, {})
+    planned = plan(bound.definition, tenant_id=0, as_of=as_of, timezone=catalog.timezone, references={})
+    return leaves(planned.root)[0].slot

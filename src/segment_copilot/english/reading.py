@@ -79,7 +79,9 @@ class Reader:
         return known
 
     def _index(self, catalog: Catalog) -> Index:
-        known = next((one for one in self._indexes if one.catalog is catalog), None) or Index(catalog)
+        known = next((one for one in self._indexes if one.catalog is catalog or one.catalog == catalog), None) or Index(
+            catalog
+        )
         self._indexes = (known, *(one for one in self._indexes if one is not known))[:_KEPT]
         return known
 

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from segment_copilot.english.answers.about_answers import chatters, read_about_this
 from segment_copilot.english.answers.drafting import Count, Draft
-from segment_copilot.english.audience.audit import numbers_lost
+from segment_copilot.english.audience import refusals
+from segment_copilot.english.audience.audit import amounts_counted, numbers_lost
 from segment_copilot.english.audience.choices import question_of
 from segment_copilot.english.audience.draft import Inexpressible, Proposal, propose
 from segment_copilot.english.audience.leaves import Problem
@@ -182,6 +183,9 @@ def _audience(
     if lost := numbers_lost(tokens, proposal.definition, today):
         problem = Problem("unknown", written(tokens), f"I could not place {' and '.join(lost)}")
         return Say(refusal((problem,), notes))
+    if unread := amounts_counted(tokens, proposal.definition, index):
+        problems = tuple(refusals.not_read(written(tokens), field) for field in unread)
+        return Say(refusal(problems, notes))
     return Count(proposal) if people is not None else Draft(proposal)
 
 

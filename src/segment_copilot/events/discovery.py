@@ -28,13 +28,13 @@ class Discovery:
         self._known: dict[int, tuple[float, Catalog]] = {}
         self._reading: dict[int, asyncio.Lock] = {}
 
-    async def catalog(self, tenant: Tenant, *, fresh: bool = False) -> Catalog:
-        """Return what exists in the tenant; *fresh* reads it even if it is remembered."""
+    async def catalog(self, tenant: Tenant, *, fresh: bool = False, oldest: float = _REMEMBER_SECONDS) -> Catalog:
+        """Return what exists in the tenant, read at most *oldest* seconds ago; *fresh* reads it now."""
         asked_at = time.monotonic()
         async with self._reading.setdefault(tenant.id, asyncio.Lock()):
             read_at, catalog = self._known.get(tenant.id, (float("-inf"), None))
-            oldest = asked_at if fresh else asked_at - _REMEMBER_SECONDS
-            if catalog is None or read_at < oldest:
+            since = asked_at if fresh else asked_at - oldest
+            if catalog is None or read_at < since:
                 read_at, catalog = time.monotonic(), await self._read(tenant)
                 self._known[tenant.id] = read_at, catalog
             return catalog

@@ -2,6 +2,7 @@
 
 A block's rows are fixed before it is first tried, and it carries a token under which ClickHouse ignores a second
 insert of them; so a block that failed anywhere, or whose worker died, is simply tried again, for as long as it takes.
+ClickHouse remembers the tokens of the last thousand inserts, so before each further try it is asked what has arrived.
 One whose rows ClickHouse refuses is cut in two until the row at fault is alone. Only that row, refused by itself, is
 set aside as failed: it is kept with the reason, holds up nobody, and may be tried again (`failed_events.py`).
 """
@@ -19,9 +20,11 @@ from msgspec import Struct
 from segment_copilot.errors import Unavailable
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
-from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, UnfitValue
+from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError
+from segment_copilot.stores.columns import UnfitValue
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
@@ -89,10 +92,17 @@ class Block(Struct, frozen=True):
 class Forwarding:
     """Forwards events in blocks. It belongs to the worker and takes no tenant: a block holds events of many."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, lease: timedelta = LENGTH) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        *,
+        lease: timedelta = LENGTH,
+        presence: Presence | None = None,
+    ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._leases = Leases(postgres, _QUEUE, length=lease)
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
         self._known = ObservedNames()  # the names that this process has written
 
     async def forward_next(self) -> int:
@@ -101,17 +111,24 @@ class Forwarding:
         A block whose last worker died or failed comes before events that are in no block yet. Raises what the stores
         raise, after noting it at the block; rows that ClickHouse refuses are no error here.
         """
-        block = await self._claim()
-        if block is None and await self._form():
+        while True:
             block = await self._claim()
-        if block is None:
-            return 0
-        async with self._leases.renewed([block.lease]):
-            return await self._attempt(block)
+            if block is None and await self._form():
+                block = await self._claim()
+            if block is None:
+                return 0
+            async with self._leases.renewed([block.lease]):
+                forwarded = await self._attempt(block)
+            if forwarded is not None:
+                return forwarded
 
     async def _claim(self) -> Block | None:
         for lease in await self._leases.claim(self._postgres):
-            return Block(lease, await self._postgres.fetchval("SELECT token FROM blocks WHERE id = $1", lease.id))
+            try:
+                return Block(lease, await self._postgres.fetchval("SELECT token FROM blocks WHERE id = $1", lease.id))
+            except BaseException:
+                self._leases.forget([lease])
+                raise
         return None
 
     async def _form(self) -> bool:
@@ -123,20 +140,22 @@ class Forwarding:
                 return False
             return await transaction.fetchval(_FORM, MAX_BLOCK_EVENTS, MAX_BLOCK_BYTES) is not None
 
-    async def _attempt(self, block: Block) -> int:
+    async def _attempt(self, block: Block) -> int | None:
+        """Return how many events arrived; None if the block was cut, or set aside: its halves, or others, come next."""
         try:
             if block.lease.spent and await self._cut(block):  # each of its workers died: perhaps it is too large
-                return 0
+                return None
             await self._leases.begin([block.lease])
             return await self._forward(block)
         except Exception as error:
             if await self._blamed(block, error):
-                return 0
+                return None
             raise
 
     async def _forward(self, block: Block) -> int:
         events = [_event(row) for row in await self._postgres.fetch(_ROWS, block.id)]
-        await write_block(self._clickhouse, events, token=str(block.token))
+        present = await present_events(self._clickhouse, events) if block.lease.begun else set[tuple[int, str]]()
+        await write_block(self._clickhouse, events, token=str(block.token), present=present)
         new = find_new_names(events, known=self._known)
         async with self._postgres.transaction() as transaction:
             if not await self._end_forwarded(transaction, block):

@@ -25,10 +25,10 @@ VALUES ('forwarded', 1, $1, $2, $2) RETURNING id
 _COLUMNS: Final = (
     "tenant_id", "event_id", "user_id", "event_type", "occurred_at", "payload", "received_at", "block_id",
 )  # fmt: skip
-_DELETE: Final = (
-    "DELETE FROM blocks WHERE id IN (SELECT block_id FROM events WHERE tenant_id = $1)",
-    "DELETE FROM events WHERE tenant_id = $1",
-)
+_BLOCKS: Final = "SELECT DISTINCT block_id FROM events WHERE tenant_id = $1 AND block_id IS NOT NULL"
+_EMPTY_BLOCKS: Final = """
+DELETE FROM blocks WHERE id = ANY ($1::bigint[]) AND NOT EXISTS (SELECT FROM events WHERE block_id = blocks.id)
+"""
 
 
 class History:
@@ -53,14 +53,19 @@ class History:
             group.create_task(self._keep_recent(recent))
 
     async def delete(self, tenant: Tenant) -> None:
-        """Delete every event of the tenant: from ClickHouse first, so that what PostgreSQL has can be tried again."""
+        """Delete every event of the tenant.
+
+        That it is to go is decided where its caller marks the tenant, and carried on by the next call if this one fails
+        anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
+        """
+        async with self._postgres.transaction() as transaction:
+            blocks = [row["block_id"] for row in await transaction.fetch(_BLOCKS, tenant.id)]
+            await transaction.execute("DELETE FROM events WHERE tenant_id = $1", tenant.id)
+            await transaction.execute(_EMPTY_BLOCKS, blocks)
         for table in ("events", "traits", "traits_current", "users"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")
-        async with self._postgres.transaction() as transaction:
-            for sql in _DELETE:
-                await transaction.execute(sql, tenant.id)
 
     async def _write_blocks(self, tenant: Tenant, events: Sequence[Event], progress: Callable[[int], None]) -> None:
         starts = iter(range(0, len(events), BLOCK_EVENTS))

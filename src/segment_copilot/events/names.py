@@ -10,11 +10,9 @@ import msgspec
 from msgspec import Struct, field
 
 from segment_copilot.events.rows import Event
-from segment_copilot.language.catalog import Scalar
+from segment_copilot.language.catalog import MAX_SAMPLE_LENGTH, MAX_SAMPLES, Scalar
 from segment_copilot.stores.postgres import Connection, Postgres
 
-MAX_SAMPLES = 50
-MAX_SAMPLE_LENGTH = 64
 MAX_PATHS = 1000  # of one event type: a payload whose keys are ids would otherwise fill the catalog
 MAX_PATH_BYTES = 1000  # with the event type it has to fit an index entry of 2.7 kB
 
@@ -100,7 +98,8 @@ def _add_paths(event: Event, paths: dict[str, _Seen], known: Mapping[str, _Seen]
         if (seen := known.get(path)) and seen.knows(kind, samples):
             continue
         if (seen := paths.get(path)) is None:
-            if len(known) + len(paths) > MAX_PATHS or len(path.encode()) > MAX_PATH_BYTES:
+            is_new = path not in known
+            if is_new and (len(known) + len(paths) > MAX_PATHS or len(path.encode()) > MAX_PATH_BYTES):
                 continue
             seen = paths[path] = _Seen(event.occurred_at)
         seen.kinds.add(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -29,30 +29,38 @@ class Event(Struct, frozen=True, gc=False):
     payload: str = "{}"
 
 
-async def write_block(clickhouse: ClickHouse, events: Sequence[Event], *, token: str) -> None:
+async def write_block(
+    clickhouse: ClickHouse, events: Sequence[Event], *, token: str, present: Collection[tuple[int, str]] = frozenset()
+) -> None:
     """Write *events* (at most about 50,000) to ClickHouse, with the traits and users that follow from them.
 
     The same events in the same order under the same *token* may be written again: the second time changes nothing.
     Events come last, because only they have to be there exactly once: a user or trait row that is there twice means
     the same as once, so a block that fails on the way may even be cut up and written under other tokens. The history of
     traits comes before the current ones: who finds that the current value is too new looks for an older one there.
+
+    ClickHouse remembers a token for so many inserts only. Of a block whose rows may have arrived longer ago than that,
+    those that are *present* are left out; each partition is stored whole or not at all, so the token holds for the rest.
     """
     history, current = _traits(events)
     await clickhouse.insert("users", _USER_COLUMNS, _users(events), token=f"{token}-users")
     await clickhouse.insert("traits", _TRAIT_COLUMNS, history, token=f"{token}-traits")
     await clickhouse.insert("traits_current", _CURRENT_COLUMNS, current, token=f"{token}-traits-current")
-    await clickhouse.insert("events", _EVENT_COLUMNS, _rows(events), token=f"{token}-events")
+    absent = [event for event in events if (event.tenant_id, event.event_id) not in present]
+    await clickhouse.insert("events", _EVENT_COLUMNS, _rows(absent), token=f"{token}-events")
 
 
 _PRESENT = """
 SELECT DISTINCT tenant_id, event_id FROM events
 WHERE tenant_id IN {tenants:Array(UInt32)} AND event_type IN {types:Array(String)} AND event_id IN {ids:Array(String)}
+    AND user_key IN (SELECT arrayJoin(arrayMap(id -> sipHash64(id), {users:Array(String)})))
+    AND occurred_at BETWEEN {first:DateTime64(6, 'UTC')} AND {last:DateTime64(6, 'UTC')}
 """
 _PRESENT_STEP = 5000
 
 
 async def present_events(clickhouse: ClickHouse, events: Sequence[Event]) -> set[tuple[int, str]]:
-    """Return tenant and id of those *events* that are in ClickHouse already. It reads whole event types."""
+    """Return tenant and id of those *events* that are in ClickHouse already. It reads where their users and times are."""
     found: set[tuple[int, str]] = set()
     for start in range(0, len(events), _PRESENT_STEP):
         some = events[start : start + _PRESENT_STEP]
@@ -60,6 +68,9 @@ async def present_events(clickhouse: ClickHouse, events: Sequence[Event]) -> set
             "tenants": sorted({event.tenant_id for event in some}),
             "types": sorted({event.event_type for event in some}),
             "ids": [event.event_id for event in some],
+            "users": sorted({event.user_id for event in some}),
+            "first": min(event.occurred_at for event in some),
+            "last": max(event.occurred_at for event in some),
         }
         found.update(tuple(row) for row in (await clickhouse.fetch(_PRESENT, params, purpose="ingest")).rows)
     return found

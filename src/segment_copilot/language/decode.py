@@ -298,4 +298,5 @@ def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
     hint = get_type_hints(kind).get(name)
     choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
     code = "unknown_operator" if name == "operator" else "unknown_value"
-    return Finding(pointer, code, f"{given!r} is no {name} of this condition.", nearest(given, choices) or choices)
+    allowed = f": use {', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else ""
+    return Finding(pointer, code, f"{given!r} is no {name} of this condition{allowed}.", nearest(given, choices))

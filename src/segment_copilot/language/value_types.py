@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import UNSET
 
+from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import (
     EventCount,
     EventPeriods,
@@ -33,6 +34,7 @@ EPOCH_UNITS: Final[dict[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
 _MILLION: Final = 1_000_000
 _TEXT_OR_LIST: Final[frozenset[ValueType]] = frozenset({"string", "list"})
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
@@ -59,6 +61,31 @@ def parse_date(text: str) -> date | datetime | None:
     except ValueError:  # 2026-02-30, 25:00:00
         return None
     return None
+
+
+_YES: Final = frozenset(["true", "yes", "y", "on", "1", "t", "subscribed", "opted_in", "granted", "enabled"])
+_NO: Final = frozenset(["false", "no", "n", "off", "0", "f", "unsubscribed", "opted_out", "denied", "disabled"])
+
+
+def truth_of(value: Scalar) -> bool | None:
+    """Return what a value says where it stands for true or false in another type; None where it says neither."""
+    text = str(value).strip().lower().replace(" ", "_").replace("-", "_")
+    return True if text in _YES else False if text in _NO else None
+
+
+def is_number_text(text: str) -> bool:
+    """Return whether a stored text is, in full, a JSON number that a double holds."""
+    return _JSON_NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
+
+
+def reads_as_date(value: Scalar, value_type: ValueType) -> bool:
+    """Return whether a stored value is a datetime of the years that are kept, as this type reads it."""
+    if isinstance(value, str):
+        day = parse_date(value)
+        return day is not None and EARLIEST.year <= day.year <= LATEST.year
+    if isinstance(value, bool) or value_type not in EPOCH_UNITS:
+        return False
+    return to_microseconds(EARLIEST) <= value * EPOCH_UNITS[value_type] <= to_microseconds(LATEST)
 
 
 def to_millionths(number: float) -> float:

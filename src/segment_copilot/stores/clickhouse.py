@@ -16,10 +16,9 @@ import logging
 import struct
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 from asynch.errors import Error as DriverError
@@ -32,7 +31,9 @@ from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
-from segment_copilot.stores.literals import EARLIEST, LATEST, identifier, lower
+from segment_copilot.stores.columns import check_column
+from segment_copilot.stores.literals import identifier, lower
+from segment_copilot.stores.turns import PlanningTurns, Turn
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
@@ -97,6 +98,8 @@ _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
+_GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
+_BEGIN_SECONDS = 0.3  # from sending a query to the moment when the server can kill it
 _FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of life first
 
 _TIMEOUT_CODES = {159, 160}
@@ -127,10 +130,6 @@ class ClickHouseError(Exception):
     def refuses_rows(self) -> bool:
         """True when the server says that what was to be inserted is wrong; anything else is no fault of the rows."""
         return self.code in _ROW_CODES
-
-
-class UnfitValue(ValueError):
-    """A value of a row is outside what its column holds; nothing was sent."""
 
 
 class Result(Struct, frozen=True):
@@ -175,12 +174,16 @@ class _Connection:
         except DriverError:
             return False
 
-    async def run(self, text: str, *, query_id: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any]]:
-        """Run *text* and return column names and rows."""
+    async def run(
+        self, text: str, *, query_id: str, settings: Mapping[str, Any], turn: Turn | None = None
+    ) -> tuple[tuple[str, ...], list[Any]]:
+        """Run *text* and return column names and rows; end *turn* when it is planned."""
         await self._send(text, query_id=query_id, settings=settings)
         columns: tuple[str, ...] = ()
         rows: list[Any] = []
         while packet := await self._protocol.receive_packet():
+            if turn:
+                turn.end()
             if packet is not True and packet.type == ServerPacket.DATA:
                 columns = columns or tuple(name for name, _ in packet.block.columns_with_types)
                 rows.extend(packet.block.get_rows())
@@ -195,7 +198,7 @@ class _Connection:
         header = (await self._protocol.receive_sample_block()).columns_with_types
         columns = [list(column) for column in zip(*rows, strict=True)]
         for (name, type_), values in zip(header, columns, strict=True):
-            _check_column(name, type_, values)
+            check_column(name, type_, values)
         await self._protocol.send_block(ColumnOrientedBlock(columns_with_types=header, data=columns))
         await self._protocol.send_block(ColumnOrientedBlock())  # the end of the data
         while await self._protocol.receive_packet():  # to the end: an error may come behind a progress report
@@ -212,8 +215,9 @@ class _Connection:
 class ClickHouse:
     """A server or cluster. Safe for many tasks at once; each query takes one connection of the pool.
 
-    All methods raise Unavailable (no free connection within two seconds, or the server gone), QueryTimeout and
-    QueryTooExpensive (a limit of the purpose), and ClickHouseError for anything else the server refuses.
+    All methods raise Unavailable (no free connection within two seconds, no turn of a long query within the seconds of
+    its purpose, or the server gone), QueryTimeout and QueryTooExpensive (a limit of the purpose), and ClickHouseError for
+    anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
     def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str) -> None:
@@ -222,6 +226,7 @@ class ClickHouse:
         self._free = asyncio.Semaphore(pool)
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
+        self._turns = PlanningTurns()
 
     async def fetch(
         self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
@@ -230,8 +235,8 @@ class ClickHouse:
         text = lower(sql, params or {})
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        async with self._query(purpose, query_id) as connection:
-            columns, rows = await connection.run(text, query_id=query_id, settings=_settings(purpose))
+        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn) as connection:
+            columns, rows = await connection.run(text, query_id=query_id, settings=_settings(purpose), turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -252,9 +257,9 @@ class ClickHouse:
             try:
                 async with self._guarded(connection, purpose, query_id):
                     for sql, params in statements:
-                        started = time.perf_counter()
-                        settings = _settings(purpose)
-                        _, rows = await connection.run(lower(sql, params), query_id=query_id, settings=settings)
+                        started, text, settings = time.perf_counter(), lower(sql, params), _settings(purpose)
+                        async with self._turn(sql, params, purpose) as turn:
+                            _, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
                         _log_query(purpose, query_id, started=started, rows=len(rows))
             finally:
                 connection.cut()  # and with it the session
@@ -297,22 +302,34 @@ class ClickHouse:
     async def close(self) -> None:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
         await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
-        while self._kills:
-            await asyncio.wait(self._kills)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_SECONDS):
+                while self._kills:
+                    await asyncio.wait(self._kills)
+        for task in self._kills:  # they are sent, and wait for nothing but the end of what they kill
+            task.cancel()
+        await asyncio.gather(*self._kills, return_exceptions=True)
         self._drop_idle()
         await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
 
+    def _turn(
+        self, sql: str, params: Mapping[str, object] | None, purpose: Purpose
+    ) -> AbstractAsyncContextManager[Turn]:
+        return self._turns.turn((params or {}).get("tenant"), size=len(sql), seconds=LIMITS[purpose].seconds)
+
     @asynccontextmanager
-    async def _query(self, purpose: Purpose, query_id: str) -> AsyncGenerator[_Connection]:
+    async def _query(self, purpose: Purpose, query_id: str, turn: Turn | None = None) -> AsyncGenerator[_Connection]:
         """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
         async with self._slot():
             connection = await self._connected()
-            async with self._guarded(connection, purpose, query_id):
+            async with self._guarded(connection, purpose, query_id, turn):
                 yield connection
             self._idle.append(connection)
 
     @asynccontextmanager
-    async def _guarded(self, connection: _Connection, purpose: Purpose, query_id: str) -> AsyncGenerator[None]:
+    async def _guarded(
+        self, connection: _Connection, purpose: Purpose, query_id: str, turn: Turn | None = None
+    ) -> AsyncGenerator[None]:
         try:
             async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
                 yield
@@ -320,7 +337,7 @@ class ClickHouse:
             lost = connection.is_lost()
             connection.cut()
             if not isinstance(error, ServerException):
-                self._kill(query_id)
+                self._kill(query_id, turn)
             failure = _translate(error, lost=lost)
             log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
             raise failure from (None if failure is error else error)
@@ -361,25 +378,33 @@ class ClickHouse:
         while self._idle:
             self._idle.pop().cut()
 
-    def _kill(self, query_id: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._kill_now(query_id))
+    def _kill(self, query_id: str, turn: Turn | None) -> None:
+        """Kill a query in the background; a turn that it still has ends when the server is rid of it."""
+        turn = turn or Turn()
+        turn.keep()
+        task = asyncio.get_running_loop().create_task(self._kill_now(query_id, turn))
         self._kills.add(task)
         task.add_done_callback(self._kills.discard)
 
-    async def _kill_now(self, query_id: str) -> None:
+    async def _kill_now(self, query_id: str, turn: Turn) -> None:
         where = f"ON CLUSTER {identifier(self._cluster)} " if self._cluster else ""
-        text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} ASYNC", {"query_id": query_id})
+        how = "SYNC" if turn.is_held else "ASYNC"  # sync: answered when the query has ended
+        text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
         connection = _Connection(self._options)
         try:
-            async with asyncio.timeout(_KILL_SECONDS):
+            async with asyncio.timeout(_GONE_SECONDS if turn.is_held else _KILL_SECONDS):
                 await connection.open()
                 _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
+                if turn.is_held and not rows:  # sent a moment ago, and perhaps not begun
+                    await asyncio.sleep(_BEGIN_SECONDS)
+                    _, rows = await connection.run(text, query_id=uuid4().hex, settings={})
         except (*_CONNECTION_ERRORS, DriverError) as error:
             log.warning("clickhouse.kill_failed", query_id=query_id, error=type(error).__name__)
         else:
             log.info("clickhouse.kill", query_id=query_id, found=bool(rows))
         finally:
             connection.cut()
+            turn.end()
 
 
 @asynccontextmanager
@@ -457,43 +482,3 @@ def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) ->
     duration_ms = round((time.perf_counter() - started) * 1000, 2)
     log.info("clickhouse.query", query_id=query_id, purpose=purpose, duration_ms=duration_ms, rows=rows)
     return duration_ms
-
-
-_INTEGERS = {
-    **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
-    **{f"UInt{bits}": (0, 2**bits) for bits in (8, 16, 32, 64, 256)},
-}
-_PYTHON_TYPES: dict[str, type] = {
-    "String": str,
-    "Bool": bool,
-    "UUID": UUID,
-    "DateTime64": datetime,
-    "Float64": float,
-    **dict.fromkeys(_INTEGERS, int),
-}
-
-
-def _check_column(name: str, type_: str, values: Sequence[Any]) -> None:
-    """Refuse what the driver would store as something else: it writes the integer 3 as a string of three NULs."""
-    plain, nullable = _unwrap(type_)
-    expected = _PYTHON_TYPES.get(plain.partition("(")[0])
-    if expected is None:
-        raise TypeError(f"Column {name} is {type_}, which insert does not write.")
-    for kind in set(map(type, values)) - ({type(None)} if nullable else set[type]()):
-        if not issubclass(kind, expected) or (kind is bool and expected is int):
-            raise TypeError(f"Column {name} is {type_} and takes {expected.__name__}, not {kind.__name__}.")
-    held = [value for value in values if value is not None]
-    if expected is datetime and not all(value.tzinfo is not None and EARLIEST <= value <= LATEST for value in held):
-        raise UnfitValue(f"Column {name} takes instants with a time zone, from 1900 to 2299.")
-    if held and plain in _INTEGERS and not (_INTEGERS[plain][0] <= min(held) and max(held) < _INTEGERS[plain][1]):
-        raise UnfitValue(f"Column {name} is {type_}, and a number is out of range.")
-
-
-def _unwrap(type_: str) -> tuple[str, bool]:
-    """Return the type that holds the values, and whether it may be null: `LowCardinality(Nullable(String))`."""
-    nullable = False
-    while type_.startswith(("Nullable(", "LowCardinality(", "SimpleAggregateFunction(")):
-        wrapper, _, inside = type_.removesuffix(")").partition("(")
-        nullable = nullable or wrapper == "Nullable"
-        type_ = inside.partition(", ")[2] if wrapper == "SimpleAggregateFunction" else inside
-    return type_, nullable

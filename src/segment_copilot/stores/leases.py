@@ -1,8 +1,8 @@
 """Leases: the one queue of rows that are pieces of work, for any number of workers.
 
 A worker claims rows that wait. It renews its lease on them while it works, so nobody else gets them however long that
-takes; a worker that is killed renews nothing, and another claims its rows when the lease ends. Why a queue of our own:
-docs/decisions/0002-lease-rows-instead-of-a-queue.md.
+takes. Rows of a worker that is seen to be dead (`presence.py`) are claimed by the others at once, and where that cannot be
+seen, when its lease ends. Why a queue of our own: docs/decisions/0002-lease-rows-instead-of-a-queue.md.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
 from segment_copilot.stores.postgres import Connection, Postgres
+from segment_copilot.stores.presence import LIVING, Presence
 
 log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 3
 LENGTH: Final = timedelta(seconds=20)
-"""How long a lease holds without being renewed; so long the rows of a killed worker wait."""
+"""How long a lease holds without being renewed; so long rows wait for a worker of which nobody knows whether it lives."""
 
+_LEAVE_SECONDS: Final = 2.0
 _RENEWALS: Final = 4  # in the length of a lease; work is cancelled one such part before its lease ends
 
 
 class Queue(Struct, frozen=True):
     """A table whose rows are pieces of work, and its words for their states.
 
-    The table has the columns id, status, attempts, lease_until, error, and *key*: a uuid that is new with each claim.
+    The table has the columns id, status, attempts, begun, lease_until, holder, error, and *key*: a uuid that is new with
+    each claim.
     """
 
     table: str
@@ -54,6 +57,8 @@ class Lease(Struct, frozen=True):
     """How many were begun before, by workers that failed or died."""
     until: float
     """When it ends if it is not renewed, by the clock of the event loop."""
+    begun: int = 0
+    """How many attempts were begun before, those that were given back included: what they did may be there."""
 
     @property
     def spent(self) -> bool:
@@ -70,11 +75,15 @@ class LeaseLost(Unavailable):
 class Leases:
     """The leases on one queue's rows, for the tasks of this process. Its SQL asks for no tenant: a queue serves them all."""
 
-    def __init__(self, postgres: Postgres, queue: Queue, *, length: timedelta = LENGTH) -> None:
+    def __init__(
+        self, postgres: Postgres, queue: Queue, *, length: timedelta = LENGTH, presence: Presence | None = None
+    ) -> None:
         self._postgres = postgres
         self._queue = queue
         self._length = length
-        self._held = set[UUID]()  # keys that are renewed: neither given back nor lost
+        self._presence = presence
+        self._held = set[UUID]()  # keys that are claimed: neither given back nor lost
+        self._claiming = asyncio.Lock()  # one at a time: each must know what the others of this process have claimed
         statuses = ", ".join(f"'{status}'" for status in dict.fromkeys((queue.waiting, queue.working)))
         self._open = f"status IN ({statuses})"
 
@@ -83,20 +92,33 @@ class Leases:
     ) -> list[Lease]:
         """Take the oldest rows that wait, or whose worker died, and for which *condition* holds; its args are $1 and on.
 
-        No attempt is counted: that is `begin`.
+        No attempt is counted: that is `begin`. One that this process began and could not write down, because PostgreSQL
+        was away, is counted no longer: it did not die of it.
         """
         queue, now = self._queue, asyncio.get_running_loop().time()
+        number, holder = (self._presence.number, self._presence.holder) if self._presence else (0, None)
+        n = len(args)
+        mine = f"holder = ${n + 3}::int"
         sql = f"""
-            UPDATE {queue.table} SET status = '{queue.working}', {queue.key} = gen_random_uuid(),
-                lease_until = clock_timestamp() + ${len(args) + 1}::interval
+            UPDATE {queue.table} SET status = '{queue.working}', {queue.key} = gen_random_uuid(), holder = ${n + 5}::int,
+                lease_until = clock_timestamp() + ${n + 1}::interval,
+                attempts = CASE WHEN {mine} THEN greatest(attempts - 1, 0) ELSE attempts END
             WHERE id = ANY (ARRAY(
                 SELECT id FROM {queue.table}
-                WHERE {self._open} AND coalesce(lease_until, now()) <= now() AND ({condition})
-                ORDER BY id LIMIT ${len(args) + 2}::int FOR UPDATE SKIP LOCKED))
-            RETURNING id, {queue.key} AS key, attempts"""  # names and conditions are our code's, never a caller's
-        rows = await connection.fetch(sql, *args, self._length, limit)
+                WHERE {self._open} AND ({condition}) AND (coalesce(lease_until, now()) <= now() OR {queue.key} IS NOT NULL AND holder IS NOT NULL AND
+                    CASE WHEN {mine} THEN {queue.key} <> ALL (${n + 4}::uuid[]) ELSE holder <> ALL ({LIVING}) END)
+                ORDER BY id LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
+            RETURNING id, {queue.key} AS key, attempts, begun"""  # names and conditions are our code's, never a caller's
+        async with self._claiming:
+            rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)
+            self._held |= {row["key"] for row in rows}
         until = now + self._length.total_seconds()
-        return sorted((Lease(row["id"], row["key"], row["attempts"], until) for row in rows), key=_id)
+        leases = (Lease(row["id"], row["key"], row["attempts"], until, row["begun"]) for row in rows)
+        return sorted(leases, key=_id)
+
+    def forget(self, leases: Sequence[Lease]) -> None:
+        """Say that this process does nothing for *leases* after all: what was claimed is claimed again."""
+        self._held -= {lease.key for lease in leases}
 
     @asynccontextmanager
     async def renewed(self, leases: Sequence[Lease]) -> AsyncGenerator[None]:
@@ -121,12 +143,22 @@ class Leases:
             if not limit.expired():
                 raise  # the block's own
             raise LeaseLost(f"A lease on {self._queue.table} was lost; the work was cancelled.") from error
+        except asyncio.CancelledError:  # this process is stopped: that is no fault of the rows, and others may go on
+            await self._leave(leases)
+            raise
         finally:
             self._held -= keys
 
+    async def _leave(self, leases: Sequence[Lease]) -> None:
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self.release([one for one in leases if one.key in self._held], pause=timedelta(0))
+        except Exception as error:  # noqa: BLE001  # then they are seen to be a dead worker's
+            log.warning("lease.not_left", queue=self._queue.table, error=type(error).__name__)
+
     async def begin(self, leases: Sequence[Lease]) -> None:
         """Count an attempt of each, before anything is tried, so that one that kills its worker counts too."""
-        await self._write(self._postgres, leases, "attempts = lease.attempts + 1")
+        await self._write(self._postgres, leases, "attempts = lease.attempts + 1, begun = begun + 1")
 
     async def take_back(self, leases: Sequence[Lease]) -> None:
         """Count the attempt that was begun no longer, and keep the lease."""
@@ -169,7 +201,7 @@ class Leases:
         self, connection: Connection | Postgres, leases: Sequence[Lease], changes: str, pause: timedelta, *args: object
     ) -> None:
         self._held -= {lease.key for lease in leases}  # first: what was given back was not lost
-        waiting = f"status = '{self._queue.waiting}', {self._queue.key} = NULL"
+        waiting = f"status = '{self._queue.waiting}', {self._queue.key} = NULL, holder = NULL"
         until = f"lease_until = now() + ${len(args) + 4}::interval"
         await self._write(connection, leases, f"{changes}, {waiting}, {until}", *args, pause)
 

@@ -12,9 +12,9 @@ JSON columns come back as text, UUIDs as `uuid.UUID`, instants as aware UTC date
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -159,7 +159,8 @@ class Connection:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
         except _TROUBLE:
-            self._raw.terminate()
+            with suppress(*_TROUBLE):  # a connection that was cut is the pool's again by now
+                self._raw.terminate()
 
 
 class Postgres:
@@ -241,7 +242,7 @@ class Postgres:
         clear it, look for work, then wait. It has a connection of its own, outside the pool.
         """
         woken = asyncio.Event()
-        task = asyncio.create_task(self._listen(channel, woken))
+        task = asyncio.create_task(self._again(f"channel {channel}", lambda: self._listen_once(channel, woken)))
         try:
             yield woken
         finally:
@@ -258,30 +259,68 @@ class Postgres:
         if read_only == "on":
             raise Unavailable("PostgreSQL is read-only.")
 
-    async def _listen(self, channel: str, woken: asyncio.Event) -> None:
+    @asynccontextmanager
+    async def hold_lock(self, group: int, number: int) -> AsyncGenerator[asyncio.Event]:
+        """Hold an advisory lock in a session of its own, outside the pool, so that it ends with this process.
+
+        The event that it yields is set while the lock is held: not before the first connection, nor after a lost one
+        until there is another. It waits for neither.
+        """
+        held = asyncio.Event()
+        task = asyncio.create_task(self._again(f"lock {number}", lambda: self._hold_once(group, number, held)))
+        try:
+            yield held
+        finally:
+            held.clear()
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _again(self, session: str, once: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._listen_once(channel, woken)
+                await once()
             except _TROUBLE as error:
-                log.warning("postgres.listener_lost", channel=channel, error=type(error).__name__)
+                log.warning("postgres.session_lost", session=session, error=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen_once(self, channel: str, woken: asyncio.Event) -> None:
+        async with self._session() as (raw, lost):
+            await raw.add_listener(channel, _ignoring_arguments(woken))
+            woken.set()
+            await _until_lost(raw, lost)
+
+    async def _hold_once(self, group: int, number: int, held: asyncio.Event) -> None:
+        async with self._session() as (raw, lost):
+            # The server may not know yet that our session before this one is gone.
+            if not await raw.fetchval("SELECT pg_try_advisory_lock($1, $2)", group, number, timeout=_SILENCE_SECONDS):
+                raise ConnectionResetError
+            held.set()
+            try:
+                await _until_lost(raw, lost)
+            finally:
+                held.clear()
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[tuple[Any, asyncio.Event]]:
+        """Open a connection outside the pool, and an event that is set when it is lost."""
         raw: Any = await asyncpg.connect(self._url, timeout=5, server_settings=_SERVER_SETTINGS)
         lost = asyncio.Event()
         try:
             raw.add_termination_listener(_ignoring_arguments(lost))
-            await raw.add_listener(channel, _ignoring_arguments(woken))
-            woken.set()
-            while not lost.is_set():
-                try:
-                    async with asyncio.timeout(_LISTENER_CHECK_SECONDS):
-                        await lost.wait()
-                except TimeoutError:
-                    await raw.execute("SELECT 1", timeout=_SILENCE_SECONDS)  # a dead peer sends no goodbye
-            raise ConnectionResetError
+            yield raw, lost
         finally:
             raw.terminate()
+
+
+async def _until_lost(raw: Any, lost: asyncio.Event) -> NoReturn:
+    """Wait until the connection is lost, and raise then."""
+    while not lost.is_set():
+        try:
+            async with asyncio.timeout(_LISTENER_CHECK_SECONDS):
+                await lost.wait()
+        except TimeoutError:
+            await raw.execute("SELECT 1", timeout=_SILENCE_SECONDS)  # a dead peer sends no goodbye
+    raise ConnectionResetError
 
 
 @asynccontextmanager

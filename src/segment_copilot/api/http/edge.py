@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, UNEXPECTED, problem_body
-from segment_copilot.api.http.routes import methods_of, route_of
+from segment_copilot.api.http.routes import is_probe, methods_of
 from segment_copilot.telemetry.metrics import OPEN_STREAMS, count_request
 
 log = structlog.get_logger()
@@ -137,6 +137,4 @@ class _Answer:
         }
         if (tenant := scope.get("user")) is not None:
             fields["tenant_id"] = tenant.id
-        handler = scope.get("route_handler")
-        probe = handler is not None and route_of(handler).probe
-        (log.debug if probe else log.info)("http.request", **fields)
+        (log.debug if is_probe(scope) else log.info)("http.request", **fields)

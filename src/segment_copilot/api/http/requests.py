@@ -151,8 +151,7 @@ def _check_query(query: bytes, known: Mapping[str, bool]) -> None:
     for name, value in pairs:
         if name not in known:
             detail = f"There is no query parameter {name[:64]!r} here."
-            suggestions = nearest(name, known) or tuple(sorted(known))
-            findings.append(ProblemError("", "unknown_parameter", detail, suggestions, parameter=name[:64]))
+            findings.append(ProblemError("", "unknown_parameter", detail, nearest(name, known), parameter=name[:64]))
         elif name in seen:
             findings.append(ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name))
         elif known[name] and not _WHOLE.fullmatch(value):

@@ -44,6 +44,7 @@ from segment_copilot.settings import Settings
 
 log = structlog.get_logger()
 
+_OLDEST_CATALOG: Final = 1.0  # seconds: what was seen a moment ago is known to a run that begins
 _CLOSE_SECONDS: Final = 5.0
 
 
@@ -82,7 +83,7 @@ async def prepare_run(
         Unavailable: The process has, the tenant's catalog cannot be read, or the model did not answer lately.
     """
     check_request(request, model=copilot.model.name)
-    catalog = await copilot.use_cases.discovery.catalog(tenant)
+    catalog = await copilot.use_cases.discovery.catalog(tenant, oldest=_OLDEST_CATALOG)
     copilot.breaker.check()
     signer = await copilot.secret.signer()
     beginning = await begin(

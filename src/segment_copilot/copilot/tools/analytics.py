@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_event_type, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 from segment_copilot.events.analytics import DayCount, PropertyValues, Span, TopEvents, Volume, local_midnight
-from segment_copilot.language.catalog import Property, nearest
+from segment_copilot.language.catalog import Catalog, Property, nearest
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Tests = Annotated[list[dict[str, Any]], Meta(max_length=20)]
@@ -89,9 +90,9 @@ async def query_event_volume(
         where: Tests that each counted event must pass, as the `where` of a condition: [{"property": "total", "operator": "gt", "value": 200}]. Needs event_type.
     """
     if event_type is not None:
-        find_event_type(context, event_type)
+        await find_event_type(context, event_type)
     span = _span(context, from_, to)
-    passing = _filter(context, event_type, where) if where else None
+    passing = await _filter(context, event_type, where) if where else None
     found = await context.use_cases.analytics.volume(
         context.tenant,
         span,
@@ -150,7 +151,7 @@ async def list_property_values(
         from_: Only events from here on: a date (local midnight) or an RFC 3339 instant. Not for traits, which have only a current value.
         to: Only events before this: a date (local midnight) or an RFC 3339 instant. Not for traits.
     """
-    _known_property(context, property_, event_type)
+    await _known_property(context, property_, event_type)
     ends = from_ is not None or to is not None
     if ends and event_type is None:
         detail = "A trait has only its current value: leave out from and to, or name an event_type."
@@ -171,14 +172,14 @@ async def list_property_values(
     )
 
 
-def _filter(context: ToolContext, event_type: str | None, where: Tests) -> CompiledQuery:
+async def _filter(context: ToolContext, event_type: str | None, where: Tests) -> CompiledQuery:
     """Decode the tests of *where*; raises InvalidInput with every mistake in it."""
     if event_type is None:
         detail = "Tests of properties need the event_type whose properties they are."
         raise InvalidInput(detail, code="no_event_type", findings=[Finding("/event_type", "no_event_type", detail)])
     for at, test in enumerate(where):
         if isinstance(test.get("property"), str):
-            _known_property(context, test["property"], event_type, f"/where/{at}/property")
+            await _known_property(context, test["property"], event_type, f"/where/{at}/property")
     local = structs.replace(context.catalog, timezone=context.timezone)
     try:
         return render_event_filter(event_type, where, catalog=local, as_of=context.as_of)
@@ -189,15 +190,26 @@ def _filter(context: ToolContext, event_type: str | None, where: Tests) -> Compi
         raise InvalidInput("The tests of `where` have mistakes.", code="invalid_where", findings=found) from error
 
 
-def _known_property(context: ToolContext, path: str, event_type: str | None, pointer: str = "/property") -> None:
-    known: Any = context.catalog.traits if event_type is None else find_event_type(context, event_type).properties
-    if path in known:
+async def _known_property(context: ToolContext, path: str, event_type: str | None, pointer: str = "/property") -> None:
+    names = await _properties(context, context.catalog, event_type)
+    if path in names:
         return
-    names: dict[str, Property] = dict(known)
+    names = await _properties(
+        context, await context.use_cases.discovery.catalog(context.tenant, fresh=True), event_type
+    )
+    if path in names:
+        return
     owner = "trait" if event_type is None else f"property of {event_type}"
     detail = f"There is no {owner} named {path[:100]!r}."
-    near = nearest(path, names) or tuple(names)[:10]
+    near = nearest(path, names)
     raise NotFound(detail, code="unknown_name", findings=[Finding(pointer, "unknown_name", detail, near)])
+
+
+async def _properties(context: ToolContext, catalog: Catalog, event_type: str | None) -> Mapping[str, Property]:
+    if event_type is None:
+        return catalog.traits
+    known = catalog.event_types.get(event_type) or await find_event_type(context, event_type)
+    return known.properties
 
 
 def _span(context: ToolContext, start: str, end: str) -> Span:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,10 +14,15 @@ from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_segment
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput, NotFound
 from segment_copilot.language import encode, invalid
+from segment_copilot.language.catalog import nearest
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 AudienceReference = SegmentReference | dict[str, Any]
 """The definition's schema stands with propose_segment: it is long, and a model reads it once."""
+
+
+NAMES_NOTHING: Final = frozenset({"unknown_name", "named_elsewhere"})
+"""Warnings that are errors here: a definition that the copilot writes names only what exists, where it is."""
 
 
 class KnownDefinition(Struct, frozen=True):
@@ -64,7 +69,9 @@ def find_draft(context: ToolContext, draft_id: str) -> Draft:
     if (found := known.get(draft_id)) is not None:
         return found
     detail = "There is no such draft in this conversation. Leave draft_id out to change the latest one."
-    raise NotFound(detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, tuple(known))])
+    raise NotFound(
+        detail, code="unknown_draft", findings=[Finding("/draft_id", "unknown_draft", detail, nearest(draft_id, known))]
+    )
 
 
 def definition_of_draft(found: Draft) -> KnownDefinition:
@@ -100,7 +107,7 @@ async def prepare(context: ToolContext, subject: KnownDefinition) -> PreparedDef
     """
     try:
         found = await context.use_cases.previews.prepare(context.tenant, subject.definition, as_of=context.as_of)
-        unknown = [finding for finding in found.warnings if finding.code == "unknown_name"]
+        unknown = [finding for finding in found.warnings if finding.code in NAMES_NOTHING]
         if subject.is_written and unknown:
             raise invalid(unknown)
     except InvalidDefinition as error:

@@ -13,12 +13,11 @@ from segment_copilot.audiences.explanations import EmptiedBy
 from segment_copilot.audiences.previews import PreparedDefinition, Preview
 from segment_copilot.copilot.guards.bounds import fits
 from segment_copilot.copilot.guards.links import remove_links
-from segment_copilot.copilot.guards.unseen import unseen_values
 from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
 from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects, percent
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
-from segment_copilot.copilot.tools.definitions import add_timezone, argument_pointer
+from segment_copilot.copilot.tools.definitions import NAMES_NOTHING, add_timezone, argument_pointer
 from segment_copilot.copilot.tools.display import button
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
@@ -174,22 +173,16 @@ async def count(
     except InvalidDefinition as error:
         raise error.relocate(argument_pointer) from error
     preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
-    written = msgspec.json.decode(encode(prepared.definition))
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
-        unseen = unseen_values(written, context.catalog)
-        return CountedAudience(prepared, preview, (*prepared.warnings, *unseen))
+        return CountedAudience(prepared, preview, prepared.warnings)
     # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
     narrowed = await use_cases.explanations.narrowing(prepared, purpose="copilot")
-    empty = [one.pointer for one in narrowed.conditions if not one.matched_users]
-    unseen = unseen_values(written, context.catalog, empty=empty)
-    return CountedAudience(
-        prepared, preview, (*prepared.warnings, *unseen), condition_effects(narrowed), narrowed.emptied_by
-    )
+    return CountedAudience(prepared, preview, prepared.warnings, condition_effects(narrowed), narrowed.emptied_by)
 
 
 def _is_unknown(found: Finding, tolerated: Container[str]) -> bool:
     steps = found.pointer.split("/")
-    return found.code == "unknown_name" and not any(
+    return found.code in NAMES_NOTHING and not any(
         "/".join(steps[:length]) in tolerated for length in range(1, len(steps) + 1)
     )
 

@@ -205,7 +205,7 @@ async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetai
     Args:
         event_type: The event type's name.
     """
-    kind = find_event_type(context, event_type)
+    kind = await find_event_type(context, event_type)
     return SchemaDetail(
         event_type=kind.name,
         description=kind.description,
@@ -262,9 +262,12 @@ def _find_named(known: Mapping[int, SegmentName], reference: int | str) -> list[
     return named
 
 
-def find_event_type(context: ToolContext, name: str) -> EventType:
-    """Return the event type of that name; raises NotFound with the nearest names."""
+async def find_event_type(context: ToolContext, name: str) -> EventType:
+    """Return the event type of that name, seen just now perhaps; raises NotFound with the nearest names."""
     if (found := context.catalog.event_types.get(name)) is not None:
+        return found
+    fresh = await context.use_cases.discovery.catalog(context.tenant, fresh=True)
+    if (found := fresh.event_types.get(name)) is not None:
         return found
     detail = f"There is no event type {name[:100]!r}."
     near = nearest(name, context.catalog.event_types)

@@ -62,15 +62,13 @@ class Count(Struct, frozen=True):
                 _words(document),
                 *_assumed(self.proposal.assumptions),
                 *_alone(document),
+                *_warned(document),
             )
         )
 
 
 def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> tuple[str, ...]:
     """What a draft is, from the tool's result."""
-    warnings = tuple(
-        f"Note: {warning['detail']}" for warning in _records(document, "warnings") if warning.get("detail")
-    )
     tier = str(document.get("tier", "")).replace("_", " ")
     reason = str(document.get("tier_reason") or "").rstrip(".")
     return (
@@ -80,7 +78,7 @@ def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> 
         f"It would be a {tier} segment{': ' + reason if reason else ''}." if tier else "",
         *_assumed(assumptions),
         *_alone(document),
-        *warnings,
+        *_warned(document),
         "Nothing is saved yet: use the button to save it, or tell me what to change.",
     )
 
@@ -111,6 +109,11 @@ def _alone(document: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     said = "; ".join(f"{item['words']}: {item['matched_users']:,}" for item in counts)
     return (f"Each condition on its own matches: {said}.",)
+
+
+def _warned(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is odd about the definition, in the server's words."""
+    return tuple(f"Note: {warning['detail']}" for warning in _records(document, "warnings") if warning.get("detail"))
 
 
 def _records(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

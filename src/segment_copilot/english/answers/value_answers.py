@@ -20,8 +20,7 @@ _NAMED: Final = 10
 
 def unknown(value: UnknownValue) -> str:
     """A value that does not exist, and some that do."""
-    samples = ", ".join(f"`{sample}`" for sample in value.field.known.samples[:5])
-    return f"`{value.field.path}` does not have the value {value.text!r}. Values that occur: {samples}."
+    return f"`{value.field.path}` does not have the value {value.text!r}: {value.instead}."
 
 
 class Values(Struct, frozen=True):

@@ -11,6 +11,7 @@ from segment_copilot.english.audience import refusals
 from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.leaves import Leaf, Node, Problem
 from segment_copilot.english.audience.measures import aggregate
+from segment_copilot.english.audience.traits import read_traits
 from segment_copilot.english.linking.index import Field, Index, Known
 from segment_copilot.english.linking.linker import Link, chosen, link_event
 from segment_copilot.english.linking.values import Item, Test
@@ -69,10 +70,10 @@ def read_money(chunk: Chunk, index: Index) -> Node | Problem | None:
         )
     links = _links(rest, index)
     if not links:
-        return refusals.unexplained(chunk, index)
+        return read_traits(chunk, index) or refusals.unexplained(chunk, index)
     priced = [link for link in links if link.known and amount_field(link.known, chunk)]
     if not priced:
-        return no_amount(chunk, index)
+        return read_traits(chunk, index) or no_amount(chunk, index)
     link = chosen(priced, chunk.text)
     if link.unexplained or link.unknown_values or len(counts) > 1:
         return refusals.partly(chunk, link, index)

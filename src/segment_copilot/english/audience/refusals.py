@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from segment_copilot.english.audience.chunks import Chunk
 from segment_copilot.english.audience.leaves import Problem
 from segment_copilot.english.linking.index import Field, Index
 from segment_copilot.english.linking.linker import Link
-from segment_copilot.english.linking.values import UnknownValue
+from segment_copilot.english.linking.values import UnknownValue, instead
 from segment_copilot.english.words.lexer import Token, written
-from segment_copilot.english.words.lexicon import VAGUE, stems
+from segment_copilot.english.words.lexicon import NOISE, VAGUE, stems
 from segment_copilot.language.catalog import nearest
 
 _SHOWN = 6
@@ -26,20 +26,9 @@ def unexplained(chunk: Chunk, index: Index) -> Problem:
     if any(word.lower in VAGUE for word in chunk.words):
         return vague(chunk, index)
     if chunk.lead in {"in", "from", "living", "based", "located", "outside"} and (where := _places(index)):
-        has = "; ".join(f"`{field.path}` has {_some(field.known.samples)}" for field in where)
-        return Problem("unknown", chunk.text, f"no place known here is called that: {has}")
-    found = near(chunk.words, index)
-    return Problem(
-        "unknown",
-        chunk.text,
-        "nothing in this tenant's catalog matches it",
-        found or tuple(field.path for field in index.traits),
-    )
-
-
-def _some(values: Sequence[object]) -> str:
-    shown = ", ".join(str(value) for value in values[:_SHOWN])
-    return f"{shown} and others" if len(values) > _SHOWN else shown
+        has = "; ".join(f"`{field.path}`: {instead(field, chunk.text)}" for field in where)
+        return Problem("unknown", chunk.text, f"no place known here is called that ({has})")
+    return Problem("unknown", chunk.text, "nothing in this tenant's catalog matches it", near(chunk.words, index))
 
 
 def _places(index: Index) -> list[Field]:
@@ -84,22 +73,26 @@ def partly(chunk: Chunk, link: Link, index: Index) -> Problem:
     return Problem("unknown", chunk.text, detail, near(words, index))
 
 
+def not_read(phrase: str, field: Field) -> Problem:
+    """A property is compared with a number or date, and its values are written in a way that is not read as one."""
+    read, as_ = (
+        ("dates", "send them as 2026-06-20") if field.unreadable == "date" else ("numbers", "send them as 1089.95")
+    )
+    detail = f"`{field.path}` holds texts such as {field.texts[0]!r}, which are not read as {read}: {as_}"
+    return Problem("unsupported", phrase, detail)
+
+
 def unknown_value(value: UnknownValue) -> Problem:
     """A field was named with a value that it does not have."""
-    samples = [str(sample) for sample in value.field.known.samples]
-    ordered = [*dict.fromkeys([*nearest(value.text, samples), *samples])][:_SHOWN]
-    more = "" if len(samples) <= _SHOWN else ", and others"
-    return Problem(
-        "missing", value.text, f"`{value.field.path}` has no value {value.text!r}; it has {', '.join(ordered)}{more}"
-    )
+    if value.field.unreadable == "number":
+        return not_read(value.text, value.field)
+    return Problem("missing", value.text, f"`{value.field.path}` has no value {value.text!r}; {value.instead}")
 
 
 def unknown_segment(chunk: Chunk, index: Index) -> Problem:
     """No segment has that name."""
     names = [segment.name for segment in index.catalog.segments.values()]
-    close = nearest(written([word for word in chunk.words if word.stem != "segment"]), names) or tuple(
-        sorted(names)[:_SHOWN]
-    )
+    close = nearest(written([word for word in chunk.words if word.stem != "segment"]), names)
     return Problem("missing", chunk.text, "there is no segment of that name", close)
 
 
@@ -109,7 +102,8 @@ def near(words: Iterable[Token], index: Index) -> tuple[str, ...]:
     names += [f"{known.name}.{field.path}" for known in index.events for field in known.fields]
     found: list[str] = []
     for word in words:
-        found += nearest(word.text, names, limit=2)
+        if word.stem not in NOISE:
+            found += nearest(word.text, names, limit=2)
     return tuple(dict.fromkeys(found))[:_SHOWN]
 
 

@@ -54,7 +54,7 @@ def _presence(items: tuple[Item, ...], index: Index) -> Test | None:
         for at in range(len(items)):
             length, coverage = mention(items, at, field, set())
             said = {word.stem for word in items[at : at + length] if isinstance(word, Token)}
-            if length and coverage >= 1 and not field.boolean and not said & _AGES:
+            if length and coverage >= 1 and not (field.boolean or field.answers or said & _AGES):
                 return Test(field, "is_set", None, frozenset(range(at, at + length)), named=True)
     return None
 
@@ -127,7 +127,7 @@ def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Proble
     """A trait that holds a date, with a window: "signed up in the last 30 days", "joined since 2026-01-01"."""
     window = chunk.window
     for field in index.traits:
-        if not field.dated or window is None:
+        if not (field.dated or field.unreadable == "date") or window is None:
             continue
         for at in range(len(items)):
             length, _ = mention(items, at, field, set())
@@ -135,6 +135,8 @@ def _dated(chunk: Chunk, items: tuple[Item, ...], index: Index) -> Node | Proble
             rest = [item for item in rest if not (isinstance(item, Token) and item.stem in _DATES)]
             yearly = [item for item in rest if isinstance(item, Token) and item.stem in _YEARLY]
             if length and not any(_matters(item) for item in rest if item not in yearly):
+                if not field.dated:
+                    return refusals.not_read(chunk.text, field)
                 return _yearly(field, window, chunk) if yearly or _turns(field) else _date_leaf(field, window, chunk)
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Literal
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from segment_copilot.english.words.lexicon import COMPOSED, NOISE, concept, weig
 from segment_copilot.english.words.stems import listed, stem
 from segment_copilot.language.catalog import Catalog, EventType, Property, Scalar
 from segment_copilot.language.operators import DATETIMES
+from segment_copilot.language.value_types import is_number_text, truth_of
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CUTTING = {
@@ -41,6 +43,10 @@ _CUTTING = {
     "over",
 }
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|T)")
+_DAY_LIKE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}([ T].*)?")
+_CODE = "(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|INR|CNY)"
+_AMOUNT_LIKE = re.compile(rf"(?:{_CODE} )?[-+]?[$€£¥]? ?(?:0|[1-9][\d.,']*)(?:[.,]\d+)?(?: ?[$€£¥%]| {_CODE})?")
+_AMOUNT_SIGN = re.compile(rf"[$€£¥%,']|{_CODE}")  # without one it may be a code of something
 _SEPARATORS = re.compile(r"[_.\-:/\\]+")
 
 
@@ -108,7 +114,35 @@ class Field(Struct, frozen=True, dict=True):
     @property
     def numeric(self) -> bool:
         """Whether numbers can be compared with it."""
-        return "number" in self.kinds
+        if "number" in self.kinds:
+            return True
+        return bool(self.texts) and not self.known.declared and all(map(is_number_text, self.texts))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts among its known values."""
+        return tuple(value for value in self.known.samples if isinstance(value, str))
+
+    @cached_property
+    def unreadable(self) -> Literal["number", "date", ""]:
+        """What all its texts would be, were they written as the language reads it: "$1,089.95", "06/20/2026"."""
+        if not self.texts or self.numeric or self.dated or self.listed:
+            return ""
+        if all(_DAY_LIKE.fullmatch(text) for text in self.texts):
+            return "date"
+        is_amount = all(_AMOUNT_LIKE.fullmatch(text.strip()) for text in self.texts)
+        return "number" if is_amount and any(map(_AMOUNT_SIGN.search, self.texts)) else ""
+
+    @cached_property
+    def answers(self) -> Mapping[bool, tuple[Scalar, ...]]:
+        """Its values that say yes, and those that say no, where it has no others and they are none of true and false."""
+        samples = self.known.samples
+        if self.boolean or self.listed or not samples or not self.known.is_whole:
+            return {}
+        said = {sample: truth_of(sample) for sample in samples}
+        if None in said.values() or (not self.texts and len(said) == 1):  # a number that is 1 throughout may count
+            return {}
+        return {truth: tuple(one for one in said if said[one] is truth) for truth in (True, False)}
 
     @property
     def boolean(self) -> bool:

@@ -9,18 +9,17 @@ from msgspec import Struct, structs
 
 from segment_copilot.english.budget import spend
 from segment_copilot.english.linking.index import Field
+from segment_copilot.english.linking.places import country_of
 from segment_copilot.english.times.phrases import Quantity
-from segment_copilot.english.words.countries import ALIASES, CODES_THAT_ARE_WORDS, NAMES
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.lexicon import NOISE, concept, stems
 from segment_copilot.english.words.stems import stem
-from segment_copilot.language.catalog import Scalar
+from segment_copilot.language.catalog import Scalar, nearest
 from segment_copilot.language.operators import OPERATORS
 
 Item = Token | Quantity
-SAMPLE_LIMIT = 50
-"""The catalog keeps this many values of a field; fewer means that it holds them all."""
 _LONGEST = 5
+_FEW = 6
 _HALF = 0.5  # of a name: less says too little
 
 _FIELD_WORDS = {
@@ -75,6 +74,22 @@ class UnknownValue(Struct, frozen=True):
     field: Field
     text: str
     used: frozenset[int]
+
+    @property
+    def instead(self) -> str:
+        """What there is instead: every value where they are few, else the nearest, or that none is near."""
+        if self.field.unreadable == "number":
+            return f"its values are texts such as {self.field.texts[0]!r}, which are not read as numbers"
+        return instead(self.field, self.text)
+
+
+def instead(field: Field, text: str) -> str:
+    """What a field has instead of *text*: every value where they are few, else the nearest, or that none is near."""
+    samples = [str(sample) for sample in field.known.samples]
+    if len(samples) <= _FEW:
+        return f"it has {', '.join(samples)}"
+    near = nearest(text, samples)
+    return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else "and none that is near"
 
 
 def tests(
@@ -140,10 +155,24 @@ def _named_tests(items: Sequence[Item], at: int, fields: list[Field], used: set[
         elif read is not None and coverage >= 1:
             unknown = read
         elif read is None and coverage >= 1:
-            unknown = unknown or _unseen_before(items, at, at + length, field, used)
+            unknown = (
+                unknown or _unread(items, at, at + length, field) or _unseen_before(items, at, at + length, field, used)
+            )
     if readings:
         return max(readings, key=lambda pair: pair[0])[1]
     return unknown
+
+
+def _unread(items: Sequence[Item], start: int, end: int, field: Field) -> UnknownValue | None:
+    """Of "total above 1000", where the totals are texts that are not read as numbers."""
+    if field.unreadable != "number":
+        return None
+    numbers = [at for at, item in enumerate(items) if isinstance(item, Quantity) and not item.times]
+    if not numbers:
+        return None
+    said = items[numbers[0]]
+    used = frozenset(range(min(start, *numbers), max(end, numbers[-1] + 1)))
+    return UnknownValue(field, said.text, used)
 
 
 def _unseen_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> UnknownValue | None:
@@ -157,7 +186,12 @@ def _unseen_before(items: Sequence[Item], start: int, end: int, field: Field, us
         or before.lower in _COPULAS | _NOT
     ):
         return None
-    if not 0 < len(known) < SAMPLE_LIMIT or not all(isinstance(value, str) for value in known) or start - 1 > _FRONT:
+    if (
+        not known
+        or not field.known.is_whole
+        or not all(isinstance(value, str) for value in known)
+        or start - 1 > _FRONT
+    ):
         return None
     return UnknownValue(field, before.text, frozenset(range(start - 1, end)))
 
@@ -234,6 +268,8 @@ def _operand(
         return "is_set", None, None, at + 1, ""
     if item.stem in _UNSET:
         return "is_not_set", None, None, at + 1, ""
+    if field.answers and item.lower in _TRUE | _FALSE and field.answers[item.lower in _TRUE]:
+        return (*_answering(field, says=item.lower in _TRUE), None, at + 1, "")
     if field.boolean and item.lower in _TRUE | _FALSE:
         return ("is_true" if item.lower in _TRUE else "is_false"), None, None, at + 1, ""
     if (
@@ -280,18 +316,29 @@ def _unseen(item: Token, at: int, field: Field) -> tuple[str, Any, Any, int, str
     """A value that is not among the samples: unknown where the samples are all there is, otherwise taken as written."""
     if item.kind == "word" and item.stem in NOISE:
         return None
-    if field.numeric or field.boolean or field.dated:
+    if field.numeric or field.boolean or field.dated or field.answers:
         return None
-    if 0 < len(field.known.samples) < SAMPLE_LIMIT:
+    if field.known.samples and field.known.is_whole:
         return "unknown", item.text, None, at + 1, ""
-    note = f"{item.text!r} is not among the values of `{field.path}` that I know; I took it as written"
+    note = _taken(field, item.text)
     return ("contains" if field.listed else "eq"), item.text, None, at + 1, note
 
 
 def _boolean(field: Field, start: int, at: int, *, negated: bool) -> Test | None:
+    if field.answers:
+        operator, value = _answering(field, says=True)
+        return _finished(Test(field, operator, value, frozenset(range(start, at)), named=True), negated=negated)
     if not field.boolean:
         return None
     return Test(field, "is_false" if negated else "is_true", None, frozenset(range(start, at)), named=True)
+
+
+def _answering(field: Field, *, says: bool) -> tuple[str, Any]:
+    """The test of a field whose values say yes or no: for what says so, or against what says the opposite."""
+    if wanted := field.answers[says]:
+        return ("eq", wanted[0]) if len(wanted) == 1 else ("in", list(wanted))
+    others = field.answers[not says]
+    return ("neq", others[0]) if len(others) == 1 else ("not_in", list(others))
 
 
 def _quantity_before(items: Sequence[Item], start: int, end: int, field: Field, used: set[int]) -> Test | None:
@@ -347,8 +394,12 @@ def _loose_text(items: Sequence[Item], at: int, fields: list[Field]) -> Test | N
     holding = [field for field in fields if likely & {*field.words, *(_field_word(word) for word in field.words)}]
     if len(holding) != 1:
         return None
-    note = f"{item.text} is not among the values of `{holding[0].path}` that I know; I took it as written"
-    return Test(holding[0], "eq", item.text, frozenset({at}), note=note)
+    return Test(holding[0], "eq", item.text, frozenset({at}), note=_taken(holding[0], item.text))
+
+
+def _taken(field: Field, text: str) -> str:
+    """The note of a value that no sample holds: whether it is stored, and what is near it, is told where it is counted."""
+    return f"{text!r} is taken for a value of `{field.path}` as it is written"
 
 
 def value_at(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[Scalar, int] | None:
@@ -374,7 +425,7 @@ def _value_of(words: list[Token], field: Field, *, paged: bool = False) -> Scala
         or words[-1].kind == "sign"
     ):
         return None
-    if field.country and (country := _country(words, field)) is not None:
+    if field.country and (country := country_of(words, field)) is not None:
         return country
     key = tuple(word.stem for word in words if word.kind != "sign")
     shouted = len(words) == 1 and words[0].text in field.known.samples and words[0].text.isupper()
@@ -425,27 +476,6 @@ def _same_text(text: str, field: Field) -> Scalar | None:
         sample for sample in samples if sample.lower() == text.lower()
     ]
     return same[0] if same else None
-
-
-def country_code(words: Sequence[Token]) -> str | None:
-    """The ISO code of the country that the words name, as a name or an adjective."""
-    text = " ".join(word.text for word in words).replace(" .", ".")
-    if text.lower() in CODES_THAT_ARE_WORDS and text != text.upper():
-        return None
-    return ALIASES.get(text.lower()) or ALIASES.get(text.lower().rstrip("s") if text.lower().endswith("ns") else "")
-
-
-def _country(words: Sequence[Token], field: Field) -> Scalar | None:
-    code = country_code(words)
-    if code is None:
-        return None
-    samples = [sample for sample in field.known.samples if isinstance(sample, str)]
-    for sample in samples:
-        if ALIASES.get(sample.lower()) == code:
-            return sample
-    if len(samples) < SAMPLE_LIMIT:
-        return None
-    return code if all(len(sample) <= len("US") for sample in samples) else NAMES[code]
 
 
 def _finished(test: Test, *, negated: bool) -> Test:

@@ -1,0 +1,1 @@
+"""Faults, planted one after another in a running service under load; `make chaos` runs them, `make test` does not."""
