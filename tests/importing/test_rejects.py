@@ -84,6 +84,18 @@ def test_json_keeps_its_types(tmp_path: Path, shape: str):
     assert payloads(again) == [{"tags": ["a"], "total": "7", "name": 'Kö, "x"'}]
 
 
+def test_what_is_rejected_again_keeps_its_columns(tmp_path: Path):
+    path = tmp_path / "file.csv"
+    path.write_text("user,event,time,note\nana,buy,soon,7\n")
+
+    again = reject(reject(path))
+
+    assert [line.rpartition(",ana,")[2] for line in again.read_text("utf-8-sig").splitlines()] == [
+        "import_line,import_reason,user,event,time,note",
+        "buy,soon,7",
+    ]
+
+
 def test_an_order_is_rejected_with_all_its_rows(tmp_path: Path):
     path = tmp_path / "orders.csv"
     header = "Name,Email,Created at,Total,Id,Lineitem name\n"
