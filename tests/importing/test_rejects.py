@@ -84,6 +84,18 @@ def test_json_keeps_its_types(tmp_path: Path, shape: str):
     assert payloads(again) == [{"tags": ["a"], "total": "7", "name": 'Kö, "x"'}]
 
 
+def test_what_is_rejected_again_keeps_its_columns(tmp_path: Path):
+    path = tmp_path / "file.csv"
+    path.write_text("user,event,time,note\nana,buy,soon,7\n")
+
+    again = reject(reject(path))
+
+    with again.open(encoding="utf-8-sig", newline="") as file:
+        header, row = csv.reader(file)
+    assert header == ["import_line", "import_reason", "user", "event", "time", "note"]
+    assert (row[0], row[2:]) == ("2", ["ana", "buy", "soon", "7"])
+
+
 def test_an_order_is_rejected_with_all_its_rows(tmp_path: Path):
     path = tmp_path / "orders.csv"
     header = "Name,Email,Created at,Total,Id,Lineitem name\n"
