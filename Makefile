@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test mutants chaos bench evals openapi
+.PHONY: help demo fmt check quick test contract mutants chaos bench evals openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: $(UV) ## All tests, on real engines
 
 quick: $(UV) ## The tests that need no engine
 	$(RUN) pytest -n 2 --dist load -m "not engines and not slow"
+
+contract: $(UV) ## Make up tens of thousands of requests from the document: all checks, all phases
+	CONTRACT_EXAMPLES=100 $(RUN) pytest tests/api/test_conformance.py -n 0 -s
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py

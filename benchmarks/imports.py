@@ -169,8 +169,7 @@ async def measure(number: int, only: str) -> None:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103  # PostgreSQL may run as another user
         engines = await asyncio.to_thread(start_engines, Path(folder) / "data")
         try:
-            urls = {"database_url": engines.database_url, "clickhouse_url": engines.clickhouse_url}
-            settings = Settings(**urls, port=0)
+            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
             await migrate_stores(settings)
             async with running(settings) as (url, _), open_resources(settings) as resources:
                 heads = [

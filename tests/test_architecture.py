@@ -13,7 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 
-GROUND = {"errors", "documents", "settings", "telemetry"}
+GROUND = {"errors", "documents", "mistakes", "settings", "telemetry"}
 PURE = {"language", "compiler"}
 USE_CASES = {"access", "events", "audiences", "activations"}
 
@@ -22,9 +22,10 @@ SENTENCES = 2
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "documents": {"errors"},
-    "settings": {"errors", "documents"},
+    "mistakes": {"documents"},
+    "settings": {"errors", "mistakes"},
     "telemetry": set(),
-    "language": {"errors", "documents"},
+    "language": {"errors", "documents", "mistakes"},
     "compiler": {"errors", "documents", "language"},
     "english": {"errors", "documents", "language"},
     "stores": GROUND,
@@ -37,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": GROUND | USE_CASES | {"stores"},
     "worker": GROUND | USE_CASES | {"resources"},
     "demo": GROUND | PURE | USE_CASES | {"stores", "resources"},
-    "importing": {"errors", "documents", "language", "events"},
+    "importing": {"errors", "documents", "mistakes", "language", "events"},
     "embedded": {"errors", "documents"},
 }
 """Room → the rooms it may import. `app`, `commands` and `__main__` know everything."""

@@ -1,26 +1,24 @@
-"""Documents: pointers that lead back, msgspec's sentences read, and what no store can keep found where it is."""
+"""Documents: pointers that lead back, and what no store can keep found where it is."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jsonpointer import JsonPointer
-from msgspec import Meta, Struct
 
 from segment_copilot.documents import (
     MAX_DEPTH,
     MAX_DIGITS,
     escape,
     is_plain,
+    items_of,
     join,
-    mistake_of,
     parse,
-    pointer_of,
     repeats_a_key,
     unstorable,
     unstorable_text,
@@ -65,65 +63,6 @@ def test_a_pointer_can_always_be_sent(step: str):
 
 def test_half_of_a_surrogate_pair_is_written_out_in_a_pointer():
     assert join("a\ud800/") == r"/a\ud800~1"
-
-
-@pytest.mark.parametrize(
-    ("path", "pointer"),
-    [
-        ("$", ""),
-        ("$.where[0].value", "/where/0/value"),
-        ("$[12][3].a", "/12/3/a"),
-        ("$.a/b~c", "/a~1b~0c"),
-        ("$.properties[...].type", "/properties"),
-        ("$[...]", ""),
-    ],
-)
-def test_a_path_of_msgspec_is_a_pointer_up_to_the_key_that_it_hides(path: str, pointer: str):
-    assert pointer_of(path) == pointer
-
-
-# Mistakes that msgspec finds. If it words one differently one day, this is what fails.
-
-
-class Inner(Struct, forbid_unknown_fields=True):
-    size: Annotated[int, Meta(ge=1)] = 1
-    kind: Literal["small", "large"] = "small"
-
-
-class Outer(Struct, forbid_unknown_fields=True, kw_only=True):
-    name: Annotated[str, Meta(min_length=2)]
-    inner: Inner | None = None
-    many: Annotated[list[Inner], Meta(max_length=1)] = []
-    by_key: dict[str, Inner] = {}
-    by_number: dict[int, int] = {}
-
-
-MISTAKES: list[tuple[dict[str, Any], str, str, str]] = [
-    ({"name": "ab", "extra": 1}, "", "unknown_field", "extra"),
-    ({"name": "ab", "a`b - at\n/": 1}, "", "unknown_field", "a`b - at\n/"),
-    ({"name": "ab", "many": [{"extra": 1}]}, "/many/0", "unknown_field", "extra"),
-    ({"name": "ab", "inner": {"x` - at `$.y": 1}}, "/inner", "unknown_field", "x` - at `$.y"),
-    ({}, "", "missing_field", "name"),
-    ({"name": "a"}, "/name", "out_of_range", ""),
-    ({"name": "ab", "many": [{"size": 0}]}, "/many/0/size", "out_of_range", ""),
-    ({"name": "ab", "many": [{}, {}]}, "/many", "out_of_range", ""),
-    ({"name": "ab", "inner": {"kind": "of length <= 2"}}, "/inner/kind", "unknown_value", "of length <= 2"),
-    ({"name": "ab", "inner": {"kind": "it's - at `$.x`"}}, "/inner/kind", "unknown_value", "it's - at `$.x`"),
-    ({"name": 7}, "/name", "wrong_type", ""),
-    ({"name": "ab", "by_key": {"a/b": {"size": "x"}}}, "/by_key", "wrong_type", ""),
-    ({"name": "ab", "by_number": {"x": 1}}, "/by_number", "wrong_type", ""),
-]
-
-
-@pytest.mark.parametrize(("document", "pointer", "code", "name"), MISTAKES, ids=[str(row[0])[:40] for row in MISTAKES])
-def test_a_mistake_that_msgspec_found_has_a_place_and_a_code(document, pointer, code, name):
-    with pytest.raises(msgspec.ValidationError) as caught:
-        msgspec.convert(document, Outer)
-
-    found = mistake_of(caught.value, "/body")
-
-    assert (found.pointer, found.code, found.name) == (f"/body{pointer}", code, name)
-    assert str(caught.value).startswith(found.sentence)
 
 
 # What no store can keep
@@ -227,6 +166,35 @@ def test_in_a_text_the_same_is_found_as_in_what_it_decodes_to(document: Any):
 
     assert [flaw for flaw in unstorable_text(text) if flaw not in long] == found
     assert all(abs(at(document, flaw.pointer)[1]) >= 10**MAX_DIGITS for flaw in long)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1.5e400", "9" * 309 + ".0"])
+def test_a_fraction_beyond_the_doubles_is_found_where_it_is(number: str):
+    text = f'{{"a": [1e308, {{"b/": {number}}}]}}'
+
+    assert [(flaw.pointer, flaw.code) for flaw in unstorable_text(text)] == [("/a/1/b~1", "number_out_of_range")]
+
+
+items = st.recursive(
+    st.sampled_from(["1", '"a,]}\\""', "null", "-1e5", r'"\ud800"', "{}", "[]"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda each: f"[{' , '.join(each)}]")
+        | st.lists(inner, max_size=3).map(lambda each: "{" + ",".join(f'"a:[{{" : {item}' for item in each) + "}")
+    ),
+    max_leaves=8,
+)
+
+
+@given(texts=st.lists(items, max_size=5), space=st.sampled_from(["", " ", "\n"]))
+@example(texts=["[" * 5_000 + "]" * 5_000, "1"], space="")
+def test_the_items_of_a_list_are_cut_out_as_they_were_written(texts: list[str], space: str):
+    within = f"{space},{space}".join(texts)
+
+    found = items_of(f'{space}{{"events":{space}[{space}{within}{space}]{space}}}')
+
+    assert found is not None
+    assert [item.strip() for item in found] == texts
+    assert items_of(f'{{"events": [], "events": [{within}]}}') is None
 
 
 @given(document=documents, key=texts)

@@ -1,4 +1,4 @@
-"""JSON documents: where something stands in one, what a decoder found wrong with one, what no store can keep of one.
+"""JSON documents: where something stands in one, and what no store can keep of one.
 
 It knows neither the language nor HTTP, and raises nothing of its own: whoever was sent a document words the refusal.
 """
@@ -9,10 +9,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
-from msgspec import Struct
 
 from segment_copilot.errors import Finding
 
@@ -39,55 +38,6 @@ def join(*steps: str | int) -> str:
 def parse(pointer: str) -> tuple[str, ...]:
     """Returns the steps of *pointer*; an index is a text here, because an object may have "0" for a key."""
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
-
-
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-
-
-def pointer_of(path: str) -> str:
-    """Returns the pointer of a path as msgspec writes it: `$.where[0].value` is `/where/0/value`.
-
-    msgspec hides the keys of a mapping (`[...]`); there the pointer ends, at the mapping.
-    """
-    shown = path.partition("[...]")[0]
-    return join(*(name or index for name, index in _STEP.findall(shown)))
-
-
-# Mistakes that msgspec finds. It tells them in English alone: this is the one place that reads its sentences.
-
-
-class Mistake(Struct, frozen=True):
-    """One mistake that msgspec found while it decoded.
-
-    *pointer* leads to the value, or to the object whose field is unknown or missing. *name* is that field, or the
-    value that is none of those allowed. *sentence* is msgspec's own, without a full stop.
-    """
-
-    pointer: str
-    code: Literal["unknown_field", "missing_field", "unknown_value", "out_of_range", "wrong_type"]
-    sentence: str
-    name: str = ""
-
-
-_TOLD = re.compile(r"(?P<sentence>.*?)(?: - at (?:`key` in )?`(?P<path>\$[^`]*)`)?", re.DOTALL)
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING_FIELD = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
-_UNKNOWN_VALUE = re.compile(r"Invalid enum value (['\"]?)(.*)\1", re.DOTALL)
-_OUT_OF_RANGE = re.compile(r"Expected `[^`]*` (?:of length|[<>]=?) .*", re.DOTALL)
-
-
-def mistake_of(error: msgspec.ValidationError, pointer: str = "") -> Mistake:
-    """Returns what *error* says, seen from the top of the document that has the decoded value at *pointer*."""
-    told = _TOLD.fullmatch(str(error))
-    assert told is not None  # noqa: S101  # the pattern matches every string
-    sentence, place = told["sentence"], pointer + pointer_of(told["path"] or "")
-    if found := _UNKNOWN_FIELD.fullmatch(sentence):
-        return Mistake(place, "unknown_field", sentence, found[1])
-    if found := _MISSING_FIELD.fullmatch(sentence):
-        return Mistake(place, "missing_field", sentence, found[1])
-    if found := _UNKNOWN_VALUE.fullmatch(sentence):
-        return Mistake(place, "unknown_value", sentence, found[2])
-    return Mistake(place, "out_of_range" if _OUT_OF_RANGE.fullmatch(sentence) else "wrong_type", sentence)
 
 
 # What no store can keep
@@ -145,7 +95,8 @@ def unstorable_text(text: str) -> tuple[Finding, ...]:
     """Returns what no store can keep of the JSON document *text*, with what only the text shows.
 
     Codes beside those of `unstorable`: `duplicate_key`, and `number_too_long` for any number of more than MAX_DIGITS
-    digits (of shorter ones the size is not judged). Where *text* nests deeper than MAX_DEPTH, only that is told.
+    digits (of shorter whole numbers the size is not judged). Where *text* nests deeper than MAX_DEPTH, only that is
+    told.
 
     Raises:
         ValueError: *text* is not JSON.
@@ -163,17 +114,56 @@ def unstorable_text(text: str) -> tuple[Finding, ...]:
             is_suspect = True
         return found
 
-    def number(digits: str) -> _LongNumber | None:
+    def whole(digits: str) -> _LongNumber | None:
         nonlocal is_suspect
         if len(digits) <= MAX_DIGITS:
             return None
         is_suspect = True
         return _LongNumber()
 
+    def fraction(digits: str) -> _LongNumber | float | None:
+        nonlocal is_suspect
+        if len(digits) > MAX_DIGITS or is_double(number := float(digits)):
+            return whole(digits)
+        is_suspect = True
+        return number
+
     document = json.loads(
-        text, object_pairs_hook=members, parse_int=number, parse_float=number, parse_constant=_no_constant
+        text, object_pairs_hook=members, parse_int=whole, parse_float=fraction, parse_constant=_no_constant
     )
     return tuple(unstorable(document)) if is_suspect else ()
+
+
+def read_json(text: str) -> Any:
+    """Returns what *text* holds, halves of surrogate pairs and numbers beyond 64-bit floats (as infinities) too.
+
+    Raises:
+        ValueError: *text* is not JSON.
+        RecursionError: it nests far too deep.
+
+    """
+    return json.loads(text, parse_int=_whole, parse_constant=_no_constant)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
+def with_whole_numbers(document: Any) -> Any:
+    """Returns *document* with each number that is whole written as one: to JSON, 10.0 and 10 are the same number."""
+    match document:
+        case float() if document.is_integer() and abs(document) < _EXACT:
+            return int(document)
+        case Mapping():
+            members = cast("Mapping[str, object]", document)
+            return {key: with_whole_numbers(value) for key, value in members.items()}
+        case list():
+            return [with_whole_numbers(item) for item in cast("list[object]", document)]
+        case _:
+            return document
+
+
+_EXACT: Final = 2**53  # beyond it a float is no longer one whole number alone
 
 
 def repeats_a_key(text: bytes | msgspec.Raw, decoded: object) -> bool:
@@ -185,6 +175,33 @@ def repeats_a_key(text: bytes | msgspec.Raw, decoded: object) -> bool:
     return len(_KEY.findall(text)) != _count_keys(decoded)
 
 
+def items_of(text: str) -> list[str] | None:
+    """Returns the text of each item of the list that *text*, a JSON object, holds under its one key.
+
+    None when it has another number of keys (a repeated one counts twice), or does not end where it should. It costs no stack, however deep an item is.
+    """
+    depth, keys, start = 0, 0, -1
+    items: list[str] = []
+    for found in _MARK.finditer(text):
+        mark = found[0]
+        if mark in "[{":
+            depth += 1
+            if depth == _IN_LIST and mark == "[":
+                start = found.end()
+        elif depth == _IN_LIST and start >= 0 and mark in ",]":
+            items.append(text[start : found.start()])
+            start = found.end()
+        elif mark == ":" and depth == 1:
+            keys += 1
+        if mark in "]}":
+            depth -= 1
+            start = -1 if depth < _IN_LIST else start
+    if keys != 1 or depth:
+        return None
+    return [] if len(items) == 1 and not items[0].strip() else items
+
+
+_IN_LIST: Final = 2  # inside the object, inside its list
 _ESCAPED = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)  # NUL and surrogates cannot come in any other way
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
@@ -206,7 +223,9 @@ def _flaws(value: object, pointer: str, room: int, deepest: int) -> Iterator[Fin
             yield from _in_text(value, pointer)
         case int() | float():
             if not is_double(value):
-                yield Finding(pointer, "number_out_of_range", "The number is beyond what a 64-bit float can hold.")
+                yield Finding(
+                    pointer, "number_out_of_range", "The number is beyond what a 64-bit floating-point number can hold."
+                )
         case _LongNumber():
             yield Finding(pointer, "number_too_long", f"A number has at most {MAX_DIGITS} digits.")
         case Mapping():

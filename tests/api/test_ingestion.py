@@ -102,6 +102,61 @@ async def test_half_a_character_in_a_key_costs_only_its_event(client: httpx2.Asy
     ]
 
 
+WRITTEN = b'{"user_id":"ana","event_type":"order_placed","payload":{"a":%s}}'
+HALF = WRITTEN % rb'"\ud800"'  # for its sake the whole batch is read slowly
+ALONE = [
+    (WRITTEN % b"1e999", "/payload/a", "number_out_of_range"),
+    (WRITTEN % (b"1" * 5_000), "/payload/a", "number_out_of_range"),
+    (WRITTEN % b'{"b":1,"b":2}', "/payload/a/b", "duplicate_key"),
+    (WRITTEN % b'1,"a":2', "/payload/a", "duplicate_key"),
+    (b'{"user_id":"ana","user_id":"bea","event_type":"x"}', "/user_id", "duplicate_key"),
+    (WRITTEN % (b"[" * 5_000 + b"]" * 5_000), "", "payload_too_deep"),
+]
+
+
+@pytest.mark.parametrize("beside", [b"", HALF], ids=["quickly", "slowly"])
+@pytest.mark.parametrize(("event", "pointer", "code"), ALONE, ids=[f"{row[2]} {row[1]}" for row in ALONE])
+async def test_what_is_wrong_with_one_event_is_told_of_it_however_the_batch_is_read(
+    client: httpx2.AsyncClient, event, pointer, code, beside
+):
+    right = WRITTEN % b"12345678901234567890123"
+    events = [right, event, *([beside] if beside else []), right]
+
+    answer = await post(client, BATCH, b'{ "events" : [%s ] }' % b" , ".join(events))
+
+    assert answer.status_code == 202, answer.text
+    found = answer.json()
+    assert (found["queued"], found["skipped"]) == (2, len(events) - 2)
+    first = found["errors"][0]
+    assert (first["pointer"], first["code"]) == (f"/events/1{pointer}", code)
+
+
+@pytest.mark.parametrize("beside", [WRITTEN % b"1", HALF], ids=["quickly", "slowly"])
+@pytest.mark.parametrize("key", [b"events", rb"\u0065vents"])
+async def test_a_second_list_of_events_is_refused_and_not_taken_for_the_first(
+    client: httpx2.AsyncClient, beside: bytes, key: bytes
+):
+    body = b'{"events":[%s],"%s":[%s]}' % (beside, key, WRITTEN % b"2")
+
+    answer = await post(client, BATCH, body)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, "duplicate_key")
+    assert problem["errors"][0]["pointer"] == "/events"
+
+
+async def test_a_key_named_events_inside_of_an_event_is_no_second_list(client: httpx2.AsyncClient):
+    answer = await post(client, BATCH, b'{"events":[%s]}' % (WRITTEN % b'{"events":[1],"b":"events\\":"}'))
+
+    assert (answer.status_code, answer.json()["queued"]) == (202, 1)
+
+
+async def test_a_batch_that_never_ends_is_no_json(client: httpx2.AsyncClient):
+    answer = await post(client, BATCH, b'{"events":' + b"[" * 5_000)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
 async def test_only_the_first_reasons_of_a_batch_are_told(client: httpx2.AsyncClient):
     found = (await post(client, BATCH, {"events": [{}] * 30})).json()
 

@@ -310,7 +310,7 @@ async def test_every_mistake_of_a_definition_comes_back_at_once(ask: Ask):
 
     told = await called(ask, ("propose_segment", {**PROPOSAL, "definition": wrong}))
 
-    assert len(told.one("tool.result")["error"]["findings"]) == 2
+    assert len(told.one("tool.result")["error"]["findings"]) == 3  # of the second, operator and window_days
 
 
 async def test_after_four_failed_proposals_the_model_is_told_to_ask(ask: Ask):

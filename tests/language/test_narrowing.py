@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.compiler import Conditions, Plan, read_narrowing, render_narrowing
-from segment_copilot.compiler.slots import Branch, Node
+from segment_copilot.compiler.slots import GroupNode, Node
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, load_data_set
@@ -22,14 +22,14 @@ async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> Data
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    assert isinstance(node, Branch)
+    assert isinstance(node, GroupNode)
     return node.children
 
 
 def conditions_of(plan: Plan, definition: Json) -> Conditions:
     """Each condition that is let in, and each that is taken out by itself."""
     included, excluded = children(plan.root) if "exclude" in definition else (plan.root, None)
-    assert isinstance(included, Branch)
+    assert isinstance(included, GroupNode)
     return Conditions(included.logic, included.children, children(excluded) if excluded else ())
 
 

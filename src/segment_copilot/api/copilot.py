@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -35,6 +34,7 @@ from segment_copilot.copilot.stream.encoders.native import NativeEncoder
 from segment_copilot.copilot.stream.protocol import PROTOCOL, protocol_document
 from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
+from segment_copilot.language.lengths import Instant
 
 MAX_BODY_BYTES: Final = 2 * 2**20
 
@@ -52,7 +52,7 @@ class GenerateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """An audience in words."""
 
     description: Annotated[str, Meta(min_length=1, max_length=100_000)]
-    as_of: Annotated[datetime, Meta(tz=True)] | None = None
+    as_of: Instant | None = None
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 

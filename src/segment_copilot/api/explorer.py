@@ -15,9 +15,7 @@ from msgspec.structs import replace
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
-    Instant,
     RawDefinition,
-    check_as_of,
     point_into_body,
     relocate_findings,
 )
@@ -27,6 +25,7 @@ from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.language.lengths import Instant
 
 UserId = Annotated[
     str, Meta(min_length=1, max_length=MAX_USER_LENGTH, description="Explain this user too, condition by condition")
@@ -91,8 +90,7 @@ class ExplanationController(Controller):
         how many there would be without it; `emptied_by` is there when nobody is left. With `user_id`, `user` says of
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
-        as_of = check_as_of(data.as_of)
-        work = explanations.definition(tenant, bytes(data.definition), as_of=as_of, user_id=data.user_id)
+        work = explanations.definition(tenant, bytes(data.definition), as_of=data.as_of, user_id=data.user_id)
         return await _run(request, work)
 
     @post(
@@ -114,8 +112,7 @@ class ExplanationController(Controller):
         As of now, or of an instant such as its `last_computed_at`; its members stay as the last computation left them.
         """
         wanted = data or ExplainSegmentRequest()
-        as_of = check_as_of(wanted.as_of)
-        return await _run(request, explanations.segment(tenant, segment_id, as_of=as_of, user_id=wanted.user_id))
+        return await _run(request, explanations.segment(tenant, segment_id, as_of=wanted.as_of, user_id=wanted.user_id))
 
 
 class ExplorerController(Controller):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 from litestar import Controller, get, post
@@ -13,11 +13,14 @@ from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.bodies import check_body
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
+from segment_copilot.documents import items_of, read_json
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
+from segment_copilot.mistakes import TOO_DEEP, unreadable
 
 # SegOps documents 500, but its Python client sends its whole queue at once and loses it on a 4xx.
 MAX_BATCH: Final = 5_000
@@ -25,12 +28,25 @@ MAX_ERRORS: Final = 20
 MAX_BATCH_BYTES: Final = 16 * 2**20
 
 
+_INSTANT: Final = (
+    "^(?:19|2[0-2])[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    "(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
+    "(?: ?(?:[Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?))?)?$"
+)
+
+
 class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something a user did at a moment. `context_identified` is an identify: its payload is a set of traits."""
 
     user_id: Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
     event_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]
-    occurred_at: Annotated[str, Meta(description="ISO 8601; UTC without an offset; default: now")] | None = None
+    occurred_at: (
+        Annotated[
+            str,
+            Meta(description="ISO 8601; UTC without an offset; default: now", extra_json_schema={"pattern": _INSTANT}),
+        ]
+        | None
+    ) = None
     payload: dict[str, Any] | None = None
     event_id: (
         Annotated[str, Meta(max_length=MAX_ID_LENGTH, description="Counts once, however often it is sent")] | None
@@ -73,33 +89,49 @@ class BatchTracked(Struct, frozen=True):
 
 
 class IngestionRequest(ApiRequest):
-    """A request in whose body half a surrogate pair is one event's fault, not the body's."""
+    """A request in whose body half a surrogate pair, or depth, is one event's fault and not the body's."""
 
     async def json(self) -> Any:
-        """Decode the body; where the fast parser gives up on the whole of it, it is read again event by event."""
+        """Decode the body; where the fast parser gives up on the whole of it, it is cut up event by event."""
+        field = self.route_handler.parsed_data_field
+        is_batch = field is not None and field.annotation is Batch
         try:
-            return await super().json()
+            decoded = await super().json()
         except InvalidInput as error:
-            if error.code != "malformed_json" or (reread := _reread(await self.body())) is None:
+            if error.code != "malformed_json":
                 raise
-            return reread
+            body = await self.body()
+            reason = unreadable(body)
+            if reason and not (is_batch and reason == TOO_DEEP):
+                raise
+            return _cut_up(body, error, is_deep=bool(reason)) if is_batch else msgspec.Raw(body)
+        if is_batch and len(_KEY.findall(body := await self.body())) > 1 and items_of(body.decode()) is None:
+            _refuse_two_lists()
+        return decoded
 
 
-def _reread(body: bytes) -> Batch | msgspec.Raw | None:
-    """Return *body* with each event as JSON text of its own; None if it is not JSON at all."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    match document:
-        case {"events": [*sent], **others} if not others and len(sent) <= MAX_BATCH:
-            return Batch([_raw(event) for event in sent])
-        case _:
-            return _raw(document)
+def _cut_up(body: bytes, error: InvalidInput, *, is_deep: bool) -> Batch:
+    """Return the events as they were written, each a text of its own; raises *error* where this is no batch."""
+    text = body.decode()
+    if not is_deep:
+        check_body(read_json(text), Batch)
+    events = items_of(text)
+    if is_deep and (events is None or not _FRAME.match(text)):
+        raise error
+    if events is None:
+        _refuse_two_lists()
+    if len(events) > MAX_BATCH:
+        check_body({"events": events}, Batch)
+    return Batch([msgspec.Raw(event.encode()) for event in events])
 
 
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value).encode())
+def _refuse_two_lists() -> NoReturn:
+    finding = Finding("/events", "duplicate_key", "This key occurs twice in one object.")
+    raise InvalidInput(finding.detail, code=finding.code, findings=[finding])
+
+
+_KEY: Final = re.compile(rb'"(?:[events]|\\u00[0-9a-fA-F]{2}){6}"[ \t\r\n]*:')  # "events", however it is written
+_FRAME: Final = re.compile(r'\s*\{\s*"events"\s*:\s*\[')
 
 
 IdempotencyKey = Annotated[

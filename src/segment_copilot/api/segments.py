@@ -15,9 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
-    Instant,
     RawDefinition,
-    check_as_of,
     point_into_body,
     relocate_findings,
 )
@@ -28,14 +26,16 @@ from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
-from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments, SegmentType
+from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments
 from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.language.lengths import Instant
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
+WrittenType = Literal["rule", "ai"]  # of the types that are read; static segments cannot be made yet
 Description = Annotated[str, Meta(max_length=10_000)]
 SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
 
@@ -85,7 +85,7 @@ class SegmentCreate(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     definition: RawDefinition
     description: Description = ""
-    segment_type: SegmentType = "rule"
+    segment_type: WrittenType = "rule"
     tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
 
 
@@ -95,7 +95,7 @@ class SegmentPatch(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     definition: RawDefinition | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    segment_type: SegmentType | UnsetType = UNSET
+    segment_type: WrittenType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
 
 
@@ -105,7 +105,7 @@ class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     definition: RawDefinition
     description: Description = ""
-    segment_type: SegmentType = "rule"
+    segment_type: WrittenType = "rule"
     is_active: bool = True
     id: ReadOnly = None
     tier: ReadOnly = None
@@ -282,10 +282,9 @@ class SegmentController(Controller):
         Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
         is stopped when the client leaves.
         """
-        as_of = check_as_of(data.as_of)
         with relocate_findings():
             work = previews.preview(
-                tenant, bytes(data.definition), as_of=as_of, limit=data.limit, breakdown=data.breakdown
+                tenant, bytes(data.definition), as_of=data.as_of, limit=data.limit, breakdown=data.breakdown
             )
             preview = await run_while_connected(request, work)
         return _relocate_preview(preview)
@@ -309,9 +308,10 @@ class SegmentController(Controller):
         Its members stay as the last computation left them.
         """
         wanted = data or EstimateRequest()
-        as_of = check_as_of(wanted.as_of)
         with relocate_findings():
-            work = previews.estimate(tenant, segment_id, as_of=as_of, limit=wanted.limit, breakdown=wanted.breakdown)
+            work = previews.estimate(
+                tenant, segment_id, as_of=wanted.as_of, limit=wanted.limit, breakdown=wanted.breakdown
+            )
             preview = await run_while_connected(request, work)
         return _relocate_preview(preview)
 
@@ -327,7 +327,7 @@ class SegmentController(Controller):
 
         The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
         """
-        as_of = check_as_of(data.as_of if data else None)
+        as_of = data.as_of if data else None
         queued = await computations.request(tenant, segment_id, as_of=as_of)
         return Computing("queued", queued.id, queued.as_of)
 
@@ -342,7 +342,7 @@ class SegmentController(Controller):
 
         They are computed together: what several of them ask is asked once.
         """
-        as_of = check_as_of(data.as_of if data else None) or datetime.now(UTC)
+        as_of = (data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
     @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")

@@ -15,7 +15,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import ConditionCount, PreparedDefinition, Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
-from segment_copilot.compiler.slots import Branch, Choice, Node
+from segment_copilot.compiler.slots import GroupNode, Node, SlotNode
 from segment_copilot.errors import Finding
 from segment_copilot.language import (
     Condition,
@@ -343,7 +343,7 @@ def _exclusions(exclude: Exclusion, node: Node) -> tuple[_Part, ...]:
     if logic == "OR" or len(parts) == 1:
         return parts
     group = Group(logic=logic, conditions=[part.condition for part in parts])
-    return (_Part("/exclude", group, Branch(logic, tuple(part.node for part in parts)), parts),)
+    return (_Part("/exclude", group, GroupNode(logic, tuple(part.node for part in parts)), parts),)
 
 
 def _unwrap(pointer: str, group: Definition | Exclusion | Group, node: Node) -> tuple[Logic, tuple[_Part, ...]]:
@@ -365,7 +365,7 @@ def _parts(pointer: str, conditions: Sequence[Condition], nodes: Sequence[Node])
 
 
 def _children(node: Node) -> tuple[Node, ...]:
-    return () if isinstance(node, Choice) else node.children
+    return () if isinstance(node, SlotNode) else node.children
 
 
 def _walk(parts: Sequence[_Part]) -> Iterator[_Part]:

@@ -15,9 +15,8 @@ from msgspec import Struct
 from segment_copilot.compiler.fragments import Fragment, join
 from segment_copilot.compiler.slots import (
     AggregateSlot,
-    Branch,
-    Choice,
     CountSlot,
+    GroupNode,
     MembersSlot,
     Node,
     OccurrenceSlot,
@@ -25,12 +24,13 @@ from segment_copilot.compiler.slots import (
     SampleSlot,
     SequenceSlot,
     Slot,
+    SlotNode,
     TimeSlot,
     TraitSlot,
 )
 from segment_copilot.compiler.sources import Source, Sources, are_traits_together, source_of
 from segment_copilot.compiler.tables import filtered, is_in
-from segment_copilot.compiler.trees import Logic, is_positive, joined, slots_of, turned
+from segment_copilot.compiler.trees import Logic, complement_of, grouped, is_positive, slots_of
 
 LEVELS: Final = 5
 """How deep `IN` nests in the keys of users; the condition on the users that they are among these is a sixth level."""
@@ -89,7 +89,7 @@ def _part(node: Node, *, traits_together: bool) -> Part:
         slots = slots_of([node])
         of_traits = isinstance(slots[0], TraitSlot)  # whose newest value may be in another table
         return Part(node, source, weight=max(map(_weight, slots)), levels=int(of_traits))
-    assert isinstance(node, Branch)  # noqa: S101  # a leaf has one source
+    assert isinstance(node, GroupNode)  # noqa: S101  # a leaf has one source
     refused, found = list[Node](), list[Part]()
     for group in _by_source(node, traits_together=traits_together):
         if is_positive(group):
@@ -99,7 +99,7 @@ def _part(node: Node, *, traits_together: bool) -> Part:
     reads = sum(part.reads for part in found)
     if node.logic == "OR":
         return Part(node, None, "OR", tuple(found), levels=max(part.levels for part in found), reads=reads)
-    out = _part(turned(joined("AND", refused)), traits_together=traits_together) if refused else None
+    out = _part(complement_of(grouped("AND", refused)), traits_together=traits_together) if refused else None
     parts = tuple(sorted(found, key=lambda part: part.weight))
     *beside, deepest = sorted(part.levels for part in parts)  # that drives, if need be
     levels = max([deepest, *(1 + levels for levels in beside)])
@@ -143,18 +143,18 @@ def _ordered(parts: Sequence[Part], most: int) -> Sequence[Part]:
 
 def _one_source(node: Node, *, traits_together: bool) -> Source | None:
     """Return the source that all leaves of a tree are read from; None when there are several."""
-    if isinstance(node, Choice):
+    if isinstance(node, SlotNode):
         return source_of(node.slot, traits_together=traits_together)
     first, *others = {source_of(slot, traits_together=traits_together) for slot in slots_of([node])}
     return None if others else first
 
 
-def _by_source(branch: Branch, *, traits_together: bool) -> list[Node]:
+def _by_source(branch: GroupNode, *, traits_together: bool) -> list[Node]:
     """Return the children of a group, those of one source put together."""
     together = dict[Source | int, list[Node]]()
     for index, child in enumerate(branch.children):
         together.setdefault(_one_source(child, traits_together=traits_together) or index, []).append(child)
-    return [joined(branch.logic, nodes) for nodes in together.values()]
+    return [grouped(branch.logic, nodes) for nodes in together.values()]
 
 
 def _weight(slot: Slot) -> int:

@@ -22,12 +22,11 @@ from msgspec.structs import replace
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
-    Branch,
-    Choice,
     Comparison,
     CountSlot,
     DateRange,
     Filter,
+    GroupNode,
     Kind,
     Matching,
     MembersSlot,
@@ -40,6 +39,7 @@ from segment_copilot.compiler.slots import (
     SequenceSlot,
     SequenceStep,
     Slot,
+    SlotNode,
     Test,
     TimeSlot,
     TraitSlot,
@@ -80,10 +80,12 @@ from segment_copilot.language.lengths import (
 from segment_copilot.language.nodes import EventTypes, Where
 from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
 from segment_copilot.language.paths import parse_path
+from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
     EPOCH_UNITS,
     AnyTest,
     json_type,
+    operands,
     parse_date,
     resolve_type,
 )
@@ -123,14 +125,14 @@ class _Planner:
     def definition(self, definition: Definition, pointer: str) -> Node:
         zone = self.zone
         self.zone = ZoneInfo(definition.timezone or self.timezone)
-        root: Node = Branch(definition.logic, self._conditions(definition.conditions, pointer))
+        root: Node = GroupNode(definition.logic, self._conditions(definition.conditions, pointer))
         if definition.exclude is not UNSET:
-            excluded = Branch(
+            excluded = GroupNode(
                 definition.exclude.logic,
                 self._conditions(definition.exclude.conditions, f"{pointer}/exclude"),
                 complement=True,
             )
-            root = Branch("AND", (root, excluded))
+            root = GroupNode("AND", (root, excluded))
         self.zone = zone
         return root
 
@@ -141,9 +143,11 @@ class _Planner:
 
     def _condition(self, condition: Condition, pointer: str) -> Node:
         if isinstance(condition, Group):
-            return Branch(condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate)
+            return GroupNode(
+                condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate
+            )
         slot, complement = self._leaf(condition)
-        return Choice(slot, complement != condition.negate, pointer)
+        return SlotNode(slot, complement != condition.negate, pointer)
 
     def _leaf(self, leaf: Leaf) -> tuple[Slot, bool]:
         match leaf:
@@ -178,27 +182,12 @@ class _Planner:
         matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):  # true when nothing happened: ask for those for whom it is false
-            return CountSlot(matching, comparison.turned()), not complement
+            return CountSlot(matching, comparison.opposite()), not complement
         return CountSlot(matching, comparison), complement
 
     def _recency(self, leaf: Recency) -> Slot:
         """Plan days since the last match as a range for that match. Never did it: in no range."""
-        near = self._days_ago(leaf.window_days)
-        match leaf.operator:
-            case "gt":
-                ends = EARLIEST, near - MICROSECOND
-            case "gte":
-                ends = EARLIEST, near
-            case "lt":
-                ends = near + MICROSECOND, self.as_of
-            case "lte":
-                ends = near, self.as_of
-            case "eq":
-                ends = self._days_ago(leaf.window_days + 1) + MICROSECOND, near
-            case "between":
-                far = leaf.value2 if isinstance(leaf.value2, int) else leaf.window_days
-                ends = self._days_ago(far), near
-        last = Range(*_kept(*ends))
+        last = Range(*_kept(*recency_bounds(leaf, self.as_of, self.zone)))
         return TimeSlot(self._matching(leaf.event_type, leaf.where), "last", (last,))
 
     def _event_time(self, leaf: EventTime) -> tuple[Slot, bool]:
@@ -219,7 +208,7 @@ class _Planner:
         matching = Matching(names, wanted, Range(starts[0]))
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):
-            return PeriodsSlot(matching, starts, leaf.min_per_period, comparison.turned()), not complement
+            return PeriodsSlot(matching, starts, leaf.min_per_period, comparison.opposite()), not complement
         return PeriodsSlot(matching, starts, leaf.min_per_period, comparison), complement
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
@@ -234,7 +223,7 @@ class _Planner:
             )
         path = parse_path(leaf.property)
         if leaf.metric in {"sum", "count_distinct"} and comparison.holds(0):
-            return AggregateSlot(matching, path, leaf.metric, comparison.turned()), not complement
+            return AggregateSlot(matching, path, leaf.metric, comparison.opposite()), not complement
         return AggregateSlot(matching, path, leaf.metric, comparison), complement
 
     def _event_property(self, leaf: EventProperty) -> tuple[Slot, bool]:
@@ -249,14 +238,16 @@ class _Planner:
         steps = tuple(
             SequenceStep(self._match(step, when))
             if isinstance(step, str)
-            else SequenceStep(self._match(step, when), None if step.within is UNSET else _microseconds(step.within))
+            else SequenceStep(
+                self._match(step, when), None if step.within is UNSET else _absolute_microseconds(step.within)
+            )
             for step in leaf.events
         )
         span = None
         if leaf.window_days is not UNSET:
-            span = _microseconds(f"{leaf.window_days}d")
+            span = _absolute_microseconds(f"{leaf.window_days}d")
         elif leaf.window is not UNSET and leaf.window.last is not UNSET:
-            span = _microseconds(leaf.window.last)
+            span = _absolute_microseconds(leaf.window.last)
         blockers = [self._match(match, when) for match in leaf.none_between or []]
         if leaf.strict:
             blockers.append(Matching(None, None, when))
@@ -319,7 +310,7 @@ class _Planner:
         """*test* with its operator made positive; `complement` says whether it was a negative one."""
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
-        values = _values(test)
+        values = tuple[Any, ...](operands(test))
         path = parse_path(test.property)
         type_ = resolve_type(test, None)
         kind: Kind
@@ -415,7 +406,7 @@ _ABSOLUTE: Final = {
 }
 
 
-def _microseconds(length: str) -> int:
+def _absolute_microseconds(length: str) -> int:
     """Return the microseconds of a length inside a sequence: absolute, so a day is 24 hours."""
     parsed = parse_length(length, least=0)
     return parsed.count * _ABSOLUTE[parsed.unit] // MICROSECOND
@@ -449,8 +440,3 @@ def _millionths(number: float, widest: int) -> int:
         return max(-widest, min(widest, round(product)))
     except OverflowError:
         return widest if number > 0 else -widest
-
-
-def _values(test: AnyTest) -> tuple[Any, ...]:
-    found = test.value if isinstance(test.value, list) else () if test.value is UNSET else (test.value,)
-    return (*found,) if test.value2 is UNSET else (*found, test.value2)

@@ -25,7 +25,7 @@ from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, by_source
 from segment_copilot.compiler.tables import Tables, is_in
 from segment_copilot.compiler.traits import TraitTable
-from segment_copilot.compiler.trees import is_positive, normal, slots_of, turned
+from segment_copilot.compiler.trees import complement_of, is_positive, normal, slots_of
 
 Shape = Literal["chain", "bitmasks"]
 _CHAIN_SOURCES: Final = 24
@@ -73,7 +73,7 @@ def key_ranges(plan: Plan, *, events: int) -> tuple[KeyRange | None, ...]:
 
 def _positive(root: Node) -> Node:
     """Return a normal tree, or its complement: the one of them that is positive."""
-    return root if is_positive(root) else turned(root)
+    return root if is_positive(root) else complement_of(root)
 
 
 def _count_sources(tree: Node) -> int:
@@ -172,7 +172,7 @@ def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
     for index, tree in enumerate(trees):
         positive = is_positive(tree)
         template = "countIf({}) AS count_{}" if positive else "universe - countIf({}) AS count_{}"
-        columns.append(sql(template, masks.test(tree if positive else turned(tree)), index))
+        columns.append(sql(template, masks.test(tree if positive else complement_of(tree)), index))
     rows = masks.rows(rendering.sources)
     return query(sql("SELECT\n{}\nFROM {}", _listed(columns), nested(rows)))
 
@@ -225,7 +225,7 @@ class _Rendering:
 
     @cached_property
     def _tree(self) -> Node:
-        return self._root if self.is_positive else turned(self._root)
+        return self._root if self.is_positive else complement_of(self._root)
 
     @cached_property
     def _chain(self) -> Part:

@@ -27,7 +27,7 @@ class Comparison(Struct, frozen=True):
     low: int | float
     high: int | float | None = None
 
-    def turned(self) -> Comparison:
+    def opposite(self) -> Comparison:
         """Return the exact complement."""
         return Comparison(OPPOSITE_NUMBER[self.operator], self.low, self.high)
 
@@ -181,7 +181,7 @@ Slot = (
 )
 
 
-class Choice(Struct, frozen=True, tag=True):
+class SlotNode(Struct, frozen=True, tag=True):
     """A leaf is the users in the slot, or (complement) in the universe and not in the slot."""
 
     slot: Slot
@@ -189,7 +189,7 @@ class Choice(Struct, frozen=True, tag=True):
     pointer: str
 
 
-class Branch(Struct, frozen=True, tag=True):
+class GroupNode(Struct, frozen=True, tag=True):
     """A group is children joined by *logic*, then turned round if *complement*."""
 
     logic: Literal["AND", "OR"]
@@ -197,7 +197,7 @@ class Branch(Struct, frozen=True, tag=True):
     complement: bool = False
 
 
-Node = Choice | Branch
+Node = SlotNode | GroupNode
 
 
 class Plan(Struct, frozen=True):
@@ -210,11 +210,11 @@ class Plan(Struct, frozen=True):
 
 def conjunction(first: Node, second: Node) -> Node:
     """Return the node that is true where both are."""
-    return Branch("AND", (first, second))
+    return GroupNode("AND", (first, second))
 
 
-def leaves(node: Node) -> list[Choice]:
+def leaves(node: Node) -> list[SlotNode]:
     """Return the leaves of a plan in reading order, those of referenced segments left out."""
-    if isinstance(node, Choice):
+    if isinstance(node, SlotNode):
         return [node]
     return [leaf for child in node.children for leaf in leaves(child)]

@@ -25,7 +25,6 @@ from segment_copilot.compiler.predicates import render_filter, render_test
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
     AggregateSlot,
-    Choice,
     CountSlot,
     Filter,
     Matching,
@@ -37,6 +36,7 @@ from segment_copilot.compiler.slots import (
     SampleSlot,
     SequenceSlot,
     Slot,
+    SlotNode,
     TimeSlot,
     TraitSlot,
 )
@@ -303,12 +303,12 @@ def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
 
 def is_any(node: Node) -> bool:
     """Return whether a tree asks for any of some slots, and for no more."""
-    return not node.complement if isinstance(node, Choice) else node.logic == "OR" and all(map(is_any, node.children))
+    return not node.complement if isinstance(node, SlotNode) else node.logic == "OR" and all(map(is_any, node.children))
 
 
 def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
     """Write a normal tree as one expression."""
-    if isinstance(node, Choice):
+    if isinstance(node, SlotNode):
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
     return group(node.logic, [written(child, write) for child in node.children])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
-from segment_copilot.compiler.slots import Branch, Choice, MembersSlot, Node, Slot
+from segment_copilot.compiler.slots import GroupNode, MembersSlot, Node, Slot, SlotNode
 
 Logic = Literal["AND", "OR"]
 _OTHER: dict[Logic, Logic] = {"AND": "OR", "OR": "AND"}
@@ -17,35 +17,34 @@ _OTHER: dict[Logic, Logic] = {"AND": "OR", "OR": "AND"}
 
 def normal(node: Node, *, complement: bool = False) -> Node:
     """Return the tree (or its complement) in the one form."""
-    if isinstance(node, Choice):
-        turned = node.complement != complement
+    if isinstance(node, SlotNode):
+        is_complement = node.complement != complement
         if isinstance(node.slot, MembersSlot):
-            return normal(node.slot.root, complement=turned)
-        return Choice(node.slot, turned, node.pointer)
-    turned = node.complement != complement
-    return joined(
-        _OTHER[node.logic] if turned else node.logic, [normal(item, complement=turned) for item in node.children]
-    )
+            return normal(node.slot.root, complement=is_complement)
+        return SlotNode(node.slot, is_complement, node.pointer)
+    is_complement = node.complement != complement
+    children = [normal(child, complement=is_complement) for child in node.children]
+    return grouped(_OTHER[node.logic] if is_complement else node.logic, children)
 
 
-def joined(logic: Logic, nodes: Iterable[Node]) -> Node:
+def grouped(logic: Logic, nodes: Iterable[Node]) -> Node:
     """Join normal trees under one logic; what says the same twice is said once."""
     children = dict[tuple[object, ...], Node]()
     for node in nodes:
-        inside = node.children if isinstance(node, Branch) and node.logic == logic else (node,)
+        inside = node.children if isinstance(node, GroupNode) and node.logic == logic else (node,)
         for item in inside:
             children.setdefault(_identity(item), item)
-    return next(iter(children.values())) if len(children) == 1 else Branch(logic, tuple(children.values()))
+    return next(iter(children.values())) if len(children) == 1 else GroupNode(logic, tuple(children.values()))
 
 
-def turned(node: Node) -> Node:
+def complement_of(node: Node) -> Node:
     """Return the complement of a normal tree."""
     return normal(node, complement=True)
 
 
 def is_true(node: Node, slots: Collection[Slot]) -> bool:
     """Return whether a normal tree is true for a user who is in these slots and in no other."""
-    if isinstance(node, Choice):
+    if isinstance(node, SlotNode):
         return (node.slot in slots) != node.complement
     return (all if node.logic == "AND" else any)(is_true(child, slots) for child in node.children)
 
@@ -61,7 +60,7 @@ def slots_of(nodes: Sequence[Node]) -> list[Slot]:
     waiting = list(reversed(nodes))
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Choice):
+        if isinstance(node, SlotNode):
             found[node.slot] = None
         else:
             waiting.extend(reversed(node.children))
@@ -70,4 +69,4 @@ def slots_of(nodes: Sequence[Node]) -> list[Slot]:
 
 def _identity(node: Node) -> tuple[object, ...]:
     """Return a key that is equal for nodes that say the same, wherever they were written."""
-    return (node.slot, node.complement) if isinstance(node, Choice) else (node,)
+    return (node.slot, node.complement) if isinstance(node, SlotNode) else (node,)

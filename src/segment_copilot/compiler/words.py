@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from segment_copilot.compiler.fragments import Fragment, group, join, nested, sql
-from segment_copilot.compiler.slots import Choice, Node, Slot
+from segment_copilot.compiler.slots import Node, Slot, SlotNode
 
 _WORD: Final = 64
 
@@ -48,13 +48,13 @@ class Words:
 
     def test(self, node: Node) -> Fragment:
         """Write a normal tree as a test of the words. Leaves of one group are tested a word at a time."""
-        if isinstance(node, Choice):
+        if isinstance(node, SlotNode):
             word, bit = self._places[node.slot]
             return sql("({})", _masked(word, 1 << bit, "=" if node.complement else "!=", 0))
         set_, clear = [0] * self.count, [0] * self.count
         tests = list[Fragment]()
         for child in node.children:
-            if isinstance(child, Choice):
+            if isinstance(child, SlotNode):
                 word, bit = self._places[child.slot]
                 (clear if child.complement else set_)[word] |= 1 << bit
         for word, (wanted, refused) in enumerate(zip(set_, clear, strict=True)):
@@ -64,7 +64,7 @@ class Words:
             elif node.logic == "OR":
                 tests += [_masked(word, wanted, "!=", 0)] if wanted else []
                 tests += [_masked(word, refused, "!=", refused)] if refused else []
-        tests += [self.test(child) for child in node.children if not isinstance(child, Choice)]
+        tests += [self.test(child) for child in node.children if not isinstance(child, SlotNode)]
         return group(node.logic, tests)
 
 

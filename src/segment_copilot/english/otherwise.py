@@ -26,7 +26,7 @@ _SECRETS: Final = (
 )
 _ELSEWHERE: Final = ("I can only look at this workspace; no other one can be reached from here.",)
 _READS_ONLY: Final = (
-    "I cannot change, save, compute, send or export anything here: I only read, count and draft. Saving a draft is done with its button.",
+    "I cannot change, save, compute, send or export anything here: I only read, count and draft. Saving a draft is up to you.",
     ABILITIES,
 )
 AHEAD: Final = ("I cannot look at a time that is still to come: I only read the events and members of the past.",)

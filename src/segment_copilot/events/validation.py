@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,8 +10,9 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.documents import escape, is_plain, join, repeats_a_key, unstorable, unstorable_text
+from segment_copilot.documents import escape, is_plain, join, read_json, repeats_a_key, unstorable, unstorable_text
 from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.mistakes import unreadable
 
 MAX_ID_LENGTH = 128
 MAX_TYPE_LENGTH = 128
@@ -91,21 +91,23 @@ def _decode(event: bytes | msgspec.Raw) -> object:
     except RecursionError:
         raise _too_deep("") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            return json.loads(bytes(event), parse_constant=_refuse_constant)
-        except RecursionError:
-            raise _too_deep("") from None
-        except ValueError as error:
-            raise EventRejected("", code="malformed_json", detail=f"The event is not JSON: {error}.") from None
-    if repeats_a_key(event, decoded):
-        for flaw in unstorable_text(bytes(event).decode()):
-            if flaw.code == "duplicate_key":
-                raise EventRejected("", code=flaw.code, detail=f"{flaw.pointer}: {flaw.detail}")
+        decoded = _decode_slowly(bytes(event))
+    else:
+        if not repeats_a_key(event, decoded):
+            return decoded
+    for flaw in unstorable_text(bytes(event).decode()):
+        if flaw.code == "duplicate_key":
+            raise EventRejected(flaw.pointer, code=flaw.code, detail=flaw.detail)
     return decoded
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _decode_slowly(event: bytes) -> object:
+    try:
+        return read_json(event.decode())
+    except RecursionError:
+        raise _too_deep("") from None
+    except ValueError:  # UnicodeDecodeError is one
+        raise EventRejected("", code="malformed_json", detail=f"The event is not JSON: {unreadable(event)}.") from None
 
 
 def _fields(event: object) -> Mapping[str, Any]:

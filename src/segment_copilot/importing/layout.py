@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from segment_copilot import documents
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
+from segment_copilot.mistakes import Mistake, mistakes
 
 Names = str | tuple[str, ...]
 """One column, or several: the first of them that a row has counts."""
@@ -133,20 +133,20 @@ def _read_map(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not UTF-8. Save it as UTF-8.", code="unreadable_map") from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path} is not TOML: {error}.", code="unreadable_map") from None
-    try:
-        layout = msgspec.convert(document, type=_MapFile)
-    except msgspec.ValidationError as error:
-        mistake = documents.mistake_of(error)
-        if mistake.code == "unknown_field":
-            fields = [field.encode_name for field in structs.fields(_MapFile)]
-            near = nearest(mistake.name, fields) or fields
-            detail = f"{path} names {mistake.name!r}, which no map has; there is {', '.join(near)}."
-        else:
-            detail = f"{path}, at {mistake.pointer or 'its top'}: {mistake.sentence}."
-        raise InvalidInput(detail, code="wrong_map") from None
+    if mistake := next(mistakes(document, _MapFile), None):
+        raise InvalidInput(f"{path}{_said(mistake)}.", code="wrong_map")
+    layout = msgspec.convert(document, type=_MapFile)
     return {
         field.name: getattr(layout, field.name) for field in structs.fields(_MapFile) if field.encode_name in document
     }
+
+
+def _said(mistake: Mistake) -> str:
+    if mistake.code != "unknown_field":
+        return f": {mistake.pointer[1:].replace('/', '.') or 'the map'} {mistake.sentence}"
+    fields = [field.encode_name for field in structs.fields(_MapFile)]
+    near = nearest(mistake.name, fields) or fields
+    return f" names {mistake.name!r}, which no map has; there is {', '.join(near)}"
 
 
 def _check(layout: Layout) -> None:

@@ -10,9 +10,8 @@ from msgspec import Struct, field
 from rapidfuzz import fuzz, utils
 from rapidfuzz.distance import Prefix
 
+from segment_copilot.language.nodes import Scalar
 from segment_copilot.language.operators import PropertyOperator, ValueType
-
-Scalar = str | int | float | bool
 
 IDENTIFY = "context_identified"
 """The event type whose payload is a set of traits."""

@@ -154,11 +154,11 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
         if value_type in DATETIMES:
             date = parse_date(value) if isinstance(value, str) else None
             if date is None:
-                yield Finding(where, "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+                yield Finding(where, "wrong_type", "This must be a date (2026-06-01) or an RFC 3339 instant.")
             elif date.year not in YEARS:
                 yield Finding(where, "out_of_range", YEARS_RULE)
         elif json_type(value) != value_type and value_type != "list":
-            yield Finding(where, "wrong_type", f"Expected a {value_type}, got a {json_type(value)}.")
+            yield Finding(where, "wrong_type", f"This must be a {value_type}; it is a {json_type(value)}.")
     if test.operator in RANGES and value_type in DATETIMES and _is_reversed_in_time(operands(test)):
         yield _reversed(f"{pointer}/{'value2' if test.value2 is not UNSET else 'value'}", test.operator)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal, assert_never, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from segment_copilot.documents import escape, mistake_of
+from segment_copilot.documents import escape, unstorable_text, with_whole_numbers
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts
@@ -35,6 +35,7 @@ from segment_copilot.language.nodes import (
     UserProperty,
     WhereGroup,
 )
+from segment_copilot.mistakes import Mistake, mistakes, unreadable
 
 MAX_CONDITIONS: Final = 100
 MAX_DEPTH: Final = 8
@@ -72,8 +73,8 @@ def parse(document: bytes | Mapping[str, Any]) -> Parsed:
             return _broken("definition_too_large", f"A definition has at most {MAX_BYTES // 1024} KiB.")
         try:
             document = msgspec.json.decode(document)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            return _broken("malformed_json", f"This is not JSON: {error}.")
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return _unread(document)
     if not isinstance(document, Mapping):
         return _broken("wrong_type", "A definition is an object with logic and conditions.")
     return _Walk().definition(document)
@@ -91,6 +92,13 @@ def invalid(findings: tuple[Finding, ...] | list[Finding]) -> InvalidDefinition:
 def encode(definition: Definition) -> bytes:
     """Return the definition as JSON, defaults left out."""
     return msgspec.json.encode(definition)
+
+
+def _unread(document: bytes) -> Parsed:
+    """Say what the fast parser cannot read: what is no JSON, and what of JSON no store can keep."""
+    if reason := unreadable(document):
+        return _broken("malformed_json", f"The definition is not JSON: {reason}.")
+    return Parsed(None, (), unstorable_text(document.decode()))
 
 
 def _broken(code: str, detail: str) -> Parsed:
@@ -187,11 +195,15 @@ class _Walk:
         self.findings.extend(check_texts(pointer, fields))
         if len(self.findings) > before:
             return None
+        upper = _upper_where(fields)
         try:
-            leaf = cast("Leaf", msgspec.convert(_upper_where(fields), kind))
-        except msgspec.ValidationError as error:
-            self.findings.append(_finding(pointer, error, kind))
-            return None
+            leaf = cast("Leaf", msgspec.convert(upper, kind))
+        except msgspec.ValidationError:
+            upper = with_whole_numbers(upper)
+            if found := [_finding(mistake) for mistake in mistakes(upper, kind, pointer)]:
+                self.findings.extend(found)
+                return None
+            leaf = cast("Leaf", msgspec.convert(upper, kind))
         for inside, where in _wheres_of(leaf):
             if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
                 detail = f"A where group adds a level, and {MAX_DEPTH} is the last."
@@ -278,25 +290,19 @@ def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return changed
 
 
-def _finding(pointer: str, error: msgspec.ValidationError, kind: type[Any]) -> Finding:
-    mistake = mistake_of(error, pointer)
+def _finding(mistake: Mistake) -> Finding:
+    name = mistake.pointer.rsplit("/", 1)[-1]
     match mistake.code:
         case "unknown_field":
-            suggestions = nearest(mistake.name, kind.__struct_encode_fields__) if mistake.pointer == pointer else ()
-            detail = f"There is no field {mistake.name!r} here."
-            return Finding(f"{mistake.pointer}/{escape(mistake.name)}", mistake.code, detail, suggestions)
+            detail = f"There is no field {mistake.name[:64]!r} here."
+            near = nearest(mistake.name, mistake.choices)
+            return Finding(f"{mistake.pointer}/{escape(mistake.name)}", mistake.code, detail, near)
         case "missing_field":
             return Finding(mistake.pointer, mistake.code, f"{mistake.name} is missing.")
         case "unknown_value":
-            return _unknown_choice(mistake.pointer, mistake.name, kind)
+            code = "unknown_operator" if name == "operator" else "unknown_value"
+            near = nearest(mistake.name, mistake.choices)
+            return Finding(mistake.pointer, code, f"{name} {mistake.sentence}.", near)
         case _:
-            return Finding(mistake.pointer, mistake.code, f"{mistake.sentence}.")
-
-
-def _unknown_choice(pointer: str, given: str, kind: type[Any]) -> Finding:
-    name = pointer.rsplit("/", 1)[-1]
-    hint = get_type_hints(kind).get(name)
-    choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
-    code = "unknown_operator" if name == "operator" else "unknown_value"
-    allowed = f": use {', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else ""
-    return Finding(pointer, code, f"{given!r} is no {name} of this condition{allowed}.", nearest(given, choices))
+            subject = "The condition" if mistake.sentence.startswith("must be an object") else name
+            return Finding(mistake.pointer, mistake.code, f"{subject} {mistake.sentence}.")

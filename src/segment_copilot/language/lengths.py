@@ -9,16 +9,26 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
 
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """The instants that are kept; what a window reaches beyond them holds nothing."""
+
+Instant = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="An instant with its offset; now when left out",
+        extra_json_schema={"pattern": "^(19|2[0-2])[0-9]{2}-"},
+    ),
+]
+"""An instant that a question is about, as it is sent. That it is one of those kept is for whoever reads it to check."""
 
 MICROSECOND: Final = timedelta(microseconds=1)
 """Instants are kept this fine."""

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from segment_copilot.language.checks import MAX_TESTS, PERIODS, STEPS
+from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.window_checks import MAX_DAYS
@@ -24,6 +24,18 @@ _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
     {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr])$"},
 ]
+_NAME: Final[Schema] = {"type": "string", "minLength": 1}
+_LENGTH: Final = "^[1-9][0-9]{0,4}(?:m|h|d|w|mo|y)$"
+_NEARER_LENGTH: Final = "^(?:0|[1-9][0-9]{0,4})(?:m|h|d|w|mo|y)$"
+_SPAN: Final = "^[1-9][0-9]{0,4}[mhdw]$"
+_MOMENT: Final = (
+    "^(?:19|2[0-2])[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+)
+_PATH: Final = r"^(?:[^.\\]|\\[.\\])+(?:\.(?:[^.\\]|\\[.\\])+)*$"
+_LARGEST: Final = 2**63 - 1
+_COUNT: Final = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
+_COUNTS: Final = {"anyOf": [_COUNT, {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}]}
 _DAYS: Final = {"minimum": 0, "maximum": MAX_DAYS}
 _TESTS: Final = {"minItems": 1, "maxItems": MAX_TESTS}
 _NAMES: Final[Schema] = {"minItems": 1, "items": {"type": "string", "minLength": 1}}
@@ -37,12 +49,25 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
     },
     ("Recency", "value2"): _DAYS,
-    ("Window", "between"): {"minItems": 2, "maxItems": 2},
+    ("Window", "last"): {"pattern": _LENGTH},
+    ("Window", "from"): {"pattern": _MOMENT},
+    ("Window", "to"): {"pattern": _MOMENT},
+    ("Window", "between"): {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2},
+    ("Step", "within"): {"pattern": _SPAN},
+    **{
+        (leaf, field): limit
+        for leaf in ("EventCount", "EventPeriods")
+        for field, limit in (("value", _COUNTS), ("value2", _COUNT))
+    },
+    **{
+        (node, "property"): {"minLength": 1, "pattern": _PATH}
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty")
+    },
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
-    ("EventPeriods", "min_per_period"): {"minimum": 1},
+    ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
     ("EventSequence", "none_between"): {"minItems": 1},
-    ("SegmentMembership", "segment_id"): {"minimum": 1},
+    ("SegmentMembership", "segment_id"): {"minimum": 1, "maximum": _LARGEST},
     ("Definition", "timezone"): {"minLength": 1},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},
@@ -88,8 +113,40 @@ def _complete(name: str, node: Schema) -> None:
         node["oneOf"] = _WINDOW_FORMS
     if node["required"] == []:
         del node["required"]
+    for field in ("events", "none_between"):
+        if field in fields:
+            fields[field]["items"]["anyOf"] = [
+                form | _NAME if form.get("type") == "string" else form for form in fields[field]["items"]["anyOf"]
+            ]
     for field, schema in fields.items():
-        schema.update(_LIMITS.get((name, field), {}))
+        limits = _LIMITS.get((name, field), {})
+        if "anyOf" in limits or limits is _COUNT:
+            schema.pop("anyOf", None)
+        schema.update(limits)
+        if field in ("value", "value2"):
+            _forbid_empty_lists(schema)
+        _bound(schema)
+
+
+def _forbid_empty_lists(schema: Schema) -> None:
+    for form in cast("list[Schema]", schema.get("anyOf", [])):
+        if form["type"] == "array":
+            form.setdefault("minItems", 1)
+
+
+def _bound(schema: Any) -> None:
+    """Say how long a text and a list may be wherever one stands in a condition."""
+    if isinstance(schema, list):
+        for item in cast("list[Any]", schema):
+            _bound(item)
+    elif isinstance(schema, dict):
+        part = cast("Schema", schema)
+        if part.get("type") == "string" and "enum" not in part:
+            part.setdefault("maxLength", MAX_STRING)
+        if part.get("type") == "array":
+            part.setdefault("maxItems", MAX_LIST)
+        for item in list(part.values()):
+            _bound(item)
 
 
 def _referring(schema: Any, union: Schema, reference: Schema) -> Any:

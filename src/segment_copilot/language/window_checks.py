@@ -52,7 +52,7 @@ def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
             continue
         moment = parse_date(text)
         if moment is None:
-            yield Finding(f"{pointer}/{name}", "wrong_type", "Expected a date (2026-06-01) or an RFC 3339 instant.")
+            yield Finding(f"{pointer}/{name}", "wrong_type", "This must be a date (2026-06-01) or an RFC 3339 instant.")
         elif moment.year not in YEARS:
             yield Finding(f"{pointer}/{name}", "out_of_range", YEARS_RULE)
         else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Raw
@@ -13,31 +12,26 @@ from msgspec import Meta, Raw
 from segment_copilot.api.http.openapi import DEFINITION
 from segment_copilot.audiences.explanations import Stage, UserCondition
 from segment_copilot.audiences.previews import ConditionCount
-from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.errors import Finding, InvalidDefinition
+from segment_copilot.language.lengths import EARLIEST, LATEST, Instant
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
-_YEARS: Final = {"pattern": "^(19|2[0-2])[0-9]{2}-"}
-Instant = Annotated[
-    datetime, Meta(tz=True, description="An instant with its offset; now when left out", extra_json_schema=_YEARS)
-]
-
 HasPointer = TypeVar("HasPointer", Finding, ConditionCount, Stage, UserCondition)
 
 
-def check_as_of(as_of: datetime | None) -> datetime | None:
-    """Check that events can have happened at the instant, and return it.
-
-    Raises:
-        InvalidInput: They cannot.
-
-    """
-    if as_of is None or EARLIEST <= as_of <= LATEST:
-        return as_of
-    finding = Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
-    raise InvalidInput(finding.detail, findings=[finding])
+def instant_mistakes(body: object) -> Iterator[Finding]:
+    """Yield a finding when the `as_of` of a body, decoded or not, lies where no event can have happened."""
+    as_of = (
+        cast("Mapping[str, object]", body).get("as_of") if isinstance(body, Mapping) else getattr(body, "as_of", None)
+    )
+    try:
+        instant = msgspec.convert(as_of, Instant | None)
+    except msgspec.ValidationError:
+        return  # no instant at all: its type is what is wrong
+    if instant is not None and not EARLIEST <= instant <= LATEST:
+        yield Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
 
 
 @contextmanager

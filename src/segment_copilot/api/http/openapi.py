@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from inspect import cleandoc
-from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
+from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import HeaderParameter, KwargDefinition, ParameterKwarg, PathParameter, QueryParameter
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
-from msgspec import Meta, Struct
+from msgspec import UNSET, Struct
 
+from segment_copilot.api.http.parameters import Parameter, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.copilot.stream.run_events import Event
@@ -129,12 +129,6 @@ class _Operation(Struct, frozen=True):
     def route(self) -> Route:
         return route_of(self.handler)
 
-    @property
-    def parameters(self) -> Iterator[tuple[str, FieldDefinition, ParameterKwarg]]:
-        for name, field in self.handler.parsed_fn_signature.parameters.items():
-            if isinstance(field.kwarg_definition, PathParameter | QueryParameter | HeaderParameter):
-                yield field.kwarg_definition.name or name, field, field.kwarg_definition
-
 
 def _operations(app: Litestar) -> Iterator[_Operation]:
     for route in app.routes:
@@ -193,7 +187,7 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     }
     paragraphs = [summary] * bool(handler.summary) + [_without_raises(description)]
     entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
-    if parameters := [_parameter(name, field, kind) for name, field, kind in operation.parameters]:
+    if parameters := [_parameter(parameter) for parameter in parameters_of(handler)]:
         entry["parameters"] = parameters
     if body := operation.body:
         content = {"application/json": {"schema": schemas.of(body.raw)}}
@@ -208,22 +202,16 @@ def _without_raises(description: str) -> str:
     return description.partition("Raises:\n")[0].strip()
 
 
-def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> dict[str, Any]:
-    types = tuple(part.annotation for part in field.inner_types if not part.is_none_type) if field.is_optional else ()
-    schema = msgspec.json.schema(Annotated[Union[types or field.annotation], _constraints(kind)])  # noqa: UP007
-    if field.has_default and field.default is not None:
-        schema["default"] = field.default
-    parameter: dict[str, Any] = {"name": name, "in": kind.param_type.value, "schema": schema}
-    if description := kind.description:
-        parameter["description"] = description
-    if not field.has_default:
-        parameter["required"] = True
-    return parameter
-
-
-def _constraints(kind: KwargDefinition) -> Meta:
-    names = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
-    return Meta(**{name: value for name in names if (value := getattr(kind, name)) is not None})
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = msgspec.json.schema(parameter.type_)
+    if parameter.default is not UNSET:
+        schema["default"] = parameter.default
+    entry: dict[str, Any] = {"name": parameter.name, "in": parameter.place, "schema": schema}
+    if parameter.description:
+        entry["description"] = parameter.description
+    if parameter.is_required:
+        entry["required"] = True
+    return entry
 
 
 def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -231,7 +219,7 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     success: dict[str, Any] = {"description": handler.response_description or "Done."}
     if (stream := operation.route.stream) is not None:
         event = schemas.of(stream)
-        success["content"] = {"text/event-stream": {"schema": event if stream is str else _server_sent(event)}}
+        success["content"] = {"text/event-stream": {"schema": _server_sent(None if stream is str else event)}}
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
     if headers := handler.resolve_response_headers():
@@ -244,16 +232,20 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _server_sent(event: Any) -> dict[str, Any]:
-    """Return the schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them."""
+    """Return the schema of one event of a stream; OpenAPI 3.1 has no word for a sequence of them.
+
+    *event* is None where another document describes them.
+    """
+    data = {"contentMediaType": "application/json", "contentSchema": event} if event is not None else {}
     return {
         "type": "object",
         "description": "One server-sent event; the stream is a sequence of them.",
         "properties": {
             "id": {"type": "string"},
             "event": {"type": "string", "description": "The event's type"},
-            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": event},
+            "data": {"type": "string"} | data,
         },
-        "required": ["event", "data"],
+        "required": ["data"] if event is None else ["event", "data"],
     }
 
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine, Mapping
-from functools import cache
-from typing import Any, Final, TypeVar, cast
-from urllib.parse import parse_qsl, unquote
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
-from litestar.handlers import BaseRouteHandler
-from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
-from segment_copilot.api.http.problems import ProblemError
+from segment_copilot.api.http.parameters import check_headers, check_query
 from segment_copilot.api.http.routes import is_id, route_of
-from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
-from segment_copilot.language.catalog import nearest
 
-_WHOLE: Final = re.compile(r"-?[0-9]+")
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -107,13 +100,13 @@ async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
 
 
 def check_parameters(app: ASGIApp) -> ASGIApp:
-    """Refuse query parameters that a route does not have, and path parameters that no record can have."""
+    """Refuse parameters that a route does not have, and values that a parameter cannot have, ids of the path among them."""
 
     async def check(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path_params"]:
             scope["path_params"] = _path_parameters(scope)
-        if query := scope["query_string"]:
-            _check_query(query, _query_parameters(scope["route_handler"]))
+        check_query(scope["query_string"], scope["route_handler"])
+        check_headers(scope["headers"], scope["route_handler"])
         await app(scope, receive, send)
 
     return check
@@ -129,35 +122,3 @@ def _path_parameters(scope: Scope) -> dict[str, Any]:
         if isinstance(value, str) and "%00" in value:
             raise NotFoundException
     return {name: unquote(value) if isinstance(value, str) else value for name, value in parameters.items()}
-
-
-@cache
-def _query_parameters(handler: BaseRouteHandler) -> Mapping[str, bool]:
-    """Return the names of the query parameters, and of each whether it is a whole number."""
-    return {
-        field.kwarg_definition.name or name: any(part.annotation is int for part in (field, *field.inner_types))
-        for name, field in handler.parsed_fn_signature.parameters.items()
-        if isinstance(field.kwarg_definition, QueryParameter)
-    }
-
-
-def _check_query(query: bytes, known: Mapping[str, bool]) -> None:
-    try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:  # UnicodeDecodeError is one
-        raise InvalidInput("The query is not percent-encoded UTF-8.", code="invalid_parameter") from None
-    seen = set[str]()
-    findings: list[ProblemError] = []
-    for name, value in pairs:
-        if name not in known:
-            detail = f"There is no query parameter {name[:64]!r} here."
-            findings.append(ProblemError("", "unknown_parameter", detail, nearest(name, known), parameter=name[:64]))
-        elif name in seen:
-            findings.append(ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name))
-        elif known[name] and not _WHOLE.fullmatch(value):
-            findings.append(ProblemError("", "invalid_parameter", f"{name} is a whole number.", parameter=name))
-        else:
-            findings += (ProblemError("", flaw.code, flaw.detail, parameter=name) for flaw in unstorable(value))
-        seen.add(name)
-    if findings:
-        raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)

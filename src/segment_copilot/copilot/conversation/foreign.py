@@ -86,7 +86,7 @@ class AgUiRequest(Struct, frozen=True, rename="camel"):
 
     thread_id: _ForeignId
     run_id: _ForeignId
-    messages: Annotated[tuple[AgUiMessage, ...], Meta(max_length=2_000)]
+    messages: Annotated[tuple[AgUiMessage, ...], Meta(min_length=1, max_length=2_000)]
     tools: tuple[_Object, ...] = ()
     state: Any = None
     resume: Annotated[tuple[Resumed, ...], Meta(max_length=20)] = ()
@@ -149,7 +149,7 @@ class UiMessage(Struct, frozen=True):
 class AiSdkRequest(Struct, frozen=True):
     """Holds what `DefaultChatTransport` sends; `resume`, `context` and `options` come from its `body`. The rest is not read."""
 
-    messages: Annotated[tuple[UiMessage, ...], Meta(max_length=2_000)]
+    messages: Annotated[tuple[UiMessage, ...], Meta(min_length=1, max_length=2_000)]
     id: _ForeignId | None = None
     resume: Annotated[tuple[ResumeEntry, ...], Meta(max_length=20)] = ()
     context: CopilotContext = CopilotContext()

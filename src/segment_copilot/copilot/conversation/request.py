@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,7 +11,7 @@ from msgspec import Meta, Struct
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.decode import is_timezone
-from segment_copilot.language.lengths import EARLIEST, LATEST
+from segment_copilot.language.lengths import EARLIEST, LATEST, Instant
 
 MAX_HISTORY_CHARACTERS = 400_000
 MAX_ANSWER_CHARACTERS = 2_000
@@ -33,7 +32,7 @@ class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
 class CopilotContext(Struct, frozen=True, forbid_unknown_fields=True):
     """Says when and where the question is asked, and what the person is looking at."""
 
-    as_of: Annotated[datetime, Meta(tz=True)] | None = None
+    as_of: Instant | None = None
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     segment_id: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     draft: Mapping[str, Any] | None = None

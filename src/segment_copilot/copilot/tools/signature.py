@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from segment_copilot.copilot.models import ToolSpecification
-from segment_copilot.documents import mistake_of, unstorable
+from segment_copilot.documents import unstorable
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language import language_components
+from segment_copilot.mistakes import Mistake, mistakes
 
 DefinitionDocument = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/$defs/Definition"})]
 """A definition as the model wrote it. The use case decodes it, so that every mistake is found at once."""
@@ -51,22 +52,27 @@ def specification(tool: Any, arguments: type[Struct]) -> ToolSpecification:
 
 
 def decode_arguments(arguments: Mapping[str, Any], kind: type[Struct]) -> Mapping[str, Any]:
-    """Check *arguments* and return them by parameter name; raises InvalidInput with one finding."""
-    for flaw in unstorable(arguments):
-        raise _invalid(flaw.pointer, flaw.detail)
+    """Check *arguments* and return them by parameter name; raises InvalidInput with a finding for each mistake."""
+    if flaws := [(flaw.pointer, flaw.detail) for flaw in unstorable(arguments)]:
+        raise _invalid(flaws)
     try:
         checked = msgspec.convert(arguments, kind)
-    except msgspec.ValidationError as error:
-        mistake = mistake_of(error)
-        raise _invalid(mistake.pointer, f"{mistake.sentence}.") from error
+    except msgspec.ValidationError:
+        found = [(mistake.pointer, _sentence(mistake)) for mistake in mistakes(arguments, kind)]
+        raise _invalid(found) from None
     return {name: getattr(checked, name) for name in kind.__struct_fields__}
 
 
-def _invalid(pointer: str, detail: str) -> InvalidInput:
+def _sentence(mistake: Mistake) -> str:
+    subject = "" if mistake.code == "missing_field" else f"{mistake.pointer[1:] or 'The call'} "
+    return f"{subject}{mistake.sentence}."
+
+
+def _invalid(found: Sequence[tuple[str, str]]) -> InvalidInput:
     return InvalidInput(
-        f"The arguments do not fit the tool: {detail}",
+        f"The arguments do not fit the tool: {' '.join(detail for _, detail in found)}",
         code="invalid_arguments",
-        findings=[Finding(pointer, "invalid_arguments", detail)],
+        findings=[Finding(pointer, "invalid_arguments", detail) for pointer, detail in found],
     )
 
 

@@ -1,0 +1,129 @@
+"""Parameters of a route: what a handler says of each, as one type that the document shows and requests are held to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final, Union
+from urllib.parse import parse_qsl
+
+from litestar.handlers import BaseRouteHandler
+from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
+from litestar.typing import FieldDefinition
+from msgspec import UNSET, Struct, inspect
+
+from segment_copilot.api.http.problems import ProblemError
+from segment_copilot.api.http.routes import MAX_ID
+from segment_copilot.documents import unstorable
+from segment_copilot.errors import InvalidInput
+from segment_copilot.language.catalog import nearest
+from segment_copilot.mistakes import mistakes, with_meta
+
+_WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
+
+
+class Parameter(Struct, frozen=True):
+    """Holds what is known of one parameter. *type_* is msgspec's, with the limits in it, and never null."""
+
+    name: str
+    place: str  # path, query or header
+    type_: Any
+    description: str
+    is_required: bool
+    default: Any = UNSET
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its values are whole numbers, so that its text is read as one."""
+        kind = inspect.type_info(self.type_)
+        kind = kind.type if isinstance(kind, inspect.Metadata) else kind
+        values = kind.values if isinstance(kind, inspect.LiteralType) else ()
+        return isinstance(kind, inspect.IntType) or any(isinstance(value, int) for value in values)
+
+
+@cache
+def parameters_of(handler: BaseRouteHandler) -> tuple[Parameter, ...]:
+    """Return what *handler* reads of the path, the query and the headers."""
+    return tuple(
+        _parameter(name, field, field.kwarg_definition)
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, PathParameter | QueryParameter | HeaderParameter)
+    )
+
+
+_LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
+
+
+def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> Parameter:
+    types = tuple(part.annotation for part in field.inner_types if not part.is_none_type) if field.is_optional else ()
+    limits = {limit: getattr(kind, limit) for limit in _LIMITS}
+    place = kind.param_type.value
+    type_ = Union[types or field.annotation]  # noqa: UP007
+    if place == "path" and type_ is int:
+        limits |= {"ge": 1, "le": MAX_ID}
+    return Parameter(
+        kind.name or name,
+        place,
+        with_meta(type_, **limits),
+        kind.description or "",
+        is_required=not field.has_default,
+        default=field.default if field.has_default and field.default is not None else UNSET,
+    )
+
+
+def check_query(query: bytes, handler: BaseRouteHandler) -> None:
+    """Refuse a query with a parameter that is unknown, repeated, missing, or has a value that it cannot have.
+
+    Raises:
+        InvalidInput: with a finding for each.
+
+    """
+    known = {one.name: one for one in parameters_of(handler) if one.place == "query"}
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:  # UnicodeDecodeError is one
+        raise InvalidInput("The query is not percent-encoded UTF-8.", code="invalid_parameter") from None
+    _refuse(_wrong_in_query(pairs, known))
+
+
+def check_headers(headers: Iterable[tuple[bytes, bytes]], handler: BaseRouteHandler) -> None:
+    """Refuse a header that the route reads and that has a value which it cannot have.
+
+    Raises:
+        InvalidInput: with a finding for each.
+
+    """
+    known = {one.name.lower(): one for one in parameters_of(handler) if one.place == "header"}
+    sent = ((known.get(name.decode("latin-1").lower()), value.decode("latin-1")) for name, value in headers)
+    _refuse(finding for header, value in sent if header is not None for finding in _wrong_value(header, value))
+
+
+def _refuse(found: Iterable[ProblemError]) -> None:
+    if findings := list(found):
+        raise InvalidInput(findings[0].detail, code=findings[0].code, findings=findings)
+
+
+def _wrong_in_query(pairs: list[tuple[str, str]], known: Mapping[str, Parameter]) -> Iterator[ProblemError]:
+    seen = set[str]()
+    for name, value in pairs:
+        if name not in known:
+            detail = f"There is no query parameter {name[:64]!r} here."
+            yield ProblemError("", "unknown_parameter", detail, nearest(name, known), parameter=name[:64])
+        elif name in seen:
+            yield ProblemError("", "duplicate_parameter", f"{name} is given twice.", parameter=name)
+        else:
+            yield from _wrong_value(known[name], value)
+        seen.add(name)
+    for name, parameter in known.items():
+        if parameter.is_required and name not in seen:
+            yield ProblemError("", "invalid_parameter", f"{name} is missing.", parameter=name)
+
+
+def _wrong_value(parameter: Parameter, text: str) -> Iterator[ProblemError]:
+    name = parameter.name
+    yield from (ProblemError("", flaw.code, flaw.detail, parameter=name) for flaw in unstorable(text))
+    value = int(text) if parameter.is_whole and _WHOLE.fullmatch(text) else text
+    for mistake in mistakes(value, parameter.type_):
+        suggestions = nearest(mistake.name, mistake.choices) if mistake.name else ()
+        yield ProblemError("", "invalid_parameter", f"{name} {mistake.sentence}.", suggestions, parameter=name)
