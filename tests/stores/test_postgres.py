@@ -292,6 +292,22 @@ async def test_a_transaction_whose_connection_is_cut_is_unavailable_and_nothing_
         assert await behind.fetchval("SELECT 1") == 1
 
 
+async def test_a_beginning_that_is_cancelled_leaves_no_open_transaction_in_the_pool(
+    module_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver logs one that it finds in a connection it is given back as a mistake of ours."""
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as behind:
+        assert await behind.fetchval("SELECT 1") == 1
+        proxy.silence()
+        asyncio.get_running_loop().call_later(0.4, proxy.speak)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), behind.transaction():
+                pytest.fail("it did not begin")
+        assert await behind.fetchval("SELECT 1") == 1
+
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_frozen_server_does_not_hold_up_a_cancellation(module_database_url: str) -> None:
     async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
         await postgres.ping()

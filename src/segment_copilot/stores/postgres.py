@@ -143,8 +143,12 @@ class Connection:
     async def transaction(self) -> AsyncGenerator[None]:
         """Commit at the end, roll back on any exception. Inside another transaction: a savepoint."""
         transaction = self._raw.transaction()
-        with _our_errors():
-            await transaction.start()
+        try:
+            with _our_errors():
+                await transaction.start()
+        except BaseException:  # it may have begun: no connection is given back with a transaction open
+            self._end()
+            raise
         try:
             yield
         except BaseException:
@@ -159,8 +163,12 @@ class Connection:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
         except _TROUBLE:
-            with suppress(*_TROUBLE):  # a connection that was cut is the pool's again by now
-                self._raw.terminate()
+            self._end()
+
+    def _end(self) -> None:
+        """End the connection without a word to the server."""
+        with suppress(*_TROUBLE):  # one that was cut is the pool's again by now
+            self._raw.terminate()
 
 
 class Postgres:
