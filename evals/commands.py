@@ -24,10 +24,11 @@ from evals.prices import Budget
 from evals.proof.proving import prove
 from evals.proof.tables import proof_markdown, show_proof
 from evals.reporting import write_reports
+from evals.reporting.progress import show_progress
 from evals.reporting.terminal import show_report
 from evals.results import Gate, Report, read_report
 from evals.running import Plan, run
-from evals.service import Loaded, connected, embedded_engines, keys_from, load, model_settings, serving
+from evals.service import Loaded, Service, connected, embedded_engines, keys_from, load, model_settings, serving
 from evals.tapes import LIVE_HOST, Recorder, Replayer, listening
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.settings import read_settings
@@ -120,15 +121,21 @@ def run_command(
         if missing := [one.slug for one in plan.datasets if one.tenant in wanted and one.slug not in keys]:
             raise HarnessError(f"There is no key for {', '.join(missing)}; `python -m evals load` makes them.")
         async with connected(url.rstrip("/"), keys) as service:
-            return await run(service, plan)
+            return await run_shown(service, plan)
 
     settings = {} if url else model_settings(model)  # before any engine starts
 
     async def started(loaded: Loaded) -> Report:
         async with serving(loaded, **settings) as service:
-            return await run(service, plan)
+            return await run_shown(service, plan)
 
     finish(asyncio.run(deployed()) if url else on_embedded(cases, started), report, accept=accept)
+
+
+async def run_shown(service: Service, plan: Plan) -> Report:
+    """Run the plan, and show how far it is."""
+    with show_progress(console, len(plan.cases)) as done:
+        return await run(service, plan, done=done)
 
 
 def chosen(cases: Sequence[Case], only: Sequence[str] | None) -> tuple[Case, ...]:
@@ -225,7 +232,7 @@ def record_command(only: Only = None, tape: Tape = TAPE, report: Folder = RECORD
         recorder = Recorder(upstream, tape)
         async with listening(recorder) as url, serving(loaded, **{**settings, "anthropic_base_url": url}) as service:
             plan = Plan(cases=chosen(cases, only), datasets=datasets(cases), budget=Budget(), origin=recorder.origin)
-            found = await run(service, plan)
+            found = await run_shown(service, plan)
         say(f"{recorder.recorded} answers on the tape, origin: {recorder.origin}")
         return found
 
@@ -243,7 +250,7 @@ def replay_command(only: Only = None, tape: Tape = TAPE, report: Folder = REPLAY
         async with listening(replayer) as url, serving(loaded, anthropic_base_url=url, **settings) as service:
             origin = f"a tape ({', '.join(sorted(replayer.origins))})"
             plan = Plan(cases=chosen(cases, only), datasets=datasets(cases), budget=Budget(), origin=origin)
-            found = await run(service, plan)
+            found = await run_shown(service, plan)
         gate = Gate("tape", replayer.stale == 0, f"{replayer.stale} requests are not on the tape", "0")
         return structs.replace(found, gates=(*found.gates, gate))
 

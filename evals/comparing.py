@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from msgspec import Struct
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from evals.metrics import paired_bootstrap
 from evals.results import CaseResult, Report
+
+_NAMED: Final = 5  # cases that only one run has
 
 
 class Pair(Struct, frozen=True):
@@ -95,12 +99,18 @@ def show_comparison(found: Comparison, console: Console) -> None:
             name, str(count), f"{before:.0%}", f"{after:.0%}", f"[{colour}]{mean:+.1%}[/]", f"{low:+.1%} to {high:+.1%}"
         )
     console.print(table)
-    for pair in found.changed():
-        mark = "[green]better[/]" if pair.after > pair.before else "[red]worse[/] "
-        console.print(f"{mark} {pair.id} {pair.before:.0%} → {pair.after:.0%}  [dim]{pair.why}[/]", soft_wrap=True)
+    if changed := found.changed():
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+        for header in ("", "case", "before", "after", "why"):
+            table.add_column(header, overflow="fold")
+        for pair in changed:
+            mark = "[green]better[/]" if pair.after > pair.before else "[red]worse[/]"
+            table.add_row(mark, pair.id, f"{pair.before:.0%}", f"{pair.after:.0%}", Text(pair.why, style="dim"))
+        console.print(table)
     for title, ids in (("only before", found.only_before), ("only after", found.only_after)):
         if ids:
-            console.print(f"[dim]{title}: {', '.join(ids)}[/]", soft_wrap=True)
+            more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+            console.print(f"[dim]{title}: {', '.join(ids[:_NAMED])}{more}[/]", soft_wrap=True)
 
 
 def comparison_markdown(found: Comparison) -> str:

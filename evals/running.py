@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -56,15 +56,17 @@ def grading_of(service: Service, datasets: Sequence[Dataset]) -> Grading:
     return Grading(service, truths)
 
 
-async def run(service: Service, plan: Plan) -> Report:
-    """Ask every case *trials* times. Stops asking when the budget is spent: what was not asked is an error."""
+async def run(service: Service, plan: Plan, *, done: Callable[[CaseResult], None] = lambda _case: None) -> Report:
+    """Ask every case *trials* times, and tell *done* of each. What is not asked, for the budget is spent, is an error."""
     began, started_at = time.monotonic(), datetime.now(UTC)
     grading = grading_of(service, plan.datasets)
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(case: Case) -> CaseResult:
         async with room:
-            return await _case(case, grading, plan)
+            result = await _case(case, grading, plan)
+        done(result)
+        return result
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(case)) for case in plan.cases]

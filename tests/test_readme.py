@@ -1,4 +1,4 @@
-"""What the README tells a reader to type does what it says. Every `sh` block is run, in order, but the test command."""
+"""What the README tells a reader to type does what it says: every `sh` block but the test command, in order, in one shell."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", (PROJECT / "README.md").read_text(), r
 TEST = "make test\n"
 FIRST = "make demo\n"
 SERVICE = "uv run segment-copilot dev\n"
+EXPORTED = PROJECT / "recent-buyers.csv"
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,12 @@ def environment() -> Generator[dict[str, str]]:
         home = Path(folder)
         home.chmod(0o711)
         (home / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a problem is a failure of the command
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "DATABASE_"))}
+        outside = ("ANTHROPIC_", "DATABASE_", "CLICKHOUSE_", "SEGMENT_COPILOT_", "URL", "API_KEY")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
         paths = [str(Path(os.environ["UV"]).parent)] if "UV" in os.environ else []
         path = os.pathsep.join([*paths, str(PROJECT / ".uv" / "bin"), os.environ["PATH"]])
         yield kept | {"CURL_HOME": folder, "DATA_DIR": str(home / "data"), "PORT": "0", "PATH": path}
+        EXPORTED.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,32 +65,44 @@ def wait_for_service(data_dir: Path, process: subprocess.Popen[bytes]) -> Runtim
 
 def run(command: str, environment: dict[str, str]) -> str:
     shell = ["bash", "-euo", "pipefail", "-c", command]
-    ran = subprocess.run(shell, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=170)
+    ran = subprocess.run(shell, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout
 
 
-@pytest.mark.timeout(300)
-def test_the_first_command_drafts_a_segment(environment: dict[str, str]):
-    told = run(FIRST, environment)
+@pytest.fixture(scope="module")
+def demo(environment: dict[str, str]) -> str:
+    """What the first command prints."""
+    return run(FIRST, environment)
 
-    assert "model offline" in told
-    assert re.search(r"[1-9][0-9]* of 20,000 users", told)
-    assert "propose_segment" in told
-    assert "/api/segments/" in told
+
+@pytest.mark.timeout(300)
+def test_the_first_command_drafts_a_segment_and_says_how_to_go_on(environment: dict[str, str], demo: str):
+    assert "model offline" in demo
+    assert re.search(r"[1-9][0-9]* of 20,000 users", demo)
+    assert "propose_segment" in demo
+    assert "button" not in demo
     assert not (Path(environment["DATA_DIR"]) / "runtime.json").exists()
+    stopped, leave, ask, afresh = demo.splitlines()[-4:]
+    assert stopped == f"Stopped. The data stays in {Path(environment['DATA_DIR']).resolve()}."
+    assert re.fullmatch(r"  Leave it running: +\S*uv run segment-copilot dev", leave)
+    assert re.fullmatch(r"  Then ask it more: +\S*uv run segment-copilot ask --chat", ask)
+    assert re.fullmatch(r"  Or begin afresh: +\S*uv run segment-copilot dev --reset", afresh)
 
 
 @pytest.mark.timeout(300)
-def test_every_other_command_works_against_the_running_service(environment: dict[str, str], service: Runtime):
-    environment = environment | {"URL": service.url, "API_KEY": service.api_key}
+def test_every_other_block_works_after_the_one_before(environment: dict[str, str], demo: str, service: Runtime):
     others = [block for block in BLOCKS if block not in {TEST, FIRST, SERVICE}]
     assert len(others) + 3 == len(BLOCKS)
+    (save,) = re.findall(r"To save it, type:\n(.*?\nJSON\n)", demo, re.DOTALL)
 
-    told = [run(block, environment) for block in others]
+    told = run("".join(f"{block}\necho '--- next'\n" for block in [*others, save]), environment).split("--- next\n")
 
     everything = "".join(told)
     assert "High LTV" in everything
     assert "event: run.finished" in everything
     assert '"status":"queued"' in everything
-    assert "read 31106 rows" in told[-1]
+    assert re.search(r"Recent buyers: [1-9][0-9,]* members as of ", everything)
+    assert "read 31106 rows" in told[len(others) - 1]
+    assert re.fullmatch(r"[0-9]+\n", told[len(others)])
+    assert EXPORTED.read_text().startswith("user_id,computed_at\n")

@@ -5,56 +5,40 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import stamina.instrumentation
 import typer
 from rich.console import Console
 
-from segment_copilot.commands import definitions, failed_events, keyring, serving
-from segment_copilot.commands.answers import check_key, check_url
-from segment_copilot.commands.ask import PROMPT, converse, person_at_prompt
-from segment_copilot.commands.dev import run_dev
+from segment_copilot.commands import definitions, failed_events, keyring, segments, serving
+from segment_copilot.commands.chat import COMMANDS, converse
+from segment_copilot.commands.dev import DevOptions, run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
 from segment_copilot.commands.mistakes import explain_failure
-from segment_copilot.commands.runtime import read_runtime
+from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, Url, Yes, find_service, service_arguments
+from segment_copilot.commands.printing import print_json, print_rows, printable
+from segment_copilot.commands.prompt import open_prompt
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import InvalidInput
 from segment_copilot.importing import NAMED_FORMATS, guess_preset, import_file, make_layout, missing_columns, presets
-from segment_copilot.settings import Settings, read_settings
+from segment_copilot.settings import Settings, read_settings, written_default
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-keys = typer.Typer(no_args_is_help=True, help="Keys that speak for a tenant.")
-tenants = typer.Typer(no_args_is_help=True, help="Tenants: whose data it is.")
-cli.add_typer(keys, name="keys")
-cli.add_typer(tenants, name="tenants")
+cli.add_typer(keyring.keys, name="keys")
+cli.add_typer(keyring.tenants, name="tenants")
 cli.add_typer(failed_events.cli, name="events")
-
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(envvar="DATA_DIR", help="Where `dev` keeps its data; default: the platform's user data directory"),
-]
-Url = Annotated[
-    str | None, typer.Option(envvar="SEGMENT_COPILOT_URL", help="The service; default: the one that `dev` runs")
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="SEGMENT_COPILOT_KEY", help="A secret key (sk_…); default: that of the `dev` service"),
-]
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")]
+cli.add_typer(segments.cli, name="segments")
 
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
     notes = [note.description for note in field.type.__metadata__ if note.description]
-    default = "empty" if field.default in ("", ()) else str(field.default)
-    return f"{field.encode_name} ({default}): {notes[-1]}"
+    return f"{field.encode_name} ({written_default(field)}): {notes[-1]}"
 
 
 def _settings_text(*names: str) -> str:
@@ -96,40 +80,50 @@ def dev(
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Load the demo shop; default: on embedded engines")
     ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Make the demo shop anew, and drop what else is in it")
+    ] = False,
+    yes: Yes = False,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run everything here: engines, migrations, demo tenant, worker, API."""
+    """Run everything here: engines, migrations, demo tenant, worker, API.
+
+    A demo shop that is more than a day old is moved to now, by whole days; what you put into it yourself stays.
+    """
     settings = read_settings(os.environ)
     if port is not None:
         settings = msgspec.structs.replace(settings, port=port)
     elif once:
         settings = msgspec.structs.replace(settings, port=0)
-    raise typer.Exit(run_dev(settings, question=ask, once=once, with_demo=demo, data_dir=data_dir))
+    options = DevOptions(question=ask, once=once, with_demo=demo, reset=reset, yes=yes, data_dir=data_dir)
+    raise typer.Exit(run_dev(settings, options))
 
 
 @cli.command()
 def ask(
-    text: str,
+    text: Annotated[str | None, typer.Argument(help="The question; with --chat it may be left out")] = None,
+    *,
+    chat: Annotated[bool, typer.Option("--chat", help="Go on with questions; /help lists the commands there")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the events as they come, each as a line of JSON")] = False,
     url: Url = None,
     key: ApiKey = None,
     data_dir: DataDir = None,
-    chat: Annotated[bool, typer.Option("--chat", help="Go on with questions until an empty one")] = False,
 ) -> None:
     """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
-    if not text.strip():
-        raise InvalidInput(
-            'The question is empty. Write it in quotes, as in: ask "How are sales?".', code="no_question"
-        )
-    service_url, service_key = _service(url, key, data_dir)
-    console = Console(highlight=False)
+    if not chat and not (text or "").strip():
+        detail = 'The question is empty. Write it in quotes, as in: ask "How are sales?". Or give --chat.'
+        raise InvalidInput(detail, code="no_question")
+    console = Console(highlight=False, quiet=json)
     code = converse(
-        text,
-        url=service_url,
-        key=service_key,
+        (text or "").strip() or None,
+        service=find_service(url, key, data_dir),
         console=console,
-        person=person_at_prompt(console) if console.is_terminal and sys.stdin.isatty() else None,
-        next_question=(lambda: console.input(PROMPT)) if chat else None,
+        read=open_prompt(console, commands=tuple(COMMANDS)),
+        person=console.is_terminal and sys.stdin.isatty() and not json,
+        chat=chat,
+        raw=json,
+        arguments=service_arguments(url, key, data_dir),
     )
     raise typer.Exit(code)
 
@@ -150,40 +144,71 @@ def worker() -> None:
 def migrate(*, json: AsJson = False) -> None:
     """Bring both stores to this version's schema, and list the migrations that were applied."""
     applied = asyncio.run(serving.migrate_stores(read_settings(os.environ)))
-    _list(applied, applied, json=json)
+    if json:
+        print_json(applied)
+    else:
+        print_rows(("migration",), ([name] for name in applied))
 
 
 @cli.command()
 def compile(  # noqa: A001  # the command's name
     file: Annotated[typer.FileBinaryRead, typer.Argument(help="A definition as JSON; - reads standard input")],
+    *,
     timezone: Annotated[str, typer.Option(help="The tenant's time zone")] = "UTC",
     as_of: Annotated[str | None, typer.Option(help="RFC 3339 instant; default: now")] = None,
+    json: AsJson = False,
 ) -> None:
     """Print a definition's words, SQL and parameters. No store is asked."""
-    typer.echo(definitions.compile_file(file.read(), timezone=timezone, as_of=as_of))
+    compiled = definitions.compile_file(file.read(), timezone=timezone, as_of=as_of)
+    if json:
+        print_json(compiled)
+    else:
+        typer.echo(compiled.as_sql())
 
 
 @cli.command()
 def explain(
     file: Annotated[typer.FileBinaryRead, typer.Argument(help="A definition as JSON; - reads standard input")],
+    *,
     user: Annotated[str | None, typer.Option(help="Explain this user instead: why they are in it or not")] = None,
     as_of: Annotated[str | None, typer.Option(help="RFC 3339 instant; default: now")] = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that finds the members too")] = False,
+    json: AsJson = False,
     url: Url = None,
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
     """Say how an audience comes about, condition by condition, and what empties it."""
-    service_url, service_key = _service(url, key, data_dir)
-    request = fetch_explanation(file.read(), url=service_url, key=service_key, as_of=as_of, user_id=user)
-    draw_explanation(asyncio.run(request), Console(highlight=False), sql=sql)
+    request = fetch_explanation(file.read(), service=find_service(url, key, data_dir), as_of=as_of, user_id=user)
+    explanation = asyncio.run(request)
+    if json:
+        print_json(explanation)
+    else:
+        draw_explanation(explanation, Console(highlight=False), sql=sql)
 
 
 @cli.command()
-def compute(segment: int, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
+def compute(
+    segment: segments.SegmentId, *, json: AsJson = False, url: Url = None, key: ApiKey = None, data_dir: DataDir = None
+) -> None:
     """Compute a segment's members and wait for the result."""
-    service_url, service_key = _service(url, key, data_dir)
-    typer.echo(asyncio.run(definitions.compute(segment, url=service_url, key=service_key)))
+    computed = asyncio.run(definitions.compute(segment, service=find_service(url, key, data_dir)))
+    if json:
+        print_json(computed)
+    else:
+        members, as_of = f"{computed['member_count']:,} members", computed["last_computed_at"]
+        typer.echo(f"{printable(computed['name'])}: {members} as of {as_of}")
+
+
+@cli.command("env")
+def print_environment(*, json: AsJson = False, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
+    """Print the service's address and key as a shell takes them: eval "$(segment-copilot env)"."""
+    service = find_service(url, key, data_dir)
+    if json:
+        print_json({"url": service.url, "api_key": service.key})
+        return
+    for name, value in (("URL", service.url), ("API_KEY", service.key)):
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @cli.command("import", epilog=_presets_text())
@@ -253,13 +278,13 @@ def import_(
     )
     if missing := missing_columns(layout):
         raise typer.BadParameter(f"Missing option {missing[0]!r}, or --preset or --map, which name the columns.")
-    service_url, service_key = ("", "") if dry_run else _service(url, key, data_dir)
+    service = Service("", "") if dry_run else find_service(url, key, data_dir)
     report = asyncio.run(
         import_file(
             file,
             layout=layout,
-            url=service_url,
-            key=service_key,
+            url=service.url,
+            key=service.key,
             shift_to_now=shift_to_now,
             again=again,
             dry_run=dry_run,
@@ -285,91 +310,6 @@ def protocol() -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(protocol_document())))
 
 
-@keys.command("create")
-def create_key(
-    tenant: Annotated[str, typer.Option(help="Slug")],
-    name: Annotated[str, typer.Option(help="What the key is for")] = "",
-    public: Annotated[bool, typer.Option("--public", help="A pk_ key instead of an sk_ key")] = False,
-    new: Annotated[bool, typer.Option("--new", help="Make the tenant too, when it does not exist")] = False,
-) -> None:
-    """Make a key and print it, this once: only its hash is kept."""
-    kind: Any = "public" if public else "secret"
-    typer.echo(asyncio.run(keyring.create(read_settings(os.environ), tenant, kind=kind, name=name, new=new)))
-
-
-@keys.command("list")
-def list_keys(*, tenant: Annotated[str, typer.Option(help="Slug")], json: AsJson = False) -> None:
-    """List a tenant's keys."""
-    found = asyncio.run(keyring.list_keys(read_settings(os.environ), tenant))
-    lines = [
-        f"{key.id}\t{key.hint}\t{key.kind}\t{key.name}\t{'revoked' if key.revoked_at else 'active'}" for key in found
-    ]
-    _list(found, lines, json=json)
-
-
-@keys.command("rotate")
-def rotate_key(key_id: int, tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
-    """Make a new key in the place of one, which answers 401 from now on, and print it, this once."""
-    typer.echo(asyncio.run(keyring.rotate(read_settings(os.environ), tenant, key_id)))
-
-
-@keys.command("revoke")
-def revoke_key(key_id: int, tenant: Annotated[str, typer.Option(help="Slug")]) -> None:
-    """Make a key answer 401 from now on."""
-    asyncio.run(keyring.revoke(read_settings(os.environ), tenant, key_id))
-
-
-@tenants.command("create")
-def create_tenant(
-    slug: str,
-    timezone: Annotated[str, typer.Option(help="IANA name: where its days begin")] = "UTC",
-    dynamic_plus_limit: Annotated[
-        int | None, typer.Option(min=0, help="Most Dynamic Plus segments; default: any")
-    ] = None,
-) -> None:
-    """Make a tenant."""
-    settings = read_settings(os.environ)
-    line = keyring.create_tenant(settings, slug, timezone=timezone, dynamic_plus_limit=dynamic_plus_limit)
-    typer.echo(asyncio.run(line))
-
-
-@tenants.command("list")
-def list_tenants(*, json: AsJson = False) -> None:
-    """List every tenant: slug, time zone, most Dynamic Plus segments."""
-    found = asyncio.run(keyring.list_tenants(read_settings(os.environ)))
-    lines = [
-        f"{each.slug}\t{each.timezone}\t{'any' if each.dynamic_plus_limit is None else each.dynamic_plus_limit}"
-        for each in found
-    ]
-    _list(found, lines, json=json)
-
-
-@tenants.command("limit")
-def limit_tenant(
-    slug: str,
-    dynamic_plus: Annotated[int | None, typer.Option(min=0, help="Most Dynamic Plus segments; left out: any")] = None,
-) -> None:
-    """Change a tenant's quota of Dynamic Plus segments."""
-    asyncio.run(keyring.set_limit(read_settings(os.environ), slug, dynamic_plus_limit=dynamic_plus))
-
-
-def _list(items: Sequence[object], lines: Sequence[str], *, json: bool) -> None:
-    """Print a list: *lines* for people, or *items* as JSON."""
-    for line in [msgspec.json.format(msgspec.json.encode(items)).decode()] if json else lines:
-        typer.echo(line)
-
-
-def _service(url: str | None, key: str | None, data_dir: Path | None) -> tuple[str, str]:
-    if url is not None:
-        check_url(url)
-    if key is not None:
-        check_key(key)
-    if url and key:
-        return url.rstrip("/"), key
-    runtime = read_runtime(data_dir or default_data_dir())
-    return (url or runtime.url).rstrip("/"), key or runtime.api_key
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; what we foresaw to go wrong is one sentence on standard error, and exit code 1."""
     stamina.instrumentation.set_on_retry_hooks([])  # it would write each wait, with its arguments, to the terminal
@@ -378,7 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as failure:
         if (error := explain_failure(failure)) is None:
             raise
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False)
+        console.soft_wrap = not console.is_terminal  # on a terminal words stay whole, elsewhere lines do
         console.print(f"segment-copilot: {error.detail}", markup=False)
         for finding in error.findings:
             console.print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -83,6 +84,33 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     ] = 15.0
 
 
+_UNITS: Final = {"seconds": "s", "hours": "h", "days": "d"}
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|min|h|d)")
+
+
+def written_default(field: msgspec.structs.FieldInfo) -> str:
+    """Return a setting's default as a person writes it, and may set it: `30s`; `empty` for none."""
+    if field.default in ("", ()):
+        return "empty"
+    if isinstance(field.default, bool | str):
+        return str(field.default)
+    return f"{_decimal(field.default)}{_UNITS.get(field.name.rsplit('_', 1)[-1], '')}"
+
+
+def _plain_number(name: str, text: str) -> str:
+    """Return a length of time such as `30s` or `2 min` as the number that the setting holds; any other text as it is."""
+    unit = _UNITS.get(name.rsplit("_", 1)[-1], "")
+    found = _LENGTH.fullmatch(text.strip())
+    if found is None or unit not in _SECONDS:
+        return text
+    return _decimal(float(found[1]) * _SECONDS[found[2]] / _SECONDS[unit])
+
+
+def _decimal(number: float) -> str:
+    return str(int(number)) if number == int(number) else repr(number)
+
+
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from *environ*; one error names every variable that is wrong."""
     raw: dict[str, object] = {}
@@ -90,7 +118,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for item in msgspec.structs.fields(Settings):
         if not (text := environ.get(item.encode_name, "")):
             continue
-        value = [part.strip() for part in text.split(",") if part.strip()] if item.name == "cors_origins" else text
+        value = (
+            [part.strip() for part in text.split(",") if part.strip()]
+            if item.name == "cors_origins"
+            else _plain_number(item.name, text)
+        )
         try:
             raw[item.encode_name] = msgspec.convert(value, item.type, strict=False)
         except msgspec.ValidationError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.settings import Settings
 from tests.support.copilot_runs import Script, calls, says
 from tests.support.http_server import served
-from tests.support.nodes import RunNode, missing
+from tests.support.nodes import RunNode
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "examples"
@@ -292,15 +291,6 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
-
-
-@pytest.fixture
-def chromium() -> str:
-    """The browser's path."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    if (found := next(filter(None, map(shutil.which, names)), None)) is None:
-        missing("Chromium is not installed")
-    return found or ""
 
 
 async def test_a_page_of_another_origin_asks_with_a_token(

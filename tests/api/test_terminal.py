@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from segment_copilot.commands.ask import STOPPED, converse, person_at_prompt
+from segment_copilot.commands.chat import STOPPED, converse
+from segment_copilot.commands.options import Service
 from segment_copilot.commands.screen import Screen
 from segment_copilot.copilot import models
 from segment_copilot.copilot.models import UserMessage
@@ -39,25 +40,38 @@ PERIOD = {"from": "2026-06-01", "to": "2026-06-03"}
 Talk = Callable[..., Any]
 
 
-def recording() -> Console:
-    """A console that is no terminal, 100 wide."""
-    return Console(file=io.StringIO(), record=True, width=100, highlight=False)
+def recording(*, terminal: bool = False, width: int = 100) -> Console:
+    """A console that keeps what is drawn."""
+    return Console(file=io.StringIO(), record=True, width=width, highlight=False, force_terminal=terminal)
+
+
+def next_line(lines: Iterator[Any]) -> str:
+    """What the person types next; an exception among the lines is raised, as Ctrl-C is."""
+    match next(lines, EOFError()):
+        case BaseException() as ending:
+            raise ending
+        case line:
+            return line
 
 
 @pytest.fixture
 def talk(server: Any, use: Any) -> Talk:
     """Converse with a model that follows a script; the exit code, and what was drawn."""
 
-    async def run(*turns: Any, question: str = "How are sales?", **options: Any) -> tuple[int, str]:
-        console = recording()
+    async def run(
+        *turns: Any, question: str | None = "How are sales?", typed: Iterable[str] | None = None, **options: Any
+    ) -> tuple[int, str]:
+        """*typed*: what a person types, line after line; None: there is nobody."""
+        console = options.pop("console", recording())
+        lines = iter(typed or ())
         if turns:
             use(Script(*turns))
         wanted = {
-            "url": server.url,
-            "key": server.key,
+            "service": Service(server.url, server.key),
             "console": console,
-            "person": None,
-            "next_question": None,
+            "read": lambda: next_line(lines),
+            "person": typed is not None,
+            "chat": False,
         } | options
         code = await asyncio.to_thread(converse, question, **wanted)
         return code, console.export_text()
@@ -113,7 +127,7 @@ async def test_the_four_components_and_a_draft_are_drawn(talk: Talk, segment_id:
     assert "Assumed: All countries" in drawn
     assert "Not expressed: the mood" in drawn
     assert "Create “Known country”" in drawn
-    assert "/api/segments/ \\\n" in drawn
+    assert "segments create - <<'JSON'\n{" in drawn
     assert '"property":"country"' in drawn.replace("\n", "")
 
 
@@ -139,16 +153,10 @@ async def test_without_a_terminal_a_question_is_shown_with_its_options(talk: Tal
 async def test_on_a_terminal_the_answer_goes_on_with_the_run(server: Any, use: Any, talk: Talk):
     script = Script(calls(("ask_user", QUESTION), text="Which visits?"), says("Those of /pricing."), says("Fine."))
     use(script)
-    asked: list[Any] = []
 
-    def person(question: Any) -> str:
-        asked.append(question["question"])
-        return question["options"][0]["value"]
+    code, drawn = await talk(typed=["1", "", "And now?"], chat=True)
 
-    questions = iter(["And now?", ""])
-    code, drawn = await talk(person=person, next_question=lambda: next(questions))
-
-    assert (code, asked) == (0, ["Which visits?"])
+    assert code == 0
     assert drawn.index("Which visits?") < drawn.index("Those of /pricing.") < drawn.index("Fine.")
     assert "/pricing" in str(script.requests[1].messages[-1])
     history = [one for one in script.requests[2].messages if isinstance(one, UserMessage)]
@@ -156,23 +164,118 @@ async def test_on_a_terminal_the_answer_goes_on_with_the_run(server: Any, use: A
     assert "And now?" in str(history[-1])
 
 
-@pytest.mark.parametrize(("typed", "answer"), [(["2"], "*"), (["9"], "9"), (["the blog"], "the blog"), ([" "], None)])
-def test_a_person_types_a_number_or_words(monkeypatch: pytest.MonkeyPatch, typed, answer):
-    console = recording()
-    monkeypatch.setattr(console, "input", lambda _prompt: typed.pop(0))
-    question = QUESTION | {"response_schema": {"properties": {"answer": {"examples": ["/pricing", "*"]}}}}
+@pytest.mark.parametrize(("typed", "answer"), [(["2"], "*"), (["9"], "9"), (["the blog"], "the blog")])
+async def test_a_person_types_a_number_or_words(server: Any, use: Any, talk: Talk, typed: list[str], answer: str):
+    script = Script(calls(("ask_user", QUESTION), text="Which visits?"), says("Well."))
+    use(script)
 
-    assert person_at_prompt(console)(question) == answer
+    code, drawn = await talk(typed=typed)
+
+    assert (code, drawn.count("Well.")) == (0, 1)
+    assert f'"answer":"{answer}"' in str(script.requests[1].messages[-1]).replace(": ", ":").replace("\\", "")
 
 
-def test_where_words_are_not_allowed_a_person_is_asked_again(monkeypatch: pytest.MonkeyPatch):
-    console = recording()
-    typed = iter(["the blog", "3", "1"])
-    monkeypatch.setattr(console, "input", lambda _prompt: next(typed))
-    question = QUESTION | {"response_schema": {"properties": {"answer": {"enum": ["/pricing", "*"]}}}}
+async def test_where_words_are_not_allowed_a_person_is_asked_again(talk: Talk):
+    closed = QUESTION | {"allow_free_text": False}
 
-    assert person_at_prompt(console)(question) == "/pricing"
-    assert console.export_text().count("Type a number from 1 to 2") == 2
+    _, drawn = await talk(calls(("ask_user", closed)), says("Well."), typed=["the blog", "3", "1"])
+
+    assert drawn.count("Type a number from 1 to 2; Enter leaves the question.") == 3
+    assert drawn.endswith("Well.\n")
+
+
+async def test_enter_leaves_a_question_and_the_next_one_is_no_answer_to_it(server: Any, use: Any, talk: Talk):
+    script = Script(calls(("ask_user", QUESTION), text="Which visits?"), says("Twelve."))
+    use(script)
+
+    code, drawn = await talk(typed=["", "How many orders?"], chat=True)
+
+    assert code == 0
+    assert "Enter leaves the question" in drawn
+    assert drawn.endswith("Twelve.\n\n")
+    assert len(script.requests) == 2
+    told = [str(message) for message in script.requests[1].messages]
+    assert "How many orders?" in told[-1]
+    assert "cancelled" in told[-2]
+    assert "How many orders?" not in told[-2]
+
+
+async def test_enter_at_a_question_ends_without_a_chat(talk: Talk):
+    code, drawn = await talk(calls(("ask_user", QUESTION), text="Which visits?"), typed=[""])
+
+    assert code == 0
+    assert drawn.endswith("Enter leaves the question.\n")
+
+
+async def test_the_draft_just_shown_is_saved_once_and_under_another_name(server: Any, talk: Talk):
+    tenant = (await server.resources.keys.identify(server.key)).tenant
+    before = (await server.resources.segments.list(tenant)).total
+    typed = ["/save", "Who?", "/save", "/save", "/save [red]Mine", "/update", "/help", "/quit", "never asked"]
+
+    code, drawn = await talk(calls(("propose_segment", PROPOSAL)), says("Done."), question=None, typed=typed, chat=True)
+
+    stored = (await server.resources.segments.list(tenant, limit=100)).segments[before:]
+    assert code == 0
+    assert [(each.name, each.description) for each in stored] == [
+        ("Known country", "We know where they live."), ("[red]Mine", "We know where they live."),
+    ]  # fmt: skip
+    assert "There is no draft yet." in drawn
+    assert "nothing is stored yet. /save saves it.\n" in drawn
+    assert "button" not in drawn
+    assert f"✓ Saved segment {stored[0].id}: Known country." in drawn
+    assert f"compute {stored[0].id}\n" in drawn
+    assert f"It is saved already, as segment {stored[0].id}: Known country." in drawn
+    assert "This draft was made from no saved segment." in drawn
+    assert re.search(r"/quit +leave; so does Ctrl-D", drawn)
+    assert "never asked" not in drawn
+
+
+async def test_an_edit_of_a_saved_segment_changes_that_one(server: Any, talk: Talk, segment_id: int):
+    patch = [{"op": "replace", "path": "/conditions/0/event_type", "value": "context_identified"}]
+    edit = calls(("revise_segment", {"segment_id": segment_id, "patch": patch}))
+
+    code, drawn = await talk(edit, says("Done."), typed=["/update"], chat=True)
+
+    tenant = (await server.resources.keys.identify(server.key)).tenant
+    stored = await server.resources.segments.get(tenant, segment_id)
+    assert code == 0
+    assert "/update gives it to the segment that it was made from." in " ".join(drawn.split())
+    assert stored.version == 2
+    assert f"✓ Changed segment {segment_id}: [bold]Stored." in drawn
+
+
+async def test_what_cannot_be_saved_or_asked_is_told_and_the_chat_goes_on(server: Any, use: Any, talk: Talk):
+    typed = ["/save " + "x" * 300, KeyboardInterrupt(), "And now?", "/quit"]
+    use(Script(calls(("propose_segment", PROPOSAL)), says("Done."), says("Fine.")))
+
+    code, drawn = await talk(typed=typed, chat=True)
+
+    assert code == 0
+    assert "200" in drawn[drawn.index("Done.") :]
+    assert "Stopped. /quit leaves.\n" in drawn
+    assert drawn.endswith("Fine.\n")
+
+
+async def test_a_chat_without_a_question_begins_with_the_service_and_its_commands(talk: Talk):
+    code, drawn = await talk(question=None, typed=[], chat=True)
+
+    assert code == 0
+    assert "/help lists the commands" in drawn
+    with pytest.raises(SegmentCopilotError, match="does not answer"):
+        await talk(question=None, typed=[], chat=True, service=Service("http://127.0.0.1:9", "sk_x"))
+
+
+@pytest.mark.parametrize("width", [20, 33, 47])
+async def test_no_word_is_cut_at_the_edge_of_a_terminal(talk: Talk, width: int):
+    text = "Users who placed an order more than three times in the last ninety days are rather many.\n\nNot so?  Well."
+    deltas = [models.TextDelta(text[start : start + 5]) for start in range(0, len(text), 5)]
+
+    _, drawn = await talk([*deltas, *says("")[-1:]], console=recording(terminal=True, width=width))
+
+    told = drawn[drawn.index("Users who") :]
+    assert told.split() == text.split()
+    assert max(map(len, told.splitlines())) <= width
+    assert "\n\nNot so?  Well." in told
 
 
 async def test_an_error_is_told_and_is_the_exit_code(talk: Talk):
@@ -183,18 +286,15 @@ async def test_an_error_is_told_and_is_the_exit_code(talk: Talk):
     assert "secret" not in drawn
 
 
-async def test_a_refused_or_unreachable_service_is_one_sentence(talk: Talk):
+async def test_a_refused_or_unreachable_service_is_one_sentence(server: Any, talk: Talk):
     with pytest.raises(SegmentCopilotError, match="does not exist or was revoked"):
-        await talk(key="sk_nobody")
+        await talk(service=Service(server.url, "sk_nobody"))
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer"):
-        await talk(url="http://127.0.0.1:9")
+        await talk(service=Service("http://127.0.0.1:9", server.key))
 
 
 async def test_ctrl_c_stops(talk: Talk):
-    def person(_question: Any) -> str:
-        raise KeyboardInterrupt
-
-    code, drawn = await talk(calls(("ask_user", QUESTION), text="Which visits?"), person=person)
+    code, drawn = await talk(calls(("ask_user", QUESTION), text="Which visits?"), typed=[KeyboardInterrupt()])
 
     assert code == STOPPED
     assert drawn.endswith("Stopped.\n")
@@ -202,7 +302,7 @@ async def test_ctrl_c_stops(talk: Talk):
 
 def test_nothing_that_comes_from_data_is_obeyed_by_the_terminal():
     console = recording()
-    screen = Screen(console, "http://x")
+    screen = Screen(console)
     evil = "\x1b]0;owned\x07\x1b[2J\u009b31m[red]x[/red]"
 
     screen.show({"type": "text.delta", "id": "t", "delta": evil})

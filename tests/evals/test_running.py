@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import subprocess
@@ -13,16 +14,18 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 from msgspec import structs
+from rich.console import Console
 
 from evals.cases import choose
 from evals.client import HarnessError
-from evals.comparing import compare, comparison_markdown
+from evals.comparing import compare, comparison_markdown, show_comparison
 from evals.gates import BASELINES, Baseline, Exit, exit_code, gates_of, read_baseline, write_baseline
 from evals.graders.grading import Grade
 from evals.prices import Budget, cost
 from evals.reporting import FILES, write_reports
 from evals.reporting.markdown import markdown
 from evals.reporting.page import page
+from evals.reporting.progress import show_progress
 from evals.results import CaseResult, Gate, Report, read_report, totals_of
 from evals.running import Plan, run
 from evals.service import connected, keys_from, load, serving
@@ -273,6 +276,44 @@ def evals(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
+async def test_the_page_fits_a_phone(report, tmp_path, run_client, chromium):
+    """Long words too: an id, a question or a grader's pattern never makes the page scroll sideways."""
+    first = report.cases[0].case
+    asked = (*first.messages[:-1], structs.replace(first.messages[-1], content="Pneumonoultra" * 30))
+    long = with_case(
+        report,
+        id="shop-" * 40,
+        case=structs.replace(first, messages=asked),
+        graders={"refusal": Grade(passed=False, score=0, detail="days|visit|quiet|" * 40)},
+        passed=False,
+    )
+    file = tmp_path / "report.html"
+    file.write_text(page(long))
+
+    told = await run_client("widths.mjs", chromium, file.as_uri(), 360)
+
+    assert told == {"width": 360, "room": 360, "out": []}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(report, *, terminal: bool):
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=terminal, width=80)
+    done = list(report.cases[:1]) * 40
+
+    with show_progress(console, len(done)) as tell:
+        for case in done:
+            tell(structs.replace(case, passed=False))
+
+    told = written.getvalue()
+    if terminal:
+        assert "40/40" in told
+        assert "40 failed" in told
+    else:
+        assert re.fullmatch(r"(\d+ of 40 cases asked, \d+ failed, \d+ s\n){10}", told)
+        assert told.endswith("40 of 40 cases asked, 40 failed, 0 s\n")
+
+
 async def test_the_command_asks_a_service_that_already_runs(service, loaded, tmp_path):
     keys = tmp_path / "keys.json"
     keys.write_bytes(msgspec.json.encode(dict(loaded.keys)))
@@ -291,6 +332,7 @@ async def test_the_command_asks_a_service_that_already_runs(service, loaded, tmp
     )
 
     assert told.returncode == Exit.OK, told.stdout + told.stderr
+    assert "1 of 1 cases asked, 0 failed" in told.stdout
     assert "1 of 1 cases passed" in told.stdout
     assert "judge: not run" in told.stdout
     assert read_report(tmp_path / "out").run.target == service.url
@@ -345,3 +387,17 @@ def test_two_runs_are_paired_by_case(report):
     ]
     assert found.only_before == (report.cases[0].id,)
     assert "| all |" in comparison_markdown(found)
+
+
+def test_two_runs_are_shown_as_tables(report):
+    before = changed(report, shop_high_ltv_size=False, shop_top_events_this_week=True)
+    after = changed(report, shop_high_ltv_size=True, shop_top_events_this_week=False)
+    written = io.StringIO()
+
+    show_comparison(compare(before, structs.replace(after, cases=after.cases[1:])), Console(file=written, width=120))
+
+    told = [" ".join(line.split()) for line in written.getvalue().splitlines()]
+    assert "category cases before after change 95 % interval" in told
+    assert "case before after why" in told
+    assert any(line.startswith("worse shop-top-events-this-week 100% 0%") for line in told)
+    assert f"only before: {report.cases[0].id}" in told

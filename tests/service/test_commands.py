@@ -182,7 +182,7 @@ def test_worker_and_migrate_name_their_settings():
         told = run(command, "--help").stdout
         assert "CLICKHOUSE_URL (empty): " in told
         assert "ANTHROPIC" not in told
-        assert ("EVENT_ID_DAYS (90)" in told) == (command == "worker")
+        assert ("EVENT_ID_DAYS (90d)" in told) == (command == "worker")
 
 
 def test_the_version_and_a_completion_are_printed():

@@ -61,6 +61,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "buyers.json": json.dumps(BUYERS).encode(),
         "broken.json": b'{"logic": "AND", ',
         "words.json": b"who bought?",
+        "saved.json": json.dumps({"name": "Buyers", "definition": BUYERS}).encode(),
         "latin.json": '{"logic": "é"}'.encode("latin-1"),
         "deep.json": b"[" * 100_000,
         "empty": b"",
@@ -168,6 +169,14 @@ IMPORT_OPTIONS = [
         ),
         *((["import", "good.csv", *options, "--dry-run"], said) for options, said in IMPORT_OPTIONS),
         (["ask", "  ", "--url", NOBODY, "--key", "sk_x"], "The question is empty"),
+        (["ask", "--url", NOBODY, "--key", "sk_x"], "Or give --chat"),
+        (["segments", "create", "broken.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
+        (["segments", "create", "latin.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
+        (["segments", "create", "deep.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
+        (["segments", "create", "buyers.json", "--url", NOBODY, "--key", "sk_x"], "Give --name"),
+        (["dev", "--reset", "--no-demo", "--once"], "--reset makes the demo shop anew"),
+        (["tenants", "list"], "Set DATABASE_URL"),
+        (["events", "failed"], "Set DATABASE_URL"),
         (["keys", "list", "--tenant", "shop"], "Set DATABASE_URL"),
         (["migrate"], "Set DATABASE_URL and CLICKHOUSE_URL"),
     ],
@@ -181,10 +190,23 @@ OF_THE_SERVICE = [
     ["explain", "buyers.json"],
     ["compute", "1"],
     ["import", "good.csv", *COLUMNS],
+    ["ask", "--chat"],
+    ["segments", "list"],
+    ["segments", "show", "1"],
+    ["segments", "create", "saved.json"],
+    ["segments", "delete", "1", "--yes"],
+    ["segments", "members", "1"],
+    ["segments", "export", "1"],
+    ["segments", "export", "1", "--out", "members.csv"],
 ]
 
 
-@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=lambda command: command[0])
+def named(command: list[str]) -> str:
+    """The command without what it is given."""
+    return " ".join(word for word in command[:2] if word.isalpha())
+
+
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
 @pytest.mark.parametrize(
     ("service", "sentence"),
     [
@@ -206,7 +228,7 @@ def test_a_service_that_cannot_be_reached_is_one_sentence(run, command: list[str
     run(*command, *service).assert_sentence(sentence)
 
 
-@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
 @pytest.mark.parametrize("content", [b"{", b"\xff\x00", b'{"url": 1}'], ids=["cut", "binary", "others"])
 def test_a_damaged_runtime_file_is_one_sentence(run, files: Path, command: list[str], content: bytes):
     (files / "data").mkdir()
@@ -241,7 +263,7 @@ def impostor() -> Generator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
 def test_another_server_at_the_address_is_one_sentence(run, impostor: str, command: list[str]):
     run(*command, "--url", impostor, "--key", "sk_x").assert_sentence("is not segment-copilot")
 
@@ -264,6 +286,12 @@ def test_another_server_at_the_address_is_one_sentence(run, impostor: str, comma
         (["import", "stripe.csv"], "By its columns it is one for --preset stripe."),
         (["complie"], "No such command"),
         (["keys", "revoke", "one", "--tenant", "shop"], "valid integer"),
+        (["segments", "show"], "Missing argument"),
+        (["segments", "show", "0"], "greater than or equal to 1"),
+        (["segments", "show", "High LTV"], "valid integer"),
+        (["segments", "export", "1", "--format", "xlsx"], "'csv'"),
+        (["segments", "members", "1", "--limit", "0"], "greater than or equal to 1"),
+        (["segments", "lst"], "No such command"),
     ],
 )
 def test_a_mistake_in_the_typing_is_told_with_the_usage(run, arguments: list[str], sentence: str):
@@ -424,11 +452,51 @@ def test_a_store_without_tables_is_one_sentence(
 
 
 @pytest.mark.engines
-@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
 async def test_a_revoked_key_is_one_sentence(run, url: str, revoked_key: str, command: list[str]):
     told = await asyncio.to_thread(run, *command, "--url", url, "--key", revoked_key)
 
     told.assert_sentence("This key does not exist or was revoked.")
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["compute", "9"], "no segment 9"),
+        (["segments", "show", "9"], "no segment 9"),
+        (["segments", "show", "9", "--json"], "no segment 9"),
+        (["segments", "delete", "9", "--yes"], "no segment 9"),
+        (["segments", "delete", "9"], "no segment 9"),
+        (["segments", "members", "9"], "no segment 9"),
+        (["segments", "export", "9"], "no segment 9"),
+        (["segments", "export", "9", "--out", "members.csv"], "no segment 9"),
+        (["segments", "export", "9", "--out", "folder/nowhere/members.csv"], "does not exist"),
+        (["segments", "create", "saved.json", "--name", " "], "A name has 1 to 200 characters"),
+        (["segments", "list", "--search", "x" * 300], "search"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+async def test_what_the_service_refuses_is_one_sentence(
+    run, files: Path, url: str, key: str, arguments: list[str], sentence: str
+):
+    told = await asyncio.to_thread(run, *arguments, "--url", url, "--key", key)
+
+    told.assert_sentence(sentence)
+    assert not (files / "members.csv").exists()
+
+
+@pytest.mark.engines
+async def test_a_segment_is_not_deleted_unasked(run, url: str, key: str):
+    service = ("--url", url, "--key", key)
+    saved = await asyncio.to_thread(run, "segments", "create", "saved.json", "--json", *service)
+    number = str(json.loads(saved.out)["id"])
+
+    told = await asyncio.to_thread(run, "segments", "delete", number, *service)
+    kept = await asyncio.to_thread(run, "segments", "show", number, *service)
+
+    told.assert_sentence(f"Delete segment {number} (Buyers), its versions and its members? Give --yes")
+    assert kept.code == 0
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,15 @@ def _install(folder: Path) -> None:
 
 
 @pytest.fixture
+def chromium() -> str:
+    """The browser's path."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if (found := next(filter(None, map(shutil.which, names)), None)) is None:
+        missing("Chromium is not installed")
+    return found or ""
+
+
+@pytest.fixture
 def run_node(node: str) -> RunNode:
     """Without packages."""
     return _runner(node, SOURCES)

@@ -11,6 +11,7 @@ import msgspec
 from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError
 
 MAX_PORT: Final = 65_535
+NO_CONTENT: Final = 204
 
 
 def check_url(url: str) -> None:
@@ -46,6 +47,8 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
         place = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
         detail = f"The service does not answer at {place} ({error}). Start it, or check --url."
         raise SegmentCopilotError(detail, code="no_answer") from error
+    if response.status_code == NO_CONTENT:
+        return {}
     try:
         body = msgspec.json.decode(response.content, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -55,7 +58,7 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
     if not response.is_success:
         detail = body.get("detail", f"The service answered {response.status_code}.")
         findings = [
-            Finding(error["pointer"].removeprefix("/definition"), error["code"], error["detail"])
+            Finding(error.get("pointer", "").removeprefix("/definition"), error["code"], error["detail"])
             for error in body.get("errors", ())
         ]
         raise SegmentCopilotError(detail, code=body.get("code"), findings=findings)

@@ -1,40 +1,41 @@
-"""`ask` puts questions to the copilot and streams its answers to a terminal."""
+"""`ask` puts a question to the copilot and streams its answer to a terminal; `chat` goes on from there."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import msgspec
+import typer
 from msgspec import Struct, field
-from rich.console import Console
-from rich.markup import escape
 
 from segment_copilot.commands.answers import not_ours
+from segment_copilot.commands.options import Service
 from segment_copilot.commands.screen import Screen
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 
-PROMPT: Final = "[bold cyan]›[/] "
-STOPPED: Final = 130
-"""The exit code of a person's Ctrl-C."""
-
-Person = Callable[[Mapping[str, Any]], str | None]
-"""Answers a clarification; None when they would rather not."""
-
 
 class Conversation(Struct):
-    """Holds the messages so far, as the next request sends them."""
+    """Holds what the next request sends: the messages so far, and which question of the copilot the person left."""
 
     messages: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     checkpoint: str | None = None
+    left_question: str | None = None
 
 
 async def stream_answer(
-    question: str, *, url: str, key: str, console: Console, conversation: Conversation | None = None
-) -> Screen:
-    """Stream the answer to *question*, and return what was drawn.
+    question: str,
+    *,
+    service: Service,
+    screen: Screen,
+    conversation: Conversation | None = None,
+    answers: str | None = None,
+    raw: bool = False,
+) -> None:
+    """Draw the answer to *question* on *screen*, or print its events as they come where *raw*.
+
+    *answers* is the id of the copilot's question that *question* answers.
 
     Raises:
         SegmentCopilotError: The service refused the question.
@@ -42,94 +43,45 @@ async def stream_answer(
 
     """
     talk = conversation or Conversation()
-    return await _stream_run(talk, {"role": "user", "content": question}, (), url=url, key=key, console=console)
-
-
-def converse(
-    question: str,
-    *,
-    url: str,
-    key: str,
-    console: Console,
-    person: Person | None,
-    next_question: Callable[[], str] | None,
-) -> int:
-    """Ask, answer what the copilot asks through *person*, and go on with *next_question* until it is empty.
-
-    0 when every run ended well, 1 when one did not, 130 after Ctrl-C. Each run has a loop of its own: while a person
-    types, nothing else waits for them.
-    """
-    console.print(f"{PROMPT}{escape(question)}")
-    talk = Conversation()
-    well = True
-    try:
-        while question:
-            screen = asyncio.run(stream_answer(question, url=url, key=key, console=console, conversation=talk))
-            while person is not None and screen.question is not None and screen.ended_well:
-                answer = person(screen.question)
-                resume = {"id": screen.question["id"], "status": "cancelled" if answer is None else "resolved"}
-                if answer is not None:
-                    resume |= {"payload": {"answer": answer}}
-                message = {"role": "user", "content": answer or "I would rather not say."}
-                screen = asyncio.run(_stream_run(talk, message, (resume,), url=url, key=key, console=console))
-            well = well and screen.ended_well
-            question = next_question() if next_question is not None else ""
-    except EOFError:  # nothing more to type
-        console.print()
-    except KeyboardInterrupt:
-        console.print("\n[dim]Stopped.[/]")
-        return STOPPED
-    return 0 if well else 1
-
-
-def person_at_prompt(console: Console) -> Person:
-    """Return a person who types a number, or own words where those are allowed; nothing means they would rather not."""
-
-    def answer(question: Mapping[str, Any]) -> str | None:
-        values = [option["value"] for option in question["options"]]
-        is_closed = "enum" in question["response_schema"]["properties"]["answer"]
-        while True:
-            typed = console.input(PROMPT).strip()
-            if not typed:
-                return None
-            if typed.isdecimal() and 0 < int(typed) <= len(values):
-                return values[int(typed) - 1]
-            if not is_closed or typed in values:
-                return typed
-            console.print(f"[dim]Type a number from 1 to {len(values)}, or nothing to leave it open.[/]")
-
-    return answer
-
-
-async def _stream_run(
-    talk: Conversation, message: dict[str, str], resume: tuple[Any, ...], *, url: str, key: str, console: Console
-) -> Screen:
-    """Draw one run. *message* is new; *resume* says so to the run whose question it answers."""
     timeout = httpx2.Timeout(10, read=60)
-    headers = {"Authorization": f"ApiKey {key}"}
-    body: dict[str, Any] = {"messages": talk.messages if resume else [*talk.messages, message], "resume": resume}
-    if talk.checkpoint is not None:
-        body["checkpoint"] = talk.checkpoint
-    screen = Screen(console, url)
+    headers = {"Authorization": f"ApiKey {service.key}"}
     try:
         async with (
             httpx2.AsyncClient(timeout=timeout, headers=headers) as client,
-            client.stream("POST", f"{url}/api/copilot/stream/", json=body) as response,
+            client.stream(
+                "POST", f"{service.url}/api/copilot/stream/", json=_body(talk, question, answers)
+            ) as response,
         ):
             if not response.is_success:
                 raise _refusal(await response.aread(), response.status_code)
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise not_ours(url)
+                raise not_ours(service.url)
             async for event in server_sent_events(response.aiter_lines()):
+                if raw:
+                    typer.echo(msgspec.json.encode(event))
                 screen.show(event)
     except httpx2.HTTPError as error:
-        raise Unavailable(f"{url} does not answer, or stopped in the middle. Ask again.") from error
+        raise Unavailable(f"{service.url} does not answer, or stopped in the middle. Ask again.") from error
     if screen.end is None:
         raise Unavailable("The answer was cut off. Ask again.")
     if screen.ended_well:
-        talk.messages += [message, {"role": "assistant", "content": screen.text}]
+        talk.messages += [{"role": "user", "content": question}, {"role": "assistant", "content": screen.text}]
         talk.checkpoint = screen.checkpoint
-    return screen
+        talk.left_question = None
+
+
+def _body(talk: Conversation, question: str, answers: str | None) -> dict[str, Any]:
+    """Return the request: an answer to the copilot's question says so, and a question that was left is cancelled."""
+    message = {"role": "user", "content": question}
+    body: dict[str, Any] = {"messages": [*talk.messages, message]}
+    if answers is not None:
+        resume = {"id": answers, "status": "resolved", "payload": {"answer": question}}
+        body = {"messages": talk.messages, "resume": [resume]}
+    elif talk.left_question is not None and talk.checkpoint is not None:
+        body["resume"] = [{"id": talk.left_question, "status": "cancelled"}]
+    if talk.checkpoint is not None:
+        body["checkpoint"] = talk.checkpoint
+    return body
 
 
 async def server_sent_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:

@@ -8,9 +8,11 @@ from typing import Any
 import httpx2
 import msgspec
 import stamina
+from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.commands.answers import read_answer
+from segment_copilot.commands.options import Service
 from segment_copilot.errors import InvalidInput, SegmentCopilotError, Unavailable
 from segment_copilot.language import parse, tier_of
 from segment_copilot.language.catalog import Catalog
@@ -20,8 +22,23 @@ from segment_copilot.language.value_types import parse_date
 from segment_copilot.stores.literals import EARLIEST, LATEST
 
 
-def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
-    """Return the words, tier, SQL and parameters of a definition, without a catalog: no name is checked."""
+class CompiledFile(Struct, frozen=True):
+    """Says what a definition becomes: in words, as a tier, as SQL with parameters."""
+
+    words: str
+    tier: str
+    tier_reason: str
+    sql: str
+    params: dict[str, Any]
+
+    def as_sql(self) -> str:
+        """Return all of it as SQL: what is not is a comment."""
+        params = msgspec.json.format(msgspec.json.encode(self.params)).decode().replace("\n", "\n-- ")
+        return f"-- {self.words}\n-- {self.tier}: {self.tier_reason}\n{self.sql}\n-- {params}"
+
+
+def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> CompiledFile:
+    """Compile a definition without a catalog: no name is checked."""
     instant = parse_date(as_of) if as_of else datetime.now(UTC)
     if not isinstance(instant, datetime) or instant.tzinfo is None or not EARLIEST <= instant <= LATEST:
         detail = "--as-of is an RFC 3339 instant with an offset, from 1900 to 2299, as in 2026-06-01T00:00:00Z."
@@ -33,20 +50,19 @@ def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> str:
     )
     bound = compiled.bound.definition
     query = compiler.render_members(compiled.plan)
-    params = msgspec.json.format(msgspec.json.encode(query.params)).decode()
     tier, reason = tier_of(bound)
-    return f"-- {describe(bound, {})}\n-- {tier}: {reason}\n{query.sql}\n-- {params.replace(chr(10), chr(10) + '-- ')}"
+    return CompiledFile(describe(bound, {}), tier, reason, query.sql, dict(query.params))
 
 
-async def compute(segment_id: int, *, url: str, key: str) -> str:
-    """Ask for a computation, wait until it is over, and say how many members there are."""
-    headers = {"Authorization": f"ApiKey {key}"}
-    async with httpx2.AsyncClient(base_url=url, headers=headers) as client:
+async def compute(segment_id: int, *, service: Service) -> dict[str, Any]:
+    """Ask for a computation, wait until it is over, and return the segment."""
+    headers = {"Authorization": f"ApiKey {service.key}"}
+    async with httpx2.AsyncClient(base_url=service.url, headers=headers) as client:
         await read_answer(client.post(f"/api/segments/{segment_id}/compute/"))
         segment = await _finished(client, segment_id)
     if segment["status"] == "failed":
         raise SegmentCopilotError(segment["last_error"]["detail"], code=segment["last_error"]["code"])
-    return f"{segment['name']}: {segment['member_count']:,} members as of {segment['last_computed_at']}"
+    return segment
 
 
 @stamina.retry(on=Unavailable, timeout=600, attempts=None, wait_initial=0.1, wait_max=1)

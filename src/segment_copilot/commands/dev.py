@@ -19,17 +19,22 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access.keys import KeyKind
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.commands.ask import PROMPT, stream_answer
+from segment_copilot.commands.ask import stream_answer
+from segment_copilot.commands.options import Service
+from segment_copilot.commands.prompt import PROMPT, confirm
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
+from segment_copilot.commands.screen import Screen
 from segment_copilot.commands.serving import running
+from segment_copilot.commands.shell import command_line, data_dir_arguments
 from segment_copilot.embedded import default_data_dir, start_engines
-from segment_copilot.errors import NotFound, SegmentCopilotError, Unavailable
+from segment_copilot.errors import InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.telemetry.logs import configure_logging
 
 EMPTY_TENANT = "dev"
+_NAMED = 5  # segments, in a question
 
 
 class DevKeys(Struct, frozen=True):
@@ -39,16 +44,30 @@ class DevKeys(Struct, frozen=True):
     public: str
 
 
-def run_dev(
-    settings: Settings, *, question: str | None, once: bool, with_demo: bool | None, data_dir: Path | None
-) -> int:
-    """Run until Ctrl-C (or, *once*, until *question* is answered); the exit code.
+class DevOptions(Struct, frozen=True, kw_only=True):
+    """Says what `dev` is to do.
 
-    *with_demo* None: the demo tenant is loaded on embedded engines and not on given ones.
+    *with_demo* None: the demo tenant is loaded on embedded engines and not on given ones. *reset* makes it anew, *yes*
+    without asking first. *once*: stop when *question* is answered.
     """
+
+    question: str | None = None
+    once: bool = False
+    with_demo: bool | None = None
+    reset: bool = False
+    yes: bool = False
+    data_dir: Path | None = None
+
+
+def run_dev(settings: Settings, options: DevOptions) -> int:
+    """Run until Ctrl-C (or once), then say where the data is and how to go on; the exit code."""
     console = Console(highlight=False)
-    directory = data_dir or default_data_dir()
+    directory = options.data_dir or default_data_dir()
     given = bool(settings.database_url and settings.clickhouse_url)
+    with_demo = not given if options.with_demo is None else options.with_demo
+    if options.reset and not with_demo:
+        raise InvalidInput("--reset makes the demo shop anew. Give --demo with it.", code="no_demo")
+    options = msgspec.structs.replace(options, with_demo=with_demo)
     configure_logging(level="warning" if settings.log_level == "info" else settings.log_level, form="console")
     with _step(console, "Starting PostgreSQL and ClickHouse"):
         engines = start_engines(directory, database_url=settings.database_url, clickhouse_url=settings.clickhouse_url)
@@ -57,19 +76,31 @@ def run_dev(
         settings = msgspec.structs.replace(
             settings, database_url=engines.database_url, clickhouse_url=engines.clickhouse_url
         )
-        wanted = not given if with_demo is None else with_demo
         try:
-            return asyncio.run(_dev(console, settings, engines.data_dir, question, once=once, with_demo=wanted))
+            code = asyncio.run(_dev(console, settings, engines.data_dir, options))
         except KeyboardInterrupt:
-            return 0
+            code = 0
         finally:
             remove_runtime(engines.data_dir)
+    _say_how_to_go_on(console, engines.data_dir, options, given=given)
+    return code
 
 
-async def _dev(
-    console: Console, settings: Settings, directory: Path, question: str | None, *, once: bool, with_demo: bool
-) -> int:
-    tenant, keys = await _prepare(console, settings, directory, with_demo=with_demo)
+def _say_how_to_go_on(console: Console, directory: Path, options: DevOptions, *, given: bool) -> None:
+    """Write the last lines: that it stopped, where the data is, what to type next."""
+    where = "PostgreSQL and ClickHouse, as given" if given else str(directory)
+    named = data_dir_arguments(options.data_dir)
+    ways = [("Leave it running", command_line("dev", *named))]
+    ways.append(("Then ask it more", command_line("ask", "--chat", *named)))
+    if options.with_demo:
+        ways.append(("Or begin afresh", command_line("dev", "--reset", *named)))
+    console.print(f"\n[bold]Stopped.[/] The data stays in {where}.", soft_wrap=True)
+    for title, command in ways:
+        console.print(f"  {title + ':':<18}{command}", markup=False, soft_wrap=True)
+
+
+async def _dev(console: Console, settings: Settings, directory: Path, options: DevOptions) -> int:
+    tenant, keys = await _prepare(console, settings, directory, options)
     async with running(settings) as (url, serving):
         await _until_ready(url)
         runtime = Runtime(
@@ -84,29 +115,49 @@ async def _dev(
         write_runtime(directory, runtime)
         console.print(f"[bold]segment-copilot[/] listens on {url} (docs: {url}/docs)", soft_wrap=True)
         code = 0
-        if question:
+        if options.question:
             console.print()
-            console.print(f"{PROMPT}{escape(question)}")
-            answer = await stream_answer(question, url=url, key=keys.secret, console=console)
-            code = 0 if answer.ended_well else 1
-        if not once:
-            console.print(
-                f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/]. Ctrl-C stops it.", soft_wrap=True
-            )
+            console.print(f"{PROMPT}{escape(options.question)}")
+            screen = Screen(console, arguments=data_dir_arguments(options.data_dir))
+            await stream_answer(options.question, service=Service(url, keys.secret), screen=screen)
+            code = 0 if screen.ended_well else 1
+        if not options.once:
+            console.print(f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/].", soft_wrap=True)
+            chat = command_line("ask", "--chat", *data_dir_arguments(options.data_dir))
+            console.print(f"Ask it from another terminal: [bold]{escape(chat)}[/]. Ctrl-C stops it.", soft_wrap=True)
             await asyncio.wait([serving])
         return code
 
 
-async def _prepare(console: Console, settings: Settings, directory: Path, *, with_demo: bool) -> tuple[Tenant, DevKeys]:
+async def _prepare(
+    console: Console, settings: Settings, directory: Path, options: DevOptions
+) -> tuple[Tenant, DevKeys]:
     async with open_resources(settings) as resources:
         with _step(console, "Migrating"):
             await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
-        if with_demo:
+        if options.reset:
+            await _discard_demo(console, resources, yes=options.yes)
+        if options.with_demo:
             with _step(console, "Loading the demo shop") as progress:
-                tenant = await demo.load_demo(resources, ends_at=datetime.now(UTC), progress=progress)
+                tenant = await demo.load_demo(
+                    resources, ends_at=datetime.now(UTC), progress=progress, notice=console.print
+                )
         else:
             tenant = await _empty_tenant(resources)
         return tenant, await _keys(resources, tenant, directory / f"keys-{tenant.slug}.json")
+
+
+async def _discard_demo(console: Console, resources: Resources, *, yes: bool) -> None:
+    """Remove the demo tenant; a person is asked first, where their own data would go with it."""
+    own = await demo.find_own_data(resources)
+    if (own.segments or own.events) and not yes:
+        segments = (
+            f"{len(own.segments)} segments ({', '.join(own.segments[:_NAMED])}{', …' * (len(own.segments) > _NAMED)})"
+        )
+        parts = [segments] * bool(own.segments) + [f"{own.events:,} events"] * bool(own.events)
+        confirm(f"The demo tenant holds data of your own: {' and '.join(parts)}. Remove it?")
+    with _step(console, "Removing the demo shop"):
+        await demo.discard_demo(resources)
 
 
 async def _empty_tenant(resources: Resources) -> Tenant:

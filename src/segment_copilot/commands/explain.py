@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segment_copilot.commands.answers import read_answer
+from segment_copilot.commands.options import Service
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.describe import in_percent, percent
 
@@ -22,7 +23,7 @@ _EVENTS_SHOWN: Final = 3
 
 
 async def fetch_explanation(
-    definition: bytes, *, url: str, key: str, as_of: str | None, user_id: str | None
+    definition: bytes, *, service: Service, as_of: str | None, user_id: str | None
 ) -> dict[str, Any]:
     """Fetch the service's explanation of a definition, or with *user_id* of that user."""
     try:
@@ -31,8 +32,8 @@ async def fetch_explanation(
         raise InvalidInput(f"The definition is not JSON: {error}.", code="malformed_json") from error
     body: dict[str, Any] = {"definition": msgspec.Raw(definition)}
     body |= {name: value for name, value in (("as_of", as_of), ("user_id", user_id)) if value is not None}
-    headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/json"}
-    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+    headers = {"Authorization": f"ApiKey {service.key}", "Content-Type": "application/json"}
+    async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client:
         return await read_answer(client.post("/api/segments/explain/", content=msgspec.json.encode(body)))
 
 

@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 
 from segment_copilot.access.tenants import Tenant, Tenants
+from segment_copilot.commands.options import AsJson
+from segment_copilot.commands.printing import print_json, print_rows
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events import FailedEvents
+from segment_copilot.events.failed_events import FailedEvent
 from segment_copilot.settings import read_settings
 from segment_copilot.stores.postgres import open_postgres
 
@@ -22,26 +25,41 @@ Slug = Annotated[str | None, typer.Option("--tenant", help="Slug; default: all t
 
 
 @cli.command("failed")
-def list_failed(tenant: Slug = None, limit: Annotated[int, typer.Option(min=1, help="How many at most")] = 100) -> None:
+def list_failed(
+    *,
+    tenant: Slug = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most")] = 100,
+    json: AsJson = False,
+) -> None:
     """List the events that were set aside, the oldest first: number, tenant, id, user, type, when received, reason."""
-    asyncio.run(_list(tenant, limit))
+    found, total = asyncio.run(_list(tenant, limit))
+    if json:
+        print_json(found)
+    else:
+        names = ("number", "tenant", "event_id", "user_id", "event_type", "received_at", "reason")
+        headers = ("number", "tenant", "id", "user", "type", "received", "reason")
+        print_rows(headers, ([getattr(event, name) for name in names] for event in found))
+    typer.echo(f"{total} failed in all tenants", err=True)
 
 
 @cli.command("retry")
 def retry_failed(
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers that `failed` lists; default: all")] = None,
+    *,
     tenant: Slug = None,
+    json: AsJson = False,
 ) -> None:
     """Let events that were set aside be forwarded again; one that is still refused comes back to the list."""
-    typer.echo(f"{asyncio.run(_retry(tenant, numbers or []))} to be forwarded again")
+    count = asyncio.run(_retry(tenant, numbers or []))
+    if json:
+        print_json({"to_be_forwarded": count})
+    else:
+        typer.echo(f"{count} to be forwarded again")
 
 
-async def _list(slug: str | None, limit: int) -> None:
+async def _list(slug: str | None, limit: int) -> tuple[tuple[FailedEvent, ...], int]:
     async with _opened(slug) as (events, tenant):
-        for event in await events.list(tenant, limit=limit):
-            fields = (event.number, event.tenant, event.event_id, event.user_id, event.event_type)
-            typer.echo("\t".join(map(str, (*fields, event.received_at.isoformat(), event.reason))))
-        typer.echo(f"{await events.count()} failed in all tenants", err=True)
+        return await events.list(tenant, limit=limit), await events.count()
 
 
 async def _retry(slug: str | None, numbers: list[int]) -> int:

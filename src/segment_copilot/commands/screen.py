@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from rich import box
@@ -15,25 +13,34 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from segment_copilot.commands.printing import escape_controls, printable
+from segment_copilot.commands.shell import command_line
+from segment_copilot.commands.wrapping import WordWrap
 from segment_copilot.language.describe import in_percent
 
 _BAR_CELLS: Final = 40
 _MOST_BARS: Final = 31
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CHANGES: Final = {"add": ("+", "green"), "remove": ("-", "red"), "replace": ("~", "yellow"), "move": (">", "yellow")}
 
 
 class Screen:
-    """Draws one run as it comes, and keeps what the next request needs of it."""
+    """Draws one run as it comes, and keeps what the next request needs of it.
 
-    def __init__(self, console: Console, url: str) -> None:
+    *arguments* name the service to a command that is shown; *in_chat*, commands of the chat are shown instead.
+    """
+
+    def __init__(self, console: Console, *, in_chat: bool = False, arguments: Sequence[str] = ()) -> None:
         self.console = console
-        self.url = url
+        self._in_chat = in_chat
+        self._arguments = arguments
         self.end: Mapping[str, Any] | None = None
         """The last event; None while there was none."""
         self.question: Mapping[str, Any] | None = None
         """What the person is asked, when the run ended with it."""
         self.checkpoint: str | None = None
+        self.offer: Mapping[str, Any] | None = None
+        """What saves the draft that was shown last, as `save`, and as `update` where it was made from a segment."""
+        self._wrap = WordWrap()
         self._texts: dict[str, str] = {}
         self._titles: dict[str, str] = {}
         self._in_text = False
@@ -50,7 +57,7 @@ class Screen:
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Draw one event; those that say nothing to a person are passed over."""
-        event = _printable(event)
+        whole, event = event, printable(event)
         drawings: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "run.started": self._started,
             "text.delta": self._text,
@@ -66,6 +73,8 @@ class Screen:
             "run.finished": self._finished,
             "run.error": self._failed,
         }
+        if event["type"] == "component" and event["name"] == "CreateSegmentCTA":
+            self.offer = whole["props"]  # to be sent as it came
         if (draw := drawings.get(event["type"])) is not None:
             draw(event)
 
@@ -75,7 +84,10 @@ class Screen:
     def _text(self, event: Mapping[str, Any]) -> None:
         self._in_text = True
         self._texts[event["id"]] = self._texts.get(event["id"], "") + event["delta"]
-        self.console.out(event["delta"], end="", highlight=False)
+        text = event["delta"]
+        if self.console.is_terminal:
+            text = self._wrap.add(text, width=self.console.width)
+        self.console.out(text, end="", highlight=False)
 
     def _reset(self, event: Mapping[str, Any]) -> None:
         for discarded in event["discard"]:
@@ -113,7 +125,8 @@ class Screen:
 
     def _end_text(self) -> None:
         if self._in_text:
-            self.console.print()
+            self.console.out(self._wrap.finish(width=self.console.width), highlight=False)
+            self._wrap = WordWrap()
         self._in_text = False
 
     def _line(self, renderable: Any) -> None:
@@ -136,10 +149,20 @@ class Screen:
             case "EventVolumeChart":
                 self._line(bar_chart(props))
             case "CreateSegmentCTA":
-                self._line(f"[bold reverse] {escape(props['label'])} [/] nothing is stored yet. To save it:")
-                self.console.out(_save_command(props["save"], self.url), highlight=False)
+                self._tell_how_to_save(props)
             case other:
                 self._line(f"[dim]({escape(other)} cannot be drawn here)[/]")
+
+    def _tell_how_to_save(self, props: Mapping[str, Any]) -> None:
+        """Say how to keep the draft: a terminal has no buttons."""
+        label = f"[bold]{escape(props['label'])}[/]: nothing is stored yet."
+        if self._in_chat:
+            update = " [bold]/update[/] gives it to the segment that it was made from." if "update" in props else ""
+            self._line(f"{label} [bold]/save[/] saves it.{update}")
+        else:
+            self._line(f"{label} To save it, type:")
+            assert self.offer is not None  # noqa: S101  # set before anything is drawn
+            self.console.out(_save_command(self.offer["save"], self._arguments), highlight=False)
 
 
 def metric_card(props: Mapping[str, Any]) -> Panel:
@@ -210,21 +233,7 @@ def _edit_lines(draft: Mapping[str, Any]) -> Iterable[Text]:
         yield Text(f"{mark} {source}{operation['path']}{value}", style=style)
 
 
-def _save_command(save: Mapping[str, Any], url: str) -> str:
-    """Return a curl that saves the draft as it stands."""
-    body = shlex.quote(msgspec.json.encode(save["body"]).decode())
-    return (
-        f"curl -X {save['method']} {url}{save['path']} \\\n"
-        f'  -H "Authorization: ApiKey $API_KEY" -H "Content-Type: application/json" \\\n  -d {body}'
-    )
-
-
-def _printable(value: Any) -> Any:
-    """Return *value* with no text in it that a terminal would obey: what events are called, anybody may choose."""
-    if isinstance(value, str):
-        return _CONTROL.sub("", value)
-    if isinstance(value, list):
-        return [_printable(item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {name: _printable(item) for name, item in cast("dict[str, Any]", value).items()}
-    return value
+def _save_command(save: Mapping[str, Any], arguments: Sequence[str]) -> str:
+    """Return what to type in a shell to save the draft as it stands."""
+    body = escape_controls(msgspec.json.encode(save["body"]).decode())
+    return f"{command_line('segments', 'create', '-', *arguments)} <<'JSON'\n{body}\nJSON"

@@ -20,7 +20,7 @@ from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.migrations import lacking, migrate
-from segment_copilot.telemetry.logs import configure_logging
+from segment_copilot.telemetry.logs import configure_logging, log_uncaught
 from segment_copilot.worker import run_worker
 
 log = structlog.get_logger()
@@ -32,6 +32,7 @@ _MIGRATED_SECONDS = 1.0  # between two looks whether the stores were migrated
 def serve(settings: Settings) -> None:
     """Run the API until SIGTERM or SIGINT; open streams end with a terminal event first."""
     configure_logging(level=settings.log_level, form=settings.log_format)
+    log_uncaught()
     asyncio.run(_check(settings))
     with _listener(settings.host, settings.port, hint="HOST or PORT"):
         pass  # uvicorn says a taken port in its log only
@@ -51,6 +52,7 @@ async def _check(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
     configure_logging(level=settings.log_level, form=settings.log_format)
+    log_uncaught()
     asyncio.run(_work(settings))
 
 

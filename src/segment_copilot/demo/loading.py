@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.demo.moving import MOVING, move_to_now
 from segment_copilot.demo.schemas import SCHEMAS
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
-from segment_copilot.demo.shop import SEED, USERS, generate_shop
+from segment_copilot.demo.shop import SEED, USERS, event_prefix, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
 from segment_copilot.resources import Resources
 from segment_copilot.stores.postgres import Postgres
@@ -28,8 +30,13 @@ SLUG: Final = "demo"
 UNFINISHED: Final = "demo-loading"
 HISTORY_DAYS: Final = 30
 _AT_ONCE: Final = 2  # computations
+_MANY: Final = 1_000_000  # all segments
 _LOCK: Final = 0x5E6DE30  # of the advisory lock: one process at a time loads
 _COMPUTING_SECONDS: Final = 60
+
+_OWN_EVENTS: Final = """
+SELECT count() FROM events WHERE tenant_id = {tenant:UInt32} AND NOT startsWith(event_id, {prefix:String})
+"""
 
 Progress = Callable[[str], None]
 """Takes a few words on how far the loading is."""
@@ -46,16 +53,22 @@ async def load_demo(
     users: int = USERS,
     history_days: int = HISTORY_DAYS,
     progress: Progress = _ignore,
+    notice: Progress = _ignore,
 ) -> Tenant:
     """Return the tenant `demo`, loaded if it is missing; its last event is just before *ends_at* (aware, past).
 
-    Does nothing when the tenant is there; clears away one that was loaded half-way. Takes about 15 seconds.
+    One that is there is moved there by whole days, if it ends more than a day before; one that was loaded half-way is
+    cleared away. Takes about 15 seconds, half of it for a move. *notice* is told what a person is to know of it.
     """
     async with _hold_lock(resources.postgres):
-        try:
-            return await resources.tenants.get(SLUG)
-        except NotFound:
-            await _clear_away(resources)
+        if (tenant := await _find(resources)) is not None:
+            if await move_to_now(
+                resources, tenant, now=ends_at, seed=seed, users=users, progress=progress, notice=notice
+            ):
+                await _compute_again(resources, tenant, as_of=ends_at)
+                tenant = await resources.tenants.rename(tenant, SLUG)
+            return tenant
+        await _clear_away(resources)
         tenant = await resources.tenants.create(UNFINISHED)
         progress("making the shop up")
         shop = await asyncio.to_thread(generate_shop, seed=seed, users=users)
@@ -82,6 +95,44 @@ async def load_demo(
         tenant = await resources.tenants.rename(tenant, SLUG)
     log.info("demo.loaded", tenant_id=tenant.id, events=len(events), seed=seed)
     return tenant
+
+
+class OwnData(Struct, frozen=True):
+    """Says what people have put into the demo tenant themselves."""
+
+    segments: tuple[str, ...] = ()
+    events: int = 0
+
+
+async def find_own_data(resources: Resources, *, seed: int = SEED) -> OwnData:
+    """Return what a reset of the demo tenant would take away besides the demo: segments made or edited, events sent."""
+    if (tenant := await _find(resources)) is None:
+        return OwnData()
+    demo = {segment.name for segment in SEGMENTS}
+    segments = [
+        segment.name
+        for segment in (await resources.segments.list(tenant, limit=_MANY)).segments
+        if segment.version > 1 or segment.name not in demo
+    ]
+    params = {"tenant": tenant.id, "prefix": event_prefix(seed)}
+    ((events,),) = (await resources.clickhouse.fetch(_OWN_EVENTS, params, purpose="catalog")).rows
+    pending = (await resources.ingestion.status(tenant)).pending
+    return OwnData(tuple(segments), events + pending)
+
+
+async def discard_demo(resources: Resources) -> None:
+    """Remove the demo tenant with all that is in it, so that the next `load_demo` makes it anew."""
+    async with _hold_lock(resources.postgres):
+        await _clear_away(resources)
+        if (tenant := await _find(resources)) is not None:
+            await resources.tenants.rename(tenant, UNFINISHED)  # whatever happens from here, it is not taken for whole
+            await _clear_away(resources)
+
+
+async def _find(resources: Resources) -> Tenant | None:
+    """Return the demo tenant, also one whose shop is on the move."""
+    found = [each for each in await resources.tenants.list() if each.slug == SLUG or each.slug.startswith(MOVING)]
+    return found[0] if found else None
 
 
 @asynccontextmanager
@@ -156,6 +207,14 @@ async def _compute_history(
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
             group.create_task(fill())
+
+
+async def _compute_again(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
+    """Compute the segments that were computed before, people's own among them."""
+    for segment in (await resources.segments.list(tenant, limit=_MANY)).segments:
+        if segment.is_active and segment.last_computed_at is not None:
+            await resources.computations.request(tenant, segment.id, as_of=as_of)
+    await _wait_until_computed(resources, tenant)
 
 
 async def _compute(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:

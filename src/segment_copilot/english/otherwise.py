@@ -27,7 +27,7 @@ _SECRETS: Final = (
 )
 _ELSEWHERE: Final = ("I can only look at this workspace; no other one can be reached from here.",)
 _READS_ONLY: Final = (
-    "I cannot change, save, compute, send or export anything here: I only read, count and draft. Saving a draft is done with its button.",
+    "I cannot change, save, compute, send or export anything here: I only read, count and draft. Saving a draft is up to you.",
     ABILITIES,
 )
 _NO_DRAFT: Final = (

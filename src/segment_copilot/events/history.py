@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
+from uuid import uuid4
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
@@ -25,7 +26,34 @@ VALUES ('forwarded', 1, $1, $2, $2) RETURNING id
 _COLUMNS: Final = (
     "tenant_id", "event_id", "user_id", "event_type", "occurred_at", "payload", "received_at", "block_id",
 )  # fmt: skip
-_BLOCKS: Final = "SELECT DISTINCT block_id FROM events WHERE tenant_id = $1 AND block_id IS NOT NULL"
+_OF_PREFIX: Final = "tenant_id = {tenant:UInt32} AND startsWith(event_id, {prefix:String})"
+_FORGET: Final = (  # events last: they tell which users are meant, should this be cut short and begun again
+    f"""DELETE FROM users WHERE tenant_id = {{tenant:UInt32}}
+        AND user_key IN (SELECT user_key FROM events WHERE {_OF_PREFIX})""",
+    f"DELETE FROM traits WHERE {_OF_PREFIX}",
+    f"DELETE FROM events WHERE {_OF_PREFIX}",
+)
+_REMEMBER: Final = """
+INSERT INTO users (tenant_id, user_id, first_seen, last_seen)
+SELECT {tenant:UInt32}, any(known.user_id), min(occurred_at), max(occurred_at)
+FROM events INNER JOIN (SELECT user_key, any(user_id) AS user_id FROM users WHERE tenant_id = {tenant:UInt32} GROUP BY user_key)
+    AS known USING (user_key)
+WHERE tenant_id = {tenant:UInt32} AND NOT startsWith(event_id, {prefix:String})
+GROUP BY user_key
+"""
+_COUNTS: Final = """
+SELECT event_type, count(), min(occurred_at), max(occurred_at) FROM events WHERE tenant_id = {tenant:UInt32} GROUP BY event_type
+"""
+_COUNTED: Final = """
+UPDATE observed_names AS names SET event_count = found.event_count, first_seen = found.first_seen, last_seen = found.last_seen
+FROM unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+    AS found (event_type, event_count, first_seen, last_seen)
+WHERE tenant_id = $1 AND names.event_type = found.event_type AND path = ''
+"""
+_BLOCKS: Final = """
+SELECT DISTINCT block_id FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2) AND block_id IS NOT NULL
+"""
+_DELETE: Final = "DELETE FROM events WHERE tenant_id = $1 AND starts_with(event_id, $2)"
 _EMPTY_BLOCKS: Final = """
 DELETE FROM blocks WHERE id = ANY ($1::bigint[]) AND NOT EXISTS (SELECT FROM events WHERE block_id = blocks.id)
 """
@@ -52,29 +80,58 @@ class History:
             group.create_task(self._observe(events))
             group.create_task(self._keep_recent(recent))
 
+    async def rewrite(
+        self,
+        tenant: Tenant,
+        events: Sequence[Event],
+        *,
+        prefix: str,
+        recent_since: datetime,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Write *events* in the place of those whose ids begin with *prefix*: the same ones, at later times.
+
+        All others stay, and what is known of their users with them. Cut short, it is to be done again. Current traits
+        need no removal: the newer ones take the place of the older.
+        """
+        params = {"tenant": tenant.id, "prefix": prefix}
+        await self._delete_recent(tenant, prefix)
+        for sql in _FORGET:
+            await self._clickhouse.execute(sql, params, purpose="ingest")
+        await self._write_blocks(tenant, events, progress)
+        await self._clickhouse.execute(_REMEMBER, params, purpose="ingest")
+        counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant.id}, purpose="ingest")).rows
+        await self._postgres.execute(_COUNTED, tenant.id, *map(list, zip(*counts, strict=True)))
+        await self._keep_recent([event for event in events if event.occurred_at > recent_since])
+
     async def delete(self, tenant: Tenant) -> None:
         """Delete every event of the tenant.
 
         That it is to go is decided where its caller marks the tenant, and carried on by the next call if this one fails
         anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
         """
-        async with self._postgres.transaction() as transaction:
-            blocks = [row["block_id"] for row in await transaction.fetch(_BLOCKS, tenant.id)]
-            await transaction.execute("DELETE FROM events WHERE tenant_id = $1", tenant.id)
-            await transaction.execute(_EMPTY_BLOCKS, blocks)
+        await self._delete_recent(tenant, prefix="")
         for table in ("events", "traits", "traits_current", "users"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")
 
+    async def _delete_recent(self, tenant: Tenant, prefix: str) -> None:
+        """Delete from PostgreSQL the events whose ids begin with *prefix*, and the blocks that nothing is left in."""
+        async with self._postgres.transaction() as transaction:
+            blocks = [row["block_id"] for row in await transaction.fetch(_BLOCKS, tenant.id, prefix)]
+            await transaction.execute(_DELETE, tenant.id, prefix)
+            await transaction.execute(_EMPTY_BLOCKS, blocks)
+
     async def _write_blocks(self, tenant: Tenant, events: Sequence[Event], progress: Callable[[int], None]) -> None:
         starts = iter(range(0, len(events), BLOCK_EVENTS))
+        writing = uuid4().hex  # ClickHouse forgets a token that it knows, also of rows that were deleted since
 
         async def write() -> None:
             for start in starts:
                 progress(start)
                 block = events[start : start + BLOCK_EVENTS]
-                await write_block(self._clickhouse, block, token=f"history-{tenant.id}-{start}")
+                await write_block(self._clickhouse, block, token=f"history-{tenant.id}-{writing}-{start}")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
+import threading
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -15,6 +18,9 @@ QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2")
 """Libraries that log values (asynch: whole statements) or every request below WARNING."""
 
 _SECRETS = re.compile(r"\b((?:sk|pk|mk)[_-])[A-Za-z0-9_-]{6,}|(://[^:/@\s]*:)[^@/\s]+(?=@)")
+
+_ESCAPE = r"\u001b["
+_COLOUR = re.compile(r"\\u001b\[[0-9;:]*m")
 
 _MARKS = ("sk_", "pk_", "mk_", "sk-", "pk-", "mk-", "://")
 
@@ -30,7 +36,7 @@ def configure_logging(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderers = _renderers(form)
+    renderers = _renderers(form, target)
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -40,9 +46,30 @@ def configure_logging(
     _route_libraries(target, number, [*shared, structlog.stdlib.ExtraAdder(), _drop_colours], renderers)
 
 
-def _renderers(form: Literal["json", "console"]) -> list[Processor]:
+def log_uncaught() -> None:
+    """Write what nobody caught as one more line of the log, wherever it was raised; call it after `configure_logging`."""
+    log = structlog.get_logger()
+
+    def write(failure: BaseException | None, *, where: str) -> None:
+        log.critical("process.uncaught", where=where, exc_info=failure)
+
+    def hook(kind: type[BaseException], failure: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, failure, trace)
+        else:
+            write(failure, where="process")
+
+    sys.excepthook = hook
+    threading.excepthook = lambda failed: write(failed.exc_value, where=failed.thread.name if failed.thread else "")
+    sys.unraisablehook = lambda failed: write(failed.exc_value, where=repr(failed.object))
+
+
+def _renderers(form: Literal["json", "console"], stream: TextIO) -> list[Processor]:
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback), _redact]
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=_takes_colours(stream), exception_formatter=structlog.dev.plain_traceback
+        )
+        return [renderer, _redact]
     frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # locals hold people's data
     return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer(_encode), _redact]
 
@@ -71,8 +98,15 @@ def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
+def _takes_colours(stream: TextIO) -> bool:
+    """Say whether a person reads *stream* on a terminal; NO_COLOR and FORCE_COLOR decide it for good."""
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or stream.isatty())
+
+
 def _encode(event: EventDict, **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    """Write *event* as JSON, without the colours that libraries put into their messages for terminals."""
+    line = msgspec.json.encode(event, enc_hook=repr).decode()
+    return _COLOUR.sub("", line) if _ESCAPE in line else line
 
 
 def _redact(_logger: WrappedLogger, _method: str, line: Any) -> str:

@@ -16,7 +16,7 @@ _ANSWERS: Final = tuple(
     for pattern, said in (
         (
             r"\bhow (do|can|could|would|should|to)\b.*\b(create|make|build|save|store|add|draft|set up|define)\b.*\b(segments?|audiences?|draft|it|one|this)\b",
-            "Describe the people in a sentence, for example 'users who placed at least 5 orders in the last 90 days': I draft the segment and show a button; pressing it saves the draft.",
+            "Describe the people in a sentence, for example 'users who placed at least 5 orders in the last 90 days': I draft the segment, and you save the draft.",
         ),
         (
             r"\bhow (do|can|could) (i|we|you)\b.*\b(edit|change|update|delete|remove|recompute|refresh|export|send|sync|connect)\b",

@@ -81,7 +81,7 @@ def draft_sentences(document: Mapping[str, Any], assumptions: Sequence[str]) -> 
         *_assumed(assumptions),
         *_alone(document),
         *_warned(document),
-        "Nothing is saved yet: use the button to save it, or tell me what to change.",
+        "Nothing is saved yet: save it, or tell me what to change.",
     )
 
 
