@@ -237,20 +237,27 @@ def test_a_damaged_runtime_file_is_one_sentence(run, files: Path, command: list[
     run(*command).assert_sentence("runtime.json is damaged")
 
 
-@pytest.fixture
-def impostor() -> Generator[str]:
-    """A web server that is not ours: it answers everything with a page."""
+@pytest.fixture(
+    params=[
+        (200, "text/html", b"<h1>Welcome to nginx!</h1>"),
+        (200, "application/json", b"{}"),
+        (404, "application/json", b'{"errors": [{}]}'),
+    ]
+)
+def impostor(request: pytest.FixtureRequest) -> Generator[tuple[str, str]]:
+    """A web server that is not ours: it answers everything alike."""
+    status, media_type, body = request.param
     import http.server  # noqa: PLC0415  # only here
     import threading  # noqa: PLC0415
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
+            self.send_response(status)
+            self.send_header("Content-Type", media_type)
             self.end_headers()
-            self.wfile.write(b"<h1>Welcome to nginx!</h1>")
+            self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
@@ -258,14 +265,18 @@ def impostor() -> Generator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield (
+            f"http://127.0.0.1:{server.server_port}",
+            "The service answered 404" if status == 404 else "is not segment-copilot",
+        )
         server.shutdown()
         thread.join()
 
 
 @pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
-def test_another_server_at_the_address_is_one_sentence(run, impostor: str, command: list[str]):
-    run(*command, "--url", impostor, "--key", "sk_x").assert_sentence("is not segment-copilot")
+def test_another_server_at_the_address_is_one_sentence(run, impostor: tuple[str, str], command: list[str]):
+    url, sentence = impostor
+    run(*command, "--url", url, "--key", "sk_x").assert_sentence(sentence)
 
 
 @pytest.mark.parametrize(
@@ -472,6 +483,7 @@ async def test_a_revoked_key_is_one_sentence(run, url: str, revoked_key: str, co
         (["segments", "export", "9"], "no segment 9"),
         (["segments", "export", "9", "--out", "members.csv"], "no segment 9"),
         (["segments", "export", "9", "--out", "folder/nowhere/members.csv"], "does not exist"),
+        (["segments", "list", "--search", "x" * 300], "search must be a string of at most 200 characters"),
         (["segments", "create", "saved.json", "--name", " "], "A name has 1 to 200 characters"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",

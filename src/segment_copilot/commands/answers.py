@@ -7,11 +7,18 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
+from msgspec import Struct
 
 from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError
 
 MAX_PORT: Final = 65_535
 NO_CONTENT: Final = 204
+
+
+class _Problem(Struct, frozen=True):
+    detail: str = ""
+    code: str | None = None
+    errors: tuple[Finding, ...] = ()
 
 
 def check_url(url: str) -> None:
@@ -47,6 +54,8 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
         place = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
         detail = f"The service does not answer at {place} ({error}). Start it, or check --url."
         raise SegmentCopilotError(detail, code="no_answer") from error
+    if response.is_success and "x-request-id" not in response.headers:  # every answer of ours has one
+        raise not_ours(response.url)
     if response.status_code == NO_CONTENT:
         return {}
     try:
@@ -56,10 +65,17 @@ async def read_answer(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
             raise not_ours(response.url) from None
         body = {}
     if not response.is_success:
-        detail = body.get("detail", f"The service answered {response.status_code}.")
-        findings = [
-            Finding(error.get("pointer", "").removeprefix("/definition"), error["code"], error["detail"])
-            for error in body.get("errors", ())
-        ]
-        raise SegmentCopilotError(detail, code=body.get("code"), findings=findings)
+        raise _failure(body, response.status_code)
     return body
+
+
+def _failure(body: dict[str, Any], status: int) -> SegmentCopilotError:
+    """Return the error of a problem; of what a proxy may have answered in our place, only the status is told."""
+    try:
+        problem = msgspec.convert(body, type=_Problem)
+    except msgspec.ValidationError:
+        problem = _Problem()
+    findings = [Finding(one.pointer.removeprefix("/definition"), one.code, one.detail) for one in problem.errors]
+    return SegmentCopilotError(
+        problem.detail or f"The service answered {status}.", code=problem.code, findings=findings
+    )

@@ -163,14 +163,17 @@ def _content(response: httpx2.Response) -> bytes:
         return response.content
     if response.status_code == _TOO_MANY_REQUESTS or response.is_server_error:
         raise _TryAgainError(f"it answered {response.status_code}")
-    raise InvalidInput(f"The service answered {response.status_code}: {_detail(response)}", code="refused")
+    detail = _detail(response)
+    told = f": {detail}" if detail else "."
+    raise InvalidInput(f"The service answered {response.status_code}{told}", code="refused")
 
 
 def _detail(response: httpx2.Response) -> str:
+    """Return a problem's sentence; empty of what something else answered in our place."""
     try:
-        return msgspec.json.decode(response.content, type=_Problem).detail or response.reason_phrase
-    except msgspec.DecodeError:
-        return response.reason_phrase
+        return msgspec.json.decode(response.content, type=_Problem).detail
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 async def _wait_until_forwarded(client: httpx2.AsyncClient, waiting: Callable[[int], object]) -> None:
