@@ -256,7 +256,7 @@ DECLINED = [
     ("average age of our users", "cannot add up or average"),
     ("who created VIP Buyers", "cannot see who made a segment"),
     ("which segments overlap with VIP Buyers", "name the other one"),
-    ("how do I save a segment", "pressing it saves the draft"),
+    ("how do I save a segment", "you save the draft"),
     ("what does dynamic plus mean", "computed on request"),
     ("what time zone are you using", "Wednesday 10 June 2026, 17:30; days and weeks are counted in Europe/Madrid"),
     ("tell me a joke", "found nothing in it for"),

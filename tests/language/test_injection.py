@@ -18,6 +18,7 @@ from segment_copilot.compiler import (
     render_event_filter,
     render_members,
     render_preview,
+    render_trait_filter,
 )
 from segment_copilot.language import Definition, decode, parse
 from segment_copilot.language.catalog import Catalog
@@ -120,6 +121,7 @@ def test_every_operator_and_every_renderer_is_asked():
         "render_membership_insert",
         "render_narrowing",
         "render_preview",
+        "render_trait_filter",
     }
 
 
@@ -151,10 +153,13 @@ def test_the_text_is_the_same_for_every_payload_in_every_place():
 
 
 @pytest.mark.slow
-def test_the_text_of_a_filter_of_events_is_the_same_for_every_payload():
-    def filtered(text: str) -> str:
-        where = with_strings(string_tests(), text)
-        return render_event_filter(as_name(text), where, catalog=Catalog(), as_of=AS_OF).sql
+@pytest.mark.timeout(600)
+def test_the_text_of_a_filter_of_events_or_traits_is_the_same_for_every_payload():
+    def filtered(text: str) -> list[str]:
+        tests = with_strings(string_tests(), text)
+        of_events = render_event_filter(as_name(text), tests, catalog=Catalog(), as_of=AS_OF)
+        of_traits = [render_trait_filter(test, catalog=Catalog(), as_of=AS_OF) for test in tests]
+        return [one.sql for one in (of_events, *of_traits)]
 
     usual = filtered("usual")
     for payload in payloads():

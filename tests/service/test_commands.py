@@ -192,7 +192,8 @@ def test_worker_and_migrate_name_their_settings():
 def test_the_version_and_a_completion_are_printed():
     assert re.fullmatch(r"segment-copilot \d+\.\d+.*\n", run("--version").stdout)
     for shell in ("bash", "zsh", "fish"):
-        assert "complete" in run("--show-completion", shell).stdout
+        told = run("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")  # no shell runs CI's
+        assert "complete" in told.stdout
 
 
 def test_a_tenant_and_its_keys_are_made_and_revoked(module_database_url: str):

@@ -12,6 +12,7 @@ from segment_copilot.settings import Settings
 from tests.support.terminals import run_in_terminal
 
 UP, LEFT, CONTROL_C, CONTROL_D = "\x1b[A", "\x1b[D", "\x03", "\x04"
+PROMPT = "›"  # nothing may be typed before: the line is not being edited yet
 
 
 async def test_a_chat_edits_lines_and_remembers_them(url: str, key: str, tmp_path: Path):
@@ -19,23 +20,25 @@ async def test_a_chat_edits_lines_and_remembers_them(url: str, key: str, tmp_pat
 
     def talk() -> None:
         with run_in_terminal("ask", "--chat", columns=50, environment=environment) as terminal:
-            terminal.wait_for("leaves.")
+            terminal.wait_for(PROMPT)
             terminal.type(f"How many users are ther?{LEFT}e\r")  # a letter that was left out
-            told = terminal.wait_for("In words")
-            terminal.type(CONTROL_C)
-            terminal.wait_for("leaves.")
+            told = terminal.wait_for("In words") + terminal.wait_for(PROMPT)
+            terminal.interrupt("leaves.")
+            terminal.wait_for(PROMPT)
             terminal.type("/he\t\r")
             terminal.wait_for("this list")
+            terminal.wait_for(PROMPT)
             terminal.type(CONTROL_D)
             assert terminal.wait() == 0
             assert max(map(len, told[told.index("model") :].splitlines())) <= 50
         with run_in_terminal("ask", "--chat", environment=environment) as terminal:
-            terminal.wait_for("leaves.")
+            terminal.wait_for(PROMPT)
             terminal.type(f"{UP}{UP}")
             terminal.wait_for("How many users are there?")
             terminal.type("\r")
             terminal.wait_for("In words")
-            terminal.type("\x15/quit\r")
+            terminal.wait_for(PROMPT)
+            terminal.type("/quit\r")
             assert terminal.wait() == 0
 
     await asyncio.to_thread(talk)

@@ -26,6 +26,7 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], keyboard: int) -> None:
         self.process = process
         self.shown = ""
+        self._written = ""
         self._keyboard = keyboard
         self._read_to = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -33,6 +34,18 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Press *keys*; Enter is a carriage return."""
         os.write(self._keyboard, keys.encode())
+
+    def interrupt(self, told: str) -> str:
+        """Press Ctrl-C, and return what was shown up to *told*.
+
+        It is pressed again while nothing happens: CPython's `input` does not see a signal that comes between its prompt
+        and its wait for a key.
+        """
+        until = time.monotonic() + _PATIENCE
+        while self.shown.find(told, self._read_to) < 0 and time.monotonic() < until:
+            self.type("\x03")
+            self._read(1.0)
+        return self.wait_for(told)
 
     def wait_for(self, text: str) -> str:
         """Return what was shown since the last call, up to *text* and with it."""
@@ -58,7 +71,8 @@ class Terminal:
             written = os.read(self._keyboard, 65_536)
         except OSError:  # Linux: the other end is closed
             written = b""
-        self.shown += _COLOURS.sub("", self._decoder.decode(written)).replace("\r\n", "\n")
+        self._written += self._decoder.decode(written)  # a colour may come in two pieces
+        self.shown = _COLOURS.sub("", self._written).replace("\r\n", "\n")
         return bool(written)
 
 
@@ -67,7 +81,8 @@ def run_in_terminal(*arguments: str, columns: int = 80, environment: Mapping[str
     """Run our command with *arguments* in a terminal of its own, and end it afterwards."""
     keyboard, screen = pty.openpty()
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "CLICKHOUSE_"))}
+    not_here = ("DATABASE_", "CLICKHOUSE_", "COLUMNS", "LINES")  # the terminal tells its size; pytest sets the last two
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(not_here)}
     process = subprocess.Popen(
         [sys.executable, "-m", "segment_copilot", *arguments],
         stdin=screen,
