@@ -33,7 +33,7 @@ def environment() -> Generator[dict[str, str]]:
         home = Path(folder)
         home.chmod(0o711)
         (home / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a problem is a failure of the command
-        outside = ("ANTHROPIC_", "DATABASE_", "CLICKHOUSE_", "SEGMENT_COPILOT_", "URL", "API_KEY")
+        outside = ("ANTHROPIC_", "DATABASE_", "CLICKHOUSE_", "SEGMENT_COPILOT_", "URL", "API_KEY", "MAKE", "MFLAGS")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
         paths = [str(Path(os.environ["UV"]).parent)] if "UV" in os.environ else []
         path = os.pathsep.join([*paths, str(PROJECT / ".uv" / "bin"), os.environ["PATH"]])
