@@ -27,6 +27,7 @@ from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
+from segment_copilot.api.identity import IdentityController
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -56,6 +57,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     CapabilitiesController,
     FeedbackController,
     SessionController,
+    IdentityController,
 )
 
 
@@ -70,6 +72,7 @@ USE_CASES: Final = (
     "members",
     "sessions",
     "feedback",
+    "identity",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

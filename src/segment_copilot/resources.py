@@ -28,9 +28,11 @@ from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
 from segment_copilot.events.ingestion import Ingestion
+from segment_copilot.events.links import Links
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.people.identity import Identity
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -53,6 +55,7 @@ class Resources(Struct, frozen=True):
     forwarding: Forwarding
     failed_events: FailedEvents
     recent_events: RecentEvents
+    links: Links
     history: History
     schemas: Schemas
     discovery: Discovery
@@ -65,6 +68,7 @@ class Resources(Struct, frozen=True):
     removals: Removals
     activations: Activations
     feedback: Feedback
+    identity: Identity
 
 
 @asynccontextmanager
@@ -89,7 +93,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
+    links = Links(postgres, clickhouse)
+    previews = Previews(clickhouse, discovery, Values(clickhouse), references, links)
     segments = Segments(postgres, discovery, previews)
     return Resources(
         settings=settings,
@@ -105,16 +110,18 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
+        links=links,
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),
         discovery=discovery,
         analytics=Analytics(clickhouse),
         previews=previews,
-        explanations=Explanations(clickhouse, previews, references),
+        explanations=Explanations(clickhouse, previews, references, links),
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
-        members=Members(postgres, clickhouse, secrets),
+        members=Members(postgres, clickhouse, secrets, links),
         removals=Removals(postgres, clickhouse, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
+        identity=Identity(links),
     )

@@ -50,6 +50,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     """Return all that a worker does, side by side."""
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
+        Step("linking", resources.links.forward_next, IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),

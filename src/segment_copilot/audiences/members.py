@@ -18,6 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
+from segment_copilot.events.links import Links
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
@@ -77,7 +78,8 @@ ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets, links: Links) -> None:
+        self._links = links
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._secrets = secrets
@@ -161,7 +163,7 @@ class Members:
         return hmac.digest(self._secret, signed, "sha256")[:_SIGNATURE_BYTES]
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """Return the segments whose published members include the user."""
+        """Return the segments whose published members include the user, under whichever of their ids."""
         sql = """
             SELECT id, name, published_run, last_computed_at FROM segments
             WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
@@ -169,11 +171,13 @@ class Members:
         if not published:
             return ()
         query = """
-            SELECT run_id FROM memberships
+            SELECT DISTINCT run_id FROM memberships
             WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-              AND user_id = {user:String}"""
+              AND user_id IN {users:Array(String)}"""
         segments = [row["id"] for row in published.values()]
-        params = {"tenant": tenant.id, "segments": segments, "runs": list(published), "user": user_id}
+        params = {"tenant": tenant.id, "segments": segments, "runs": list(published)}
+        person = await self._links.person(tenant, user_id)
+        params["users"] = [person.user_id, *person.other_ids]
         result = await self._clickhouse.fetch(query, params, purpose="members")
         found = sorted((published[run_id] for (run_id,) in result.rows), key=_id)
         return tuple(SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in found)

@@ -11,6 +11,7 @@ import uuid_utils
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.links import link_anonymous, seen_together
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.stores.postgres import Postgres
 
@@ -32,6 +33,8 @@ FROM incoming WHERE key IS NULL OR key IN (SELECT key FROM unseen) ORDER BY posi
 _STATUS = """
 WITH open AS (
     SELECT received_at FROM events WHERE tenant_id = $1 AND block_id IS NULL
+    UNION ALL
+    SELECT updated_at FROM identity_links WHERE tenant_id = $1 AND status = 'pending'
     UNION ALL
     SELECT received_at FROM events
     WHERE tenant_id = $1 AND block_id = ANY (ARRAY(SELECT id FROM blocks WHERE status = 'pending'))
@@ -67,6 +70,8 @@ class AcceptedEvents(Struct, frozen=True):
 class IngestionStatus(Struct, frozen=True):
     """Where a tenant's events are. With *pending* 0 everything acknowledged can be queried, but for *failed*.
 
+    *pending* counts links of ids, too.
+
     *failed* events are stored but ClickHouse refuses them: a mistake of ours, since validation should have.
     """
 
@@ -94,7 +99,7 @@ class Ingestion:
 
         An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
         counts every time unless *idempotency_key* says that the request is a repetition: then the same event at the same
-        place of the same key counts once.
+        place of the same key counts once. One with a user id and an anonymous id links the two.
         """
         keyed: list[tuple[bytes | None, ValidEvent]] = []
         skipped: list[SkippedEvent] = []
@@ -122,17 +127,21 @@ class Ingestion:
         """Store in one transaction; return the number of events that were new."""
         if not keyed:
             return 0
-        return await self._postgres.execute(
-            _STORE,
-            tenant.id,
+        columns = (
             [event.event_id or str(uuid_utils.uuid7()) for _, event in keyed],
             [event.user_id for _, event in keyed],
             [event.event_type for _, event in keyed],
             [event.occurred_at for _, event in keyed],
             [event.payload for _, event in keyed],
             [key for key, _ in keyed],
-            received_at,
         )
+        users = seen_together([(event.user_id, event.anonymous_id) for _, event in keyed])
+        if not users:
+            return await self._postgres.execute(_STORE, tenant.id, *columns, received_at)
+        async with self._postgres.transaction() as transaction:
+            stored = await transaction.execute(_STORE, tenant.id, *columns, received_at)
+            await link_anonymous(transaction, tenant, users)
+        return stored
 
 
 def _unique_key(valid: ValidEvent, idempotency_key: str | None, index: int, event: object) -> bytes | None:
