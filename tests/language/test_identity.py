@@ -83,6 +83,22 @@ async def test_members_are_persons_whatever_way_they_are_asked_for(
                 pytest.fail(await told)
 
 
+async def test_the_newest_value_of_all_ids_is_the_trait(module_clickhouse: ClickHouse, data: DataSet):
+    """One trait, and so many that they are read at once; ids whose newest value is after `as_of` are among them."""
+    as_of = min(data.world.as_ofs)
+    draw, universe = Draw(data.seed + 9, data.world), data.universe(as_of)
+    leaves = [leaf for leaf in (draw.leaf() for _ in range(400)) if leaf["type"] == "user_property"]
+    several = [leaves[start : start + 24] for start in range(0, 72, 24)]
+    assert all(len({leaf["property"].split(".")[0] for leaf in some}) > 6 for some in several)
+    asked = [[leaf] for leaf in leaves[:10]] + several
+    for conditions in asked:
+        definition = {"logic": "OR", "conditions": conditions}
+        read = data.read(definition, as_of, universe)
+        for shape, traits in WAYS[:3]:
+            query = data.compile(definition, as_of, shape=shape, traits=traits)
+            assert await fetch_members(module_clickhouse, query) == read, (definition, shape, traits)
+
+
 async def test_previews_counts_and_ranges_count_persons(module_clickhouse: ClickHouse, data: DataSet, as_of: datetime):
     universe = data.universe(as_of)
     for definition in definitions(data, 5, seed=1):
