@@ -70,7 +70,9 @@ def move(server: Server) -> None:
         server.run(f"CREATE TABLE moved_{table} AS {table}")
         selected = names.replace("user_key", f"{KEY} AS user_key")
         if table == "users":
-            selected = selected.replace("user_id", "if(links.person_key = 0, stored.user_id, links.person_id) AS user_id")
+            selected = selected.replace(
+                "user_id", "if(links.person_key = 0, stored.user_id, links.person_id) AS user_id"
+            )
         server.run(
             f"INSERT INTO moved_{table} ({names}) SELECT {selected} FROM {table} AS stored "
             "LEFT ANY JOIN (SELECT alias_key, person_key, person_id FROM identity_links FINAL) AS links ON stored.user_key = links.alias_key "

@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.erasures import ErasureController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -58,6 +59,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     FeedbackController,
     SessionController,
     IdentityController,
+    ErasureController,
 )
 
 
@@ -73,6 +75,7 @@ USE_CASES: Final = (
     "sessions",
     "feedback",
     "identity",
+    "erasures",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

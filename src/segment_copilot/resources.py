@@ -32,6 +32,7 @@ from segment_copilot.events.links import Links
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.people.erasures import Erasures
 from segment_copilot.people.identity import Identity
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
@@ -69,6 +70,7 @@ class Resources(Struct, frozen=True):
     activations: Activations
     feedback: Feedback
     identity: Identity
+    erasures: Erasures
 
 
 @asynccontextmanager
@@ -124,4 +126,5 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         activations=Activations(postgres),
         feedback=Feedback(postgres),
         identity=Identity(links),
+        erasures=Erasures(postgres, clickhouse, secrets, links, presence=presence),
     )

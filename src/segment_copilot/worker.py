@@ -52,6 +52,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("linking", resources.links.forward_next, IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )

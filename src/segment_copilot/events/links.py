@@ -77,6 +77,19 @@ WITH RECURSIVE chain AS (
 )
 SELECT EXISTS (SELECT FROM chain WHERE id = $3)
 """
+_ALL_IDS: Final = """
+WITH RECURSIVE theirs AS (
+    SELECT unnest($2::text[]) AS id
+    UNION
+    SELECT CASE WHEN link.user_id = theirs.id THEN link.alias_id ELSE link.user_id END
+    FROM theirs JOIN identity_links AS link ON link.tenant_id = $1 AND theirs.id IN (link.alias_id, link.user_id)
+)
+SELECT id FROM theirs
+"""
+_UNLINK: Final = """
+DELETE FROM identity_links
+WHERE tenant_id = $1 AND (alias_id = ANY ($2::text[]) OR user_id = ANY ($2::text[]) OR person_id = ANY ($2::text[]))
+"""
 # Rows stay locked until they have arrived: who erases them waits, so that none arrives afterwards.
 _PENDING: Final = """
 SELECT tenant_id, alias_id, person_id, version FROM identity_links WHERE status = 'pending'
@@ -193,6 +206,15 @@ async def link_anonymous(transaction: Connection, tenant: Tenant, users: Mapping
     await transaction.execute(_LINK_ALL, *said)
     for row in await transaction.fetch(_UNKNOWN, *said):
         await _alias(transaction, tenant.id, row["alias_id"], row["user_id"])
+
+
+async def unlink(transaction: Connection, tenant_id: int, ids: Sequence[str]) -> list[str]:
+    """Remove every link of a person who is to be forgotten; return all their ids, those that were linked since as well."""
+    await transaction.execute(_LOCK, _LOCK_CLASS, tenant_id)
+    rows = await transaction.fetch(_ALL_IDS, tenant_id, list(ids))
+    found = [row["id"] for row in rows]
+    await transaction.execute(_UNLINK, tenant_id, found)
+    return found
 
 
 async def _alias(transaction: Connection, tenant_id: int, alias_id: str, user_id: str) -> Alias:
