@@ -118,9 +118,9 @@ def measure(server: Server, shape: Shape, *, rounds: int, events: int) -> Measur
                 seconds[name].append(sum(answer.seconds for answer in answers))
                 cpu[name].append(server.cpu() - before)
                 memory[name].append(max(answer.memory for answer in answers))
-    medians = [{name: statistics.median(taken) for name, taken in each.items()} for each in (seconds, cpu)]
+    medians, of_cpu = ({name: statistics.median(taken) for name, taken in each.items()} for each in (seconds, cpu))
     peaks = {name: statistics.median(used) / MEGABYTE for name, used in memory.items()}
-    return Measured(shape.name, members, *medians, peaks)
+    return Measured(shape.name, members, medians, of_cpu, peaks)
 
 
 def count(server: Server, parts: list[str]) -> int:

@@ -1,8 +1,8 @@
 """Finds and removes what ClickHouse has of a person: every row under any of their ids, and the files it stood in.
 
 A mutation keeps its text on disk, so it never holds an id: whom it is about stands in the table `erasing`, which is
-emptied afterwards. Files that a mutation has replaced lie around for minutes; meanwhile, and only then, they go at once,
-and what takes their place is synced to disk first.
+emptied afterwards. Files that a mutation has replaced would lie around for minutes, in case the new ones are lost with
+the power: the new ones are synced to disk, and the old ones deleted at once.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SELECT count() FROM system.parts
 WHERE database = currentDatabase() AND NOT active AND table IN {tables:Array(String)}
     AND toUnixTimestamp(remove_time) <= {until:UInt64}
 """
-_SETTINGS: Final = "old_parts_lifetime = 1, min_rows_to_fsync_after_merge = 1, fsync_part_directory = 1"
-_RESET: Final = "old_parts_lifetime, min_rows_to_fsync_after_merge, fsync_part_directory"
+_SYNCED: Final = "min_rows_to_fsync_after_merge = 1, fsync_part_directory = 1"
+_AS_BEFORE: Final = "min_rows_to_fsync_after_merge, fsync_part_directory"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,7 +73,7 @@ class Traces:
 
     async def remove(self, table: str) -> None:
         """Remove the rows of theirs from a table, those that are hidden already among them."""
-        await self._execute(f"ALTER TABLE {table} MODIFY SETTING {_SETTINGS}")
+        await self._execute(f"ALTER TABLE {table} MODIFY SETTING {_SYNCED}")
         if await self._number(_HIDDEN, {"table": table}):
             await self._execute(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2")
         if await self.count(table):
@@ -86,14 +86,14 @@ class Traces:
 
     async def is_replaced_kept(self, tables: Sequence[str], until: int) -> bool:
         """Have files that were replaced up to then deleted; return whether some are still there."""
-        for table in tables:  # a table that rests looks after them once in minutes; dropping what is not there wakes it
+        for table in tables:  # dropping a partition clears such files away, also where there is no such partition
             await self._execute(f"ALTER TABLE {table} DROP PARTITION ID 'none'")
         return bool(await self._number(_REPLACED, {"tables": list(tables), "until": until}))
 
     async def settle(self, tables: Sequence[str]) -> None:
-        """Let tables keep what they replace as long as they did before."""
+        """Let tables write as they did before."""
         for table in tables:
-            await self._execute(f"ALTER TABLE {table} RESET SETTING {_RESET}")
+            await self._execute(f"ALTER TABLE {table} RESET SETTING {_AS_BEFORE}")
 
     async def unmark(self) -> None:
         """Forget whose rows were to go."""

@@ -17,5 +17,4 @@ CREATE TABLE IF NOT EXISTS erasing {on_cluster} (
     user_key UInt64 DEFAULT sipHash64(user_id)
 ) ENGINE = {engine}MergeTree
 PARTITION BY erasure_id
-ORDER BY user_key
-SETTINGS old_parts_lifetime = 1;
+ORDER BY user_key;
