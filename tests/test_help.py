@@ -10,8 +10,8 @@ from typer.main import get_command
 
 from segment_copilot.__main__ import cli
 
-LIMIT = 45
-"""So many characters click shows beside a command, and cuts what is longer."""
+LIMIT = 62
+"""So many characters click shows beside a command on 80 columns, and cuts what is longer."""
 
 
 def lines(command: TyperGroup, path: str = "segment-copilot") -> Iterator[tuple[str, str]]:
