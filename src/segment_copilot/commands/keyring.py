@@ -112,7 +112,10 @@ def create_tenant(
 
 @tenants.command("list")
 def list_tenants(*, json: AsJson = False) -> None:
-    """List every tenant: slug, time zone, most Dynamic Plus segments."""
+    """List every tenant.
+
+    Slug, time zone, most Dynamic Plus segments.
+    """
 
     async def listed(postgres: Postgres) -> list[Tenant]:
         return await Tenants(postgres).list()
