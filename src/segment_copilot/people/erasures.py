@@ -12,7 +12,7 @@ the steps. What was accepted before it began is gone at the end; what came after
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -32,6 +32,11 @@ from segment_copilot.stores.postgres import Postgres, Record
 from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
+
+Eraser = Callable[[int, Sequence[str]], Awaitable[int]]
+"""Removes what another room keeps outside ClickHouse of the users of a tenant with these ids; returns how much that was.
+
+It may be called again, and finds nothing then."""
 
 ErasureStatus = Literal["queued", "working", "done", "failed"]
 
@@ -71,7 +76,7 @@ _RECEIPT: Final = "UPDATE erasures SET receipt = $2, finished_at = $3 WHERE id =
 
 
 class Removed(Struct, frozen=True):
-    """Counts what was removed: rows in ClickHouse by table, and what PostgreSQL had."""
+    """Counts what was removed: rows in ClickHouse by table, and what PostgreSQL had; *elsewhere* by what it is."""
 
     ids: int
     rows: dict[str, int]
@@ -79,6 +84,7 @@ class Removed(Struct, frozen=True):
     links: int
     feedback: int
     samples: int
+    elsewhere: dict[str, int]
 
 
 class Receipt(Struct, frozen=True):
@@ -112,6 +118,7 @@ class _Progress(Struct):
     feedback: int = 0
     samples: int = 0
     rows: dict[str, int] = field(default_factory=dict[str, int])
+    elsewhere: dict[str, int] = field(default_factory=dict[str, int])
     awaited: list[int] | None = None  # computations that began before the rows were gone
     replaced_until: int = 0  # when the last files were replaced, by ClickHouse's clock
 
@@ -139,6 +146,7 @@ class Erasures:
         secrets: Secrets,
         links: Links,
         *,
+        elsewhere: Mapping[str, Eraser] | None = None,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
     ) -> None:
@@ -146,6 +154,7 @@ class Erasures:
         self._clickhouse = clickhouse
         self._secrets = secrets
         self._links = links
+        self._elsewhere = elsewhere or {}
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
         self._secret: bytes | None = None
 
@@ -225,7 +234,7 @@ class Erasures:
             await self._take_from_postgres(claim)
             traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
             await self._remove_from_clickhouse(claim, traces)
-            await self._erase_exports(claim)
+            await self._erase_elsewhere(claim)
             await self._recount(claim, traces)
             await traces.unmark()
             claim.progress.replaced_until = await traces.now()
@@ -304,8 +313,12 @@ class Erasures:
                 claim.progress.samples += len(gone)
         await self._note(claim)
 
-    async def _erase_exports(self, claim: _Claim) -> None:
-        """Remove what leaves the stores as files: nothing does yet. Exports of the tenant are to be called here."""
+    async def _erase_elsewhere(self, claim: _Claim) -> None:
+        """Have the rooms below remove what they keep in forms of their own, such as files of members."""
+        for name, erase in self._elsewhere.items():
+            found = await erase(claim.tenant_id, claim.ids)
+            claim.progress.elsewhere[name] = max(found, claim.progress.elsewhere.get(name, 0))
+            await self._note(claim)
 
     async def _recount(self, claim: _Claim, traces: Traces) -> None:
         """Correct how many members the kept runs have."""
@@ -336,6 +349,7 @@ class Erasures:
             links=found.links,
             feedback=found.feedback,
             samples=found.samples,
+            elsewhere=found.elsewhere,
         )
         receipt = await self._signed(Receipt(claim.lease.id, claim.user_id_hash, claim.requested_at, now, removed))
         async with self._postgres.transaction() as transaction:

@@ -22,6 +22,7 @@ from segment_copilot.stores.clickhouse import ClickHouse
 _TABLES: Final = """
 SELECT table FROM system.columns
 WHERE database = currentDatabase() AND name IN ('tenant_id', 'user_key')
+    AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')
 GROUP BY table HAVING count() = 2 ORDER BY table
 """
 _HIDDEN: Final = """
