@@ -118,7 +118,7 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 
     assert done.status == "done"
     assert await traces(resources) == set()
-    (segment,) = (await resources.segments.list(tenant)).segments
+    (segment,) = (await resources.segments.list(tenant)).results
     assert segment.member_count == 1
     assert [one.user_id for one in (await resources.members.page(tenant, segment.id)).members] == ["other"]
     preview = await resources.previews.preview(tenant, msgspec.json.encode(EVERYBODY))

@@ -14,7 +14,7 @@ from segment_copilot.people.erasures import Erasure, Erasures, ErasureStatus, Re
 
 
 class ErasureRequested(Struct, frozen=True):
-    """It is decided, and carried out until it is done. *user_id_hash* stands for the person from now on."""
+    """The erasure is decided, and carried out until it is done. *user_id_hash* stands for the person from now on."""
 
     erasure_id: int
     status: ErasureStatus

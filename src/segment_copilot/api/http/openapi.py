@@ -36,6 +36,8 @@ TAGS: Final[Mapping[str, str]] = {
     "explorer": "One user: why they are in a segment or not.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
+    "identity": "Ids that are one person's.",
+    "erasure": "People are forgotten, and it is proved.",
     "schemas": "What event types look like.",
     "activations": "Where members are sent.",
     "sessions": "Short tokens for browsers, opened by a backend.",
