@@ -39,9 +39,9 @@ _FORMING_LOCK = 0x5E9_B10C  # one worker at a time collects waiting events; the 
 # Events of somebody who is being forgotten wait until that is done.
 _FORM = """
 WITH waiting AS (
-    SELECT seq, octet_length(payload) AS bytes FROM events WHERE block_id IS NULL AND NOT EXISTS (
-        SELECT FROM erasures WHERE status IN ('queued', 'working')
-            AND erasures.tenant_id = events.tenant_id AND events.user_id = ANY (ids))
+    SELECT seq, octet_length(payload) AS bytes FROM events
+    WHERE block_id IS NULL AND (tenant_id, user_id) NOT IN (
+        SELECT tenant_id, unnest(ids) FROM erasures WHERE status IN ('queued', 'working'))
     ORDER BY seq LIMIT $1::int
 ), taken AS (
     SELECT seq FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM waiting) AS placed WHERE before < $2::bigint
