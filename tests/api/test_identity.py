@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -110,6 +111,12 @@ async def test_events_link_and_all_that_is_read_is_of_one_person(
     assert await preview(client, {"logic": "AND", "conditions": [plan | {"value": "pro"}]}) == ["eva"]
     assert await preview(client, {"logic": "AND", "conditions": [plan | {"value": "free"}]}) == []
 
+    tenant = await server.resources.tenants.get("first")
+    values = await server.resources.analytics.property_values(
+        tenant, "e_plan", event_type=None, as_of=datetime.now(UTC)
+    )
+    assert [(one.value, one.count) for one in values.values] == [("pro", 1)]
+
     segment = await asyncio.to_thread(
         admin.segments.create, {"name": "Seen three times", "definition": did("e_seen", 3)}
     )
@@ -137,3 +144,22 @@ async def test_fifty_claims_of_one_anonymous_id_at_once_link_one_of_them(client:
     told = [answer.json() for answer in answers]
     assert sorted(one["status"] for one in told) == ["kept"] * 49 + ["linked"]
     assert len({one["user_id"] for one in told}) == 1
+
+
+async def test_an_erasure_over_http_is_requested_and_its_receipt_read(server: Server, client: httpx2.AsyncClient):
+    await track(client, {"anonymous_id": "g1", "user_id": "gina/1", "event_type": "g_seen"})
+    await settled(client)
+    requested = await client.delete("/api/explorer/users/gina%2F1/")
+    assert requested.status_code == 202
+    erasure = requested.json()
+    async with asyncio.timeout(30):
+        while (told := (await client.get(f"/api/erasures/{erasure['erasure_id']}/")).json())["status"] != "done":
+            assert (told["receipt"], told["finished_at"], told["is_genuine"]) == (None, None, None)
+    assert told["is_genuine"]
+    assert told["receipt"]["removed"]["rows"]["events"] == 1
+    assert told["user_id_hash"] == erasure["user_id_hash"] == told["receipt"]["user_id_hash"]
+    assert await preview(client, did("g_seen", 1)) == []
+    async with server.client(server.other_key) as other:
+        theirs, nobodys = [await other.get(f"/api/erasures/{id_}/") for id_ in (erasure["erasure_id"], 2**40)]
+        assert (theirs.status_code, theirs.json()["code"]) == (404, "erasure_not_found")
+        assert theirs.json().keys() == nobodys.json().keys()
