@@ -89,10 +89,10 @@ async def test_while_nothing_changes_schemas_are_not_read_again(clock: Clock, po
 async def test_all_violations_are_counted_and_the_newest_are_kept(postgres: Postgres, acme: Tenant):
     schema = await declare(postgres, acme)
     ingestion = Ingestion(postgres)
-    batches = MAX_KEPT // 100 + 1
+    batches = MAX_KEPT // 50 + 1
 
     for _ in range(batches):
-        await send(ingestion, acme, *[{"total": "x"}] * 150)
+        await send(ingestion, acme, *[{"total": "x"}] * 60)
     await send(ingestion, acme, {}, event_id="last")
 
     page = await Violations(postgres).list(acme, schema.id, limit=2)
@@ -100,9 +100,9 @@ async def test_all_violations_are_counted_and_the_newest_are_kept(postgres: Post
     assert (page.violations[0].event_id, page.violations[0].code) == ("last", "missing_property")
     assert [(one.code, one.queued, one.skipped) for one in page.counts] == [
         ("missing_property", 1, 0),
-        ("wrong_type", 150 * batches, 0),
+        ("wrong_type", 60 * batches, 0),
     ]
-    assert (await Schemas(postgres).get(acme, schema.id)).violation_count == 150 * batches + 1
+    assert (await Schemas(postgres).get(acme, schema.id)).violation_count == 60 * batches + 1
     with pytest.raises(NotFound):
         await Violations(postgres).list(await Tenants(postgres).create("rival"), schema.id)
 

@@ -250,7 +250,7 @@ class EventSchemaController(Controller):
     ) -> ViolationList:
         """List what did not conform, the newest first.
 
-        The newest 1,000 of a schema are kept, of one batch at most 100; `counts` has all. With `outcome` `queued` the
+        The newest 1,000 of a schema are kept, of one batch at most 50; `counts` has all. With `outcome` `queued` the
         event was taken all the same, with `skipped` a strict schema refused it. Pointers lead into the event.
         """
         part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.errors import NotFound
 from segment_copilot.events.shapes import SchemaProperty, Shape
 from segment_copilot.stores.postgres import Postgres, Record
 
@@ -87,6 +88,11 @@ class Declarations:
             return known
         rows = await self._postgres.fetch(_READ, tenant.id)
         return Declared(stamp, {row["event_type"]: _declaration(row) for row in rows})
+
+
+def no_schema(schema_id: int) -> NotFound:
+    """Return the error for an id that the tenant has no event schema of."""
+    return NotFound(f"There is no event schema {schema_id}.", code="schema_not_found")
 
 
 def _declaration(row: Record) -> Declaration:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
-from segment_copilot.events.violations import NewViolation, new_violations, note_violations
+from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
@@ -190,6 +190,7 @@ class Ingestion:
                 if one.outcome == "skipped" or (one.event.event_id in new and id(one.event) in copies)
             ]
             await note_violations(transaction, tenant, noted, received_at=received_at)
+        await trim_violations(self._postgres, noted)
         return len(rows)
 
 

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, PreconditionFailed
-from segment_copilot.events.declarations import Declarations
+from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
+from segment_copilot.events.declarations import Declarations, no_schema
 from segment_copilot.events.shapes import SHOWN_SAMPLES, SchemaProperty, mistakes_in
 from segment_copilot.events.validation import EventRejected, validate
 from segment_copilot.stores.postgres import Connection, Postgres, Record, UniqueViolation
@@ -258,7 +258,7 @@ def _stored(properties: Iterable[SchemaProperty]) -> str:
 async def _read(connection: Connection, tenant: Tenant, schema_id: int) -> EventSchema:
     row = await connection.fetchrow(f"{_READ} AND schemas.id = $2", tenant.id, schema_id)
     if row is None:
-        raise NotFound(f"There is no event schema {schema_id}.")
+        raise no_schema(schema_id)
     (schema,) = await _with_samples(connection, tenant, [row])
     return schema
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import NotFound
+from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.events.declarations import no_schema
 from segment_copilot.events.shapes import Shape, Violation, ViolationCode
 from segment_copilot.events.validation import ValidEvent
 from segment_copilot.stores.postgres import Connection, Postgres
@@ -18,7 +20,7 @@ from segment_copilot.stores.postgres import Connection, Postgres
 MAX_KEPT: Final = 1_000
 """Violations of one schema that can be read; all of them are counted."""
 
-_MAX_OF_BATCH: Final = 100  # of one schema: a batch that is wrong throughout says the same 5,000 times
+_MAX_OF_BATCH: Final = 50  # of one schema: a batch that is wrong throughout says the same 5,000 times
 
 Outcome = Literal["queued", "skipped"]
 """What became of the event: taken all the same, or refused by a strict schema."""
@@ -34,8 +36,11 @@ SELECT $1, schema_id, event_id, user_id, pointer, code, detail, outcome, occurre
 ORDER BY position
 """
 _TRIM: Final = f"""
-DELETE FROM schema_violations WHERE schema_id = $1
-    AND id <= (SELECT id FROM schema_violations WHERE schema_id = $1 ORDER BY id DESC OFFSET {MAX_KEPT} LIMIT 1)
+DELETE FROM schema_violations WHERE id IN (
+    SELECT id FROM schema_violations WHERE schema_id = $1
+        AND id <= (SELECT id FROM schema_violations WHERE schema_id = $1 ORDER BY id DESC OFFSET {MAX_KEPT} LIMIT 1)
+    FOR UPDATE SKIP LOCKED
+)
 """
 _COUNT: Final = """
 INSERT INTO schema_violation_counts (tenant_id, schema_id, code, outcome, count)
@@ -96,7 +101,7 @@ class Violations:
         async with self._postgres.connection() as connection:
             sql = "SELECT id FROM event_schemas WHERE tenant_id = $1 AND id = $2"
             if await connection.fetchval(sql, tenant.id, schema_id) is None:
-                raise NotFound(f"There is no event schema {schema_id}.")
+                raise no_schema(schema_id)
             of_schema = "FROM schema_violations WHERE tenant_id = $1 AND schema_id = $2"
             kept = await connection.fetchval(f"SELECT count(*) {of_schema}", tenant.id, schema_id)
             columns = ", ".join(KeptViolation.__struct_fields__)
@@ -143,8 +148,6 @@ async def note_violations(
         [one.event.occurred_at for one in kept],
         received_at,
     )
-    for schema_id in sorted(living):
-        await transaction.execute(_TRIM, schema_id)
     counts = Counter((one.schema_id, one.violation.code, one.outcome) for one in found)
     await transaction.execute(  # last: whoever counts of the same schemas waits until this transaction ends
         _COUNT,
@@ -154,6 +157,16 @@ async def note_violations(
         [outcome for _, _, outcome in counts],
         list(counts.values()),
     )
+
+
+async def trim_violations(postgres: Postgres, found: Iterable[NewViolation]) -> None:
+    """Delete all but the newest of the schemas that *found* are of; after their transaction, which nobody is to wait for.
+
+    Raises nothing: the events are stored, and their sender is to hear of that. The next batch trims again.
+    """
+    with suppress(SegmentCopilotError):
+        for schema_id in sorted({one.schema_id for one in found}):
+            await postgres.execute(_TRIM, schema_id)
 
 
 def _last_of_each(found: Iterable[NewViolation]) -> Iterable[NewViolation]:
