@@ -16,6 +16,7 @@ from segment_copilot.events.ingestion import AcceptedEvents, Ingestion
 from segment_copilot.events.schemas import EventSchema, SchemaChanges, Schemas
 from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.events.violations import MAX_KEPT, Violations
+from segment_copilot.lists import Window
 from segment_copilot.stores.postgres import Postgres
 from tests.support.clocks import Clock
 from tests.support.resources import NOW
@@ -95,9 +96,9 @@ async def test_all_violations_are_counted_and_the_newest_are_kept(postgres: Post
         await send(ingestion, acme, *[{"total": "x"}] * 60)
     await send(ingestion, acme, {}, event_id="last")
 
-    page = await Violations(postgres).list(acme, schema.id, limit=2)
-    assert page.kept == MAX_KEPT
-    assert (page.violations[0].event_id, page.violations[0].code) == ("last", "missing_property")
+    page = await Violations(postgres).list(acme, schema.id, Window(2))
+    assert page.kept.count == MAX_KEPT
+    assert (page.kept.results[0].event_id, page.kept.results[0].code) == ("last", "missing_property")
     assert [(one.code, one.queued, one.skipped) for one in page.counts] == [
         ("missing_property", 1, 0),
         ("wrong_type", 60 * batches, 0),
@@ -116,7 +117,7 @@ async def test_a_copy_of_an_event_is_not_counted_again(postgres: Postgres, acme:
     await send(ingestion, acme, {}, {}, event_id="wrong")
 
     page = await Violations(postgres).list(acme, schema.id)
-    assert [one.event_id for one in page.violations] == ["wrong"]
+    assert [one.event_id for one in page.kept.results] == ["wrong"]
 
 
 async def test_batches_that_violate_at_once_all_count(postgres: Postgres, acme: Tenant):

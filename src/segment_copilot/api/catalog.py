@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.pages import FIELDS, LISTING, CursorPage, listing_of
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.errors import QueryTimeout
@@ -28,11 +29,11 @@ MostValues = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many
 VALUES = Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS)
 
 
-class EventTypeList(Page[CatalogEventType], frozen=True):
+class EventTypeList(CursorPage[CatalogEventType], frozen=True):
     """A page of event types."""
 
 
-class TraitList(Page[CatalogProperty], frozen=True):
+class TraitList(CursorPage[CatalogProperty], frozen=True):
     """A page of traits."""
 
 
@@ -53,26 +54,21 @@ class CatalogController(Controller):
         """
         return await browsing.overview(tenant)
 
-    @get("/events", response_description="A page of them.")
+    @get("/events", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_catalog_events(
         self,
         request: Request[Any, Any, State],
         browsing: NamedDependency[Browsing],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
+        fields: Annotated[str | None, FIELDS, Names(CatalogEventType)] = None,
         search: Search = "",
-    ) -> EventTypeList:
+    ) -> Response[EventTypeList]:
         """List the event types by name.
 
         With their properties; of more than 100 the first.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await browsing.event_types(tenant, search=search, limit=part.limit, offset=part.offset)
-        more = part.offset + len(found.event_types) < found.total and bool(found.event_types)
-        return EventTypeList(found.total, part.next(request, more=more), part.previous(request), found.event_types)
+        listing = listing_of(request)
+        return listing.answer(await browsing.event_types(tenant, listing.window, search=search), fields)
 
     @get("/events/{event_type:str}", response_description="The event type.")
     async def get_catalog_event(
@@ -104,26 +100,21 @@ class CatalogController(Controller):
         work = browsing.property_values(tenant, event_type, name, search=search, limit=limit)
         return await run_while_connected(request, work)
 
-    @get("/traits", response_description="A page of them.")
+    @get("/traits", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_catalog_traits(
         self,
         request: Request[Any, Any, State],
         browsing: NamedDependency[Browsing],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
+        fields: Annotated[str | None, FIELDS, Names(CatalogProperty)] = None,
         search: Search = "",
-    ) -> TraitList:
+    ) -> Response[TraitList]:
         """List the traits by name.
 
         What `context_identified` events have told of users, and what its event schema declares.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await browsing.traits(tenant, search=search, limit=part.limit, offset=part.offset)
-        more = part.offset + len(found.properties) < found.total and bool(found.properties)
-        return TraitList(found.total, part.next(request, more=more), part.previous(request), found.properties)
+        listing = listing_of(request)
+        return listing.answer(await browsing.traits(tenant, listing.window, search=search), fields)
 
     @get("/traits/{name:str}", response_description="The trait.")
     async def get_catalog_trait(

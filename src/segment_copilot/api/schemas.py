@@ -12,8 +12,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
-from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.etags import ETAG, IfMatch, IfNoneMatch, etag_of, revisions_of, unless_known
+from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed, QueryTimeout
@@ -102,17 +103,13 @@ class ValidateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     payload: dict[str, Any] = {}
 
 
-class SchemaList(Page[EventSchema], frozen=True):
+class SchemaList(CursorPage[EventSchema], frozen=True):
     """A page of event schemas."""
 
 
-class ViolationList(Struct, frozen=True):
+class ViolationList(CursorPage[KeptViolation], frozen=True):
     """A page of the newest violations, *count* of which are kept; *counts* are of all there ever were."""
 
-    count: int
-    next: str | None
-    previous: str | None
-    results: tuple[KeptViolation, ...]
     counts: tuple[ViolationCount, ...]
 
 
@@ -122,36 +119,28 @@ class EventSchemaController(Controller):
     path = "/api/schemas"
     tags = ("schemas",)
 
-    @get(response_description="A page of them.")
+    @get(opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_schemas(
         self,
         request: Request[Any, Any, State],
         schemas: NamedDependency[Schemas],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-        order: Annotated[
-            Order, QueryParameter(description="Which come first; with a minus the other way")
-        ] = "event_type",
+        order: Annotated[Order, ORDER] = "event_type",
+        fields: Annotated[str | None, FIELDS, Names(EventSchema)] = None,
         event_type: Annotated[
             str, QueryParameter(max_length=MAX_TYPE_LENGTH, description="Only that of this type")
         ] = "",
         search: Annotated[
             str, QueryParameter(max_length=200, description="Only those with this in event type or description")
         ] = "",
-    ) -> SchemaList:
+    ) -> Response[SchemaList]:
         """List the event schemas.
 
         With values that occurred, and how many events there are of each type. What was only seen is in the catalog.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await schemas.page(
-            tenant, limit=part.limit, offset=part.offset, order=order, event_type=event_type, search=search
-        )
-        more = part.offset + len(found.schemas) < found.total and bool(found.schemas)
-        return SchemaList(found.total, part.next(request, more=more), part.previous(request), found.schemas)
+        listing = listing_of(request)
+        found = await schemas.page(tenant, listing.window, order=order, event_type=event_type, search=search)
+        return listing.answer(found, fields)
 
     @post(opt=Route(problems=(Conflict,)).opt, response_headers=ETAG, response_description="Declared.")
     async def create_schema(
@@ -170,15 +159,20 @@ class EventSchemaController(Controller):
         )
         return _answer(schema, Location=f"/api/schemas/{schema.id}/")
 
-    @get("/{schema_id:int}", response_headers=ETAG, response_description="The schema.")
+    @get("/{schema_id:int}", response_description="The schema.")
     async def get_schema(
-        self, schema_id: FromPath[int], schemas: NamedDependency[Schemas], tenant: NamedDependency[Tenant]
+        self,
+        schema_id: FromPath[int],
+        schemas: NamedDependency[Schemas],
+        tenant: NamedDependency[Tenant],
+        if_none_match: IfNoneMatch = None,
     ) -> Response[EventSchema]:
         """Read an event schema.
 
-        Its ETag changes with every write, but not when events come in.
+        Its ETag changes with every write, and when events of the type come in; If-Match minds the writes alone.
         """
-        return _answer(await schemas.get(tenant, schema_id))
+        schema = await schemas.get(tenant, schema_id)
+        return unless_known(schema, if_none_match, revision=schema.revision)
 
     @patch(
         "/{schema_id:int}",
@@ -236,28 +230,22 @@ class EventSchemaController(Controller):
         """
         await schemas.delete(tenant, schema_id, if_revision=revisions_of(if_match))
 
-    @get("/{schema_id:int}/violations", response_description="A page of them.")
+    @get("/{schema_id:int}/violations", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_violations(
         self,
         request: Request[Any, Any, State],
         schema_id: FromPath[int],
         violations: NamedDependency[Violations],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-    ) -> ViolationList:
+    ) -> Response[ViolationList]:
         """List what did not conform, the newest first.
 
         The newest 1,000 of a schema are kept, of one batch at most 50; `counts` has all. With `outcome` `queued` the
         event was taken all the same, with `skipped` a strict schema refused it. Pointers lead into the event.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await violations.list(tenant, schema_id, limit=part.limit, offset=part.offset)
-        more = part.offset + len(found.violations) < found.kept and bool(found.violations)
-        following, before = part.next(request, more=more), part.previous(request)
-        return ViolationList(found.kept, following, before, found.violations, found.counts)
+        listing = listing_of(request)
+        found = await violations.list(tenant, schema_id, listing.window)
+        return listing.answer(found.kept, counts=found.counts)
 
     @post(
         "/infer",
@@ -301,4 +289,4 @@ class EventSchemaController(Controller):
 
 
 def _answer(schema: EventSchema, **headers: str) -> Response[EventSchema]:
-    return Response(schema, headers={"ETag": etag_of(schema.revision), **headers})
+    return Response(schema, headers={"ETag": etag_of(schema.revision, schema), **headers})

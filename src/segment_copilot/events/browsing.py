@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -16,6 +16,7 @@ from segment_copilot.events.shapes import SHOWN_SAMPLES
 from segment_copilot.events.values import Values
 from segment_copilot.language.catalog import Catalog, EventType, Property, Question, SegmentName, nearest
 from segment_copilot.language.nodes import Scalar
+from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 
 OVERVIEW_EVENT_TYPES: Final = 200
 OVERVIEW_PROPERTIES: Final = 100  # of each event type
@@ -24,6 +25,7 @@ OVERVIEW_SEGMENTS: Final = 500
 
 _OLDEST: Final = 1.0  # seconds
 _T = TypeVar("_T", EventType, Property)
+_R = TypeVar("_R")
 
 
 class CatalogProperty(Struct, frozen=True):
@@ -77,20 +79,6 @@ class CatalogOverview(Struct, frozen=True):
     totals: CatalogTotals
 
 
-class EventTypePage(Struct, frozen=True):
-    """Some of the event types, and how many there are in all."""
-
-    event_types: tuple[CatalogEventType, ...]
-    total: int
-
-
-class PropertyPage(Struct, frozen=True):
-    """Some of the traits, and how many there are in all."""
-
-    properties: tuple[CatalogProperty, ...]
-    total: int
-
-
 class FoundValues(Struct, frozen=True):
     """The most frequent values first. *counted* says what the counts are of: events, or users who have it now.
 
@@ -126,22 +114,23 @@ class Browsing:
             totals=CatalogTotals(len(kinds), len(traits), len(segments)),
         )
 
-    async def event_types(self, tenant: Tenant, *, search: str = "", limit: int = 50, offset: int = 0) -> EventTypePage:
+    async def event_types(
+        self, tenant: Tenant, window: Window = FIRST_PAGE, *, search: str = ""
+    ) -> Listed[CatalogEventType]:
         """Return event types by name, those with *search* in name or description; of very many properties the first."""
         catalog = await self._catalog(tenant)
-        found = _found({kind.name: kind for kind in catalog.event_types.values()}, search)
-        page = found[offset : offset + limit]
-        return EventTypePage(tuple(_event_type(kind, OVERVIEW_PROPERTIES) for kind in page), len(found))
+        return _page(
+            catalog.event_types, window, ("event_types", search), lambda kind: _event_type(kind, OVERVIEW_PROPERTIES)
+        )
 
     async def event_type(self, tenant: Tenant, name: str) -> CatalogEventType:
         """Return one event type with all its properties; raises NotFound with the nearest names."""
         catalog = await self._catalog(tenant)
         return _event_type(_known(catalog.event_types, name, "event type"), None)
 
-    async def traits(self, tenant: Tenant, *, search: str = "", limit: int = 50, offset: int = 0) -> PropertyPage:
+    async def traits(self, tenant: Tenant, window: Window = FIRST_PAGE, *, search: str = "") -> Listed[CatalogProperty]:
         """Return traits by name, those with *search* in name or description."""
-        found = _found((await self._catalog(tenant)).traits, search)
-        return PropertyPage(tuple(_property(one) for one in found[offset : offset + limit]), len(found))
+        return _page((await self._catalog(tenant)).traits, window, ("traits", search), _property)
 
     async def trait(self, tenant: Tenant, name: str) -> CatalogProperty:
         """Return one trait; raises NotFound with the nearest names."""
@@ -192,9 +181,15 @@ def _known(names: Mapping[str, _T], name: str, kind: str) -> _T:
     raise NotFound(detail, findings=[Finding("", "unknown_name", detail, nearest(name, names))])
 
 
-def _found(names: Mapping[str, _T], search: str) -> list[_T]:
-    wanted = search.casefold()
-    return [names[name] for name in sorted(names) if wanted in f"{name}\n{names[name].description}".casefold()]
+def _page(names: Mapping[str, _T], window: Window, listed: tuple[str, str], record: Callable[[_T], _R]) -> Listed[_R]:
+    """Return the names in *window*, in their order: those with the second text of *listed* in name or description."""
+    wanted = listed[1].casefold()
+    found = [name for name in sorted(names) if wanted in f"{name}\n{names[name].description}".casefold()]
+    after: str = read_cursor(listed, window.cursor, str) if window.cursor else ""
+    rest = [name for name in found if name > after][window.offset :]
+    shown = rest[: window.limit]
+    cursor = write_cursor(listed, shown[-1]) if len(rest) > len(shown) and shown else None
+    return Listed(tuple(record(names[name]) for name in shown), len(found), cursor)
 
 
 def _event_type(kind: EventType, most: int | None) -> CatalogEventType:

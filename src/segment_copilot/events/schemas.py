@@ -14,6 +14,8 @@ from segment_copilot.errors import Conflict, Finding, InvalidInput, Precondition
 from segment_copilot.events.declarations import Declarations, no_schema
 from segment_copilot.events.shapes import SHOWN_SAMPLES, SchemaProperty, mistakes_in
 from segment_copilot.events.validation import EventRejected, validate
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
+from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, Postgres, Record, UniqueViolation
 
 Order = Literal["event_type", "-event_type", "id", "-id", "created_at", "-created_at", "updated_at", "-updated_at"]
@@ -42,13 +44,6 @@ class EventSchema(Struct, frozen=True):
         return f"{self.id}-{self.updated_at:%Y%m%d%H%M%S%f}"
 
 
-class SchemaPage(Struct, frozen=True):
-    """A page holds some of a tenant's event schemas, and how many there are in all."""
-
-    schemas: tuple[EventSchema, ...]
-    total: int
-
-
 class SchemaChanges(Struct, frozen=True):
     """The fields of a schema that may change; absent fields stay."""
 
@@ -72,20 +67,22 @@ class Validity(Struct, frozen=True):
     warnings: tuple[Finding, ...] = ()
 
 
-_ORDERS: Final[Mapping[Order, str]] = {
-    "event_type": "event_type", "-event_type": "event_type DESC", "id": "id", "-id": "id DESC",
-    "created_at": "created_at, id", "-created_at": "created_at DESC, id DESC",
-    "updated_at": "updated_at, id", "-updated_at": "updated_at DESC, id DESC",
-}  # fmt: skip
-_READ: Final = """
-SELECT schemas.id, schemas.event_type, schemas.description, properties, strict, coalesce(event_count, 0) AS event_count,
-    last_seen, schemas.created_at, schemas.updated_at,
-    (SELECT coalesce(sum(count), 0)::bigint FROM schema_violation_counts WHERE schema_id = schemas.id) AS violation_count
-FROM event_schemas AS schemas
-LEFT JOIN observed_names AS names
-    ON names.tenant_id = schemas.tenant_id AND names.event_type = schemas.event_type AND path = ''
-WHERE schemas.tenant_id = $1
+_SORTINGS: Final = {
+    "event_type": Sorting("event_type", str, "text"),
+    "id": BY_ID,
+    "created_at": Sorting("created_at", datetime, "timestamptz"),
+    "updated_at": Sorting("updated_at", datetime, "timestamptz"),
+}
+_OBSERVED: Final = """
+FROM observed_names AS names
+WHERE names.tenant_id = event_schemas.tenant_id AND names.event_type = event_schemas.event_type AND path = ''
 """
+_COLUMNS: Final = f"""
+id, event_type, description, properties, strict, created_at, updated_at,
+coalesce((SELECT event_count {_OBSERVED}), 0) AS event_count, (SELECT last_seen {_OBSERVED}) AS last_seen,
+(SELECT coalesce(sum(count), 0)::bigint FROM schema_violation_counts WHERE schema_id = event_schemas.id) AS violation_count
+"""
+_READ: Final = f"SELECT {_COLUMNS} FROM event_schemas WHERE tenant_id = $1"
 _SAMPLES: Final = f"""
 SELECT event_type, path, jsonb_path_query_array(samples, '$[0 to {SHOWN_SAMPLES - 1}]') AS samples
 FROM observed_names JOIN unnest($2::text[], $3::text[]) AS wanted (event_type, path) USING (event_type, path)
@@ -111,23 +108,22 @@ class Schemas:
     async def page(
         self,
         tenant: Tenant,
+        window: Window = FIRST_PAGE,
         *,
-        limit: int = 50,
-        offset: int = 0,
         order: Order = "event_type",
         event_type: str = "",
         search: str = "",
-    ) -> SchemaPage:
+    ) -> Listed[EventSchema]:
         """Return a page of schemas: that of *event_type*, and those with *search* in event type or description."""
-        chosen = """
-            AND ($2 = '' OR event_schemas.event_type = $2)
-            AND ($3 = '' OR position(lower($3) IN lower(event_schemas.event_type || chr(10) || description)) > 0)"""
-        total = f"SELECT count(*) FROM event_schemas WHERE tenant_id = $1 {chosen}"
-        some = f"{_READ} {chosen.replace('event_schemas.', 'schemas.')} ORDER BY {_ORDERS[order]} LIMIT $4 OFFSET $5"
+        conditions = (
+            ("tenant_id = {}", tenant.id),
+            ("event_type = {}", event_type or None),
+            ("position(lower({}) IN lower(event_type || chr(10) || description)) > 0", search or None),
+        )
+        rows = Rows(_COLUMNS, "event_schemas", conditions, _SORTINGS)
+        found = await rows.page(self._postgres, window, order, lambda row: row)
         async with self._postgres.connection() as connection:
-            count = await connection.fetchval(total, tenant.id, event_type, search)
-            rows = await connection.fetch(some, tenant.id, event_type, search, limit, offset)
-            return SchemaPage(await _with_samples(connection, tenant, rows), count)
+            return Listed(await _with_samples(connection, tenant, found.results), found.count, found.cursor)
 
     async def get(self, tenant: Tenant, schema_id: int) -> EventSchema:
         """Return one schema; raises NotFound when the tenant has none of that id."""
@@ -256,7 +252,7 @@ def _stored(properties: Iterable[SchemaProperty]) -> str:
 
 
 async def _read(connection: Connection, tenant: Tenant, schema_id: int) -> EventSchema:
-    row = await connection.fetchrow(f"{_READ} AND schemas.id = $2", tenant.id, schema_id)
+    row = await connection.fetchrow(f"{_READ} AND id = $2", tenant.id, schema_id)
     if row is None:
         raise no_schema(schema_id)
     (schema,) = await _with_samples(connection, tenant, [row])

@@ -15,7 +15,9 @@ from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.events.declarations import no_schema
 from segment_copilot.events.shapes import Shape, Violation, ViolationCode
 from segment_copilot.events.validation import ValidEvent
-from segment_copilot.stores.postgres import Connection, Postgres
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
+from segment_copilot.stores.pages import BY_ID, Rows
+from segment_copilot.stores.postgres import Connection, Postgres, Record
 
 MAX_KEPT: Final = 1_000
 """Violations of one schema that can be read; all of them are counted."""
@@ -83,10 +85,9 @@ class ViolationCount(Struct, frozen=True):
 
 
 class ViolationPage(Struct, frozen=True):
-    """A page of the kept violations, how many are kept, and how many there ever were of each code."""
+    """A page of the kept violations, and how many there ever were of each code."""
 
-    violations: tuple[KeptViolation, ...]
-    kept: int
+    kept: Listed[KeptViolation]
     counts: tuple[ViolationCount, ...]
 
 
@@ -96,27 +97,24 @@ class Violations:
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
-    async def list(self, tenant: Tenant, schema_id: int, *, limit: int = 50, offset: int = 0) -> ViolationPage:
+    async def list(self, tenant: Tenant, schema_id: int, window: Window = FIRST_PAGE) -> ViolationPage:
         """Return the violations of one schema, the newest first; raises NotFound when the tenant has no such schema."""
-        async with self._postgres.connection() as connection:
-            sql = "SELECT id FROM event_schemas WHERE tenant_id = $1 AND id = $2"
-            if await connection.fetchval(sql, tenant.id, schema_id) is None:
-                raise no_schema(schema_id)
-            of_schema = "FROM schema_violations WHERE tenant_id = $1 AND schema_id = $2"
-            kept = await connection.fetchval(f"SELECT count(*) {of_schema}", tenant.id, schema_id)
-            columns = ", ".join(KeptViolation.__struct_fields__)
-            sql = f"SELECT {columns} {of_schema} ORDER BY id DESC LIMIT $3 OFFSET $4"
-            rows = await connection.fetch(sql, tenant.id, schema_id, limit, offset)
-            sql = """
-                SELECT code, coalesce(sum(count) FILTER (WHERE outcome = 'queued'), 0)::bigint AS queued,
-                    coalesce(sum(count) FILTER (WHERE outcome = 'skipped'), 0)::bigint AS skipped
-                FROM schema_violation_counts WHERE tenant_id = $1 AND schema_id = $2 GROUP BY code ORDER BY code"""
-            counts = await connection.fetch(sql, tenant.id, schema_id)
-        return ViolationPage(
-            tuple(KeptViolation(*row.values()) for row in rows),
-            kept,
-            tuple(ViolationCount(*row.values()) for row in counts),
-        )
+        sql = "SELECT id FROM event_schemas WHERE tenant_id = $1 AND id = $2"
+        if await self._postgres.fetchval(sql, tenant.id, schema_id) is None:
+            raise no_schema(schema_id)
+        conditions = (("tenant_id = {}", tenant.id), ("schema_id = {}", schema_id))
+        rows = Rows(", ".join(KeptViolation.__struct_fields__), "schema_violations", conditions, {"id": BY_ID})
+        kept = await rows.page(self._postgres, window, "-id", _kept)
+        sql = """
+            SELECT code, coalesce(sum(count) FILTER (WHERE outcome = 'queued'), 0)::bigint,
+                coalesce(sum(count) FILTER (WHERE outcome = 'skipped'), 0)::bigint
+            FROM schema_violation_counts WHERE tenant_id = $1 AND schema_id = $2 GROUP BY code ORDER BY code"""
+        counts = await self._postgres.fetch(sql, tenant.id, schema_id)
+        return ViolationPage(kept, tuple(ViolationCount(*row.values()) for row in counts))
+
+
+def _kept(row: Record) -> KeptViolation:
+    return KeptViolation(**{name: row[name] for name in KeptViolation.__struct_fields__})
 
 
 def new_violations(event: ValidEvent, shape: Shape, found: Iterable[Violation]) -> list[NewViolation]:
