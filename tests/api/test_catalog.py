@@ -67,6 +67,12 @@ async def test_names_are_listed_by_page_and_searched(client: httpx2.AsyncClient)
 
     assert (events["count"], [one["name"] for one in events["results"]]) == (2, ["not_yet"])
     assert [one["name"] for one in (await client.get(events["next"])).json()["results"]] == ["order_placed"]
+    cursor = (await client.get("/api/catalog/events/", params={"limit": 1, "fields": "name"})).json()
+    assert cursor["results"] == [{"name": "not_yet"}]
+    rest = await client.get("/api/catalog/events/", params={"cursor": cursor["next_cursor"], "fields": "name"})
+    assert (rest.json()["results"], rest.json()["next_cursor"]) == ([{"name": "order_placed"}], None)
+    of_others = await client.get("/api/catalog/traits/", params={"cursor": cursor["next_cursor"]})
+    assert (of_others.status_code, of_others.json()["code"]) == (400, "bad_cursor")
     assert [one["name"] for one in traits["results"]] == ["plan"]
     assert (await client.get("/api/catalog/traits/a%2Fb/")).json()["observed_types"] == ["number"]
 

@@ -148,6 +148,14 @@ async def test_schemas_are_listed_by_page_and_found_by_type_and_words(client):
     assert await listed(limit=1, offset=1) == ["listed_1"]
     assert await listed(event_type="listed_2") == ["listed_2"]
     assert await listed(search="needle") == ["listed_1"]
+    page = await client.get("/api/schemas/", params={"search": "listed_", "limit": 2, "fields": "event_type,strict"})
+    after = {"search": "listed_", "limit": 2, "cursor": page.json()["next_cursor"]}
+    assert [one["event_type"] for one in (await client.get("/api/schemas/", params=after)).json()["results"]] == [
+        "listed_2"
+    ]
+    assert page.json()["results"][0] == {"event_type": "listed_0", "strict": False}
+    unchanged = await client.get(page.request.url.raw_path.decode(), headers={"If-None-Match": page.headers["ETag"]})
+    assert unchanged.status_code == 304
     first = (await client.get("/api/schemas/", params={"search": "listed_", "page_size": 2})).json()
     assert (first["count"], first["previous"]) == (3, None)
     assert [one["event_type"] for one in (await client.get(first["next"])).json()["results"]] == ["listed_2"]
