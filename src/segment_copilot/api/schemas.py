@@ -31,9 +31,11 @@ MAX_EVENTS_BYTES: Final = 16 * 2**20
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
-EventTypeName = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]
-Description = Annotated[str, Meta(max_length=10_000)]
-Properties = Annotated[tuple[SchemaProperty, ...], Meta(max_length=MAX_PROPERTIES)]
+EventTypeName = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order_placed"])]
+Description = Annotated[str, Meta(max_length=10_000, examples=["A purchase was paid"])]
+_PROPERTIES: Final = [{"name": "total", "type": "number", "required": True, "description": "With tax"}]
+_EVENT: Final = {"user_id": "ada@example.com", "event_type": "order_placed", "payload": {"total": 12.5}}
+Properties = Annotated[tuple[SchemaProperty, ...], Meta(max_length=MAX_PROPERTIES, examples=[_PROPERTIES])]
 Strict = Annotated[
     bool, Meta(description="Refuse events in which a required property is missing or a value has another type")
 ]
@@ -92,7 +94,7 @@ class SchemaPut(Struct, frozen=True, forbid_unknown_fields=True):
 class InferRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Holds what to infer from: events, or the stored events of some types."""
 
-    events: Annotated[list[RawEvent], Meta(max_length=MAX_EVENTS)] | UnsetType = UNSET
+    events: Annotated[list[RawEvent], Meta(max_length=MAX_EVENTS, examples=[[_EVENT]])] | UnsetType = UNSET
     event_types: Annotated[list[EventTypeName], Meta(max_length=MAX_EVENT_TYPES)] | UnsetType = UNSET
 
 
@@ -100,7 +102,7 @@ class ValidateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A payload to hold against the schema of an event type."""
 
     event_type: EventTypeName
-    payload: dict[str, Any] = {}
+    payload: Annotated[dict[str, Any], Meta(examples=[{"total": "12.50"}])] = {}
 
 
 class SchemaList(CursorPage[EventSchema], frozen=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Finding, NotFound
@@ -36,8 +36,8 @@ class CatalogProperty(Struct, frozen=True):
     values of *observed_types*.
     """
 
-    name: str
-    types: tuple[str, ...]
+    name: Annotated[str, Meta(examples=["total"])]
+    types: Annotated[tuple[str, ...], Meta(examples=[["number"]])]
     description: str
     declared: bool
     declared_type: str | None
@@ -50,7 +50,7 @@ class CatalogProperty(Struct, frozen=True):
 class CatalogEventType(Struct, frozen=True):
     """An event type. *declared* says that it has an event schema, *observed* that events of it have come."""
 
-    name: str
+    name: Annotated[str, Meta(examples=["order_placed"])]
     description: str
     declared: bool
     strict: bool
@@ -88,7 +88,7 @@ class FoundValues(Struct, frozen=True):
     values: tuple[ValueCount, ...]
     total_distinct: int
     truncated: bool
-    counted: str
+    counted: Literal["events", "users"]
     suggestions: tuple[str, ...] = ()
 
 

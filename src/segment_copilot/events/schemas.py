@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
@@ -27,12 +27,12 @@ class EventSchema(Struct, frozen=True):
     *event_count* and *last_seen_at* are of what was forwarded so far.
     """
 
-    id: int
-    event_type: str
-    description: str
+    id: Annotated[int, Meta(examples=[7])]
+    event_type: Annotated[str, Meta(examples=["order_placed"])]
+    description: Annotated[str, Meta(examples=["A purchase was paid"])]
     properties: tuple[SchemaProperty, ...]
     strict: bool
-    event_count: int
+    event_count: Annotated[int, Meta(examples=[31_106])]
     last_seen_at: datetime | None
     violation_count: int
     created_at: datetime

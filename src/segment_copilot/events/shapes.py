@@ -44,17 +44,19 @@ class SchemaProperty(Struct, frozen=True, forbid_unknown_fields=True):
             min_length=1,
             max_length=MAX_NAME,
             description="The path, as conditions write it",
+            examples=["total"],
             extra_json_schema={"pattern": PATH_PATTERN},
         ),
     ]
-    type: Annotated[PropertyType, Meta(description=_TYPES)]
+    type: Annotated[PropertyType, Meta(description=_TYPES, examples=["number"])]
     required: Annotated[bool, Meta(description="It is in every event, and not null")] = False
-    description: Annotated[str, Meta(max_length=MAX_PROPERTY_DESCRIPTION)] = ""
+    description: Annotated[str, Meta(max_length=MAX_PROPERTY_DESCRIPTION, examples=["With tax"])] = ""
     format: Annotated[
         PropertyFormat, Meta(description="Of a datetime that is sent as a number: seconds or milliseconds since 1970")
     ] = ""
     sample_values: Annotated[
-        tuple[Scalar, ...], Meta(description="Values that occurred, of a list its elements; ignored when written")
+        tuple[Scalar, ...],
+        Meta(description="Values that occurred, of a list its elements; ignored when written", examples=[[12.5, 30]]),
     ] = ()
 
     @property

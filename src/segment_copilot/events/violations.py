@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import SegmentCopilotError
@@ -67,10 +67,10 @@ class KeptViolation(Struct, frozen=True):
 
     id: int
     event_id: str | None
-    user_id: str
-    pointer: str
+    user_id: Annotated[str, Meta(examples=["ada@example.com"])]
+    pointer: Annotated[str, Meta(examples=["/payload/total"])]
     code: ViolationCode
-    detail: str
+    detail: Annotated[str, Meta(examples=["total is a string; the event schema declares it as a number."])]
     outcome: Outcome
     occurred_at: datetime
     received_at: datetime
