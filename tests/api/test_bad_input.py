@@ -79,7 +79,8 @@ def assert_problem(answer, *statuses: int) -> dict:
 
 
 def address(path: str, id_: object = 1) -> str:
-    return ID.sub(str(id_).replace("\\", r"\\"), path)
+    """A path with *id_* for its segment or event schema, and with 1 for the other numbers."""
+    return re.sub(r"\{(?!user_id)\w+\}", "1", ID.sub(lambda _: str(id_), path))
 
 
 @pytest.mark.parametrize("kind", BAD_BODIES)
