@@ -15,6 +15,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.feedback import Opinion
 from segment_copilot.errors import NotFound
+from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.people.erasures import Erasure, Erasures
 from segment_copilot.people.traces import Traces
 from segment_copilot.resources import Resources
@@ -53,6 +54,8 @@ async def erased(resources: Resources, tenant: Tenant, erasure: Erasure, *, by: 
 async def live(resources: Resources, tenant: Tenant) -> None:
     """A person of four ids, and somebody else; with all that there is of them."""
     at = NOW.isoformat()
+    required = SchemaProperty("page", type="string", required=True)
+    await resources.schemas.create(tenant, event_type="seen", properties=[required])
     await accept(
         resources,
         tenant,
@@ -67,9 +70,13 @@ async def live(resources: Resources, tenant: Tenant) -> None:
     await resources.links.merge(tenant, "zq7-maiden-name", WHOLE)
     await accept(resources, tenant, {"user_id": WHOLE, "event_type": "seen", "payload": {"city": "Vigo"}})
     await forward(resources)
+    sql = """
+        INSERT INTO segment_versions (segment_id, version, definition, words, tier, session_user_id)
+        SELECT id, 2, definition, '', tier, $1 FROM segments"""
     opinion = Opinion("run_" + "0" * 32, "up", "", "")
     await resources.feedback.keep(tenant, opinion, given_by=WHOLE)
     saved = await resources.segments.create(tenant, name="Everybody", definition=msgspec.json.encode(EVERYBODY))
+    await resources.postgres.execute(sql, WHOLE)
     for _ in range(3):  # of older runs the members are hidden, not gone
         await resources.computations.request(tenant, saved.segment.id)
         await resources.computations.run_next()
@@ -110,7 +117,8 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
     before = await traces(resources)
     in_clickhouse = {"events", "traits", "traits_current", "users", "identity_links", "memberships"}
     assert before >= {f"clickhouse {table}" for table in in_clickhouse} or not any("click" in one for one in before)
-    assert before >= {"postgres events", "postgres identity_links", "postgres copilot_feedback"}
+    in_postgres = {"events", "identity_links", "copilot_feedback", "schema_violations", "segment_versions"}
+    assert before >= {f"postgres {table}" for table in in_postgres}
 
     requested = await resources.erasures.request(tenant, "anon_zq7-phone")
     assert (await resources.erasures.request(tenant, WHOLE)).id == requested.id

@@ -41,7 +41,7 @@ class ErasureController(Controller):
     tags = ("erasure",)
 
     @delete("/explorer/users/{user_id:str}", status_code=202, response_description="It is being carried out.")
-    async def erase(
+    async def erase_user(
         self, user_id: FromPath[str], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
     ) -> ErasureRequested:
         """Erase a user: everything under all ids that are theirs, in both stores.
@@ -54,7 +54,7 @@ class ErasureController(Controller):
         return ErasureRequested(erasure.id, erasure.status, erasure.user_id_hash, erasure.requested_at)
 
     @get("/erasures/{erasure_id:int}", response_description="The erasure.")
-    async def read(
+    async def read_erasure(
         self, erasure_id: FromPath[int], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
     ) -> ErasureRecord:
         """Read an erasure, and its receipt when it is done: what was removed, how much of it, and when, signed."""

@@ -64,7 +64,7 @@ class IdentityController(Controller):
     tags = ("identity",)
 
     @post("/alias", status_code=200, response_description="Whose the anonymous id is.")
-    async def alias(
+    async def link_anonymous_id(
         self, data: JSONBody[AliasRequest], identity: NamedDependency[Identity], tenant: NamedDependency[Tenant]
     ) -> Aliased:
         """Link an anonymous id to a user.
@@ -81,7 +81,7 @@ class IdentityController(Controller):
         opt=Route(problems=(Conflict,)).opt,
         response_description="They are one from now on.",
     )
-    async def merge(
+    async def merge_users(
         self, data: JSONBody[MergeRequest], identity: NamedDependency[Identity], tenant: NamedDependency[Tenant]
     ) -> Merged:
         """Make one user of two.
@@ -93,7 +93,7 @@ class IdentityController(Controller):
         return Merged("merged", data.from_user_id, data.into_user_id)
 
     @get("/users/{user_id:str}", response_description="The person.")
-    async def user(
+    async def identify_user(
         self, user_id: FromPath[str], identity: NamedDependency[Identity], tenant: NamedDependency[Tenant]
     ) -> IdentifiedUser:
         """Tell who an id is: the id the person is known by, and their other ids.

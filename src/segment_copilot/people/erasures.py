@@ -43,7 +43,16 @@ ErasureStatus = Literal["queued", "working", "done", "failed"]
 _QUEUE: Final = Queue("erasures", waiting="queued", working="working", failed="failed")
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _SOON: Final = timedelta(milliseconds=500)  # before what waits for something is looked at again
-_VACUUMED: Final = ("events", "blocks", "identity_links", "observed_names", "copilot_feedback", "erasures")
+_VACUUMED: Final = (
+    "events",
+    "blocks",
+    "identity_links",
+    "observed_names",
+    "schema_violations",
+    "segment_versions",
+    "copilot_feedback",
+    "erasures",
+)
 
 _COLUMNS: Final = "id, user_id_hash, status, requested_at, finished_at, receipt"
 _OPEN: Final = f"""
@@ -53,6 +62,11 @@ _REQUEST: Final = f"INSERT INTO erasures (tenant_id, user_id_hash, ids) VALUES (
 _CLAIMED: Final = "SELECT id, tenant_id, user_id_hash, ids, progress, requested_at FROM erasures WHERE id = $1"
 _TAKEN: Final = "UPDATE erasures SET ids = $2, progress = $3 WHERE id = $1"
 _FEEDBACK: Final = "UPDATE copilot_feedback SET given_by = NULL WHERE tenant_id = $1 AND given_by = ANY ($2::text[])"
+_VIOLATIONS: Final = "DELETE FROM schema_violations WHERE tenant_id = $1 AND user_id = ANY ($2::text[])"
+_AUTHOR: Final = """
+UPDATE segment_versions SET session_user_id = NULL FROM segments
+WHERE segments.id = segment_id AND tenant_id = $1 AND session_user_id = ANY ($2::text[])
+"""
 _RUNNING: Final = "SELECT id FROM computations WHERE tenant_id = $1 AND status = 'running'"
 _STILL: Final = "SELECT EXISTS (SELECT FROM computations WHERE id = ANY ($1::bigint[]) AND status = 'running')"
 _SAMPLES: Final = "SELECT samples FROM observed_names WHERE tenant_id = $1 AND event_type = $2 AND path = $3"
@@ -76,13 +90,18 @@ _RECEIPT: Final = "UPDATE erasures SET receipt = $2, finished_at = $3 WHERE id =
 
 
 class Removed(Struct, frozen=True):
-    """Counts what was removed: rows in ClickHouse by table, and what PostgreSQL had; *elsewhere* by what it is."""
+    """Counts what was removed: rows in ClickHouse by table, and what PostgreSQL had; *elsewhere* by what it is.
+
+    Of feedback and of versions of segments it is who they were by.
+    """
 
     ids: int
     rows: dict[str, int]
     recent_events: int
     links: int
     feedback: int
+    violations: int
+    versions: int
     samples: int
     elsewhere: dict[str, int]
 
@@ -116,6 +135,8 @@ class _Progress(Struct):
     recent_events: int = 0
     links: int = 0
     feedback: int = 0
+    violations: int = 0
+    versions: int = 0
     samples: int = 0
     rows: dict[str, int] = field(default_factory=dict[str, int])
     elsewhere: dict[str, int] = field(default_factory=dict[str, int])
@@ -264,6 +285,8 @@ class Erasures:
             found = claim.progress
             found.is_taken, found.recent_events, found.links = True, taken, len(ids) - 1
             found.feedback = await transaction.execute(_FEEDBACK, claim.tenant_id, ids)
+            found.violations = await transaction.execute(_VIOLATIONS, claim.tenant_id, ids)
+            found.versions = await transaction.execute(_AUTHOR, claim.tenant_id, ids)
             await transaction.execute(_TAKEN, claim.lease.id, ids, _json(found))
         claim.ids = ids
 
@@ -348,6 +371,8 @@ class Erasures:
             recent_events=found.recent_events,
             links=found.links,
             feedback=found.feedback,
+            violations=found.violations,
+            versions=found.versions,
             samples=found.samples,
             elsewhere=found.elsewhere,
         )
