@@ -19,6 +19,7 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
+from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -31,6 +32,7 @@ from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.events.waiting import WaitingEvents
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -63,6 +65,7 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    sandbox: Sandbox
     activations: Activations
     feedback: Feedback
 
@@ -91,6 +94,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     references = References(postgres)
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
+    waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -115,6 +119,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )
