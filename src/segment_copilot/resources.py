@@ -21,6 +21,8 @@ from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.usage import Usage
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
@@ -33,6 +35,7 @@ from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -59,6 +62,7 @@ class Resources(Struct, frozen=True):
     schemas: Schemas
     discovery: Discovery
     analytics: Analytics
+    profiles: Profiles
     previews: Previews
     explanations: Explanations
     segments: Segments
@@ -66,6 +70,8 @@ class Resources(Struct, frozen=True):
     members: Members
     removals: Removals
     sandbox: Sandbox
+    standings: Standings
+    usage: Usage
     activations: Activations
     feedback: Feedback
 
@@ -95,6 +101,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
     waiting = WaitingEvents(postgres)
+    analytics = Analytics(clickhouse)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -112,7 +119,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres),
         discovery=discovery,
-        analytics=Analytics(clickhouse),
+        analytics=analytics,
+        profiles=Profiles(clickhouse, waiting),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
@@ -120,6 +128,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
+        standings=Standings(postgres, clickhouse, analytics),
+        usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )
