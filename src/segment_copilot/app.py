@@ -14,6 +14,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -30,6 +31,7 @@ from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.usage import UsageController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -52,6 +54,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SegmentController,
     ExplanationController,
     ExplorerController,
+    AnalyticsController,
+    UsageController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -70,6 +74,11 @@ USE_CASES: Final = (
     "members",
     "sessions",
     "feedback",
+    "profiles",
+    "sandbox",
+    "standings",
+    "usage",
+    "activations",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

@@ -23,7 +23,7 @@ from tests.support.resources import NOW, Remember
 
 DAY = timedelta(days=1)
 SEEDS = int(os.environ.get("SANDBOX_SEEDS", "1"))
-SEGMENTS, EVENTS = 8, 4
+SEGMENTS, EVENTS = 6, 4
 USERS = ("u1", "u2", "ñ🙂", "it's")
 TABLES = ("events", "traits", "traits_current", "users", "memberships")
 

@@ -159,7 +159,7 @@ async def test_an_event_that_is_forwarded_between_the_two_reads_is_there_once(re
     class Read(WaitingEvents):
         """What was read a moment before."""
 
-        async def of_user(self, *_: object) -> tuple[StoredEvent, ...]:
+        async def of_user(self, tenant: Tenant, user_id: str) -> tuple[StoredEvent, ...]:  # noqa: ARG002
             return waiting
 
     profiles = Profiles(resources.clickhouse, Read(resources.postgres))

@@ -137,7 +137,7 @@ class Standings:
     ) -> Mapping[int, tuple[DayCount, ...]]:
         rows = await self._postgres.fetch(_TREND, tenant.id, starts, starts[0], until)
         points = {
-            segment_id: tuple(DayCount(days[row["day"] - 1], row["member_count"]) for row in of_segment)
+            segment_id: tuple(DayCount(days[int(row["day"]) - 1], int(row["member_count"])) for row in of_segment)
             for segment_id, of_segment in groupby(rows, key=lambda row: int(row["segment_id"]))
         }
         return {segment_id: trend for segment_id, trend in points.items() if len(trend) >= _FEWEST_POINTS}
