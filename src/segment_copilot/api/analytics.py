@@ -36,7 +36,7 @@ class OverviewNumbers(Struct, frozen=True):
 
 
 class TrendPoint(Struct, frozen=True):
-    """How many members a segment had at the end of a day."""
+    """A point of a trend: how many members the segment had at the end of a day."""
 
     day: Day
     count: int
@@ -73,7 +73,7 @@ class SyncLog(Struct, frozen=True):
 
 
 class ActivationHealth(Struct, frozen=True):
-    """How an activation fares. Nothing is sent yet, so there are no logs and no rate of success."""
+    """An activation and how it fares. Nothing is sent yet, so there are no logs and no rate of success."""
 
     id: int
     segment_id: int
@@ -88,7 +88,7 @@ class ActivationHealth(Struct, frozen=True):
 
 
 class MonthlyUsage(Struct, frozen=True):
-    """What was used since the month began in the tenant's time zone; *mtu_computed* are users who did something in it."""
+    """A month's usage so far, by the tenant's time zone; *mtu_computed* are users who did something in it."""
 
     period_start: datetime
     events: int

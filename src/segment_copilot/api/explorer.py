@@ -142,7 +142,7 @@ class SandboxEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class SandboxAnswer(Struct, frozen=True):
-    """Which segments the user would enter and leave; *undecided* ones have a definition that no longer compiles."""
+    """The segments that the user would enter and leave; *undecided* ones have a definition that no longer compiles."""
 
     published: bool
     user_id: str

@@ -19,27 +19,27 @@ Limit = Annotated[int | None, Meta(description="null is none")]
 
 
 class DynamicPlusUsage(Struct, frozen=True):
-    """How many Dynamic Plus segments there are, and may be."""
+    """Dynamic Plus segments: how many there are, and how many may be."""
 
     used: int
     limit: Limit
 
 
 class EventUsage(Struct, frozen=True):
-    """How many events happened this month, by the tenant's time zone."""
+    """Events that happened this month, by the tenant's time zone."""
 
     this_month: int
     limit: Limit
 
 
 class RequestUsage(Struct, frozen=True):
-    """How many requests the tenant may send in a minute."""
+    """Requests that the tenant may send in a minute."""
 
     limit_per_minute: Limit
 
 
 class TenantUsage(Struct, frozen=True):
-    """What the tenant uses, and what it may use."""
+    """A tenant's usage, and its limits."""
 
     dynamic_plus: DynamicPlusUsage
     events: EventUsage

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import uuid_utils
 from msgspec import Struct
 
@@ -32,6 +33,9 @@ _ACTIVE: Final = """
 SELECT id, name, definition FROM segments WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' ORDER BY id
 """
 _COUNT: Final = "SELECT count(*) FROM segments WHERE tenant_id = $1 AND is_active"
+
+_SEEN: Final = "SELECT count() FROM users WHERE first_seen <= {as_of:DateTime64(6, 'UTC')}"
+_COPIED: Final = "SELECT event_id FROM events WHERE event_id IN {ids:Array(String)}"
 
 # As in stores/migrations/clickhouse, but for what one user's rows make no use of: partitions and replicas.
 _ENGINES: Final = {
@@ -66,7 +70,7 @@ class UndecidedSegment(Struct, frozen=True):
 
 
 class SandboxOutcome(Struct, frozen=True):
-    """What an event would change. Every active segment is in one of the four."""
+    """An outcome tells what an event would change; every active segment is in one of the four."""
 
     as_of: datetime
     entered: tuple[ChangedSegment, ...]
@@ -110,11 +114,9 @@ class Sandbox:
         at = as_of or datetime.now(UTC)
         tried = _accepted(tenant, event, at)
         planned, undecided = await self._plan(tenant, at)
-        before, after = await self._memberships(tenant, tried, [one.plan for one in planned])
-        entered = tuple(
-            one.segment for one, was, is_in in zip(planned, before, after, strict=True) if is_in and not was
-        )
-        exited = tuple(one.segment for one, was, is_in in zip(planned, before, after, strict=True) if was and not is_in)
+        changed = await self._changed(tenant, tried, planned, at) if tried.occurred_at <= at else []
+        entered = tuple(one.segment for one, is_in in changed if is_in)
+        exited = tuple(one.segment for one, is_in in changed if not is_in)
         active: int = await self._postgres.fetchval(_COUNT, tenant.id)
         unchanged = max(active - len(entered) - len(exited) - len(undecided), 0)
         return SandboxOutcome(at, entered, exited, undecided, unchanged)
@@ -138,19 +140,25 @@ class Sandbox:
                 planned.append(_Planned(segment, compiled.plan))
         return planned, tuple(undecided)
 
-    async def _memberships(self, tenant: Tenant, tried: Event, plans: Sequence[Plan]) -> tuple[list[bool], list[bool]]:
-        """Return of each plan whether the user is in its audience, without the event and with it."""
-        if not plans:
-            return [], []
+    async def _changed(
+        self, tenant: Tenant, tried: Event, planned: Sequence[_Planned], as_of: datetime
+    ) -> list[tuple[_Planned, bool]]:
+        """Return the segments whose audience the event moves the user into (True) or out of (False)."""
         waiting = await self._waiting.of_user(tenant, tried.user_id)
         async with self._clickhouse.session(purpose="preview") as session:
             await self._copy(session, tenant, tried.user_id)
-            copied = await session.fetch("SELECT event_id FROM events")
-            present = {(tenant.id, event_id) for (event_id,) in copied.rows}
-            await _write(session, [one for one in waiting if (tenant.id, one.event_id) not in present])
-            before = await _ask(session, plans)
+            await _write(session, await _absent(session, waiting))
+            seen = await session.fetch(_SEEN, {"as_of": as_of})
+            concerned = planned
+            if is_known := bool(seen.rows[0][0]):  # whom nobody has seen, it may move into any
+                traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
+                concerned = [one for one in planned if compiler.depends_on(one.plan, tried.event_type, traits)]
+            plans = [one.plan for one in concerned]
+            before = await _ask(session, plans) if is_known else [False] * len(plans)
             await _write(session, [tried])
-            return before, await _ask(session, plans)
+            after = await _ask(session, plans)
+        both = zip(concerned, before, after, strict=True)
+        return [(one, is_in) for one, was_in, is_in in both if is_in != was_in]
 
     async def _copy(self, session: Session, tenant: Tenant, user_id: str) -> None:
         """Copy the rows of a user; from here on the names of the tables are those of the copies."""
@@ -169,14 +177,26 @@ async def _write(session: Session, events: Sequence[Event]) -> None:
         await session.insert(part.table, part.columns, part.rows)
 
 
+async def _absent(session: Session, waiting: Sequence[Event]) -> list[Event]:
+    """Return those of *waiting* that were not among what was copied."""
+    if not waiting:
+        return []
+    copied = await session.fetch(_COPIED, {"ids": [event.event_id for event in waiting]})
+    present = {event_id for (event_id,) in copied.rows}
+    return [event for event in waiting if event.event_id not in present]
+
+
 async def _ask(session: Session, plans: Sequence[Plan]) -> list[bool]:
-    """Return of each plan whether anybody is in its audience: there is one user at most."""
+    """Return of each plan whether the one user that there may be is in its audience."""
     found = list[bool]()
     for start in range(0, len(plans), _TOGETHER):
         some = plans[start : start + _TOGETHER]
-        query = compiler.render_counts(some[0], [plan.root for plan in some])
-        _, *counts = (await session.fetch(query.sql, query.params)).rows[0]
-        found += [bool(count) for count in counts]
+        shared = compiler.SharedSlots(some)
+        slots, question = shared.create(), shared.ask(some)
+        await session.fetch(slots.sql, slots.params)
+        rows = (await session.fetch(question.sql, question.params)).rows
+        found += [bool(is_in) for is_in in rows[0]] if rows else [False] * len(some)
+        await session.fetch("DROP TEMPORARY TABLE shared_slots")
     return found
 
 

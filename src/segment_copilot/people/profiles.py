@@ -86,7 +86,7 @@ class FoundUser(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """What is known of one user; *properties* are the traits as they are now."""
+    """A profile is what is known of one user; *properties* are the traits as they are now."""
 
     user_id: str
     event_count: int
@@ -106,7 +106,7 @@ class UserEvent(Struct, frozen=True):
 
 
 class WhichEvents(Struct, frozen=True):
-    """Which events of a user: of this type, from *since* up to, not including, *until*; None leaves each open."""
+    """A filter of a user's events: of this type, from *since* up to, not including, *until*; None leaves each open."""
 
     event_type: str | None = None
     since: datetime | None = None
