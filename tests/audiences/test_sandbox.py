@@ -136,6 +136,20 @@ async def test_a_user_whom_nobody_has_seen_has_an_empty_history(resources: Resou
     assert ordered.exited == identified.exited == ()
 
 
+async def test_events_that_wait_to_be_forwarded_are_a_part_of_the_history(resources: Resources, tenant: Tenant):
+    often = {"logic": "AND", "conditions": [BUYERS["conditions"][0] | {"operator": "gte", "value": 4}]}
+    loyal, _ = await saved(resources, tenant, [often, NEVER])
+    order = {"user_id": "ana", "event_type": "order_placed"}
+    for _ in range(2):
+        await resources.ingestion.accept(tenant, [order], received_at=NOW - DAY)
+        await resources.forwarding.forward_next()
+    await resources.ingestion.accept(tenant, [order], received_at=NOW - DAY)
+
+    told = await resources.sandbox.publish(tenant, order, as_of=NOW)
+
+    assert ([one.id for one in told.entered], told.exited) == ([loyal.id], ())
+
+
 async def test_an_event_later_than_the_instant_changes_nothing_yet(
     resources: Resources, tenant: Tenant, remember: Remember
 ):
