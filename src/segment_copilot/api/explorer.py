@@ -29,7 +29,7 @@ from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.audiences.members import Members, SegmentOfUser
 from segment_copilot.audiences.sandbox import ChangedSegment, Sandbox, UndecidedSegment
 from segment_copilot.compiler.evidence import Contribution
-from segment_copilot.errors import Finding, InvalidInput, NotFound, QueryTimeout
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_TYPE_LENGTH, MAX_USER_LENGTH, parse_instant, to_utc
 from segment_copilot.language.lengths import EARLIEST, LATEST, Instant, to_instant
 from segment_copilot.people.profiles import FoundUser, Profile, Profiles, UserEvent, WhichEvents
@@ -103,7 +103,7 @@ class ExplanationController(Controller):
     @post(
         "/{segment_id:int}/explain",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        opt=Route(asks=True, problems=(Conflict, QueryTimeout), seconds=COUNTING_SECONDS).opt,
         response_description="The explanation.",
     )
     async def explain_segment(
@@ -301,7 +301,7 @@ class ExplorerController(Controller):
 
     @get(
         "/users/{user_id:str}/segments/{segment_id:int}/explain",
-        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        opt=Route(problems=(Conflict, QueryTimeout), seconds=COUNTING_SECONDS).opt,
         response_description="One entry for each condition.",
     )
     async def explain_user(

@@ -30,7 +30,8 @@ from segment_copilot.stores.postgres import Postgres
 _TOGETHER: Final = 200  # segments that one query asks about
 
 _ACTIVE: Final = """
-SELECT id, name, definition FROM segments WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' ORDER BY id
+SELECT id, name, definition FROM segments
+WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' AND definition IS NOT NULL ORDER BY id
 """
 _COUNT: Final = "SELECT count(*) FROM segments WHERE tenant_id = $1 AND is_active"
 
