@@ -14,6 +14,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
@@ -36,6 +37,7 @@ from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
@@ -64,6 +66,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplorerController,
     EventSchemaController,
     CatalogController,
+    AnalyticsController,
+    UsageController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -92,6 +96,11 @@ USE_CASES: Final = (
     "feedback",
     "identity",
     "erasures",
+    "profiles",
+    "sandbox",
+    "standings",
+    "usage",
+    "activations",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

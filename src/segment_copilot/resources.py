@@ -20,7 +20,10 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
+from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -38,8 +41,10 @@ from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.violations import Violations
+from segment_copilot.events.waiting import WaitingEvents
 from segment_copilot.people.erasures import Erasures
 from segment_copilot.people.identity import Identity
+from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -70,6 +75,7 @@ class Resources(Struct, frozen=True):
     discovery: Discovery
     analytics: Analytics
     browsing: Browsing
+    profiles: Profiles
     previews: Previews
     explanations: Explanations
     segments: Segments
@@ -78,6 +84,9 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    sandbox: Sandbox
+    standings: Standings
+    usage: Usage
     activations: Activations
     feedback: Feedback
     identity: Identity
@@ -111,6 +120,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, links)
     segments = Segments(postgres, discovery, previews)
+    waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -133,6 +143,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         discovery=discovery,
         analytics=analytics,
         browsing=Browsing(discovery, analytics, values),
+        profiles=Profiles(clickhouse, waiting, links),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references, links),
         segments=segments,
@@ -141,6 +152,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets, links),
         removals=Removals(postgres, clickhouse, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, links),
+        standings=Standings(postgres, clickhouse, analytics),
+        usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
         identity=Identity(links),

@@ -134,6 +134,15 @@ async def test_events_link_and_all_that_is_read_is_of_one_person(
         membership = await asyncio.to_thread(admin.segments.membership, id_)
         assert [one["segment_id"] for one in membership["segments"]] == [segment["id"]]
 
+    profile = (await client.get("/api/explorer/users/anon_e1/")).json()
+    assert (profile["user_id"], profile["event_count"], profile["properties"]) == ("eva", 6, {"e_plan": "pro"})
+    assert (await client.get("/api/explorer/users/eva/events/?event_type=e_seen")).json()["count"] == 3
+    found = await asyncio.to_thread(admin.users.search, {"q": "anon_e"})
+    assert [(one["user_id"], one["event_count"]) for one in found["results"]] == [("eva", 6)]
+    tried = {"user_id": "anon_e2", "event_type": "e_seen", "payload": {}}
+    outcome = (await client.post("/api/explorer/sandbox/publish/", json=tried)).json()
+    assert [one["id"] for one in outcome["exited"]] == [segment["id"]]
+
     async with server.client(server.other_key) as other:
         assert await who(other, "anon_e1") == {"user_id": "anon_e1", "other_ids": []}
 

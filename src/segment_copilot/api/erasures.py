@@ -1,25 +1,16 @@
-"""Erasure over HTTP: forget a person, and prove it."""
+"""Erasures over HTTP: how far one is, and its receipt. A user is erased where it is read: `explorer.py`."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from litestar import Controller, delete, get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.people.erasures import Erasure, Erasures, ErasureStatus, Receipt
-
-
-class ErasureRequested(Struct, frozen=True):
-    """The erasure is decided, and carried out until it is done. *user_id_hash* stands for the person from now on."""
-
-    erasure_id: int
-    status: ErasureStatus
-    user_id_hash: str
-    requested_at: datetime
 
 
 class ErasureRecord(Struct, frozen=True):
@@ -35,25 +26,12 @@ class ErasureRecord(Struct, frozen=True):
 
 
 class ErasureController(Controller):
-    """Forgets people."""
+    """Tells of people who are forgotten."""
 
-    path = "/api"
+    path = "/api/erasures"
     tags = ("erasure",)
 
-    @delete("/explorer/users/{user_id:str}", status_code=202, response_description="It is being carried out.")
-    async def erase_user(
-        self, user_id: FromPath[str], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
-    ) -> ErasureRequested:
-        """Erase a user: everything under all ids that are theirs, in both stores.
-
-        Events, traits, members, links and what waits to be stored; `GET /api/erasures/<id>/` tells when it is done. An
-        id that nobody has seen gets a receipt of nothing. While an erasure of the same person is open, that is the
-        answer. Events that come later begin a new person.
-        """
-        erasure = await erasures.request(tenant, user_id)
-        return ErasureRequested(erasure.id, erasure.status, erasure.user_id_hash, erasure.requested_at)
-
-    @get("/erasures/{erasure_id:int}", response_description="The erasure.")
+    @get("/{erasure_id:int}", response_description="The erasure.")
     async def read_erasure(
         self, erasure_id: FromPath[int], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
     ) -> ErasureRecord:

@@ -31,6 +31,9 @@ MAX_ANONYMOUS_LENGTH: Final = 251
 PERSON_KEY: Final = "if(links.person_key = 0, stored.user_key, links.person_key)"
 """Is the key of the person that a row of `with_links` is of."""
 
+PERSON_ID: Final = "if(links.person_key = 0, stored.user_id, links.person_id)"
+"""Is the person's id, in a row of `with_links` that has an id."""
+
 _FORWARDED_TOGETHER: Final = 10_000
 _COLUMNS: Final = ("tenant_id", "alias_id", "person_id", "version")
 _LOCK_CLASS: Final = 0x1DE_7117  # of the advisory lock of a tenant: who decides is alone, so that chains stay whole
@@ -105,7 +108,7 @@ WHERE link.tenant_id = done.tenant_id AND link.alias_id = done.alias_id
 def with_links(table: str, *, final: bool = False) -> str:
     """Return what stands after FROM, in SQL for ClickHouse that counts persons; its parameter `tenant` says whose."""
     return f"""{table} AS stored{" FINAL" if final else ""} LEFT ANY JOIN (
-    SELECT alias_key, person_key FROM identity_links FINAL WHERE tenant_id = {{tenant:UInt32}}
+    SELECT alias_key, person_key, person_id FROM identity_links FINAL WHERE tenant_id = {{tenant:UInt32}}
 ) AS links ON stored.user_key = links.alias_key"""
 
 

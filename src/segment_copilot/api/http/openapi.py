@@ -33,7 +33,8 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
-    "explorer": "One user: why they are in a segment or not.",
+    "explorer": "Users one at a time: who they are, what they did, their segments and why; what an event would change.",
+    "analytics": "Segments and events in numbers, and what is used.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
     "identity": "Ids that are one person's.",
