@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from msgspec import Struct
 
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
+from segment_copilot.access.links import Links
 from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -49,6 +52,7 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    links: Links
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
@@ -63,6 +67,7 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    exports: Exports
     activations: Activations
     feedback: Feedback
 
@@ -91,6 +96,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     references = References(postgres)
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
+    kept = timedelta(hours=settings.export_hours)
+    limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -101,6 +108,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
+        links=Links(secrets),
         ingestion=Ingestion(postgres),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
@@ -115,6 +123,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
+        exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

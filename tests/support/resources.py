@@ -47,6 +47,11 @@ async def other_tenant(resources: Resources) -> Tenant:
 @pytest.fixture
 def remember(resources: Resources) -> Remember:
     """Write events straight to ClickHouse, with what the worker would note about their names."""
+    return remembering(resources)
+
+
+def remembering(resources: Resources) -> Remember:
+    """What `remember` is; one for all tests that share their databases."""
     blocks = 0
 
     async def write(tenant: Tenant, happened: Iterable[Happened]) -> None:
