@@ -30,8 +30,10 @@ ALL = [
     "postgres/0005_failing_blocks.sql",
     "postgres/0006_member_removals.sql",
     HOLDERS,
+    "postgres/0010_exports_and_snapshots.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
+    "clickhouse/0004_snapshot_members.sql",
 ]
 
 

@@ -94,7 +94,7 @@ class Source(Struct, frozen=True):
 
 
 class ExportError(Struct, frozen=True):
-    """Why there is no file."""
+    """An export failed for this reason."""
 
     code: str
     detail: str

@@ -21,7 +21,7 @@ from arro3.io import write_parquet
 
 Format = Literal["csv", "parquet", "ndjson"]
 MEDIA_TYPES: Final[dict[Format, str]] = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
     "ndjson": "application/x-ndjson",
 }

@@ -44,6 +44,12 @@ class Route(Struct, frozen=True, kw_only=True):
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
 
+    link: str = ""
+    """It needs no key where the query has this parameter, a signed token: its use case judges that."""
+
+    file: tuple[str, ...] = ()
+    """It answers with a file of one of these types, or with a part of it."""
+
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
 
