@@ -267,7 +267,7 @@ async def test_mistakes_are_told_with_their_places(client: httpx2.AsyncClient, s
         (400, "invalid_input", [("/include/0", "unknown_trait")]),
         (409, "segment_not_computed", []),
         (400, "invalid_parameter", [("", "invalid_parameter")]),
-        (400, "unknown_parameter", [("", "unknown_parameter")]),
+        (400, "bad_cursor", [("", "bad_cursor")]),
     ]
 
 

@@ -176,7 +176,7 @@ async def test_a_segment_without_members_has_a_file_without_rows(
     content = await written(resources, tenant, segment, form)
 
     assert content[:9] == {"csv": b"user_id,c", "ndjson": b"", "parquet": content[:9]}[form]
-    (export,) = (await resources.exports.list(tenant, Source("segment", segment.id), limit=9)).exports
+    (export,) = (await resources.exports.list(tenant, Source("segment", segment.id))).results
     assert (export.rows, export.status) == (0, "complete")
 
 
@@ -383,7 +383,7 @@ async def test_what_cannot_be_exported_is_refused(
     ]
     attempts: list[Callable[[], Any]] = [
         lambda: resources.exports.request(other_tenant, source, "csv"),
-        lambda: resources.exports.list(other_tenant, source, limit=9),
+        lambda: resources.exports.list(other_tenant, source),
         lambda: resources.exports.get(other_tenant, asked[0].id),
         lambda: resources.exports.delete(other_tenant, asked[0].id),
         lambda: resources.exports.file(other_tenant.id, asked[0].id, now=NOW),

@@ -11,13 +11,14 @@ from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from segment_copilot.access.links import Links
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.auth import provide_caller
-from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
-from segment_copilot.api.http.ranges import FILE_HEADERS, FileAnswer, IfNoneMatch, IfRange, Range, answer_file
+from segment_copilot.api.http.etags import IfNoneMatch
+from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
+from segment_copilot.api.http.ranges import FILE_HEADERS, FileAnswer, IfRange, Range, answer_file
 from segment_copilot.api.http.routes import MAX_ID, Route
 from segment_copilot.audiences.exports import MAX_TRAITS, Export, ExportError, Exports, Source
 from segment_copilot.audiences.member_files import MEDIA_TYPES, Format
@@ -61,7 +62,7 @@ class ExportRecord(Struct, frozen=True):
     finished_at: datetime | None
 
 
-class ExportList(Page[ExportRecord], frozen=True):
+class ExportList(CursorPage[ExportRecord], frozen=True):
     """A page of exports, newest first."""
 
 
@@ -116,7 +117,7 @@ class ExportController(Controller):
         export = await exports.get(tenant, export_id, source=Source("segment", segment_id))
         return await _record(request, export, links, tenant)
 
-    @get("/{segment_id:int}/exports", response_description="A page of them.")
+    @get("/{segment_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_segment_exports(
         self,
         request: Request[Any, Any, State],
@@ -124,20 +125,15 @@ class ExportController(Controller):
         exports: NamedDependency[Exports],
         links: NamedDependency[Links],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-    ) -> ExportList:
+    ) -> Response[ExportList]:
         """List the exports of a segment, newest first.
 
         One whose file is gone is listed for another 30 days.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await exports.list(tenant, Source("segment", segment_id), limit=part.limit, offset=part.offset)
-        more = part.offset + len(found.exports) < found.count and bool(found.exports)
-        records = tuple([await _record(request, one, links, tenant) for one in found.exports])
-        return ExportList(found.count, part.next(request, more=more), part.previous(request), records)
+        listing = listing_of(request)
+        found = await exports.list(tenant, Source("segment", segment_id), listing.window)
+        records = tuple([await _record(request, one, links, tenant) for one in found.results])
+        return listing.answer(structs.replace(found, results=records))
 
     @get("/exports/{export_id:int}", response_description="The export.")
     async def get_export(

@@ -35,8 +35,10 @@ from segment_copilot.errors import (
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.paths import parse_path
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.pages import BY_ID, Rows
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
 
@@ -70,6 +72,10 @@ _FROZEN: Final = """
 SELECT CASE status WHEN 'complete' THEN run_id END AS run_id, as_of AS computed_at FROM snapshots
 WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing') FOR SHARE
 """
+_EXISTS: Final = {
+    "segment": "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)",
+    "snapshot": "SELECT EXISTS (SELECT FROM snapshots WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing'))",
+}
 _MEMBERS: Final = """
 SELECT user_id, user_key FROM memberships
 WHERE tenant_id = {tenant:UInt32} AND segment_id = {owner:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
@@ -116,13 +122,6 @@ class Export(Struct, frozen=True):
     created_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None
-
-
-class ExportPage(Struct, frozen=True):
-    """A page of exports, newest first, and how many there are in all."""
-
-    count: int
-    exports: tuple[Export, ...]
 
 
 class ExportLimits(Struct, frozen=True):
@@ -237,19 +236,12 @@ class Exports:
             raise _not_found(export_id)
         return _export(row)
 
-    async def list(self, tenant: Tenant, source: Source, *, limit: int, offset: int = 0) -> ExportPage:
+    async def list(self, tenant: Tenant, source: Source, window: Window = FIRST_PAGE) -> Listed[Export]:
         """Return the exports of a segment or snapshot, newest first; raises NotFound when that does not exist."""
-        table = "segments" if source.kind == "segment" else "snapshots"
-        there = "true" if source.kind == "segment" else "status NOT IN ('deleted', 'removing')"
-        where = f"tenant_id = $1 AND {source.kind}_id = $2"
-        async with self._postgres.connection() as connection:
-            exists = f"SELECT EXISTS (SELECT FROM {table} WHERE tenant_id = $1 AND id = $2 AND {there})"
-            if not await connection.fetchval(exists, tenant.id, source.id):
-                raise _no_source(source)
-            count = await connection.fetchval(f"SELECT count(*) FROM exports WHERE {where}", tenant.id, source.id)
-            sql = f"SELECT {_COLUMNS} FROM exports WHERE {where} ORDER BY id DESC LIMIT $3 OFFSET $4"
-            rows = await connection.fetch(sql, tenant.id, source.id, limit, offset)
-        return ExportPage(count, tuple(_export(row) for row in rows))
+        if not await self._postgres.fetchval(_EXISTS[source.kind], tenant.id, source.id):
+            raise _no_source(source)
+        conditions = (("tenant_id = {}", tenant.id), (f"{source.kind}_id = {{}}", source.id))
+        return await Rows(_COLUMNS, "exports", conditions, {"id": BY_ID}).page(self._postgres, window, "-id", _export)
 
     async def file(self, tenant_id: int, export_id: int, *, now: datetime) -> tuple[Export, StoredFile]:
         """Return an export and its file, which `read` reads.

@@ -12,6 +12,7 @@ from litestar.params import HeaderParameter
 from litestar.response import Stream
 from msgspec import Struct
 
+from segment_copilot.api.http.etags import names
 from segment_copilot.errors import OutOfRange
 
 Range = Annotated[
@@ -21,10 +22,6 @@ Range = Annotated[
 IfRange = Annotated[
     str | None,
     HeaderParameter(name="If-Range", max_length=1000, description="An ETag: all bytes if it is another by now"),
-]
-IfNoneMatch = Annotated[
-    str | None,
-    HeaderParameter(name="If-None-Match", max_length=1000, description="304 if the ETag is still one of these"),
 ]
 FILE_HEADERS: Final = tuple(
     ResponseHeader(name=name, description=description, documentation_only=True)
@@ -65,8 +62,8 @@ def answer_file(
 
     """
     headers = file.headers | {"ETag": file.etag, "Accept-Ranges": "bytes"}
-    if if_none_match is not None and _holds(if_none_match, file.etag):
-        return Response(None, status_code=304, headers=headers)
+    if if_none_match is not None and names(if_none_match, file.etag):
+        return Response(b"", status_code=304, headers=headers)
     part = _part(wanted, file.size) if wanted and if_range in {None, file.etag} else None
     start, stop = part or (0, file.size)
     headers["Content-Length"] = str(stop - start)
@@ -87,12 +84,6 @@ def _part(header: str, size: int) -> tuple[int, int] | None:
     if start >= stop:
         raise OutOfRange(f"The file has {size:,} bytes; this range begins after its end.", context={"size": size})
     return start, stop
-
-
-def _holds(if_none_match: str, etag: str) -> bool:
-    """Return whether one of the tags is *etag*, by the weak comparison that this header asks for."""
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return bool(tags & {"*", etag})
 
 
 async def _nothing() -> AsyncIterator[bytes]:
