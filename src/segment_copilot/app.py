@@ -18,7 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
-from segment_copilot.api.exports import ExportController
+from segment_copilot.api.exports import ExportController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
@@ -32,6 +32,7 @@ from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
 from segment_copilot.audiences.exports import Exports
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
@@ -53,7 +54,10 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    SnapshotController,
+    SegmentSnapshotController,
     ExportController,
+    SnapshotExportController,
     ExplanationController,
     ExplorerController,
     CopilotController,
@@ -73,6 +77,7 @@ USE_CASES: Final = (
     "computations",
     "members",
     "exports",
+    "snapshots",
     "links",
     "sessions",
     "feedback",

@@ -23,6 +23,7 @@ from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
@@ -68,6 +69,7 @@ class Resources(Struct, frozen=True):
     members: Members
     removals: Removals
     exports: Exports
+    snapshots: Snapshots
     activations: Activations
     feedback: Feedback
 
@@ -124,6 +126,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
         exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
+        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

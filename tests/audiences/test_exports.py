@@ -19,8 +19,7 @@ from segment_copilot.audiences import chunks, exports
 from segment_copilot.audiences.exports import Export, ExportLimits, Exports, Source
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests
-from segment_copilot.resources import Resources, open_resources
-from segment_copilot.settings import Settings
+from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember, remembering
 
 BUYERS = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
@@ -30,21 +29,14 @@ USERS = sorted([*(f"user-{number:03}" for number in range(40)), *HOSTILE], key=s
 
 
 @pytest.fixture(scope="module")
-async def opened(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Resources]:
-    settings = Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
-    async with open_resources(settings) as opened:
-        yield opened
+async def remember(module_resources: Resources) -> Remember:
+    return remembering(module_resources)
 
 
 @pytest.fixture(scope="module")
-async def remember(opened: Resources) -> Remember:
-    return remembering(opened)
-
-
-@pytest.fixture(scope="module")
-async def tenant(opened: Resources, remember: Remember) -> Tenant:
+async def tenant(module_resources: Resources, remember: Remember) -> Tenant:
     """Everybody bought; some have an address, of all kinds."""
-    tenant = await opened.tenants.create("acme")
+    tenant = await module_resources.tenants.create("acme")
     identified: list[tuple[str, dict[str, Any]]] = [
         ("user-000", {"email": "a@b.c", "age": 40, "address": {"city.name": "Lugo"}, "tags": ["x", "y,z"]}),
         ("user-001", {"email": "", "age": 1.5, "vip": True}),
@@ -58,16 +50,18 @@ async def tenant(opened: Resources, remember: Remember) -> Tenant:
 
 
 @pytest.fixture(scope="module")
-async def other_tenant(opened: Resources) -> Tenant:
-    return await opened.tenants.create("rival")
+async def other_tenant(module_resources: Resources) -> Tenant:
+    return await module_resources.tenants.create("rival")
 
 
 @pytest.fixture
-async def resources(opened: Resources) -> AsyncGenerator[Resources]:
+async def resources(module_resources: Resources) -> AsyncGenerator[Resources]:
     """What the module shares, without exports and members of tests before."""
-    yield opened
-    await opened.postgres.execute("TRUNCATE exports, export_chunks, snapshots, segments, member_removals CASCADE")
-    await opened.clickhouse.execute("TRUNCATE TABLE memberships", purpose="migrate")
+    yield module_resources
+    await module_resources.postgres.execute(
+        "TRUNCATE exports, export_chunks, snapshots, segments, member_removals CASCADE"
+    )
+    await module_resources.clickhouse.execute("TRUNCATE TABLE memberships", purpose="migrate")
 
 
 @pytest.fixture

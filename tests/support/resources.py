@@ -33,6 +33,14 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
         yield opened
 
 
+@pytest.fixture(scope="module")
+async def module_resources(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Resources]:
+    """The same on this module's databases."""
+    settings = Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
+    async with open_resources(settings) as opened:
+        yield opened
+
+
 @pytest.fixture
 async def tenant(resources: Resources) -> Tenant:
     return await resources.tenants.create("acme")

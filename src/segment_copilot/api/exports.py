@@ -130,10 +130,7 @@ class ExportController(Controller):
 
         One whose file is gone is listed for another 30 days.
         """
-        listing = listing_of(request)
-        found = await exports.list(tenant, Source("segment", segment_id), listing.window)
-        records = tuple([await _record(request, one, links, tenant) for one in found.results])
-        return listing.answer(structs.replace(found, results=records))
+        return await _list(request, Source("segment", segment_id), exports, links, tenant)
 
     @get("/exports/{export_id:int}", response_description="The export.")
     async def get_export(
@@ -201,6 +198,76 @@ class ExportController(Controller):
             read=partial(file_exports.read, file),
         )
         return answer_file(request, answer, wanted=wanted, if_range=if_range, if_none_match=if_none_match)
+
+
+class SnapshotExportController(Controller):
+    """Writes the members of snapshots to files."""
+
+    path = "/api/snapshots"
+    tags = ("exports",)
+
+    @post(
+        "/{snapshot_id:int}/export",
+        status_code=202,
+        opt=_ASKED,
+        response_headers=_LOCATION,
+        response_description="Queued.",
+    )
+    async def export_snapshot(
+        self,
+        request: Request[Any, Any, State],
+        snapshot_id: FromPath[int],
+        exports: NamedDependency[Exports],
+        links: NamedDependency[Links],
+        tenant: NamedDependency[Tenant],
+        data: JSONBody[ExportRequest | None] = None,
+    ) -> Response[ExportRecord]:
+        """Ask for a file of a snapshot's members.
+
+        As of a segment's; it is fetched from the same place. Traits are those of now, not of the snapshot's instant.
+        """
+        return await _request(request, Source("snapshot", snapshot_id), data, exports, links, tenant)
+
+    @get("/{snapshot_id:int}/export", response_description="The export.")
+    async def read_snapshot_export(
+        self,
+        request: Request[Any, Any, State],
+        snapshot_id: FromPath[int],
+        exports: NamedDependency[Exports],
+        links: NamedDependency[Links],
+        tenant: NamedDependency[Tenant],
+        export_id: Annotated[int, _WHICH],
+    ) -> ExportRecord:
+        """Read the status of an export of a snapshot.
+
+        Once it is complete, *download_url* is there.
+        """
+        export = await exports.get(tenant, export_id, source=Source("snapshot", snapshot_id))
+        return await _record(request, export, links, tenant)
+
+    @get("/{snapshot_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
+    async def list_snapshot_exports(
+        self,
+        request: Request[Any, Any, State],
+        snapshot_id: FromPath[int],
+        exports: NamedDependency[Exports],
+        links: NamedDependency[Links],
+        tenant: NamedDependency[Tenant],
+    ) -> Response[ExportList]:
+        """List the exports of a snapshot, newest first.
+
+        One whose file is gone is listed for another 30 days.
+        """
+        return await _list(request, Source("snapshot", snapshot_id), exports, links, tenant)
+
+
+async def _list(
+    request: Request[Any, Any, State], source: Source, exports: Exports, links: Links, tenant: Tenant
+) -> Response[ExportList]:
+    listing = listing_of(request)
+    found = await exports.list(tenant, source, listing.window)
+    records = tuple([await _record(request, one, links, tenant) for one in found.results])
+    return listing.answer(structs.replace(found, results=records))
 
 
 async def _request(

@@ -33,6 +33,7 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
+    "snapshots": "Members frozen at an instant: read, compared, exported.",
     "exports": "Files of members, to fetch.",
     "explorer": "One user: why they are in a segment or not.",
     "copilot": "An audience in words becomes a draft; answers stream.",

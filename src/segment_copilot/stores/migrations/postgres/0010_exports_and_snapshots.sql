@@ -16,6 +16,7 @@ CREATE TABLE snapshots (
     lease_until timestamptz,
     holder integer,
     run_id uuid, -- of the latest attempt; its members are the snapshot's once it is complete
+    removal_id uuid, -- of the worker's claim that removes it
     member_count bigint,
     error text,
     created_at timestamptz NOT NULL DEFAULT now(),
