@@ -15,7 +15,10 @@ import httpx2
 import pytest
 
 from segment_copilot.audiences import chunks
+from segment_copilot.commands import exports as command
+from segment_copilot.errors import SegmentCopilotError
 from tests.support.http_server import Server
+from tests.support.proxies import run_proxy
 
 BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 USERS = [f"user-{number:03}" for number in range(50)]
@@ -285,3 +288,24 @@ async def test_another_tenants_exports_are_as_if_they_never_were(
         ]
 
     assert {one.status_code for one in answers} == {404}
+
+
+async def test_the_command_goes_on_where_a_connection_broke_off(server: Server, export: dict[str, Any]):
+    async with server.client() as client:
+        whole = (await client.get(address(export))).content
+    file = io.BytesIO()
+    async with run_proxy(server.url) as (proxy, url), httpx2.AsyncClient(base_url=url) as client:
+        client.headers["Authorization"] = f"ApiKey {server.key}"
+        proxy.hang_up_after(1500)  # its head, and some of it
+        await command._fetch(client, export, file)
+
+        assert proxy.accepted == 2
+    assert file.getvalue() == whole
+
+
+async def test_the_command_takes_no_file_that_is_another(server: Server, export: dict[str, Any]):
+    async with server.client() as client:
+        with pytest.raises(SegmentCopilotError) as damaged:
+            await command._fetch(client, export | {"sha256": "0" * 64}, io.BytesIO())
+
+    assert damaged.value.code == "damaged_file"
