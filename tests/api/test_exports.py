@@ -7,8 +7,12 @@ import base64
 import csv
 import hashlib
 import io
+import os
+import re
+import sys
 from collections.abc import AsyncGenerator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -309,3 +313,46 @@ async def test_the_command_takes_no_file_that_is_another(server: Server, export:
             await command._fetch(client, export | {"sha256": "0" * 64}, io.BytesIO())
 
     assert damaged.value.code == "damaged_file"
+
+
+async def test_what_the_page_shows_can_be_typed(server: Server, segment: dict[str, Any], tmp_path: Path):
+    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    identify = {"user_id": USERS[0], "event_type": "context_identified", "payload": {"country": "ES"}}
+    async with server.client() as client, asyncio.timeout(30):
+        await client.post("/api/ingestion/track/", json=identify)
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+
+    script = "\necho '--- next'\n".join(blocks).replace("curl ", "curl -sSf ")
+    script = script.replace("uv run segment-copilot", f"{sys.executable} -m segment_copilot")
+
+    typing = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", script),
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "URL": server.url,
+            "API_KEY": server.key,
+            "SEGMENT": str(segment["id"]),
+            "SEGMENT_COPILOT_URL": server.url,
+            "SEGMENT_COPILOT_KEY": server.key,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await typing.communicate()
+
+    assert typing.returncode == 0, errors.decode()
+    told = output.decode().split("--- next\n")
+    assert len(told) == len(blocks)
+    assert told[2].splitlines() == [
+        "user_id,computed_at,traits.country",
+        f"user-000,{segment['last_computed_at']},ES",
+        f"user-001,{segment['last_computed_at']},",
+    ]
+    assert (tmp_path / "members.parquet").read_bytes()[:4] == b"PAR1"
+    assert told[4].endswith("user_id,computed_at")
+    compared = told[-3].partition('{"count"')[2]
+    assert '"only_in_a":50' in compared
+    assert '"in_both":0' in compared
