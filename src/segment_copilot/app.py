@@ -17,6 +17,7 @@ from segment_copilot.access.links import Links
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.exports import ExportController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
@@ -30,9 +31,11 @@ from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
+from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
+from segment_copilot.api.versions import VersionController
 from segment_copilot.audiences.exports import Exports
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
@@ -58,6 +61,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SegmentSnapshotController,
     ExportController,
     SnapshotExportController,
+    PreviewController,
+    VersionController,
+    DependencyController,
     ExplanationController,
     ExplorerController,
     CopilotController,
@@ -74,6 +80,8 @@ USE_CASES: Final = (
     "previews",
     "explanations",
     "segments",
+    "versions",
+    "dependencies",
     "computations",
     "members",
     "exports",

@@ -312,6 +312,11 @@ async def test_what_cannot_be_frozen_is_refused(
     with pytest.raises(InvalidInput) as to_come:
         await resources.snapshots.request(tenant, fresh.id, name="Kept", as_of=NOW, now=NOW - timedelta(seconds=1))
 
+    draft = (await resources.segments.create(tenant, name="Draft")).segment
+    with pytest.raises(Conflict) as undefined:
+        await resources.snapshots.request(tenant, draft.id, name="Kept", as_of=NOW)
+
+    assert undefined.value.code == "segment_without_definition"
     assert uncomputed.value.code == "segment_not_computed"
     assert to_come.value.findings[0].pointer == "/as_of"
     attempts: list[Callable[[], Any]] = [

@@ -19,7 +19,7 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.audiences.removals import leave_run
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.language import Definition, decode
@@ -188,7 +188,7 @@ class Snapshots:
             segment = await transaction.fetchrow(sql, tenant.id, segment_id)
             if segment is None:
                 raise not_found(segment_id)
-            source = await self._source(segment, segment_id, as_of)
+            source = self._source(segment, segment_id, as_of)
             version, definition = segment["version"], segment["definition"]
             if source is not None:  # the definition may have changed since it was computed
                 sql = """
@@ -207,14 +207,14 @@ class Snapshots:
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return _snapshot(row)
 
-    async def _source(self, segment: Record, segment_id: int, as_of: datetime | None) -> UUID | None:
+    @staticmethod
+    def _source(segment: Record, segment_id: int, as_of: datetime | None) -> UUID | None:
         """Return the run to copy; None where the definition is to be evaluated."""
         if as_of is None and segment["published_run"] is None:
             detail = f"Segment {segment_id} has no members yet: compute it first, or say as_of."
             raise Conflict(detail, code="segment_not_computed")
         if as_of is not None and segment["definition"] is None:
-            detail = f"Segment {segment_id} has no definition to evaluate: leave as_of out, and its members are frozen."
-            raise Conflict(detail, code="no_definition")
+            raise without_definition(segment_id)
         return segment["published_run"] if as_of is None else None
 
     # Read them
