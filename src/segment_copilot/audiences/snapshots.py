@@ -178,7 +178,7 @@ class Snapshots:
         if not 0 < len(name.strip()) <= MAX_NAME:
             findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
         if as_of is not None and as_of > (now or datetime.now(UTC)):
-            findings.append(Finding("/as_of", "out_of_range", "A snapshot is of an instant that has passed."))
+            findings.append(Finding("/as_of", "still_to_come", "A snapshot is of an instant that has passed."))
         if findings:
             raise InvalidInput(findings[0].detail, findings=findings)
         async with self._postgres.transaction() as transaction:
