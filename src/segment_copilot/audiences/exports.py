@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
-from segment_copilot.audiences.member_files import Format, Row, member_file, read_values
+from segment_copilot.audiences.member_files import Format, Row, member_file
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_run
 from segment_copilot.errors import (
@@ -76,20 +76,11 @@ _EXISTS: Final = {
     "segment": "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)",
     "snapshot": "SELECT EXISTS (SELECT FROM snapshots WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing'))",
 }
-_MEMBERS: Final = """
-SELECT user_id, user_key FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {owner:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
-ORDER BY user_id LIMIT {limit:UInt32}
-"""
-_SNAPSHOT_MEMBERS: Final = """
-SELECT user_id, user_key FROM snapshot_members
-WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {owner:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
-ORDER BY user_id LIMIT {limit:UInt32}
-"""
-_VALUES: Final = """
-SELECT user_key, ifNull(toJSONString(value.{path:Identifier}), '') FROM traits_current FINAL
-WHERE tenant_id = {tenant:UInt32} AND property = {property:String} AND user_key IN {keys:Array(UInt64)}
-"""
+_OF_RUN: Final = {
+    "segment": "memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {owner:UInt64} AND run_id = {run:UUID}",
+    "snapshot": "snapshot_members WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {owner:UInt64} AND run_id = {run:UUID}",
+}
+"""The members of a run, in the order in which they are stored: by user id."""
 
 
 class Source(Struct, frozen=True):
@@ -364,28 +355,37 @@ class Exports:
 
     async def _rows(self, claim: _Claim) -> AsyncGenerator[list[Row]]:
         """Yield all members by user id, a page at a time, with their newest traits."""
-        sql = _MEMBERS if claim.source.kind == "segment" else _SNAPSHOT_MEMBERS
-        params: dict[str, Any] = {"tenant": claim.tenant_id, "owner": claim.source.id, "run": claim.run_id}
-        last = ""
+        of_run = _OF_RUN[claim.source.kind]
+        run = {"tenant": claim.tenant_id, "owner": claim.source.id, "run": claim.run_id}
+        sql = f"""
+            SELECT user_id, user_key FROM {of_run} AND user_id > {{after:String}}
+            ORDER BY user_id LIMIT {{limit:UInt32}}"""
+        after = ""
         while True:
-            page = params | {"last": last, "limit": _PAGE}
-            members: list[tuple[str, int]] = (await self._clickhouse.fetch(sql, page, purpose="delivery")).rows  # type: ignore[assignment]
+            params = run | {"after": after, "limit": _PAGE}
+            members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
             if members:
-                values = await self._values(claim, [key for _, key in members])
-                yield [(user, read_values(of_one)) for (user, _), of_one in zip(members, values, strict=True)]
+                last = members[-1][0]
+                columns = [
+                    await self._values(claim, path, run | {"after": after, "last": last}) for path in claim.traits
+                ]
+                yield [(user, tuple(column.get(key) for column in columns)) for user, key in members]
+                after = last
             if len(members) < _PAGE:
                 return
-            last = members[-1][0]
 
-    async def _values(self, claim: _Claim, keys: list[int]) -> list[tuple[str, ...]]:
-        """Return for each user the value of each trait, as JSON; an empty text where there is none."""
-        columns = list[dict[int, str]]()
-        for path in claim.traits:
-            name, *inside = parse_path(path)
-            steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
-            params = {"tenant": claim.tenant_id, "property": name, "path": steps, "keys": keys}
-            columns.append(dict((await self._clickhouse.fetch(_VALUES, params, purpose="delivery")).rows))
-        return [tuple(column.get(key, "") for column in columns) for key in keys]
+    async def _values(self, claim: _Claim, path: str, page: dict[str, Any]) -> dict[int, Any]:
+        """Return the newest value of a trait by the user's key, for those of a page who have one."""
+        name, *inside = parse_path(path)
+        steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
+        of_run = _OF_RUN[claim.source.kind]
+        sql = f"""
+            SELECT user_key, toJSONString(value.{{path:Identifier}}) FROM traits_current FINAL
+            WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND value.{{path:Identifier}} IS NOT NULL
+              AND user_key IN (SELECT user_key FROM {of_run} AND user_id > {{after:String}} AND user_id <= {{last:String}})"""
+        params = page | {"property": name, "path": steps}
+        rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+        return {key: msgspec.json.decode(text) for key, text in rows}
 
     async def _publish(self, claim: _Claim, *, rows: int, size: int, digest: bytes) -> bool:
         """Make the file of this attempt the export's, unless it is not ours any more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from queue import SimpleQueue
@@ -169,8 +169,3 @@ def _text(value: Any) -> str:
 
 def _text_or_none(value: Any) -> str | None:
     return None if value is None else _text(value)
-
-
-def read_values(texts: Iterable[str]) -> tuple[Any, ...]:
-    """Return the values that these texts of JSON hold; None for an empty one."""
-    return tuple(msgspec.json.decode(text) if text else None for text in texts)
