@@ -61,6 +61,11 @@ class Route(Struct, frozen=True, kw_only=True):
         return self
 
     @property
+    def is_file(self) -> bool:
+        """Return whether its answer is a file, whose bytes are what they are: a range of it is of those."""
+        return bool(self.file)
+
+    @property
     def opt(self) -> dict[str, Any]:
         """The `opt` of a Litestar decorator that carries this route."""
         return {_KEY: self}
