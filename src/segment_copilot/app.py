@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from segment_copilot.access.links import Links
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
+from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -32,6 +33,7 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
@@ -66,6 +68,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     ExplanationController,
     ExplorerController,
+    EventSchemaController,
+    CatalogController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -87,6 +91,10 @@ USE_CASES: Final = (
     "exports",
     "snapshots",
     "links",
+    "schemas",
+    "violations",
+    "inference",
+    "browsing",
     "sessions",
     "feedback",
 )
