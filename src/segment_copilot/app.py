@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.links import Links
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
@@ -37,6 +38,7 @@ from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
+from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
 from segment_copilot.audiences.exports import Exports
 from segment_copilot.copilot.conversation.checkpoint import Secret
@@ -70,6 +72,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplorerController,
     EventSchemaController,
     CatalogController,
+    AnalyticsController,
+    UsageController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -97,6 +101,11 @@ USE_CASES: Final = (
     "browsing",
     "sessions",
     "feedback",
+    "profiles",
+    "sandbox",
+    "standings",
+    "usage",
+    "activations",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

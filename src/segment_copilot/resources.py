@@ -23,8 +23,11 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
+from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
+from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -41,6 +44,8 @@ from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.violations import Violations
+from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -71,6 +76,7 @@ class Resources(Struct, frozen=True):
     discovery: Discovery
     analytics: Analytics
     browsing: Browsing
+    profiles: Profiles
     previews: Previews
     explanations: Explanations
     segments: Segments
@@ -81,6 +87,9 @@ class Resources(Struct, frozen=True):
     removals: Removals
     exports: Exports
     snapshots: Snapshots
+    sandbox: Sandbox
+    standings: Standings
+    usage: Usage
     activations: Activations
     feedback: Feedback
 
@@ -113,6 +122,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     segments = Segments(postgres, discovery, previews)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
+    waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -135,6 +145,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         discovery=discovery,
         analytics=analytics,
         browsing=Browsing(discovery, analytics, values),
+        profiles=Profiles(clickhouse, waiting),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
@@ -145,6 +156,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         removals=Removals(postgres, clickhouse, presence=presence),
         exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
         snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
+        standings=Standings(postgres, clickhouse, analytics),
+        usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

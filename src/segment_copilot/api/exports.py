@@ -32,8 +32,12 @@ class ExportRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Annotated[Format, Meta(description="csv and ndjson are UTF-8; parquet is compressed with Snappy")] = "csv"
     include: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=1000, examples=["traits.email"])], ...],
-        Meta(max_length=MAX_TRAITS, description="Traits to put beside each member, as `traits.` and the trait's path"),
+        tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...],
+        Meta(
+            max_length=MAX_TRAITS,
+            examples=[["traits.email"]],
+            description="Traits to put beside each member, as `traits.` and the trait's path",
+        ),
     ] = ()
 
 
@@ -44,18 +48,25 @@ class ExportRecord(Struct, frozen=True):
     has the members. *computed_at* is the instant of the members.
     """
 
-    id: int
-    export_id: int
-    segment_id: int | None
-    snapshot_id: int | None
+    id: Annotated[int, Meta(examples=[12])]
+    export_id: Annotated[int, Meta(examples=[12])]
+    segment_id: Annotated[int | None, Meta(examples=[3])]
+    snapshot_id: Annotated[int | None, Meta(examples=[None])]
     status: Literal["pending", "complete", "failed"]
     format: Format
-    include: tuple[str, ...]
+    include: Annotated[tuple[str, ...], Meta(examples=[["traits.email"]])]
     computed_at: datetime
-    rows: int | None
-    bytes: int | None
+    rows: Annotated[int | None, Meta(examples=[50_321])]
+    bytes: Annotated[int | None, Meta(examples=[2_465_729])]
     sha256: str | None
-    download_url: str | None
+    download_url: Annotated[
+        str | None,
+        Meta(
+            examples=[
+                "https://segments.example.com/api/segments/exports/12/download/?token=eyJhbGciOiJIUzI1NiJ9.e30.c2ln"
+            ]
+        ),
+    ]
     expires_at: datetime | None
     error: ExportError | None
     created_at: datetime

@@ -24,7 +24,9 @@ from segment_copilot.language.lengths import Instant
 class SnapshotCreate(Struct, frozen=True, forbid_unknown_fields=True):
     """A snapshot to take."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
+    name: Annotated[
+        str, Meta(min_length=1, max_length=200, examples=["June mail"], extra_json_schema={"pattern": r"\S"})
+    ]
     as_of: Annotated[
         Instant | None,
         Meta(description="Whom the definition matched at this instant; left out or null: the members published now"),

@@ -8,12 +8,12 @@ segment. Deleting one hides it at once, and a worker removes its members.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
@@ -102,12 +102,12 @@ class Snapshot(Struct, frozen=True):
     *version* and *definition* are the segment's as they were then; the segment may be gone since.
     """
 
-    id: int
-    segment_id: int
-    name: str
+    id: Annotated[int, Meta(examples=[4])]
+    segment_id: Annotated[int, Meta(examples=[3])]
+    name: Annotated[str, Meta(examples=["June mail"])]
     status: Literal["pending", "complete", "failed"]
     as_of: datetime
-    member_count: int | None
+    member_count: Annotated[int | None, Meta(examples=[50_321])]
     version: int
     definition: Definition | None
     error: SnapshotError | None
