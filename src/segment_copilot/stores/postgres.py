@@ -12,19 +12,22 @@ JSON columns come back as text, UUIDs as `uuid.UUID`, instants as aware UTC date
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
-import stamina
 import structlog
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+_AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
 _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
@@ -184,27 +187,30 @@ class Postgres:
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetch(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetch(sql, *args))
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
         """Run *sql* and return the first row, or None."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetchrow(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetchrow(sql, *args))
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetchval(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetchval(sql, *args))
+
+    async def _once_more(self, sql: str, read: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return what *read* gives; where its connection was lost and *sql* only reads, on another connection.
+
+        A library for it costs a tenth of a small request, each time, for what nearly never happens.
+        """
+        try:
+            async with self.connection() as connection:
+                return await read(connection)
+        except _ConnectionLost:
+            if sql.lstrip()[:6].upper() != "SELECT":
+                raise
+        await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311  # not all at once
+        async with self.connection() as connection:
+            return await read(connection)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -381,13 +387,6 @@ def _uuid(data: bytes) -> UUID:
 
 def _constraint(error: Any) -> str:
     return error.constraint_name or ""
-
-
-def _attempts(sql: str) -> Any:
-    reading = sql.lstrip()[:6].upper() == "SELECT"
-    return stamina.retry_context(
-        on=_ConnectionLost, attempts=2 if reading else 1, wait_initial=0.02, wait_jitter=0.05, wait_max=0.1
-    )
 
 
 @contextmanager
