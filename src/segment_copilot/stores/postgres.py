@@ -103,6 +103,20 @@ class _ConnectionLost(Unavailable):
     """The connection ended under a statement that may or may not have run."""
 
 
+class _Pooled(asyncpg.Connection):
+    """A connection of the pool. Cleaning it for its next user is a trip to the server: one SELECT leaves nothing to clean."""
+
+    _is_clean = False
+
+    def note_clean(self) -> None:
+        self._is_clean = True
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg says how
+        is_clean, self._is_clean = self._is_clean and not self.is_in_transaction(), False
+        if not is_clean:
+            await super().reset(timeout=timeout)
+
+
 class Connection:
     """One connection of the pool, for one task."""
 
@@ -131,6 +145,10 @@ class Connection:
             status: str = await self._raw.execute(sql, *args, timeout=self._timeout)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    def note_clean(self) -> None:
+        """Say that nothing of the session was set, locked or opened, and nothing will be."""
+        self._raw.note_clean()
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run *sql* once per row, all or none."""
@@ -202,11 +220,15 @@ class Postgres:
 
         A library for it costs a tenth of a small request, each time, for what nearly never happens.
         """
+        only_reads = sql.lstrip()[:6].upper() == "SELECT"
         try:
             async with self.connection() as connection:
-                return await read(connection)
+                found = await read(connection)
+                if only_reads:
+                    connection.note_clean()
+                return found
         except _ConnectionLost:
-            if sql.lstrip()[:6].upper() != "SELECT":
+            if not only_reads:
                 raise
         await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311  # not all at once
         async with self.connection() as connection:
@@ -349,7 +371,13 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
         with _our_errors():
             raw_pool: Any = await asyncpg.create_pool(
-                url, min_size=1, max_size=pool, timeout=5, init=_prepare, server_settings=settings
+                url,
+                min_size=1,
+                max_size=pool,
+                timeout=5,
+                init=_prepare,
+                server_settings=settings,
+                connection_class=_Pooled,
             )
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
