@@ -14,7 +14,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
+from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -30,8 +32,10 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
@@ -58,6 +62,10 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     ExplanationController,
     ExplorerController,
+    EventSchemaController,
+    CatalogController,
+    AnalyticsController,
+    UsageController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -76,8 +84,17 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "members",
+    "schemas",
+    "violations",
+    "inference",
+    "browsing",
     "sessions",
     "feedback",
+    "profiles",
+    "sandbox",
+    "standings",
+    "usage",
+    "activations",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 
