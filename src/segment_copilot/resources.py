@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from msgspec import Struct
 
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
+from segment_copilot.access.links import Links
 from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
@@ -16,12 +18,14 @@ from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
 from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
@@ -34,9 +38,9 @@ from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
-from segment_copilot.events.links import Links
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
@@ -63,11 +67,12 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    links: Links
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
     recent_events: RecentEvents
-    links: Links
+    identity_links: IdentityLinks
     history: History
     schemas: Schemas
     violations: Violations
@@ -84,6 +89,8 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    exports: Exports
+    snapshots: Snapshots
     sandbox: Sandbox
     standings: Standings
     usage: Usage
@@ -116,10 +123,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     declarations = Declarations(postgres)
     discovery = Discovery(postgres, declarations)
     references = References(postgres)
-    links = Links(postgres, clickhouse)
+    identity_links = IdentityLinks(postgres, clickhouse)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
-    previews = Previews(clickhouse, discovery, values, references, links)
+    previews = Previews(clickhouse, discovery, values, references, identity_links)
     segments = Segments(postgres, discovery, previews)
+    kept = timedelta(hours=settings.export_hours)
+    limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
+    exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
@@ -131,11 +141,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
+        links=Links(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
-        links=links,
+        identity_links=identity_links,
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres, declarations),
         violations=Violations(postgres),
@@ -143,20 +154,24 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         discovery=discovery,
         analytics=analytics,
         browsing=Browsing(discovery, analytics, values),
-        profiles=Profiles(clickhouse, waiting, links),
+        profiles=Profiles(clickhouse, waiting, identity_links),
         previews=previews,
-        explanations=Explanations(clickhouse, previews, references, links),
+        explanations=Explanations(clickhouse, previews, references, identity_links),
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
-        members=Members(postgres, clickhouse, secrets, links),
+        members=Members(postgres, clickhouse, secrets, identity_links),
         removals=Removals(postgres, clickhouse, presence=presence),
-        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, links),
+        exports=exports,
+        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, identity_links),
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
-        identity=Identity(links),
-        erasures=Erasures(postgres, clickhouse, secrets, links, presence=presence),
+        identity=Identity(identity_links),
+        erasures=Erasures(
+            postgres, clickhouse, secrets, identity_links, elsewhere={"exports": exports.remove_with}, presence=presence
+        ),
     )

@@ -40,7 +40,7 @@ async def accept(resources: Resources, tenant: Tenant, *events: Json) -> None:
 async def forward(resources: Resources) -> None:
     while await resources.forwarding.forward_next():
         pass
-    await resources.links.forward_next()
+    await resources.identity_links.forward_next()
 
 
 async def erased(resources: Resources, tenant: Tenant, erasure: Erasure, *, by: Erasures | None = None) -> Erasure:
@@ -67,7 +67,7 @@ async def live(resources: Resources, tenant: Tenant) -> None:
         {"user_id": "other", "event_type": "seen", "payload": {"city": "Vigo", "tags": ["usual"]}},
     )
     await forward(resources)
-    await resources.links.merge(tenant, "zq7-maiden-name", WHOLE)
+    await resources.identity_links.merge(tenant, "zq7-maiden-name", WHOLE)
     await accept(resources, tenant, {"user_id": WHOLE, "event_type": "seen", "payload": {"city": "Vigo"}})
     await forward(resources)
     sql = """
@@ -227,4 +227,4 @@ async def test_an_erasure_whose_worker_dies_at_any_step_is_finished_by_the_next(
 
 
 def _worker(resources: Resources) -> Erasures:
-    return Erasures(resources.postgres, resources.clickhouse, resources.secrets, resources.links)
+    return Erasures(resources.postgres, resources.clickhouse, resources.secrets, resources.identity_links)

@@ -163,7 +163,7 @@ async def test_an_event_that_is_forwarded_between_the_two_reads_is_there_once(re
         async def of_person(self, tenant: Tenant, person: Person) -> tuple[StoredEvent, ...]:  # noqa: ARG002
             return waiting
 
-    profiles = Profiles(resources.clickhouse, Read(resources.postgres), resources.links)
+    profiles = Profiles(resources.clickhouse, Read(resources.postgres), resources.identity_links)
 
     assert (await profiles.profile(tenant, "ana")).event_count == 1
     assert (await profiles.events(tenant, "ana")).count == 1

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import Conflict
-from segment_copilot.events.links import MAX_ANONYMOUS_LENGTH
+from segment_copilot.events.identity_links import MAX_ANONYMOUS_LENGTH
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.people.identity import IdentifiedUser, Identity
 

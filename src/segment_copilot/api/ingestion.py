@@ -19,7 +19,7 @@ from segment_copilot.api.http.routes import Route
 from segment_copilot.documents import items_of, read_json
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
-from segment_copilot.events.links import MAX_ANONYMOUS_LENGTH
+from segment_copilot.events.identity_links import MAX_ANONYMOUS_LENGTH
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
 from segment_copilot.mistakes import TOO_DEEP, unreadable
 

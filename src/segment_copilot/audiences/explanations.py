@@ -17,7 +17,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import GroupNode, Node, SlotNode
 from segment_copilot.errors import Finding
-from segment_copilot.events.links import Links
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import (
     Condition,
     Definition,
@@ -124,7 +124,9 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 class Explanations:
     """Explains audiences of all tenants; every method takes the tenant."""
 
-    def __init__(self, clickhouse: ClickHouse, previews: Previews, references: References, links: Links) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, previews: Previews, references: References, links: IdentityLinks
+    ) -> None:
         self._clickhouse = clickhouse
         self._previews = previews
         self._references = references

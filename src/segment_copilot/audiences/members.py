@@ -18,7 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
-from segment_copilot.events.links import Links
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
@@ -79,7 +79,7 @@ ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets, links: Links) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets, links: IdentityLinks) -> None:
         self._links = links
         self._postgres = postgres
         self._clickhouse = clickhouse

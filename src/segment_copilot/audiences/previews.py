@@ -15,7 +15,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.events.links import Links
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.values import Values
 from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, encode, parse, tier_of
 from segment_copilot.language.catalog import Catalog
@@ -81,7 +81,7 @@ class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
     def __init__(
-        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: Links
+        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: IdentityLinks
     ) -> None:
         self._clickhouse = clickhouse
         self._links = links

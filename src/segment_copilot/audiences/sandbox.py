@@ -21,7 +21,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Person, Plan, referenced_segments
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.events.links import Links
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.rows import Event, rows_of
 from segment_copilot.events.validation import EventRejected, validate
 from segment_copilot.events.waiting import WaitingEvents
@@ -97,7 +97,7 @@ class Sandbox:
         discovery: Discovery,
         references: References,
         waiting: WaitingEvents,
-        links: Links,
+        links: IdentityLinks,
     ) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse

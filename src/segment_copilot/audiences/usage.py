@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.events.links import PERSON_KEY, with_links
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres

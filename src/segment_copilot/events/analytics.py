@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.events.links import PERSON_KEY, with_links
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import IDENTIFY, Scalar
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, to_instant, to_microseconds
 from segment_copilot.language.paths import parse_path

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.declarations import Declarations
-from segment_copilot.events.links import link_anonymous, seen_together
+from segment_copilot.events.identity_links import link_anonymous, seen_together
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.documents import escape, is_plain, join, read_json, repeats_a_key, unstorable, unstorable_text
-from segment_copilot.events.links import ANONYMOUS, MAX_ANONYMOUS_LENGTH
+from segment_copilot.events.identity_links import ANONYMOUS, MAX_ANONYMOUS_LENGTH
 from segment_copilot.language.lengths import EARLIEST, LATEST
 from segment_copilot.mistakes import unreadable
 

@@ -18,7 +18,7 @@ import structlog
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery, render_event_filter, render_trait_filter
 from segment_copilot.errors import SegmentCopilotError
-from segment_copilot.events.links import PERSON_KEY, with_links
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import (
     IDENTIFY,
     MAX_SAMPLE_LENGTH,

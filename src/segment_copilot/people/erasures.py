@@ -24,7 +24,7 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import NotFound, QueryTimeout, Unavailable
 from segment_copilot.events.forwarding import take_events_of
-from segment_copilot.events.links import Links, unlink
+from segment_copilot.events.identity_links import IdentityLinks, unlink
 from segment_copilot.people.traces import Traces
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
@@ -33,8 +33,8 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-Eraser = Callable[[int, Sequence[str]], Awaitable[int]]
-"""Removes what another room keeps outside ClickHouse of the users of a tenant with these ids; returns how much that was.
+Eraser = Callable[[Tenant, str], Awaitable[int]]
+"""Removes what another room keeps in a form of its own of the tenant's user of this id; returns how much that was.
 
 It may be called again, and finds nothing then."""
 
@@ -59,7 +59,10 @@ _OPEN: Final = f"""
 SELECT {_COLUMNS} FROM erasures WHERE tenant_id = $1 AND user_id_hash = $2 AND status IN ('queued', 'working')
 """
 _REQUEST: Final = f"INSERT INTO erasures (tenant_id, user_id_hash, ids) VALUES ($1, $2, $3) RETURNING {_COLUMNS}"
-_CLAIMED: Final = "SELECT id, tenant_id, user_id_hash, ids, progress, requested_at FROM erasures WHERE id = $1"
+_CLAIMED: Final = """
+SELECT tenant_id, slug, timezone, dynamic_plus_limit, user_id_hash, ids, progress, requested_at
+FROM erasures JOIN tenants ON tenants.id = tenant_id WHERE erasures.id = $1
+"""
 _TAKEN: Final = "UPDATE erasures SET ids = $2, progress = $3 WHERE id = $1"
 _FEEDBACK: Final = "UPDATE copilot_feedback SET given_by = NULL WHERE tenant_id = $1 AND given_by = ANY ($2::text[])"
 _VIOLATIONS: Final = "DELETE FROM schema_violations WHERE tenant_id = $1 AND user_id = ANY ($2::text[])"
@@ -77,14 +80,23 @@ UPDATE observed_names SET samples = (
     WHERE value <> ALL (ARRAY(SELECT text::jsonb FROM unnest($4::text[]) AS text))
 ) WHERE tenant_id = $1 AND event_type = $2 AND path = $3
 """
-_RECOUNT: Final = (
-    """UPDATE segments SET member_count = coalesce(run.count, 0)
-        FROM segments AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.published_run
-        WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run IS NOT NULL
-            AND segments.member_count IS DISTINCT FROM coalesce(run.count, 0)""",
-    """UPDATE computations SET member_count = run.count FROM unnest($2::uuid[], $3::bigint[]) AS run (id, count)
-        WHERE tenant_id = $1 AND run_id = run.id AND status = 'done' AND member_count <> run.count""",
-)
+_RECOUNT: Final = {
+    "memberships": (
+        """UPDATE segments SET member_count = coalesce(run.count, 0)
+            FROM segments AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.published_run
+            WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run IS NOT NULL
+                AND segments.member_count IS DISTINCT FROM coalesce(run.count, 0)""",
+        """UPDATE computations SET member_count = run.count FROM unnest($2::uuid[], $3::bigint[]) AS run (id, count)
+            WHERE tenant_id = $1 AND run_id = run.id AND status = 'done' AND member_count <> run.count""",
+    ),
+    "snapshot_members": (
+        """UPDATE snapshots SET member_count = coalesce(run.count, 0)
+            FROM snapshots AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.run_id
+            WHERE snapshots.tenant_id = $1 AND old.id = snapshots.id AND old.status = 'complete'""",
+    ),
+}
+"""How many members the kept runs have, by the table that has them."""
+
 _WIPE: Final = "UPDATE erasures SET ids = '{}' WHERE tenant_id = $1 AND user_id_hash = $2"
 _RECEIPT: Final = "UPDATE erasures SET receipt = $2, finished_at = $3 WHERE id = $1"
 
@@ -146,7 +158,7 @@ class _Progress(Struct):
 
 class _Claim(Struct):
     lease: Lease
-    tenant_id: int
+    tenant: Tenant
     user_id_hash: str
     ids: list[str]
     progress: _Progress
@@ -165,7 +177,7 @@ class Erasures:
         postgres: Postgres,
         clickhouse: ClickHouse,
         secrets: Secrets,
-        links: Links,
+        links: IdentityLinks,
         *,
         elsewhere: Mapping[str, Eraser] | None = None,
         lease: timedelta = LENGTH,
@@ -229,7 +241,8 @@ class Erasures:
         assert row is not None  # noqa: S101  # it was claimed just now
         progress = msgspec.json.decode(row["progress"], type=_Progress)
         ids = list(row["ids"])
-        return _Claim(lease, row["tenant_id"], row["user_id_hash"], ids, progress, row["requested_at"])
+        tenant = Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"])
+        return _Claim(lease, tenant, row["user_id_hash"], ids, progress, row["requested_at"])
 
     async def _attempt(self, claim: _Claim) -> None:
         lease = claim.lease
@@ -253,7 +266,7 @@ class Erasures:
     async def _carry_out(self, claim: _Claim) -> None:
         if claim.ids:
             await self._take_from_postgres(claim)
-            traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
+            traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant.id)
             await self._remove_from_clickhouse(claim, traces)
             await self._erase_elsewhere(claim)
             await self._recount(claim, traces)
@@ -264,7 +277,7 @@ class Erasures:
         if await self._clickhouse_keeps(claim, ["erasing"]):
             raise _NotYet
         async with self._postgres.connection(seconds=600) as connection:
-            await connection.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
+            await connection.execute(_WIPE, claim.tenant.id, claim.user_id_hash)
             for table in _VACUUMED:
                 await connection.execute(f"VACUUM (ANALYZE) {table}")
         await self._leases.end(self._postgres, claim.lease, "done")
@@ -278,15 +291,15 @@ class Erasures:
         if claim.progress.is_taken:
             return
         async with self._postgres.transaction() as transaction:
-            ids = await unlink(transaction, claim.tenant_id, claim.ids)
-            taken = await take_events_of(transaction, claim.tenant_id, ids)
+            ids = await unlink(transaction, claim.tenant.id, claim.ids)
+            taken = await take_events_of(transaction, claim.tenant.id, ids)
             if taken is None:
                 raise _NotYet
             found = claim.progress
             found.is_taken, found.recent_events, found.links = True, taken, len(ids) - 1
-            found.feedback = await transaction.execute(_FEEDBACK, claim.tenant_id, ids)
-            found.violations = await transaction.execute(_VIOLATIONS, claim.tenant_id, ids)
-            found.versions = await transaction.execute(_AUTHOR, claim.tenant_id, ids)
+            found.feedback = await transaction.execute(_FEEDBACK, claim.tenant.id, ids)
+            found.violations = await transaction.execute(_VIOLATIONS, claim.tenant.id, ids)
+            found.versions = await transaction.execute(_AUTHOR, claim.tenant.id, ids)
             await transaction.execute(_TAKEN, claim.lease.id, ids, _json(found))
         claim.ids = ids
 
@@ -298,7 +311,7 @@ class Erasures:
             await traces.mark(claim.ids)
             await self._remove_samples(claim, traces)
             await self._remove_rows(claim, traces, tables)
-            rows = await self._postgres.fetch(_RUNNING, claim.tenant_id)
+            rows = await self._postgres.fetch(_RUNNING, claim.tenant.id)
             progress.awaited = [row["id"] for row in rows]
             await self._note(claim)
         if progress.awaited:
@@ -325,34 +338,33 @@ class Erasures:
     async def _remove_samples(self, claim: _Claim, traces: Traces) -> None:
         """Take values out of the catalog that only this person had."""
         for (event_type, path), values in (await traces.samples()).items():
-            known = await self._postgres.fetchval(_SAMPLES, claim.tenant_id, event_type, path)
+            known = await self._postgres.fetchval(_SAMPLES, claim.tenant.id, event_type, path)
             shown = {msgspec.json.encode(one) for one in msgspec.json.decode(known)} if known else set[bytes]()
             texts = [text.decode() for text in map(msgspec.json.encode, values) if text in shown]
             if not texts:
                 continue
             kept = await traces.others_have(event_type, path, texts)
             if gone := [text for text in texts if text not in kept]:
-                await self._postgres.execute(_UNSAMPLE, claim.tenant_id, event_type, path, gone)
+                await self._postgres.execute(_UNSAMPLE, claim.tenant.id, event_type, path, gone)
                 claim.progress.samples += len(gone)
         await self._note(claim)
 
     async def _erase_elsewhere(self, claim: _Claim) -> None:
         """Have the rooms below remove what they keep in forms of their own, such as files of members."""
         for name, erase in self._elsewhere.items():
-            found = await erase(claim.tenant_id, claim.ids)
+            found = sum([await erase(claim.tenant, user_id) for user_id in claim.ids])
             claim.progress.elsewhere[name] = max(found, claim.progress.elsewhere.get(name, 0))
             await self._note(claim)
 
     async def _recount(self, claim: _Claim, traces: Traces) -> None:
         """Correct how many members the kept runs have."""
-        if not claim.progress.rows.get("memberships"):
-            return
-        counts = await traces.member_counts()
-        for sql in _RECOUNT:
-            await self._postgres.execute(sql, claim.tenant_id, [one[0] for one in counts], [one[1] for one in counts])
+        for table, statements in _RECOUNT.items():
+            counts = await traces.member_counts(table)
+            for sql in statements:
+                await self._postgres.execute(sql, claim.tenant.id, list(counts), list(counts.values()))
 
     async def _clickhouse_keeps(self, claim: _Claim, tables: Sequence[str]) -> bool:
-        traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
+        traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant.id)
         return await traces.is_replaced_kept(tables, claim.progress.replaced_until)
 
     async def _note(self, claim: _Claim) -> None:
@@ -379,7 +391,7 @@ class Erasures:
         receipt = await self._signed(Receipt(claim.lease.id, claim.user_id_hash, claim.requested_at, now, removed))
         async with self._postgres.transaction() as transaction:
             await transaction.execute(_RECEIPT, claim.lease.id, msgspec.json.encode(receipt).decode(), now)
-            await transaction.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
+            await transaction.execute(_WIPE, claim.tenant.id, claim.user_id_hash)
 
     async def _signed(self, receipt: Receipt) -> Receipt:
         unsigned = msgspec.structs.replace(receipt, signature="")

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Finding, InvalidInput
-from segment_copilot.events.links import ANONYMOUS, Alias, Links
+from segment_copilot.events.identity_links import ANONYMOUS, Alias, IdentityLinks
 
 
 class IdentifiedUser(Struct, frozen=True):
@@ -19,7 +19,7 @@ class IdentifiedUser(Struct, frozen=True):
 class Identity:
     """Links the ids of all tenants' users; every method takes the tenant."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: IdentityLinks) -> None:
         self._links = links
 
     async def alias(self, tenant: Tenant, anonymous_id: str, user_id: str) -> Alias:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import NotFound
-from segment_copilot.events.links import PERSON_ID, PERSON_KEY, Links, with_links
+from segment_copilot.events.identity_links import PERSON_ID, PERSON_KEY, IdentityLinks, with_links
 from segment_copilot.events.rows import Event
 from segment_copilot.events.waiting import WaitingEvents
 from segment_copilot.language.catalog import IDENTIFY
@@ -138,7 +138,7 @@ _ALL: Final = WhichEvents()
 class Profiles:
     """Reads the users of all tenants; every method takes the tenant."""
 
-    def __init__(self, clickhouse: ClickHouse, waiting: WaitingEvents, links: Links) -> None:
+    def __init__(self, clickhouse: ClickHouse, waiting: WaitingEvents, links: IdentityLinks) -> None:
         self._links = links
         self._clickhouse = clickhouse
         self._waiting = waiting

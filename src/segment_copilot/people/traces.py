@@ -126,11 +126,11 @@ class Traces:
         params = {**self._tenant, "type": event_type, "path": steps, "values": list(texts)}
         return set(await self._column(sql, params))
 
-    async def member_counts(self) -> list[tuple[UUID, int]]:
-        """Return how many members each run of the tenant has."""
-        sql = "SELECT run_id, count() FROM memberships WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"
+    async def member_counts(self, table: str) -> dict[UUID, int]:
+        """Return how many members each run of the tenant has in a table of them."""
+        sql = f"SELECT run_id, count() FROM {table} WHERE tenant_id = {{tenant:UInt32}} GROUP BY run_id"
         rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
-        return [(run_id, int(count)) for run_id, count in rows]
+        return {run_id: int(count) for run_id, count in rows}
 
     def _condition(self, table: str) -> str:
         return self._links if table == "identity_links" else self._theirs

@@ -12,7 +12,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
 from segment_copilot.events import Forwarding, Ingestion
-from segment_copilot.events.links import Links
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import Definition, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -151,7 +151,7 @@ def draw_said(draw: Draw, users: Sequence[str]) -> list[Said]:
 
 async def say(postgres: Postgres, clickhouse: ClickHouse, tenant: Tenant, said: Iterable[Said]) -> None:
     """As a client and the worker do it; some of them arrive in ClickHouse before others are said."""
-    links = Links(postgres, clickhouse)
+    links = IdentityLinks(postgres, clickhouse)
     for number, one in enumerate(said):
         if one.kind == "merge":
             await links.merge(tenant, one.id, one.of)
