@@ -1,7 +1,7 @@
 """Links ids that are one person's: decided in PostgreSQL, forwarded to ClickHouse, and resolved when something is read.
 
 An anonymous id belongs to the user it was first seen with; a merge says that one user is another, and overrides what
-was said before. IdentityLinks form chains, never circles, and every link keeps the end of its chain, the *person*: who reads
+was said before. Links form chains, never circles, and every link keeps the end of its chain, the *person*: who reads
 joins once. Events are never rewritten, so a link counts for all that ever happened.
 """
 
