@@ -130,6 +130,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
+    snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
@@ -164,7 +165,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         members=Members(postgres, clickhouse, secrets, identity_links),
         removals=Removals(postgres, clickhouse, presence=presence),
         exports=exports,
-        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
+        snapshots=snapshots,
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, identity_links),
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse),
@@ -172,6 +173,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         feedback=Feedback(postgres),
         identity=Identity(identity_links),
         erasures=Erasures(
-            postgres, clickhouse, secrets, identity_links, elsewhere={"exports": exports.remove_with}, presence=presence
+            postgres,
+            clickhouse,
+            secrets,
+            identity_links,
+            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            presence=presence,
         ),
     )

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.exports import Source
 from segment_copilot.copilot.feedback import Opinion
 from segment_copilot.errors import NotFound
 from segment_copilot.events.shapes import SchemaProperty
@@ -81,6 +82,10 @@ async def live(resources: Resources, tenant: Tenant) -> None:
         await resources.computations.request(tenant, saved.segment.id)
         await resources.computations.run_next()
     await resources.removals.remove_due()
+    await resources.exports.request(tenant, Source("segment", saved.segment.id), form="csv", include=["traits.email"])
+    await resources.exports.run_next()
+    await resources.snapshots.request(tenant, saved.segment.id, name="Then")
+    await resources.snapshots.run_next()
     await accept(resources, tenant, {"user_id": WHOLE, "event_type": "seen"})  # waits
 
 
@@ -89,7 +94,7 @@ async def traces(resources: Resources, wanted: tuple[str, ...] = IDS) -> set[str
     found = set[str]()
     tables = await resources.postgres.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     for (table,) in tables:
-        sql = f"SELECT count(*) FROM {table} AS one WHERE one::text ~ 'zq7'"
+        sql = f"SELECT count(*) FROM {table} AS one WHERE one::text ~ 'zq7' OR one::text ~ '{b'zq7'.hex()}'"
         found |= {f"postgres {table}"} if await resources.postgres.fetchval(sql) else set()
     if await resources.postgres.fetchval("SELECT count(*) FROM pg_stats WHERE most_common_vals::text ~ 'zq7'"):
         found.add("postgres statistics")
@@ -115,9 +120,16 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 ):
     await live(resources, tenant)
     before = await traces(resources)
-    in_clickhouse = {"events", "traits", "traits_current", "users", "identity_links", "memberships"}
+    in_clickhouse = {"events", "traits", "traits_current", "users", "identity_links", "memberships", "snapshot_members"}
     assert before >= {f"clickhouse {table}" for table in in_clickhouse} or not any("click" in one for one in before)
-    in_postgres = {"events", "identity_links", "copilot_feedback", "schema_violations", "segment_versions"}
+    in_postgres = {
+        "events",
+        "identity_links",
+        "copilot_feedback",
+        "schema_violations",
+        "segment_versions",
+        "export_chunks",
+    }
     assert before >= {f"postgres {table}" for table in in_postgres}
 
     requested = await resources.erasures.request(tenant, "anon_zq7-phone")
@@ -139,6 +151,7 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 
     receipt = done.receipt
     assert receipt is not None
+    assert receipt.removed.elsewhere == {"exports": 1, "snapshots": 1}
     assert (receipt.removed.ids, receipt.removed.recent_events, receipt.removed.feedback) == (4, 6, 1)
     assert receipt.removed.rows["events"] == 5
     assert receipt.removed.samples == 2
@@ -227,4 +240,30 @@ async def test_an_erasure_whose_worker_dies_at_any_step_is_finished_by_the_next(
 
 
 def _worker(resources: Resources) -> Erasures:
-    return Erasures(resources.postgres, resources.clickhouse, resources.secrets, resources.identity_links)
+    stores = resources.postgres, resources.clickhouse
+    return Erasures(
+        *stores, resources.secrets, resources.identity_links, elsewhere={"exports": resources.exports.remove_with}
+    )
+
+
+async def test_a_computation_that_read_the_person_before_may_write_them_and_is_waited_for(
+    resources: Resources, tenant: Tenant
+):
+    await live(resources, tenant)
+    await resources.postgres.execute("UPDATE computations SET status = 'running' WHERE id = 3")
+    requested = await resources.erasures.request(tenant, WHOLE)
+    while not await resources.postgres.fetchval("SELECT progress ->> 'awaited' = '[\"computation 3\"]' FROM erasures"):
+        await resources.erasures.run_next()
+    sql = """
+        INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
+        SELECT {tenant:UInt32}, 1, generateUUIDv4(), {user:String}, sipHash64({user:String})"""
+    await resources.clickhouse.execute(sql, {"tenant": tenant.id, "user": WHOLE}, purpose="compute")
+    assert "clickhouse memberships" in await traces(resources)
+    await resources.postgres.execute("UPDATE erasures SET lease_until = now()")
+    await resources.erasures.run_next()
+    assert (await resources.erasures.get(tenant, requested.id)).status == "queued"
+
+    await resources.postgres.execute("UPDATE computations SET status = 'done' WHERE id = 3")
+
+    assert (await erased(resources, tenant, requested)).status == "done"
+    assert await traces(resources) == set()

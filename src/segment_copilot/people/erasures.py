@@ -33,8 +33,8 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-Eraser = Callable[[Tenant, str], Awaitable[int]]
-"""Removes what another room keeps in a form of its own of the tenant's user of this id; returns how much that was.
+Eraser = Callable[[int, Sequence[str]], Awaitable[int]]
+"""Removes what another room keeps in a form of its own of a tenant's users of these ids; returns how much that was.
 
 It may be called again, and finds nothing then."""
 
@@ -50,6 +50,8 @@ _VACUUMED: Final = (
     "observed_names",
     "schema_violations",
     "segment_versions",
+    "exports",
+    "export_chunks",
     "copilot_feedback",
     "erasures",
 )
@@ -59,10 +61,7 @@ _OPEN: Final = f"""
 SELECT {_COLUMNS} FROM erasures WHERE tenant_id = $1 AND user_id_hash = $2 AND status IN ('queued', 'working')
 """
 _REQUEST: Final = f"INSERT INTO erasures (tenant_id, user_id_hash, ids) VALUES ($1, $2, $3) RETURNING {_COLUMNS}"
-_CLAIMED: Final = """
-SELECT tenant_id, slug, timezone, dynamic_plus_limit, user_id_hash, ids, progress, requested_at
-FROM erasures JOIN tenants ON tenants.id = tenant_id WHERE erasures.id = $1
-"""
+_CLAIMED: Final = "SELECT tenant_id, user_id_hash, ids, progress, requested_at FROM erasures WHERE id = $1"
 _TAKEN: Final = "UPDATE erasures SET ids = $2, progress = $3 WHERE id = $1"
 _FEEDBACK: Final = "UPDATE copilot_feedback SET given_by = NULL WHERE tenant_id = $1 AND given_by = ANY ($2::text[])"
 _VIOLATIONS: Final = "DELETE FROM schema_violations WHERE tenant_id = $1 AND user_id = ANY ($2::text[])"
@@ -70,8 +69,11 @@ _AUTHOR: Final = """
 UPDATE segment_versions SET session_user_id = NULL FROM segments
 WHERE segments.id = segment_id AND tenant_id = $1 AND session_user_id = ANY ($2::text[])
 """
-_RUNNING: Final = "SELECT id FROM computations WHERE tenant_id = $1 AND status = 'running'"
-_STILL: Final = "SELECT EXISTS (SELECT FROM computations WHERE id = ANY ($1::bigint[]) AND status = 'running')"
+_RUNNING: Final = """
+SELECT 'computation ' || id AS name FROM computations WHERE tenant_id = $1 AND status = 'running'
+UNION ALL
+SELECT 'snapshot ' || id FROM snapshots WHERE tenant_id = $1 AND status = 'running'
+"""
 _SAMPLES: Final = "SELECT samples FROM observed_names WHERE tenant_id = $1 AND event_type = $2 AND path = $3"
 _UNSAMPLE: Final = """
 UPDATE observed_names SET samples = (
@@ -80,23 +82,14 @@ UPDATE observed_names SET samples = (
     WHERE value <> ALL (ARRAY(SELECT text::jsonb FROM unnest($4::text[]) AS text))
 ) WHERE tenant_id = $1 AND event_type = $2 AND path = $3
 """
-_RECOUNT: Final = {
-    "memberships": (
-        """UPDATE segments SET member_count = coalesce(run.count, 0)
-            FROM segments AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.published_run
-            WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run IS NOT NULL
-                AND segments.member_count IS DISTINCT FROM coalesce(run.count, 0)""",
-        """UPDATE computations SET member_count = run.count FROM unnest($2::uuid[], $3::bigint[]) AS run (id, count)
-            WHERE tenant_id = $1 AND run_id = run.id AND status = 'done' AND member_count <> run.count""",
-    ),
-    "snapshot_members": (
-        """UPDATE snapshots SET member_count = coalesce(run.count, 0)
-            FROM snapshots AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.run_id
-            WHERE snapshots.tenant_id = $1 AND old.id = snapshots.id AND old.status = 'complete'""",
-    ),
-}
-"""How many members the kept runs have, by the table that has them."""
-
+_RECOUNT: Final = (
+    """UPDATE segments SET member_count = coalesce(run.count, 0)
+        FROM segments AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.published_run
+        WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run IS NOT NULL
+            AND segments.member_count IS DISTINCT FROM coalesce(run.count, 0)""",
+    """UPDATE computations SET member_count = run.count FROM unnest($2::uuid[], $3::bigint[]) AS run (id, count)
+        WHERE tenant_id = $1 AND run_id = run.id AND status = 'done' AND member_count <> run.count""",
+)
 _WIPE: Final = "UPDATE erasures SET ids = '{}' WHERE tenant_id = $1 AND user_id_hash = $2"
 _RECEIPT: Final = "UPDATE erasures SET receipt = $2, finished_at = $3 WHERE id = $1"
 
@@ -152,13 +145,13 @@ class _Progress(Struct):
     samples: int = 0
     rows: dict[str, int] = field(default_factory=dict[str, int])
     elsewhere: dict[str, int] = field(default_factory=dict[str, int])
-    awaited: list[int] | None = None  # computations that began before the rows were gone
+    awaited: list[str] | None = None  # computations and snapshots that began before the rows were gone
     replaced_until: int = 0  # when the last files were replaced, by ClickHouse's clock
 
 
 class _Claim(Struct):
     lease: Lease
-    tenant: Tenant
+    tenant_id: int
     user_id_hash: str
     ids: list[str]
     progress: _Progress
@@ -241,8 +234,7 @@ class Erasures:
         assert row is not None  # noqa: S101  # it was claimed just now
         progress = msgspec.json.decode(row["progress"], type=_Progress)
         ids = list(row["ids"])
-        tenant = Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"])
-        return _Claim(lease, tenant, row["user_id_hash"], ids, progress, row["requested_at"])
+        return _Claim(lease, row["tenant_id"], row["user_id_hash"], ids, progress, row["requested_at"])
 
     async def _attempt(self, claim: _Claim) -> None:
         lease = claim.lease
@@ -266,7 +258,7 @@ class Erasures:
     async def _carry_out(self, claim: _Claim) -> None:
         if claim.ids:
             await self._take_from_postgres(claim)
-            traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant.id)
+            traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
             await self._remove_from_clickhouse(claim, traces)
             await self._erase_elsewhere(claim)
             await self._recount(claim, traces)
@@ -277,7 +269,7 @@ class Erasures:
         if await self._clickhouse_keeps(claim, ["erasing"]):
             raise _NotYet
         async with self._postgres.connection(seconds=600) as connection:
-            await connection.execute(_WIPE, claim.tenant.id, claim.user_id_hash)
+            await connection.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
             for table in _VACUUMED:
                 await connection.execute(f"VACUUM (ANALYZE) {table}")
         await self._leases.end(self._postgres, claim.lease, "done")
@@ -291,15 +283,15 @@ class Erasures:
         if claim.progress.is_taken:
             return
         async with self._postgres.transaction() as transaction:
-            ids = await unlink(transaction, claim.tenant.id, claim.ids)
-            taken = await take_events_of(transaction, claim.tenant.id, ids)
+            ids = await unlink(transaction, claim.tenant_id, claim.ids)
+            taken = await take_events_of(transaction, claim.tenant_id, ids)
             if taken is None:
                 raise _NotYet
             found = claim.progress
             found.is_taken, found.recent_events, found.links = True, taken, len(ids) - 1
-            found.feedback = await transaction.execute(_FEEDBACK, claim.tenant.id, ids)
-            found.violations = await transaction.execute(_VIOLATIONS, claim.tenant.id, ids)
-            found.versions = await transaction.execute(_AUTHOR, claim.tenant.id, ids)
+            found.feedback = await transaction.execute(_FEEDBACK, claim.tenant_id, ids)
+            found.violations = await transaction.execute(_VIOLATIONS, claim.tenant_id, ids)
+            found.versions = await transaction.execute(_AUTHOR, claim.tenant_id, ids)
             await transaction.execute(_TAKEN, claim.lease.id, ids, _json(found))
         claim.ids = ids
 
@@ -311,11 +303,10 @@ class Erasures:
             await traces.mark(claim.ids)
             await self._remove_samples(claim, traces)
             await self._remove_rows(claim, traces, tables)
-            rows = await self._postgres.fetch(_RUNNING, claim.tenant.id)
-            progress.awaited = [row["id"] for row in rows]
+            progress.awaited = await self._running(claim)
             await self._note(claim)
         if progress.awaited:
-            if await self._postgres.fetchval(_STILL, progress.awaited):
+            if not set(progress.awaited).isdisjoint(await self._running(claim)):
                 raise _NotYet  # it may yet write a member whom it read before
             await self._remove_rows(claim, traces, tables)
             progress.awaited = []
@@ -323,6 +314,10 @@ class Erasures:
         if await traces.is_replaced_kept(tables, progress.replaced_until):
             raise _NotYet
         await traces.settle(tables)
+
+    async def _running(self, claim: _Claim) -> list[str]:
+        """Return what is writing members of the tenant right now."""
+        return [row["name"] for row in await self._postgres.fetch(_RUNNING, claim.tenant_id)]
 
     async def _remove_rows(self, claim: _Claim, traces: Traces, tables: Sequence[str]) -> None:
         """Remove what there is, and note how much before it goes: whoever takes over cannot count it any more."""
@@ -338,33 +333,32 @@ class Erasures:
     async def _remove_samples(self, claim: _Claim, traces: Traces) -> None:
         """Take values out of the catalog that only this person had."""
         for (event_type, path), values in (await traces.samples()).items():
-            known = await self._postgres.fetchval(_SAMPLES, claim.tenant.id, event_type, path)
+            known = await self._postgres.fetchval(_SAMPLES, claim.tenant_id, event_type, path)
             shown = {msgspec.json.encode(one) for one in msgspec.json.decode(known)} if known else set[bytes]()
             texts = [text.decode() for text in map(msgspec.json.encode, values) if text in shown]
             if not texts:
                 continue
             kept = await traces.others_have(event_type, path, texts)
             if gone := [text for text in texts if text not in kept]:
-                await self._postgres.execute(_UNSAMPLE, claim.tenant.id, event_type, path, gone)
+                await self._postgres.execute(_UNSAMPLE, claim.tenant_id, event_type, path, gone)
                 claim.progress.samples += len(gone)
         await self._note(claim)
 
     async def _erase_elsewhere(self, claim: _Claim) -> None:
         """Have the rooms below remove what they keep in forms of their own, such as files of members."""
         for name, erase in self._elsewhere.items():
-            found = sum([await erase(claim.tenant, user_id) for user_id in claim.ids])
+            found = await erase(claim.tenant_id, claim.ids)
             claim.progress.elsewhere[name] = max(found, claim.progress.elsewhere.get(name, 0))
             await self._note(claim)
 
     async def _recount(self, claim: _Claim, traces: Traces) -> None:
         """Correct how many members the kept runs have."""
-        for table, statements in _RECOUNT.items():
-            counts = await traces.member_counts(table)
-            for sql in statements:
-                await self._postgres.execute(sql, claim.tenant.id, list(counts), list(counts.values()))
+        counts = await traces.member_counts()
+        for sql in _RECOUNT:
+            await self._postgres.execute(sql, claim.tenant_id, list(counts), list(counts.values()))
 
     async def _clickhouse_keeps(self, claim: _Claim, tables: Sequence[str]) -> bool:
-        traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant.id)
+        traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
         return await traces.is_replaced_kept(tables, claim.progress.replaced_until)
 
     async def _note(self, claim: _Claim) -> None:
@@ -391,7 +385,7 @@ class Erasures:
         receipt = await self._signed(Receipt(claim.lease.id, claim.user_id_hash, claim.requested_at, now, removed))
         async with self._postgres.transaction() as transaction:
             await transaction.execute(_RECEIPT, claim.lease.id, msgspec.json.encode(receipt).decode(), now)
-            await transaction.execute(_WIPE, claim.tenant.id, claim.user_id_hash)
+            await transaction.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
 
     async def _signed(self, receipt: Receipt) -> Receipt:
         unsigned = msgspec.structs.replace(receipt, signature="")

@@ -126,9 +126,9 @@ class Traces:
         params = {**self._tenant, "type": event_type, "path": steps, "values": list(texts)}
         return set(await self._column(sql, params))
 
-    async def member_counts(self, table: str) -> dict[UUID, int]:
-        """Return how many members each run of the tenant has in a table of them."""
-        sql = f"SELECT run_id, count() FROM {table} WHERE tenant_id = {{tenant:UInt32}} GROUP BY run_id"
+    async def member_counts(self) -> dict[UUID, int]:
+        """Return how many members each run of the tenant has."""
+        sql = "SELECT run_id, count() FROM memberships WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"
         rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
         return {run_id: int(count) for run_id, count in rows}
 
