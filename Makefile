@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test contract mutants chaos bench evals openapi
+.PHONY: help demo fmt check quick test contract segops mutants chaos bench evals openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ quick: $(UV) ## The tests that need no engine
 
 contract: $(UV) ## Make up tens of thousands of requests from the document: all checks, all phases
 	CONTRACT_EXAMPLES=100 $(RUN) pytest tests/api/test_conformance.py -n 0 -s
+
+segops: $(UV) ## Call every method of SegOps' SDKs; the table is in docs/segops.md
+	@$(RUN) python -m tests.service.segops
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py
