@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test contract segops mutants chaos bench evals openapi
+.PHONY: help demo fmt check quick test contract segops mutants chaos bench evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -48,6 +48,9 @@ bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 evals: $(UV) ## Ask the offline copilot every case; the reports are in evals/reports/latest
 	@$(RUN) python -m evals lint
 	@$(RUN) python -m evals run
+
+examples: $(UV) ## Record the examples of the OpenAPI document from a service of their own
+	@$(RUN) python -m tests.openapi
 
 openapi: $(UV) ## Write openapi/openapi.json and openapi/protocol.json from the code
 	$(RUN) segment-copilot openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json

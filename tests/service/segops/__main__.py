@@ -7,13 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import structlog
-
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
+from segment_copilot.telemetry.logs import configure_logging
 from tests.service.segops.matrix import Outcome, page, run
 from tests.service.segops.world import World
 from tests.support.engines import data_directory
@@ -36,7 +35,7 @@ async def outcomes() -> list[Outcome]:
 
 def main() -> int:
     """Write the page; exit with 1 if a call failed."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    configure_logging(level="error", form="console")
     found = asyncio.run(outcomes())
     PAGE.write_text(page(found))
     for outcome in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
@@ -22,6 +23,9 @@ from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
+
+EXAMPLES_FILE: Final = Path(__file__).with_name("examples.json")
+"""Operation id → {parameters, request, answer}, recorded from a running service by `make examples`."""
 
 REFERENCE: Final = "#/components/schemas/{name}"
 DEFINITION: Final = {"$ref": REFERENCE.format(name="Definition")}
@@ -72,9 +76,12 @@ def document(app: Litestar) -> dict[str, Any]:
 def _document(app: Litestar) -> dict[str, Any]:
     operations = list(_operations(app))
     schemas = _Schemas(operations)
+    examples: dict[str, dict[str, Any]] = msgspec.json.decode(EXAMPLES_FILE.read_bytes())
     paths: dict[str, dict[str, Any]] = {}
     for operation in sorted(operations, key=lambda operation: (operation.path, operation.method)):
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _with_examples(
+            _operation(operation, schemas), examples
+        )
     used = {tag for operation in operations for tag in operation.handler.resolve_tags()}
     return {
         "openapi": "3.1.0",
@@ -195,6 +202,21 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     entry["responses"] = _responses(operation, schemas)
     if operation.route.public:
         entry["security"] = []
+    return entry
+
+
+def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Put what was recorded of an operation beside the schemas of its parameters, its body and its answer."""
+    recorded = examples.get(entry["operationId"], {})
+    for parameter in entry.get("parameters", []):
+        if parameter["name"] in (values := recorded.get("parameters", {})):
+            parameter["example"] = values[parameter["name"]]
+    bodies = [entry["requestBody"]] if "requestBody" in entry else []
+    answers = [answer for status, answer in entry["responses"].items() if status.startswith("2")]
+    for part, bodies_of in (("request", bodies), ("answer", answers)):
+        for content in (content for body in bodies_of for content in body.get("content", {}).values()):
+            if part in recorded:
+                content["example"] = recorded[part]
     return entry
 
 

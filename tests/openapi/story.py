@@ -1,0 +1,102 @@
+"""A story that calls every operation once, in an order that a newcomer could follow; its answers are the document's examples.
+
+A new tenant, so that ids begin at 1. To add an operation, add its `Step`: a test fails while one is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+
+class Step(Struct, frozen=True):
+    """One call of an operation. A *body* that is text goes out as it is, with its media type in *headers*."""
+
+    operation: str
+    body: Any = None
+    path: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    until: Callable[[Any], bool] | None = None
+    """Asked again until its answer is so: what a worker does takes a moment."""
+
+
+BUYERS: Final = {
+    "logic": "AND",
+    "conditions": [
+        {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 2, "window_days": 90},
+        {"type": "user_property", "property": "country", "operator": "eq", "value": "ES"},
+    ],
+}
+LAPSED: Final = {
+    "logic": "AND",
+    "conditions": [{"type": "recency", "event_type": "order_placed", "operator": "gt", "window_days": 30}],
+}
+ORDER: Final = {"user_id": "ana", "event_type": "order_placed", "payload": {"total": 59.9, "coupon": "SPRING"}}
+EVENTS: Final = [
+    {"user_id": "ana", "event_type": "context_identified", "payload": {"country": "ES", "plan": "pro"}},
+    {"user_id": "ben", "event_type": "context_identified", "payload": {"country": "FR", "plan": "free"}},
+    ORDER,
+    {"user_id": "ben", "event_type": "order_placed", "payload": {"total": 20}},
+    {"user_id": "ben", "event_type": "page_viewed", "payload": {"path": "/pricing"}},
+]
+QUESTION: Final = "Users who placed an order in the last 7 days"
+ASKED: Final = {"messages": [{"role": "user", "content": QUESTION}]}
+SEGMENT: Final = {"segment_id": 1}
+
+STORY: Final = (
+    Step("live"),
+    Step("ready"),
+    # Events
+    Step("track", ORDER),
+    Step("track_batch", {"events": EVENTS}),
+    Step("status", until=lambda answer: answer["pending"] == 0),
+    # Segments
+    Step("preview_segment", {"definition": BUYERS, "limit": 10, "breakdown": True}),
+    Step("explain_definition", {"definition": BUYERS}),
+    Step("create_segment", {"name": "Spanish regulars", "description": "For the spring letter", "definition": BUYERS}),
+    Step("list_segments"),
+    Step("get_segment", path=SEGMENT),
+    Step("update_segment", {"name": "Regulars in Spain"}, SEGMENT),
+    Step("replace_segment", {"name": "Regulars in Spain", "definition": BUYERS, "is_active": True}, SEGMENT),
+    Step("estimate_segment", {"limit": 10}, SEGMENT),
+    Step("explain_segment", {"user_id": "ana"}, SEGMENT),
+    Step("compute_all_segments", {"as_of": "2026-06-15T12:00:00Z"}),
+    Step("get_segment", path=SEGMENT, until=lambda answer: answer["status"] == "computed"),
+    Step("compute_segment", {}, SEGMENT),
+    Step("get_segment", path=SEGMENT, until=lambda answer: answer["status"] == "computed"),
+    Step("list_members", path=SEGMENT),
+    Step("list_memberships", query={"user_id": "ana"}),
+    Step("explain_user", path={"user_id": "ana", "segment_id": 1}),
+    # The copilot
+    Step("open_session", {"scope": "copilot", "user_id": "ana"}),
+    Step("capabilities"),
+    Step("protocol"),
+    Step("generate", {"description": QUESTION}),
+    Step("stream", ASKED),
+    Step(
+        "ag_ui",
+        {
+            "threadId": "thread-1",
+            "runId": "run-1",
+            "messages": [{"id": "message-1", "role": "user", "content": QUESTION}],
+            "tools": [],
+            "context": [],
+            "state": {},
+            "forwardedProps": {},
+        },
+    ),
+    Step(
+        "ai_sdk",
+        {
+            "id": "thread-1",
+            "messages": [{"id": "message-1", "role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
+            "trigger": "submit-message",
+        },
+    ),
+    Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
+    # What is deleted comes last
+    Step("delete_segment", path=SEGMENT),
+)
