@@ -58,12 +58,13 @@ async def _call(client: httpx2.AsyncClient, operation: Operation, step: Step) ->
     path = operation.path
     for name, value in step.path.items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-    sent = (
-        {"content": step.body} if isinstance(step.body, str) else {"json": step.body} if step.body is not None else {}
-    )
+    text = step.body if isinstance(step.body, str) else None
+    value = step.body if text is None else None
     deadline = time.monotonic() + PATIENCE
     while True:
-        answer = await client.request(operation.method, path, params=step.query, headers=step.headers, **sent)
+        answer = await client.request(
+            operation.method, path, params=step.query, headers=step.headers, content=text, json=value
+        )
         content = answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
         if step.until is None or (answer.status_code == 200 and step.until(content)):
             return Answer(step, answer.status_code, content)

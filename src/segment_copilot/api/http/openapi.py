@@ -89,6 +89,7 @@ def _document(app: Litestar) -> dict[str, Any]:
             "title": "segment-copilot",
             "version": version("segment-copilot"),
             "description": DESCRIPTION,
+            "contact": {"name": "segment-copilot"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "Where this document was read"}],
@@ -170,7 +171,7 @@ class _Schemas:
         return self._by_type[repr(type_)]
 
     def _tidy(self, schema: Any) -> Any:
-        """Refer to named unions, and leave out what msgspec says and no reader needs."""
+        """Refer to named unions and to definitions, and leave out what msgspec says and no reader needs."""
         for name, union in self._unions.items():
             if schema == union:
                 return {"$ref": REFERENCE.format(name=name)}
@@ -181,6 +182,8 @@ class _Schemas:
         tidy = {key: self._tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
         if tidy.get("required") == []:
             del tidy["required"]
+        if tidy.get("properties", {}).get("definition") == {"type": "object"}:  # of a draft, which holds plain JSON
+            tidy["properties"] = tidy["properties"] | {"definition": DEFINITION}
         return tidy
 
 
