@@ -13,7 +13,7 @@ from typing import Any
 
 def module(name: str) -> Any:
     """A module of the generated package, which is there only while the test runs."""
-    return importlib.import_module(f"generated.{name}")
+    return importlib.import_module(f"generated.{name}".rstrip("."))
 
 
 def call(operation: str, *path: Any, **arguments: Any) -> Any:

@@ -81,9 +81,8 @@ STORY: Final = (
         {
             "threadId": "thread-1",
             "runId": "run-1",
-            "messages": [{"id": "message-1", "role": "user", "content": QUESTION}],
+            "messages": [{"role": "user", "content": QUESTION}],
             "tools": [],
-            "context": [],
             "state": {},
             "forwardedProps": {},
         },
@@ -92,8 +91,7 @@ STORY: Final = (
         "ai_sdk",
         {
             "id": "thread-1",
-            "messages": [{"id": "message-1", "role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
-            "trigger": "submit-message",
+            "messages": [{"role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
         },
     ),
     Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),

@@ -14,7 +14,6 @@ from msgspec import Struct
 from tests.openapi.story import STORY, Step
 
 PATIENCE: Final = 30.0  # seconds, for work in the background
-STREAMED: Final = 1_500  # characters of a stream that an example shows
 LISTED: Final = 3  # items of a list that an example shows
 SECRETS: Final = (
     (re.compile(r"\b([spm]k_)[A-Za-z0-9]{12,}"), r"\1…"),
@@ -65,10 +64,20 @@ async def _call(client: httpx2.AsyncClient, operation: Operation, step: Step) ->
         answer = await client.request(
             operation.method, path, params=step.query, headers=step.headers, content=text, json=value
         )
-        content = answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+        content = _content(answer)
         if step.until is None or (answer.status_code == 200 and step.until(content)):
             return Answer(step, answer.status_code, content)
         assert time.monotonic() < deadline, (step.operation, content)
+
+
+def _content(answer: httpx2.Response) -> Any:
+    """JSON decoded; the first event of a stream, as the document describes one; anything else as text."""
+    kind = answer.headers.get("content-type", "")
+    if kind.startswith("text/event-stream"):
+        first = next(frame for frame in answer.text.split("\n\n") if "data:" in frame)
+        fields = (line.partition(": ") for line in first.splitlines() if not line.startswith(":"))
+        return {name: value for name, _, value in fields}
+    return answer.json() if "json" in kind else answer.text
 
 
 def examples_of(answers: list[Answer]) -> dict[str, Any]:
@@ -93,8 +102,7 @@ def _shown(content: Any) -> Any:
         case str():
             for pattern, instead in SECRETS:
                 content = pattern.sub(instead, content)
-            frames = content.rfind("\n\n", 0, STREAMED)  # of a stream: whole ones
-            return content if frames < 0 else content[: frames + 2]
+            return content
         case _:
             return content
 
