@@ -15,11 +15,10 @@ import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.typing import FieldDefinition
 from msgspec import UNSET, Struct
 
 from segment_copilot.api.http.etags import ETAG
-from segment_copilot.api.http.parameters import Parameter, parameters_of
+from segment_copilot.api.http.parameters import Parameter, given_type, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.copilot.stream.run_events import Event
@@ -123,8 +122,17 @@ class _Operation(Struct, frozen=True):
     handler: HTTPRouteHandler
 
     @property
-    def body(self) -> FieldDefinition | None:
-        return self.handler.parsed_data_field
+    def body(self) -> Any:
+        """The type of the body; None where none is read."""
+        field = self.handler.parsed_data_field
+        if field is None:
+            return None
+        return given_type(field) if field.is_optional else field.raw
+
+    @property
+    def needs_body(self) -> bool:
+        field = self.handler.parsed_data_field
+        return field is not None and not field.is_optional
 
     @property
     def answer(self) -> Any:
@@ -157,7 +165,7 @@ class _Schemas:
     def __init__(self, operations: Iterable[_Operation]) -> None:
         types: list[Any] = [Problem, Definition]
         for operation in operations:
-            types += [part for part in (operation.body and operation.body.raw, operation.answer) if part is not None]
+            types += [part for part in (operation.body, operation.answer) if part is not None]
             types += [stream] if (stream := operation.route.stream) is not None else []
         unions = list(NAMED_UNIONS.values())
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
@@ -165,6 +173,9 @@ class _Schemas:
         self._unions = named
         tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
         tidy |= language_components(REFERENCE)
+        bodies = [found[types.index(operation.body)] for operation in operations if operation.body is not None]
+        for name in _reached(bodies, tidy):
+            tidy[name] = _told_defaults(tidy[name])
         _let_results_be_sparse(operations, tidy)
         self.components = dict(sorted(tidy.items()))
         self._by_type = {repr(type_): self._tidy(schema) for type_, schema in zip(types, found, strict=False)}
@@ -208,6 +219,41 @@ def _let_results_be_sparse(operations: Iterable[_Operation], components: dict[st
             components[operation.answer.__name__]["properties"]["results"]["items"] = {"anyOf": items}
 
 
+def _reached(schemas: Iterable[Any], components: Mapping[str, Any]) -> set[str]:
+    """Return the names of the components that *schemas* refer to, at whatever depth."""
+    reached = set[str]()
+    waiting = list(schemas)
+    while waiting:
+        match waiting.pop():
+            case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) not in reached:
+                reached.add(name)
+                waiting.append(components[name])
+            case dict() as schema:
+                waiting += cast("dict[str, Any]", schema).values()
+            case list() as items:
+                waiting += cast("list[Any]", items)
+            case _:
+                pass
+    return reached
+
+
+def _told_defaults(schema: Any) -> Any:
+    """Tell a default in words: a generator of clients makes a field with a `default` one that must be sent."""
+    match schema:
+        case dict():
+            fields = {name: _told_defaults(value) for name, value in cast("dict[str, Any]", schema).items()}
+            if "type" in fields or "anyOf" in fields or "$ref" in fields:
+                default = fields.pop("default", None)
+                if default is not None and not isinstance(default, dict):
+                    told = f"Default: {msgspec.json.encode(default).decode()}."
+                    fields["description"] = f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
+            return fields
+        case list():
+            return [_told_defaults(item) for item in cast("list[Any]", schema)]
+        case _:
+            return schema
+
+
 def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     handler = operation.handler
     summary, _, description = cleandoc(handler.fn.__doc__ or "").partition("\n\n")
@@ -220,9 +266,9 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
     if parameters := [_parameter(parameter) for parameter in parameters_of(handler)]:
         entry["parameters"] = parameters
-    if body := operation.body:
-        content = {"application/json": {"schema": schemas.of(body.raw)}}
-        entry["requestBody"] = {"required": not body.is_optional, "content": content}
+    if operation.body is not None:
+        content = {"application/json": {"schema": schemas.of(operation.body)}}
+        entry["requestBody"] = {"required": operation.needs_body, "content": content}
     entry["responses"] = _responses(operation, schemas)
     if operation.route.public:
         entry["security"] = []
