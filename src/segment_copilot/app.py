@@ -14,8 +14,11 @@ from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
+from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -28,8 +31,12 @@ from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
+from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.usage import UsageController
+from segment_copilot.api.versions import VersionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -50,8 +57,15 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    PreviewController,
+    VersionController,
+    DependencyController,
     ExplanationController,
     ExplorerController,
+    EventSchemaController,
+    CatalogController,
+    AnalyticsController,
+    UsageController,
     CopilotController,
     CapabilitiesController,
     FeedbackController,
@@ -66,10 +80,21 @@ USE_CASES: Final = (
     "previews",
     "explanations",
     "segments",
+    "versions",
+    "dependencies",
     "computations",
     "members",
+    "schemas",
+    "violations",
+    "inference",
+    "browsing",
     "sessions",
     "feedback",
+    "profiles",
+    "sandbox",
+    "standings",
+    "usage",
+    "activations",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

@@ -14,23 +14,34 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
+from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.usage import Usage
+from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.browsing import Browsing
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
+from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.events.violations import Violations
+from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -55,14 +66,23 @@ class Resources(Struct, frozen=True):
     recent_events: RecentEvents
     history: History
     schemas: Schemas
+    violations: Violations
+    inference: Inference
     discovery: Discovery
     analytics: Analytics
+    browsing: Browsing
+    profiles: Profiles
     previews: Previews
     explanations: Explanations
     segments: Segments
+    versions: Versions
+    dependencies: Dependencies
     computations: Computations
     members: Members
     removals: Removals
+    sandbox: Sandbox
+    standings: Standings
+    usage: Usage
     activations: Activations
     feedback: Feedback
 
@@ -87,10 +107,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     presence = Presence(postgres)
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
-    discovery = Discovery(postgres)
+    declarations = Declarations(postgres)
+    discovery = Discovery(postgres, declarations)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
+    analytics, values = Analytics(clickhouse), Values(clickhouse)
+    previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
+    waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -101,20 +124,29 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
-        ingestion=Ingestion(postgres),
+        ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
-        schemas=Schemas(postgres),
+        schemas=Schemas(postgres, declarations),
+        violations=Violations(postgres),
+        inference=Inference(clickhouse, discovery),
         discovery=discovery,
-        analytics=Analytics(clickhouse),
+        analytics=analytics,
+        browsing=Browsing(discovery, analytics, values),
+        profiles=Profiles(clickhouse, waiting),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
+        versions=Versions(postgres, references),
+        dependencies=Dependencies(postgres),
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
+        standings=Standings(postgres, clickhouse, analytics),
+        usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

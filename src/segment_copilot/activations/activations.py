@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.stores.postgres import Postgres, Record
 
 Status = Literal["inactive", "active", "error"]
@@ -27,8 +27,30 @@ LIMIT $2
 """
 _CREATE = """
 INSERT INTO activations (tenant_id, segment_id, connector_type, config, status, last_synced_at)
-SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2
+SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2 AND definition IS NOT NULL
+FOR SHARE -- one that is deleted meanwhile is not there
 """
+
+
+_STANDINGS = """
+SELECT a.id, a.segment_id, s.name AS segment_name, a.connector_type, a.status, a.last_synced_at, a.last_error, s.member_count
+FROM activations a JOIN segments s ON s.id = a.segment_id AND s.tenant_id = a.tenant_id
+WHERE a.tenant_id = $1
+ORDER BY a.id
+"""
+
+
+class ActivationStanding(Struct, frozen=True):
+    """An activation beside the size of its segment."""
+
+    id: int
+    segment_id: int
+    segment_name: str
+    connector_type: str
+    status: Status
+    last_synced_at: datetime | None
+    last_error: str | None
+    member_count: int | None
 
 
 class Activation(Struct, frozen=True):
@@ -54,6 +76,10 @@ class Activations:
         """Return the tenant's activations, oldest first."""
         return tuple(_activation(row) for row in await self._postgres.fetch(_LIST, tenant.id, limit))
 
+    async def standings(self, tenant: Tenant) -> tuple[ActivationStanding, ...]:
+        """Return every activation of the tenant beside the size of its segment, oldest first."""
+        return tuple(ActivationStanding(*row) for row in await self._postgres.fetch(_STANDINGS, tenant.id))
+
     async def create(
         self,
         tenant: Tenant,
@@ -64,12 +90,19 @@ class Activations:
         status: Status = "inactive",
         last_synced_at: datetime | None = None,
     ) -> None:
-        """Connect a segment of the tenant to a destination; nothing is sent by this."""
+        """Connect a segment of the tenant to a destination; nothing is sent by this.
+
+        Raises:
+            NotFound: There is no such segment.
+            Conflict: It is a draft that has no definition yet.
+        """
         stored = msgspec.json.encode(config).decode()
         if not await self._postgres.execute(
             _CREATE, tenant.id, segment_id, connector_type, stored, status, last_synced_at
         ):
-            raise not_found(segment_id)
+            sql = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
+            is_draft = await self._postgres.fetchval(sql, tenant.id, segment_id)
+            raise without_definition(segment_id) if is_draft else not_found(segment_id)
 
     async def delete_all(self, tenant: Tenant) -> None:
         """Delete every activation of the tenant."""

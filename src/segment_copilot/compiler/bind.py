@@ -55,13 +55,15 @@ class Bound(Struct, frozen=True):
     questions: tuple[Question, ...] = ()  # to the store; with its answers in the catalog, binding may tell more
 
 
-def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition], *, own_id: int | None = None) -> Bound:
+def bind(
+    parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition | None], *, own_id: int | None = None
+) -> Bound:
     """Settle types and check names.
 
     Args:
         parsed: What `language.parse` read.
         catalog: What exists in the tenant.
-        references: The current definitions of all segments that can be reached from *parsed*.
+        references: The current definitions of all segments that can be reached from *parsed*; None is a draft's.
         own_id: The segment being saved, to see a cycle through itself.
 
     Raises:
@@ -225,11 +227,23 @@ class _Binder:
             self._warn(pointer, "property", path, known)
             if known:
                 self._elsewhere(pointer, path, self.catalog.traits)
+            return
+        kinds = [kind for name in self._names(event_type) if (kind := self.catalog.event_types.get(name))]
+        self._received(pointer, path, [kind.properties for kind in kinds if kind.event_count])
 
     def _trait(self, pointer: str, path: str) -> None:
         if not _is_known(path, self.catalog.traits):
             self._warn(pointer, "trait", path, self.catalog.traits)
             self._elsewhere(pointer, path, {})
+            return
+        self._received(pointer, path, [self.catalog.traits])
+
+    def _received(self, pointer: str, path: str, known: Sequence[Mapping[str, Property]]) -> None:
+        """Warn of a name that schemas declare and of which no value has come, though its events have."""
+        named = [one for properties in known for name, one in properties.items() if _is_at(name, path)]
+        if named and all(one.schema_type and not one.types for one in named):
+            detail = f"{path!r} is declared but was never received; the condition counts it as missing until it is."
+            self.warnings.append(Finding(pointer, "never_received", detail))
 
     def _elsewhere(self, pointer: str, path: str, traits: Mapping[str, Property]) -> None:
         events = {name: one.properties for name, one in self.catalog.event_types.items()}
@@ -244,7 +258,11 @@ class _Binder:
 
 def _is_known(path: str, known: Iterable[str]) -> bool:
     """A path is known when it, or something below it, was seen."""
-    return any(name == path or name.startswith(f"{path}.") for name in known)
+    return any(_is_at(name, path) for name in known)
+
+
+def _is_at(name: str, path: str) -> bool:
+    return name == path or name.startswith(f"{path}.")
 
 
 def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType | None:
@@ -254,7 +272,7 @@ def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType 
 
 
 def _check_references(
-    leaves: tuple[Located, ...], references: Mapping[int, Definition], own_id: int | None
+    leaves: tuple[Located, ...], references: Mapping[int, Definition | None], own_id: int | None
 ) -> Iterator[Finding]:
     named = [located for located in leaves if isinstance(located.leaf, SegmentMembership)]
     reached = set[int]()
@@ -264,15 +282,20 @@ def _check_references(
         if segment_id != own_id and segment_id not in references:
             yield Finding(pointer, "unknown_segment", f"There is no segment {segment_id}.")
             continue
+        if segment_id != own_id and references[segment_id] is None:
+            detail = f"Segment {segment_id} has no definition yet; give it one first."
+            yield Finding(pointer, "segment_without_definition", detail)
+            continue
         yield from _check_path_of(pointer, segment_id, references, own_id, reached)
-    total = len(leaves) + sum(count_leaves(all_conditions(references[segment_id])) for segment_id in reached)
+    definitions = [one for segment_id in reached if (one := references[segment_id]) is not None]
+    total = len(leaves) + sum(count_leaves(all_conditions(one)) for one in definitions)
     if named and total > MAX_REACHED_LEAVES:
         detail = f"All segments reached hold at most {MAX_REACHED_LEAVES} conditions together; these hold {total}."
         yield Finding("", "too_many_leaves", detail)
 
 
 def _check_path_of(
-    pointer: str, segment_id: int, references: Mapping[int, Definition], own_id: int | None, reached: set[int]
+    pointer: str, segment_id: int, references: Mapping[int, Definition | None], own_id: int | None, reached: set[int]
 ) -> Iterator[Finding]:
     """Go depth-first over what *segment_id* refers to; yield one finding for the first problem met."""
     depth_of = dict[int, int]()

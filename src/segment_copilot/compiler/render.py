@@ -150,6 +150,11 @@ class SharedSlots:
         rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
 
+    def ask(self, plans: Sequence[Plan]) -> CompiledQuery:
+        """Write a row for each user, with 1 or 0 for each of some of the plans: whether the user is in its audience."""
+        tests = [sql("toUInt8({})", self._masks.test(normal(plan.root))) for plan in plans]
+        return query(sql("SELECT\n{}\nFROM shared_slots", _listed(tests)))
+
 
 def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:
     segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")

@@ -36,10 +36,12 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
-    "explorer": "One user: why they are in a segment or not.",
+    "explorer": "Users one at a time: who they are, what they did, their segments and why; what an event would change.",
+    "analytics": "Segments and events in numbers, and what is used.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
-    "schemas": "What event types look like.",
+    "schemas": "What event types look like: declare it, infer it, hold events against it.",
+    "catalog": "What a definition may refer to, as declared and as seen, with the values.",
     "activations": "Where members are sent.",
     "sessions": "Short tokens for browsers, opened by a backend.",
     "health": "For probes; no key needed.",
