@@ -41,35 +41,74 @@ EVENTS: Final = [
     ORDER,
     {"user_id": "ben", "event_type": "order_placed", "payload": {"total": 20}},
     {"user_id": "ben", "event_type": "page_viewed", "payload": {"path": "/pricing"}},
+    {"user_id": "cleo", "event_type": "order_placed", "payload": {"total": "much"}},
 ]
 QUESTION: Final = "Users who placed an order in the last 7 days"
 ASKED: Final = {"messages": [{"role": "user", "content": QUESTION}]}
 SEGMENT: Final = {"segment_id": 1}
 
+SCHEMA: Final = {"schema_id": 1}
+TOTAL: Final = [{"name": "total", "type": "number", "description": "With tax", "required": True}]
+
 STORY: Final = (
     Step("live"),
     Step("ready"),
+    # Event schemas
+    Step("infer_schemas", {"events": [ORDER]}),
+    Step("create_schema", {"event_type": "order_placed", "description": "A purchase was paid", "properties": TOTAL}),
+    Step("list_schemas"),
+    Step("get_schema", path=SCHEMA),
+    Step("update_schema", {"description": "Somebody paid for a basket"}, SCHEMA),
+    Step("replace_schema", {"event_type": "order_placed", "properties": TOTAL, "strict": False}, SCHEMA),
+    Step("validate_payload", {"event_type": "order_placed", "payload": {"total": "much"}}),
     # Events
     Step("track", ORDER),
     Step("track_batch", {"events": EVENTS}),
     Step("status", until=lambda answer: answer["pending"] == 0),
+    # What is in the data
+    Step("list_violations", path=SCHEMA, until=lambda answer: answer["count"] == 1),
+    Step("get_catalog"),
+    Step("list_catalog_events"),
+    Step("get_catalog_event", path={"event_type": "order_placed"}),
+    Step("list_property_values", path={"event_type": "order_placed", "name": "coupon"}),
+    Step("list_catalog_traits"),
+    Step("get_catalog_trait", path={"name": "country"}),
+    Step("list_trait_values", path={"name": "country"}),
     # Segments
     Step("preview_segment", {"definition": BUYERS, "limit": 10, "breakdown": True}),
     Step("explain_definition", {"definition": BUYERS}),
     Step("create_segment", {"name": "Spanish regulars", "description": "For the spring letter", "definition": BUYERS}),
     Step("list_segments"),
     Step("get_segment", path=SEGMENT),
-    Step("update_segment", {"name": "Regulars in Spain"}, SEGMENT),
+    Step("update_segment", {"definition": LAPSED}, SEGMENT),
+    Step("list_versions", path=SEGMENT),
+    Step("get_version", path=SEGMENT | {"version": 2}),
+    Step("compare_versions", path=SEGMENT | {"before": 1, "after": 2}),
+    Step("restore_version", path=SEGMENT | {"version": 1}),
     Step("replace_segment", {"name": "Regulars in Spain", "definition": BUYERS, "is_active": True}, SEGMENT),
+    Step("copy_segment", {"name": "Regulars, once more"}, SEGMENT),
+    Step("get_dependencies", path=SEGMENT),
     Step("estimate_segment", {"limit": 10}, SEGMENT),
     Step("explain_segment", {"user_id": "ana"}, SEGMENT),
-    Step("compute_all_segments", {"as_of": "2026-06-15T12:00:00Z"}),
-    Step("get_segment", path=SEGMENT, until=lambda answer: answer["status"] == "computed"),
-    Step("compute_segment", {}, SEGMENT),
-    Step("get_segment", path=SEGMENT, until=lambda answer: answer["status"] == "computed"),
+    Step("compute_segment", {"as_of": "2026-06-15T12:00:00Z"}, SEGMENT),
+    Step("get_segment", path=SEGMENT, until=lambda answer: answer["member_count"] == 0),
+    Step("compute_all_segments", {}),
+    Step("get_segment", path=SEGMENT, until=lambda answer: answer["member_count"] == 1),
     Step("list_members", path=SEGMENT),
     Step("list_memberships", query={"user_id": "ana"}),
     Step("explain_user", path={"user_id": "ana", "segment_id": 1}),
+    # Users, and all of it counted
+    Step("search_users", query={"q": "an"}),
+    Step("get_user", path={"user_id": "ana"}),
+    Step("list_user_events", path={"user_id": "ana"}),
+    Step("list_user_segments", path={"user_id": "ana"}),
+    Step("try_event", {"user_id": "ben", "event_type": "order_placed", "payload": {"total": 59.9}}),
+    Step("get_overview"),
+    Step("list_segment_trends"),
+    Step("list_overlaps"),
+    Step("list_activation_health"),
+    Step("get_monthly_usage"),
+    Step("get_usage"),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
     Step("capabilities"),
@@ -96,5 +135,6 @@ STORY: Final = (
     ),
     Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
+    Step("delete_schema", path=SCHEMA),
     Step("delete_segment", path=SEGMENT),
 )

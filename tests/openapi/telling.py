@@ -88,7 +88,7 @@ def examples_of(answers: list[Answer]) -> dict[str, Any]:
 def _example(answer: Answer) -> dict[str, Any]:
     step = answer.step
     parts = {"parameters": {**step.path, **step.query}, "request": step.body, "answer": _shown(answer.content)}
-    return {name: part for name, part in parts.items() if part is not None and (part or name == "request")}
+    return {name: part for name, part in parts.items() if part not in (None, "") and (part or name != "parameters")}
 
 
 def _shown(content: Any) -> Any:
