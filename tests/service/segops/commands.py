@@ -93,4 +93,4 @@ def cli_tells_an_overview(world: World) -> None:
 
 @calls("segops-admin analytics usage", "GET /api/analytics/usage/")
 def cli_tells_the_usage(world: World) -> None:
-    assert world.cli("analytics", "usage")
+    assert world.cli("analytics", "usage")["events"] >= 4
