@@ -47,6 +47,8 @@ QUESTION: Final = "Users who placed an order in the last 7 days"
 ASKED: Final = {"messages": [{"role": "user", "content": QUESTION}]}
 SEGMENT: Final = {"segment_id": 1}
 
+EXPORT: Final = {"export_id": 1}
+SNAPSHOT: Final = {"snapshot_id": 1}
 SCHEMA: Final = {"schema_id": 1}
 TOTAL: Final = [{"name": "total", "type": "number", "description": "With tax", "required": True}]
 
@@ -97,6 +99,29 @@ STORY: Final = (
     Step("list_members", path=SEGMENT),
     Step("list_memberships", query={"user_id": "ana"}),
     Step("explain_user", path={"user_id": "ana", "segment_id": 1}),
+    # Exports and snapshots
+    Step("export_segment", {"format": "csv", "include": ["traits.country"]}, SEGMENT),
+    Step(
+        "read_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
+    ),
+    Step("list_segment_exports", path=SEGMENT),
+    Step("get_export", path=EXPORT),
+    Step("download_export", path=EXPORT),
+    Step("take_snapshot", {"name": "Before the spring letter"}, SEGMENT),
+    Step("take_snapshot", {"name": "After the spring letter"}, {"segment_id": 2}),
+    Step("get_snapshot", path=SNAPSHOT, until=lambda answer: answer["status"] == "complete"),
+    Step("get_snapshot", path={"snapshot_id": 2}, until=lambda answer: answer["status"] == "complete"),
+    Step("list_snapshots"),
+    Step("list_snapshot_members", path=SNAPSHOT),
+    Step("compare_snapshots", path=SNAPSHOT | {"other_id": 2}),
+    Step("export_snapshot", {"format": "ndjson"}, SNAPSHOT),
+    Step(
+        "read_snapshot_export",
+        path=SNAPSHOT,
+        query={"export_id": 2},
+        until=lambda answer: answer["status"] == "complete",
+    ),
+    Step("list_snapshot_exports", path=SNAPSHOT),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
     Step("get_user", path={"user_id": "ana"}),
@@ -135,6 +160,8 @@ STORY: Final = (
     ),
     Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
+    Step("delete_export", path=EXPORT),
+    Step("delete_snapshot", path=SNAPSHOT),
     Step("delete_schema", path=SCHEMA),
     Step("delete_segment", path=SEGMENT),
 )

@@ -44,8 +44,9 @@ def test_what_is_sent_and_answered_has_an_example_that_fits(name):
     shown += [answer for status, answer in described["responses"].items() if status.startswith("2")]
     for part in shown:
         for media, content in part.get("content", {}).items():
-            assert "example" in content, media
-            assert fits(content["example"], content["schema"])
+            if media in {"application/json", "text/event-stream", "text/csv"}:
+                assert "example" in content
+                assert fits(content["example"], content["schema"])
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

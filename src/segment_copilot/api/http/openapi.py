@@ -54,6 +54,9 @@ Every path is served with and without its trailing slash, never by a redirect. E
 (RFC 9457, `application/problem+json`) with a stable `code`; `errors` says what is wrong and where, as RFC 6901
 pointers into the body. Every answer carries `X-Request-Id`."""
 
+_SHOWN: Final = ("application/json", "text/event-stream", "text/csv")
+"""Media types that an example is shown of."""
+
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The body, a parameter or the definition has mistakes.",
     401: "No key, or one that does not exist.",
@@ -259,7 +262,9 @@ def _told_defaults(schema: Any) -> Any:
                 default = fields.pop("default", None)
                 if default is not None and not isinstance(default, dict):
                     told = f"Default: {msgspec.json.encode(default).decode()}."
-                    fields["description"] = f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
+                    fields["description"] = (
+                        f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
+                    )
             return fields
         case list():
             return [_told_defaults(item) for item in cast("list[Any]", schema)]
@@ -298,9 +303,9 @@ def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, An
             parameter["example"] = values[parameter["name"]]
     bodies = [entry["requestBody"]] if "requestBody" in entry else []
     answers = [answer for status, answer in entry["responses"].items() if status.startswith("2")]
-    for part, bodies_of in (("request", bodies), ("answer", answers)):
-        for content in (content for body in bodies_of for content in body.get("content", {}).values()):
-            if part in recorded:
+    for part, described in (("request", bodies), ("answer", answers)):
+        for media, content in (each for body in described for each in body.get("content", {}).items()):
+            if part in recorded and media.startswith("text/csv") == isinstance(recorded[part], str) and media in _SHOWN:
                 content["example"] = recorded[part]
     return entry
 
