@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -18,7 +19,8 @@ def module(name: str) -> Any:
 
 def call(operation: str, *path: Any, **arguments: Any) -> Any:
     """What an operation answers; a problem ends the program with its words."""
-    answer = module(f"api.segments.{operation}").sync(*path, client=CLIENT, **arguments)
+    (tag,) = (file.parent.name for file in Path("generated", "api").glob(f"*/{operation}.py"))
+    answer = module(f"api.{tag}.{operation}").sync(*path, client=CLIENT, **arguments)
     if answer is None or type(answer).__name__ == "Problem":
         sys.exit(f"{operation}: {answer}")
     return answer

@@ -257,14 +257,16 @@ def _told_defaults(schema: Any) -> Any:
     """Tell a default in words: a generator of clients makes a field with a `default` one that must be sent."""
     match schema:
         case dict():
-            fields = {name: _told_defaults(value) for name, value in cast("dict[str, Any]", schema).items()}
-            if "type" in fields or "anyOf" in fields or "$ref" in fields:
-                default = fields.pop("default", None)
-                if default is not None and not isinstance(default, dict):
-                    told = f"Default: {msgspec.json.encode(default).decode()}."
-                    fields["description"] = (
-                        f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
-                    )
+            here = cast("dict[str, Any]", schema)
+            fields = {name: _told_defaults(value) for name, value in here.items() if name != "default"}
+            if isinstance(here.get("properties"), dict):  # one of them may be called so
+                fields["properties"] = {name: _told_defaults(value) for name, value in here["properties"].items()}
+            default = here.get("default")
+            if default is not None and not isinstance(default, dict):
+                told = f"Default: {msgspec.json.encode(default).decode()}."
+                fields["description"] = (
+                    f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
+                )
             return fields
         case list():
             return [_told_defaults(item) for item in cast("list[Any]", schema)]
