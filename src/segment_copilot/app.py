@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
+from segment_copilot.api.computations import SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
@@ -28,6 +29,7 @@ from segment_copilot.api.http.preflights import judge_preflights
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
+from segment_copilot.api.members import MemberController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
@@ -50,6 +52,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    SegmentComputationController,
+    MemberController,
     ExplanationController,
     ExplorerController,
     CopilotController,

@@ -1,8 +1,7 @@
-"""Segments over HTTP: a client previews, saves and computes them, and reads their members."""
+"""Segments over HTTP: a client previews and saves them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,15 +19,12 @@ from segment_copilot.api.http.definitions import (
     relocate_findings,
 )
 from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
-from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
-from segment_copilot.audiences.computations import Computations
-from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments
-from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
-from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.errors import Conflict, Finding, PreconditionFailed, QueryTimeout
 from segment_copilot.language.lengths import Instant
 
 ReadOnly = Annotated[
@@ -55,28 +51,6 @@ class EstimateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     as_of: Instant | None = None
     limit: SampleSize = 10
     breakdown: bool = False
-
-
-class ComputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """When the members are to be true."""
-
-    as_of: Instant | None = None
-
-
-class Computing(Struct, frozen=True):
-    """The computation is queued; the segment's status tells when it is done."""
-
-    status: Literal["queued"]
-    computation_id: int
-    as_of: datetime
-
-
-class ComputingAll(Struct, frozen=True):
-    """Computations that were queued, one for each active segment."""
-
-    status: Literal["queued"]
-    segments: int
-    as_of: datetime
 
 
 class SegmentCreate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,17 +103,6 @@ class WrittenSegment(Segment, frozen=True):
 
 class SegmentList(Page[Segment], frozen=True):
     """A page of segments."""
-
-
-class MemberList(CursorPage[Member], frozen=True):
-    """A page of members."""
-
-
-class MembershipOfUser(Struct, frozen=True):
-    """The segments a user is in."""
-
-    user_id: str
-    segments: tuple[SegmentOfUser, ...]
 
 
 class SegmentController(Controller):
@@ -314,72 +277,6 @@ class SegmentController(Controller):
             )
             preview = await run_while_connected(request, work)
         return _relocate_preview(preview)
-
-    @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
-    async def compute_segment(
-        self,
-        segment_id: FromPath[int],
-        computations: NamedDependency[Computations],
-        tenant: NamedDependency[Tenant],
-        data: JSONBody[ComputeRequest | None] = None,
-    ) -> Computing:
-        """Compute the members in the background.
-
-        The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
-        """
-        as_of = data.as_of if data else None
-        queued = await computations.request(tenant, segment_id, as_of=as_of)
-        return Computing("queued", queued.id, queued.as_of)
-
-    @post("/compute", status_code=202, response_description="Queued.")
-    async def compute_all_segments(
-        self,
-        computations: NamedDependency[Computations],
-        tenant: NamedDependency[Tenant],
-        data: JSONBody[ComputeRequest | None] = None,
-    ) -> ComputingAll:
-        """Compute the members of every active segment, all at one instant, in the background.
-
-        They are computed together: what several of them ask is asked once.
-        """
-        as_of = (data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
-
-    @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
-    async def list_members(
-        self,
-        request: Request[Any, Any, State],
-        segment_id: FromPath[int],
-        members: NamedDependency[Members],
-        tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-        cursor: Cursor = None,
-    ) -> MemberList:
-        """List the members as of the last computation, by user id.
-
-        A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
-        expired (410): start again without it.
-        """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
-        found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
-        following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
-        return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
-
-    @get("/membership", response_description="The segments.")
-    async def list_memberships(
-        self,
-        members: NamedDependency[Members],
-        tenant: NamedDependency[Tenant],
-        user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
-    ) -> MembershipOfUser:
-        """List the segments a user is in.
-
-        As of their last computations; a user nobody has seen is in none.
-        """
-        return MembershipOfUser(user_id, await members.segments_of_user(tenant, user_id))
 
 
 async def _change(
