@@ -15,7 +15,8 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
-from segment_copilot.api.computations import SegmentComputationController
+from segment_copilot.api.changes import ChangeController
+from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
@@ -53,6 +54,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     IngestionController,
     SegmentController,
     SegmentComputationController,
+    ComputationController,
+    ChangeController,
     MemberController,
     ExplanationController,
     ExplorerController,
@@ -71,6 +74,7 @@ USE_CASES: Final = (
     "explanations",
     "segments",
     "computations",
+    "changes",
     "members",
     "sessions",
     "feedback",

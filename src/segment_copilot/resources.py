@@ -13,7 +13,9 @@ from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
@@ -61,6 +63,7 @@ class Resources(Struct, frozen=True):
     explanations: Explanations
     segments: Segments
     computations: Computations
+    changes: MembershipChanges
     members: Members
     removals: Removals
     activations: Activations
@@ -86,11 +89,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     """Build every use case, each from the stores and those that stand above it."""
     presence = Presence(postgres)
     keys, secrets = Keys(postgres), Secrets(postgres)
-    sessions = Sessions(secrets)
+    sessions, cursors = Sessions(secrets), Cursors(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
+    changes = MembershipChanges(postgres, clickhouse, cursors)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -112,8 +116,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
-        computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
-        members=Members(postgres, clickhouse, secrets),
+        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        changes=changes,
+        members=Members(postgres, clickhouse, cursors),
         removals=Removals(postgres, clickhouse, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),

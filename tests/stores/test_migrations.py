@@ -30,8 +30,10 @@ ALL = [
     "postgres/0005_failing_blocks.sql",
     "postgres/0006_member_removals.sql",
     HOLDERS,
+    "postgres/0009_membership_changes.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
+    "clickhouse/0003_membership_changes.sql",
 ]
 
 
@@ -72,7 +74,7 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
     assert await migrate(empty.postgres, empty.clickhouse) == ALL
     in_postgres, in_clickhouse = await tables(empty)
     assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
-    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships"}
+    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships", "membership_changes"}
 
 
 async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from litestar import Controller, post
+from litestar import Controller, Request, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import MAX_DEFINITION_BYTES
-from segment_copilot.audiences.computations import Computations
+from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.routes import Route
+from segment_copilot.audiences.computations import Computation, Computations, Status
+from segment_copilot.errors import Conflict
 from segment_copilot.language.lengths import Instant
 
 
@@ -23,7 +27,7 @@ class ComputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Computing(Struct, frozen=True):
-    """The computation is queued; the segment's status tells when it is done."""
+    """The computation is queued; `GET /api/computations/<computation_id>/` tells when it is done."""
 
     status: Literal["queued"]
     computation_id: int
@@ -36,6 +40,10 @@ class ComputingAll(Struct, frozen=True):
     status: Literal["queued"]
     segments: int
     as_of: datetime
+
+
+class ComputationList(Page[Computation], frozen=True):
+    """A page of computations."""
 
 
 class SegmentComputationController(Controller):
@@ -74,3 +82,63 @@ class SegmentComputationController(Controller):
         """
         as_of = (data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
+
+    @get("/{segment_id:int}/computations", response_description="A page of them.")
+    async def list_computations(
+        self,
+        request: Request[Any, Any, State],
+        segment_id: FromPath[int],
+        computations: NamedDependency[Computations],
+        tenant: NamedDependency[Tenant],
+        status: Annotated[Status | None, QueryParameter(description="Only those in this state")] = None,
+        page: PageNumber = None,
+        page_size: PageSize = None,
+        limit: Limit = None,
+        offset: Offset = None,
+    ) -> ComputationList:
+        """List the computations of a segment, the newest first."""
+        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
+        found = await computations.list(tenant, segment_id, status=status, limit=part.limit, offset=part.offset)
+        more = part.offset + len(found.computations) < found.total and bool(found.computations)
+        return ComputationList(found.total, part.next(request, more=more), part.previous(request), found.computations)
+
+
+class ComputationController(Controller):
+    """Follows computations, and stops them."""
+
+    path = "/api/computations"
+    tags = ("segments",)
+
+    @get("/{computation_id:int}", response_description="The computation.")
+    async def get_computation(
+        self,
+        computation_id: FromPath[int],
+        computations: NamedDependency[Computations],
+        tenant: NamedDependency[Tenant],
+    ) -> Computation:
+        """Read a computation.
+
+        It goes from queued to computing to done, and then says how many members it found, and how many entered and left
+        since the members before; or to failed, and says why, or to cancelled.
+        """
+        return await computations.get(tenant, computation_id)
+
+    @post(
+        "/{computation_id:int}/cancel",
+        status_code=200,
+        opt=Route(problems=(Conflict,)).opt,
+        response_description="The computation, cancelled.",
+    )
+    async def cancel_computation(
+        self,
+        computation_id: FromPath[int],
+        computations: NamedDependency[Computations],
+        tenant: NamedDependency[Tenant],
+    ) -> Computation:
+        """Cancel a computation.
+
+        One that is queued never begins; of one that is computing the query is killed, within five seconds. The members
+        stay as the last computation left them. One that is done or failed stays what it is (409); to cancel twice
+        changes nothing.
+        """
+        return await computations.cancel(tenant, computation_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,11 +17,12 @@ from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.changes import Comparison, MembershipChanges
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_to_remove
-from segment_copilot.audiences.segments import Segments
-from segment_copilot.errors import SegmentCopilotError, Unavailable
+from segment_copilot.audiences.segments import LastError, Segments
+from segment_copilot.errors import Conflict, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Postgres, Record
@@ -37,8 +38,20 @@ _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
 _ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
 _COMPUTING: Final = """
-UPDATE segments SET status = 'computing' FROM computations
-WHERE computations.id = ANY($1::bigint[]) AND segments.id = segment_id AND segments.tenant_id = computations.tenant_id
+WITH claimed AS (
+    UPDATE computations SET started_at = coalesce(started_at, now()) WHERE id = ANY($1::bigint[])
+    RETURNING tenant_id, segment_id)
+UPDATE segments SET status = 'computing' FROM claimed
+WHERE segments.id = claimed.segment_id AND segments.tenant_id = claimed.tenant_id
+"""
+_RECORD: Final = """id, segment_id, version, status, as_of, member_count, entered, left_count, error,
+    created_at, started_at, finished_at"""
+_IDLE: Final = """
+UPDATE segments SET status = (CASE
+    WHEN EXISTS (SELECT FROM computations WHERE segment_id = $2 AND status = 'running') THEN 'computing'
+    WHEN EXISTS (SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
+    WHEN last_error IS NOT NULL THEN 'failed' WHEN published_run IS NOT NULL THEN 'computed' ELSE 'draft' END)
+WHERE tenant_id = $1 AND id = $2
 """
 _CLAIMED: Final = """
 SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
@@ -52,12 +65,35 @@ WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 """
 
 
+Status = Literal["queued", "computing", "done", "failed", "cancelled"]
+_STORED: Final[dict[Status, str]] = {"computing": "running"}  # the queue's own word
+
+
 class Computation(Struct, frozen=True):
-    """A computation is one run that finds a segment's members, as it was requested."""
+    """A computation is one run that finds a segment's members at *as_of*, or failed to.
+
+    *entered* and *left* say how its members differ from those before it; *error* is of the last attempt.
+    """
 
     id: int
-    status: str
+    segment_id: int
+    version: int
+    status: Status
     as_of: datetime
+    member_count: int | None
+    entered: int | None
+    left: int | None
+    error: LastError | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ComputationPage(Struct, frozen=True):
+    """A page holds some of a segment's computations, the newest first, and how many there are in all."""
+
+    computations: tuple[Computation, ...]
+    total: int
 
 
 class _Claim(Struct, frozen=True):
@@ -88,6 +124,7 @@ class Computations:
         clickhouse: ClickHouse,
         segments: Segments,
         previews: Previews,
+        changes: MembershipChanges,
         *,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
@@ -96,6 +133,7 @@ class Computations:
         self._clickhouse = clickhouse
         self._segments = segments
         self._previews = previews
+        self._changes = changes
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
@@ -107,20 +145,20 @@ class Computations:
             version = await transaction.fetchval(sql, tenant.id, segment_id)
             if version is None:
                 raise not_found(segment_id)
-            sql = """
-                SELECT id, status, as_of FROM computations
+            sql = f"""
+                SELECT {_RECORD} FROM computations
                 WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
                     AND as_of = coalesce($4, as_of)"""
             row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of)
             if row is None:
-                sql = """
+                sql = f"""
                     INSERT INTO computations (tenant_id, segment_id, version, as_of) VALUES ($1, $2, $3, $4)
-                    RETURNING id, status, as_of"""
+                    RETURNING {_RECORD}"""
                 row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
                 sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = $2"
                 await transaction.execute(sql, tenant.id, segment_id)
         assert row is not None  # noqa: S101  # RETURNING gives a row
-        return Computation(row["id"], row["status"], row["as_of"])
+        return _computation(row)
 
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
         """Queue a computation of every active segment at one instant (default: now); returns how many there are.
@@ -139,6 +177,56 @@ class Computations:
             sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
+
+    # Read and stop them
+
+    async def get(self, tenant: Tenant, computation_id: int) -> Computation:
+        """Return one computation; raises NotFound."""
+        sql = f"SELECT {_RECORD} FROM computations WHERE tenant_id = $1 AND id = $2"
+        if (row := await self._postgres.fetchrow(sql, tenant.id, computation_id)) is None:
+            raise NotFound(f"There is no computation {computation_id}.", code="computation_not_found")
+        return _computation(row)
+
+    async def list(
+        self, tenant: Tenant, segment_id: int, *, status: Status | None = None, limit: int = 50, offset: int = 0
+    ) -> ComputationPage:
+        """Return a page of a segment's computations, the newest first; *status* keeps those in it."""
+        where = "tenant_id = $1 AND segment_id = $2 AND ($3::text IS NULL OR status = $3)"
+        sql = f"SELECT {_RECORD} FROM computations WHERE {where} ORDER BY id DESC LIMIT $4 OFFSET $5"
+        args = (tenant.id, segment_id, _STORED.get(status, status) if status else None)
+        async with self._postgres.connection() as connection:
+            exists = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
+            if not await connection.fetchval(exists, tenant.id, segment_id):
+                raise not_found(segment_id)
+            total = await connection.fetchval(f"SELECT count(*) FROM computations WHERE {where}", *args)
+            rows = await connection.fetch(sql, *args, limit, offset)
+        return ComputationPage(tuple(_computation(row) for row in rows), total)
+
+    async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
+        """Stop a computation that is not over; the members stay as they are.
+
+        The worker of one that is running loses its lease by this, and its query is killed when that is seen: within a
+        fourth of the lease. One that is cancelled already is returned as it is.
+
+        Raises:
+            NotFound: There is no such computation.
+            Conflict: It is done, or has failed.
+        """
+        sql = f"""
+            UPDATE computations SET status = 'cancelled', lease_until = NULL, finished_at = now()
+            WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running') RETURNING {_RECORD}"""
+        async with self._postgres.transaction() as transaction:
+            row = await transaction.fetchrow(sql, tenant.id, computation_id)
+            if row is not None:
+                await leave_to_remove(transaction, tenant.id, [row["segment_id"]], after=LENGTH)
+                await transaction.execute(_IDLE, tenant.id, row["segment_id"])
+                return _computation(row)
+        found = await self.get(tenant, computation_id)
+        if found.status != "cancelled":
+            over = "is done" if found.status == "done" else "has failed"
+            detail = f"Computation {computation_id} {over}: there is nothing to cancel. Its result stays."
+            raise Conflict(detail, code="computation_finished", context={"status": found.status})
+        return found
 
     async def count_unfinished(self, tenant: Tenant) -> int:
         """Return how many of the tenant's computations are queued or running."""
@@ -293,61 +381,67 @@ class Computations:
         await self._clickhouse.execute(sql, params, purpose="compute")
 
     async def _compare_and_publish(self, claim: _Claim) -> None:
-        """Compare what was written with the members there are, and publish it."""
-        count, entered, left = await self._differences(claim)
-        published = await self._publish(claim, count, entered, left)
-        log.info(
-            "computation.done" if published else "computation.overtaken",
-            computation_id=claim.id,
-            segment_id=claim.segment_id,
-            member_count=count,
-            entered=entered,
-            left=left,
-        )
+        """Compare what was written with the members there are, and publish it with the changes."""
+        outcome, before = "replaced", claim.previous_run
+        while outcome == "replaced":
+            found = await self._changes.write(
+                claim.tenant, claim.segment_id, claim.id, run_id=claim.run_id, before=before
+            )
+            outcome, before = await self._publish(claim, found, before)
+            log.info(
+                "computation.compared",
+                outcome=outcome,
+                computation_id=claim.id,
+                segment_id=claim.segment_id,
+                member_count=found.member_count,
+                entered=found.entered,
+                left=found.left,
+            )
 
-    async def _differences(self, claim: _Claim) -> tuple[int, int, int]:
-        """Return the number of this run's members, and how many entered and left since the published one."""
-        sql = """
-            SELECT countIf(is_new), countIf(is_new AND NOT was_old), countIf(was_old AND NOT is_new) FROM (
-              SELECT user_key, max(run_id = {run:UUID}) AS is_new, max(run_id = {previous:UUID}) AS was_old
-              FROM memberships
-              WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}
-                AND run_id IN ({run:UUID}, {previous:UUID})
-              GROUP BY user_key)"""
-        params = {
-            "tenant": claim.tenant.id,
-            "segment": claim.segment_id,
-            "run": claim.run_id,
-            "previous": claim.previous_run or UUID(int=0),
-        }
-        result = await self._clickhouse.fetch(sql, params, purpose="compute")
-        count, entered, left = result.rows[0]
-        return count, entered, left
-
-    async def _publish(self, claim: _Claim, count: int, entered: int, left: int) -> bool:
+    async def _publish(
+        self, claim: _Claim, found: Comparison, before: UUID | None
+    ) -> tuple[Literal["done", "overtaken", "replaced"], UUID | None]:
         """Name the run as the segment's members, unless a later computation already did.
 
         The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
+        Where the members that it was compared with were *replaced* meanwhile, nothing is done, and those that they were
+        replaced by are returned: changes lead from each state to the next.
         """
+        tenant_id, segment_id = claim.tenant.id, claim.segment_id
         async with self._postgres.transaction() as transaction:
-            if claim.previous_run is not None or claim.lease.begun:  # a first run has nothing behind it
-                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
+            # First the computation, then its segment: in this order all who change both.
+            mine = "SELECT FROM computations WHERE tenant_id = $1 AND id = $2 AND run_id = $3 FOR UPDATE"
+            await transaction.execute(mine, tenant_id, claim.id, claim.run_id)
+            sql = "SELECT published_run FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            published = await transaction.fetchval(sql, tenant_id, segment_id)
+            sql = "SELECT EXISTS (SELECT FROM computations WHERE segment_id = $1 AND status = 'done' AND id > $2)"
+            is_overtaken = await transaction.fetchval(sql, segment_id, claim.id)
+            if published != before and published is not None and not is_overtaken:
+                return "replaced", published
+            if before is not None or claim.lease.begun or is_overtaken:  # a first run has nothing behind it
+                await leave_to_remove(transaction, tenant_id, [segment_id])
             if not await self._leases.end(transaction, claim.lease, "done"):
-                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
-                return False  # another worker holds it, or the segment is gone
+                await leave_to_remove(transaction, tenant_id, [segment_id])
+                return "overtaken", published  # another worker holds it, it was cancelled, or the segment is gone
             sql = """
-                UPDATE computations SET member_count = $3, entered = $4, left_count = $5, error = NULL, finished_at = now()
+                UPDATE computations SET member_count = $3, entered = $4, left_count = $5, change_set = $6, error = NULL,
+                    finished_at = clock_timestamp()
                 WHERE tenant_id = $1 AND id = $2"""
-            await transaction.execute(sql, claim.tenant.id, claim.id, count, entered, left)
+            counts = (found.member_count, found.entered, found.left)
+            change_set = None if is_overtaken else found.change_set
+            await transaction.execute(sql, tenant_id, claim.id, *counts, change_set)
+            if is_overtaken:
+                await transaction.execute(_IDLE, tenant_id, segment_id)
+                return "overtaken", published
             sql = """
-                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
+                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4,
+                    last_computed_at = $5, last_error = NULL,
                     status = CASE WHEN EXISTS (
                         SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
                         ELSE 'computed' END
-                WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (
-                    SELECT FROM computations WHERE segment_id = $2 AND status = 'done' AND id > $6)"""
-            args = (claim.segment_id, claim.run_id, count, claim.as_of, claim.id)
-            return bool(await transaction.execute(sql, claim.tenant.id, *args))
+                WHERE tenant_id = $1 AND id = $2"""
+            await transaction.execute(sql, tenant_id, segment_id, claim.run_id, found.member_count, claim.as_of)
+            return "done", claim.run_id
 
     async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
         """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
@@ -371,4 +465,21 @@ def _read_claim(row: Record, lease: Lease) -> _Claim:
         definition=row["definition"],
         as_of=row["as_of"],
         previous_run=row["published_run"],
+    )
+
+
+def _computation(row: Record) -> Computation:
+    return Computation(
+        id=row["id"],
+        segment_id=row["segment_id"],
+        version=row["version"],
+        status="computing" if row["status"] == "running" else row["status"],
+        as_of=row["as_of"],
+        member_count=row["member_count"],
+        entered=row["entered"],
+        left=row["left_count"],
+        error=msgspec.json.decode(row["error"], type=LastError) if row["error"] else None,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
     )

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import Struct
 
-from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.references import not_found
-from segment_copilot.errors import Finding, Gone, InvalidInput
+from segment_copilot.errors import Gone
 from segment_copilot.events.analytics import DayCount
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -59,7 +56,6 @@ class _State(Struct, frozen=True):
     member_count: int
 
 
-_SIGNATURE_BYTES: Final = 16
 _STATE: Final = """
 SELECT published_run, previous_run, as_of, computations.member_count
 FROM segments LEFT JOIN computations
@@ -77,11 +73,10 @@ ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, cursors: Cursors) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._secrets = secrets
-        self._secret: bytes | None = None
+        self._cursors = cursors
 
     async def page(
         self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
@@ -93,7 +88,7 @@ class Members:
             Gone: The run it began with was removed, because two others were published since.
 
         """
-        begun = await self._read_cursor(tenant, segment_id, cursor) if cursor else None
+        begun = await self._cursors.read(tenant, f"{segment_id}", cursor, _Cursor) if cursor else None
         while True:
             state = await self._state(tenant, segment_id, begun.run_id if begun else None)
             if state is None:
@@ -106,7 +101,7 @@ class Members:
         members = tuple(Member(user_id, state.as_of) for user_id in ids[:limit])
         more = None
         if len(ids) > limit:
-            more = await self._write_cursor(tenant, segment_id, _Cursor(state.run_id, ids[limit - 1]))
+            more = await self._cursors.write(tenant, f"{segment_id}", _Cursor(state.run_id, ids[limit - 1]))
         return MemberPage(state.member_count, members, more)
 
     async def _state(self, tenant: Tenant, segment_id: int, run_id: UUID | None) -> _State | None:
@@ -138,27 +133,6 @@ class Members:
             SELECT EXISTS (SELECT FROM segments
                 WHERE tenant_id = $1 AND id = $2 AND $3::uuid IN (published_run, previous_run))"""
         return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
-
-    async def _write_cursor(self, tenant: Tenant, segment_id: int, cursor: _Cursor) -> str:
-        """Sign for its tenant and segment, so that no other cursor passes for one."""
-        text = msgspec.json.encode(cursor)
-        return base64.urlsafe_b64encode(await self._signature(tenant, segment_id, text) + text).decode().rstrip("=")
-
-    async def _read_cursor(self, tenant: Tenant, segment_id: int, written: str) -> _Cursor:
-        try:
-            signed = base64.b64decode(written + "=" * (-len(written) % 4), altchars=b"-_", validate=True)
-        except ValueError:  # binascii.Error is one, and so is text beyond ASCII
-            raise _bad_cursor() from None
-        signature, text = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, await self._signature(tenant, segment_id, text)):
-            raise _bad_cursor()
-        return msgspec.json.decode(text, type=_Cursor)
-
-    async def _signature(self, tenant: Tenant, segment_id: int, text: bytes) -> bytes:
-        if self._secret is None:
-            self._secret = await self._secrets.get_or_create("cursors")
-        signed = f"{tenant.id}/{segment_id}/".encode() + text
-        return hmac.digest(self._secret, signed, "sha256")[:_SIGNATURE_BYTES]
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the segments whose published members include the user."""
@@ -195,8 +169,3 @@ class Members:
 
 def _id(row: Record) -> int:
     return row["id"]
-
-
-def _bad_cursor() -> InvalidInput:
-    finding = Finding("/cursor", "bad_cursor", "This cursor was not made here; start again without one.")
-    return InvalidInput(finding.detail, code=finding.code, findings=[finding])
