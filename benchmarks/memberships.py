@@ -22,16 +22,29 @@ from server import Server, serving
 SEGMENTS = 200
 COLUMNS = "tenant_id UInt32, segment_id UInt64, run_id UUID, user_id String, user_key UInt64"
 ORDER = "ORDER BY (tenant_id, segment_id, run_id, user_id)"
+BY_USER = "CREATE TABLE measured_by_user (tenant_id UInt32, user_key UInt64, segment_id UInt64, run_id UUID) ENGINE = MergeTree ORDER BY"
+VIEW = "CREATE MATERIALIZED VIEW measured_view TO measured_by_user AS SELECT tenant_id, user_key, segment_id, run_id FROM measured"
+REBUILT = f"ENGINE = MergeTree {ORDER} SETTINGS lightweight_mutation_projection_mode = 'rebuild'"
 LAYOUTS = {
-    "as it was": f"({COLUMNS}) ENGINE = MergeTree {ORDER}",
-    "granules of 1,024": f"({COLUMNS}) ENGINE = MergeTree {ORDER} SETTINGS index_granularity = 1024",
-    "granules of 256": f"({COLUMNS}) ENGINE = MergeTree {ORDER} SETTINGS index_granularity = 256",
-    "projection by user": f"""({COLUMNS}, PROJECTION by_user (
-        SELECT tenant_id, user_id, run_id ORDER BY tenant_id, user_id
-    )) ENGINE = MergeTree {ORDER} SETTINGS lightweight_mutation_projection_mode = 'rebuild'""",
-    "offsets by user": f"""({COLUMNS}, PROJECTION by_user (SELECT _part_offset ORDER BY tenant_id, user_id))
-        ENGINE = MergeTree {ORDER} SETTINGS lightweight_mutation_projection_mode = 'rebuild'""",
-}  # fmt: skip
+    "as it was": [f"CREATE TABLE measured ({COLUMNS}) ENGINE = MergeTree {ORDER}"],
+    "granules of 1,024": [
+        f"CREATE TABLE measured ({COLUMNS}) ENGINE = MergeTree {ORDER} SETTINGS index_granularity = 1024"
+    ],
+    "granules of 256": [
+        f"CREATE TABLE measured ({COLUMNS}) ENGINE = MergeTree {ORDER} SETTINGS index_granularity = 256"
+    ],
+    "projection by user": [
+        f"CREATE TABLE measured ({COLUMNS}, PROJECTION by_user (SELECT * ORDER BY tenant_id, user_id)) {REBUILT}",
+    ],
+    "offsets by user": [
+        f"CREATE TABLE measured ({COLUMNS}, PROJECTION by_user (SELECT _part_offset ORDER BY tenant_id, user_id)) {REBUILT}",
+    ],
+    "a table by user": [
+        f"CREATE TABLE measured ({COLUMNS}) ENGINE = MergeTree {ORDER}",
+        f"{BY_USER} (tenant_id, user_key, segment_id, run_id) SETTINGS index_granularity = 1024",
+        VIEW,
+    ],
+}
 
 
 def runs_of(generation: int) -> list[str]:
@@ -54,13 +67,14 @@ def write(server: Server, table: str, *, users: int, generation: int) -> None:
 
 
 def look_up(table: str, users: list[str]) -> str:
-    """The query for the runs that some users are in, as the service writes it."""
-    segments, runs = ", ".join(map(str, range(1, SEGMENTS + 1))), ", ".join(runs_of(1))
-    named = f"= '{users[0]}'" if len(users) == 1 else f"IN ({', '.join(repr(user) for user in users)})"
-    return (
-        f"SELECT user_id, run_id FROM {table} WHERE tenant_id = 1 AND segment_id IN ({segments}) AND run_id IN ({runs}) "
-        f"AND user_id {named}"
-    )
+    """The query for the runs that some users are in."""
+    pairs = ", ".join(f"({segment}, {run})" for segment, run in enumerate(runs_of(1), 1))
+    wanted = ", ".join(f"'{user}'" for user in users)
+    if table == "measured_by_user":
+        named = f"user_key IN (SELECT sipHash64(arrayJoin([{wanted}])))"
+    else:
+        named = f"user_id IN ({wanted})"
+    return f"SELECT run_id FROM {table} WHERE tenant_id = 1 AND (segment_id, run_id) IN ({pairs}) AND {named}"
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -98,36 +112,43 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, serving(Path(directory)) as server:
         print(machine(), server.version)
         print(
-            "\n| layout | write s CPU | MB | one user ms p50 / p99 | rows | 1,000 users ms | page ms | DELETE of a run s CPU |"
+            "\n| layout | write s CPU | MB | one user ms: p50 / p99 / CPU | found | 1,000 users ms | a page ms | DELETE of a run s CPU |"
         )
         print("|---|---:|---:|---:|---:|---:|---:|---:|")
         for name, layout in LAYOUTS.items():
             if given.only not in name:
                 continue
-            server.run(f"CREATE TABLE measured {layout}")
+            for statement in layout:
+                server.run(statement)
+            asked = "measured_by_user" if len(layout) > 1 else "measured"
             before = server.cpu()
             write(server, "measured", users=given.users, generation=0)
             write(server, "measured", users=given.users, generation=1)
             written = (server.cpu() - before) / 2
-            server.run("OPTIMIZE TABLE measured FINAL")
+            for table in {"measured", asked}:
+                server.run(f"OPTIMIZE TABLE {table} FINAL")
             size = int(
-                server.run("SELECT sum(bytes_on_disk) FROM system.parts WHERE table = 'measured' AND active").rows[0][0]
+                server.run("SELECT sum(bytes_on_disk) FROM system.parts WHERE table LIKE 'measured%' AND active").rows[
+                    0
+                ][0]
             )
-            one = timed(server, [look_up("measured", [user]) for user in some])
-            bulk = timed(server, [look_up("measured", many)] * 5)
+            one = timed(server, [look_up(asked, [user]) for user in some])
+            bulk = timed(server, [look_up(asked, many)] * 5)
             page = timed(server, [
                 f"SELECT user_id FROM measured WHERE tenant_id = 1 AND segment_id = 3 AND run_id = {runs_of(1)[2]} "
                 f"AND user_id > '{user}' ORDER BY user_id LIMIT 1001" for user in some[:50]
             ])  # fmt: skip
             before, started = server.cpu(), time.perf_counter()
-            server.run(f"DELETE FROM measured WHERE tenant_id = 1 AND segment_id = 9 AND run_id = {runs_of(0)[8]}")
+            for table in {"measured", asked}:
+                server.run(f"DELETE FROM {table} WHERE tenant_id = 1 AND segment_id = 9 AND run_id = {runs_of(0)[8]}")
             deleted = server.cpu() - before
             print(
                 f"| {name} | {written:.1f} | {size / 1e6:.0f} | {one} | {one.rows:,} | {bulk} | {page} "
                 f"| {deleted:.2f} ({time.perf_counter() - started:.2f} s) |",
                 flush=True,
             )
-            server.run("DROP TABLE measured SYNC")
+            for table in ("measured_view", "measured_by_user", "measured"):
+                server.run(f"DROP TABLE IF EXISTS {table} SYNC")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ USE_CASES: Final = (
     "computations",
     "changes",
     "members",
+    "live_memberships",
     "sessions",
     "feedback",
 )

@@ -17,6 +17,7 @@ from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -65,6 +66,7 @@ class Resources(Struct, frozen=True):
     computations: Computations
     changes: MembershipChanges
     members: Members
+    live_memberships: LiveMemberships
     removals: Removals
     activations: Activations
     feedback: Feedback
@@ -94,6 +96,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     references = References(postgres)
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
+    members = Members(postgres, clickhouse, cursors)
     changes = MembershipChanges(postgres, clickhouse, cursors)
     return Resources(
         settings=settings,
@@ -118,7 +121,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
         changes=changes,
-        members=Members(postgres, clickhouse, cursors),
+        members=members,
+        live_memberships=LiveMemberships(clickhouse, discovery, references, members),
         removals=Removals(postgres, clickhouse, presence=presence),
         activations=Activations(postgres),
         feedback=Feedback(postgres),

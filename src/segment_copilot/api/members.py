@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
-from msgspec import Struct
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, PageNumber, PageSize, slice_of
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import COUNTING_SECONDS, MAX_ID, Route
+from segment_copilot.audiences.live import LiveMemberships, Unevaluated
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
-from segment_copilot.errors import Gone
+from segment_copilot.errors import Gone, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+
+Switch = Literal["true", "false", "True", "False", "1", "0"]
+"""Yes or no in a query: Python's `str(True)` among the spellings."""
+
+ON: Final = frozenset({"true", "True", "1"})
 
 
 class MemberList(CursorPage[Member], frozen=True):
@@ -23,10 +30,40 @@ class MemberList(CursorPage[Member], frozen=True):
 
 
 class MembershipOfUser(Struct, frozen=True):
-    """The segments a user is in."""
+    """The segments a user is in.
+
+    Evaluated `live`: *as_of* is the instant of that, and *not_evaluated* the segments of which it cannot be told.
+    """
 
     user_id: str
     segments: tuple[SegmentOfUser, ...]
+    as_of: datetime | None = None
+    not_evaluated: tuple[Unevaluated, ...] = ()
+
+
+UserId = Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
+
+
+class MembershipRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose segments are asked for; all active ones are looked at where none are named."""
+
+    user_ids: Annotated[tuple[UserId, ...], Meta(min_length=1, max_length=1_000, examples=[["ana", "ben"]])]
+    segment_ids: (
+        Annotated[tuple[Annotated[int, Meta(ge=1, le=MAX_ID)], ...], Meta(min_length=1, max_length=1_000)] | None
+    ) = None
+
+
+class SegmentsOfUser(Struct, frozen=True):
+    """The segments that one of several users is in."""
+
+    user_id: str
+    segments: tuple[SegmentOfUser, ...]
+
+
+class Memberships(Struct, frozen=True):
+    """The segments of several users, in the order in which they were named."""
+
+    results: tuple[SegmentsOfUser, ...]
 
 
 class MemberController(Controller):
@@ -58,15 +95,39 @@ class MemberController(Controller):
         following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
         return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
 
-    @get("/membership", response_description="The segments.")
+    @get(
+        "/membership",
+        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        response_description="The segments.",
+    )
     async def list_memberships(
         self,
         members: NamedDependency[Members],
+        live_memberships: NamedDependency[LiveMemberships],
         tenant: NamedDependency[Tenant],
         user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
+        live: Annotated[
+            Switch, QueryParameter(description="Evaluate the definitions now, instead of reading the members")
+        ] = "false",
     ) -> MembershipOfUser:
         """List the segments a user is in.
 
-        As of their last computations; a user nobody has seen is in none.
+        As of their last computations, or, `live`, as they would be if all were computed now, computed before or not. A
+        user nobody has seen is in none but the static ones that name them. Segments that are not active are left out.
         """
+        if live in ON:
+            found = await live_memberships.segments_of_user(tenant, user_id)
+            return MembershipOfUser(user_id, found.segments, found.as_of, found.not_evaluated)
         return MembershipOfUser(user_id, await members.segments_of_user(tenant, user_id))
+
+    @post("/membership", status_code=200, opt=Route(asks=True).opt, response_description="The segments of each.")
+    async def look_up_memberships(
+        self, data: JSONBody[MembershipRequest], members: NamedDependency[Members], tenant: NamedDependency[Tenant]
+    ) -> Memberships:
+        """Look up the segments of up to 1,000 users.
+
+        As of the last computations. `segment_ids` says which segments are looked at, active or not; without it, all
+        that are active. A user who is named twice is answered once.
+        """
+        found = await members.segments_of_users(tenant, data.user_ids, segment_ids=data.segment_ids)
+        return Memberships(tuple(SegmentsOfUser(user_id, segments) for user_id, segments in found.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.references import not_found
-from segment_copilot.errors import Gone
+from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -67,6 +67,12 @@ _IDS: Final = """
 SELECT user_id FROM memberships
 WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
 ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+
+_RUNS_OF_USERS: Final = """
+SELECT user_id, run_id FROM memberships
+WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+    AND user_id IN {users:Array(String)}
 """
 
 
@@ -135,22 +141,42 @@ class Members:
         return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """Return the segments whose published members include the user."""
+        """Return the active segments whose published members include the user."""
+        return (await self.segments_of_users(tenant, [user_id]))[user_id]
+
+    async def segments_of_users(
+        self, tenant: Tenant, user_ids: Sequence[str], *, segment_ids: Sequence[int] | None = None
+    ) -> dict[str, tuple[SegmentOfUser, ...]]:
+        """Return, for each user, the active segments whose published members include them.
+
+        Only the *segment_ids* are looked at where they are given, active or not.
+
+        Raises:
+            InvalidInput: Some of *segment_ids* do not exist.
+        """
         sql = """
             SELECT id, name, published_run, last_computed_at FROM segments
-            WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
-        published = {row["published_run"]: row for row in await self._postgres.fetch(sql, tenant.id)}
-        if not published:
-            return ()
-        query = """
-            SELECT run_id FROM memberships
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-              AND user_id = {user:String}"""
-        segments = [row["id"] for row in published.values()]
-        params = {"tenant": tenant.id, "segments": segments, "runs": list(published), "user": user_id}
-        result = await self._clickhouse.fetch(query, params, purpose="members")
-        found = sorted((published[run_id] for (run_id,) in result.rows), key=_id)
-        return tuple(SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in found)
+            WHERE tenant_id = $1 AND CASE WHEN $2::bigint[] IS NULL THEN is_active ELSE id = ANY($2) END ORDER BY id"""
+        segments = await self._postgres.fetch(sql, tenant.id, None if segment_ids is None else list(segment_ids))
+        if segment_ids is not None:
+            _check_known(segment_ids, {row["id"] for row in segments})
+        published = {row["published_run"]: row for row in segments if row["published_run"]}
+        found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
+        if published and found:
+            params = {
+                "tenant": tenant.id,
+                "segments": [row["id"] for row in published.values()],
+                "runs": list(published),
+                "users": list(found),
+            }
+            for user_id, run_id in (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows:
+                found[user_id].append(published[run_id])
+        return {
+            user_id: tuple(
+                SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in sorted(rows, key=_id)
+            )
+            for user_id, rows in found.items()
+        }
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
         """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
@@ -169,3 +195,13 @@ class Members:
 
 def _id(row: Record) -> int:
     return row["id"]
+
+
+def _check_known(segment_ids: Sequence[int], known: Collection[int]) -> None:
+    findings = [
+        Finding(f"/segment_ids/{index}", "unknown_segment", f"There is no segment {segment_id}.")
+        for index, segment_id in enumerate(segment_ids)
+        if segment_id not in known
+    ]
+    if findings:
+        raise InvalidInput(findings[0].detail, findings=findings)

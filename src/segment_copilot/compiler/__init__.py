@@ -16,7 +16,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
+from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
@@ -32,12 +32,13 @@ from segment_copilot.compiler.render import (
     render_keys,
     render_members,
     render_membership_insert,
+    render_memberships,
     render_preview,
     shape_of,
 )
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.traits import TraitTable
-from segment_copilot.language import Definition, Parsed
+from segment_copilot.language import Parsed
 from segment_copilot.language.catalog import Catalog
 
 
@@ -53,7 +54,7 @@ def compile_definition(
     parsed: Parsed,
     *,
     catalog: Catalog,
-    references: Mapping[int, Definition],
+    references: Mapping[int, Referenced],
     tenant_id: int,
     as_of: datetime,
     own_id: int | None = None,
@@ -79,8 +80,10 @@ __all__ = [
     "KeyRange",
     "Narrowing",
     "Plan",
+    "Referenced",
     "Shape",
     "SharedSlots",
+    "Static",
     "TraitTable",
     "UserEvidence",
     "Verdict",
@@ -101,6 +104,7 @@ __all__ = [
     "render_keys",
     "render_members",
     "render_membership_insert",
+    "render_memberships",
     "render_narrowing",
     "render_preview",
     "render_trait_filter",

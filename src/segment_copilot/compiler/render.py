@@ -130,8 +130,7 @@ class SharedSlots:
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
-            raise ValueError("plans that share slots are of one tenant and one instant")
+        _check_alike(plans)
         self._first = plans[0]
         self._masks = Bitmasks([normal(plan.root) for plan in plans])
 
@@ -151,6 +150,11 @@ class SharedSlots:
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
 
 
+def _check_alike(plans: Sequence[Plan]) -> None:
+    if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
+        raise ValueError("plans that share slots are of one tenant and one instant")
+
+
 def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:
     segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")
     into = "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
@@ -161,6 +165,21 @@ def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) ->
     """Write one row with 1 when the user is in the universe and matches; no row otherwise."""
     rendering = _Rendering(plan, shape, user_id=user_id)
     return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
+
+
+def render_memberships(plans: Sequence[Plan], *, user_id: str) -> CompiledQuery:
+    """Write one row with, for each of several plans of one tenant and instant, 1 where the user is a member.
+
+    There is no row for a user who is not in the universe.
+    """
+    _check_alike(plans)
+    rendering = _Rendering(plans[0], "bitmasks", user_id=user_id)
+    trees = [normal(plan.root) for plan in plans]
+    masks = Bitmasks(trees)
+    tests = join(",\n", [sql("toUInt8({})", masks.test(tree)) for tree in trees]).indented(2)
+    universe = nested(sql("SELECT user_key\n{}", rendering.users()))
+    template = "SELECT [\n{}\n] AS is_member\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
+    return query(sql(template, tests, universe, nested(masks.rows(rendering.sources))))
 
 
 def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
