@@ -15,7 +15,6 @@ from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computations import Computations
-from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
@@ -91,13 +90,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     """Build every use case, each from the stores and those that stand above it."""
     presence = Presence(postgres)
     keys, secrets = Keys(postgres), Secrets(postgres)
-    sessions, cursors = Sessions(secrets), Cursors(secrets)
+    sessions = Sessions(secrets)
     discovery = Discovery(postgres)
     references = References(postgres)
     previews = Previews(clickhouse, discovery, Values(clickhouse), references)
     segments = Segments(postgres, discovery, previews)
-    members = Members(postgres, clickhouse, cursors)
-    changes = MembershipChanges(postgres, clickhouse, cursors)
+    members = Members(postgres, clickhouse)
+    changes = MembershipChanges(postgres, clickhouse)
     return Resources(
         settings=settings,
         postgres=postgres,

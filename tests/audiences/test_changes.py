@@ -11,6 +11,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Change
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.errors import InvalidInput, NotFound
+from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
 
@@ -38,8 +39,8 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> set
 
 
 async def log(resources: Resources, tenant: Tenant, segment: Segment, **options: Any) -> list[tuple[str, str]]:
-    page = await resources.changes.page(tenant, segment.id, **options)
-    return [(one.user_id, one.change) for one in page.changes]
+    page = await resources.changes.page(tenant, segment.id, Window(1000), **options)
+    return [(one.user_id, one.change) for one in page.results]
 
 
 def applied(before: set[str], changes: list[Change]) -> set[str]:
@@ -65,13 +66,13 @@ async def test_the_members_of_a_state_and_the_changes_after_it_are_the_next_memb
         await resources.computations.request(other_tenant, theirs.id, as_of=NOW + days * DAY)  # … and one by itself
         while await resources.computations.run_next():
             pass
-        page = await resources.changes.page(tenant, segment.id, limit=1000)
-        state = applied(state, list(page.changes[seen:]))
+        page = await resources.changes.page(tenant, segment.id, Window(1000))
+        state = applied(state, list(page.results[seen:]))
         assert state == await members(resources, tenant, segment)
         seen = page.count
 
     assert seen > 200
-    assert await log(resources, tenant, another, limit=1000) == await log(resources, tenant, segment, limit=1000)
+    assert await log(resources, tenant, another) == await log(resources, tenant, segment)
     assert [one[0] for one in await log(resources, other_tenant, theirs)] == ["user-000", "user-001", "user-002"] * 4
 
 
@@ -82,21 +83,21 @@ async def test_changes_are_paged_by_offset_and_cursor_over_many_computations(
     await remember(tenant, [(f"user-{n:02}", "order_placed", NOW + n * DAY / 2, {}) for n in range(20)])
     for days in (2, 4, 4, 6, 9, 30):
         await compute(resources, tenant, segment, days)
-    whole = (await resources.changes.page(tenant, segment.id, limit=1000)).changes
+    whole = (await resources.changes.page(tenant, segment.id, Window(1000))).results
 
     for size in (1, 3, 7):
         by_offset, by_cursor, cursor = list[Change](), list[Change](), None
         for offset in range(0, len(whole), size):
-            by_offset += (await resources.changes.page(tenant, segment.id, limit=size, offset=offset)).changes
-            page = await resources.changes.page(tenant, segment.id, limit=size, cursor=cursor)
-            by_cursor, cursor = by_cursor + list(page.changes), page.cursor
+            by_offset += (await resources.changes.page(tenant, segment.id, Window(size, offset))).results
+            page = await resources.changes.page(tenant, segment.id, Window(size, cursor=cursor))
+            by_cursor, cursor = by_cursor + list(page.results), page.cursor
             assert (page.count, cursor is None) == (len(whole), offset + size >= len(whole))
         assert by_offset == by_cursor == list(whole)
 
     since = whole[8].at
     later = [one for one in whole if one.at >= since]
     page = await resources.changes.page(tenant, segment.id, since=since)
-    assert (page.count, list(page.changes)) == (len(later), later)
+    assert (page.count, list(page.results)) == (len(later), later)
     assert 0 < len(later) < len(whole)
     assert await log(resources, tenant, segment, since=whole[-1].at + timedelta(microseconds=1)) == []
 
@@ -107,7 +108,7 @@ async def test_a_cursor_of_anything_else_is_refused(
     segment, another = await buyers(resources, tenant), await buyers(resources, tenant)
     await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abc"])
     await compute(resources, tenant, segment, 0)
-    of_changes = (await resources.changes.page(tenant, segment.id, limit=1)).cursor
+    of_changes = (await resources.changes.page(tenant, segment.id, Window(1))).cursor
     of_members = (await resources.members.page(tenant, segment.id, limit=1)).cursor
     assert of_changes
     assert of_members
@@ -119,7 +120,7 @@ async def test_a_cursor_of_anything_else_is_refused(
         (tenant, segment.id, "made-up"),
     ]:
         with pytest.raises(InvalidInput) as refused:
-            await resources.changes.page(of, id_, cursor=cursor)
+            await resources.changes.page(of, id_, Window(cursor=cursor))
         assert refused.value.code == "bad_cursor"
     with pytest.raises(InvalidInput):
         await resources.members.page(tenant, segment.id, cursor=of_changes)
@@ -173,8 +174,8 @@ async def test_two_computations_at_once_lead_from_one_state_to_the_next(
     await resources.computations._compute(second)
 
     page = await resources.changes.page(tenant, segment.id)
-    assert applied(set(), list(page.changes)) == await members(resources, tenant, segment) == set("efghijkl")
-    assert ("b", "entered") in [(one.user_id, one.change) for one in page.changes[:2]]
+    assert applied(set(), list(page.results)) == await members(resources, tenant, segment) == set("efghijkl")
+    assert ("b", "entered") in [(one.user_id, one.change) for one in page.results[:2]]
     await resources.removals.remove_due()  # what was compared in vain goes
     sets = "SELECT uniqExact(change_set) FROM membership_changes"
     assert (await resources.clickhouse.fetch(sets, purpose="catalog")).rows == [(3,)]

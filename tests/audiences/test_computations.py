@@ -12,6 +12,7 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.errors import Conflict, NotFound
+from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
 from segment_copilot.stores.leases import LeaseLost
 from tests.support.resources import NOW, Remember
@@ -69,10 +70,10 @@ async def test_computations_are_listed_the_newest_first(resources: Resources, te
     assert await computations.run_next()  # the first, with that of the other segment
     await computations.cancel(tenant, ids[1])
 
-    page = await computations.list(tenant, segment, limit=3)
-    rest = await computations.list(tenant, segment, limit=3, offset=3)
-    assert [one.id for one in (*page.computations, *rest.computations)] == ids[::-1]
-    assert page.total == rest.total == 4
+    page = await computations.list(tenant, segment, Window(3))
+    rest = await computations.list(tenant, segment, Window(3, 3))
+    assert [one.id for one in (*page.results, *rest.results)] == ids[::-1]
+    assert page.count == rest.count == 4
     for state, found in {
         "queued": ids[:1:-1],
         "done": ids[:1],
@@ -81,7 +82,7 @@ async def test_computations_are_listed_the_newest_first(resources: Resources, te
         "failed": [],
     }.items():
         page = await computations.list(tenant, segment, status=state)  # type: ignore[arg-type]
-        assert ([one.id for one in page.computations], page.total) == (found, len(found))
+        assert ([one.id for one in page.results], page.count) == (found, len(found))
     with pytest.raises(NotFound):
         await computations.list(other_tenant, segment)
 
@@ -105,7 +106,7 @@ async def test_a_queued_computation_that_is_cancelled_never_begins(
     assert (await computations.request(tenant, segment, as_of=NOW)).id != queued.id
     assert await status(resources, tenant, segment) == "queued"
     assert await computations.run_next()
-    (done,) = (await computations.list(tenant, segment, status="done")).computations
+    (done,) = (await computations.list(tenant, segment, status="done")).results
     with pytest.raises(Conflict) as refused:
         await computations.cancel(tenant, done.id)
     assert refused.value.code == "computation_finished"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import MAX_DEFINITION_BYTES
-from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.computations import Computation, Computations, Status
+from segment_copilot.audiences.computations import Computation, Computations, Order, Status
 from segment_copilot.errors import Conflict
 from segment_copilot.language.lengths import Instant
 
@@ -42,7 +43,7 @@ class ComputingAll(Struct, frozen=True):
     as_of: datetime
 
 
-class ComputationList(Page[Computation], frozen=True):
+class ComputationList(CursorPage[Computation], frozen=True):
     """A page of computations."""
 
 
@@ -83,7 +84,11 @@ class SegmentComputationController(Controller):
         as_of = (data.as_of if data else None) or datetime.now(UTC)
         return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
 
-    @get("/{segment_id:int}/computations", response_description="A page of them.")
+    @get(
+        "/{segment_id:int}/computations",
+        opt=Route(parameters=LISTING).opt,
+        response_description="A page of them.",
+    )
     async def list_computations(
         self,
         request: Request[Any, Any, State],
@@ -91,16 +96,13 @@ class SegmentComputationController(Controller):
         computations: NamedDependency[Computations],
         tenant: NamedDependency[Tenant],
         status: Annotated[Status | None, QueryParameter(description="Only those in this state")] = None,
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-    ) -> ComputationList:
+        order: Annotated[Order, ORDER] = "-id",
+        fields: Annotated[str | None, FIELDS, Names(Computation)] = None,
+    ) -> Response[ComputationList]:
         """List the computations of a segment, the newest first."""
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await computations.list(tenant, segment_id, status=status, limit=part.limit, offset=part.offset)
-        more = part.offset + len(found.computations) < found.total and bool(found.computations)
-        return ComputationList(found.total, part.next(request, more=more), part.previous(request), found.computations)
+        listing = listing_of(request)
+        found = await computations.list(tenant, segment_id, listing.window, status=status, order=order)
+        return listing.answer(found, fields)
 
 
 class ComputationController(Controller):

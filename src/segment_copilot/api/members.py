@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
 from litestar.datastructures import State
@@ -18,11 +18,6 @@ from segment_copilot.audiences.live import LiveMemberships, Unevaluated
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.errors import Gone, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
-
-Switch = Literal["true", "false", "True", "False", "1", "0"]
-"""Yes or no in a query: Python's `str(True)` among the spellings."""
-
-ON: Final = frozenset({"true", "True", "1"})
 
 
 class MemberList(CursorPage[Member], frozen=True):
@@ -45,7 +40,7 @@ UserId = Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
 
 
 class MembershipRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose segments are asked for; all active ones are looked at where none are named."""
+    """Names the users whose segments are asked for, and the segments to look at; without those, all that are active."""
 
     user_ids: Annotated[tuple[UserId, ...], Meta(min_length=1, max_length=1_000, examples=[["ana", "ben"]])]
     segment_ids: (
@@ -107,15 +102,15 @@ class MemberController(Controller):
         tenant: NamedDependency[Tenant],
         user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
         live: Annotated[
-            Switch, QueryParameter(description="Evaluate the definitions now, instead of reading the members")
-        ] = "false",
+            bool, QueryParameter(description="Evaluate the definitions now, instead of reading the members")
+        ] = False,
     ) -> MembershipOfUser:
         """List the segments a user is in.
 
         As of their last computations, or, `live`, as they would be if all were computed now, computed before or not. A
         user nobody has seen is in none but the static ones that name them. Segments that are not active are left out.
         """
-        if live in ON:
+        if live:
             found = await live_memberships.segments_of_user(tenant, user_id)
             return MembershipOfUser(user_id, found.segments, found.as_of, found.not_evaluated)
         return MembershipOfUser(user_id, await members.segments_of_user(tenant, user_id))

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.references import not_found
+from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
 
@@ -73,14 +73,6 @@ class Change(Struct, frozen=True):
     computation_id: int
 
 
-class ChangePage(Struct, frozen=True):
-    """A page of changes, the oldest first, of *count*; *cursor* continues it."""
-
-    count: int
-    changes: tuple[Change, ...]
-    cursor: str | None
-
-
 class _Cursor(Struct, frozen=True, array_like=True):
     computation_id: int
     last: str
@@ -89,10 +81,9 @@ class _Cursor(Struct, frozen=True, array_like=True):
 class MembershipChanges:
     """Writes and reads the changes of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, cursors: Cursors) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._cursors = cursors
 
     async def write(
         self, tenant: Tenant, segment_id: int, computation_id: int, *, run_id: UUID, before: UUID | None
@@ -111,35 +102,29 @@ class MembershipChanges:
         return Comparison(change_set, members, entered, left)
 
     async def page(
-        self,
-        tenant: Tenant,
-        segment_id: int,
-        *,
-        since: datetime | None = None,
-        limit: int = 100,
-        offset: int = 0,
-        cursor: str | None = None,
-    ) -> ChangePage:
+        self, tenant: Tenant, segment_id: int, window: Window = FIRST_PAGE, *, since: datetime | None = None
+    ) -> Listed[Change]:
         """Return a page of the changes published at *since* or later (default: all), in the order of their publication.
 
         Those of one publication are in the order of user ids.
 
         Raises:
             NotFound: There is no such segment.
-            InvalidInput: *cursor* is none of this segment's changes.
+            InvalidInput: The cursor is none of this segment's changes.
         """
-        begun = await self._cursors.read(tenant, _place(segment_id), cursor, _Cursor) if cursor else None
+        cursor, limit = window.cursor, window.limit
+        begun: _Cursor | None = read_cursor(_listed(tenant, segment_id), cursor, _Cursor) if cursor else None
         published = await self._postgres.fetch(_PUBLISHED, tenant.id, segment_id, since)
         if not published:
             await self._check_exists(tenant, segment_id)
         first = begun.computation_id if begun else 0
-        wanted, skipped = _wanted([row for row in published if row["id"] >= first], begun, limit + 1, offset)
+        wanted, skipped = _wanted([row for row in published if row["id"] >= first], begun, limit + 1, window.offset)
         found = await self._read(tenant, segment_id, wanted, begun or _Cursor(0, ""), limit=limit + 1, offset=skipped)
         more = None
         if len(found) > limit:
             last = found[limit - 1]
-            more = await self._cursors.write(tenant, _place(segment_id), _Cursor(last.computation_id, last.user_id))
-        return ChangePage(sum(row["size"] for row in published), tuple(found[:limit]), more)
+            more = write_cursor(_listed(tenant, segment_id), _Cursor(last.computation_id, last.user_id))
+        return Listed(tuple(found[:limit]), sum(row["size"] for row in published), more)
 
     async def _read(
         self, tenant: Tenant, segment_id: int, wanted: Sequence[Record], begun: _Cursor, *, limit: int, offset: int
@@ -189,5 +174,5 @@ def _wanted(published: Sequence[Record], begun: _Cursor | None, limit: int, offs
     return wanted, offset
 
 
-def _place(segment_id: int) -> str:
-    return f"{segment_id}/changes"
+def _listed(tenant: Tenant, segment_id: int) -> object:
+    return ["changes", tenant.id, segment_id]

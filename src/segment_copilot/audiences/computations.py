@@ -23,8 +23,10 @@ from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import LastError, Segments
 from segment_copilot.errors import Conflict, NotFound, SegmentCopilotError, Unavailable
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 from segment_copilot.stores.presence import Presence
 
@@ -66,6 +68,8 @@ WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 
 
 Status = Literal["queued", "computing", "done", "failed", "cancelled"]
+Order = Literal["id", "-id", "as_of", "-as_of"]
+_SORTINGS: Final = {"id": BY_ID, "as_of": Sorting("as_of", datetime, "timestamptz")}
 _STORED: Final[dict[Status, str]] = {"computing": "running"}  # the queue's own word
 
 
@@ -87,13 +91,6 @@ class Computation(Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-
-
-class ComputationPage(Struct, frozen=True):
-    """A page holds some of a segment's computations, the newest first, and how many there are in all."""
-
-    computations: tuple[Computation, ...]
-    total: int
 
 
 class _Claim(Struct, frozen=True):
@@ -188,19 +185,23 @@ class Computations:
         return _computation(row)
 
     async def list(
-        self, tenant: Tenant, segment_id: int, *, status: Status | None = None, limit: int = 50, offset: int = 0
-    ) -> ComputationPage:
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        window: Window = FIRST_PAGE,
+        *,
+        status: Status | None = None,
+        order: Order = "-id",
+    ) -> Listed[Computation]:
         """Return a page of a segment's computations, the newest first; *status* keeps those in it."""
-        where = "tenant_id = $1 AND segment_id = $2 AND ($3::text IS NULL OR status = $3)"
-        sql = f"SELECT {_RECORD} FROM computations WHERE {where} ORDER BY id DESC LIMIT $4 OFFSET $5"
-        args = (tenant.id, segment_id, _STORED.get(status, status) if status else None)
-        async with self._postgres.connection() as connection:
-            exists = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
-            if not await connection.fetchval(exists, tenant.id, segment_id):
-                raise not_found(segment_id)
-            total = await connection.fetchval(f"SELECT count(*) FROM computations WHERE {where}", *args)
-            rows = await connection.fetch(sql, *args, limit, offset)
-        return ComputationPage(tuple(_computation(row) for row in rows), total)
+        stored = _STORED.get(status, status) if status else None
+        conditions = (("tenant_id = {}", tenant.id), ("segment_id = {}", segment_id), ("status = {}", stored))
+        rows = Rows(_RECORD, "computations", conditions, _SORTINGS)
+        page = await rows.page(self._postgres, window, order, _computation)
+        exists = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
+        if not page.count and not await self._postgres.fetchval(exists, tenant.id, segment_id):
+            raise not_found(segment_id)
+        return page
 
     async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
         """Stop a computation that is not over; the members stay as they are.

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.cursors import Cursors
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
 from segment_copilot.language.lengths import to_instant
+from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
 
@@ -79,10 +79,9 @@ WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, cursors: Cursors) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._cursors = cursors
 
     async def page(
         self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
@@ -94,7 +93,7 @@ class Members:
             Gone: The run it began with was removed, because two others were published since.
 
         """
-        begun = await self._cursors.read(tenant, f"{segment_id}", cursor, _Cursor) if cursor else None
+        begun: _Cursor | None = read_cursor(_listed(tenant, segment_id), cursor, _Cursor) if cursor else None
         while True:
             state = await self._state(tenant, segment_id, begun.run_id if begun else None)
             if state is None:
@@ -107,7 +106,7 @@ class Members:
         members = tuple(Member(user_id, state.as_of) for user_id in ids[:limit])
         more = None
         if len(ids) > limit:
-            more = await self._cursors.write(tenant, f"{segment_id}", _Cursor(state.run_id, ids[limit - 1]))
+            more = write_cursor(_listed(tenant, segment_id), _Cursor(state.run_id, ids[limit - 1]))
         return MemberPage(state.member_count, members, more)
 
     async def _state(self, tenant: Tenant, segment_id: int, run_id: UUID | None) -> _State | None:
@@ -191,6 +190,10 @@ class Members:
         rows = await self._postgres.fetch(sql, tenant.id, segment_id, start, as_of)
         last: Mapping[date, int] = {row["as_of"].astimezone(zone).date(): row["member_count"] for row in rows}
         return tuple(DayCount(day, count) for day, count in last.items())
+
+
+def _listed(tenant: Tenant, segment_id: int) -> object:
+    return ["members", tenant.id, segment_id]
 
 
 def _id(row: Record) -> int:
