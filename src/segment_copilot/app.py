@@ -33,6 +33,7 @@ from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.uploads import UploadController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -56,6 +57,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SegmentComputationController,
     ComputationController,
     ChangeController,
+    UploadController,
     MemberController,
     ExplanationController,
     ExplorerController,
@@ -75,6 +77,7 @@ USE_CASES: Final = (
     "segments",
     "computations",
     "changes",
+    "uploads",
     "members",
     "live_memberships",
     "sessions",

@@ -22,6 +22,7 @@ from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
@@ -64,6 +65,7 @@ class Resources(Struct, frozen=True):
     segments: Segments
     computations: Computations
     changes: MembershipChanges
+    uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
     removals: Removals
@@ -120,6 +122,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
         changes=changes,
+        uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members),
         removals=Removals(postgres, clickhouse, presence=presence),

@@ -74,7 +74,16 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
     assert await migrate(empty.postgres, empty.clickhouse) == ALL
     in_postgres, in_clickhouse = await tables(empty)
     assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
-    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships", "membership_changes"}
+    assert in_clickhouse == {
+        "events",
+        "traits",
+        "traits_current",
+        "users",
+        "memberships",
+        "membership_changes",
+        "user_memberships",
+        "user_memberships_view",
+    }
 
 
 async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:

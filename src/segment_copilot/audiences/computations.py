@@ -19,9 +19,10 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison, MembershipChanges
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import is_static, not_found
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import LastError, Segments
+from segment_copilot.audiences.uploads import Mode, merge
 from segment_copilot.errors import Conflict, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -38,7 +39,17 @@ _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
-_ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
+_ALIKE: Final = """
+attempts = 0 AND upload IS NULL
+AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1 AND upload IS NULL)
+"""
+# Uploads of one segment are applied in the order in which they came.
+_IN_TURN: Final = """
+(upload IS NULL OR NOT EXISTS (
+    SELECT FROM computations AS earlier
+    WHERE earlier.segment_id = computations.segment_id AND earlier.id < computations.id AND earlier.upload IS NOT NULL
+        AND earlier.status IN ('queued', 'running')))
+"""
 _COMPUTING: Final = """
 WITH claimed AS (
     UPDATE computations SET started_at = coalesce(started_at, now()) WHERE id = ANY($1::bigint[])
@@ -57,12 +68,13 @@ WHERE tenant_id = $1 AND id = $2
 """
 _CLAIMED: Final = """
 SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
-    versions.definition, published_run, slug, timezone, dynamic_plus_limit
+    versions.definition, published_run, upload, mode, slug, timezone, dynamic_plus_limit
 FROM computations
 JOIN segments ON segments.id = computations.segment_id
 JOIN tenants ON tenants.id = computations.tenant_id
-JOIN segment_versions AS versions
+LEFT JOIN segment_versions AS versions
     ON versions.segment_id = computations.segment_id AND versions.version = computations.version
+LEFT JOIN uploads ON uploads.run_id = computations.upload
 WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 """
 
@@ -99,9 +111,11 @@ class _Claim(Struct, frozen=True):
     lease: Lease
     tenant: Tenant
     segment_id: int
-    definition: str
+    definition: str | None
     as_of: datetime
     previous_run: UUID | None
+    upload: UUID | None
+    mode: Mode | None
 
     @property
     def id(self) -> int:
@@ -138,10 +152,13 @@ class Computations:
     async def request(self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None) -> Computation:
         """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-            version = await transaction.fetchval(sql, tenant.id, segment_id)
-            if version is None:
+            sql = "SELECT version, segment_type FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            segment = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if segment is None:
                 raise not_found(segment_id)
+            if segment["segment_type"] == "static":
+                raise is_static(segment_id)
+            version = segment["version"]
             sql = f"""
                 SELECT {_RECORD} FROM computations
                 WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
@@ -158,12 +175,12 @@ class Computations:
         return _computation(row)
 
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
-        """Queue a computation of every active segment at one instant (default: now); returns how many there are.
+        """Queue a computation of every active segment that has a definition, at one instant (default: now); returns how many there are.
 
         Those that a worker claims together share what they ask of the store.
         """
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active ORDER BY id FOR UPDATE"
+            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' ORDER BY id FOR UPDATE"
             rows = await transaction.fetch(sql, tenant.id)
             sql = """
                 INSERT INTO computations (tenant_id, segment_id, version, as_of)
@@ -275,7 +292,7 @@ class Computations:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
-                leases += await self._leases.claim(transaction)
+                leases += await self._leases.claim(transaction, _IN_TURN)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -328,18 +345,33 @@ class Computations:
     async def _compute(self, claim: _Claim) -> None:
         """Run one computation by itself."""
         await self._leases.begin([claim.lease])
-        compiled = await self._compile(claim)
-        for keys in compiled.ranges:
-            query = compiler.render_membership_insert(
-                compiled.plan, segment_id=claim.segment_id, run_id=claim.run_id, keys=keys
-            )
+        for query in await self._inserts(claim):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
         await self._compare_and_publish(claim)
 
+    async def _inserts(self, claim: _Claim) -> list[compiler.CompiledQuery]:
+        """Return the statements that write the members."""
+        if claim.upload and claim.mode:
+            applied = merge(
+                claim.tenant,
+                claim.segment_id,
+                mode=claim.mode,
+                upload=claim.upload,
+                run_id=claim.run_id,
+                before=claim.previous_run,
+            )
+            return [applied]
+        compiled = await self._compile(claim)
+        return [
+            compiler.render_membership_insert(
+                compiled.plan, segment_id=claim.segment_id, run_id=claim.run_id, keys=keys
+            )
+            for keys in compiled.ranges
+        ]
+
     async def _compile(self, claim: _Claim) -> compiler.Compiled:
-        prepared = await self._previews.prepare(
-            claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
-        )
+        definition = (claim.definition or "{}").encode()
+        prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
         return prepared.compiled
 
     async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
@@ -372,14 +404,14 @@ class Computations:
 
     async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
         sql = """
-            DELETE FROM memberships
             WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
         params = {
             "tenant": claims[0].tenant.id,
             "segments": [one.segment_id for one in claims],
             "runs": [one.run_id for one in claims],
         }
-        await self._clickhouse.execute(sql, params, purpose="compute")
+        for table in ("memberships", "user_memberships"):
+            await self._clickhouse.execute(f"DELETE FROM {table}{sql}", params, purpose="compute")
 
     async def _compare_and_publish(self, claim: _Claim) -> None:
         """Compare what was written with the members there are, and publish it with the changes."""
@@ -466,6 +498,8 @@ def _read_claim(row: Record, lease: Lease) -> _Claim:
         definition=row["definition"],
         as_of=row["as_of"],
         previous_run=row["published_run"],
+        upload=row["upload"],
+        mode=row["mode"],
     )
 
 

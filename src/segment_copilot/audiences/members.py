@@ -70,9 +70,10 @@ ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
 
 _RUNS_OF_USERS: Final = """
-SELECT user_id, run_id FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-    AND user_id IN {users:Array(String)}
+SELECT DISTINCT indexOf(arrayMap(user_id -> sipHash64(user_id), {users:Array(String)}), user_key), run_id
+FROM user_memberships
+WHERE tenant_id = {tenant:UInt32} AND user_key IN (SELECT sipHash64(arrayJoin({users:Array(String)})))
+    AND run_id IN {runs:Array(UUID)}
 """
 
 
@@ -162,14 +163,10 @@ class Members:
         published = {row["published_run"]: row for row in segments if row["published_run"]}
         found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
         if published and found:
-            params = {
-                "tenant": tenant.id,
-                "segments": [row["id"] for row in published.values()],
-                "runs": list(published),
-                "users": list(found),
-            }
-            for user_id, run_id in (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows:
-                found[user_id].append(published[run_id])
+            users = list(found)
+            params = {"tenant": tenant.id, "runs": list(published), "users": users}
+            for number, run_id in (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows:
+                found[users[number - 1]].append(published[run_id])
         return {
             user_id: tuple(
                 SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in sorted(rows, key=_id)

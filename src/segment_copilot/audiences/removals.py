@@ -24,8 +24,8 @@ log = structlog.get_logger()
 _QUEUE: Final = Queue("member_removals", waiting="waiting", working="working")
 _TOGETHER: Final = 1_000
 _PAUSE: Final = timedelta(seconds=5)
-_LATER: Final = timedelta(minutes=10)
-"""Longer than a computation whose segment was deleted under it may go on writing."""
+LATER: Final = timedelta(minutes=10)
+"""Longer than a computation whose segment was deleted under it, or an upload, may go on writing."""
 
 _LEAVE: Final = """
 INSERT INTO member_removals (tenant_id, segment_id, lease_until)
@@ -33,8 +33,12 @@ SELECT $1, segment_id, now() + $3::interval FROM unnest($2::bigint[]) AS segment
 """
 _RUNNING: Final = """
 INSERT INTO member_removals (tenant_id, segment_id, lease_until)
-SELECT DISTINCT tenant_id, segment_id, now() + $3::interval FROM computations
-WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[]) AND status = 'running'
+SELECT DISTINCT tenant_id, segment_id, now() + $3::interval FROM (
+    SELECT tenant_id, segment_id FROM computations WHERE status = 'running'
+    UNION ALL
+    SELECT tenant_id, segment_id FROM uploads WHERE created_at > now() - $3::interval
+) AS writing
+WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[])
 """
 _DUE: Final = """
 SELECT DISTINCT tenant_id, segment_id FROM member_removals WHERE id = ANY ($1::bigint[])
@@ -48,10 +52,14 @@ SELECT run_id FROM (
     SELECT unnest(ARRAY[published_run, previous_run]) AS run_id FROM segments WHERE id = ANY ($1::bigint[])
     UNION ALL
     SELECT run_id FROM computations WHERE segment_id = ANY ($1::bigint[]) AND status = 'running'
+    UNION ALL
+    SELECT run_id FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND (created_at > now() - $2::interval
+        OR EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running')))
 ) AS runs WHERE run_id IS NOT NULL
 """
+_TABLES: Final = ("user_memberships", "memberships")  # what is left of a run is found by the second
+
 _REMOVE: Final = """
-DELETE FROM memberships
 WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
 """
 _FOUND_CHANGES: Final = """
@@ -78,7 +86,7 @@ async def leave_to_remove(
 
 async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Sequence[int]) -> None:
     """Decide it of segments that are about to be deleted: again later, if they are being computed right now."""
-    await transaction.execute(_RUNNING, tenant_id, segment_ids, _LATER)
+    await transaction.execute(_RUNNING, tenant_id, segment_ids, LATER)
     await leave_to_remove(transaction, tenant_id, segment_ids)
 
 
@@ -117,9 +125,12 @@ class Removals:
         segments = sorted({row["segment_id"] for row in due})
         params = {"tenants": sorted({row["tenant_id"] for row in due}), "segments": segments}
         found: set[UUID] = {run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute")).rows}
-        read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments)}
+        read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments, LATER)}
         if unread := sorted(found - read, key=str):
-            await self._clickhouse.execute(_REMOVE, params | {"runs": unread}, purpose="compute")
+            for table in _TABLES:
+                sql = f"DELETE FROM {table}{_REMOVE}"
+                await self._clickhouse.execute(sql, params | {"runs": unread}, purpose="compute")
+            await self._postgres.execute("DELETE FROM uploads WHERE run_id = ANY ($1::uuid[])", unread)
         sets = await self._remove_changes(params)
         log.info("members.removed", segments=len(segments), runs=len(unread), change_sets=sets)
 

@@ -57,7 +57,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     410: "It was here and is no more.",
     412: "If-Match named another version.",
     413: "The body is too large.",
-    415: "The body is not declared as JSON.",
+    415: "The body is not declared as what this route reads.",
     429: "Too much at once; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
     503: "A store does not answer; see Retry-After.",
@@ -213,6 +213,8 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     if body := operation.body:
         content = {"application/json": {"schema": schemas.of(body.raw)}}
         entry["requestBody"] = {"required": not body.is_optional, "content": content}
+    elif bodies := operation.route.bodies:
+        entry["requestBody"] = {"required": True, "content": dict(bodies)}
     entry["responses"] = _responses(operation, schemas)
     if operation.route.public:
         entry["security"] = []
@@ -288,7 +290,7 @@ def _statuses(operation: _Operation) -> list[int]:
         statuses |= {401, 403, 503}
     if "{" in operation.path:
         statuses.add(404)
-    if operation.body is not None:
+    if operation.body is not None or operation.route.bodies:
         statuses |= {408, 413, 415}
     return sorted(statuses)
 

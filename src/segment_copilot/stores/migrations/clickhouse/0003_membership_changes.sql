@@ -13,3 +13,19 @@ ORDER BY (tenant_id, segment_id, computation_id, change_set, user_id);
 
 -- Users that were uploaded come as ids alone.
 ALTER TABLE memberships {on_cluster} MODIFY COLUMN user_key UInt64 DEFAULT sipHash64(user_id);
+
+-- The same members by user: which segments one is in is a look-up of one place here, and one in each run there. Removed
+-- when the run is.
+CREATE TABLE IF NOT EXISTS user_memberships {on_cluster} (
+    tenant_id UInt32,
+    user_key UInt64,
+    segment_id UInt64,
+    run_id UUID
+) ENGINE = {engine}MergeTree
+ORDER BY (tenant_id, user_key, segment_id, run_id)
+SETTINGS index_granularity = 256;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS user_memberships_view {on_cluster} TO user_memberships AS
+SELECT tenant_id, user_key, segment_id, run_id FROM memberships;
+
+INSERT INTO user_memberships SELECT tenant_id, user_key, segment_id, run_id FROM memberships;
