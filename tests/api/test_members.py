@@ -1,0 +1,149 @@
+"""Computations, changes and memberships over HTTP, and other tenants' ids."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
+NOBODY = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 99}]}
+USERS = [f"user-{number}" for number in range(5)]
+
+
+async def until(client: httpx2.AsyncClient, path: str, reached) -> Any:
+    """The answer of *path* once *reached* says so."""
+    async with asyncio.timeout(30):
+        while not reached(answer := (await client.get(path)).json()):  # noqa: ASYNC110  # nothing to be woken by
+            await asyncio.sleep(0.02)
+    return answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def history(server):
+    events = [{"user_id": user, "event_type": "order_placed", "payload": {"total": 10}} for user in USERS]
+    async with server.client() as client:
+        assert (await client.post("/api/ingestion/track/batch/", json={"events": events})).status_code == 202
+        await until(client, "/api/ingestion/status/", lambda status: status["pending"] == 0)
+
+
+async def create(client: httpx2.AsyncClient, **fields: Any) -> int:
+    answer = await client.post("/api/segments/", json={"name": "Buyers", "definition": BOUGHT} | fields)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+async def compute(client: httpx2.AsyncClient, segment_id: int) -> dict[str, Any]:
+    """The computation, done."""
+    queued = (await client.post(f"/api/segments/{segment_id}/compute/")).json()
+    path = f"/api/computations/{queued['computation_id']}/"
+    return await until(client, path, lambda one: one["status"] not in {"queued", "computing"})
+
+
+async def test_a_computation_is_followed_to_its_end(client):
+    segment_id = await create(client)
+
+    done = await compute(client, segment_id)
+    listed = (await client.get(f"/api/segments/{segment_id}/computations/")).json()
+    late = await client.post(f"/api/computations/{done['id']}/cancel/")
+
+    assert {name: done[name] for name in ("status", "segment_id", "version", "member_count", "entered", "left")} == {
+        "status": "done", "segment_id": segment_id, "version": 1, "member_count": 5, "entered": 5, "left": 0
+    }  # fmt: skip
+    assert done["error"] is None
+    assert all(done[name].endswith("Z") for name in ("as_of", "created_at", "started_at", "finished_at"))
+    assert listed == {"count": 1, "next": None, "previous": None, "results": [done], "next_cursor": None}
+    assert (late.status_code, late.json()["code"]) == (409, "computation_finished")
+    failed = (await client.get(f"/api/segments/{segment_id}/computations/?status=failed&fields=id")).json()
+    assert (failed["count"], failed["results"]) == (0, [])
+    wrong = await client.get(f"/api/segments/{segment_id}/computations/?status=running")
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_parameter")
+
+
+async def test_changes_add_up_and_are_paged(client):
+    segment_id = await create(client)
+    first = await compute(client, segment_id)
+    await client.patch(f"/api/segments/{segment_id}/", json={"definition": NOBODY})
+    second = await compute(client, segment_id)
+    path = f"/api/segments/{segment_id}/changes/"
+
+    whole = (await client.get(path)).json()
+    assert [(one["user_id"], one["change"]) for one in whole["results"]] == [
+        *((user, "entered") for user in USERS),
+        *((user, "left") for user in USERS),
+    ]
+    assert whole["results"][0]["at"] == first["finished_at"]
+    assert whole["results"][0]["computation_id"] == first["id"]
+    by_next, following = [], f"{path}?limit=3"
+    while following:
+        page = (await client.get(following)).json()
+        assert page["count"] == 10
+        by_next, following = by_next + page["results"], page["next"]
+    assert by_next == whole["results"]
+    since = (await client.get(path, params={"since": second["finished_at"]})).json()
+    assert (since["count"], since["results"]) == (5, whole["results"][5:])
+    for given in ("since=yesterday", "since=2026-06-01T00:00:00", "cursor=made-up"):
+        refused = await client.get(f"{path}?{given}")
+        assert (refused.status_code, refused.json()["errors"][0].get("parameter")) == (400, given.partition("=")[0])
+
+
+async def test_memberships_stored_live_and_of_many_users(client):
+    computed, idle = await create(client, name="Computed"), await create(client, name="Idle")
+    await compute(client, computed)
+
+    def ids(found: dict[str, Any]) -> set[int]:
+        return {one["segment_id"] for one in found["segments"]} & {computed, idle}
+
+    stored = (await client.get("/api/segments/membership/?user_id=user-1")).json()
+    live = (await client.get("/api/segments/membership/?user_id=user-1&live=True")).json()
+    assert (ids(stored), stored["as_of"], stored["not_evaluated"]) == ({computed}, None, [])
+    assert (ids(live), live["not_evaluated"]) == ({computed, idle}, [])
+    assert live["as_of"] == live["segments"][0]["computed_at"]
+    assert (await client.get("/api/segments/membership/?user_id=nobody&live=true")).json()["segments"] == []
+
+    body = {"user_ids": ["user-1", "nobody"], "segment_ids": [computed, idle]}
+    many = (await client.post("/api/segments/membership/", json=body)).json()
+    assert [(one["user_id"], ids(one)) for one in many["results"]] == [("user-1", {computed}), ("nobody", set())]
+    for wrong, pointer in [
+        ({"user_ids": [f"u{n}" for n in range(1001)]}, "/user_ids"),
+        ({"user_ids": []}, "/user_ids"),
+        ({"user_ids": [""]}, "/user_ids/0"),
+        ({"user_ids": ["a"], "segment_ids": [10**15]}, "/segment_ids/0"),
+        ({"user_ids": ["a"], "live": True}, "/live"),
+    ]:
+        refused = await client.post("/api/segments/membership/", json=wrong)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, pointer)
+
+
+async def test_another_tenants_ids_answer_as_ones_that_never_were(client, server):
+    segment_id = await create(client)
+    done = await compute(client, segment_id)
+    cursor = (await client.get(f"/api/segments/{segment_id}/changes/?limit=1")).json()["next_cursor"]
+
+    async with server.client(server.other_key) as other:
+        for method, path, body in [
+            ("GET", "/api/computations/{computation}/", None),
+            ("POST", "/api/computations/{computation}/cancel/", None),
+            ("GET", "/api/segments/{segment}/computations/", None),
+            ("GET", "/api/segments/{segment}/changes/", None),
+            ("POST", "/api/segments/{segment}/upload/", "user_id\nana\n"),
+        ]:
+            theirs, never = [
+                await other.request(method, path.format(**ids), content=body, headers={"Content-Type": "text/csv"})
+                for ids in (
+                    {"segment": segment_id, "computation": done["id"]},
+                    {"segment": 10**12, "computation": 10**12},
+                )
+            ]
+            assert theirs.status_code == never.status_code == 404
+            assert theirs.json()["code"] == never.json()["code"]
+        own = await create(other)
+        foreign = await other.get(f"/api/segments/{own}/changes/?cursor={cursor}")
+        assert (foreign.status_code, foreign.json()["code"]) == (400, "bad_cursor")
+        found = await other.post(
+            "/api/segments/membership/", json={"user_ids": ["user-1"], "segment_ids": [segment_id]}
+        )
+        assert (found.status_code, found.json()["errors"][0]["code"]) == (400, "unknown_segment")
+        assert (await other.get("/api/segments/membership/?user_id=user-1&live=true")).json()["segments"] == []
