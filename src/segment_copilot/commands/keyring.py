@@ -67,7 +67,10 @@ def list_keys(*, tenant: Slug, json: AsJson = False) -> None:
 
 @keys.command("rotate")
 def rotate_key(key_id: KeyId, *, tenant: Slug, json: AsJson = False) -> None:
-    """Make a new key in the place of one, which answers 401 from now on, and print it, this once."""
+    """Make a new key in the place of one.
+
+    The old one answers 401 from now on; the new one is printed, this once.
+    """
 
     async def rotate(postgres: Postgres) -> tuple[Key, str]:
         return await Keys(postgres).rotate(await Tenants(postgres).get(tenant), key_id)
@@ -109,7 +112,10 @@ def create_tenant(
 
 @tenants.command("list")
 def list_tenants(*, json: AsJson = False) -> None:
-    """List every tenant: slug, time zone, most Dynamic Plus segments."""
+    """List every tenant.
+
+    Slug, time zone, most Dynamic Plus segments.
+    """
 
     async def listed(postgres: Postgres) -> list[Tenant]:
         return await Tenants(postgres).list()
