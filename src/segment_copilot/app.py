@@ -76,6 +76,7 @@ USE_CASES: Final = (
     "explanations",
     "segments",
     "computations",
+    "computation_records",
     "changes",
     "uploads",
     "members",

@@ -14,6 +14,7 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.changes import MembershipChanges
+from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.live import LiveMemberships
@@ -64,6 +65,7 @@ class Resources(Struct, frozen=True):
     explanations: Explanations
     segments: Segments
     computations: Computations
+    computation_records: ComputationRecords
     changes: MembershipChanges
     uploads: Uploads
     members: Members
@@ -121,6 +123,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
         computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computation_records=ComputationRecords(postgres),
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,

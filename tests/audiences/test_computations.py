@@ -37,15 +37,15 @@ async def test_a_computation_says_how_it_went(
     computations = resources.computations
 
     queued = await computations.request(tenant, segment, as_of=NOW)
-    assert queued == await computations.get(tenant, queued.id)
+    assert queued == await resources.computation_records.get(tenant, queued.id)
     assert (queued.status, queued.started_at, queued.finished_at, queued.member_count) == ("queued", None, None, None)
     (claimed,) = await computations._claim()
-    computing = await computations.get(tenant, queued.id)
+    computing = await resources.computation_records.get(tenant, queued.id)
     await computations._settle(claimed, computations._compute(claimed))
-    done = await computations.get(tenant, queued.id)
+    done = await resources.computation_records.get(tenant, queued.id)
     second = await computations.request(tenant, segment, as_of=NOW + 10 * DAY)
     await computations.run_next()
-    second = await computations.get(tenant, second.id)
+    second = await resources.computation_records.get(tenant, second.id)
 
     assert computing.status == "computing"
     assert computing.started_at == done.started_at
@@ -56,9 +56,9 @@ async def test_a_computation_says_how_it_went(
     assert (done.member_count, done.entered, done.left, done.error) == (1, 1, 0, None)
     assert (second.member_count, second.entered, second.left) == (1, 1, 1)
     with pytest.raises(NotFound) as absent:
-        await computations.get(other_tenant, done.id)
+        await resources.computation_records.get(other_tenant, done.id)
     with pytest.raises(NotFound) as never:
-        await computations.get(tenant, 10**15)
+        await resources.computation_records.get(tenant, 10**15)
     assert absent.value.code == never.value.code == "computation_not_found"
 
 
@@ -68,10 +68,10 @@ async def test_computations_are_listed_the_newest_first(resources: Resources, te
     ids = [(await computations.request(tenant, segment, as_of=NOW + day * DAY)).id for day in range(4)]
     await computations.request(tenant, another, as_of=NOW)
     assert await computations.run_next()  # the first, with that of the other segment
-    await computations.cancel(tenant, ids[1])
+    await resources.computation_records.cancel(tenant, ids[1])
 
-    page = await computations.list(tenant, segment, Window(3))
-    rest = await computations.list(tenant, segment, Window(3, 3))
+    page = await resources.computation_records.list(tenant, segment, Window(3))
+    rest = await resources.computation_records.list(tenant, segment, Window(3, 3))
     assert [one.id for one in (*page.results, *rest.results)] == ids[::-1]
     assert page.count == rest.count == 4
     for state, found in {
@@ -81,10 +81,10 @@ async def test_computations_are_listed_the_newest_first(resources: Resources, te
         "computing": [],
         "failed": [],
     }.items():
-        page = await computations.list(tenant, segment, status=state)  # type: ignore[arg-type]
+        page = await resources.computation_records.list(tenant, segment, status=state)  # type: ignore[arg-type]
         assert ([one.id for one in page.results], page.count) == (found, len(found))
     with pytest.raises(NotFound):
-        await computations.list(other_tenant, segment)
+        await resources.computation_records.list(other_tenant, segment)
 
 
 async def test_a_queued_computation_that_is_cancelled_never_begins(
@@ -95,23 +95,23 @@ async def test_a_queued_computation_that_is_cancelled_never_begins(
     computations = resources.computations
     queued = await computations.request(tenant, segment, as_of=NOW)
     with pytest.raises(NotFound):
-        await computations.cancel(other_tenant, queued.id)
+        await resources.computation_records.cancel(other_tenant, queued.id)
 
-    cancelled = await computations.cancel(tenant, queued.id)
+    cancelled = await resources.computation_records.cancel(tenant, queued.id)
 
     assert (cancelled.status, cancelled.started_at, cancelled.finished_at is None) == ("cancelled", None, False)
-    assert await computations.cancel(tenant, queued.id) == cancelled
+    assert await resources.computation_records.cancel(tenant, queued.id) == cancelled
     assert await status(resources, tenant, segment) == "draft"
     assert not await computations.run_next()
     assert (await computations.request(tenant, segment, as_of=NOW)).id != queued.id
     assert await status(resources, tenant, segment) == "queued"
     assert await computations.run_next()
-    (done,) = (await computations.list(tenant, segment, status="done")).results
+    (done,) = (await resources.computation_records.list(tenant, segment, status="done")).results
     with pytest.raises(Conflict) as refused:
-        await computations.cancel(tenant, done.id)
+        await resources.computation_records.cancel(tenant, done.id)
     assert refused.value.code == "computation_finished"
     last = await computations.request(tenant, segment, as_of=NOW + DAY)
-    await computations.cancel(tenant, last.id)
+    await resources.computation_records.cancel(tenant, last.id)
     assert await status(resources, tenant, segment) == "computed"
 
 
@@ -149,14 +149,14 @@ async def test_cancelling_a_running_computation_kills_its_query_and_keeps_the_me
     async with asyncio.timeout(20):
         while not await is_running():
             pass
-        cancelled = await resources.computations.cancel(tenant, queued.id)
+        cancelled = await resources.computation_records.cancel(tenant, queued.id)
         with pytest.raises(LeaseLost):
             await work
         while await is_running():
             pass
 
     assert (cancelled.status, await status(resources, tenant, segment)) == ("cancelled", "computed")
-    assert (await resources.computations.get(tenant, queued.id)).status == "cancelled"
+    assert (await resources.computation_records.get(tenant, queued.id)).status == "cancelled"
     page = await resources.members.page(tenant, segment)
     assert [one.user_id for one in page.members] == ["ana"]
     assert not await resources.computations.run_next()

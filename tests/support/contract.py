@@ -51,6 +51,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "invalid_text": "NUL in a text",
     "nul_character": "NUL in a text or a key",
     "lone_surrogate": "half a pair in a text or a key",
+    "invalid_list": "a CSV, by its text",
+    "invalid_row": "an id in a CSV",
     # What is stored or set
     "unknown_segment": "which segments there are",
     "segment_cycle": "which segments refer to it",

@@ -16,7 +16,8 @@ from segment_copilot.api.http.definitions import MAX_DEFINITION_BYTES
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.computations import Computation, Computations, Order, Status
+from segment_copilot.audiences.computation_records import Computation, ComputationRecords, Order, Status
+from segment_copilot.audiences.computations import Computations
 from segment_copilot.errors import Conflict
 from segment_copilot.language.lengths import Instant
 
@@ -93,7 +94,7 @@ class SegmentComputationController(Controller):
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
-        computations: NamedDependency[Computations],
+        computation_records: NamedDependency[ComputationRecords],
         tenant: NamedDependency[Tenant],
         status: Annotated[Status | None, QueryParameter(description="Only those in this state")] = None,
         order: Annotated[Order, ORDER] = "-id",
@@ -101,7 +102,7 @@ class SegmentComputationController(Controller):
     ) -> Response[ComputationList]:
         """List the computations of a segment, the newest first."""
         listing = listing_of(request)
-        found = await computations.list(tenant, segment_id, listing.window, status=status, order=order)
+        found = await computation_records.list(tenant, segment_id, listing.window, status=status, order=order)
         return listing.answer(found, fields)
 
 
@@ -115,7 +116,7 @@ class ComputationController(Controller):
     async def get_computation(
         self,
         computation_id: FromPath[int],
-        computations: NamedDependency[Computations],
+        computation_records: NamedDependency[ComputationRecords],
         tenant: NamedDependency[Tenant],
     ) -> Computation:
         """Read a computation.
@@ -123,7 +124,7 @@ class ComputationController(Controller):
         It goes from queued to computing to done, and then says how many members it found, and how many entered and left
         since the members before; or to failed, and says why, or to cancelled.
         """
-        return await computations.get(tenant, computation_id)
+        return await computation_records.get(tenant, computation_id)
 
     @post(
         "/{computation_id:int}/cancel",
@@ -134,7 +135,7 @@ class ComputationController(Controller):
     async def cancel_computation(
         self,
         computation_id: FromPath[int],
-        computations: NamedDependency[Computations],
+        computation_records: NamedDependency[ComputationRecords],
         tenant: NamedDependency[Tenant],
     ) -> Computation:
         """Cancel a computation.
@@ -143,4 +144,4 @@ class ComputationController(Controller):
         stay as the last computation left them. One that is done or failed stays what it is (409); to cancel twice
         changes nothing.
         """
-        return await computations.cancel(tenant, computation_id)
+        return await computation_records.cancel(tenant, computation_id)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.pages import FIELDS, LISTING, CursorPage, listing_of
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import COUNTING_SECONDS, MAX_ID, Route
 from segment_copilot.audiences.live import LiveMemberships, Unevaluated
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.errors import Gone, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.lists import Listed
 
 
 class MemberList(CursorPage[Member], frozen=True):
@@ -67,28 +69,28 @@ class MemberController(Controller):
     path = "/api/segments"
     tags = ("segments",)
 
-    @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
+    @get(
+        "/{segment_id:int}/members",
+        opt=Route(problems=(Gone,), parameters=LISTING).opt,
+        response_description="A page of them.",
+    )
     async def list_members(
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-        cursor: Cursor = None,
-    ) -> MemberList:
+        fields: Annotated[str | None, FIELDS, Names(Member)] = None,
+    ) -> Response[MemberList]:
         """List the members as of the last computation, by user id.
 
         A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
         expired (410): start again without it.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
+        listing = listing_of(request)
+        part = listing.window
         found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
-        following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
-        return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
+        return listing.answer(Listed(found.members, found.count, found.cursor), fields)
 
     @get(
         "/membership",

@@ -18,16 +18,15 @@ from msgspec import Struct
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison, MembershipChanges
+from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import is_static, not_found
 from segment_copilot.audiences.removals import leave_to_remove
-from segment_copilot.audiences.segments import LastError, Segments
+from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.uploads import Mode, merge
-from segment_copilot.errors import Conflict, NotFound, SegmentCopilotError, Unavailable
-from segment_copilot.lists import FIRST_PAGE, Listed, Window
+from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
-from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 from segment_copilot.stores.presence import Presence
 
@@ -57,15 +56,6 @@ WITH claimed AS (
 UPDATE segments SET status = 'computing' FROM claimed
 WHERE segments.id = claimed.segment_id AND segments.tenant_id = claimed.tenant_id
 """
-_RECORD: Final = """id, segment_id, version, status, as_of, member_count, entered, left_count, error,
-    created_at, started_at, finished_at"""
-_IDLE: Final = """
-UPDATE segments SET status = (CASE
-    WHEN EXISTS (SELECT FROM computations WHERE segment_id = $2 AND status = 'running') THEN 'computing'
-    WHEN EXISTS (SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
-    WHEN last_error IS NOT NULL THEN 'failed' WHEN published_run IS NOT NULL THEN 'computed' ELSE 'draft' END)
-WHERE tenant_id = $1 AND id = $2
-"""
 _CLAIMED: Final = """
 SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
     versions.definition, published_run, upload, mode, slug, timezone, dynamic_plus_limit
@@ -77,32 +67,6 @@ LEFT JOIN segment_versions AS versions
 LEFT JOIN uploads ON uploads.run_id = computations.upload
 WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 """
-
-
-Status = Literal["queued", "computing", "done", "failed", "cancelled"]
-Order = Literal["id", "-id", "as_of", "-as_of"]
-_SORTINGS: Final = {"id": BY_ID, "as_of": Sorting("as_of", datetime, "timestamptz")}
-_STORED: Final[dict[Status, str]] = {"computing": "running"}  # the queue's own word
-
-
-class Computation(Struct, frozen=True):
-    """A computation is one run that finds a segment's members at *as_of*, or failed to.
-
-    *entered* and *left* say how its members differ from those before it; *error* is of the last attempt.
-    """
-
-    id: int
-    segment_id: int
-    version: int
-    status: Status
-    as_of: datetime
-    member_count: int | None
-    entered: int | None
-    left: int | None
-    error: LastError | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
 
 
 class _Claim(Struct, frozen=True):
@@ -160,19 +124,19 @@ class Computations:
                 raise is_static(segment_id)
             version = segment["version"]
             sql = f"""
-                SELECT {_RECORD} FROM computations
+                SELECT {RECORD} FROM computations
                 WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
                     AND as_of = coalesce($4, as_of)"""
             row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of)
             if row is None:
                 sql = f"""
                     INSERT INTO computations (tenant_id, segment_id, version, as_of) VALUES ($1, $2, $3, $4)
-                    RETURNING {_RECORD}"""
+                    RETURNING {RECORD}"""
                 row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
                 sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = $2"
                 await transaction.execute(sql, tenant.id, segment_id)
         assert row is not None  # noqa: S101  # RETURNING gives a row
-        return _computation(row)
+        return read_computation(row)
 
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
         """Queue a computation of every active segment that has a definition, at one instant (default: now); returns how many there are.
@@ -191,60 +155,6 @@ class Computations:
             sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
-
-    # Read and stop them
-
-    async def get(self, tenant: Tenant, computation_id: int) -> Computation:
-        """Return one computation; raises NotFound."""
-        sql = f"SELECT {_RECORD} FROM computations WHERE tenant_id = $1 AND id = $2"
-        if (row := await self._postgres.fetchrow(sql, tenant.id, computation_id)) is None:
-            raise NotFound(f"There is no computation {computation_id}.", code="computation_not_found")
-        return _computation(row)
-
-    async def list(
-        self,
-        tenant: Tenant,
-        segment_id: int,
-        window: Window = FIRST_PAGE,
-        *,
-        status: Status | None = None,
-        order: Order = "-id",
-    ) -> Listed[Computation]:
-        """Return a page of a segment's computations, the newest first; *status* keeps those in it."""
-        stored = _STORED.get(status, status) if status else None
-        conditions = (("tenant_id = {}", tenant.id), ("segment_id = {}", segment_id), ("status = {}", stored))
-        rows = Rows(_RECORD, "computations", conditions, _SORTINGS)
-        page = await rows.page(self._postgres, window, order, _computation)
-        exists = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
-        if not page.count and not await self._postgres.fetchval(exists, tenant.id, segment_id):
-            raise not_found(segment_id)
-        return page
-
-    async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
-        """Stop a computation that is not over; the members stay as they are.
-
-        The worker of one that is running loses its lease by this, and its query is killed when that is seen: within a
-        fourth of the lease. One that is cancelled already is returned as it is.
-
-        Raises:
-            NotFound: There is no such computation.
-            Conflict: It is done, or has failed.
-        """
-        sql = f"""
-            UPDATE computations SET status = 'cancelled', lease_until = NULL, finished_at = now()
-            WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running') RETURNING {_RECORD}"""
-        async with self._postgres.transaction() as transaction:
-            row = await transaction.fetchrow(sql, tenant.id, computation_id)
-            if row is not None:
-                await leave_to_remove(transaction, tenant.id, [row["segment_id"]], after=LENGTH)
-                await transaction.execute(_IDLE, tenant.id, row["segment_id"])
-                return _computation(row)
-        found = await self.get(tenant, computation_id)
-        if found.status != "cancelled":
-            over = "is done" if found.status == "done" else "has failed"
-            detail = f"Computation {computation_id} {over}: there is nothing to cancel. Its result stays."
-            raise Conflict(detail, code="computation_finished", context={"status": found.status})
-        return found
 
     async def count_unfinished(self, tenant: Tenant) -> int:
         """Return how many of the tenant's computations are queued or running."""
@@ -464,7 +374,7 @@ class Computations:
             change_set = None if is_overtaken else found.change_set
             await transaction.execute(sql, tenant_id, claim.id, *counts, change_set)
             if is_overtaken:
-                await transaction.execute(_IDLE, tenant_id, segment_id)
+                await transaction.execute(IDLE, tenant_id, segment_id)
                 return "overtaken", published
             sql = """
                 UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4,
@@ -500,21 +410,4 @@ def _read_claim(row: Record, lease: Lease) -> _Claim:
         previous_run=row["published_run"],
         upload=row["upload"],
         mode=row["mode"],
-    )
-
-
-def _computation(row: Record) -> Computation:
-    return Computation(
-        id=row["id"],
-        segment_id=row["segment_id"],
-        version=row["version"],
-        status="computing" if row["status"] == "running" else row["status"],
-        as_of=row["as_of"],
-        member_count=row["member_count"],
-        entered=row["entered"],
-        left=row["left_count"],
-        error=msgspec.json.decode(row["error"], type=LastError) if row["error"] else None,
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
     )
