@@ -18,6 +18,7 @@ from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.changes import ChangeController
 from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -31,9 +32,11 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.members import MemberController
+from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.uploads import UploadController
+from segment_copilot.api.versions import VersionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -54,6 +57,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    PreviewController,
+    VersionController,
+    DependencyController,
     SegmentComputationController,
     ComputationController,
     ChangeController,
@@ -75,6 +81,8 @@ USE_CASES: Final = (
     "previews",
     "explanations",
     "segments",
+    "versions",
+    "dependencies",
     "computations",
     "computation_records",
     "changes",

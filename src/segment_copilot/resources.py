@@ -16,6 +16,7 @@ from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
@@ -24,6 +25,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.uploads import Uploads
+from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
@@ -64,6 +66,8 @@ class Resources(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     segments: Segments
+    versions: Versions
+    dependencies: Dependencies
     computations: Computations
     computation_records: ComputationRecords
     changes: MembershipChanges
@@ -122,6 +126,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
+        versions=Versions(postgres, references),
+        dependencies=Dependencies(postgres),
         computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
         computation_records=ComputationRecords(postgres),
         changes=changes,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.changes import Change
+from segment_copilot.audiences.changes import MembershipChange
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.lists import Window
@@ -43,7 +43,7 @@ async def log(resources: Resources, tenant: Tenant, segment: Segment, **options:
     return [(one.user_id, one.change) for one in page.results]
 
 
-def applied(before: set[str], changes: list[Change]) -> set[str]:
+def applied(before: set[str], changes: list[MembershipChange]) -> set[str]:
     """The members after some changes, each of which must be one."""
     after = set(before)
     for one in changes:
@@ -86,7 +86,7 @@ async def test_changes_are_paged_by_offset_and_cursor_over_many_computations(
     whole = (await resources.changes.page(tenant, segment.id, Window(1000))).results
 
     for size in (1, 3, 7):
-        by_offset, by_cursor, cursor = list[Change](), list[Change](), None
+        by_offset, by_cursor, cursor = list[MembershipChange](), list[MembershipChange](), None
         for offset in range(0, len(whole), size):
             by_offset += (await resources.changes.page(tenant, segment.id, Window(size, offset))).results
             page = await resources.changes.page(tenant, segment.id, Window(size, cursor=cursor))

@@ -53,8 +53,12 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "lone_surrogate": "half a pair in a text or a key",
     "invalid_list": "a CSV, by its text",
     "invalid_row": "an id in a CSV",
+    "static_definition": "a static segment has none",
     # What is stored or set
+    "type_is_fixed": "whether it is static",
     "unknown_segment": "which segments there are",
+    "segment_without_definition": "which segments are drafts",
+    "definition_required": "which segments are drafts",
     "segment_cycle": "which segments refer to it",
     "bad_cursor": "which cursors a page gave",
     "unknown_model": "which model runs",

@@ -14,10 +14,10 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.pages import AFTER, FIELDS, LISTING, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.changes import Change, MembershipChanges
+from segment_copilot.audiences.changes import MembershipChange, MembershipChanges
 
 
-class ChangeList(CursorPage[Change], frozen=True):
+class ChangeList(CursorPage[MembershipChange], frozen=True):
     """A page of changes."""
 
 
@@ -35,7 +35,7 @@ class ChangeController(Controller):
         changes: NamedDependency[MembershipChanges],
         tenant: NamedDependency[Tenant],
         since: Annotated[datetime | None, AFTER] = None,
-        fields: Annotated[str | None, FIELDS, Names(Change)] = None,
+        fields: Annotated[str | None, FIELDS, Names(MembershipChange)] = None,
     ) -> Response[ChangeList]:
         """List who entered the segment and who left it, the oldest first.
 

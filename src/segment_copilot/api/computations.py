@@ -55,7 +55,12 @@ class SegmentComputationController(Controller):
     tags = ("segments",)
     request_max_body_size = MAX_DEFINITION_BYTES
 
-    @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
+    @post(
+        "/{segment_id:int}/compute",
+        status_code=202,
+        opt=Route(problems=(Conflict,)).opt,
+        response_description="Queued.",
+    )
     async def compute_segment(
         self,
         segment_id: FromPath[int],
@@ -65,7 +70,8 @@ class SegmentComputationController(Controller):
     ) -> Computing:
         """Compute the members in the background.
 
-        The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
+        The segment's status goes from queued to computing to computed, or to failed with the last good members kept. A
+        draft cannot be computed until it has a definition, and a static segment not at all.
         """
         as_of = data.as_of if data else None
         queued = await computations.request(tenant, segment_id, as_of=as_of)

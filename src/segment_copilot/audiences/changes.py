@@ -64,7 +64,7 @@ class Comparison(Struct, frozen=True):
     left: int
 
 
-class Change(Struct, frozen=True):
+class MembershipChange(Struct, frozen=True):
     """A user who entered a segment or left it, when that was published, and by which computation."""
 
     user_id: str
@@ -103,7 +103,7 @@ class MembershipChanges:
 
     async def page(
         self, tenant: Tenant, segment_id: int, window: Window = FIRST_PAGE, *, since: datetime | None = None
-    ) -> Listed[Change]:
+    ) -> Listed[MembershipChange]:
         """Return a page of the changes published at *since* or later (default: all), in the order of their publication.
 
         Those of one publication are in the order of user ids.
@@ -128,7 +128,7 @@ class MembershipChanges:
 
     async def _read(
         self, tenant: Tenant, segment_id: int, wanted: Sequence[Record], begun: _Cursor, *, limit: int, offset: int
-    ) -> list[Change]:
+    ) -> list[MembershipChange]:
         if not wanted:
             return []
         params = {
@@ -144,7 +144,7 @@ class MembershipChanges:
         rows = (await self._clickhouse.fetch(_READ, params, purpose="members")).rows
         at = {row["id"]: row["finished_at"] for row in wanted}
         return [
-            Change(user_id, "entered" if has_entered else "left", at[computation_id], computation_id)
+            MembershipChange(user_id, "entered" if has_entered else "left", at[computation_id], computation_id)
             for computation_id, user_id, has_entered in rows
         ]
 

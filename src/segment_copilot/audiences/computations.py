@@ -20,7 +20,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison, MembershipChanges
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import is_static, not_found
+from segment_copilot.audiences.references import is_static, not_found, without_definition
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.uploads import Mode, merge
@@ -116,12 +116,16 @@ class Computations:
     async def request(self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None) -> Computation:
         """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT version, segment_type FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            sql = """
+                SELECT version, segment_type, definition IS NULL AS is_empty FROM segments
+                WHERE tenant_id = $1 AND id = $2 FOR UPDATE"""
             segment = await transaction.fetchrow(sql, tenant.id, segment_id)
             if segment is None:
                 raise not_found(segment_id)
             if segment["segment_type"] == "static":
                 raise is_static(segment_id)
+            if segment["is_empty"]:
+                raise without_definition(segment_id)
             version = segment["version"]
             sql = f"""
                 SELECT {RECORD} FROM computations
@@ -139,12 +143,16 @@ class Computations:
         return read_computation(row)
 
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
-        """Queue a computation of every active segment that has a definition, at one instant (default: now); returns how many there are.
+        """Queue a computation of every active segment at one instant (default: now); returns how many there are.
+
+        Segments without a definition, drafts and static ones, are passed over.
 
         Those that a worker claims together share what they ask of the store.
         """
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' ORDER BY id FOR UPDATE"
+            sql = """
+                SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active AND definition IS NOT NULL
+                ORDER BY id FOR UPDATE"""
             rows = await transaction.fetch(sql, tenant.id)
             sql = """
                 INSERT INTO computations (tenant_id, segment_id, version, as_of)
@@ -164,6 +172,8 @@ class Computations:
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
+        if segment.definition is None:
+            raise without_definition(segment_id)
         counts = await self._previews.count_over_time(tenant, segment.definition, instants)
         rows = [
             (tenant.id, segment_id, segment.version, instant, "done", count, instant, instant)

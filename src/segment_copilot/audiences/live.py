@@ -60,7 +60,7 @@ class LiveMemberships:
         catalog = await self._discovery.catalog(tenant)
         plans, unevaluated = dict[int, Plan](), list[Unevaluated]()
         for segment_id, one in every.items():
-            if not one.is_active or isinstance(one.referenced, Static):
+            if not one.is_active or not isinstance(one.referenced, Definition):
                 continue
             try:
                 plans[segment_id] = _plan(tenant, one.referenced, catalog, behind, as_of=instant)

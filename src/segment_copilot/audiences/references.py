@@ -32,7 +32,7 @@ class References:
 
         Raises:
             NotFound: There is no such segment.
-            Conflict: It is static.
+            Conflict: It is static, or a draft that has none yet.
         """
         sql = "SELECT segment_type, definition, published_run FROM segments WHERE tenant_id = $1 AND id = $2"
         if (row := await self._postgres.fetchrow(sql, tenant.id, segment_id)) is None:
@@ -40,11 +40,13 @@ class References:
         match _referenced(row):
             case Static():
                 raise is_static(segment_id)
+            case None:
+                raise without_definition(segment_id)
             case Definition() as definition:
                 return definition
 
     async def load(self, tenant: Tenant, segment_ids: Iterable[int]) -> dict[int, Referenced]:
-        """Return what stands behind these segments and all that they refer to, without unknown ids."""
+        """Return what stands behind these segments and all that they refer to, without unknown ids; a draft has None."""
         found = dict[int, Referenced]()
         waiting = set(segment_ids)
         sql = """
@@ -75,6 +77,12 @@ class References:
         return {row["id"]: row["name"] for row in await self._postgres.fetch(sql, tenant.id, wanted)}
 
 
+def without_definition(segment_id: int) -> Conflict:
+    """Return the error for a question to a draft that has no definition yet."""
+    detail = f"Segment {segment_id} has no definition yet; give it one first, by PATCH."
+    return Conflict(detail, code="segment_without_definition")
+
+
 def not_found(segment_id: int) -> NotFound:
     """Return the error for an id that never was; it is the same for another tenant's."""
     return NotFound(f"There is no segment {segment_id}.", code="segment_not_found")
@@ -89,4 +97,4 @@ def is_static(segment_id: int) -> Conflict:
 def _referenced(row: Record) -> Referenced:
     if row["segment_type"] == "static":
         return Static(row["published_run"])
-    return decode(row["definition"].encode())
+    return None if row["definition"] is None else decode(row["definition"].encode())

@@ -62,6 +62,10 @@ _TABLES: Final = ("user_memberships", "memberships")  # what is left of a run is
 _REMOVE: Final = """
 WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
 """
+_FORGET_UPLOADS: Final = """
+DELETE FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND created_at <= now() - $2::interval
+    AND NOT EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running'))
+"""
 _FOUND_CHANGES: Final = """
 SELECT DISTINCT computation_id, change_set FROM membership_changes
 WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
@@ -130,7 +134,7 @@ class Removals:
             for table in _TABLES:
                 sql = f"DELETE FROM {table}{_REMOVE}"
                 await self._clickhouse.execute(sql, params | {"runs": unread}, purpose="compute")
-            await self._postgres.execute("DELETE FROM uploads WHERE run_id = ANY ($1::uuid[])", unread)
+        await self._postgres.execute(_FORGET_UPLOADS, segments, LATER)
         sets = await self._remove_changes(params)
         log.info("members.removed", segments=len(segments), runs=len(unread), change_sets=sets)
 

@@ -240,7 +240,7 @@ def _draw(segment: dict[str, Any]) -> None:
     console.print(f"[bold]{segment['id']} {escape(segment['name'])}[/]")
     if segment["description"]:
         console.print(escape(segment["description"]))
-    console.print(escape(segment["words"]))
+    console.print(escape(segment["words"] or "A draft that has no definition yet."))
     computed = f" as of {segment['last_computed_at']}" if segment["last_computed_at"] else ""
     members = (
         "not computed yet" if segment["member_count"] is None else f"{segment['member_count']:,} members{computed}"
@@ -249,4 +249,5 @@ def _draw(segment: dict[str, Any]) -> None:
     console.print(f"{segment['tier']}, {segment['status']}{resting}: {members}; version {segment['version']}")
     if segment["last_error"]:
         console.print(f"[red]{escape(segment['last_error']['detail'])}[/]")
-    console.out(msgspec.json.format(msgspec.json.encode(segment["definition"])).decode(), highlight=False)
+    if segment["definition"] is not None:
+        console.out(msgspec.json.format(msgspec.json.encode(segment["definition"])).decode(), highlight=False)

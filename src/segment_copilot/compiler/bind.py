@@ -54,8 +54,8 @@ class Static(Struct, frozen=True):
     run_id: UUID | None
 
 
-Referenced = Definition | Static
-"""What stands behind the id of a segment that a definition refers to."""
+Referenced = Definition | Static | None
+"""What stands behind the id of a segment that a definition refers to; None is a draft without a definition."""
 
 
 class Bound(Struct, frozen=True):
@@ -100,8 +100,8 @@ def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
 
 
 def all_conditions(definition: Referenced) -> list[Condition]:
-    """Return the conditions of the include and of the exclude tree; none of a static segment."""
-    if isinstance(definition, Static):
+    """Return the conditions of the include and of the exclude tree; none of what has no definition."""
+    if definition is None or isinstance(definition, Static):
         return []
     return [*definition.conditions, *(definition.exclude.conditions if definition.exclude else [])]
 
@@ -277,8 +277,13 @@ def _check_references(
         if segment_id != own_id and segment_id not in references:
             yield Finding(pointer, "unknown_segment", f"There is no segment {segment_id}.")
             continue
+        if segment_id != own_id and references[segment_id] is None:
+            detail = f"Segment {segment_id} has no definition yet; give it one first."
+            yield Finding(pointer, "segment_without_definition", detail)
+            continue
         yield from _check_path_of(pointer, segment_id, references, own_id, reached)
-    total = len(leaves) + sum(count_leaves(all_conditions(references[segment_id])) for segment_id in reached)
+    definitions = [one for segment_id in reached if (one := references[segment_id]) is not None]
+    total = len(leaves) + sum(count_leaves(all_conditions(one)) for one in definitions)
     if named and total > MAX_REACHED_LEAVES:
         detail = f"All segments reached hold at most {MAX_REACHED_LEAVES} conditions together; these hold {total}."
         yield Finding("", "too_many_leaves", detail)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from segment_copilot.compiler.bind import Referenced, Static
+from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -104,7 +104,12 @@ _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight yea
 
 
 def plan(
-    definition: Definition, *, tenant_id: int, as_of: datetime, timezone: str, references: Mapping[int, Referenced]
+    definition: Definition,
+    *,
+    tenant_id: int,
+    as_of: datetime,
+    timezone: str,
+    references: Mapping[int, Definition | Static],
 ) -> Plan:
     """Return the plan of a definition at *as_of*.
 
@@ -120,7 +125,7 @@ def plan(
 
 
 class _Planner:
-    def __init__(self, *, as_of: datetime, timezone: str, references: Mapping[int, Referenced]) -> None:
+    def __init__(self, *, as_of: datetime, timezone: str, references: Mapping[int, Definition | Static]) -> None:
         self.as_of = as_of
         self.timezone = timezone
         self.references = references

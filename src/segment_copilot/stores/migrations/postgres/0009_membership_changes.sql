@@ -20,4 +20,3 @@ CREATE TABLE uploads (
 );
 CREATE INDEX uploads_segment ON uploads (segment_id);
 ALTER TABLE computations ADD COLUMN upload uuid REFERENCES uploads ON DELETE SET NULL;
-ALTER TABLE segments ALTER COLUMN definition DROP NOT NULL;
