@@ -147,3 +147,82 @@ async def test_another_tenants_ids_answer_as_ones_that_never_were(client, server
         )
         assert (found.status_code, found.json()["errors"][0]["code"]) == (400, "unknown_segment")
         assert (await other.get("/api/segments/membership/?user_id=user-1&live=true")).json()["segments"] == []
+
+
+async def upload(
+    client: httpx2.AsyncClient, segment_id: int, content: str, kind: str = "text/csv", **query: str
+) -> httpx2.Response:
+    path = f"/api/segments/{segment_id}/upload/"
+    return await client.post(path, content=content, headers={"Content-Type": kind}, params=query)
+
+
+async def members_of(client: httpx2.AsyncClient, answer: httpx2.Response, segment_id: int) -> list[str]:
+    """The members once an upload was applied."""
+    assert answer.status_code == 202, answer.text
+    path = f"/api/computations/{answer.json()['computation_id']}/"
+    assert (await until(client, path, lambda one: one["finished_at"]))["status"] == "done"
+    return [one["user_id"] for one in (await client.get(f"/api/segments/{segment_id}/members/")).json()["results"]]
+
+
+async def test_a_static_segment_takes_csv_lines_and_forms(client):
+    made = await client.post("/api/segments/", json={"name": "Invited", "segment_type": "static"})
+    segment = made.json()
+    assert (segment["segment_type"], segment["status"], segment["definition"]) == ("static", "draft", None)
+    path = f"/api/segments/{segment['id']}/"
+
+    first = await upload(client, segment["id"], "name,user_id\nOne,user-1\nWho,nobody\n")
+    assert first.json() == {
+        "accepted": 2, "unknown": 1, "status": "queued", "computation_id": first.json()["computation_id"]
+    }  # fmt: skip
+    assert await members_of(client, first, segment["id"]) == ["nobody", "user-1"]
+    lines = await upload(client, segment["id"], '{"user_id": "user-2"}\n"user-3"\n', "application/x-ndjson", mode="add")
+    assert await members_of(client, lines, segment["id"]) == ["nobody", "user-1", "user-2", "user-3"]
+    files = {"file": ("users.csv", b"user_id\nnobody\n", "text/csv")}
+    form = await client.post(f"{path}upload/?mode=remove", files=files)
+    assert await members_of(client, form, segment["id"]) == ["user-1", "user-2", "user-3"]
+    files = {"file": ("users.jsonl", b'"user-4"\n', "application/octet-stream")}
+    form = await client.post(f"{path}upload/", files=files)
+    assert await members_of(client, form, segment["id"]) == ["user-4"]
+
+    read = (await client.get(path)).json()
+    assert (read["status"], read["member_count"], read["words"]) == ("computed", 1, "Users of an uploaded list")
+    assert (await client.put(path, json=read)).status_code == 200  # a record as it was read
+    for action in ("compute", "estimate", "explain"):
+        refused = await client.post(f"{path}{action}/")
+        assert (refused.status_code, refused.json()["code"]) == (409, "segment_is_static")
+    for wrong, pointer, code in [
+        ({"definition": BOUGHT}, "/definition", "static_definition"),
+        ({"segment_type": "rule"}, "/segment_type", "type_is_fixed"),
+    ]:
+        refused = await client.patch(path, json=wrong)
+        (finding,) = refused.json()["errors"]
+        assert (refused.status_code, finding["pointer"], finding["code"]) == (400, pointer, code)
+
+
+async def test_an_upload_that_is_wrong_says_what_to_do_and_changes_nothing(client):
+    static = await client.post("/api/segments/", json={"name": "Invited", "segment_type": "static"})
+    segment_id, rule = static.json()["id"], await create(client)
+    path = f"/api/segments/{segment_id}/upload/"
+
+    for answer, status, code in [
+        (await upload(client, rule, "user_id\na\n"), 409, "segment_is_not_static"),
+        (await upload(client, segment_id, "a\nb\n"), 400, "invalid_list"),
+        (await upload(client, segment_id, "user_id\na\n \n"), 400, "invalid_row"),
+        (await upload(client, segment_id, "{}", "application/x-ndjson"), 400, "invalid_row"),
+        (await upload(client, segment_id, "user_id\na\n", "application/json"), 415, "unsupported_media_type"),
+        (await upload(client, segment_id, "user_id\na\n", mode="delete"), 400, "invalid_parameter"),
+        (await upload(client, segment_id, ""), 400, "missing_body"),
+        (await client.post(path, files={"other": ("a.csv", b"user_id\na\n", "text/csv")}), 400, "missing_field"),
+        (await upload(client, segment_id, "--x", "multipart/form-data; boundary=x"), 400, "invalid_input"),
+        (await upload(client, segment_id, "--x", "multipart/form-data"), 400, "invalid_input"),
+        (await upload(client, segment_id, "user_id\n" + "a" * 33 * 2**20), 413, "body_too_large"),
+    ]:
+        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    wrong = (await upload(client, segment_id, "user_id\na\n \n" + "b" * 300)).json()["errors"]
+    assert [one["detail"].partition(":")[0] for one in wrong] == ["Line 3", "Line 4"]
+    assert (await client.get(f"/api/segments/{segment_id}/")).json()["status"] == "draft"
+    for created in (
+        await client.post("/api/segments/", json={"name": "X", "segment_type": "static", "definition": BOUGHT}),
+        await client.patch(f"/api/segments/{rule}/", json={"segment_type": "static"}),
+    ):
+        assert created.status_code == 400
