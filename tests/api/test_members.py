@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+PAGE = Path(__file__).parents[2] / "docs" / "members.md"
 BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 NOBODY = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 99}]}
 USERS = [f"user-{number}" for number in range(5)]
@@ -226,3 +230,20 @@ async def test_an_upload_that_is_wrong_says_what_to_do_and_changes_nothing(clien
         await client.patch(f"/api/segments/{rule}/", json={"segment_type": "static"}),
     ):
         assert created.status_code == 400
+
+
+async def test_what_the_page_of_members_shows_can_be_typed(client, server):
+    await create(client)  # so that there is a segment 1
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    failing = 'set -e -o pipefail; curl() { command curl -sSf "$@"; }\n'
+    typing = await asyncio.create_subprocess_exec(
+        *("bash", "-c", failing + "\n".join(blocks)),
+        env={"PATH": os.environ["PATH"], "URL": server.url, "API_KEY": server.key},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await typing.communicate()
+
+    assert (typing.returncode, errors) == (0, b"")
+    assert len(blocks) == 5
+    assert b'"accepted":2,"unknown":2' in output

@@ -11,6 +11,7 @@ are as strict but for three facts:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -100,3 +101,9 @@ def invalid_requests_are_refused(ctx: Any, response: Any, case: Any) -> None:
         is_batch = case.operation.path == "/api/ingestion/track/batch/" and response.status_code == HTTPStatus.ACCEPTED
         if not (is_batch and response.json()["skipped"] and response.json()["errors"]):
             raise
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines_as_they_are(_ctx: Any, value: Any) -> bytes:
+    """Text is sent as it is; anything else, which is wrong, as one line of JSON."""
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()

@@ -27,8 +27,8 @@ _FILE: Final = {
     "required": ["file"],
 }
 BODIES: Final = {
-    _CSV: {"schema": {"type": "string"}, "example": "user_id\nana\nben\n"},
-    _NDJSON: {"schema": {"type": "string"}, "example": '{"user_id": "ana"}\n{"user_id": "ben"}\n'},
+    _CSV: {"schema": {"type": "string", "minLength": 1}, "example": "user_id\nana\nben\n"},
+    _NDJSON: {"schema": {"type": "string", "minLength": 1}, "example": '{"user_id": "ana"}\n{"user_id": "ben"}\n'},
     _FORM: {"schema": _FILE},
 }
 _READERS: Final[dict[str, Callable[[bytes], list[str]]]] = {_CSV: read_csv, _NDJSON: read_ndjson}
