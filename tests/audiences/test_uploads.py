@@ -169,7 +169,9 @@ async def test_an_upload_that_comes_to_nothing_leaves_nothing(resources: Resourc
             await Uploads(resources.postgres, away).receive(tenant, segment.id, ["c"], mode="add")
     sent = await resources.uploads.receive(tenant, segment.id, ["d"], mode="add")
     await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
-    await resources.removals.remove_due()  # what waits is not removed
+    await resources.removals.remove_due()
+    waiting = "SELECT user_id FROM memberships WHERE user_id = 'd'"
+    assert (await resources.clickhouse.fetch(waiting, purpose="catalog")).rows == [("d",)]  # it is not removed
 
     await resources.computation_records.cancel(tenant, sent.computation_id)
     await upload(resources, tenant, segment, "e", "add")

@@ -71,14 +71,14 @@ class LiveMemberships:
         planned = list(plans.items())
         for start in range(0, len(planned), _TOGETHER):
             some = planned[start : start + _TOGETHER]
-            query = compiler.render_memberships([plan for _, plan in some], user_id=user_id)
+            slots = compiler.UserSlots([plan for _, plan in some])
+            query = slots.query(user_id)
             rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
-            for (is_member,) in rows:
-                found += [
-                    SegmentOfUser(segment_id, every[segment_id].name, instant)
-                    for (segment_id, _), is_in in zip(some, is_member, strict=True)
-                    if is_in
-                ]
+            found += [
+                SegmentOfUser(segment_id, every[segment_id].name, instant)
+                for (segment_id, _), is_in in zip(some, slots.read(rows), strict=True)
+                if is_in
+            ]
         return LiveMembership(instant, tuple(sorted(found, key=_id)), tuple(unevaluated))
 
 

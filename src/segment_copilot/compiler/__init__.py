@@ -6,7 +6,8 @@ plan               typed nodes + as_of → slots      every boundary an instant
 render             slots → SQL and parameters       trees → sources → chain or bitmasks
 
 SQL text is made by `render` and what it calls, and nowhere else. The same slots also tell how an audience comes about
-(`narrowing`), what is known of one user (`evidence`), and the members of many segments at once (`SharedSlots`).
+(`narrowing`), what is known of one user (`evidence`), the members of many segments at once (`SharedSlots`), and in which of many
+segments one user is (`UserSlots`).
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from segment_copilot.compiler.render import (
     KeyRange,
     Shape,
     SharedSlots,
+    UserSlots,
     key_ranges,
     render_counts,
     render_is_member,
     render_keys,
     render_members,
     render_membership_insert,
-    render_memberships,
     render_preview,
     shape_of,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "Static",
     "TraitTable",
     "UserEvidence",
+    "UserSlots",
     "Verdict",
     "all_conditions",
     "bind",
@@ -105,7 +107,6 @@ __all__ = [
     "render_keys",
     "render_members",
     "render_membership_insert",
-    "render_memberships",
     "render_narrowing",
     "render_preview",
     "render_trait_filter",

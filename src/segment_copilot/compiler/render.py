@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, by_source
 from segment_copilot.compiler.tables import Tables, is_in
 from segment_copilot.compiler.traits import TraitTable
-from segment_copilot.compiler.trees import complement_of, is_positive, normal, slots_of
+from segment_copilot.compiler.trees import complement_of, is_positive, is_true, normal, slots_of
 
 Shape = Literal["chain", "bitmasks"]
 _CHAIN_SOURCES: Final = 24
@@ -167,19 +167,35 @@ def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) ->
     return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
 
 
-def render_memberships(plans: Sequence[Plan], *, user_id: str) -> CompiledQuery:
-    """Write one row with, for each of several plans of one tenant and instant, 1 where the user is a member.
+class UserSlots:
+    """Asks each slot of several plans, of one tenant at one instant, about one user; and has from that whose member they are.
 
-    There is no row for a user who is not in the universe.
+    The plans are no part of the query: to write each as a test of bits would cost more to plan than all of the rest.
+
+    Raises:
+        ValueError: The plans are of several tenants or instants.
     """
-    _check_alike(plans)
-    rendering = _Rendering(plans[0], "bitmasks", user_id=user_id)
-    trees = [normal(plan.root) for plan in plans]
-    masks = Bitmasks(trees)
-    tests = join(",\n", [sql("toUInt8({})", masks.test(tree)) for tree in trees]).indented(2)
-    universe = nested(sql("SELECT user_key\n{}", rendering.users()))
-    template = "SELECT [\n{}\n] AS is_member\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
-    return query(sql(template, tests, universe, nested(masks.rows(rendering.sources))))
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        _check_alike(plans)
+        self._first = plans[0]
+        self._trees = [normal(plan.root) for plan in plans]
+        self._masks = Bitmasks(self._trees)
+
+    def query(self, user_id: str) -> CompiledQuery:
+        """Write one row of bits; none for a user who is not in the universe."""
+        rendering = _Rendering(self._first, "bitmasks", user_id=user_id)
+        universe = nested(sql("SELECT user_key\n{}", rendering.users()))
+        rows = nested(self._masks.rows(rendering.sources))
+        template = "SELECT {}\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
+        return query(sql(template, self._masks.columns, universe, rows))
+
+    def read(self, rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Return, for each plan, whether the user is a member, from the rows of the query."""
+        if not rows:
+            return [False] * len(self._trees)
+        true = self._masks.holding(rows[0])
+        return [is_true(tree, true) for tree in self._trees]
 
 
 def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:
