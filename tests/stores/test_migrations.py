@@ -21,7 +21,12 @@ from segment_copilot.stores.migrations import migrate, statements
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 HOLDERS = "postgres/0007_lease_holders.sql"
-SINCE_HOLDERS = ["postgres/0008_segment_drafts_and_versions.sql", "postgres/0009_membership_changes.sql"]
+SINCE_HOLDERS = [
+    "postgres/0008_segment_drafts_and_versions.sql",
+    "postgres/0009_membership_changes.sql",
+    "postgres/0010_exports_and_snapshots.sql",
+    "postgres/0011_schema_violations.sql",
+]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -35,6 +40,7 @@ ALL = [
     "clickhouse/0001_initial.sql",
     CURRENT,
     "clickhouse/0003_membership_changes.sql",
+    "clickhouse/0004_snapshot_members.sql",
 ]
 
 
@@ -84,6 +90,7 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "membership_changes",
         "user_memberships",
         "user_memberships_view",
+        "snapshot_members",
     }
 
 

@@ -20,7 +20,7 @@ from segment_copilot.language import Definition, encode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
 
-_TOGETHER: Final = 100  # segments in one query: planning it takes time, and so does each further one
+_TOGETHER: Final = 50  # segments in one query: planning it takes time, and so does each further one
 
 
 class Unevaluated(Struct, frozen=True):
@@ -75,7 +75,7 @@ class LiveMemberships:
             query = slots.query(user_id)
             rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
             found += [
-                SegmentOfUser(segment_id, every[segment_id].name, instant)
+                SegmentOfUser(segment_id, every[segment_id].name, every[segment_id].member_count, instant)
                 for (segment_id, _), is_in in zip(some, slots.read(rows), strict=True)
                 if is_in
             ]

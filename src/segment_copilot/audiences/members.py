@@ -36,10 +36,11 @@ class MemberPage(Struct, frozen=True):
 
 
 class SegmentOfUser(Struct, frozen=True):
-    """A segment that a user is in."""
+    """A segment that a user is in; *member_count* is null where it was never computed."""
 
     segment_id: int
     segment_name: str
+    member_count: int | None
     computed_at: datetime
 
 
@@ -155,7 +156,7 @@ class Members:
             InvalidInput: Some of *segment_ids* do not exist.
         """
         sql = """
-            SELECT id, name, published_run, last_computed_at FROM segments
+            SELECT id, name, published_run, member_count, last_computed_at FROM segments
             WHERE tenant_id = $1 AND CASE WHEN $2::bigint[] IS NULL THEN is_active ELSE id = ANY($2) END ORDER BY id"""
         segments = await self._postgres.fetch(sql, tenant.id, None if segment_ids is None else list(segment_ids))
         if segment_ids is not None:
@@ -169,7 +170,8 @@ class Members:
                 found[users[number - 1]].append(published[run_id])
         return {
             user_id: tuple(
-                SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in sorted(rows, key=_id)
+                SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"])
+                for row in sorted(rows, key=_id)
             )
             for user_id, rows in found.items()
         }

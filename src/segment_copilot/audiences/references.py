@@ -18,6 +18,7 @@ class Saved(Struct, frozen=True):
 
     name: str
     is_active: bool
+    member_count: int | None
     referenced: Referenced
 
 
@@ -64,10 +65,10 @@ class References:
     async def every(self, tenant: Tenant) -> dict[int, Saved]:
         """Return all segments of the tenant, by id."""
         sql = """
-            SELECT id, name, is_active, segment_type, definition, published_run FROM segments
+            SELECT id, name, is_active, member_count, segment_type, definition, published_run FROM segments
             WHERE tenant_id = $1 ORDER BY id"""
         rows = await self._postgres.fetch(sql, tenant.id)
-        return {row["id"]: Saved(row["name"], row["is_active"], _referenced(row)) for row in rows}
+        return {row["id"]: Saved(row["name"], row["is_active"], row["member_count"], _referenced(row)) for row in rows}
 
     async def names(self, tenant: Tenant, ids: Iterable[int]) -> dict[int, str]:
         """Return the names of the segments with these ids."""
