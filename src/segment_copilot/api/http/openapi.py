@@ -67,7 +67,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     410: "It was here and is no more.",
     412: "If-Match named another version.",
     413: "The body is too large.",
-    415: "The body is not declared as JSON.",
+    415: "The body is not declared as what this route reads.",
     416: "The file ends before the range begins; Content-Range tells its size.",
     429: "Too much at once; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
@@ -289,6 +289,8 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.body is not None:
         content = {"application/json": {"schema": schemas.of(operation.body)}}
         entry["requestBody"] = {"required": operation.needs_body, "content": content}
+    elif bodies := operation.route.bodies:
+        entry["requestBody"] = {"required": True, "content": dict(bodies)}
     entry["responses"] = _responses(operation, schemas)
     if operation.route.public:
         entry["security"] = []
@@ -393,7 +395,7 @@ def _statuses(operation: _Operation) -> list[int]:
         statuses |= {401, 403, 503}
     if "{" in operation.path:
         statuses.add(404)
-    if operation.body is not None:
+    if operation.body is not None or operation.route.bodies:
         statuses |= {408, 413, 415}
     return sorted(statuses)
 

@@ -70,6 +70,10 @@ class ApiRequest(Request[Any, Any, State]):
 
     def _check_content_type(self) -> None:
         kind, options = self.content_type
+        if bodies := route_of(self.route_handler).bodies:
+            if kind not in bodies:
+                raise HTTPException(status_code=415, detail=f"Send the body as {', '.join(bodies)}.")
+            return
         is_json = kind == _JSON or (kind.startswith("application/") and kind.endswith("+json"))
         if not is_json or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
             raise HTTPException(status_code=415, detail=f"Send the body as {_JSON} in UTF-8.")
