@@ -30,7 +30,7 @@ from asynch.proto.result import QueryInfo
 from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
-from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.refusals import ClickHouseError, refusal
@@ -39,7 +39,9 @@ from segment_copilot.stores.turns import PlanningTurns, Turn
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
 
-Purpose = Literal["preview", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"]
+Purpose = Literal[
+    "preview", "sandbox", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"
+]
 
 
 class Limits(Struct, frozen=True):
@@ -55,6 +57,7 @@ class Limits(Struct, frozen=True):
 
 LIMITS: dict[Purpose, Limits] = {
     "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "sandbox": Limits(20, 2, result_rows=10_000, threads=4, priority=1),
     "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
     "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
     "members": Limits(5, 2, result_rows=1_000_000, priority=1),
@@ -262,7 +265,7 @@ class ClickHouse:
         async with self._slot():
             connection = await self._connected()
             try:
-                async with self._guarded(connection, purpose, query_id):
+                async with self._guarded(connection, purpose, query_id), _in_time(purpose):
                     yield Session(connection, purpose, query_id, self._turn)
             finally:
                 connection.cut()  # and with it the session
@@ -412,6 +415,19 @@ class ClickHouse:
         finally:
             connection.cut()
             turn.end()
+
+
+@asynccontextmanager
+async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
+    """Hold several queries to the one limit of time; raises QueryTimeout."""
+    limit = asyncio.timeout(LIMITS[purpose].seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise QueryTimeout("The queries were stopped at their time limit.") from None
+        raise
 
 
 @asynccontextmanager
