@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
+from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -31,6 +32,7 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.usage import UsageController
@@ -60,6 +62,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     ExplanationController,
     ExplorerController,
+    EventSchemaController,
+    CatalogController,
     AnalyticsController,
     UsageController,
     CopilotController,
@@ -80,6 +84,10 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "members",
+    "schemas",
+    "violations",
+    "inference",
+    "browsing",
     "sessions",
     "feedback",
     "profiles",

@@ -28,14 +28,18 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.browsing import Browsing
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
+from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.events.violations import Violations
 from segment_copilot.events.waiting import WaitingEvents
 from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
@@ -62,8 +66,11 @@ class Resources(Struct, frozen=True):
     recent_events: RecentEvents
     history: History
     schemas: Schemas
+    violations: Violations
+    inference: Inference
     discovery: Discovery
     analytics: Analytics
+    browsing: Browsing
     profiles: Profiles
     previews: Previews
     explanations: Explanations
@@ -100,12 +107,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     presence = Presence(postgres)
     keys, secrets = Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
-    discovery = Discovery(postgres)
+    declarations = Declarations(postgres)
+    discovery = Discovery(postgres, declarations)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
+    analytics, values = Analytics(clickhouse), Values(clickhouse)
+    previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
     waiting = WaitingEvents(postgres)
-    analytics = Analytics(clickhouse)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -116,14 +124,17 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
-        ingestion=Ingestion(postgres),
+        ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
-        schemas=Schemas(postgres),
+        schemas=Schemas(postgres, declarations),
+        violations=Violations(postgres),
+        inference=Inference(clickhouse, discovery),
         discovery=discovery,
         analytics=analytics,
+        browsing=Browsing(discovery, analytics, values),
         profiles=Profiles(clickhouse, waiting),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
@@ -133,7 +144,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
-        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations),
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),

@@ -22,6 +22,7 @@ from segment_copilot.compiler import Plan, referenced_segments
 from segment_copilot.compiler.slots import Node, SampleSlot, Slot, SlotNode
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.rows import Event, rows_of
 from segment_copilot.events.validation import EventRejected, validate
@@ -98,7 +99,9 @@ class Sandbox:
         discovery: Discovery,
         references: References,
         waiting: WaitingEvents,
+        declarations: Declarations,
     ) -> None:
+        self._declarations = declarations
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._discovery = discovery
@@ -113,10 +116,14 @@ class Sandbox:
         A user whom nobody has seen has an empty history. An event later than *as_of* changes nothing yet.
 
         Raises:
-            InvalidInput: The event would not be accepted.
+            InvalidInput: The event would not be accepted: it is no event, or violates a strict schema of its type.
         """
         at = as_of or datetime.now(UTC)
         tried = _accepted(tenant, event, at)
+        if (shape := (await self._declarations.of(tenant)).shape_of(tried.event_type)) and shape.strict:
+            found = shape.violations(msgspec.json.decode(tried.payload))
+            if findings := [Finding(one.pointer, one.code, one.detail) for one in found]:
+                raise _refused(findings)
         planned, undecided = await self._plan(tenant, at)
         changed = await self._changed(tenant, tried, planned, at) if tried.occurred_at <= at else []
         entered = tuple(one.segment for one, is_in in changed if is_in)
@@ -221,7 +228,10 @@ def _accepted(tenant: Tenant, event: Mapping[str, Any], at: datetime) -> Event:
     try:
         valid = validate(event, received_at=at)
     except EventRejected as rejected:
-        finding = Finding(rejected.pointer, rejected.code, rejected.detail)
-        raise InvalidInput(rejected.detail, code="invalid_event", findings=[finding]) from rejected
+        raise _refused([Finding(rejected.pointer, rejected.code, rejected.detail)]) from rejected
     event_id = valid.event_id or str(uuid_utils.uuid7())
     return Event(tenant.id, event_id, valid.user_id, valid.event_type, valid.occurred_at, valid.payload)
+
+
+def _refused(findings: Sequence[Finding]) -> InvalidInput:
+    return InvalidInput(findings[0].detail, code="invalid_event", findings=findings)
