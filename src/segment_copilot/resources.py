@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
-from segment_copilot.access.links import Links
 from segment_copilot.access.sessions import Sessions
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
@@ -64,7 +64,7 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
-    links: Links
+    signed_links: SignedLinks
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
@@ -133,7 +133,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
-        links=Links(secrets),
+        signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
