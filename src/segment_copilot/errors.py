@@ -70,6 +70,12 @@ class QueryTooExpensive(InvalidInput):
     code = "query_too_expensive"
 
 
+class IdempotencyKeyReused(SegmentCopilotError):
+    """An Idempotency-Key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+
 # Who the caller is
 
 

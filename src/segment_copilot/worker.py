@@ -95,6 +95,7 @@ async def _forward(resources: Resources) -> bool:
 
 async def _clean_up(resources: Resources) -> bool:
     settings = resources.settings
+    await resources.idempotency.clean_up()
     return await resources.forwarding.clean_up(
         now=datetime.now(UTC),
         recent=timedelta(hours=settings.recent_event_hours),

@@ -30,6 +30,7 @@ ALL = [
     "postgres/0005_failing_blocks.sql",
     "postgres/0006_member_removals.sql",
     HOLDERS,
+    "postgres/0014_access.sql",
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]

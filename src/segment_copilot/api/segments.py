@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
@@ -30,6 +31,9 @@ from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Seg
 from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.language.lengths import Instant
+
+SEES_MEMBERS: Final = "members:read"
+"""Without this scope a count comes without a sample."""
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
@@ -275,7 +279,7 @@ class SegmentController(Controller):
         request: Request[Any, Any, State],
         data: JSONBody[PreviewRequest],
         previews: NamedDependency[Previews],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
     ) -> Preview:
         """Count who would be in a segment.
 
@@ -284,10 +288,14 @@ class SegmentController(Controller):
         """
         with relocate_findings():
             work = previews.preview(
-                tenant, bytes(data.definition), as_of=data.as_of, limit=data.limit, breakdown=data.breakdown
+                caller.tenant,
+                bytes(data.definition),
+                as_of=data.as_of,
+                limit=data.limit if caller.may(SEES_MEMBERS) else 0,
+                breakdown=data.breakdown,
             )
             preview = await run_while_connected(request, work)
-        return _relocate_preview(preview)
+        return _tell_withheld(_relocate_preview(preview), caller, data.limit)
 
     @post(
         "/{segment_id:int}/estimate",
@@ -300,7 +308,7 @@ class SegmentController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         previews: NamedDependency[Previews],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         data: JSONBody[EstimateRequest | None] = None,
     ) -> Preview:
         """Count who would be in a stored segment.
@@ -310,10 +318,14 @@ class SegmentController(Controller):
         wanted = data or EstimateRequest()
         with relocate_findings():
             work = previews.estimate(
-                tenant, segment_id, as_of=wanted.as_of, limit=wanted.limit, breakdown=wanted.breakdown
+                caller.tenant,
+                segment_id,
+                as_of=wanted.as_of,
+                limit=wanted.limit if caller.may(SEES_MEMBERS) else 0,
+                breakdown=wanted.breakdown,
             )
             preview = await run_while_connected(request, work)
-        return _relocate_preview(preview)
+        return _tell_withheld(_relocate_preview(preview), caller, wanted.limit)
 
     @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
     async def compute_segment(
@@ -394,6 +406,14 @@ def _saved_response(saved: SavedSegment, *, headers: dict[str, str] | None = Non
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
     written = WrittenSegment(**fields, warnings=point_into_body(saved.warnings))
     return Response(written, headers={"ETag": etag_of(saved.segment.revision), **(headers or {})})
+
+
+def _tell_withheld(preview: Preview, caller: Caller, asked: int) -> Preview:
+    """Warn that user ids are not in the answer because the caller may not see them."""
+    if not asked or caller.may(SEES_MEMBERS):
+        return preview
+    detail = f"No user ids are shown: they need the scope {SEES_MEMBERS}."
+    return msgspec.structs.replace(preview, warnings=(*preview.warnings, Finding("", "sample_withheld", detail)))
 
 
 def _relocate_preview(preview: Preview) -> Preview:

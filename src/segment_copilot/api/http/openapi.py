@@ -6,6 +6,7 @@ Litestar's own generator loses discriminators, closed objects and docstrings of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 from inspect import cleandoc
 from typing import Any, Final, cast, get_args, get_origin
@@ -17,9 +18,11 @@ from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 from msgspec import UNSET, Struct
 
+from segment_copilot.api.http.idempotency import HEADER, MAX_KEY_LENGTH, REPLAYED, repeats
 from segment_copilot.api.http.parameters import Parameter, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
+from segment_copilot.api.http.scopes import scope_of
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
 
@@ -37,14 +40,17 @@ TAGS: Final[Mapping[str, str]] = {
     "ingestion": "Events and traits, one at a time or in batches.",
     "schemas": "What event types look like.",
     "activations": "Where members are sent.",
-    "sessions": "Short tokens for browsers, opened by a backend.",
+    "sessions": "Short tokens for browsers and apps, in exchange for a key.",
+    "keys": "Keys that speak for the tenant, and what each may do.",
     "health": "For probes; no key needed.",
 }
 DESCRIPTION: Final = """Describe an audience in words; get a contact segment that is valid, counted, explained and ready to save.
 
 Every path is served with and without its trailing slash, never by a redirect. Every failure is a problem
 (RFC 9457, `application/problem+json`) with a stable `code`; `errors` says what is wrong and where, as RFC 6901
-pointers into the body. Every answer carries `X-Request-Id`."""
+pointers into the body. Every answer carries `X-Request-Id`; with a credential, `RateLimit` and `RateLimit-Policy` say how
+many requests are left in this minute. A POST with an `Idempotency-Key` is done once, and answered alike for a day, with
+`Idempotency-Replayed: true`. `x-scope` of an operation is the scope that its credential needs."""
 
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The body, a parameter or the definition has mistakes.",
@@ -57,7 +63,8 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     412: "If-Match named another version.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
-    429: "Too much at once; see Retry-After.",
+    422: "The Idempotency-Key came with another request.",
+    429: "Too much at once, or in this minute; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
     503: "A store does not answer; see Retry-After.",
     504: "The query took too long.",
@@ -90,18 +97,19 @@ def _document(app: Litestar) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
+            "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()},
             "responses": {f"Problem{status}": _problem(status) for status in _PROBLEMS},
             "securitySchemes": {
                 "apiKey": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "`ApiKey sk_…`",
+                    "description": "`ApiKey sk_…`, `ApiKey mk_…`, or `ApiKey pk_…` to open a session",
                 },
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The same key as `Bearer sk_…`, or a session's token: it reads and asks, never writes",
+                    "description": "The same key as `Bearer sk_…`, a session's token, or that of a person who logged in (OIDC)",
                 },
             },
         },
@@ -187,15 +195,47 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     }
     paragraphs = [summary] * bool(handler.summary) + [_without_raises(description)]
     entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
-    if parameters := [_parameter(parameter) for parameter in parameters_of(handler)]:
+    parameters = [_parameter(parameter) for parameter in parameters_of(handler)]
+    if repeats(handler, operation.method):
+        parameters.append(dict(_IDEMPOTENCY_KEY))
+    if parameters:
         entry["parameters"] = parameters
+    if (scope := scope_of(handler, operation.path, operation.method)) is not None:
+        entry["x-scope"] = scope
     if body := operation.body:
         content = {"application/json": {"schema": schemas.of(body.raw)}}
         entry["requestBody"] = {"required": not body.is_optional, "content": content}
     entry["responses"] = _responses(operation, schemas)
+    for status, answer in entry["responses"].items():
+        if names := _common_headers(operation, int(status)):
+            answer["headers"] = answer.get("headers", {}) | {
+                name: {"$ref": f"#/components/headers/{name}"} for name in names
+            }
     if operation.route.public:
         entry["security"] = []
     return entry
+
+
+_IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Makes this request harmless to repeat: it is done once, and answered alike for 24 hours",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"},
+}
+
+
+HEADERS: Final[Mapping[str, str]] = {
+    "RateLimit": "What is left of the nearest limit: requests, and seconds until it is whole again",
+    "RateLimit-Policy": "The limits: requests a minute of the key and of the tenant",
+    REPLAYED: "`true` when this answer was given before, to the same request with the same Idempotency-Key",
+}
+"""Headers that many answers have."""
+
+
+def _common_headers(operation: _Operation, status: int) -> list[str]:
+    if operation.route.public or status >= HTTPStatus.BAD_REQUEST:
+        return []  # of problems they stand in `components.responses`
+    return [name for name in HEADERS if name != REPLAYED or repeats(operation.handler, operation.method)]
 
 
 def _without_raises(description: str) -> str:
@@ -252,7 +292,9 @@ def _server_sent(event: Any) -> dict[str, Any]:
 def _statuses(operation: _Operation) -> list[int]:
     statuses = {400, 500, *(status_of(error) for error in operation.route.problems)}
     if not operation.route.public:
-        statuses |= {401, 403, 503}
+        statuses |= {401, 403, 429, 503}
+    if repeats(operation.handler, operation.method):
+        statuses |= {409, 422}
     if "{" in operation.path:
         statuses.add(404)
     if operation.body is not None:

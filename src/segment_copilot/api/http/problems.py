@@ -22,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.InvalidInput: 400,
+    errors.IdempotencyKeyReused: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
@@ -59,17 +60,20 @@ TITLES: Mapping[str, str] = {
     "forbidden": "This key may not do that",
     "gone": "It was here and is no more",
     "internal_error": "Something went wrong on our side",
+    "idempotency_in_progress": "The first request with this key is still at work",
+    "idempotency_key_reused": "This key came with another request",
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
     "malformed_json": "The body is not JSON",
     "malformed_request": "This is not HTTP",
+    "missing_scope": "The credential may not do this",
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
     "precondition_failed": "The segment has changed since it was read",
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The request did not arrive in time",
-    "read_only_token": "This token may not write",
+    "rate_limited": "Too many requests in a minute",
     "too_many_requests": "Too much at once",
     "unauthenticated": "A valid API key is needed",
     "unavailable": "A service behind this one does not answer",
@@ -126,7 +130,8 @@ def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotErro
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
-    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+    waits = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+    if waits or "retry_after_seconds" in error.context:
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
     return _response(
         request,

@@ -1,0 +1,67 @@
+"""Says which scope an operation needs: by its path and method, in this one place, unless its route says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from litestar.handlers import BaseRouteHandler
+
+from segment_copilot.api.http.routes import Route, route_of
+
+RESOURCES: Final[Mapping[str, str]] = {
+    "activations": "activations",
+    "analytics": "analytics",
+    "auth": "keys",
+    "catalog": "catalog",
+    "computations": "segments",
+    "copilot": "copilot",
+    "deliveries": "activations",
+    "erasures": "users",
+    "explorer": "users",
+    "exports": "exports",
+    "identity": "users",
+    "ingestion": "events",
+    "schemas": "schemas",
+    "segments": "segments",
+    "snapshots": "members",
+    "usage": "analytics",
+    "webhooks": "webhooks",
+}
+"""First word of a path below /api → whose scopes it needs."""
+
+WITHIN_SEGMENTS: Final[Mapping[str, str]] = {
+    "changes": "members",
+    "export": "exports",
+    "exports": "exports",
+    "members": "members",
+    "membership": "members",
+    "memberships": "members",
+    "snapshots": "members",
+}
+"""A later word of a segment's path that tells of users."""
+
+_WHOLE: Final[Mapping[str, str]] = {"copilot": "copilot:ask", "keys": "keys:manage"}
+"""Resources with one scope, whatever the method."""
+
+
+def scope_of(handler: BaseRouteHandler, path: str, method: str) -> str | None:
+    """Return the scope that *method* of *path*, a template, needs; None where no credential is needed."""
+    route = route_of(handler)
+    return None if route.public else _scope(path, method, route)
+
+
+@cache
+def _scope(path: str, method: str, route: Route) -> str:
+    if route.scope is not None:
+        return route.scope
+    first, *rest = [word for word in path.removeprefix("/api/").split("/") if word]
+    resource = RESOURCES.get(first, first)
+    if resource == "segments":
+        resource = next((WITHIN_SEGMENTS[word] for word in rest if word in WITHIN_SEGMENTS), resource)
+    if resource in _WHOLE:
+        return _WHOLE[resource]
+    if method in {"GET", "HEAD"} or route.asks:
+        return f"{resource}:read"
+    return "users:erase" if (resource, method) == ("users", "DELETE") else f"{resource}:write"
