@@ -207,8 +207,8 @@ async def test_a_preview_is_repeated_from_what_is_kept_and_one_too_large_is_aske
     first = await client.post(f"{SEGMENTS}preview/", json=body, headers=headers)
     again = await client.post(f"{SEGMENTS}preview/", json=body, headers=headers)
     monkeypatch.setattr("segment_copilot.api.http.idempotency.MAX_ANSWER_BYTES", 100)
-    for _ in range(2):
-        anew = await client.post(f"{SEGMENTS}preview/", json=body, headers=large)
+    await client.post(f"{SEGMENTS}preview/", json=body, headers=large)
+    anew = await client.post(f"{SEGMENTS}preview/", json=body, headers=large)
 
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
     assert anew.status_code == 200
