@@ -13,7 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 
-GROUND = {"errors", "documents", "mistakes", "settings", "telemetry"}
+GROUND = {"errors", "documents", "mistakes", "lists", "settings", "telemetry"}
 PURE = {"language", "compiler"}
 USE_CASES = {"access", "events", "audiences", "activations"}
 
@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "documents": {"errors"},
     "mistakes": {"documents"},
+    "lists": {"errors"},
     "settings": {"errors", "mistakes"},
     "telemetry": set(),
     "language": {"errors", "documents", "mistakes"},

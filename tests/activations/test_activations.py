@@ -44,8 +44,8 @@ async def test_segments_that_refer_to_one_another_go_together_once_no_activation
 
     with pytest.raises(Conflict):
         await segments.delete_all(tenant)
-    assert (await segments.list(tenant)).total == 2
+    assert (await segments.list(tenant)).count == 2
     await resources.activations.delete_all(tenant)
     await segments.delete_all(tenant)
 
-    assert [(await segments.list(one)).total for one in (tenant, other_tenant)] == [0, 1]
+    assert [(await segments.list(one)).count for one in (tenant, other_tenant)] == [0, 1]

@@ -10,6 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.contract import BEYOND_A_SCHEMA
+
+SOURCES = Path(__file__).parents[2] / "src"
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 REPLACED = "positive_data_acceptance,negative_data_rejection"
 """By the two checks of `tests.support.contract`."""
@@ -44,6 +47,13 @@ phases.coverage.enabled = false
 
 EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "")
 """How many requests are made up of each operation and phase; without it as many as a test may take."""
+
+
+def test_no_rule_that_a_schema_cannot_say_is_one_of_yesterday():
+    """A code that nothing answers any more would excuse nothing, and one that is misspelt hides nothing but its rule."""
+    sources = "".join(path.read_text() for path in SOURCES.rglob("*.py"))
+
+    assert [code for code in BEYOND_A_SCHEMA if f'"{code}"' not in sources] == []
 
 
 @pytest.mark.timeout(7200)

@@ -118,4 +118,4 @@ async def test_no_sentence_about_a_parameter_is_python(client, method, path, ope
             answer = await client.request(method, path.replace("{segment_id}", "1"), **body, **sent)
 
             for detail in [] if answer.status_code < 400 else [each["detail"] for each in [answer.json(), *answer.json()["errors"]]]:  # fmt: skip
-                assert not python_words(detail), detail
+                assert not python_words(detail.replace("If-None-Match", "")), detail

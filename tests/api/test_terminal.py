@@ -19,6 +19,7 @@ from segment_copilot.copilot import models
 from segment_copilot.copilot.models import UserMessage
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.events import Event, observe_names, write_block
+from segment_copilot.lists import Window
 from tests.support.copilot_runs import Script, calls, says
 
 PROPOSAL = {
@@ -209,12 +210,12 @@ async def test_enter_at_a_question_ends_without_a_chat(talk: Talk):
 
 async def test_the_draft_just_shown_is_saved_once_and_under_another_name(server: Any, talk: Talk):
     tenant = (await server.resources.keys.identify(server.key)).tenant
-    before = (await server.resources.segments.list(tenant)).total
+    before = (await server.resources.segments.list(tenant)).count
     typed = ["/save", "Who?", "/save", "/save", "/save [red]Mine", "/update", "/help", "/quit", "never asked"]
 
     code, drawn = await talk(calls(("propose_segment", PROPOSAL)), says("Done."), question=None, typed=typed, chat=True)
 
-    stored = (await server.resources.segments.list(tenant, limit=100)).segments[before:]
+    stored = (await server.resources.segments.list(tenant, Window(100))).results[before:]
     assert code == 0
     assert [(each.name, each.description) for each in stored] == [
         ("Known country", "We know where they live."), ("[red]Mine", "We know where they live."),

@@ -372,7 +372,7 @@ async def test_many_workers_share_the_queue(resources: Resources, tenant: Tenant
 
     assert sorted(worked) == [False] * 3 + [True] * 6
     page = await resources.segments.list(tenant)
-    assert {segment.member_count for segment in page.segments} == {1}
+    assert {segment.member_count for segment in page.results} == {1}
 
 
 VIEWERS = {"logic": "OR", "conditions": [{"type": "event_count", "event_type": "page_viewed"}, *BUYERS["conditions"]]}

@@ -22,6 +22,7 @@ from segment_copilot.copilot.tools.context import Memory, ToolContext
 from segment_copilot.errors import Conflict, QueryTimeout, QueryTooExpensive, SegmentCopilotError
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block
+from segment_copilot.lists import Window
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -71,8 +72,8 @@ async def large(module_database_url: str, module_clickhouse_url: str) -> AsyncGe
                 *(tenant.id, saved.segment.id, name("connector", number), '{"api_key": "hunter2"}', "e" * 300),
             )
         resources.discovery.forget(tenant)
-        page = await resources.segments.list(tenant, limit=1)
-        yield Large(resources, tenant, page.segments[0].id)
+        page = await resources.segments.list(tenant, Window(1))
+        yield Large(resources, tenant, page.results[0].id)
 
 
 def did(number: int) -> dict[str, Any]:

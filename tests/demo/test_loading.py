@@ -34,8 +34,8 @@ async def test_loading_again_changes_nothing(shop, demo_tenant, loaded, ends_at)
 
 async def test_every_segment_has_members(shop, demo_tenant, ends_at):
     page = await shop.segments.list(demo_tenant)
-    assert [segment.name for segment in page.segments] == [segment.name for segment in SEGMENTS]
-    for segment in page.segments:
+    assert [segment.name for segment in page.results] == [segment.name for segment in SEGMENTS]
+    for segment in page.results:
         assert segment.status == "computed"
         assert segment.last_computed_at == ends_at
         assert 0 < segment.member_count < 4_000
@@ -47,7 +47,7 @@ async def test_every_segment_has_members(shop, demo_tenant, ends_at):
 async def test_the_history_has_30_days_and_says_what_a_preview_of_the_day_says(resources, ends_at):
     tenant = await load_demo(resources, ends_at=ends_at, users=600)
     then = ends_at - timedelta(days=17)
-    for segment in (await resources.segments.list(tenant)).segments:
+    for segment in (await resources.segments.list(tenant)).results:
         trend = await resources.members.trend(tenant, segment.id, days=30, as_of=ends_at)
         assert [point.day for point in trend] == [(ends_at - timedelta(days=ago)).date() for ago in range(29, -1, -1)]
         assert trend[-1].count == segment.member_count

@@ -82,7 +82,7 @@ async def test_an_old_shop_is_moved_by_whole_days_and_what_is_peoples_own_stays(
     at = ends_at + timedelta(hours=3)
     own = await put_own(old, tenant, at=at)
     before, told_before = await stored(old, tenant), await old.ingestion.status(tenant)
-    segments = (await old.segments.list(tenant)).segments
+    segments = (await old.segments.list(tenant)).results
     trends = [await old.members.trend(tenant, each.id, days=3, as_of=ends_at) for each in segments]
     signups = {"logic": "AND", "conditions": [{"type": "user_property", "property": "signup_date", "operator": "after", "value": "2026-05-01"}]}  # fmt: skip
     signed_up = await count(old, tenant, signups, ends_at)
@@ -102,7 +102,7 @@ async def test_an_old_shop_is_moved_by_whole_days_and_what_is_peoples_own_stays(
         expected[user] = min(first, happened), max(last, happened)
     assert await seen(old, moved) == expected
     assert await old.ingestion.status(moved) == told_before
-    now = (await old.segments.list(moved)).segments
+    now = (await old.segments.list(moved)).results
     assert [each.id for each in now] == [each.id for each in segments]
     assert {each.last_computed_at for each in now} == {ends_at + LATER}
     for one, trend in zip(segments, trends, strict=True):

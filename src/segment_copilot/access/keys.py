@@ -8,7 +8,7 @@ import string
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -26,6 +26,8 @@ from segment_copilot.access.scopes import (
 )
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Finding, InvalidInput, NotFound, QueryTimeout, Unauthenticated, Unavailable
+from segment_copilot.lists import Listed, Window
+from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 
 PREFIXES: Final[dict[KeyKind, str]] = {"secret": "sk_", "public": "pk_", "mcp": "mk_"}
@@ -42,6 +44,15 @@ _VALID: Final = """
         allowed_origins, require_signed_user_id, hmac_secret, expires_at, last_used_at
     FROM api_keys JOIN tenants ON tenants.id = api_keys.tenant_id
     WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"""
+
+
+Order = Literal["id", "-id", "name", "-name", "created_at", "-created_at", "last_used_at", "-last_used_at"]
+_SORTINGS: Final = {
+    "id": BY_ID,
+    "name": Sorting("name", str, "text"),
+    "created_at": Sorting("created_at", datetime, "timestamptz"),
+    "last_used_at": Sorting("last_used_at", datetime, "timestamptz"),
+}
 
 
 class PublicKey(Struct, frozen=True):
@@ -168,6 +179,11 @@ class Keys:
         """Return the keys of a tenant, revoked ones included."""
         sql = f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY id"
         return [_key(row) for row in await self._postgres.fetch(sql, tenant.id)]
+
+    async def page(self, tenant: Tenant, window: Window, *, order: Order = "id") -> Listed[Key]:
+        """Return one page of the keys of a tenant, revoked ones included."""
+        rows = Rows(_COLUMNS, "api_keys", (("tenant_id = {}", tenant.id),), _SORTINGS)
+        return await rows.page(self._postgres, window, order, _key)
 
     async def get(self, tenant: Tenant, key_id: int) -> Key:
         """Return one key; raises NotFound."""

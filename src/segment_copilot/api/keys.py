@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.datastructures import State
@@ -11,14 +11,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from segment_copilot.access.keys import MAX_GRACE, Caller, IssuedKey, Key, Keys, NewKey
+from segment_copilot.access.keys import MAX_GRACE, Caller, IssuedKey, Key, Keys, NewKey, Order
 from segment_copilot.access.origins import MAX_ORIGINS
 from segment_copilot.access.scopes import SCOPES, KeyKind, Role
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.pages import Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
 from segment_copilot.errors import NotFound
 from segment_copilot.language.lengths import Instant
+from segment_copilot.lists import Listed
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
 Origins = Annotated[
@@ -98,7 +100,7 @@ class IssuedKeyRecord(KeyRecord, frozen=True):
     hmac_secret: str | None
 
 
-class KeyList(Page[KeyRecord], frozen=True):
+class KeyList(CursorPage[KeyRecord], frozen=True):
     """A page of keys, revoked ones included."""
 
 
@@ -108,26 +110,23 @@ class KeyController(Controller):
     path = "/api/auth/api-keys"
     tags = ("keys",)
 
-    @get(response_description="A page of them.")
+    @get(opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_keys(
         self,
-        request: Request[object, object, State],
+        request: Request[Any, Any, State],
         keys: NamedDependency[Keys],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-    ) -> KeyList:
+        order: Annotated[Order, ORDER] = "id",
+        fields: Annotated[str | None, FIELDS, Names(KeyRecord)] = None,
+    ) -> Response[KeyList]:
         """List the keys.
 
-        Never their text, of which only a digest is kept.
+        Never their text, of which only a digest is kept. Revoked ones are listed too.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await keys.list(tenant)
-        shown = found[part.offset : part.offset + part.limit]
-        following = part.next(request, more=part.offset + len(shown) < len(found) and bool(shown))
-        return KeyList(len(found), following, part.previous(request), tuple(KeyRecord.of(key) for key in shown))
+        listing = listing_of(request)
+        found = await keys.page(tenant, listing.window, order=order)
+        shown = Listed(tuple(KeyRecord.of(key) for key in found.results), found.count, found.cursor)
+        return listing.answer(shown, fields)
 
     @post(response_description="Made. Its text is shown this once.")
     async def create_key(

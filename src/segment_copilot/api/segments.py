@@ -20,16 +20,41 @@ from segment_copilot.api.http.definitions import (
     point_into_body,
     relocate_findings,
 )
-from segment_copilot.api.http.etags import ETAG, IfMatch, etag_of, revisions_of
-from segment_copilot.api.http.pages import Cursor, CursorPage, Limit, Offset, Page, PageNumber, PageSize, slice_of
+from segment_copilot.api.http.etags import ETAG, IfMatch, IfNoneMatch, etag_of, revisions_of, unless_known
+from segment_copilot.api.http.pages import (
+    AFTER,
+    BEFORE,
+    FIELDS,
+    LISTING,
+    ORDER,
+    Cursor,
+    CursorPage,
+    Limit,
+    Offset,
+    PageNumber,
+    PageSize,
+    listing_of,
+    slice_of,
+)
+from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
-from segment_copilot.audiences.segments import Changes, Order, SavedSegment, Segment, Segments
+from segment_copilot.audiences.segments import (
+    Changes,
+    Only,
+    Order,
+    SavedSegment,
+    Segment,
+    Segments,
+    SegmentType,
+    Status,
+)
 from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.language import Tier
 from segment_copilot.language.lengths import Instant
 
 SEES_MEMBERS: Final = "members:read"
@@ -131,7 +156,7 @@ class WrittenSegment(Segment, frozen=True):
     warnings: tuple[Finding, ...] = ()
 
 
-class SegmentList(Page[Segment], frozen=True):
+class SegmentList(CursorPage[Segment], frozen=True):
     """A page of segments."""
 
 
@@ -153,27 +178,43 @@ class SegmentController(Controller):
     tags = ("segments",)
     request_max_body_size = MAX_DEFINITION_BYTES
 
-    @get(response_description="A page of them.")
+    @get(opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_segments(
         self,
         request: Request[Any, Any, State],
         segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-        order: Annotated[Order, QueryParameter(description="Which come first")] = "id",
+        order: Annotated[Order, ORDER] = "id",
+        fields: Annotated[str | None, FIELDS, Names(Segment)] = None,
+        status: Annotated[Status | None, QueryParameter(description="Only those of this status")] = None,
+        tier: Annotated[Tier | None, QueryParameter(description="Only those of this tier")] = None,
+        segment_type: Annotated[SegmentType | None, QueryParameter(description="Only those of this type")] = None,
+        is_active: Annotated[bool | None, QueryParameter(description="Only active ones, or only the others")] = None,
+        created_after: Annotated[datetime | None, AFTER] = None,
+        created_before: Annotated[datetime | None, BEFORE] = None,
+        updated_after: Annotated[datetime | None, AFTER] = None,
+        updated_before: Annotated[datetime | None, BEFORE] = None,
         search: Annotated[str, QueryParameter(max_length=200, description="Only those with this in their name")] = "",
-    ) -> SegmentList:
+    ) -> Response[SegmentList]:
         """List the segments.
 
-        Definitions come with them, and the counts of the last computations.
+        Definitions come with them, and the counts of the last computations. `largest` is `-member_count`, `newest` is
+        `-created_at`.
         """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset)
-        found = await segments.list(tenant, limit=part.limit, offset=part.offset, order=order, query=search)
-        more = part.offset + len(found.segments) < found.total and bool(found.segments)
-        return SegmentList(found.total, part.next(request, more=more), part.previous(request), found.segments)
+        only = Only(
+            status=status,
+            tier=tier,
+            segment_type=segment_type,
+            is_active=is_active,
+            created_after=created_after,
+            created_before=created_before,
+            updated_after=updated_after,
+            updated_before=updated_before,
+            search=search,
+        )
+        listing = listing_of(request)
+        found = await segments.list(tenant, listing.window, order=order, only=only)
+        return listing.answer(found, fields)
 
     @post(opt=Route(problems=(Conflict,)).opt, response_headers=ETAG, response_description="Saved.")
     async def create_segment(
@@ -193,16 +234,20 @@ class SegmentController(Controller):
             )
         return _saved_response(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
 
-    @get("/{segment_id:int}", response_headers=ETAG, response_description="The segment.")
+    @get("/{segment_id:int}", response_description="The segment.")
     async def get_segment(
-        self, segment_id: FromPath[int], segments: NamedDependency[Segments], tenant: NamedDependency[Tenant]
+        self,
+        segment_id: FromPath[int],
+        segments: NamedDependency[Segments],
+        tenant: NamedDependency[Tenant],
+        if_none_match: IfNoneMatch = None,
     ) -> Response[Segment]:
         """Read a segment.
 
-        Its ETag changes with every write, but not when it is computed.
+        Its ETag changes with every write and every computation; If-Match minds the writes alone.
         """
         segment = await segments.get(tenant, segment_id)
-        return Response(segment, headers={"ETag": etag_of(segment.revision)})
+        return unless_known(segment, if_none_match, revision=segment.revision)
 
     @patch(
         "/{segment_id:int}",
@@ -405,7 +450,7 @@ async def _change(
 def _saved_response(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
     written = WrittenSegment(**fields, warnings=point_into_body(saved.warnings))
-    return Response(written, headers={"ETag": etag_of(saved.segment.revision), **(headers or {})})
+    return Response(written, headers={"ETag": etag_of(saved.segment.revision, saved.segment), **(headers or {})})
 
 
 def _tell_withheld(preview: Preview, caller: Caller, asked: int) -> Preview:

@@ -19,18 +19,26 @@ from segment_copilot.errors import Conflict, Finding, InvalidInput, Precondition
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
+from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
 
 SegmentType = Literal["rule", "ai", "static"]
 Status = Literal["draft", "queued", "computing", "computed", "failed"]
-Order = Literal["id", "largest", "newest", "name"]
+Order = Literal[
+    "id", "-id", "name", "-name", "created_at", "-created_at", "updated_at", "-updated_at",
+    "member_count", "-member_count", "last_computed_at", "-last_computed_at", "largest", "newest",
+]  # fmt: skip
 MAX_NAME: Final = 200
 _COMPARED: Final = 1_000  # of a tenant's newest segments
-_ORDERS: Final[dict[Order, str]] = {
-    "id": "id",
-    "largest": "member_count DESC NULLS LAST, id",
-    "newest": "created_at DESC, id DESC",
-    "name": "lower(name), id",
+_SAME_ORDER: Final[dict[Order, Order]] = {"largest": "-member_count", "newest": "-created_at"}
+_SORTINGS: Final = {
+    "id": BY_ID,
+    "name": Sorting("lower(name)", str, "text"),
+    "created_at": Sorting("created_at", datetime, "timestamptz"),
+    "updated_at": Sorting("updated_at", datetime, "timestamptz"),
+    "member_count": Sorting("member_count", oldest_first=True),
+    "last_computed_at": Sorting("last_computed_at", datetime, "timestamptz"),
 }
 _COLUMNS: Final = """id, name, description, segment_type, tier, status, definition, words, version, is_active,
     member_count, last_computed_at, last_error, created_at, updated_at"""
@@ -75,11 +83,21 @@ class SavedSegment(Struct, frozen=True):
     warnings: tuple[Finding, ...]
 
 
-class SegmentPage(Struct, frozen=True):
-    """A page holds some of a tenant's segments, and how many there are in all."""
+class Only(Struct, frozen=True, kw_only=True):
+    """Says which segments are wanted; None asks for no such thing. *search* is part of a name, in any case."""
 
-    segments: tuple[Segment, ...]
-    total: int
+    status: Status | None = None
+    tier: Tier | None = None
+    segment_type: SegmentType | None = None
+    is_active: bool | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    search: str | None = None
+
+
+ALL: Final = Only()
 
 
 class Changes(Struct, frozen=True):
@@ -118,15 +136,23 @@ class Segments:
         return _segment(row)
 
     async def list(
-        self, tenant: Tenant, *, limit: int = 50, offset: int = 0, order: Order = "id", query: str = ""
-    ) -> SegmentPage:
-        """Return a page of segments; *query* keeps those with it in their name, in any case."""
-        where = "tenant_id = $1 AND ($2 = '' OR position(lower($2) IN lower(name)) > 0)"
-        sql = f"SELECT {_COLUMNS} FROM segments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT $3 OFFSET $4"
-        async with self._postgres.connection() as connection:
-            total = await connection.fetchval(f"SELECT count(*) FROM segments WHERE {where}", tenant.id, query)
-            rows = await connection.fetch(sql, tenant.id, query, limit, offset)
-        return SegmentPage(tuple(_segment(row) for row in rows), total)
+        self, tenant: Tenant, window: Window = FIRST_PAGE, *, order: Order = "id", only: Only = ALL
+    ) -> Listed[Segment]:
+        """Return a page of the segments; those after *created_after* or *updated_after* begin at that instant."""
+        conditions = (
+            ("tenant_id = {}", tenant.id),
+            ("status = {}", only.status),
+            ("tier = {}", only.tier),
+            ("segment_type = {}", only.segment_type),
+            ("is_active = {}", only.is_active),
+            ("created_at >= {}", only.created_after),
+            ("created_at < {}", only.created_before),
+            ("updated_at >= {}", only.updated_after),
+            ("updated_at < {}", only.updated_before),
+            ("position(lower({}) IN lower(name)) > 0", only.search or None),
+        )
+        rows = Rows(_COLUMNS, "segments", conditions, _SORTINGS)
+        return await rows.page(self._postgres, window, _SAME_ORDER.get(order, order), _segment)
 
     async def find_equivalent(self, tenant: Tenant, definition: Definition, tier: Tier) -> tuple[SegmentName, ...]:
         """Return saved segments, newest first, that mean what *definition* means, in whatever order and spelling."""
@@ -378,7 +404,7 @@ async def _add_version(transaction: Connection, tenant: Tenant, segment: Segment
 
 def _segment(row: Record | None) -> Segment:
     assert row is not None  # noqa: S101  # RETURNING gives a row
-    fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record is no dict
+    fields = {name: row[name] for name in Segment.__struct_fields__}
     fields["definition"] = decode(fields["definition"].encode())
     if fields["last_error"]:
         fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)

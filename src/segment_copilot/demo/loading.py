@@ -21,6 +21,7 @@ from segment_copilot.demo.schemas import SCHEMAS
 from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
 from segment_copilot.demo.shop import SEED, USERS, event_prefix, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
+from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
 from segment_copilot.stores.postgres import Postgres
 
@@ -111,7 +112,7 @@ async def find_own_data(resources: Resources, *, seed: int = SEED) -> OwnData:
     demo = {segment.name for segment in SEGMENTS}
     segments = [
         segment.name
-        for segment in (await resources.segments.list(tenant, limit=_MANY)).segments
+        for segment in (await resources.segments.list(tenant, Window(_MANY))).results
         if segment.version > 1 or segment.name not in demo
     ]
     params = {"tenant": tenant.id, "prefix": event_prefix(seed)}
@@ -211,7 +212,7 @@ async def _compute_history(
 
 async def _compute_again(resources: Resources, tenant: Tenant, *, as_of: datetime) -> None:
     """Compute the segments that were computed before, people's own among them."""
-    for segment in (await resources.segments.list(tenant, limit=_MANY)).segments:
+    for segment in (await resources.segments.list(tenant, Window(_MANY))).results:
         if segment.is_active and segment.last_computed_at is not None:
             await resources.computations.request(tenant, segment.id, as_of=as_of)
     await _wait_until_computed(resources, tenant)

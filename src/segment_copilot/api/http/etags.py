@@ -1,9 +1,17 @@
-"""ETag and If-Match let a caller write only over what it has read."""
+"""ETags let a caller write only over what it has read, and read again only what has changed.
+
+The tag of a record has two parts, `"<revision>.<digest>"`: the revision changes with every write by a caller, the digest
+with everything that is told of the record. If-Match compares revisions alone, so that a computation in the background
+spoils no write; If-None-Match compares whole tags. A list has a weak tag: the digest of its page.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import hashlib
+from typing import Annotated, Any, Final
 
+import msgspec
+from litestar import MediaType, Response
 from litestar.datastructures import ResponseHeader
 from litestar.params import HeaderParameter
 
@@ -13,16 +21,45 @@ IfMatch = Annotated[
 ]
 """The parameter of a handler that writes."""
 
-ETAG: Final = (ResponseHeader(name="ETag", description="For If-Match", documentation_only=True),)
+IfNoneMatch = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-None-Match", max_length=1000, description="Answer 304, without a body, if the ETag is still this one"
+    ),
+]
+"""The parameter of a handler that reads; the document then lists its 304."""
+
+ETAG: Final = (ResponseHeader(name="ETag", description="For If-Match and If-None-Match", documentation_only=True),)
 """`response_headers` of a handler that answers with one."""
 
 
-def etag_of(revision: str) -> str:
-    """Return the strong ETag of a record at *revision*."""
-    return f'"{revision}"'
+def etag_of(revision: str, record: object) -> str:
+    """Return the strong ETag of *record* at *revision*."""
+    return f'"{revision}.{_digest(msgspec.json.encode(record))}"'
 
 
 def revisions_of(if_match: str | None) -> frozenset[str] | None:
     """Return the revisions that an If-Match header allows; None when it allows any. Weak tags never match."""
     tags = {tag.strip() for tag in (if_match or "*").split(",")}
-    return None if "*" in tags else frozenset(tag[1:-1] for tag in tags if tag.startswith('"'))
+    return None if "*" in tags else frozenset(tag[1:-1].partition(".")[0] for tag in tags if tag.startswith('"'))
+
+
+def unless_known(answer: object, if_none_match: str | None, *, revision: str | None = None) -> Response[Any]:
+    """Answer with *answer* and its ETag, or with 304 when the caller has it: a record at *revision*, a list without one."""
+    body = msgspec.json.encode(answer)
+    digest = _digest(body)
+    etag = f'W/"{digest}"' if revision is None else f'"{revision}.{digest}"'
+    headers = {"ETag": etag}
+    if if_none_match is not None and _names(if_none_match, etag):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(body, media_type=MediaType.JSON, headers=headers)
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Compare weakly (RFC 9110, 13.1.2): a weak tag and a strong one of the same text are the same."""
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or etag.removeprefix("W/") in tags
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=9).hexdigest()

@@ -18,6 +18,7 @@ from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 from msgspec import UNSET, Struct
 
+from segment_copilot.api.http.etags import ETAG
 from segment_copilot.api.http.idempotency import HEADER, MAX_KEY_LENGTH, REPLAYED, repeats
 from segment_copilot.api.http.parameters import Parameter, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
@@ -164,6 +165,7 @@ class _Schemas:
         self._unions = named
         tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
         tidy |= language_components(REFERENCE)
+        _let_results_be_sparse(operations, tidy)
         self.components = dict(sorted(tidy.items()))
         self._by_type = {repr(type_): self._tidy(schema) for type_, schema in zip(types, found, strict=False)}
 
@@ -183,6 +185,25 @@ class _Schemas:
         if tidy.get("required") == []:
             del tidy["required"]
         return tidy
+
+
+def _let_results_be_sparse(operations: Iterable[_Operation], components: dict[str, Any]) -> None:
+    """Let the results of a list that `fields` narrows lack some fields: a schema cannot know what was asked for."""
+    for operation in operations:
+        for parameter in parameters_of(operation.handler):
+            if parameter.record is None:
+                continue
+            name = parameter.record.__name__
+            whole, sparse = components[name], f"Sparse{name}"
+            components[sparse] = {
+                "title": sparse,
+                "description": f"The fields of a {name} that `fields` asked for.",
+                "type": "object",
+                "properties": whole["properties"],
+                "minProperties": 1,
+            }
+            items = [{"$ref": REFERENCE.format(name=one)} for one in (name, sparse)]
+            components[operation.answer.__name__]["properties"]["results"]["items"] = {"anyOf": items}
 
 
 def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -251,6 +272,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         entry["description"] = parameter.description
     if parameter.is_required:
         entry["required"] = True
+    if parameter.record is not None:
+        entry |= {"style": "form", "explode": False}
     return entry
 
 
@@ -262,13 +285,23 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
         success["content"] = {"text/event-stream": {"schema": _server_sent(None if stream is str else event)}}
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
-    if headers := handler.resolve_response_headers():
+    reads_unless_known = any(parameter.name == "If-None-Match" for parameter in parameters_of(handler))
+    headers = {header.name: header.description or "" for header in handler.resolve_response_headers()}
+    if reads_unless_known:
+        headers |= {header.name: header.description or "" for header in ETAG}
+    if headers:
         success["headers"] = {
-            header.name: {"description": header.description or "", "schema": {"type": "string"}}
-            for header in sorted(headers, key=lambda header: header.name)
+            name: {"description": description, "schema": {"type": "string"}}
+            for name, description in sorted(headers.items())
+        }
+    answers = {str(handler.status_code): success}
+    if reads_unless_known:
+        answers["304"] = {
+            "description": "The caller has it: If-None-Match names its ETag.",
+            "headers": success["headers"],
         }
     problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(operation)}
-    return {str(handler.status_code): success} | problems
+    return answers | problems
 
 
 def _server_sent(event: Any) -> dict[str, Any]:

@@ -1,4 +1,13 @@
-"""A page is one envelope of results, reached by page number (as the SDKs do), by offset, or by cursor."""
+"""A page is one envelope of results, reached by page number (as the SDKs do), by offset, or by cursor.
+
+A list takes two lines in a handler with `opt=Route(parameters=LISTING).opt`, which gives the route its parameters:
+
+    listing = listing_of(request)
+    return listing.answer(await things.list(tenant, listing.window, order=order, only=OnlyThings(...)), fields)
+
+where `fields: Annotated[str | None, FIELDS, Names(Thing)] = None` lets a caller ask for some fields alone, and `order` is
+a Literal with `ORDER`. The use case reads its rows by `stores/pages.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +15,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
+from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.params import QueryParameter
 from msgspec import Struct
 
+from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.parameters import optional_parameter
 from segment_copilot.api.http.problems import ProblemError
 from segment_copilot.errors import InvalidInput
+from segment_copilot.lists import DEFAULT_SIZE, Listed, Window
 
 T = TypeVar("T")
 
-DEFAULT_SIZE: Final = 50
 MAX_SIZE: Final = 1_000
 MAX_CURSOR: Final = 4_096  # it carries an id of up to 256 characters, however they are written
 
@@ -28,6 +40,10 @@ Offset = Annotated[int | None, QueryParameter(ge=0, le=1_000_000_000, descriptio
 Cursor = Annotated[
     str | None, QueryParameter(min_length=1, max_length=MAX_CURSOR, description="`next_cursor` of the page before")
 ]
+ORDER: Final = QueryParameter(description="What comes first: the smallest, or with - before it the largest; null last")
+FIELDS: Final = QueryParameter(description="Only these fields of each result, with commas between them")
+AFTER: Final = QueryParameter(description="Only those of this instant or later")
+BEFORE: Final = QueryParameter(description="Only those before this instant")
 
 
 class Page(Struct, Generic[T], frozen=True):
@@ -74,6 +90,54 @@ class Slice(Struct, frozen=True):
         if self.cursor is None and self.offset:
             return _address(request, {"offset": max(self.offset - self.limit, 0), "limit": self.limit})
         return None
+
+
+class Listing(Struct, frozen=True):
+    """A listing is what a request asks of a list, beside its filters and its order, and how it is answered."""
+
+    request: ASGIConnection[Any, Any, Any, Any]
+    slice: Slice
+
+    @property
+    def window(self) -> Window:
+        """Return the part of the list that is asked for."""
+        return Window(self.slice.limit, self.slice.offset, self.slice.cursor)
+
+    def answer(self, found: Listed[Any], fields: str | None = None) -> Response[Any]:
+        """Answer with a `CursorPage` of what was found, of each result these *fields* alone; 304 if the caller has it."""
+        results = found.results
+        if fields is not None:
+            names = list(dict.fromkeys(fields.split(",")))
+            results = [{name: getattr(result, name) for name in names} for result in results]
+        page = {
+            "count": found.count,
+            "next": self.slice.next(self.request, more=found.cursor is not None, cursor=found.cursor),
+            "previous": self.slice.previous(self.request),
+            "results": results,
+            "next_cursor": found.cursor,
+        }
+        return unless_known(page, self.request.headers.get("If-None-Match"))
+
+
+LISTING: Final = tuple(
+    optional_parameter(name, annotation)
+    for name, annotation in {
+        "page": PageNumber,
+        "page_size": PageSize,
+        "limit": Limit,
+        "offset": Offset,
+        "cursor": Cursor,
+        "if_none_match": IfNoneMatch,
+    }.items()
+)
+"""`Route.parameters` of a list. No provider of Litestar's reads them: two of them side by side cost a task group."""
+
+
+def listing_of(request: ASGIConnection[Any, Any, Any, Any]) -> Listing:
+    """Return what *request*, of a route with the parameters `LISTING`, asks of a list."""
+    query = request.query_params
+    numbers = {name: int(query[name]) if name in query else None for name in ("page", "page_size", "limit", "offset")}
+    return Listing(request, slice_of(**numbers, cursor=query.get("cursor")))
 
 
 def slice_of(

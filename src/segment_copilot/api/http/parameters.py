@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
-from typing import Any, Final, Union
+from typing import Annotated, Any, Final, Literal, Union
 from urllib.parse import parse_qsl
 
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
 from litestar.typing import FieldDefinition
-from msgspec import UNSET, Struct, inspect
+from msgspec import UNSET, Meta, Struct, inspect
 
 from segment_copilot.api.http.problems import ProblemError
-from segment_copilot.api.http.routes import MAX_ID
+from segment_copilot.api.http.routes import MAX_ID, route_of
 from segment_copilot.documents import unstorable
 from segment_copilot.errors import InvalidInput
 from segment_copilot.language.catalog import nearest
 from segment_copilot.mistakes import mistakes, with_meta
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
+_TRUTHS: Final = {"true": True, "false": False}  # in any case: Python's clients send True
+_INSTANT: Final = Annotated[datetime, Meta(tz=True, extra_json_schema={"pattern": "^(19|2[0-2])[0-9]{2}-"})]
+_YEARS: Final = range(1900, 2300)
+
+
+class Names(Struct, frozen=True):
+    """Marks a parameter that takes names of a record's fields with commas between them."""
+
+    record: type[Struct]
+
+    @property
+    def type_(self) -> Any:
+        """The list of names that may be given."""
+        return Annotated[list[Literal[self.record.__struct_encode_fields__]], Meta(min_length=1)]  # type: ignore[valid-type]
 
 
 class Parameter(Struct, frozen=True):
@@ -32,6 +47,13 @@ class Parameter(Struct, frozen=True):
     description: str
     is_required: bool
     default: Any = UNSET
+    record: type[Struct] | None = None
+    """Whose fields it names, where it does: its text is a list with commas."""
+
+    @property
+    def is_truth(self) -> bool:
+        """Return whether its values are true and false."""
+        return self.type_ is bool
 
     @property
     def is_whole(self) -> bool:
@@ -45,11 +67,19 @@ class Parameter(Struct, frozen=True):
 @cache
 def parameters_of(handler: BaseRouteHandler) -> tuple[Parameter, ...]:
     """Return what *handler* reads of the path, the query and the headers."""
-    return tuple(
+    named = tuple(
         _parameter(name, field, field.kwarg_definition)
         for name, field in handler.parsed_fn_signature.parameters.items()
         if isinstance(field.kwarg_definition, PathParameter | QueryParameter | HeaderParameter)
     )
+    return (*named, *route_of(handler).parameters)
+
+
+def optional_parameter(name: str, annotation: Any) -> Parameter:
+    """Return the parameter that *annotation* makes of an argument *name* with a default, for `Route.parameters`."""
+    field = FieldDefinition.from_kwarg(annotation, name, default=None)
+    assert isinstance(field.kwarg_definition, ParameterKwarg)  # noqa: S101  # what the annotations of our modules hold
+    return _parameter(name, field, field.kwarg_definition)
 
 
 _LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
@@ -62,6 +92,11 @@ def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> Param
     type_ = Union[types or field.annotation]  # noqa: UP007
     if place == "path" and type_ is int:
         limits |= {"ge": 1, "le": MAX_ID}
+    names = next((mark for mark in field.metadata if isinstance(mark, Names)), None)
+    if names is not None:
+        type_ = names.type_
+    elif type_ == (datetime,) or type_ is datetime:
+        type_ = _INSTANT
     return Parameter(
         kind.name or name,
         place,
@@ -69,6 +104,7 @@ def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> Param
         kind.description or "",
         is_required=not field.has_default,
         default=field.default if field.has_default and field.default is not None else UNSET,
+        record=names and names.record,
     )
 
 
@@ -123,7 +159,17 @@ def _wrong_in_query(pairs: list[tuple[str, str]], known: Mapping[str, Parameter]
 def _wrong_value(parameter: Parameter, text: str) -> Iterator[ProblemError]:
     name = parameter.name
     yield from (ProblemError("", flaw.code, flaw.detail, parameter=name) for flaw in unstorable(text))
-    value = int(text) if parameter.is_whole and _WHOLE.fullmatch(text) else text
-    for mistake in mistakes(value, parameter.type_):
+    for mistake in mistakes(_value(parameter, text), parameter.type_):
         suggestions = nearest(mistake.name, mistake.choices) if mistake.name else ()
         yield ProblemError("", "invalid_parameter", f"{name} {mistake.sentence}.", suggestions, parameter=name)
+    if parameter.type_ == _INSTANT and text[:4].isdigit() and int(text[:4]) not in _YEARS:
+        yield ProblemError("", "out_of_range", f"{name} lies between 1900 and 2299.", parameter=name)
+
+
+def _value(parameter: Parameter, text: str) -> object:
+    """Return the value that *text* stands for, as JSON would have it; the text itself where it is none."""
+    if parameter.record is not None:
+        return text.split(",")
+    if parameter.is_whole and _WHOLE.fullmatch(text):
+        return int(text)
+    return _TRUTHS.get(text.lower(), text) if parameter.is_truth else text

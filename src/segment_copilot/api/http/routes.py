@@ -41,6 +41,9 @@ class Route(Struct, frozen=True, kw_only=True):
     problems: tuple[type[SegmentCopilotError], ...] = ()
     """How it fails beyond what every route of its kind can answer."""
 
+    parameters: tuple[Any, ...] = ()
+    """What it reads beside the parameters of its handler: each a `Parameter` of `parameters.py`."""
+
     stream: Any = None
     """It answers with server-sent events of this union; of `str` where another document describes them."""
 
@@ -55,6 +58,10 @@ class Route(Struct, frozen=True, kw_only=True):
 
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
+
+    def __deepcopy__(self, _memo: object) -> Route:
+        """Litestar copies handlers; what is frozen needs no copy, and types cannot be copied."""
+        return self
 
     @property
     def opt(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from litestar.handlers import BaseRouteHandler
 
-from segment_copilot.api.http.routes import Route, route_of
+from segment_copilot.api.http.routes import route_of
 
 RESOURCES: Final[Mapping[str, str]] = {
     "activations": "activations",
@@ -49,19 +49,17 @@ _WHOLE: Final[Mapping[str, str]] = {"copilot": "copilot:ask", "keys": "keys:mana
 def scope_of(handler: BaseRouteHandler, path: str, method: str) -> str | None:
     """Return the scope that *method* of *path*, a template, needs; None where no credential is needed."""
     route = route_of(handler)
-    return None if route.public else _scope(path, method, route)
+    return None if route.public else route.scope or _derived(path, method, asks=route.asks)
 
 
 @cache
-def _scope(path: str, method: str, route: Route) -> str:
-    if route.scope is not None:
-        return route.scope
+def _derived(path: str, method: str, *, asks: bool) -> str:
     first, *rest = [word for word in path.removeprefix("/api/").split("/") if word]
     resource = RESOURCES.get(first, first)
     if resource == "segments":
         resource = next((WITHIN_SEGMENTS[word] for word in rest if word in WITHIN_SEGMENTS), resource)
     if resource in _WHOLE:
         return _WHOLE[resource]
-    if method in {"GET", "HEAD"} or route.asks:
+    if method in {"GET", "HEAD"} or asks:
         return f"{resource}:read"
     return "users:erase" if (resource, method) == ("users", "DELETE") else f"{resource}:write"

@@ -10,11 +10,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.audiences.previews import conditions_in_words
+from segment_copilot.audiences.segments import Only
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, NotFound
 from segment_copilot.events.recent import RecentEvent
 from segment_copilot.language import encode
 from segment_copilot.language.catalog import EventType, Property, Scalar, SegmentName, nearest
+from segment_copilot.lists import Window
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 _WITHHELD: Final = "(withheld)"  # in place of a user's id
@@ -152,9 +154,10 @@ async def list_segments(
         order: largest by members, newest, or by name.
         limit: How many to return.
     """
-    page = await context.use_cases.segments.list(context.tenant, query=query.strip(), order=order, limit=limit)
-    listed = tuple(msgspec.convert(segment, SegmentSummary, from_attributes=True) for segment in page.segments)
-    return SegmentList(listed, page.total, truncated=len(listed) < page.total)
+    only = Only(search=query.strip())
+    page = await context.use_cases.segments.list(context.tenant, Window(limit), order=order, only=only)
+    listed = tuple(msgspec.convert(segment, SegmentSummary, from_attributes=True) for segment in page.results)
+    return SegmentList(listed, page.count, truncated=len(listed) < page.count)
 
 
 async def get_segment_detail(

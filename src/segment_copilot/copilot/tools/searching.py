@@ -13,6 +13,7 @@ from rapidfuzz import fuzz, process
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.language import names_of
+from segment_copilot.lists import Window
 
 _SEARCHED: Final = 2_000  # of the newest segments
 _ALIKE: Final = 80  # percent of two words: a plural, a typo
@@ -59,13 +60,13 @@ async def search_segments(
         query: A few words, for example an event type, a property, a value or a part of a name.
         limit: How many to return.
     """
-    page = await context.use_cases.segments.list(context.tenant, order="newest", limit=_SEARCHED)
+    page = await context.use_cases.segments.list(context.tenant, Window(_SEARCHED), order="newest")
     wanted = _words(query)
-    ranked = [(score, found) for segment in page.segments for score, found in [_match(segment, wanted)] if score]
+    ranked = [(score, found) for segment in page.results for score, found in [_match(segment, wanted)] if score]
     ranked.sort(key=lambda item: (-item[0], -(item[1].member_count or 0), item[1].id))
     best = tuple(found for _, found in ranked[:limit])
-    truncated = len(best) < len(ranked) or len(page.segments) < page.total
-    return SegmentMatches(best, len(ranked), len(page.segments), truncated)
+    truncated = len(best) < len(ranked) or len(page.results) < page.count
+    return SegmentMatches(best, len(ranked), len(page.results), truncated)
 
 
 def _match(segment: Segment, wanted: Sequence[str]) -> tuple[float, SegmentMatch]:
