@@ -31,16 +31,20 @@ RESOURCES: Final[Mapping[str, str]] = {
 }
 """First word of a path below /api → whose scopes it needs."""
 
-WITHIN_SEGMENTS: Final[Mapping[str, str]] = {
-    "changes": "members",
-    "export": "exports",
-    "exports": "exports",
-    "members": "members",
-    "membership": "members",
-    "memberships": "members",
-    "snapshots": "members",
+WITHIN: Final[Mapping[str, Mapping[str, str]]] = {
+    "segments": {
+        "changes": "members",
+        "export": "exports",
+        "exports": "exports",
+        "members": "members",
+        "membership": "members",
+        "memberships": "members",
+        "snapshots": "members",
+    },
+    "members": {"export": "exports", "exports": "exports"},  # of a snapshot
+    "schemas": {"violations": "users"},
 }
-"""A later word of a segment's path that tells of users."""
+"""Later words of a resource's paths that tell of users."""
 
 _WHOLE: Final[Mapping[str, str]] = {"copilot": "copilot:ask", "keys": "keys:manage"}
 """Resources with one scope, whatever the method."""
@@ -56,8 +60,8 @@ def scope_of(handler: BaseRouteHandler, path: str, method: str) -> str | None:
 def _derived(path: str, method: str, *, asks: bool) -> str:
     first, *rest = [word for word in path.removeprefix("/api/").split("/") if word]
     resource = RESOURCES.get(first, first)
-    if resource == "segments":
-        resource = next((WITHIN_SEGMENTS[word] for word in rest if word in WITHIN_SEGMENTS), resource)
+    inside = WITHIN.get(resource, {})
+    resource = next((inside[word] for word in rest if word in inside), resource)
     if resource in _WHOLE:
         return _WHOLE[resource]
     if method in {"GET", "HEAD"} or asks:
