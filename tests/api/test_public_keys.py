@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,6 +16,7 @@ from segops import SegOpsClient, UserContext
 
 from segment_copilot.access.keys import NewKey
 from segment_copilot.access.limits import RateLimits
+from segment_copilot.access.scopes import ROLES, SCOPES
 from segment_copilot.access.sessions import LIFETIME, signature_of
 from segment_copilot.api.http.compression import takes_gzip
 
@@ -269,3 +273,36 @@ async def test_a_key_that_expires_says_when(client):
     key = await made(client, expires_at=ends.isoformat())
 
     assert key["expires_at"] == ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
+
+
+async def test_what_the_page_of_keys_shows_can_be_typed(server):
+    (block,) = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    typing = await asyncio.create_subprocess_shell(
+        block.replace("curl ", "curl -sSf ", 1),
+        env={"PATH": os.environ["PATH"], "URL": server.url, "API_KEY": server.key},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await typing.communicate()
+
+    assert json.loads(output)["scopes"] == ["segments:read", "members:read"]
+
+
+def test_a_backend_signs_as_the_page_of_keys_shows():
+    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    shown: dict[str, Any] = {}
+    exec(block, shown)  # noqa: S102  # what the page shows
+
+    signed = shown["sign"]("00112233445566778899aabbccddeeff", "u-123")
+
+    secret = bytes.fromhex("00112233445566778899aabbccddeeff")
+    assert signed["user_id_sig"] == signature_of(secret, "u-123", signed["user_id_ts"])
+
+
+def test_the_page_of_keys_has_every_scope_and_role():
+    for scope in SCOPES:
+        assert f"`{scope}`" in PAGE
+    for role in ROLES:
+        assert f"| `{role}` |" in PAGE
