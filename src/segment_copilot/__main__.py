@@ -87,7 +87,9 @@ def dev(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run everything here: engines, migrations, demo tenant, worker, API.
+    """Run everything on this machine.
+
+    Engines, migrations, demo tenant, worker, API.
 
     A demo shop that is more than a day old is moved to now, by whole days; what you put into it yourself stays.
     """
@@ -110,7 +112,10 @@ def ask(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask the copilot; its components are drawn in the terminal, and on one you answer what it asks."""
+    """Ask the copilot.
+
+    Its components are drawn in the terminal, and on one you answer what it asks.
+    """
     if not chat and not (text or "").strip():
         detail = 'The question is empty. Write it in quotes, as in: ask "How are sales?". Or give --chat.'
         raise InvalidInput(detail, code="no_question")
@@ -142,7 +147,10 @@ def worker() -> None:
 
 @cli.command(epilog=_settings_text(*_STORES))
 def migrate(*, json: AsJson = False) -> None:
-    """Bring both stores to this version's schema, and list the migrations that were applied."""
+    """Bring both stores to this version's schema.
+
+    Lists the migrations that were applied.
+    """
     applied = asyncio.run(serving.migrate_stores(read_settings(os.environ)))
     if json:
         print_json(applied)
@@ -178,7 +186,10 @@ def explain(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Say how an audience comes about, condition by condition, and what empties it."""
+    """Say how an audience comes about.
+
+    Condition by condition, and what empties it.
+    """
     request = fetch_explanation(file.read(), service=find_service(url, key, data_dir), as_of=as_of, user_id=user)
     explanation = asyncio.run(request)
     if json:
@@ -202,7 +213,10 @@ def compute(
 
 @cli.command("env")
 def print_environment(*, json: AsJson = False, url: Url = None, key: ApiKey = None, data_dir: DataDir = None) -> None:
-    """Print the service's address and key as a shell takes them: eval "$(segment-copilot env)"."""
+    """Print the service's address and key for a shell.
+
+    eval "$(segment-copilot env)"
+    """
     service = find_service(url, key, data_dir)
     if json:
         print_json({"url": service.url, "api_key": service.key})
@@ -252,7 +266,9 @@ def import_(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Send the rows of a CSV, NDJSON or JSON file (gzip too), and wait until every one can be queried.
+    """Send the rows of a file to a service.
+
+    CSV, NDJSON or JSON, gzip too; it waits until every row can be queried.
 
     A dot in a column's name leads into the objects of JSON, as in properties.distinct_id. Rows that cannot be read go to
     FILE.rejects.csv with their reasons; the others are imported.

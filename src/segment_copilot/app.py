@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -32,8 +33,10 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
+from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.versions import VersionController
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -54,6 +57,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    PreviewController,
+    VersionController,
+    DependencyController,
     ExplanationController,
     ExplorerController,
     CopilotController,
@@ -71,6 +77,8 @@ USE_CASES: Final = (
     "previews",
     "explanations",
     "segments",
+    "versions",
+    "dependencies",
     "computations",
     "members",
     "sessions",

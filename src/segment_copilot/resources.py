@@ -17,12 +17,14 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
@@ -65,6 +67,8 @@ class Resources(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     segments: Segments
+    versions: Versions
+    dependencies: Dependencies
     computations: Computations
     members: Members
     removals: Removals
@@ -123,6 +127,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
+        versions=Versions(postgres, references),
+        dependencies=Dependencies(postgres),
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),

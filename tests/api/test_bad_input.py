@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def assert_problem(answer, *statuses: int) -> dict:
 
 
 def address(path: str, segment_id: object = 1) -> str:
-    return path.replace("{segment_id}", str(segment_id))
+    """A path with *segment_id* in it, and with 1 for the other numbers."""
+    return re.sub(r"\{(?!user_id)\w+\}", "1", path.replace("{segment_id}", str(segment_id)))
 
 
 @pytest.mark.parametrize("kind", BAD_BODIES)

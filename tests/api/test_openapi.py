@@ -102,8 +102,10 @@ def test_bodies_are_closed_and_take_definitions_by_reference():
             for node in nodes(content["schema"]):
                 if "$ref" in node and (name := node["$ref"].rpartition("/")[2]) not in FOREIGN:
                     assert SCHEMAS[name]["additionalProperties"] is False
-    for name in ("PreviewRequest", "SegmentCreate", "SegmentPatch", "SegmentPut"):
-        assert SCHEMAS[name]["properties"]["definition"] == {"$ref": "#/components/schemas/Definition"}
+    reference = {"$ref": "#/components/schemas/Definition"}
+    assert SCHEMAS["PreviewRequest"]["properties"]["definition"] == reference
+    for name in ("SegmentCreate", "SegmentPatch", "SegmentPut", "Segment", "WrittenSegment"):
+        assert SCHEMAS[name]["properties"]["definition"] == {"anyOf": [reference, {"type": "null"}]}
 
 
 def test_only_probes_and_the_protocol_need_no_key():

@@ -196,6 +196,25 @@ async def test_the_save_that_passes_the_quota_names_what_could_go(resources: Res
     assert caught.value.context["segments"] == [{"id": first.id, "name": "Buyers"}]
 
 
+async def test_what_is_in_use_is_not_named_as_what_could_go(resources: Resources):
+    tenant = await resources.tenants.create("small", dynamic_plus_limit=3)
+    create = resources.segments.create
+    used = (await create(tenant, name="Used", definition=definition(BOUGHT))).segment
+    user = {"type": "segment_membership", "segment_id": used.id}
+    free = (await create(tenant, name="Free", definition=definition(user))).segment
+    sent = (await create(tenant, name="Sent", definition=definition(NEVER_WISHED))).segment
+    await resources.activations.create(tenant, sent.id, connector_type="braze", config={})
+
+    with pytest.raises(Conflict) as caught:
+        await create(tenant, name="More", definition=definition(BOUGHT))
+    assert caught.value.context["segments"] == [{"id": free.id, "name": "Free"}]
+    assert "Free" in caught.value.detail
+
+    await resources.activations.create(tenant, free.id, connector_type="braze", config={})
+    with pytest.raises(Conflict, match="in use; or use trait conditions only"):
+        await create(tenant, name="More", definition=definition(BOUGHT))
+
+
 async def test_two_saves_at_once_cannot_both_be_the_last_allowed(resources: Resources):
     tenant = await resources.tenants.create("small", dynamic_plus_limit=1)
 

@@ -21,6 +21,7 @@ from segment_copilot.stores.migrations import migrate, statements
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 HOLDERS = "postgres/0007_lease_holders.sql"
+SINCE_HOLDERS = ["postgres/0008_segment_drafts_and_versions.sql", "postgres/0014_access.sql"]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -30,7 +31,7 @@ ALL = [
     "postgres/0005_failing_blocks.sql",
     "postgres/0006_member_removals.sql",
     HOLDERS,
-    "postgres/0014_access.sql",
+    *SINCE_HOLDERS,
     "clickhouse/0001_initial.sql",
     CURRENT,
 ]
@@ -220,13 +221,13 @@ async def test_traits_of_before_are_current_after_the_migration(empty: Empty, tm
 
 
 async def test_blocks_that_were_tried_before_the_migration_are_asked_about(empty: Empty, tmp_path: Path) -> None:
-    before = released(tmp_path, *(name for name in ALL if name != HOLDERS))
+    before = released(tmp_path, *(name for name in ALL if name not in {HOLDERS, *SINCE_HOLDERS}))
     await migrate(empty.postgres, empty.clickhouse, source=before)
     blocks = "('pending', 0, NULL), ('pending', 1, NULL), ('pending', 0, now()), ('forwarded', 1, NULL)"
     await empty.postgres.execute(
         f"INSERT INTO blocks (status, attempts, failing_since, event_count) SELECT *, 1 FROM (VALUES {blocks}) AS old"
     )
 
-    assert await migrate(empty.postgres, empty.clickhouse) == [HOLDERS]
+    assert await migrate(empty.postgres, empty.clickhouse) == [HOLDERS, *SINCE_HOLDERS]
 
     assert [row["begun"] for row in await empty.postgres.fetch("SELECT begun FROM blocks ORDER BY id")] == [0, 1, 1, 0]

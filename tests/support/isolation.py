@@ -23,10 +23,13 @@ CANARIES: Final = (
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
 _NEVER: Final = 2**53
-NOWHERE: Final[Mapping[str, Any]] = {
+NOWHERE: Final[dict[str, Any]] = {
+    "after": 1,
+    "before": 1,
     "key_id": _NEVER,
     "segment_id": _NEVER + 1,
     "user_id": "nobody@example.com",
+    "version": 1,
 }
 """Parameter of a path → what it is of nothing that ever was."""
 
@@ -73,7 +76,8 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
     key = await _made(client, "/api/auth/api-keys/", {"name": "canary-key"})
-    ids = {"segment_id": first["id"], "user_id": USER, "key_id": key["id"]}
+    numbers = {"version": 1, "before": 1, "after": 1}  # of a segment's versions: each tenant has them
+    ids = {"segment_id": first["id"], "user_id": USER, "key_id": key["id"], **numbers}
     lists = ("/api/segments/?limit=1", f"/api/segments/{first['id']}/members/?limit=1", "/api/auth/api-keys/?limit=1")
     cursors = [(await client.get(path)).json()["next_cursor"] for path in lists]
     asked = {"messages": [{"role": "user", "content": "How many users are in the canary-segment segment?"}]}

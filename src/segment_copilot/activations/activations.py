@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.stores.postgres import Postgres, Record
 
 Status = Literal["inactive", "active", "error"]
@@ -27,7 +27,8 @@ LIMIT $2
 """
 _CREATE = """
 INSERT INTO activations (tenant_id, segment_id, connector_type, config, status, last_synced_at)
-SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2
+SELECT $1, id, $3, $4, $5, $6 FROM segments WHERE tenant_id = $1 AND id = $2 AND definition IS NOT NULL
+FOR SHARE -- one that is deleted meanwhile is not there
 """
 
 
@@ -64,12 +65,19 @@ class Activations:
         status: Status = "inactive",
         last_synced_at: datetime | None = None,
     ) -> None:
-        """Connect a segment of the tenant to a destination; nothing is sent by this."""
+        """Connect a segment of the tenant to a destination; nothing is sent by this.
+
+        Raises:
+            NotFound: There is no such segment.
+            Conflict: It is a draft that has no definition yet.
+        """
         stored = msgspec.json.encode(config).decode()
         if not await self._postgres.execute(
             _CREATE, tenant.id, segment_id, connector_type, stored, status, last_synced_at
         ):
-            raise not_found(segment_id)
+            sql = "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)"
+            is_draft = await self._postgres.fetchval(sql, tenant.id, segment_id)
+            raise without_definition(segment_id) if is_draft else not_found(segment_id)
 
     async def delete_all(self, tenant: Tenant) -> None:
         """Delete every activation of the tenant."""

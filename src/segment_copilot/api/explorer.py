@@ -24,7 +24,7 @@ from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.explanations import Explanation, Explanations
 from segment_copilot.compiler.evidence import Contribution
-from segment_copilot.errors import NotFound, QueryTimeout
+from segment_copilot.errors import Conflict, NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.language.lengths import Instant
 
@@ -98,7 +98,7 @@ class ExplanationController(Controller):
     @post(
         "/{segment_id:int}/explain",
         status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        opt=Route(asks=True, problems=(Conflict, QueryTimeout), seconds=COUNTING_SECONDS).opt,
         response_description="The explanation.",
     )
     async def explain_segment(
@@ -127,7 +127,7 @@ class ExplorerController(Controller):
 
     @get(
         "/users/{user_id:str}/segments/{segment_id:int}/explain",
-        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        opt=Route(problems=(Conflict, QueryTimeout), seconds=COUNTING_SECONDS).opt,
         response_description="One entry for each condition.",
     )
     async def explain_user(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -16,7 +15,8 @@ from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
-    RawDefinition,
+    RawOrNull,
+    as_sent,
     point_into_body,
     relocate_findings,
 )
@@ -37,11 +37,9 @@ from segment_copilot.api.http.pages import (
     slice_of,
 )
 from segment_copilot.api.http.parameters import Names
-from segment_copilot.api.http.requests import run_while_connected
-from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
+from segment_copilot.api.http.routes import Route
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.members import Member, Members, SegmentOfUser
-from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
 from segment_copilot.audiences.segments import (
     Changes,
     Only,
@@ -52,13 +50,10 @@ from segment_copilot.audiences.segments import (
     SegmentType,
     Status,
 )
-from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed, QueryTimeout
+from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.language import Tier
 from segment_copilot.language.lengths import Instant
-
-SEES_MEMBERS: Final = "members:read"
-"""Without this scope a count comes without a sample."""
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
@@ -66,24 +61,6 @@ ReadOnly = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
 WrittenType = Literal["rule", "ai"]  # of the types that are read; static segments cannot be made yet
 Description = Annotated[str, Meta(max_length=10_000)]
-SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
-
-
-class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A definition to count; nothing is saved."""
-
-    definition: RawDefinition
-    as_of: Instant | None = None
-    limit: SampleSize = 10
-    breakdown: Annotated[bool, Meta(description="Count each condition by itself too")] = False
-
-
-class EstimateRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to count a stored segment."""
-
-    as_of: Instant | None = None
-    limit: SampleSize = 10
-    breakdown: bool = False
 
 
 class ComputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,34 +85,9 @@ class ComputingAll(Struct, frozen=True):
     as_of: datetime
 
 
-class SegmentCreate(Struct, frozen=True, forbid_unknown_fields=True):
-    """A segment to save."""
+class _AsRead(Struct, frozen=True, kw_only=True):
+    """Fields that only the server writes."""
 
-    name: Name
-    definition: RawDefinition
-    description: Description = ""
-    segment_type: WrittenType = "rule"
-    tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
-
-
-class SegmentPatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change; what is left out stays."""
-
-    name: Name | UnsetType = UNSET
-    definition: RawDefinition | UnsetType = UNSET
-    description: Description | UnsetType = UNSET
-    segment_type: WrittenType | UnsetType = UNSET
-    is_active: bool | UnsetType = UNSET
-
-
-class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole segment, as it was read or as it shall be."""
-
-    name: Name
-    definition: RawDefinition
-    description: Description = ""
-    segment_type: WrittenType = "rule"
-    is_active: bool = True
     id: ReadOnly = None
     tier: ReadOnly = None
     status: ReadOnly = None
@@ -147,7 +99,43 @@ class SegmentPut(Struct, frozen=True, forbid_unknown_fields=True):
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
     warnings: ReadOnly = None
-    tenant: ReadOnly = None
+    tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
+
+
+class SegmentCreate(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A segment to save; without a definition, a draft."""
+
+    name: Name
+    definition: RawOrNull | UnsetType = UNSET
+    description: Description = ""
+    segment_type: WrittenType = "rule"
+    is_active: bool = True
+
+
+class SegmentPatch(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; what is left out stays."""
+
+    name: Name | UnsetType = UNSET
+    definition: RawOrNull | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    segment_type: WrittenType | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+
+
+class SegmentPut(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole segment, as it was read or as it shall be."""
+
+    name: Name
+    definition: RawOrNull
+    description: Description = ""
+    segment_type: WrittenType = "rule"
+    is_active: bool = True
+
+
+class CopyRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Names the copy."""
+
+    name: Name | None = None
 
 
 class WrittenSegment(Segment, frozen=True):
@@ -218,21 +206,49 @@ class SegmentController(Controller):
 
     @post(opt=Route(problems=(Conflict,)).opt, response_headers=ETAG, response_description="Saved.")
     async def create_segment(
-        self, data: JSONBody[SegmentCreate], segments: NamedDependency[Segments], tenant: NamedDependency[Tenant]
+        self,
+        data: JSONBody[SegmentCreate],
+        segments: NamedDependency[Segments],
+        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
     ) -> Response[WrittenSegment]:
         """Save a segment.
 
-        Its members are not computed by this.
+        Its members are not computed by this. Without a definition it is a draft: nothing can be asked of it, and nothing
+        may refer to it, until a PATCH gives it one. A segment as it was read may be sent: it becomes another one.
         """
         with relocate_findings():
             saved = await segments.create(
                 tenant,
                 name=data.name,
-                definition=bytes(data.definition),
+                definition=None if data.definition is UNSET else as_sent(data.definition),
                 description=data.description,
                 segment_type=data.segment_type,
+                is_active=data.is_active,
+                caller=caller,
             )
-        return _saved_response(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
+        return _created(saved)
+
+    @post(
+        "/{segment_id:int}/copy",
+        opt=Route(problems=(Conflict,)).opt,
+        response_headers=ETAG,
+        response_description="Saved.",
+    )
+    async def copy_segment(
+        self,
+        segment_id: FromPath[int],
+        segments: NamedDependency[Segments],
+        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
+        data: JSONBody[CopyRequest | None] = None,
+    ) -> Response[WrittenSegment]:
+        """Save another segment with the same definition.
+
+        Its name, unless the body says one, is "Copy of" and the name of this one. Members are not copied.
+        """
+        with relocate_findings():
+            return _created(await segments.copy(tenant, segment_id, name=data and data.name, caller=caller))
 
     @get("/{segment_id:int}", response_description="The segment.")
     async def get_segment(
@@ -260,21 +276,22 @@ class SegmentController(Controller):
         segment_id: FromPath[int],
         data: JSONBody[SegmentPatch],
         segments: NamedDependency[Segments],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[WrittenSegment]:
         """Change some fields of a segment.
 
-        A new definition is a new version; the members stay until the segment is computed again.
+        Another definition is a new version; the members stay until the segment is computed again. A segment as it was
+        read may be sent: what only the server writes is ignored, and the same definition is no new version.
         """
         changes = Changes(
             name=data.name,
             description=data.description,
-            definition=data.definition if data.definition is UNSET else bytes(data.definition),
+            definition=UNSET if data.definition is UNSET else as_sent(data.definition),
             segment_type=data.segment_type,
             is_active=data.is_active,
         )
-        return await _change(segments, tenant, segment_id, changes, if_match)
+        return await _change(segments, caller, segment_id, changes, if_match)
 
     @put(
         "/{segment_id:int}",
@@ -287,15 +304,40 @@ class SegmentController(Controller):
         segment_id: FromPath[int],
         data: JSONBody[SegmentPut],
         segments: NamedDependency[Segments],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[WrittenSegment]:
         """Write all fields of a segment.
 
-        It must exist. What only the server writes may be sent and is ignored.
+        It must exist. What only the server writes may be sent and is ignored. The same definition is no new version.
         """
-        changes = Changes(data.name, data.description, bytes(data.definition), data.segment_type, data.is_active)
-        return await _change(segments, tenant, segment_id, changes, if_match)
+        changes = Changes(data.name, data.description, as_sent(data.definition), data.segment_type, data.is_active)
+        return await _change(segments, caller, segment_id, changes, if_match)
+
+    @post(
+        "/{segment_id:int}/versions/{version:int}/restore",
+        status_code=200,
+        opt=Route(problems=(Conflict, PreconditionFailed)).opt,
+        response_headers=ETAG,
+        response_description="Saved.",
+    )
+    async def restore_version(
+        self,
+        segment_id: FromPath[int],
+        version: FromPath[int],
+        segments: NamedDependency[Segments],
+        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
+        if_match: IfMatch = None,
+    ) -> Response[WrittenSegment]:
+        """Give a segment the definition of one of its versions again.
+
+        It is a new version, unless the segment says the same already; its name and its members stay.
+        """
+        revisions = revisions_of(if_match)
+        with relocate_findings():
+            saved = await segments.restore(tenant, segment_id, version, if_revision=revisions, caller=caller)
+        return _saved_response(saved)
 
     @delete(
         "/{segment_id:int}", opt=Route(problems=(Conflict, PreconditionFailed)).opt, response_description="It is gone."
@@ -314,65 +356,11 @@ class SegmentController(Controller):
         await segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
 
     @post(
-        "/preview",
-        status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
-        response_description="The count.",
+        "/{segment_id:int}/compute",
+        status_code=202,
+        opt=Route(problems=(Conflict,)).opt,
+        response_description="Queued.",
     )
-    async def preview_segment(
-        self,
-        request: Request[Any, Any, State],
-        data: JSONBody[PreviewRequest],
-        previews: NamedDependency[Previews],
-        caller: NamedDependency[Caller],
-    ) -> Preview:
-        """Count who would be in a segment.
-
-        Nothing is saved. The count is exact, as of one instant, and the sample is the first users by id. The query
-        is stopped when the client leaves.
-        """
-        with relocate_findings():
-            work = previews.preview(
-                caller.tenant,
-                bytes(data.definition),
-                as_of=data.as_of,
-                limit=data.limit if caller.may(SEES_MEMBERS) else 0,
-                breakdown=data.breakdown,
-            )
-            preview = await run_while_connected(request, work)
-        return _tell_withheld(_relocate_preview(preview), caller, data.limit)
-
-    @post(
-        "/{segment_id:int}/estimate",
-        status_code=200,
-        opt=Route(asks=True, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
-        response_description="The count.",
-    )
-    async def estimate_segment(
-        self,
-        request: Request[Any, Any, State],
-        segment_id: FromPath[int],
-        previews: NamedDependency[Previews],
-        caller: NamedDependency[Caller],
-        data: JSONBody[EstimateRequest | None] = None,
-    ) -> Preview:
-        """Count who would be in a stored segment.
-
-        Its members stay as the last computation left them.
-        """
-        wanted = data or EstimateRequest()
-        with relocate_findings():
-            work = previews.estimate(
-                caller.tenant,
-                segment_id,
-                as_of=wanted.as_of,
-                limit=wanted.limit if caller.may(SEES_MEMBERS) else 0,
-                breakdown=wanted.breakdown,
-            )
-            preview = await run_while_connected(request, work)
-        return _tell_withheld(_relocate_preview(preview), caller, wanted.limit)
-
-    @post("/{segment_id:int}/compute", status_code=202, response_description="Queued.")
     async def compute_segment(
         self,
         segment_id: FromPath[int],
@@ -382,7 +370,8 @@ class SegmentController(Controller):
     ) -> Computing:
         """Compute the members in the background.
 
-        The segment's status goes from queued to computing to computed, or to failed with the last good members kept.
+        The segment's status goes from queued to computing to computed, or to failed with the last good members kept. A
+        draft cannot be computed until it has a definition.
         """
         as_of = data.as_of if data else None
         queued = await computations.request(tenant, segment_id, as_of=as_of)
@@ -440,29 +429,19 @@ class SegmentController(Controller):
 
 
 async def _change(
-    segments: Segments, tenant: Tenant, segment_id: int, changes: Changes, if_match: str | None
+    segments: Segments, caller: Caller, segment_id: int, changes: Changes, if_match: str | None
 ) -> Response[WrittenSegment]:
+    revisions = revisions_of(if_match)
     with relocate_findings():
-        saved = await segments.update(tenant, segment_id, changes, if_revision=revisions_of(if_match))
+        saved = await segments.update(caller.tenant, segment_id, changes, if_revision=revisions, caller=caller)
     return _saved_response(saved)
+
+
+def _created(saved: SavedSegment) -> Response[WrittenSegment]:
+    return _saved_response(saved, headers={"Location": f"/api/segments/{saved.segment.id}/"})
 
 
 def _saved_response(saved: SavedSegment, *, headers: dict[str, str] | None = None) -> Response[WrittenSegment]:
     fields = {name: getattr(saved.segment, name) for name in Segment.__struct_fields__}
     written = WrittenSegment(**fields, warnings=point_into_body(saved.warnings))
     return Response(written, headers={"ETag": etag_of(saved.segment.revision, saved.segment), **(headers or {})})
-
-
-def _tell_withheld(preview: Preview, caller: Caller, asked: int) -> Preview:
-    """Warn that user ids are not in the answer because the caller may not see them."""
-    if not asked or caller.may(SEES_MEMBERS):
-        return preview
-    detail = f"No user ids are shown: they need the scope {SEES_MEMBERS}."
-    return msgspec.structs.replace(preview, warnings=(*preview.warnings, Finding("", "sample_withheld", detail)))
-
-
-def _relocate_preview(preview: Preview) -> Preview:
-    conditions = preview.conditions
-    if conditions is not UNSET:
-        conditions = point_into_body(conditions)
-    return msgspec.structs.replace(preview, warnings=point_into_body(preview.warnings), conditions=conditions)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.errors import SegmentCopilotError, Unavailable
@@ -103,10 +103,15 @@ class Computations:
     async def request(self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None) -> Computation:
         """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT version FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-            version = await transaction.fetchval(sql, tenant.id, segment_id)
-            if version is None:
+            sql = """
+                SELECT version, definition IS NULL AS is_empty FROM segments
+                WHERE tenant_id = $1 AND id = $2 FOR UPDATE"""
+            segment = await transaction.fetchrow(sql, tenant.id, segment_id)
+            if segment is None:
                 raise not_found(segment_id)
+            if segment["is_empty"]:
+                raise without_definition(segment_id)
+            version = segment["version"]
             sql = """
                 SELECT id, status, as_of FROM computations
                 WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
@@ -125,10 +130,14 @@ class Computations:
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
         """Queue a computation of every active segment at one instant (default: now); returns how many there are.
 
+        Drafts without a definition are passed over.
+
         Those that a worker claims together share what they ask of the store.
         """
         async with self._postgres.transaction() as transaction:
-            sql = "SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active ORDER BY id FOR UPDATE"
+            sql = """
+                SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active AND definition IS NOT NULL
+                ORDER BY id FOR UPDATE"""
             rows = await transaction.fetch(sql, tenant.id)
             sql = """
                 INSERT INTO computations (tenant_id, segment_id, version, as_of)
@@ -148,6 +157,8 @@ class Computations:
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
+        if segment.definition is None:
+            raise without_definition(segment_id)
         counts = await self._previews.count_over_time(tenant, segment.definition, instants)
         rows = [
             (tenant.id, segment_id, segment.version, instant, "done", count, instant, instant)

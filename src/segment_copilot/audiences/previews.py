@@ -124,7 +124,7 @@ class Previews:
         self,
         parsed: Any,
         catalog: Catalog,
-        references: Mapping[int, Definition],
+        references: Mapping[int, Definition | None],
         tenant: Tenant,
         as_of: datetime,
         own_id: int | None,

@@ -10,14 +10,17 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.dependencies import check_unused
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
+from segment_copilot.audiences.quotas import Quota, check_quota, read_quota
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_deleted
-from segment_copilot.compiler import all_conditions, referenced_segments
+from segment_copilot.audiences.versions import Version, add_version, read_definition
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.language import Definition, Tier, decode, encode, invalid, meaning, names_of
+from segment_copilot.language import Definition, Tier, decode, encode, meaning, names_of
 from segment_copilot.language.catalog import SegmentName
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
@@ -52,7 +55,10 @@ class LastError(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True):
-    """A saved, named, versioned definition."""
+    """A saved, named, versioned definition.
+
+    A draft may have none yet: its version is 0, its words are empty, and its tier is dynamic, so that no quota counts it.
+    """
 
     id: int
     name: str
@@ -60,7 +66,7 @@ class Segment(Struct, frozen=True):
     segment_type: SegmentType
     tier: Tier
     status: Status
-    definition: Definition
+    definition: Definition | None
     words: str
     version: int
     is_active: bool
@@ -101,20 +107,13 @@ ALL: Final = Only()
 
 
 class Changes(Struct, frozen=True):
-    """The fields that a PATCH may change; absent fields stay."""
+    """The fields that a PATCH may change; absent fields stay, and so does a definition of None, which a draft has."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
     definition: Any = UNSET
     segment_type: SegmentType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
-
-
-class Quota(Struct, frozen=True):
-    """Holds how many of something a tenant has, and may have."""
-
-    used: int
-    limit: int
 
 
 class Segments:
@@ -158,7 +157,7 @@ class Segments:
         """Return saved segments, newest first, that mean what *definition* means, in whatever order and spelling."""
         sql = """
             SELECT id, name, description, definition::text FROM segments
-            WHERE tenant_id = $1 AND tier = $2 ORDER BY id DESC LIMIT $3"""
+            WHERE tenant_id = $1 AND tier = $2 AND definition IS NOT NULL ORDER BY id DESC LIMIT $3"""
         stored = _encode_with_timezone(definition, tenant)
         written = [msgspec.json.encode(name).decode() for name in names_of(definition)]
         rows = await self._postgres.fetch(sql, tenant.id, tier, _COMPARED)
@@ -173,11 +172,7 @@ class Segments:
 
     async def dynamic_plus_quota(self, tenant: Tenant) -> Quota | None:
         """Return how many Dynamic Plus segments the tenant has and may have; None where there is no limit."""
-        sql = """
-            SELECT dynamic_plus_limit, (SELECT count(*) FROM segments WHERE tenant_id = $1 AND tier = 'dynamic_plus')
-            FROM tenants WHERE id = $1"""
-        row = await self._postgres.fetchrow(sql, tenant.id)
-        return None if row is None or row[0] is None else Quota(used=row[1], limit=row[0])
+        return await read_quota(self._postgres, tenant)
 
     # Write
 
@@ -186,40 +181,80 @@ class Segments:
         tenant: Tenant,
         *,
         name: str,
-        definition: bytes | Mapping[str, Any],
+        definition: bytes | Mapping[str, Any] | None = None,
         description: str = "",
         segment_type: SegmentType = "rule",
+        is_active: bool = True,
         saved_at: datetime | None = None,
+        caller: Caller | None = None,
     ) -> SavedSegment:
-        """Save the first version of a segment, dated *saved_at* (default: now); nothing is computed yet."""
+        """Save a segment, dated *saved_at* (default: now): its first version, or a draft without a *definition*.
+
+        Nothing is computed by this. The version remembers the *caller*.
+        """
         _check_names(name, segment_type)
-        prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
-        stored = _encode_with_timezone(prepared.definition, tenant)
+        prepared = None
+        if definition is not None:
+            prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
         sql = f"""
-            INSERT INTO segments
-                (tenant_id, name, description, segment_type, tier, definition, words, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()), coalesce($8, now())) RETURNING {_COLUMNS}"""
+            INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words, version,
+                is_active, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, now()), coalesce($10, now()))
+            RETURNING {_COLUMNS}"""
         async with self._postgres.transaction() as transaction:
-            await _check_quota(transaction, tenant, prepared.tier, segment_id=None)
+            if prepared:
+                await check_quota(transaction, tenant, prepared.tier, segment_id=None)
             row = await transaction.fetchrow(
-                sql, tenant.id, name, description, segment_type, prepared.tier, stored, prepared.words, saved_at
+                sql,
+                tenant.id,
+                name,
+                description,
+                segment_type,
+                prepared.tier if prepared else "dynamic",
+                _encode_with_timezone(prepared.definition, tenant) if prepared else None,
+                prepared.words if prepared else "",
+                1 if prepared else 0,
+                is_active,
+                saved_at,
             )
             segment = _segment(row)
-            await _add_version(transaction, tenant, segment)
+            await _keep_version(transaction, tenant, segment, caller)
         self._discovery.forget(tenant)
-        return SavedSegment(segment, prepared.warnings)
+        return SavedSegment(segment, prepared.warnings if prepared else ())
+
+    async def copy(
+        self, tenant: Tenant, segment_id: int, *, name: str | None = None, caller: Caller | None = None
+    ) -> SavedSegment:
+        """Save another segment with the definition that this one has now; raises NotFound."""
+        found = await self.get(tenant, segment_id)
+        return await self.create(
+            tenant,
+            name=name or f"Copy of {found.name}"[:MAX_NAME],
+            definition=found.definition and encode(found.definition),
+            description=found.description,
+            segment_type=found.segment_type,
+            is_active=found.is_active,
+            caller=caller,
+        )
 
     async def update(
-        self, tenant: Tenant, segment_id: int, changes: Changes, *, if_revision: Container[str] | None = None
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        changes: Changes,
+        *,
+        if_revision: Container[str] | None = None,
+        caller: Caller | None = None,
     ) -> SavedSegment:
-        """Change some fields of a segment; a new definition is a new version and is not computed by this.
+        """Change some fields of a segment; another definition is a new version and is not computed by this.
 
         Raises:
             PreconditionFailed: *if_revision* does not hold the stored revision.
+            InvalidInput: The definition would be taken away.
         """
         _check_names(changes.name, changes.segment_type)
         prepared: PreparedDefinition | None = None
-        if changes.definition is not UNSET:
+        if changes.definition is not UNSET and changes.definition is not None:
             prepared = await self._previews.prepare(
                 tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
             )
@@ -230,11 +265,35 @@ class Segments:
                 raise not_found(segment_id)
             current = _segment(row)
             _check_revision(current, if_revision)
-            if prepared:
-                await _check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
-            segment = await _write_changes(transaction, tenant, current, changes, prepared)
+            if changes.definition is None and current.definition is not None:
+                raise _taken_away()
+            is_new = prepared is not None and not _is_definition_of(current, prepared, tenant)
+            if prepared and is_new:
+                await check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
+            segment = await _write_changes(transaction, tenant, current, changes, prepared if is_new else None)
+            if is_new:
+                await _keep_version(transaction, tenant, segment, caller)
         self._discovery.forget(tenant)
         return SavedSegment(segment, prepared.warnings if prepared else ())
+
+    async def restore(
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        version: int,
+        *,
+        if_revision: Container[str] | None = None,
+        caller: Caller | None = None,
+    ) -> SavedSegment:
+        """Give a segment the definition of one of its versions again, as a new version; its name stays.
+
+        Raises:
+            NotFound: There is no such segment or version.
+            InvalidDefinition: It refers to what is not there any more.
+            PreconditionFailed: *if_revision* does not hold the stored revision.
+        """
+        changes = Changes(definition=await read_definition(self._postgres, tenant, segment_id, version))
+        return await self.update(tenant, segment_id, changes, if_revision=if_revision, caller=caller)
 
     async def delete(self, tenant: Tenant, segment_id: int, *, if_revision: Container[str] | None = None) -> None:
         """Delete a segment and its versions, and leave its members to the worker to remove: nobody finds them any more.
@@ -249,7 +308,7 @@ class Segments:
             if row is None:
                 raise not_found(segment_id)
             _check_revision(_segment(row), if_revision)
-            await _check_unused(transaction, tenant, segment_id)
+            await check_unused(transaction, tenant, segment_id)
             await leave_deleted(transaction, tenant.id, [segment_id])
             try:
                 await transaction.execute(
@@ -301,49 +360,21 @@ def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -
         raise InvalidInput(findings[0].detail, findings=findings)
 
 
+def _is_definition_of(current: Segment, prepared: PreparedDefinition, tenant: Tenant) -> bool:
+    """Return whether the segment says this already: what was read and is sent back is no new version."""
+    stored = current.definition and encode(current.definition).decode()
+    return stored == _encode_with_timezone(prepared.definition, tenant)
+
+
+def _taken_away() -> InvalidInput:
+    detail = "This segment has a definition, and null would take it away; leave definition out to keep it."
+    return InvalidInput(detail, findings=[Finding("/definition", "definition_required", detail)])
+
+
 def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
     if wanted is not None and current.revision not in wanted:
         detail = f"Segment {current.id} was changed since; it is at version {current.version}. Read it again."
         raise PreconditionFailed(detail, context={"version": current.version})
-
-
-async def _check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, segment_id: int | None) -> None:
-    """Count Dynamic Plus segments under a lock, so that two saves cannot both be the last one allowed."""
-    if tier != "dynamic_plus":
-        return
-    limit = await transaction.fetchval("SELECT dynamic_plus_limit FROM tenants WHERE id = $1 FOR UPDATE", tenant.id)
-    if limit is None:
-        return
-    sql = """
-        SELECT id, name FROM segments
-        WHERE tenant_id = $1 AND tier = 'dynamic_plus' AND id IS DISTINCT FROM $2
-        ORDER BY last_computed_at NULLS FIRST, id"""
-    others = await transaction.fetch(sql, tenant.id, segment_id)
-    if len(others) < limit:
-        return
-    free = [dict(id=row["id"], name=row["name"]) for row in others[:10]]  # noqa: C408
-    named = ", ".join(f"{item['name']} ({item['id']})" for item in free)
-    raise Conflict(
-        f"This tenant may have {limit} Dynamic Plus segments and has {len(others)}. "
-        f"Delete one of these first, or use trait conditions only: {named}.",
-        code="dynamic_plus_limit_reached",
-        context={"limit": limit, "segments": free},
-    )
-
-
-async def _check_unused(transaction: Connection, tenant: Tenant, segment_id: int) -> None:
-    sql = """
-        SELECT segments.id, segments.name FROM segment_references JOIN segments ON segments.id = segment_id
-        WHERE refers_to = $2 AND tenant_id = $1 AND segment_id <> $2 ORDER BY segments.id"""
-    users = [f"segment {row['name']} ({row['id']})" for row in await transaction.fetch(sql, tenant.id, segment_id)]
-    sql = "SELECT id, connector_type FROM activations WHERE tenant_id = $1 AND segment_id = $2 ORDER BY id"
-    users += [
-        f"activation {row['connector_type']} ({row['id']})"
-        for row in await transaction.fetch(sql, tenant.id, segment_id)
-    ]
-    if users:
-        detail = f"Segment {segment_id} is used by {', '.join(users)}; change or delete those first."
-        raise Conflict(detail, code="segment_in_use", context={"used_by": users})
 
 
 async def _write_changes(
@@ -354,7 +385,8 @@ async def _write_changes(
 
     sql = f"""
         UPDATE segments SET name = $3, description = $4, segment_type = $5, is_active = $6, tier = $7,
-            definition = $8, words = $9, version = $10, updated_at = now()
+            definition = $8, words = $9, version = $10,
+            updated_at = greatest(now(), updated_at + interval '1 microsecond') -- no two writes have one revision
         WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}"""
     row = await transaction.fetchrow(
         sql,
@@ -365,47 +397,35 @@ async def _write_changes(
         kept(changes.segment_type, current.segment_type),
         kept(changes.is_active, current.is_active),
         prepared.tier if prepared else current.tier,
-        _encode_with_timezone(prepared.definition, tenant) if prepared else encode(current.definition).decode(),
+        _encode_with_timezone(prepared.definition, tenant)
+        if prepared
+        else current.definition and encode(current.definition).decode(),
         prepared.words if prepared else current.words,
         current.version + 1 if prepared else current.version,
     )
-    segment = _segment(row)
-    if prepared:
-        sql = """
-            DELETE FROM segment_references USING segments
-            WHERE segments.tenant_id = $1 AND segments.id = $2 AND segment_id = segments.id"""
-        await transaction.execute(sql, tenant.id, segment.id)
-        await _add_version(transaction, tenant, segment)
-    return segment
+    return _segment(row)
 
 
-async def _add_version(transaction: Connection, tenant: Tenant, segment: Segment) -> None:
-    await transaction.execute(
-        "INSERT INTO segment_versions (segment_id, version, definition, words, tier, created_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6)",
-        segment.id,
-        segment.version,
-        encode(segment.definition).decode(),
-        segment.words,
-        segment.tier,
-        segment.updated_at,
-    )
-    targets = sorted(set(referenced_segments(all_conditions(segment.definition))))
-    # Only what exists in this tenant, locked, so that a target deleted meanwhile is an error and not a dangling id.
-    sql = "SELECT id FROM segments WHERE tenant_id = $1 AND id = ANY($2::bigint[]) FOR SHARE"
-    present = {row["id"] for row in await transaction.fetch(sql, tenant.id, targets)} if targets else set[int]()
-    if missing := [target for target in targets if target not in present]:
-        raise invalid([Finding("", "unknown_segment", f"There is no segment {missing[0]}.")])
-    await transaction.executemany(
-        "INSERT INTO segment_references (segment_id, refers_to) VALUES ($1, $2)",
-        [(segment.id, target) for target in targets],
-    )
+async def _keep_version(transaction: Connection, tenant: Tenant, segment: Segment, caller: Caller | None) -> None:
+    """Write down the definition that the segment has now as a version; a draft without one has none."""
+    if segment.definition is not None:
+        version = Version(
+            segment.version,
+            segment.name,
+            segment.definition,
+            segment.words,
+            segment.tier,
+            created_at=segment.updated_at,
+            created_by=None,
+        )
+        await add_version(transaction, tenant, segment.id, version, caller)
 
 
 def _segment(row: Record | None) -> Segment:
     assert row is not None  # noqa: S101  # RETURNING gives a row
     fields = {name: row[name] for name in Segment.__struct_fields__}
-    fields["definition"] = decode(fields["definition"].encode())
+    if fields["definition"] is not None:
+        fields["definition"] = decode(fields["definition"].encode())
     if fields["last_error"]:
         fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)
     return Segment(**fields)

@@ -19,7 +19,7 @@ from segment_copilot.events.failed_events import FailedEvent
 from segment_copilot.settings import read_settings
 from segment_copilot.stores.postgres import open_postgres
 
-cli = typer.Typer(no_args_is_help=True, help="Accepted events that ClickHouse refuses; they are kept in PostgreSQL.")
+cli = typer.Typer(no_args_is_help=True, help="Accepted events that ClickHouse refuses.")
 
 Slug = Annotated[str | None, typer.Option("--tenant", help="Slug; default: all tenants")]
 
@@ -31,7 +31,10 @@ def list_failed(
     limit: Annotated[int, typer.Option(min=1, help="How many at most")] = 100,
     json: AsJson = False,
 ) -> None:
-    """List the events that were set aside, the oldest first: number, tenant, id, user, type, when received, reason."""
+    """List the events that were set aside.
+
+    The oldest first: number, tenant, id, user, type, when received, reason.
+    """
     found, total = asyncio.run(_list(tenant, limit))
     if json:
         print_json(found)
@@ -49,7 +52,10 @@ def retry_failed(
     tenant: Slug = None,
     json: AsJson = False,
 ) -> None:
-    """Let events that were set aside be forwarded again; one that is still refused comes back to the list."""
+    """Let events that were set aside be forwarded.
+
+    One that is still refused comes back to the list.
+    """
     count = asyncio.run(_retry(tenant, numbers or []))
     if json:
         print_json({"to_be_forwarded": count})

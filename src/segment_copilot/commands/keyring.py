@@ -101,7 +101,10 @@ def rotate_key(
     ] = 0,
     json: AsJson = False,
 ) -> None:
-    """Make a new key in the place of one, which answers 401 from now on, or after --grace, and print it, this once."""
+    """Make a new key in the place of one.
+
+    The old one answers 401 from now on, or after --grace; the new one is printed, this once.
+    """
 
     async def rotate(postgres: Postgres) -> IssuedKey:
         owner = await Tenants(postgres).get(tenant)
@@ -144,7 +147,10 @@ def create_tenant(
 
 @tenants.command("list")
 def list_tenants(*, json: AsJson = False) -> None:
-    """List every tenant: slug, time zone, most Dynamic Plus segments."""
+    """List every tenant.
+
+    Slug, time zone, most Dynamic Plus segments.
+    """
 
     async def listed(postgres: Postgres) -> list[Tenant]:
         return await Tenants(postgres).list()

@@ -41,7 +41,10 @@ def list_segments(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List the segments: id, name, tier, status, members, when computed."""
+    """List the segments.
+
+    Id, name, tier, status, members, when computed.
+    """
     found = asyncio.run(_fetch_all(find_service(url, key, data_dir), search))
     if json:
         print_json(found)
@@ -110,7 +113,10 @@ def list_members(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List the first members as of the last computation: user id, since when."""
+    """List the first members.
+
+    As of the last computation: user id, since when.
+    """
     service = find_service(url, key, data_dir)
     page = asyncio.run(_call(service, "GET", f"/api/segments/{segment}/members/?limit={limit}"))
     if json:
@@ -131,7 +137,10 @@ def export_members(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write out all members as of the last computation, by user id: one computation, to its end."""
+    """Write out all members.
+
+    As of the last computation, by user id: one computation, to its end.
+    """
     service = find_service(url, key, data_dir)
     if out is None:
         sys.stdout.reconfigure(newline="", encoding="utf-8")  # type: ignore[union-attr]
@@ -231,7 +240,7 @@ def _draw(segment: dict[str, Any]) -> None:
     console.print(f"[bold]{segment['id']} {escape(segment['name'])}[/]")
     if segment["description"]:
         console.print(escape(segment["description"]))
-    console.print(escape(segment["words"]))
+    console.print(escape(segment["words"] or "A draft that has no definition yet."))
     computed = f" as of {segment['last_computed_at']}" if segment["last_computed_at"] else ""
     members = (
         "not computed yet" if segment["member_count"] is None else f"{segment['member_count']:,} members{computed}"
@@ -240,4 +249,5 @@ def _draw(segment: dict[str, Any]) -> None:
     console.print(f"{segment['tier']}, {segment['status']}{resting}: {members}; version {segment['version']}")
     if segment["last_error"]:
         console.print(f"[red]{escape(segment['last_error']['detail'])}[/]")
-    console.out(msgspec.json.format(msgspec.json.encode(segment["definition"])).decode(), highlight=False)
+    if segment["definition"] is not None:
+        console.out(msgspec.json.format(msgspec.json.encode(segment["definition"])).decode(), highlight=False)

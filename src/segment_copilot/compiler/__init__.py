@@ -53,7 +53,7 @@ def compile_definition(
     parsed: Parsed,
     *,
     catalog: Catalog,
-    references: Mapping[int, Definition],
+    references: Mapping[int, Definition | None],
     tenant_id: int,
     as_of: datetime,
     own_id: int | None = None,
@@ -64,7 +64,8 @@ def compile_definition(
         InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
     """
     bound = bind(parsed, catalog, references, own_id=own_id)
-    planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=references)
+    defined = {segment_id: one for segment_id, one in references.items() if one is not None}
+    planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=defined)
     events = sum(known.event_count for known in catalog.event_types.values())
     return Compiled(bound, planned, key_ranges(planned, events=events))
 

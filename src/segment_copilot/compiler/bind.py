@@ -55,13 +55,15 @@ class Bound(Struct, frozen=True):
     questions: tuple[Question, ...] = ()  # to the store; with its answers in the catalog, binding may tell more
 
 
-def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition], *, own_id: int | None = None) -> Bound:
+def bind(
+    parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition | None], *, own_id: int | None = None
+) -> Bound:
     """Settle types and check names.
 
     Args:
         parsed: What `language.parse` read.
         catalog: What exists in the tenant.
-        references: The current definitions of all segments that can be reached from *parsed*.
+        references: The current definitions of all segments that can be reached from *parsed*; None is a draft's.
         own_id: The segment being saved, to see a cycle through itself.
 
     Raises:
@@ -254,7 +256,7 @@ def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType 
 
 
 def _check_references(
-    leaves: tuple[Located, ...], references: Mapping[int, Definition], own_id: int | None
+    leaves: tuple[Located, ...], references: Mapping[int, Definition | None], own_id: int | None
 ) -> Iterator[Finding]:
     named = [located for located in leaves if isinstance(located.leaf, SegmentMembership)]
     reached = set[int]()
@@ -264,15 +266,20 @@ def _check_references(
         if segment_id != own_id and segment_id not in references:
             yield Finding(pointer, "unknown_segment", f"There is no segment {segment_id}.")
             continue
+        if segment_id != own_id and references[segment_id] is None:
+            detail = f"Segment {segment_id} has no definition yet; give it one first."
+            yield Finding(pointer, "segment_without_definition", detail)
+            continue
         yield from _check_path_of(pointer, segment_id, references, own_id, reached)
-    total = len(leaves) + sum(count_leaves(all_conditions(references[segment_id])) for segment_id in reached)
+    definitions = [one for segment_id in reached if (one := references[segment_id]) is not None]
+    total = len(leaves) + sum(count_leaves(all_conditions(one)) for one in definitions)
     if named and total > MAX_REACHED_LEAVES:
         detail = f"All segments reached hold at most {MAX_REACHED_LEAVES} conditions together; these hold {total}."
         yield Finding("", "too_many_leaves", detail)
 
 
 def _check_path_of(
-    pointer: str, segment_id: int, references: Mapping[int, Definition], own_id: int | None, reached: set[int]
+    pointer: str, segment_id: int, references: Mapping[int, Definition | None], own_id: int | None, reached: set[int]
 ) -> Iterator[Finding]:
     """Go depth-first over what *segment_id* refers to; yield one finding for the first problem met."""
     depth_of = dict[int, int]()

@@ -9,10 +9,58 @@ import msgspec
 
 from segment_copilot.language.nodes import Definition
 
+_EVENT_LISTS = {"events", "none_between"}
+
 
 def names_of(definition: Definition) -> tuple[str, ...]:
     """Return each name once, in the order in which they are read."""
     return tuple(dict.fromkeys(_named(msgspec.to_builtins(definition))))
+
+
+def event_types_of(definition: Definition) -> tuple[str, ...]:
+    """Return each event type once; `*` is none."""
+    found = (name for node in _nodes(msgspec.to_builtins(definition)) for name in _event_types(node) if name != "*")
+    return tuple(dict.fromkeys(found))
+
+
+def event_properties_of(definition: Definition) -> tuple[tuple[str, str], ...]:
+    """Return each property that is looked at once, with its event type, which may be `*`."""
+    found = dict[tuple[str, str], None]()
+    for node in _nodes(msgspec.to_builtins(definition)):
+        if node.get("type") == "user_property" or "event_type" not in node:
+            continue
+        where = node.get("where", [])
+        tests = cast("Any", where)["conditions"] if isinstance(where, dict) else where
+        paths = [node["property"]] if "property" in node else []
+        paths += [test["property"] for test in tests]
+        found |= {(name, path): None for name in _event_types(node) for path in paths}
+    return tuple(found)
+
+
+def traits_of(definition: Definition) -> tuple[str, ...]:
+    """Return each trait once."""
+    found = _nodes(msgspec.to_builtins(definition))
+    return tuple(dict.fromkeys(node["property"] for node in found if node.get("type") == "user_property"))
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in built-in values, the outer one first."""
+    if isinstance(value, dict):
+        node = cast("dict[str, Any]", value)
+        yield node
+        for child in node.values():
+            yield from _nodes(child)
+    elif isinstance(value, list):
+        for child in cast("list[Any]", value):
+            yield from _nodes(child)
+
+
+def _event_types(node: dict[str, Any]) -> Iterator[str]:
+    """Yield the event types of a condition, or of a step or match of a sequence."""
+    named = node.get("event_type", [])
+    yield from named if isinstance(named, list) else [named]
+    for field in _EVENT_LISTS:
+        yield from (one for one in node.get(field, []) if isinstance(one, str))
 
 
 def _named(value: Any) -> Iterator[str]:
@@ -21,7 +69,7 @@ def _named(value: Any) -> Iterator[str]:
             for key, child in cast("dict[str, Any]", value).items():
                 if key in {"event_type", "property"}:
                     yield from _texts(child)
-                elif key in {"events", "none_between"}:
+                elif key in _EVENT_LISTS:
                     yield from _texts(child)
                     yield from _named(child)
                 else:

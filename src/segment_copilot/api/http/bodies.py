@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 import msgspec
 from msgspec.structs import replace
 
-from segment_copilot.api.http.definitions import instant_mistakes, point_into_body
+from segment_copilot.api.http.definitions import instant_mistakes, may_be_null, point_into_body
 from segment_copilot.documents import escape, read_json, unstorable_text, with_whole_numbers
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language import parse
@@ -95,7 +95,7 @@ def _findings(document: object, type_: Any) -> Iterator[Finding]:
         return
     body = cast("dict[str, object]", document)
     yield from instant_mistakes(body)
-    if "definition" in body:
+    if "definition" in body and not (body["definition"] is None and may_be_null(type_)):
         yield from point_into_body(parse(cast("Any", body["definition"])).findings)
 
 

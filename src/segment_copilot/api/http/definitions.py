@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast, get_args
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from segment_copilot.api.http.openapi import DEFINITION
 from segment_copilot.audiences.explanations import Stage, UserCondition
@@ -18,6 +18,9 @@ from segment_copilot.language.lengths import EARLIEST, LATEST, Instant
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 
 RawDefinition = Annotated[Raw, Meta(extra_json_schema=DEFINITION)]
+RawOrNull = Annotated[Raw, Meta(extra_json_schema={"anyOf": [DEFINITION, {"type": "null"}]})]
+"""Of a body that may be a draft's: `as_sent` says which. (A union with raw JSON cannot be decoded.)"""
+
 HasPointer = TypeVar("HasPointer", Finding, ConditionCount, Stage, UserCondition)
 
 
@@ -32,6 +35,19 @@ def instant_mistakes(body: object) -> Iterator[Finding]:
         return  # no instant at all: its type is what is wrong
     if instant is not None and not EARLIEST <= instant <= LATEST:
         yield Finding("/as_of", "out_of_range", "as_of lies between 1900 and 2299, in UTC.")
+
+
+def as_sent(definition: Raw) -> bytes | None:
+    """Return the JSON of a definition, None for null."""
+    return None if bytes(definition) == b"null" else bytes(definition)
+
+
+def may_be_null(type_: Any) -> bool:
+    """Return whether the definition of a body of *type_* may be null."""
+    if not (isinstance(type_, type) and issubclass(type_, Struct)):
+        return False
+    types = [field.type for field in msgspec.structs.fields(type_) if field.name == "definition"]
+    return any(RawOrNull in (one, *get_args(one)) for one in types)
 
 
 @contextmanager

@@ -70,6 +70,7 @@ TITLES: Mapping[str, str] = {
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
     "precondition_failed": "The segment has changed since it was read",
+    "segment_without_definition": "The segment has no definition yet",
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The request did not arrive in time",

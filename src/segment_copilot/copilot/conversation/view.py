@@ -46,6 +46,8 @@ async def _segment(segments: Segments, tenant: Tenant, segment_id: int) -> Mappi
     except NotFound:
         return {"id": segment_id, "note": "There is no segment of that id."}
     summary: dict[str, Any] = {"id": found.id, "name": found.name, "version": found.version}
+    if found.definition is None:
+        return {**summary, "note": "It is a draft that has no definition yet."}
     document = encode(found.definition)
     if len(document) > _MAX_DEFINITION:
         return {**summary, "note": "The definition is long: read it with get_segment_detail."}

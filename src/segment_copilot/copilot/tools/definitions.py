@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.audiences.previews import PreparedDefinition
+from segment_copilot.audiences.references import without_definition
 from segment_copilot.copilot.guards.bounds import first_findings
 from segment_copilot.copilot.stream.components import Draft, DraftBase
 from segment_copilot.copilot.stream.run_events import Suggestion, SuggestionKind, Unmapped
@@ -93,8 +94,15 @@ def definition_of_draft(found: Draft) -> KnownDefinition:
 
 
 async def definition_of_segment(context: ToolContext, segment_id: int) -> KnownDefinition:
-    """Return the definition of a saved segment of the tenant; raises NotFound."""
+    """Return the definition of a saved segment of the tenant.
+
+    Raises:
+        NotFound: There is no such segment.
+        Conflict: It is a draft that has no definition yet.
+    """
     found = await context.use_cases.segments.get(context.tenant, segment_id)
+    if found.definition is None:
+        raise without_definition(segment_id)
     return KnownDefinition(
         definition=msgspec.json.decode(encode(found.definition)),
         name=found.name,

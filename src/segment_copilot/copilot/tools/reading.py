@@ -47,7 +47,10 @@ class SegmentList(Struct, frozen=True):
 
 
 class SegmentDetail(Struct, frozen=True):
-    """Holds a whole segment. *conditions* and *exclusions* are one phrase each; *members* are the first user ids, if asked for."""
+    """Holds a whole segment. *conditions* and *exclusions* are one phrase each; *members* are the first user ids, if asked for.
+
+    A draft may have no definition yet.
+    """
 
     id: int
     name: str
@@ -57,9 +60,9 @@ class SegmentDetail(Struct, frozen=True):
     status: str
     member_count: int | None
     last_computed_at: datetime | None
-    definition: Mapping[str, Any]
+    definition: Mapping[str, Any] | None
     words: str
-    logic: str
+    logic: str | None
     conditions: tuple[str, ...]
     exclusions: tuple[str, ...]
     members: tuple[str, ...] | UnsetType = UNSET
@@ -175,7 +178,8 @@ async def get_segment_detail(
     found = await context.use_cases.segments.get(context.tenant, reference.id)
     page = await context.use_cases.members.page(context.tenant, reference.id, limit=members) if members else None
     names = {key: name.name for key, name in context.catalog.segments.items()}
-    conditions, exclusions = conditions_in_words(found.definition, names)
+    definition = found.definition
+    conditions, exclusions = conditions_in_words(definition, names) if definition else ((), ())
     return SegmentDetail(
         id=found.id,
         name=found.name,
@@ -185,9 +189,9 @@ async def get_segment_detail(
         status=found.status,
         member_count=found.member_count,
         last_computed_at=found.last_computed_at,
-        definition=msgspec.json.decode(encode(found.definition)),
-        words=found.words,
-        logic=found.definition.logic,
+        definition=msgspec.json.decode(encode(definition)) if definition else None,
+        words=found.words if definition else "It is a draft that has no definition yet: nobody is in it.",
+        logic=definition.logic if definition else None,
         conditions=tuple(conditions),
         exclusions=tuple(exclusions),
         members=UNSET if page is None else tuple(one.user_id for one in page.members),

@@ -70,7 +70,7 @@ async def search_segments(
 
 
 def _match(segment: Segment, wanted: Sequence[str]) -> tuple[float, SegmentMatch]:
-    looks_at = names_of(segment.definition)
+    looks_at = names_of(segment.definition) if segment.definition else ()
     texts = [
         (_IN_NAME, _words(segment.name)),
         (_LOOKED_AT, _words(" ".join(looks_at))),

@@ -49,6 +49,8 @@ class Size(Struct, frozen=True):
 
     def _now(self, results: Sequence[Result], context: Context, document: Mapping[str, Any]) -> Turn:
         """A segment that was never computed: what its definition matches now."""
+        if document["definition"] is None:
+            return Turn((document["words"],))
         preview = latest(results, PREVIEW)
         if preview is None and context.tools_allowed:
             return called(PREVIEW, {"definition": document["definition"]})
@@ -232,6 +234,8 @@ class Conditions(Struct, frozen=True):
         if detail.failed:
             return failed(detail)
         document = detail.document
+        if document["definition"] is None:
+            return Turn((document["words"],))
         conditions = [f"- {words}" for words in document.get("conditions") or ()]
         logic = str(document.get("logic") or document["definition"].get("logic", "AND")).upper()
         head = (
