@@ -40,10 +40,10 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "too_deep": "groups within groups",
     "payload_too_deep": "objects within objects",
     "payload_too_large": "the size of a payload",
+    "conflicting_fields": "a role or scopes; what is of one kind of key only",
     # What a text means
     "unknown_timezone": "the list of zones is as long as a book, and grows",
-    "unknown_scope": "the names of scopes, and which kind of key has them",
-    "bad_origin": "what an origin is",
+    "unknown_scope": "which kind of key has which scopes",
     "bad_regex": "whether an expression compiles",
     "bad_length": "how much 99,999 of a unit is",
     "bad_path": "%2E in a key",
@@ -54,6 +54,7 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "nul_character": "NUL in a text or a key",
     "lone_surrogate": "half a pair in a text or a key",
     # What is stored or set
+    "past_instant": "what time it is",
     "unknown_segment": "which segments there are",
     "segment_without_definition": "which segments are drafts",
     "definition_required": "which segments are drafts",

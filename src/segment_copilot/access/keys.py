@@ -157,7 +157,7 @@ class Keys:
         role, scopes = _grants(new)
         allowed = _origins(new.kind, new.allowed_origins, signed=new.require_signed_user_id)
         if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
-            raise _wrong("/expires_at", "expires_at is past: the key would never hold.")
+            raise _wrong("/expires_at", "expires_at is past: the key would never hold.", code="past_instant")
         if by is not None and new.kind != "public":
             _check_grants(granted(new.kind, role, scopes), by)
         if by is not None and by.expires_at is not None and (new.expires_at is None or new.expires_at > by.expires_at):
@@ -369,8 +369,8 @@ def _check_grants(scopes: frozenset[str], by: Caller) -> None:
         raise missing(lacking[0], detail=said)
 
 
-def _wrong(pointer: str, detail: str) -> InvalidInput:
-    return InvalidInput(detail, findings=[Finding(pointer, "invalid_input", detail)])
+def _wrong(pointer: str, detail: str, *, code: str = "conflicting_fields") -> InvalidInput:
+    return InvalidInput(detail, code=code, findings=[Finding(pointer, code, detail)])
 
 
 def _not_found(key_id: int) -> NotFound:

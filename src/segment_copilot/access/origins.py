@@ -13,6 +13,10 @@ _HOST: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ORIGIN: Final = re.compile(
     rf"https?://(?:\*\.{_HOST}(?:\.{_HOST})+|{_HOST}(?:\.{_HOST})*|\[[0-9a-f:]+\])(?::[0-9]{{1,5}})?"
 )
+PATTERN: Final = (
+    f"^{_ORIGIN.pattern.replace('a-z', 'A-Za-z').replace('a-f', 'A-Fa-f').replace('https?', '[Hh][Tt][Tt][Pp][Ss]?')}$"
+)
+"""What an origin may be, for a schema: in any case."""
 
 
 def check_origins(origins: Sequence[str]) -> list[str]:

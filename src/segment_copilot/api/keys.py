@@ -12,8 +12,8 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.access.keys import MAX_GRACE, Caller, IssuedKey, Key, Keys, NewKey, Order
-from segment_copilot.access.origins import MAX_ORIGINS
-from segment_copilot.access.scopes import SCOPES, KeyKind, Role
+from segment_copilot.access.origins import MAX_ORIGINS, PATTERN
+from segment_copilot.access.scopes import MCP, SCOPES, KeyKind, Role
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
@@ -24,7 +24,7 @@ from segment_copilot.lists import Listed
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
 Origins = Annotated[
-    list[Annotated[str, Meta(max_length=300)]],
+    list[Annotated[str, Meta(max_length=300, extra_json_schema={"pattern": PATTERN})]],
     Meta(
         max_length=MAX_ORIGINS,
         description="Of a public key: the pages that may use it, as https://shop.example or https://*.shop.example",
@@ -32,7 +32,7 @@ Origins = Annotated[
 ]
 Signed = Annotated[bool, Meta(description="Of a public key: a user_id counts only with its signature")]
 Scopes = Annotated[
-    list[Annotated[str, Meta(max_length=64)]],
+    list[Annotated[str, Meta(max_length=64, extra_json_schema={"enum": [*SCOPES, *MCP]})]],
     Meta(
         max_length=2 * len(SCOPES),
         description="What the key may do, at most what yours may; left out: by its role, or all; mcp: mcp:read and mcp:write",
