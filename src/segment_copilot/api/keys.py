@@ -22,7 +22,7 @@ from segment_copilot.errors import NotFound
 from segment_copilot.language.lengths import Instant
 from segment_copilot.lists import Listed
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Origins = Annotated[
     list[Annotated[str, Meta(max_length=300, extra_json_schema={"pattern": PATTERN})]],
     Meta(
