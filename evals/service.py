@@ -117,7 +117,7 @@ async def _each(
 
 
 async def _register(settings: Settings, wanted: Sequence[Dataset]) -> tuple[dict[str, str], set[str]]:
-    """Make tenants, keys and event schemas: the service has no endpoint for them."""
+    """Make tenants and keys, for which the service has no endpoint, and the event schemas with them."""
     keys: dict[str, str] = {}
     new = set[str]()
     async with open_resources(settings) as resources:

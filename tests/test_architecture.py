@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "segment_copilot"
 
 GROUND = {"errors", "documents", "mistakes", "lists", "settings", "telemetry"}
 PURE = {"language", "compiler"}
-USE_CASES = {"access", "events", "audiences", "activations"}
+USE_CASES = {"access", "events", "people", "audiences", "activations"}
 
 SENTENCES = 2
 
@@ -32,8 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "stores": GROUND,
     "access": GROUND | PURE | {"stores"},
     "events": GROUND | PURE | {"stores", "access"},
-    "audiences": GROUND | PURE | {"stores", "access", "events"},
-    "activations": GROUND | PURE | {"stores", "access", "events", "audiences"},
+    "people": GROUND | PURE | {"stores", "access", "events"},
+    "audiences": GROUND | PURE | {"stores", "access", "events", "people"},
+    "activations": GROUND | PURE | {"stores", "access", "events", "people", "audiences"},
     "copilot": GROUND | PURE | USE_CASES | {"english"},
     "api": GROUND | PURE | USE_CASES | {"copilot"},
     "resources": GROUND | USE_CASES | {"stores"},

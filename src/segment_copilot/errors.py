@@ -76,6 +76,12 @@ class IdempotencyKeyReused(SegmentCopilotError):
     code = "idempotency_key_reused"
 
 
+class OutOfRange(SegmentCopilotError):
+    """The part of a file that is asked for begins after its end; *context* says its size."""
+
+    code = "range_not_satisfiable"
+
+
 # Who the caller is
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from segment_copilot.access.idempotency import Idempotency
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.limits import RateLimits
+from segment_copilot.access.links import Links
 from segment_copilot.access.oidc import Issuer, People
 from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signing import Secrets
@@ -19,23 +21,34 @@ from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
+from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.snapshots import Snapshots
+from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.browsing import Browsing
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
+from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
+from segment_copilot.events.violations import Violations
+from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres, open_postgres
@@ -56,14 +69,19 @@ class Resources(Struct, frozen=True):
     keyring: Keyring
     idempotency: Idempotency
     rate_limits: RateLimits
+    links: Links
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
     recent_events: RecentEvents
     history: History
     schemas: Schemas
+    violations: Violations
+    inference: Inference
     discovery: Discovery
     analytics: Analytics
+    browsing: Browsing
+    profiles: Profiles
     previews: Previews
     explanations: Explanations
     segments: Segments
@@ -72,6 +90,11 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    exports: Exports
+    snapshots: Snapshots
+    sandbox: Sandbox
+    standings: Standings
+    usage: Usage
     activations: Activations
     feedback: Feedback
 
@@ -100,10 +123,15 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     presence = Presence(postgres)
     tenants, keys, secrets = Tenants(postgres), Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
-    discovery = Discovery(postgres)
+    declarations = Declarations(postgres)
+    discovery = Discovery(postgres, declarations)
     references = References(postgres)
-    previews = Previews(clickhouse, discovery, Values(clickhouse), references)
+    analytics, values = Analytics(clickhouse), Values(clickhouse)
+    previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
+    kept = timedelta(hours=settings.export_hours)
+    limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
+    waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -116,14 +144,19 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
         idempotency=Idempotency(postgres, secrets),
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
-        ingestion=Ingestion(postgres),
+        links=Links(secrets),
+        ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
         history=History(postgres, clickhouse),
-        schemas=Schemas(postgres),
+        schemas=Schemas(postgres, declarations),
+        violations=Violations(postgres),
+        inference=Inference(clickhouse, discovery),
         discovery=discovery,
-        analytics=Analytics(clickhouse),
+        analytics=analytics,
+        browsing=Browsing(discovery, analytics, values),
+        profiles=Profiles(clickhouse, waiting),
         previews=previews,
         explanations=Explanations(clickhouse, previews, references),
         segments=segments,
@@ -132,6 +165,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
+        exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
+        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
+        standings=Standings(postgres, clickhouse, analytics),
+        usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )

@@ -32,7 +32,8 @@ def on(operations: list[tuple[str, str, dict[str, Any]]]):
 
 on_each = on(OPERATIONS)
 on_each_with_a_body = on([each for each in OPERATIONS if "requestBody" in each[2]])
-on_each_with_an_id = on([each for each in OPERATIONS if "{segment_id}" in each[1]])
+ID = re.compile(r"{(?:segment|schema)_id}")
+on_each_with_an_id = on([each for each in OPERATIONS if ID.search(each[1])])
 on_each_with_a_key = on([each for each in OPERATIONS if each[2].get("security") != []])
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
@@ -77,9 +78,9 @@ def assert_problem(answer, *statuses: int) -> dict:
     return problem
 
 
-def address(path: str, segment_id: object = 1) -> str:
-    """A path with *segment_id* in it, and with 1 for the other numbers."""
-    return re.sub(r"\{(?!user_id)\w+\}", "1", path.replace("{segment_id}", str(segment_id)))
+def address(path: str, id_: object = 1) -> str:
+    """A path with *id_* for its segment or event schema, and with 1 for the other numbers."""
+    return re.sub(r"\{(?!user_id)\w+\}", "1", ID.sub(lambda _: str(id_), path))
 
 
 @pytest.mark.parametrize("kind", BAD_BODIES)
@@ -150,29 +151,43 @@ async def test_a_bad_value_of_a_known_query_parameter_is_400(client, method, pat
 
 @on_each_with_an_id
 async def test_an_id_that_is_nobodys_is_404(client, method, path, operation):
-    body = DEFINITIONS_OF.get(operation["operationId"])
-    for segment_id in (987654321, 0, -1, 2**63, 10**30, "٤", "4_2", "04", "abc", "%00", "1%2F2", "1;2", "1'--", "%ff"):
-        assert_problem(await client.request(method, address(path, segment_id), json=body), 404)
+    body = BODIES_OF.get(operation["operationId"])
+    for id_ in (987654321, 0, -1, 2**63, 10**30, "٤", "4_2", "04", "abc", "%00", "1%2F2", "1;2", "1'--", "%ff"):
+        assert_problem(await client.request(method, address(path, id_), json=body), 404)
 
 
 @on_each_with_an_id
 async def test_another_tenants_id_is_answered_exactly_as_one_that_is_nobodys(server, client, method, path, operation):
     async with server.client(server.other_key) as other:
-        theirs = (await other.post("/api/segments/", json={"name": "Secret", "definition": DEFINITION})).json()["id"]
-        body = DEFINITIONS_OF.get(operation["operationId"])
+        collection, record = SECRETS["schemas" if "{schema_id}" in path else "segments"]
+        record = {
+            key: f"Secret of {operation['operationId']}" if value == "Secret" else value
+            for key, value in record.items()
+        }
+        made = (await other.post(collection, json=record)).json()
+        theirs, body = made["id"], BODIES_OF.get(operation["operationId"])
 
         answers = [await client.request(method, address(path, each), json=body) for each in (theirs, 987654321)]
 
         problems = [assert_problem(answer, 404) for answer in answers]
-        for problem, segment_id in zip(problems, (theirs, 987654321), strict=True):
+        for problem, id_ in zip(problems, (theirs, 987654321), strict=True):
             del problem["request_id"]
-            problem["instance"] = problem["instance"].replace(str(segment_id), "ID")
-            problem["detail"] = problem["detail"].replace(str(segment_id), "ID")
+            problem["instance"] = problem["instance"].replace(str(id_), "ID")
+            problem["detail"] = problem["detail"].replace(str(id_), "ID")
         assert problems[0] == problems[1]
-        assert (await other.get(f"/api/segments/{theirs}/")).json()["name"] == "Secret"
+        kept = (await other.get(f"{collection}{theirs}/")).json()
+        assert {**kept, **record, "definition": ...} == {**kept, "definition": ...}
 
 
-DEFINITIONS_OF = {
+SECRETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "segments": ("/api/segments/", {"name": "Secret", "description": "Theirs", "definition": DEFINITION}),
+    "schemas": ("/api/schemas/", {"event_type": "Secret", "description": "Theirs"}),
+}
+"""What another tenant has, to be found by nobody else."""
+
+BODIES_OF = {
+    "update_schema": {"description": "Mine now"},
+    "replace_schema": {"event_type": "mine_now"},
     "update_segment": {"name": "Mine now"},
     "replace_segment": {"name": "Mine now", "definition": DEFINITION},
 }

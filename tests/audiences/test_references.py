@@ -48,7 +48,9 @@ async def test_a_definition_is_read_as_it_is_saved_now(resources: Resources, ten
 
     assert first.conditions == decode({"logic": "AND", "conditions": [BOUGHT]}).conditions
     assert (await references.definition(tenant, saved)).conditions == decode(changed).conditions
-    assert (await references.load(tenant, [saved]))[saved].conditions == decode(changed).conditions
+    loaded = (await references.load(tenant, [saved]))[saved]
+    assert loaded
+    assert loaded.conditions == decode(changed).conditions
 
 
 async def test_all_that_is_referred_to_is_loaded_however_deep(

@@ -139,6 +139,7 @@ async def test_a_saved_segment_keeps_its_zone_words_and_tier(resources: Resource
 
     assert read == saved.segment
     assert (read.tier, read.status, read.version) == ("dynamic", "draft", 1)
+    assert read.definition
     assert read.definition.timezone == "Europe/Madrid"
     assert read.words == "Users whose country is “ES”."
 

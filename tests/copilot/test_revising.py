@@ -102,6 +102,7 @@ async def test_an_assumption_about_what_the_edit_took_away_goes(ask: Ask, assump
 
 async def test_a_saved_segment_is_changed_in_a_draft_only(ask: Ask, shop: Shop):
     before = await shop.resources.segments.get(shop.tenant, shop.lapsed)
+    assert before.definition
     stored = msgspec.json.decode(encode(before.definition))
 
     told = await called(ask, ("revise_segment", {"segment_id": shop.lapsed, "patch": [WEEKS], "name": "Lapsed longer"}))

@@ -247,6 +247,12 @@ async def test_values_are_counted_in_a_range(ask: Ask):
     assert [one["error"]["code"] for one in (trait, empty)] == ["no_range", "empty_range"]
 
 
+async def test_values_are_searched_in_any_case(ask: Ask):
+    told = await called(ask, ("list_property_values", {"property": "country", "search": " e"}))
+
+    assert [item["value"] for item in told.result()["values"]] == ["ES"]
+
+
 async def test_an_unknown_property_is_an_error_with_the_nearest_one(ask: Ask):
     told = await called(ask, ("list_property_values", {"property": "totl", "event_type": "order_placed"}))
 

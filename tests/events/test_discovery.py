@@ -13,7 +13,8 @@ import pytest
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.events import Event, discovery, observe_names
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.events.schemas import SchemaProperty, Schemas
+from segment_copilot.events.schemas import Schemas
+from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.language.catalog import IDENTIFY, Catalog, EventType, Property, SegmentName
 from segment_copilot.stores.postgres import Postgres
 from tests.support.clocks import Clock
@@ -205,10 +206,10 @@ async def test_names_come_from_events_and_from_schemas(postgres: Postgres, acme:
 
     assert catalog.event_types == {
         "page_viewed": EventType("page_viewed", "A page was opened", 2, NOW, {
-            "path": Property("path", ("string",), "string", "Where", ("/",)),
+            "path": Property("path", ("string",), "string", "Where", ("/",), schema_type="string"),
             "total": Property("total", ("number",), samples=(3,)),
-            "at": Property("at", (), "datetime"),
-        })
+            "at": Property("at", (), "datetime", schema_type="datetime"),
+        }, is_declared=True)
     }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from segment_copilot.access.tenants import Tenants
 from segment_copilot.compiler import bind
 from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.events.schemas import SchemaProperty, Schemas
+from segment_copilot.events.schemas import Schemas
+from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.language import encode, parse
 from segment_copilot.language.catalog import EventType, Property
 from segment_copilot.stores.postgres import Postgres
@@ -45,7 +46,10 @@ async def test_a_declared_event_type_is_in_the_catalog_before_its_first_event(po
 
     assert catalog.event_types == {
         "order_placed": EventType(
-            "order_placed", "Paid", properties={"placed_at": Property("placed_at", declared="datetime")}
+            "order_placed",
+            "Paid",
+            properties={"placed_at": Property("placed_at", declared="datetime", schema_type="datetime")},
+            is_declared=True,
         )
     }
 
@@ -81,7 +85,7 @@ async def test_numbers_of_a_declared_datetime_are_seconds_or_milliseconds_and_a_
 
 async def test_only_a_datetime_has_a_format(postgres: Postgres):
     tenant = await Tenants(postgres).create("acme")
-    wrong = SchemaProperty("total", type="number", format="epoch_s")
+    wrong = SchemaProperty("net", type="number", format="epoch_s")
 
     with pytest.raises(InvalidInput) as raised:
         await Schemas(postgres).save(tenant, event_type="order_placed", properties=[TOTAL, wrong])

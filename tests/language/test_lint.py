@@ -11,7 +11,7 @@ import pytest
 
 from segment_copilot.compiler import bind
 from segment_copilot.language import parse
-from segment_copilot.language.catalog import Catalog, EventType
+from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.language.lint import lint
 from tests.support.language.data_sets import draw_world
 from tests.support.language.reference import IDENTIFY, Event, Person, Reading, people
@@ -261,6 +261,26 @@ def test_an_event_type_that_only_a_schema_names_was_never_received():
     (found,) = bound.warnings
     assert (found.pointer, found.code) == ("/conditions/0/event_type", "never_received")
     assert found.suggestions == ("orders_placed",)
+
+
+def test_a_property_that_only_a_schema_names_was_never_received_unless_none_of_its_events_was():
+    named = {path: Property(path, declared="number", schema_type="number") for path in ("total", "to.zip")}
+    seen = {"status": Property("status", ("string",), schema_type="string"), "note": Property("note", ("string",))}
+    test = [{"property": path, "operator": "is_set"} for path in ("total", "to", "status", "note")]
+    condition = both(count("gte", 1, where=test))
+
+    received = Catalog(event_types={"order": EventType("order", event_count=3, properties=named | seen)})
+    assert [(one.pointer, one.code) for one in bind(parse(condition), received, {}).warnings] == [
+        ("/conditions/0/where/0/property", "never_received"),
+        ("/conditions/0/where/1/property", "never_received"),
+    ]
+    coming = Catalog(event_types={"order": EventType("order", properties=named | seen)})
+    assert [(one.pointer, one.code) for one in bind(parse(condition), coming, {}).warnings] == [
+        ("/conditions/0/event_type", "never_received")
+    ]
+    trait = both({"type": "user_property", "property": "total", "operator": "is_set"})
+    (found,) = bind(parse(trait), Catalog(traits=named), {}).warnings
+    assert (found.pointer, found.code) == ("/conditions/0/property", "never_received")
 
 
 # No warning is ever wrong.

@@ -34,6 +34,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "two_windows": "window_days or window",
     "bad_window": "the span of a sequence is a length",
     "star_not_alone": "* stands alone",
+    "duplicate_property": "a property is declared once",
+    "conflicting_properties": "nothing lies inside what is declared as no object",
     "history_too_long": "the sum of all messages",
     "too_large": "the size of a draft",
     "too_many_leaves": "conditions in all groups together",
@@ -56,6 +58,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     # What is stored or set
     "past_instant": "what time it is",
     "unknown_segment": "which segments there are",
+    "unknown_trait": "which traits there are",
+    "still_to_come": "what time it is",
     "segment_without_definition": "which segments are drafts",
     "definition_required": "which segments are drafts",
     "segment_cycle": "which segments refer to it",

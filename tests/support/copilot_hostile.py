@@ -13,7 +13,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import observe_names, write_block
-from segment_copilot.events.schemas import SchemaProperty
+from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
@@ -108,7 +108,7 @@ async def _happened(resources: Resources, tenant: Tenant) -> None:
         )
     for text in HOSTILE:
         properties = [
-            SchemaProperty(text, type="string", description=text),
+            SchemaProperty(path(text), type="string", description=text),
             SchemaProperty("note", type="string", description=text),
         ]
         await resources.schemas.save(tenant, event_type=text, description=text, properties=properties)

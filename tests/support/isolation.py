@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
-from msgspec import Struct
+from msgspec import Struct, structs
 
 USER: Final = "canary-user@example.com"
 OTHER_USER: Final = "canary-other@example.com"
@@ -19,6 +19,7 @@ CANARIES: Final = (
     "canary-value",
     "canary_trait",
     "canary-key",
+    "canary-snapshot",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
@@ -26,8 +27,14 @@ _NEVER: Final = 2**53
 NOWHERE: Final[dict[str, Any]] = {
     "after": 1,
     "before": 1,
+    "event_type": "no_such_event",
+    "export_id": _NEVER + 3,
     "key_id": _NEVER,
+    "name": "no_such_name",
+    "other_id": _NEVER + 5,
+    "schema_id": _NEVER + 2,
     "segment_id": _NEVER + 1,
+    "snapshot_id": _NEVER + 4,
     "user_id": "nobody@example.com",
     "version": 1,
 }
@@ -41,17 +48,18 @@ OWN: Final[dict[str, Any]] = {"logic": "AND", "conditions": [{"type": "event_cou
 
 
 class Belongings(Struct, frozen=True):
-    """What a tenant has: ids by parameter, cursors, and how its things look."""
+    """What a tenant has: ids by parameter, cursors, and how its things look; and the schemas of the document."""
 
     ids: dict[str, Any]
     cursors: tuple[str, ...]
     checkpoint: str
     paths: tuple[str, ...]
-    seen: dict[str, Any]
+    seen: dict[str, str]
+    schemas: Mapping[str, Any]
 
-    async def look(self, client: httpx2.AsyncClient) -> dict[str, Any]:
+    async def look(self, client: httpx2.AsyncClient) -> dict[str, str]:
         """Read its things again."""
-        return {path: (await client.get(path)).json() for path in self.paths}
+        return {path: (await client.get(path)).text for path in self.paths}
 
 
 async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) -> Belongings:
@@ -61,7 +69,8 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         for user in (USER, OTHER_USER)
         for event_type, payload in (
             ("canary_event", {"kind": "canary-value"}),
-            ("context_identified", {"canary_trait": "canary-value"}),
+            ("their_event", {"their_name": "canary-value"}),
+            ("context_identified", {"canary_trait": "canary-value", "their_name": "canary-value"}),
         )
     ]
     await client.post("/api/ingestion/track/batch/", json={"events": events})
@@ -76,10 +85,37 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
     key = await _made(client, "/api/auth/api-keys/", {"name": "canary-key"})
-    numbers = {"version": 1, "before": 1, "after": 1}  # of a segment's versions: each tenant has them
-    ids = {"segment_id": first["id"], "user_id": USER, "key_id": key["id"], **numbers}
-    lists = ("/api/segments/?limit=1", f"/api/segments/{first['id']}/members/?limit=1", "/api/auth/api-keys/?limit=1")
-    cursors = [(await client.get(path)).json()["next_cursor"] for path in lists]
+    schema = {"event_type": "their_event", "description": "canary-words", "properties": []}
+    declared, _ = [await _made(client, "/api/schemas/", schema | {"event_type": name}) for name in ("their_event", "x")]
+    taken, other = [
+        await _made(client, f"/api/segments/{first['id']}/snapshots/", {"name": name})
+        for name in ("canary-snapshot", "canary-snapshot 2")
+    ]
+    export = await _made(client, f"/api/segments/{first['id']}/export/", {"format": "csv"})
+    async with asyncio.timeout(30):
+        while (await client.get(f"/api/segments/exports/{export['id']}/")).json()["status"] != "complete":
+            pass
+    ids = {
+        "event_type": "their_event",
+        "export_id": export["id"],
+        "key_id": key["id"],
+        "name": "their_name",
+        "other_id": other["id"],
+        "schema_id": declared["id"],
+        "segment_id": first["id"],
+        "snapshot_id": taken["id"],
+        "user_id": USER,
+        "version": 1, "before": 1, "after": 1,  # of a segment's versions: each tenant has them
+    }
+    lists = (
+        "/api/segments/?limit=1",
+        f"/api/segments/{first['id']}/members/?limit=1",
+        "/api/auth/api-keys/?limit=1",
+        "/api/schemas/?limit=1",
+        "/api/snapshots/?limit=1",
+        "/api/explorer/users/?limit=1",
+    )
+    cursors = [(await client.get(path)).json().get("next_cursor") for path in lists]
     asked = {"messages": [{"role": "user", "content": "How many users are in the canary-segment segment?"}]}
     stream = (await client.post("/api/copilot/stream/", json=asked)).text
     tokens = [line for line in stream.splitlines() if '"type":"checkpoint"' in line]
@@ -88,9 +124,19 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/{first['id']}/members/",
         f"/api/auth/api-keys/{key['id']}/",
         f"/api/segments/membership/?user_id={USER}",
+        f"/api/schemas/{declared['id']}/",
+        f"/api/snapshots/{taken['id']}/",
+        f"/api/segments/exports/{export['id']}/download/",
     )
-    made = Belongings(ids, tuple(filter(None, cursors)), tokens[-1].split('"token":"')[1].split('"')[0], paths, {})
-    return Belongings(ids, made.cursors, made.checkpoint, paths, await made.look(client))
+    made = Belongings(
+        ids,
+        tuple(filter(None, cursors)),
+        tokens[-1].split('"token":"')[1].split('"')[0],
+        paths,
+        {},
+        document["components"]["schemas"],
+    )
+    return structs.replace(made, seen=await made.look(client))
 
 
 def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
@@ -131,6 +177,13 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
             "context": {"segment_id": segment_id},
         },
         "give": {"run_id": "run_1", "rating": "up"},
+        "infer_schemas": {"event_types": ["their_event"]},
+        "validate_payload": {"event_type": "their_event"},
+        "try_event": {"user_id": USER, "event_type": "their_event"},
+        "create_schema": {"event_type": "their_event"},
+        "update_schema": {"description": "Mine"},
+        "replace_schema": {"event_type": "mine"},
+        "take_snapshot": {"name": "Mine"},
         "track": {"user_id": "mine", "event_type": "mine"},
         "track_batch": {"events": []},
     }
@@ -142,13 +195,17 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         return content["example"]
     if "examples" in content:
         return next(iter(content["examples"].values()))["value"]
-    assert not operation["requestBody"].get("required"), f"{name}: give it a body in tests/support/isolation.py"
-    return None
+    if not operation["requestBody"].get("required"):
+        return None
+    schema = theirs.schemas[content["schema"]["$ref"].rpartition("/")[2]]
+    fields = {name: schema["properties"][name].get("examples") for name in schema.get("required", ())}
+    assert all(fields.values()), f"{name}: give it a body in tests/support/isolation.py"
+    return {name: examples[0] for name, examples in fields.items()}
 
 
 def query_of(operation: Mapping[str, Any], theirs: Belongings) -> dict[str, Any]:
     """Return what a query must have."""
-    rows = {"user_id": theirs.ids["user_id"]}
+    rows = {"user_id": theirs.ids["user_id"], "export_id": theirs.ids["export_id"]}
     required = [
         each["name"] for each in operation.get("parameters", []) if each["in"] == "query" and each.get("required")
     ]

@@ -32,6 +32,27 @@ FOR SHARE -- one that is deleted meanwhile is not there
 """
 
 
+_STANDINGS = """
+SELECT a.id, a.segment_id, s.name AS segment_name, a.connector_type, a.status, a.last_synced_at, a.last_error, s.member_count
+FROM activations a JOIN segments s ON s.id = a.segment_id AND s.tenant_id = a.tenant_id
+WHERE a.tenant_id = $1
+ORDER BY a.id
+"""
+
+
+class ActivationStanding(Struct, frozen=True):
+    """An activation beside the size of its segment."""
+
+    id: int
+    segment_id: int
+    segment_name: str
+    connector_type: str
+    status: Status
+    last_synced_at: datetime | None
+    last_error: str | None
+    member_count: int | None
+
+
 class Activation(Struct, frozen=True):
     """An activation connects a segment to a destination. *config* has its secrets mask_secrets."""
 
@@ -54,6 +75,10 @@ class Activations:
     async def list(self, tenant: Tenant, *, limit: int = 1000) -> tuple[Activation, ...]:
         """Return the tenant's activations, oldest first."""
         return tuple(_activation(row) for row in await self._postgres.fetch(_LIST, tenant.id, limit))
+
+    async def standings(self, tenant: Tenant) -> tuple[ActivationStanding, ...]:
+        """Return every activation of the tenant beside the size of its segment, oldest first."""
+        return tuple(ActivationStanding(*row) for row in await self._postgres.fetch(_STANDINGS, tenant.id))
 
     async def create(
         self,

@@ -43,6 +43,7 @@ class SegmentOfUser(Struct, frozen=True):
 
     segment_id: int
     segment_name: str
+    member_count: int
     computed_at: datetime
 
 
@@ -163,7 +164,7 @@ class Members:
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the segments whose published members include the user."""
         sql = """
-            SELECT id, name, published_run, last_computed_at FROM segments
+            SELECT id, name, published_run, member_count, last_computed_at FROM segments
             WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
         published = {row["published_run"]: row for row in await self._postgres.fetch(sql, tenant.id)}
         if not published:
@@ -176,7 +177,9 @@ class Members:
         params = {"tenant": tenant.id, "segments": segments, "runs": list(published), "user": user_id}
         result = await self._clickhouse.fetch(query, params, purpose="members")
         found = sorted((published[run_id] for (run_id,) in result.rows), key=_id)
-        return tuple(SegmentOfUser(row["id"], row["name"], row["last_computed_at"]) for row in found)
+        return tuple(
+            SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"]) for row in found
+        )
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
         """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""

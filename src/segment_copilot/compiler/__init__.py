@@ -22,6 +22,7 @@ from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter,
 from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
+from segment_copilot.compiler.relevance import depends_on
 from segment_copilot.compiler.render import (
     KeyRange,
     Shape,
@@ -89,6 +90,7 @@ __all__ = [
     "bind",
     "compile_definition",
     "conjunction",
+    "depends_on",
     "key_ranges",
     "leaves",
     "plan",

@@ -227,11 +227,23 @@ class _Binder:
             self._warn(pointer, "property", path, known)
             if known:
                 self._elsewhere(pointer, path, self.catalog.traits)
+            return
+        kinds = [kind for name in self._names(event_type) if (kind := self.catalog.event_types.get(name))]
+        self._received(pointer, path, [kind.properties for kind in kinds if kind.event_count])
 
     def _trait(self, pointer: str, path: str) -> None:
         if not _is_known(path, self.catalog.traits):
             self._warn(pointer, "trait", path, self.catalog.traits)
             self._elsewhere(pointer, path, {})
+            return
+        self._received(pointer, path, [self.catalog.traits])
+
+    def _received(self, pointer: str, path: str, known: Sequence[Mapping[str, Property]]) -> None:
+        """Warn of a name that schemas declare and of which no value has come, though its events have."""
+        named = [one for properties in known for name, one in properties.items() if _is_at(name, path)]
+        if named and all(one.schema_type and not one.types for one in named):
+            detail = f"{path!r} is declared but was never received; the condition counts it as missing until it is."
+            self.warnings.append(Finding(pointer, "never_received", detail))
 
     def _elsewhere(self, pointer: str, path: str, traits: Mapping[str, Property]) -> None:
         events = {name: one.properties for name, one in self.catalog.event_types.items()}
@@ -246,7 +258,11 @@ class _Binder:
 
 def _is_known(path: str, known: Iterable[str]) -> bool:
     """A path is known when it, or something below it, was seen."""
-    return any(name == path or name.startswith(f"{path}.") for name in known)
+    return any(_is_at(name, path) for name in known)
+
+
+def _is_at(name: str, path: str) -> bool:
+    return name == path or name.startswith(f"{path}.")
 
 
 def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType | None:

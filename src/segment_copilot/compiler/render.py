@@ -93,9 +93,11 @@ def render_keys(
     return query(sql("SELECT DISTINCT user_key FROM {}", nested(found)))
 
 
-def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
-    """Write the query for `user_key, user_id` of every member, each once."""
-    rendering = _Rendering(plan, shape, traits=traits)
+def render_members(
+    plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current", keys: KeyRange | None = None
+) -> CompiledQuery:
+    """Write the query for `user_key, user_id` of every member in the range, each once."""
+    rendering = _Rendering(plan, shape, traits=traits, keys=keys)
     return query(sql("SELECT user_key, user_id\n{}", rendering.users([rendering.is_member])))
 
 
@@ -149,6 +151,11 @@ class SharedSlots:
         """Write the members of one run of one of the plans."""
         rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
+
+    def ask(self, plans: Sequence[Plan]) -> CompiledQuery:
+        """Write a row for each user, with 1 or 0 for each of some of the plans: whether the user is in its audience."""
+        tests = [sql("toUInt8({})", self._masks.test(normal(plan.root))) for plan in plans]
+        return query(sql("SELECT\n{}\nFROM shared_slots", _listed(tests)))
 
 
 def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.events.schemas import PropertyType, SchemaProperty
+from segment_copilot.events.shapes import PropertyType, SchemaProperty
 from segment_copilot.language.catalog import IDENTIFY
 
 

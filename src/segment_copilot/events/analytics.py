@@ -49,7 +49,8 @@ GROUP BY start
 def _frequent_values(documents: str) -> str:
     """Return the SQL that counts the values in *documents*, a query of JSON texts that are '' where there is no value.
 
-    A list counts each of its elements. Values are compared as JSON text, so that 1 and "1" stay two values.
+    A list counts each of its elements. Values are compared as JSON text, so that 1 and "1" stay two values; a part of a
+    value that is searched for is a part of its text, in any case.
     """
     return f"""
 SELECT value, count() AS times, count() OVER () AS distinct_values
@@ -58,6 +59,8 @@ FROM (
     FROM ({documents})
     WHERE document != ''
 )
+WHERE {{search:String}} = ''
+    OR position(lowerUTF8(if(startsWith(value, '"'), JSONExtractString(value), value)), lowerUTF8({{search:String}})) > 0
 GROUP BY value
 ORDER BY times DESC, value
 LIMIT {{limit:UInt32}}
@@ -190,13 +193,14 @@ class Analytics:
         *,
         event_type: str | None,
         as_of: datetime,
+        search: str = "",
         limit: int = 25,
         span: Span | None = None,
         purpose: Purpose = "preview",
     ) -> PropertyValues:
         """Rank the values of a payload property by number of events in *span* (None: ever).
 
-        Those of a trait, where *event_type* is None, by number of users.
+        Those of a trait, where *event_type* is None, by number of users. Only those with *search* in them, in any case.
         """
         try:
             steps = [step.replace(".", "%2E") for step in parse_path(path)]  # as the store writes a dot inside a key
@@ -210,7 +214,7 @@ class Analytics:
             when = span or Span(EARLIEST, LATEST, as_of)
             _check(when)
             sql, params = _EVENT_VALUES, {**_params(tenant, when), "event_type": event_type, "path": ".".join(steps)}
-        found = await self._clickhouse.fetch(sql, {**params, "limit": limit}, purpose=purpose)
+        found = await self._clickhouse.fetch(sql, {**params, "limit": limit, "search": search}, purpose=purpose)
         distinct = int(found.rows[0][2]) if found.rows else 0
         return PropertyValues(tuple(ValueCount(_scalar(row[0]), int(row[1])) for row in found.rows), distinct)
 

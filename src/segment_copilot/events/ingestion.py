@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import uuid_utils
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
+from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
@@ -76,11 +79,25 @@ class IngestionStatus(Struct, frozen=True):
     failed: int
 
 
+class _Refused(Struct, frozen=True):
+    """An event that a strict schema refuses, unless it was accepted before."""
+
+    index: int
+    key: bytes | None
+    violations: list[NewViolation]
+
+    @property
+    def skipped(self) -> SkippedEvent:
+        first = self.violations[0].violation
+        return SkippedEvent(self.index, pointer=first.pointer, code=first.code, detail=first.detail)
+
+
 class Ingestion:
     """Takes in events of all tenants; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres) -> None:
+    def __init__(self, postgres: Postgres, declarations: Declarations | None = None) -> None:
         self._postgres = postgres
+        self._declarations = declarations or Declarations(postgres)
 
     async def accept(
         self,
@@ -99,9 +116,14 @@ class Ingestion:
 
         With *user_id* every event is that user's, whoever it names; ids then count among the user's own, so that nobody
         can use up another's.
+
+        One that violates the event schema of its type is noted, and skipped if that schema is strict.
         """
+        declared = await self._declarations.of(tenant)
         keyed: list[tuple[bytes | None, ValidEvent]] = []
         skipped: list[SkippedEvent] = []
+        noted: list[NewViolation] = []
+        refused: list[_Refused] = []
         for index, event in enumerate(events):
             try:
                 valid = validate(event, received_at=received_at, user_id=user_id)
@@ -109,10 +131,22 @@ class Ingestion:
                 skipped.append(
                     SkippedEvent(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail)
                 )
-            else:
-                keyed.append((_unique_key(valid, idempotency_key, index, event, owner=user_id), valid))
-        stored = await self._store(tenant, _first_copies(keyed), received_at=received_at)
-        return AcceptedEvents(queued=len(keyed), stored=stored, skipped=tuple(skipped))
+                continue
+            key = _unique_key(valid, idempotency_key, index, event, owner=user_id)
+            if (shape := declared.shape_of(valid.event_type)) and (found := shape.violations(_decode(valid.payload))):
+                if shape.strict:
+                    refused.append(_Refused(index, key, new_violations(valid, shape, found)))
+                    continue
+                valid = _with_id(valid)
+                noted += new_violations(valid, shape, found)
+            keyed.append((key, valid))
+        safe = await self._remembered(tenant, [one.key for one in refused if one.key is not None])
+        refused = [one for one in refused if one.key not in safe]
+        noted += [violation for one in refused for violation in one.violations]
+        stored = await self._store(tenant, _first_copies(keyed), noted, received_at=received_at)
+        skipped = sorted([*skipped, *(one.skipped for one in refused)], key=lambda one: one.index)
+        queued = len(events) - len(skipped)
+        return AcceptedEvents(queued=queued, stored=stored, skipped=tuple(skipped))
 
     async def status(self, tenant: Tenant) -> IngestionStatus:
         """Return how far the tenant's events are, as of one snapshot."""
@@ -120,14 +154,25 @@ class Ingestion:
         assert row is not None  # noqa: S101  # a SELECT without FROM has a row
         return IngestionStatus(pending=row[0], oldest_pending_ms=row[1], forwarded=row[2], failed=row[3])
 
+    async def _remembered(self, tenant: Tenant, keys: Sequence[bytes]) -> frozenset[bytes | None]:
+        """Return which of *keys* are those of events that were accepted before, by whatever schema there was then."""
+        if not keys:
+            return frozenset()
+        sql = "SELECT key FROM event_ids WHERE tenant_id = $1 AND key = ANY ($2::bytea[])"
+        return frozenset(row["key"] for row in await self._postgres.fetch(sql, tenant.id, keys))
+
     async def _store(
-        self, tenant: Tenant, keyed: Sequence[tuple[bytes | None, ValidEvent]], *, received_at: datetime
+        self,
+        tenant: Tenant,
+        keyed: Sequence[tuple[bytes | None, ValidEvent]],
+        violations: Sequence[NewViolation],
+        *,
+        received_at: datetime,
     ) -> int:
-        """Store in one transaction; return the number of events that were new."""
-        if not keyed:
+        """Store in one transaction, with the violations of what is new and of what was refused; return how many are new."""
+        if not keyed and not violations:
             return 0
-        return await self._postgres.execute(
-            _STORE,
+        values = (
             tenant.id,
             [event.event_id or str(uuid_utils.uuid7()) for _, event in keyed],
             [event.user_id for _, event in keyed],
@@ -137,6 +182,27 @@ class Ingestion:
             [key for key, _ in keyed],
             received_at,
         )
+        if not violations:
+            return await self._postgres.execute(_STORE, *values)
+        async with self._postgres.transaction() as transaction:
+            rows = await transaction.fetch(f"{_STORE} RETURNING event_id", *values)
+            new = {row["event_id"] for row in rows}
+            copies = {id(event) for _, event in keyed}  # of an id that came twice, the first counts
+            noted = [
+                one
+                for one in violations
+                if one.outcome == "skipped" or (one.event.event_id in new and id(one.event) in copies)
+            ]
+            await note_violations(transaction, tenant, noted, received_at=received_at)
+        await trim_violations(self._postgres, noted)
+        return len(rows)
+
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _with_id(valid: ValidEvent) -> ValidEvent:
+    return valid if valid.event_id is not None else msgspec.structs.replace(valid, event_id=str(uuid_utils.uuid7()))
 
 
 def _unique_key(

@@ -29,25 +29,44 @@ class Event(Struct, frozen=True, gc=False):
     payload: str = "{}"
 
 
+class Rows(Struct, frozen=True):
+    """The rows that events become in one table."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+
+
+def rows_of(events: Sequence[Event], *, present: Collection[tuple[int, str]] = frozenset()) -> tuple[Rows, ...]:
+    """Return the rows of *events*, and of the traits and users that follow from them, in the order of writing.
+
+    Events that are *present* have none of their own. Events come last, because only they have to be there exactly once:
+    a user or trait row that is there twice means the same as once, so a block that fails on the way may even be cut up
+    and written under other tokens. The history of traits comes before the current ones: who finds that the current
+    value is too new looks for an older one there.
+    """
+    history, current = _traits(events)
+    absent = [event for event in events if (event.tenant_id, event.event_id) not in present]
+    return (
+        Rows("users", _USER_COLUMNS, _users(events)),
+        Rows("traits", _TRAIT_COLUMNS, history),
+        Rows("traits_current", _CURRENT_COLUMNS, current),
+        Rows("events", _EVENT_COLUMNS, _rows(absent)),
+    )
+
+
 async def write_block(
     clickhouse: ClickHouse, events: Sequence[Event], *, token: str, present: Collection[tuple[int, str]] = frozenset()
 ) -> None:
     """Write *events* (at most about 50,000) to ClickHouse, with the traits and users that follow from them.
 
     The same events in the same order under the same *token* may be written again: the second time changes nothing.
-    Events come last, because only they have to be there exactly once: a user or trait row that is there twice means
-    the same as once, so a block that fails on the way may even be cut up and written under other tokens. The history of
-    traits comes before the current ones: who finds that the current value is too new looks for an older one there.
 
     ClickHouse remembers a token for so many inserts only. Of a block whose rows may have arrived longer ago than that,
     those that are *present* are left out; each partition is stored whole or not at all, so the token holds for the rest.
     """
-    history, current = _traits(events)
-    await clickhouse.insert("users", _USER_COLUMNS, _users(events), token=f"{token}-users")
-    await clickhouse.insert("traits", _TRAIT_COLUMNS, history, token=f"{token}-traits")
-    await clickhouse.insert("traits_current", _CURRENT_COLUMNS, current, token=f"{token}-traits-current")
-    absent = [event for event in events if (event.tenant_id, event.event_id) not in present]
-    await clickhouse.insert("events", _EVENT_COLUMNS, _rows(absent), token=f"{token}-events")
+    for part in rows_of(events, present=present):
+        await clickhouse.insert(part.table, part.columns, part.rows, token=f"{token}-{part.table.replace('_', '-')}")
 
 
 _PRESENT = """

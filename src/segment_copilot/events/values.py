@@ -78,6 +78,18 @@ class Values:
                 catalog = _with_answers(catalog, question, answers)
         return catalog
 
+    async def near(self, tenant: Tenant, catalog: Catalog, question: Question, text: str) -> tuple[str, ...]:
+        """Return stored texts that are few letters away from *text*, the nearest first; none where the store cannot tell."""
+        source, params = _source(tenant, question)
+        if len(text) > MAX_SAMPLE_LENGTH:
+            return ()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._near(_text(catalog, question), source, params, text.lower())
+        except (SegmentCopilotError, TimeoutError):
+            log.info("values.unanswered", questions=1)
+            return ()
+
     async def _answer(self, tenant: Tenant, catalog: Catalog, question: Question) -> Answers | None:
         """Return what the store says; None where it cannot, which stops nobody: only a warning is missing then."""
         try:

@@ -63,15 +63,22 @@ class Property(Struct, frozen=True):
 
     path: str
     types: tuple[ValueType, ...] = ()  # as observed; empty when only a schema names it
-    declared: ValueType | None = None  # from the event schema
+    declared: ValueType | None = None  # from the event schema; none of an object, and where any value will do
     description: str = ""
     samples: tuple[Scalar, ...] = ()  # distinct values seen, at most MAX_SAMPLES
     answers: Answers = Answers()
+    schema_type: str | None = None  # as the schema writes it, "object" and "any" too; none when no schema names it
+    required: bool = False  # by the schema
 
     @property
     def is_whole(self) -> bool:
         """True when the samples are all the short values that were ever seen."""
         return len(self.samples) < MAX_SAMPLES
+
+    @property
+    def told_types(self) -> tuple[str, ...]:
+        """The declared type, or what was seen where none is declared that values compare in."""
+        return (self.declared,) if self.declared else self.types or ((self.schema_type,) if self.schema_type else ())
 
 
 class EventType(Struct, frozen=True):
@@ -82,6 +89,8 @@ class EventType(Struct, frozen=True):
     event_count: int = 0  # forwarded so far; 0: only a schema names it
     last_seen: datetime | None = None
     properties: Mapping[str, Property] = field(default_factory=dict[str, Property])
+    is_declared: bool = False  # by a schema
+    is_strict: bool = False  # that schema refuses what violates it
 
 
 class SegmentName(Struct, frozen=True):

@@ -2,6 +2,11 @@ r"""Property paths: dots walk into objects, ``\.`` is a literal dot, ``\\`` a li
 
 from __future__ import annotations
 
+from typing import Final
+
+PATH_PATTERN: Final = r"^(?:[^.\\]|\\[.\\])+(?:\.(?:[^.\\]|\\[.\\])+)*$"
+"""What a path looks like, as JSON Schema says it; that no key holds %2E is not in it."""
+
 
 def parse_path(text: str) -> tuple[str, ...]:
     """Return the keys of a path, outermost first.

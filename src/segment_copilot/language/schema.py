@@ -9,6 +9,7 @@ import msgspec
 from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.nodes import Condition, Definition
+from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS
 
 Schema = dict[str, Any]
@@ -32,7 +33,6 @@ _MOMENT: Final = (
     "^(?:19|2[0-2])[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?$"
 )
-_PATH: Final = r"^(?:[^.\\]|\\[.\\])+(?:\.(?:[^.\\]|\\[.\\])+)*$"
 _LARGEST: Final = 2**63 - 1
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
 _COUNTS: Final = {"anyOf": [_COUNT, {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}]}
@@ -60,7 +60,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         for field, limit in (("value", _COUNTS), ("value2", _COUNT))
     },
     **{
-        (node, "property"): {"minLength": 1, "pattern": _PATH}
+        (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
         for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty")
     },
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import struct
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Literal
 from uuid import uuid4
@@ -30,9 +30,10 @@ from asynch.proto.result import QueryInfo
 from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
-from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
+from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.literals import identifier, lower
+from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import PlanningTurns, Turn
 
 log = structlog.get_logger()
@@ -102,34 +103,7 @@ _GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks 
 _BEGIN_SECONDS = 0.3  # from sending a query to the moment when the server can kill it
 _FRESH_SECONDS = 5.0  # a connection unused for longer is asked for a sign of life first
 
-_TIMEOUT_CODES = {159, 160}
-_EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
-# Too many queries, shutting down, too many parts, disk full, another node or the keeper gone; files that cannot be
-# read or written; our account or its rights gone; a database, table or column that is missing: not migrated (yet).
-_UNAVAILABLE_CODES = {
-    *(198, 202, 209, 210, 225, 236, 242, 243, 252, 279, 319, 394, 425, 439, 745, 999),
-    *(74, 75, 76, 107, 173, 499),
-    *(192, 193, 194, 497, 516),
-    *(16, 60, 81, 218),
-}
-# What ClickHouse says of data: not to be parsed, of another type, out of range, too large, against a constraint.
-_ROW_CODES = {6, 25, 26, 27, 38, 41, 69, 72, 117, 128, 130, 131, 190, 306, 321, 349, 407, 467, 469}
-_REFUSED, _NO_DATABASE = "ClickHouse refuses the user or the password.", "ClickHouse has no database of this name."
-_WRONG_URL = {81: _NO_DATABASE, 192: _REFUSED, 193: _REFUSED, 516: _REFUSED}
 _CONNECTION_ERRORS = (OSError, EOFError, NetworkError, OperationalError)
-
-
-class ClickHouseError(Exception):
-    """The server refused a query for a reason we did not foresee: our bug. *code* is ClickHouse's own."""
-
-    def __init__(self, message: str, *, code: int = 0) -> None:
-        super().__init__(f"ClickHouse error {code}: {message[:2000]}")
-        self.code = code
-
-    @property
-    def refuses_rows(self) -> bool:
-        """True when the server says that what was to be inserted is wrong; anything else is no fault of the rows."""
-        return self.code in _ROW_CODES
 
 
 class Result(Struct, frozen=True):
@@ -139,6 +113,9 @@ class Result(Struct, frozen=True):
     rows: list[tuple[Any, ...]]
     query_id: str
     duration_ms: float
+
+
+_Turns = Callable[[str, Mapping[str, object] | None, Purpose], AbstractAsyncContextManager[Turn]]
 
 
 class _Connection:
@@ -212,6 +189,30 @@ class _Connection:
         await self._protocol.send_external_tables(None)
 
 
+class Session:
+    """A session of the server for one task: its temporary tables stand before others of the same name."""
+
+    def __init__(self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns) -> None:
+        self._connection = connection
+        self._purpose: Purpose = purpose
+        self._query_id = query_id
+        self._turn = turn
+
+    async def fetch(self, sql: str, params: Mapping[str, object] | None = None) -> Result:
+        """Run a query and return all its rows, like `ClickHouse.fetch`."""
+        started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
+        async with self._turn(sql, params, self._purpose) as turn:
+            columns, rows = await self._connection.run(text, query_id=self._query_id, settings=settings, turn=turn)
+        duration_ms = _log_query(self._purpose, self._query_id, started=started, rows=len(rows))
+        return Result(columns, rows, self._query_id, duration_ms)
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert *rows* as one block, like `ClickHouse.insert`."""
+        if rows:
+            settings, text = _settings(self._purpose) | _INSERT_SETTINGS, _insert_into(table, columns)
+            await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
+
+
 class ClickHouse:
     """A server or cluster. Safe for many tasks at once; each query takes one connection of the pool.
 
@@ -227,6 +228,11 @@ class ClickHouse:
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
+
+    @property
+    def database(self) -> str:
+        """The name of the database that tables are in."""
+        return self._options["database"]
 
     async def fetch(
         self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
@@ -246,23 +252,26 @@ class ClickHouse:
         """Run a statement that returns no rows: DDL, INSERT … SELECT."""
         await self.fetch(sql, params, purpose=purpose, query_id=query_id)
 
-    async def script(self, statements: Iterable[tuple[str, Mapping[str, object]]], *, purpose: Purpose) -> None:
-        """Run statements one after another in a session of their own: a temporary table of one is there for the next.
+    @asynccontextmanager
+    async def session(self, *, purpose: Purpose) -> AsyncGenerator[Session]:
+        """Lend a session of its own: a temporary table of one query is there for the next, and gone at the end.
 
-        The first that fails ends the script. The purpose's limit of time holds for all of them together.
+        The purpose's limit of time holds for everything in it together.
         """
         query_id = uuid4().hex
         async with self._slot():
             connection = await self._connected()
             try:
                 async with self._guarded(connection, purpose, query_id):
-                    for sql, params in statements:
-                        started, text, settings = time.perf_counter(), lower(sql, params), _settings(purpose)
-                        async with self._turn(sql, params, purpose) as turn:
-                            _, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
-                        _log_query(purpose, query_id, started=started, rows=len(rows))
+                    yield Session(connection, purpose, query_id, self._turn)
             finally:
                 connection.cut()  # and with it the session
+
+    async def script(self, statements: Iterable[tuple[str, Mapping[str, object]]], *, purpose: Purpose) -> None:
+        """Run statements one after another in a session of their own; the first that fails ends the script."""
+        async with self.session(purpose=purpose) as session:
+            for sql, params in statements:
+                await session.fetch(sql, params)
 
     async def insert(
         self,
@@ -281,9 +290,7 @@ class ClickHouse:
         """
         if not rows:
             return 0
-        query_id = uuid4().hex
-        names = ", ".join(identifier(column) for column in columns)
-        text = f"INSERT INTO {identifier(table)} ({names}) VALUES"
+        query_id, text = uuid4().hex, _insert_into(table, columns)
         settings = _settings(purpose) | _INSERT_SETTINGS | {"insert_deduplication_token": token}
         started = time.perf_counter()
         async with self._query(purpose, query_id) as connection:
@@ -440,6 +447,11 @@ def _options(url: str) -> dict[str, Any]:
     return defaults | options | {"settings": settings, "send_receive_timeout": None, "settings_is_important": True}
 
 
+def _insert_into(table: str, columns: Sequence[str]) -> str:
+    names = ", ".join(identifier(column) for column in columns)
+    return f"INSERT INTO {identifier(table)} ({names}) VALUES"
+
+
 def _settings(purpose: Purpose) -> dict[str, Any]:
     limits = LIMITS[purpose]
     return _SETTINGS | {
@@ -458,24 +470,12 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
     if not isinstance(error, Exception):
         return error  # a cancellation stays one
     if isinstance(error, ServerException):
-        return _refusal(error.code or 0, str(error).partition("\n")[2])
+        return refusal(error.code or 0, str(error).partition("\n")[2])
     if lost or isinstance(error, _CONNECTION_ERRORS):
         return Unavailable("ClickHouse does not answer.")
     if isinstance(error, (DriverError, struct.error)):
         return ClickHouseError(str(error))
     return error
-
-
-def _refusal(code: int, message: str) -> Exception:
-    if code in _WRONG_URL:
-        return Unavailable(f"{_WRONG_URL[code]} Correct CLICKHOUSE_URL.", context={"wrong_url": True})
-    if code in _TIMEOUT_CODES:
-        return QueryTimeout("The query was stopped at its time limit.")
-    if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
-        return QueryTooExpensive("The query was stopped at its limit of memory or rows.")
-    if code in _UNAVAILABLE_CODES | _EXPENSIVE_CODES:
-        return Unavailable("ClickHouse cannot take this query now.", context={"clickhouse_code": code})
-    return ClickHouseError(message, code=code)
 
 
 def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) -> float:

@@ -36,10 +36,14 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
-    "explorer": "One user: why they are in a segment or not.",
+    "snapshots": "Members frozen at an instant: read, compared, exported.",
+    "exports": "Files of members, to fetch.",
+    "explorer": "Users one at a time: who they are, what they did, their segments and why; what an event would change.",
+    "analytics": "Segments and events in numbers, and what is used.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
-    "schemas": "What event types look like.",
+    "schemas": "What event types look like: declare it, infer it, hold events against it.",
+    "catalog": "What a definition may refer to, as declared and as seen, with the values.",
     "activations": "Where members are sent.",
     "sessions": "Short tokens for browsers and apps, in exchange for a key.",
     "keys": "Keys that speak for the tenant, and what each may do.",
@@ -64,6 +68,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     412: "If-Match named another version.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
+    416: "The file ends before the range begins; Content-Range tells its size.",
     422: "The Idempotency-Key came with another request.",
     429: "Too much at once, or in this minute; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
@@ -112,6 +117,12 @@ def _document(app: Litestar) -> dict[str, Any]:
                     "scheme": "bearer",
                     "description": "The same key as `Bearer sk_…`, a session's token, or that of a person who logged in (OIDC)",
                 },
+                "link": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "token",
+                    "description": "A signed token that is part of an address given out before, and opens that alone",
+                },
             },
         },
     }
@@ -129,6 +140,8 @@ class _Operation(Struct, frozen=True):
     @property
     def answer(self) -> Any:
         """The type that the handler returns, without the response around it; None for no content."""
+        if self.route.file:
+            return None
         annotation = self.handler.parsed_return_field.annotation
         if get_origin(annotation) is Response:
             annotation = get_args(annotation)[0]
@@ -234,6 +247,8 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
             }
     if operation.route.public:
         entry["security"] = []
+    elif operation.route.link:
+        entry["security"] = [{"apiKey": []}, {"bearer": []}, {"link": []}]
     return entry
 
 
@@ -283,6 +298,8 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     if (stream := operation.route.stream) is not None:
         event = schemas.of(stream)
         success["content"] = {"text/event-stream": {"schema": _server_sent(None if stream is str else event)}}
+    elif operation.route.file:
+        success["content"] = _file(operation)
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
     reads_unless_known = any(parameter.name == "If-None-Match" for parameter in parameters_of(handler))
@@ -300,8 +317,18 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
             "description": "The caller has it: If-None-Match names its ETag.",
             "headers": success["headers"],
         }
+    if operation.route.file:
+        part = {"Content-Range": {"description": "Which bytes of how many", "schema": {"type": "string"}}}
+        answers["206"] = success | {
+            "description": "The part that Range asked for.",
+            "headers": success["headers"] | part,
+        }
     problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(operation)}
     return answers | problems
+
+
+def _file(operation: _Operation) -> dict[str, Any]:
+    return {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in operation.route.file}
 
 
 def _server_sent(event: Any) -> dict[str, Any]:

@@ -103,8 +103,11 @@ class Listing(Struct, frozen=True):
         """Return the part of the list that is asked for."""
         return Window(self.slice.limit, self.slice.offset, self.slice.cursor)
 
-    def answer(self, found: Listed[Any], fields: str | None = None) -> Response[Any]:
-        """Answer with a `CursorPage` of what was found, of each result these *fields* alone; 304 if the caller has it."""
+    def answer(self, found: Listed[Any], fields: str | None = None, **more: object) -> Response[Any]:
+        """Answer with a `CursorPage` of what was found, of each result these *fields* alone; 304 if the caller has it.
+
+        *more* are members of the page beside those that every page has.
+        """
         results = found.results
         if fields is not None:
             names = list(dict.fromkeys(fields.split(",")))
@@ -115,6 +118,7 @@ class Listing(Struct, frozen=True):
             "previous": self.slice.previous(self.request),
             "results": results,
             "next_cursor": found.cursor,
+            **more,
         }
         return unless_known(page, self.request.headers.get("If-None-Match"))
 

@@ -29,6 +29,7 @@ STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.PreconditionFailed: 412,
+    errors.OutOfRange: 416,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.QueryTimeout: 504,
@@ -69,11 +70,12 @@ TITLES: Mapping[str, str] = {
     "missing_scope": "The credential may not do this",
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
-    "precondition_failed": "The segment has changed since it was read",
+    "precondition_failed": "It has changed since it was read",
     "segment_without_definition": "The segment has no definition yet",
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The request did not arrive in time",
+    "range_not_satisfiable": "The file ends before this range",
     "rate_limited": "Too many requests in a minute",
     "too_many_requests": "Too much at once",
     "unauthenticated": "A valid API key is needed",
@@ -134,6 +136,8 @@ def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotErro
     waits = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
     if waits or "retry_after_seconds" in error.context:
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        headers["Content-Range"] = f"bytes */{error.context['size']}"
     return _response(
         request,
         status,

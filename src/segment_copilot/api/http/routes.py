@@ -50,11 +50,14 @@ class Route(Struct, frozen=True, kw_only=True):
     judges_items: bool = False
     """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it, and repetitions."""
 
-    is_file: bool = False
-    """It answers with a file, whose bytes are what they are: never compressed, so that parts of it can be asked for."""
-
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
+
+    link: str = ""
+    """It needs no key where the query has this parameter, a signed token: its use case judges that."""
+
+    file: tuple[str, ...] = ()
+    """It answers with a file of one of these types, or with a part of it."""
 
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
@@ -62,6 +65,11 @@ class Route(Struct, frozen=True, kw_only=True):
     def __deepcopy__(self, _memo: object) -> Route:
         """Litestar copies handlers; what is frozen needs no copy, and types cannot be copied."""
         return self
+
+    @property
+    def is_file(self) -> bool:
+        """Return whether its answer is a file, whose bytes are never compressed: a range of it is of those."""
+        return bool(self.file)
 
     @property
     def opt(self) -> dict[str, Any]:

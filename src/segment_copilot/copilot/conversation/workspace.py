@@ -104,7 +104,7 @@ def _event_type(kind: EventType) -> dict[str, Any]:
 
 
 def _property(one: Property) -> Mapping[str, Any]:
-    found: dict[str, Any] = {"path": one.path, "type": one.declared or "/".join(one.types)}
+    found: dict[str, Any] = {"path": one.path, "type": "/".join(one.told_types)}
     if one.samples:
         found["samples"] = [
             sample[:_MAX_TEXT] if isinstance(sample, str) else sample for sample in one.samples[:_MAX_SAMPLES]

@@ -141,6 +141,7 @@ async def list_property_values(
     limit: Limit = 25,
     from_: str | None = None,
     to: str | None = None,
+    search: Annotated[str, Meta(max_length=200)] = "",
 ) -> ListedValues:
     """The most frequent values of an event's property or of a trait, with counts. Use it before testing a property for a value, to spell the value as the data does.
 
@@ -150,6 +151,7 @@ async def list_property_values(
         limit: How many values to return.
         from_: Only events from here on: a date (local midnight) or an RFC 3339 instant. Not for traits, which have only a current value.
         to: Only events before this: a date (local midnight) or an RFC 3339 instant. Not for traits.
+        search: Only values with this in them, in any case: to find one that is not among the most frequent.
     """
     await _known_property(context, property_, event_type)
     ends = from_ is not None or to is not None
@@ -161,6 +163,7 @@ async def list_property_values(
         property_,
         event_type=event_type,
         as_of=context.as_of,
+        search=search.strip(),
         limit=limit,
         span=_span(context, from_ or _FIRST_DAY, to or msgspec.to_builtins(context.as_of)) if ends else None,
         purpose="copilot",

@@ -15,7 +15,7 @@ from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.errors import Finding, NotFound
 from segment_copilot.events.recent import RecentEvent
 from segment_copilot.language import encode
-from segment_copilot.language.catalog import EventType, Property, Scalar, SegmentName, nearest
+from segment_copilot.language.catalog import EventType, Scalar, SegmentName, nearest
 from segment_copilot.lists import Window
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
@@ -226,7 +226,8 @@ async def get_event_schema(context: ToolContext, event_type: str) -> SchemaDetai
         event_type=kind.name,
         description=kind.description,
         properties=tuple(
-            PropertyDetail(one.path, _types(one), one.samples[:10], one.description) for one in kind.properties.values()
+            PropertyDetail(one.path, one.told_types, one.samples[:10], one.description)
+            for one in kind.properties.values()
         ),
         event_count=kind.event_count,
         last_seen=kind.last_seen,
@@ -296,7 +297,7 @@ async def find_event_type(context: ToolContext, name: str) -> EventType:
 
 def _summary(kind: EventType, most: int, *, registered: bool) -> SchemaSummary:
     properties = tuple(
-        PropertySummary(one.path, "/".join(_types(one)), one.description)
+        PropertySummary(one.path, "/".join(one.told_types), one.description)
         for one in list(kind.properties.values())[:most]
     )
     return SchemaSummary(
@@ -308,7 +309,3 @@ def _summary(kind: EventType, most: int, *, registered: bool) -> SchemaSummary:
         last_seen=kind.last_seen,
         registered=registered,
     )
-
-
-def _types(one: Property) -> tuple[str, ...]:
-    return (one.declared,) if one.declared is not None else one.types

@@ -1,0 +1,212 @@
+"""USE CASE: tell which segments a user would enter or leave if an event happened. Nothing is stored.
+
+The rows of the user are copied into temporary tables of the same names and layout, and the SQL that computes members
+runs over those unchanged, before the event is written to them and after: docs/decisions/0012-sandbox.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import uuid_utils
+from msgspec import Struct
+
+from segment_copilot import compiler
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.references import References
+from segment_copilot.compiler import Plan, referenced_segments
+from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.rows import Event, rows_of
+from segment_copilot.events.validation import EventRejected, validate
+from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.language import Parsed, parse
+from segment_copilot.stores.clickhouse import ClickHouse, Session
+from segment_copilot.stores.postgres import Postgres
+
+_TOGETHER: Final = 200  # segments that one query asks about
+
+_ACTIVE: Final = """
+SELECT id, name, definition FROM segments
+WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' AND definition IS NOT NULL ORDER BY id
+"""
+_COUNT: Final = "SELECT count(*) FROM segments WHERE tenant_id = $1 AND is_active"
+
+_SEEN: Final = "SELECT count() FROM users WHERE first_seen <= {as_of:DateTime64(6, 'UTC')}"
+_COPIED: Final = "SELECT event_id FROM events WHERE event_id IN {ids:Array(String)}"
+
+# As in stores/migrations/clickhouse, but for what one user's rows make no use of: partitions and replicas.
+_ENGINES: Final = {
+    "users": "AggregatingMergeTree ORDER BY (tenant_id, user_key)",
+    "traits": "MergeTree ORDER BY (tenant_id, property, user_key, occurred_at, event_id)",
+    "traits_current": "ReplacingMergeTree(version) ORDER BY (tenant_id, property, user_key)",
+    "events": "MergeTree ORDER BY (tenant_id, event_type, user_key, occurred_at, event_id)",
+}
+# In this order: the rows of an event are written to `events` last, so of one that is found there the others are there too.
+_COLUMNS: Final = {
+    "events": "tenant_id, event_type, user_key, occurred_at, event_id, payload",
+    "traits": "tenant_id, property, user_key, occurred_at, event_id, value",
+    "traits_current": "tenant_id, property, user_key, version, occurred_at, is_exact, value",
+    "users": "tenant_id, user_key, user_id, first_seen, last_seen",
+}
+
+
+class ChangedSegment(Struct, frozen=True):
+    """A segment that the user would enter or leave."""
+
+    id: int
+    name: str
+
+
+class UndecidedSegment(Struct, frozen=True):
+    """A segment whose definition no longer compiles: nobody can say who is in it, as its next computation will find."""
+
+    id: int
+    name: str
+    code: str
+    detail: str
+
+
+class SandboxOutcome(Struct, frozen=True):
+    """An outcome tells what an event would change; every active segment is in one of the four."""
+
+    as_of: datetime
+    entered: tuple[ChangedSegment, ...]
+    exited: tuple[ChangedSegment, ...]
+    undecided: tuple[UndecidedSegment, ...]
+    unchanged_count: int
+
+
+class _Planned(Struct, frozen=True):
+    segment: ChangedSegment
+    plan: Plan
+
+
+class Sandbox:
+    """Tries events on the segments of all tenants; every method takes the tenant."""
+
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        references: References,
+        waiting: WaitingEvents,
+    ) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._discovery = discovery
+        self._references = references
+        self._waiting = waiting
+
+    async def publish(
+        self, tenant: Tenant, event: Mapping[str, Any], *, as_of: datetime | None = None
+    ) -> SandboxOutcome:
+        """Say what *event* would change of the active segments of its user, at *as_of* (default: now), at which it happens.
+
+        A user whom nobody has seen has an empty history. An event later than *as_of* changes nothing yet.
+
+        Raises:
+            InvalidInput: The event would not be accepted.
+        """
+        at = as_of or datetime.now(UTC)
+        tried = _accepted(tenant, event, at)
+        planned, undecided = await self._plan(tenant, at)
+        changed = await self._changed(tenant, tried, planned, at) if tried.occurred_at <= at else []
+        entered = tuple(one.segment for one, is_in in changed if is_in)
+        exited = tuple(one.segment for one, is_in in changed if not is_in)
+        active: int = await self._postgres.fetchval(_COUNT, tenant.id)
+        unchanged = max(active - len(entered) - len(exited) - len(undecided), 0)
+        return SandboxOutcome(at, entered, exited, undecided, unchanged)
+
+    async def _plan(self, tenant: Tenant, as_of: datetime) -> tuple[list[_Planned], tuple[UndecidedSegment, ...]]:
+        rows = await self._postgres.fetch(_ACTIVE, tenant.id)
+        segments = [ChangedSegment(row["id"], row["name"]) for row in rows]
+        parsed: list[Parsed] = [parse(row["definition"].encode()) for row in rows]
+        named = {target for one in parsed for target in referenced_segments([each.leaf for each in one.leaves])}
+        references = await self._references.load(tenant, named)
+        catalog = await self._discovery.catalog(tenant)
+        planned, undecided = list[_Planned](), list[UndecidedSegment]()
+        for segment, definition in zip(segments, parsed, strict=True):
+            try:
+                compiled = compiler.compile_definition(
+                    definition, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of
+                )
+            except InvalidDefinition as error:
+                undecided.append(UndecidedSegment(segment.id, segment.name, error.code, error.detail))
+            else:
+                planned.append(_Planned(segment, compiled.plan))
+        return planned, tuple(undecided)
+
+    async def _changed(
+        self, tenant: Tenant, tried: Event, planned: Sequence[_Planned], as_of: datetime
+    ) -> list[tuple[_Planned, bool]]:
+        """Return the segments whose audience the event moves the user into (True) or out of (False)."""
+        waiting = await self._waiting.of_user(tenant, tried.user_id)
+        async with self._clickhouse.session(purpose="preview") as session:
+            await self._copy(session, tenant, tried.user_id)
+            await _write(session, await _absent(session, waiting))
+            seen = await session.fetch(_SEEN, {"as_of": as_of})
+            concerned = planned
+            if is_known := bool(seen.rows[0][0]):  # whom nobody has seen, it may move into any
+                traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
+                concerned = [one for one in planned if compiler.depends_on(one.plan, tried.event_type, traits)]
+            plans = [one.plan for one in concerned]
+            before = await _ask(session, plans) if is_known else [False] * len(plans)
+            await _write(session, [tried])
+            after = await _ask(session, plans)
+        both = zip(concerned, before, after, strict=True)
+        return [(one, is_in) for one, was_in, is_in in both if is_in != was_in]
+
+    async def _copy(self, session: Session, tenant: Tenant, user_id: str) -> None:
+        """Copy the rows of a user; from here on the names of the tables are those of the copies."""
+        params = {"database": self._clickhouse.database, "tenant": tenant.id, "user": user_id}
+        for table, engine in _ENGINES.items():
+            await session.fetch(f"CREATE TEMPORARY TABLE {table} AS {table} ENGINE = {engine}")
+        for table, columns in _COLUMNS.items():
+            sql = f"""
+                INSERT INTO {table} ({columns}) SELECT {columns} FROM {{database:Identifier}}.{table}
+                WHERE tenant_id = {{tenant:UInt32}} AND user_key = sipHash64({{user:String}})"""
+            await session.fetch(sql, params)
+
+
+async def _write(session: Session, events: Sequence[Event]) -> None:
+    for part in rows_of(events):
+        await session.insert(part.table, part.columns, part.rows)
+
+
+async def _absent(session: Session, waiting: Sequence[Event]) -> list[Event]:
+    """Return those of *waiting* that were not among what was copied."""
+    if not waiting:
+        return []
+    copied = await session.fetch(_COPIED, {"ids": [event.event_id for event in waiting]})
+    present = {event_id for (event_id,) in copied.rows}
+    return [event for event in waiting if event.event_id not in present]
+
+
+async def _ask(session: Session, plans: Sequence[Plan]) -> list[bool]:
+    """Return of each plan whether the one user that there may be is in its audience."""
+    found = list[bool]()
+    for start in range(0, len(plans), _TOGETHER):
+        some = plans[start : start + _TOGETHER]
+        shared = compiler.SharedSlots(some)
+        slots, question = shared.create(), shared.ask(some)
+        await session.fetch(slots.sql, slots.params)
+        rows = (await session.fetch(question.sql, question.params)).rows
+        found += [bool(is_in) for is_in in rows[0]] if rows else [False] * len(some)
+        await session.fetch("DROP TEMPORARY TABLE shared_slots")
+    return found
+
+
+def _accepted(tenant: Tenant, event: Mapping[str, Any], at: datetime) -> Event:
+    """Return the event as it would be stored had it been sent at that instant."""
+    try:
+        valid = validate(event, received_at=at)
+    except EventRejected as rejected:
+        finding = Finding(rejected.pointer, rejected.code, rejected.detail)
+        raise InvalidInput(rejected.detail, code="invalid_event", findings=[finding]) from rejected
+    event_id = valid.event_id or str(uuid_utils.uuid7())
+    return Event(tenant.id, event_id, valid.user_id, valid.event_type, valid.occurred_at, valid.payload)
