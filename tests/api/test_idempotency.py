@@ -97,7 +97,7 @@ async def test_another_key_of_the_tenant_and_another_tenant(client, server):
 
 async def test_what_was_refused_may_be_mended_and_sent_again(client):
     headers = keyed()
-    refused = await client.post(SEGMENTS, json={"name": "Mended"}, headers=headers)
+    refused = await client.post(SEGMENTS, json={"definition": DEFINITION}, headers=headers)
     unread = await client.post(SEGMENTS, content=b"{", headers={**headers, "Content-Type": "application/json"})
     mended = await client.post(SEGMENTS, json=named("Mended"), headers=headers)
 

@@ -105,7 +105,9 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "segment_id": first["id"],
         "snapshot_id": taken["id"],
         "user_id": USER,
-        "version": 1, "before": 1, "after": 1,  # of a segment's versions: each tenant has them
+        "version": 1,
+        "before": 1,
+        "after": 1,  # of a segment's versions: each tenant has them
     }
     lists = (
         "/api/segments/?limit=1",

@@ -155,7 +155,7 @@ class IngestionController(Controller):
     @post(
         "/track",
         status_code=202,
-        opt=Route(judges_items=True, pages=True).opt,
+        opt=Route(judges_items=True, tells_repetitions=True, pages=True).opt,
         response_description="Stored; to be forwarded in a moment.",
     )
     async def track(
@@ -185,7 +185,7 @@ class IngestionController(Controller):
     @post(
         "/track/batch",
         status_code=202,
-        opt=Route(judges_items=True, pages=True).opt,
+        opt=Route(judges_items=True, tells_repetitions=True, pages=True).opt,
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )

@@ -41,7 +41,7 @@ _OF_THE_REQUEST: Final = frozenset({b"x-request-id", b"date", b"content-length"}
 def repeats(handler: BaseRouteHandler, method: str) -> bool:
     """Return whether *method* of a route keeps its answers under an Idempotency-Key."""
     route = route_of(handler)
-    return method == "POST" and not route.public and route.stream is None and not route.judges_items
+    return method == "POST" and not route.public and route.stream is None and not route.tells_repetitions
 
 
 def idempotent(app: ASGIApp) -> ASGIApp:

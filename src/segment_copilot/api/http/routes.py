@@ -48,7 +48,10 @@ class Route(Struct, frozen=True, kw_only=True):
     """It answers with server-sent events of this union; of `str` where another document describes them."""
 
     judges_items: bool = False
-    """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it, and repetitions."""
+    """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
+
+    tells_repetitions: bool = False
+    """Its use case tells repetitions apart by itself: its answers are not kept under an Idempotency-Key."""
 
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
