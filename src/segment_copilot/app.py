@@ -13,7 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
-from segment_copilot.access.links import Links
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
@@ -99,7 +99,7 @@ USE_CASES: Final = (
     "members",
     "exports",
     "snapshots",
-    "links",
+    "signed_links",
     "schemas",
     "violations",
     "inference",
@@ -217,8 +217,8 @@ def dependencies() -> dict[str, Provide]:
     def provide_file_exports(request: _Connection) -> Exports:  # for a link, of which the tenant is not known yet
         return request.app.state.resources.exports
 
-    def provide_file_links(request: _Connection, file_exports: NamedDependency[Exports]) -> Links:  # noqa: ARG001
-        return request.app.state.resources.links
+    def provide_file_links(request: _Connection, file_exports: NamedDependency[Exports]) -> SignedLinks:  # noqa: ARG001
+        return request.app.state.resources.signed_links
 
     def use_case(name: str) -> Callable[..., Any]:
         def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001

@@ -12,9 +12,9 @@ from segment_copilot.access.idempotency import Idempotency
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.limits import RateLimits
-from segment_copilot.access.links import Links
 from segment_copilot.access.oidc import Issuer, People
 from segment_copilot.access.sessions import Sessions
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
@@ -69,7 +69,7 @@ class Resources(Struct, frozen=True):
     keyring: Keyring
     idempotency: Idempotency
     rate_limits: RateLimits
-    links: Links
+    signed_links: SignedLinks
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
@@ -144,7 +144,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
         idempotency=Idempotency(postgres, secrets),
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
-        links=Links(secrets),
+        signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),

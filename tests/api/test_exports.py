@@ -190,7 +190,7 @@ async def test_a_link_opens_its_own_file_alone(
     second = await exported(client, segment)
     token = httpx2.URL(export["download_url"]).params["token"]
     foreign = token.rpartition(".")[0] + "." + "A" * len(token.rpartition(".")[2])
-    stranger = await server.resources.links.sign(
+    stranger = await server.resources.signed_links.sign(
         await server.resources.tenants.get("other"), f"exports/{export['id']}", until=until_of(export)
     )
 
@@ -220,7 +220,7 @@ async def test_after_its_time_neither_link_nor_key_opens_it(
     export = await exported(client, segment)
     overdue = "UPDATE exports SET expires_at = date_trunc('second', now() - interval '1 second') WHERE id = $1"
     await server.resources.postgres.execute(overdue, export["id"])
-    token = await server.resources.links.sign(
+    token = await server.resources.signed_links.sign(
         await server.resources.tenants.get("first"),
         f"exports/{export['id']}",
         until=await server.resources.postgres.fetchval("SELECT expires_at FROM exports WHERE id = $1", export["id"]),

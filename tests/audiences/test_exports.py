@@ -341,7 +341,7 @@ async def test_no_file_outlives_the_erasure_of_a_user_not_even_one_that_is_being
     half = chunks.Chunks(resources.postgres, claim.lease)
     await half.add(b"user-000" * 50)
 
-    ended = await resources.exports.remove_with(tenant, "user-000")
+    ended = await resources.exports.remove_with(tenant.id, ["user-000"])
 
     assert ended == 2
     for export in (done, open_one):

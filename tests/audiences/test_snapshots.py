@@ -286,6 +286,22 @@ async def test_a_deleted_snapshot_is_gone_at_once_and_its_members_when_the_worke
     assert await resources.postgres.fetchval("SELECT count(*) FROM snapshots") == 1
 
 
+async def test_after_the_erasure_of_a_user_members_are_counted_again(
+    resources: Resources, tenant: Tenant, segment: Segment
+):
+    snapshot = await taken(resources, tenant, segment)
+    early = await taken(resources, tenant, segment, days_ago=30)  # user-00 alone
+    other = await taken(resources, tenant, segment, days_ago=99)  # nobody
+    erased = "ALTER TABLE snapshot_members DELETE WHERE user_id = 'user-00' SETTINGS mutations_sync = 2"
+    await resources.clickhouse.execute(erased, purpose="migrate")
+
+    changed = await resources.snapshots.recount(tenant.id, ["user-00"])
+
+    counts = [(await resources.snapshots.get(tenant, one.id)).member_count for one in (snapshot, early, other)]
+    assert (early.member_count, other.member_count) == (1, 0)
+    assert (changed, counts) == (2, [20, 0, 0])
+
+
 async def test_all_snapshots_of_a_tenant_can_go(
     resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember, segment: Segment
 ):

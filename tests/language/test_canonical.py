@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from segment_copilot.language import decode
+from segment_copilot.errors import InvalidDefinition
+from segment_copilot.language import decode, encode, read_stored
 from segment_copilot.language.canonical import canonical, fingerprint, meaning
 from tests.support.language.strategies import AS_OFS, ZONES, Draw, world
 
@@ -71,3 +72,20 @@ def test_the_canonical_form_decodes_to_itself():
 
         assert canonical(decode(written)) == written
         assert msgspec.json.encode(msgspec.json.decode(written), order="sorted") == written
+
+
+def test_what_was_written_is_read_without_being_judged_again():
+    draw = Draw(17, world(AS_OFS[:1], ZONES[:2]))
+    for _ in range(300):
+        definition = decode(draw.definition((1,)))
+        text = encode(definition).decode()
+
+        assert read_stored(text) == definition
+        assert encode(read_stored(text)).decode() == text
+
+
+def test_what_somebody_else_wrote_is_read_as_what_is_sent():
+    written = '{"logic": "and", "conditions": [{"type": "event_count", "event_type": "x", "value": 2.0}]}'
+    assert read_stored(written) == decode(written.encode())
+    with pytest.raises(InvalidDefinition):
+        read_stored('{"logic": "and", "conditions": []}')

@@ -34,6 +34,13 @@ async def tables(postgres: Postgres) -> AsyncGenerator[None]:
     await postgres.execute("DROP TABLE child; DROP TABLE parent")
 
 
+@pytest.fixture
+async def postgres_of_one(module_database_url: str) -> AsyncGenerator[Postgres]:
+    """A pool whose every user has the same connection."""
+    async with open_postgres(module_database_url, pool=1) as postgres:
+        yield postgres
+
+
 async def count(postgres: Postgres) -> int:
     return await postgres.fetchval("SELECT count(*) FROM parent")
 
@@ -378,3 +385,21 @@ async def test_a_listener_notices_a_server_that_fell_silent(
                 await eventually(noticed)
                 proxy.speak()
                 await woken.wait()
+
+
+async def test_a_connection_is_cleaned_for_its_next_user_unless_it_only_read(postgres_of_one: Postgres):
+    """What was set in a session is gone with its user, whatever was read before and after."""
+    asked = "SELECT current_setting('application_name'), pg_backend_pid()"
+    before = await postgres_of_one.fetchrow(asked)
+    async with postgres_of_one.connection() as connection:
+        await connection.execute("SET application_name = 'somebody else'")
+        assert await connection.fetchval("SELECT current_setting('application_name')") == "somebody else"
+
+    after = await postgres_of_one.fetchrow(asked)
+    assert before
+    assert after
+    assert tuple(after.values()) == tuple(before.values())
+    async with postgres_of_one.connection() as connection:
+        await connection.execute("SELECT pg_advisory_lock(77)")
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77"
+    assert await postgres_of_one.fetchval(held) == 0

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct, structs
 
-from segment_copilot.access.links import Links
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.auth import provide_caller
 from segment_copilot.api.http.etags import IfNoneMatch
@@ -100,7 +100,7 @@ class ExportController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ExportRequest | None] = None,
     ) -> Response[ExportRecord]:
@@ -109,7 +109,7 @@ class ExportController(Controller):
         It is written in the background, of the members that are published now, whatever is computed meanwhile. Ask for its
         status every few seconds.
         """
-        return await _request(request, Source("segment", segment_id), data, exports, links, tenant)
+        return await _request(request, Source("segment", segment_id), data, exports, signed_links, tenant)
 
     @get("/{segment_id:int}/export", response_description="The export.")
     async def read_segment_export(
@@ -117,7 +117,7 @@ class ExportController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
     ) -> ExportRecord:
@@ -126,7 +126,7 @@ class ExportController(Controller):
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("segment", segment_id))
-        return await _record(request, export, links, tenant)
+        return await _record(request, export, signed_links, tenant)
 
     @get("/{segment_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_segment_exports(
@@ -134,14 +134,14 @@ class ExportController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
     ) -> Response[ExportList]:
         """List the exports of a segment, newest first.
 
         One whose file is gone is listed for another 30 days.
         """
-        return await _list(request, Source("segment", segment_id), exports, links, tenant)
+        return await _list(request, Source("segment", segment_id), exports, signed_links, tenant)
 
     @get("/exports/{export_id:int}", response_description="The export.")
     async def get_export(
@@ -149,14 +149,14 @@ class ExportController(Controller):
         request: Request[Any, Any, State],
         export_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
     ) -> ExportRecord:
         """Read an export by its id alone.
 
         It may be of a segment or of a snapshot.
         """
-        return await _record(request, await exports.get(tenant, export_id), links, tenant)
+        return await _record(request, await exports.get(tenant, export_id), signed_links, tenant)
 
     @delete("/exports/{export_id:int}", response_description="It is gone.")
     async def delete_export(
@@ -179,7 +179,7 @@ class ExportController(Controller):
         request: Request[Any, Any, State],
         export_id: FromPath[int],
         file_exports: NamedDependency[Exports],
-        file_links: NamedDependency[Links],
+        file_links: NamedDependency[SignedLinks],
         token: Annotated[
             str | None, QueryParameter(min_length=1, max_length=2000, description="Of a `download_url`; then no key")
         ] = None,
@@ -229,7 +229,7 @@ class SnapshotExportController(Controller):
         request: Request[Any, Any, State],
         snapshot_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         data: JSONBody[ExportRequest | None] = None,
     ) -> Response[ExportRecord]:
@@ -237,7 +237,7 @@ class SnapshotExportController(Controller):
 
         As of a segment's; it is fetched from the same place. Traits are those of now, not of the snapshot's instant.
         """
-        return await _request(request, Source("snapshot", snapshot_id), data, exports, links, tenant)
+        return await _request(request, Source("snapshot", snapshot_id), data, exports, signed_links, tenant)
 
     @get("/{snapshot_id:int}/export", response_description="The export.")
     async def read_snapshot_export(
@@ -245,7 +245,7 @@ class SnapshotExportController(Controller):
         request: Request[Any, Any, State],
         snapshot_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
     ) -> ExportRecord:
@@ -254,7 +254,7 @@ class SnapshotExportController(Controller):
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("snapshot", snapshot_id))
-        return await _record(request, export, links, tenant)
+        return await _record(request, export, signed_links, tenant)
 
     @get("/{snapshot_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_snapshot_exports(
@@ -262,22 +262,22 @@ class SnapshotExportController(Controller):
         request: Request[Any, Any, State],
         snapshot_id: FromPath[int],
         exports: NamedDependency[Exports],
-        links: NamedDependency[Links],
+        signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
     ) -> Response[ExportList]:
         """List the exports of a snapshot, newest first.
 
         One whose file is gone is listed for another 30 days.
         """
-        return await _list(request, Source("snapshot", snapshot_id), exports, links, tenant)
+        return await _list(request, Source("snapshot", snapshot_id), exports, signed_links, tenant)
 
 
 async def _list(
-    request: Request[Any, Any, State], source: Source, exports: Exports, links: Links, tenant: Tenant
+    request: Request[Any, Any, State], source: Source, exports: Exports, signed_links: SignedLinks, tenant: Tenant
 ) -> Response[ExportList]:
     listing = listing_of(request)
     found = await exports.list(tenant, source, listing.window)
-    records = tuple([await _record(request, one, links, tenant) for one in found.results])
+    records = tuple([await _record(request, one, signed_links, tenant) for one in found.results])
     return listing.answer(structs.replace(found, results=records))
 
 
@@ -286,20 +286,22 @@ async def _request(
     source: Source,
     data: ExportRequest | None,
     exports: Exports,
-    links: Links,
+    signed_links: SignedLinks,
     tenant: Tenant,
 ) -> Response[ExportRecord]:
     asked = data or ExportRequest()
     export = await exports.request(tenant, source, asked.format, asked.include)
-    record = await _record(request, export, links, tenant)
+    record = await _record(request, export, signed_links, tenant)
     location = f"/api/{source.kind}s/{source.id}/export/?export_id={export.id}"
     return Response(record, status_code=202, headers={"Location": location})
 
 
-async def _record(request: Request[Any, Any, State], export: Export, links: Links, tenant: Tenant) -> ExportRecord:
+async def _record(
+    request: Request[Any, Any, State], export: Export, signed_links: SignedLinks, tenant: Tenant
+) -> ExportRecord:
     url = None
     if export.status == "complete" and export.expires_at is not None and export.expires_at > datetime.now(UTC):
-        token = await links.sign(tenant, _subject(export.id), until=export.expires_at)
+        token = await signed_links.sign(tenant, _subject(export.id), until=export.expires_at)
         base = str(request.base_url).rstrip("/")
         url = f"{base}/api/segments/exports/{export.id}/download/?{TOKEN}={token}"
     source = export.source

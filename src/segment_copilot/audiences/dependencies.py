@@ -7,7 +7,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Conflict
-from segment_copilot.language import decode
+from segment_copilot.language import read_stored
 from segment_copilot.language.names import event_properties_of, event_types_of, traits_of
 from segment_copilot.stores.postgres import Connection, Postgres
 
@@ -87,7 +87,7 @@ class Dependencies:
             used_by = await read_users(connection, tenant, segment_id)
         if row["definition"] is None:
             return DependenciesOfSegment(RefersTo((), (), (), ()), used_by)
-        definition = decode(row["definition"].encode())
+        definition = read_stored(row["definition"])
         refers_to = RefersTo(
             segments=tuple(NamedSegment(row["id"], row["name"]) for row in targets),
             event_types=event_types_of(definition),

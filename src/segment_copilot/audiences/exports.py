@@ -272,26 +272,28 @@ class Exports:
             if row["segment_id"] is not None:
                 await leave_run(transaction, tenant.id, row["segment_id"], row["run_id"])
 
-    async def remove_with(self, tenant: Tenant, user_id: str) -> int:  # noqa: ARG002  # see below
-        """Remove every file of the tenant that may hold this user, and return how many exports that ends.
+    async def remove_with(self, tenant_id: int, user_ids: Sequence[str]) -> int:
+        """Remove every file of the tenant that may hold one of these users, and return how many exports that ends.
 
         A file cannot be searched for an id, and members change after it was written: so all of the tenant's files go,
-        unfinished ones too. The exports stay, as failed, and say why. Called once the user is a member no more, it leaves
-        nothing that could bring the id back.
+        unfinished ones too. The exports stay, as failed, and say why. Called once these users are members no more, it
+        leaves nothing that could bring their ids back.
         """
+        if not user_ids:
+            return 0
         error = ExportError("user_erased", "A user was erased, whom this file may have held. Export again.")
         async with self._postgres.transaction() as transaction:
             sql = """
                 UPDATE exports SET status = 'failed', error = $2, lease_until = NULL, row_count = NULL, byte_count = NULL,
                     sha256 = NULL, expires_at = NULL, finished_at = coalesce(finished_at, now())
                 WHERE tenant_id = $1 AND status <> 'failed' RETURNING id, segment_id, run_id"""
-            rows = await transaction.fetch(sql, tenant.id, msgspec.json.encode(error).decode())
+            rows = await transaction.fetch(sql, tenant_id, msgspec.json.encode(error).decode())
             ids = [row["id"] for row in rows]
             await transaction.execute("DELETE FROM export_chunks WHERE export_id = ANY ($1::bigint[])", ids)
             for row in rows:
                 if row["segment_id"] is not None:
-                    await leave_run(transaction, tenant.id, row["segment_id"], row["run_id"])
-        log.info("exports.removed", tenant_id=tenant.id, exports=len(ids))
+                    await leave_run(transaction, tenant_id, row["segment_id"], row["run_id"])
+        log.info("exports.removed", tenant_id=tenant_id, exports=len(ids))
         return len(ids)
 
     # Write them

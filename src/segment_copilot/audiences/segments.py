@@ -20,7 +20,7 @@ from segment_copilot.audiences.removals import leave_deleted
 from segment_copilot.audiences.versions import Version, add_version, read_definition
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
-from segment_copilot.language import Definition, Tier, decode, encode, meaning, names_of
+from segment_copilot.language import Definition, Tier, decode, encode, meaning, names_of, read_stored
 from segment_copilot.language.catalog import SegmentName
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
@@ -425,7 +425,7 @@ def _segment(row: Record | None) -> Segment:
     assert row is not None  # noqa: S101  # RETURNING gives a row
     fields = {name: row[name] for name in Segment.__struct_fields__}
     if fields["definition"] is not None:
-        fields["definition"] = decode(fields["definition"].encode())
+        fields["definition"] = read_stored(fields["definition"])
     if fields["last_error"]:
         fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)
     return Segment(**fields)

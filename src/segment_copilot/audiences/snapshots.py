@@ -7,6 +7,7 @@ segment. Deleting one hides it at once, and a worker removes its members.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -65,6 +66,7 @@ _COUNT: Final = """
 SELECT count() FROM snapshot_members
 WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {snapshot:UInt64} AND run_id = {run:UUID}
 """
+_COUNTS: Final = "SELECT run_id, count() FROM snapshot_members WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"
 _MEMBERS: Final = """
 SELECT user_id FROM snapshot_members
 WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {snapshot:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
@@ -317,6 +319,18 @@ class Snapshots:
             await self._removals.remove(leases)
         log.info("snapshot.removed", snapshot_id=leases[0].id)
         return True
+
+    async def recount(self, tenant_id: int, user_ids: Sequence[str]) -> int:
+        """Count the members of the tenant's snapshots again, once users were erased; return how many snapshots had them."""
+        if not user_ids:
+            return 0
+        counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant_id}, purpose="compute")).rows
+        sql = """
+            UPDATE snapshots SET member_count = coalesce(run.count, 0)
+            FROM snapshots AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.run_id
+            WHERE snapshots.tenant_id = $1 AND old.id = snapshots.id AND old.status = 'complete'
+                AND old.member_count IS DISTINCT FROM coalesce(run.count, 0)"""
+        return await self._postgres.execute(sql, tenant_id, [run for run, _ in counts], [count for _, count in counts])
 
     # Work on them
 

@@ -14,7 +14,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, not_found
 from segment_copilot.compiler import all_conditions, referenced_segments
 from segment_copilot.errors import Finding, NotFound
-from segment_copilot.language import Definition, Tier, decode, edits, encode, invalid
+from segment_copilot.language import Definition, Tier, edits, encode, invalid, read_stored
 from segment_copilot.language.changes import Change, changes
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import Rows, Sorting
@@ -151,7 +151,7 @@ async def add_version(
 
 def _version(row: Record) -> Version:
     author = None if row["key_id"] is None else Author(row["key_id"], row["key_name"], row["session_user_id"])
-    definition = decode(row["definition"].encode())
+    definition = read_stored(row["definition"])
     return Version(
         row["version"], row["name"], definition, row["words"], row["tier"], row["created_at"], created_by=author
     )

@@ -4,7 +4,7 @@ It compiles nothing, and does no I/O.
 """
 
 from segment_copilot.language.canonical import canonical, fingerprint, meaning
-from segment_copilot.language.decode import Located, Parsed, decode, encode, invalid, parse
+from segment_copilot.language.decode import Located, Parsed, decode, encode, invalid, parse, read_stored
 from segment_copilot.language.names import names_of
 from segment_copilot.language.nodes import (
     Condition,
@@ -65,5 +65,6 @@ __all__ = [
     "meaning",
     "names_of",
     "parse",
+    "read_stored",
     "tier_of",
 ]

@@ -65,6 +65,7 @@ class Rows(Struct, frozen=True):
         async with postgres.connection() as connection:
             count: int = await connection.fetchval(f"SELECT count(*) FROM {self.table} WHERE {where}", *values)
             rows = await connection.fetch(sql, *values, *place)
+            connection.note_clean()
         shown = rows[: window.limit]
         cursor = None
         if len(rows) > window.limit and shown:

@@ -12,19 +12,22 @@ JSON columns come back as text, UUIDs as `uuid.UUID`, instants as aware UTC date
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
-import stamina
 import structlog
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+_AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
 _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
@@ -100,6 +103,20 @@ class _ConnectionLost(Unavailable):
     """The connection ended under a statement that may or may not have run."""
 
 
+class _Pooled(asyncpg.Connection):
+    """A connection of the pool. Cleaning it for its next user is a trip to the server: one SELECT leaves nothing to clean."""
+
+    _is_clean = False
+
+    def note_clean(self) -> None:
+        self._is_clean = True
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg says how
+        is_clean, self._is_clean = self._is_clean and not self.is_in_transaction(), False
+        if not is_clean:
+            await super().reset(timeout=timeout)
+
+
 class Connection:
     """One connection of the pool, for one task."""
 
@@ -128,6 +145,10 @@ class Connection:
             status: str = await self._raw.execute(sql, *args, timeout=self._timeout)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    def note_clean(self) -> None:
+        """Say that nothing of the session was set, locked or opened, and nothing will be."""
+        self._raw.note_clean()
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run *sql* once per row, all or none."""
@@ -184,27 +205,34 @@ class Postgres:
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetch(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetch(sql, *args))
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
         """Run *sql* and return the first row, or None."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetchrow(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetchrow(sql, *args))
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
-        async for attempt in _attempts(sql):
-            with attempt:
-                async with self.connection() as connection:
-                    return await connection.fetchval(sql, *args)
-        raise AssertionError
+        return await self._once_more(sql, lambda connection: connection.fetchval(sql, *args))
+
+    async def _once_more(self, sql: str, read: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return what *read* gives; where its connection was lost and *sql* only reads, on another connection.
+
+        A library for it costs a tenth of a small request, each time, for what nearly never happens.
+        """
+        only_reads = sql.lstrip()[:6].upper() == "SELECT"
+        try:
+            async with self.connection() as connection:
+                found = await read(connection)
+                if only_reads:
+                    connection.note_clean()
+                return found
+        except _ConnectionLost:
+            if not only_reads:
+                raise
+        await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311  # not all at once
+        async with self.connection() as connection:
+            return await read(connection)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -343,7 +371,13 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
         with _our_errors():
             raw_pool: Any = await asyncpg.create_pool(
-                url, min_size=1, max_size=pool, timeout=5, init=_prepare, server_settings=settings
+                url,
+                min_size=1,
+                max_size=pool,
+                timeout=5,
+                init=_prepare,
+                server_settings=settings,
+                connection_class=_Pooled,
             )
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
@@ -381,13 +415,6 @@ def _uuid(data: bytes) -> UUID:
 
 def _constraint(error: Any) -> str:
     return error.constraint_name or ""
-
-
-def _attempts(sql: str) -> Any:
-    reading = sql.lstrip()[:6].upper() == "SELECT"
-    return stamina.retry_context(
-        on=_ConnectionLost, attempts=2 if reading else 1, wait_initial=0.02, wait_jitter=0.05, wait_max=0.1
-    )
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class _Link(Struct, frozen=True):
     exp: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
 
 
-class Links:
+class SignedLinks:
     """Signs links and reads them. A link speaks for the tenant that it was signed for."""
 
     def __init__(self, secrets: Secrets) -> None:
