@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, LiteralString
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -135,6 +136,11 @@ class Tables:
         rows = sql("FROM {}", nested(everybody))
         conditions = list(conditions)
         return sql("{}\n{}", rows, where(conditions)) if conditions else rows
+
+    def members(self, segment_id: int, run_id: UUID) -> Fragment:
+        """Read the stored members of a segment, as one run left them; they have no instant."""
+        run = sql("run_id = {}", bind(run_id, "UUID"))
+        return self._read("memberships", [sql("segment_id = {}", bind(segment_id, "UInt64")), run])
 
     def _read(self, table: LiteralString, conditions: Iterable[Fragment], *, final: bool = False) -> Fragment:
         rows = sql(table)

@@ -42,6 +42,10 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock($1, $2)"
 _LINK: Final = "SELECT user_id, person_id FROM identity_links WHERE tenant_id = $1 AND alias_id = $2"
 _PERSON: Final = "SELECT coalesce((SELECT person_id FROM identity_links WHERE tenant_id = $1 AND alias_id = $2), $2)"
 _IDS: Final = "SELECT alias_id FROM identity_links WHERE tenant_id = $1 AND person_id = $2 ORDER BY alias_id"
+_PERSONS: Final = "SELECT alias_id, person_id FROM identity_links WHERE tenant_id = $1 AND alias_id = ANY ($2::text[])"
+_IDS_OF_ALL: Final = """
+SELECT person_id, alias_id FROM identity_links WHERE tenant_id = $1 AND person_id = ANY ($2::text[]) ORDER BY alias_id
+"""
 _UNKNOWN: Final = """
 SELECT alias_id, user_id FROM unnest($2::text[], $3::text[]) AS said (alias_id, user_id)
 WHERE NOT EXISTS (SELECT FROM identity_links AS link WHERE tenant_id = $1 AND link.alias_id = said.alias_id)
@@ -146,6 +150,18 @@ class IdentityLinks:
             person_id: str = await connection.fetchval(_PERSON, tenant.id, user_id)
             rows = await connection.fetch(_IDS, tenant.id, person_id)
         return Person(person_id, tuple(row["alias_id"] for row in rows))
+
+    async def persons(self, tenant: Tenant, user_ids: Sequence[str]) -> dict[str, Person]:
+        """Return who each of some ids is, like `person`."""
+        found = {user_id: user_id for user_id in user_ids}
+        others = dict[str, list[str]]()
+        if await self.has_any(tenant):
+            async with self._postgres.connection() as connection:
+                rows = await connection.fetch(_PERSONS, tenant.id, list(found))
+                found |= {row["alias_id"]: row["person_id"] for row in rows}
+                for row in await connection.fetch(_IDS_OF_ALL, tenant.id, sorted(set(found.values()))):
+                    others.setdefault(row["person_id"], []).append(row["alias_id"])
+        return {user_id: Person(person, tuple(others.get(person, ()))) for user_id, person in found.items()}
 
     # Decide
 

@@ -54,9 +54,14 @@ class ValidEvent(Struct, frozen=True, gc=False):
     anonymous_id: str | None = None
 
 
-def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> ValidEvent:
-    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong."""
+def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime, user_id: str | None = None) -> ValidEvent:
+    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong.
+
+    With *user_id* it is that user's, whoever it names.
+    """
     fields = _fields(_decode(event) if isinstance(event, (bytes, msgspec.Raw)) else event)
+    if user_id is not None:
+        fields = {**fields, "user_id": user_id}
     anonymous_id = _anonymous_id(fields)
     return ValidEvent(
         user_id=_user_id(fields, anonymous_id),
