@@ -21,7 +21,7 @@ from segment_copilot.stores.migrations import migrate, statements
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 HOLDERS = "postgres/0007_lease_holders.sql"
-SINCE_HOLDERS = ["postgres/0008_segment_drafts_and_versions.sql"]
+SINCE_HOLDERS = ["postgres/0008_segment_drafts_and_versions.sql", "postgres/0011_schema_violations.sql"]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
