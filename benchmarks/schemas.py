@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 
-from run import BATCH, CLIENTS, ingest
+from run import BATCH, BATCHES, CLIENTS, ingest
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.events.shapes import SchemaProperty
@@ -39,8 +40,8 @@ KINDS: Final[dict[str, dict[str, Any] | None]] = {
 }
 
 
-async def measure(settings: Settings) -> dict[str, list[float]]:
-    """Events a second until acknowledged, by kind and round."""
+async def measure(settings: Settings) -> dict[str, list[tuple[float, float]]]:
+    """Events a second until acknowledged, and CPU of clients, API and worker in µs an event, by kind and round."""
     keys = dict[str, str]()
     async with open_resources(settings) as resources:
         await migrate(resources.postgres, resources.clickhouse)
@@ -54,13 +55,15 @@ async def measure(settings: Settings) -> dict[str, list[float]]:
                 )
                 for other in range(schema.get("others", 0)):
                     await resources.schemas.create(tenant, event_type=f"other_{other}", properties=MET)
-    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     async with running(settings) as (url, _):
         for _ in range(ROUNDS):
             for kind, key in keys.items():
                 headers = {"Authorization": f"ApiKey {key}"}
                 async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
-                    found[kind].append((await ingest(client))[0])
+                    began = time.process_time()
+                    rate, _ = await ingest(client)
+                    found[kind].append((rate, (time.process_time() - began) / (BATCH * BATCHES) * 1e6))
     return found
 
 
@@ -74,9 +77,11 @@ def main() -> None:
             settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
             found = asyncio.run(measure(settings))
     print(f"batches of {BATCH} from {CLIENTS} clients, acknowledged, events/s; median of {ROUNDS} (lowest–highest)\n")
-    print("| | events/s |\n|---|---|")
-    for kind, rates in found.items():
-        print(f"| {kind} | {statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f}) |")
+    print("| | events/s | CPU of clients, API and worker, least, µs an event |\n|---|---|---|")
+    for kind, rounds in found.items():
+        rates = [rate for rate, _ in rounds]
+        cpu = min(taken for _, taken in rounds)
+        print(f"| {kind} | {statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f}) | {cpu:.1f} |")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
@@ -20,6 +21,7 @@ from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
+from segment_copilot.api.exports import ExportController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
@@ -35,8 +37,10 @@ from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
+from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
 from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
+from segment_copilot.audiences.exports import Exports
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -57,6 +61,10 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *manual.ROUTES,
     IngestionController,
     SegmentController,
+    SnapshotController,
+    SegmentSnapshotController,
+    ExportController,
+    SnapshotExportController,
     PreviewController,
     VersionController,
     DependencyController,
@@ -84,6 +92,9 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "members",
+    "exports",
+    "snapshots",
+    "signed_links",
     "schemas",
     "violations",
     "inference",
@@ -195,6 +206,12 @@ def dependencies() -> dict[str, Provide]:
     def provide_failed_events(request: _Connection) -> FailedEvents:
         return request.app.state.resources.failed_events
 
+    def provide_file_exports(request: _Connection) -> Exports:  # for a link, of which the tenant is not known yet
+        return request.app.state.resources.exports
+
+    def provide_file_links(request: _Connection, file_exports: NamedDependency[Exports]) -> SignedLinks:  # noqa: ARG001
+        return request.app.state.resources.signed_links
+
     def use_case(name: str) -> Callable[..., Any]:
         def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001
             return getattr(request.app.state.resources, name)
@@ -208,6 +225,8 @@ def dependencies() -> dict[str, Provide]:
         "draining": provide_draining,
         "readiness": provide_readiness,
         "failed_events": provide_failed_events,
+        "file_exports": provide_file_exports,
+        "file_links": provide_file_links,
         **{name: use_case(name) for name in USE_CASES},
     }
     return {name: Provide(provide, sync_to_thread=False) for name, provide in providers.items()}
@@ -223,10 +242,23 @@ def cors(settings: Settings) -> CORSConfig:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-Id"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "If-Range",
+            "Range",
+            "Idempotency-Key",
+            "X-Request-Id",
+        ],
         expose_headers=[
+            "Accept-Ranges",
+            "Content-Disposition",
+            "Content-Range",
             "ETag",
             "Location",
+            "Repr-Digest",
             "Retry-After",
             "X-Request-Id",
             "X-Copilot-Run-Id",

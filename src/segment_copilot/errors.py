@@ -70,6 +70,12 @@ class QueryTooExpensive(InvalidInput):
     code = "query_too_expensive"
 
 
+class OutOfRange(SegmentCopilotError):
+    """The part of a file that is asked for begins after its end; *context* says its size."""
+
+    code = "range_not_satisfiable"
+
+
 # Who the caller is
 
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from msgspec import Struct
 
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.sessions import Sessions
+from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
+from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
 from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
@@ -60,6 +64,7 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    signed_links: SignedLinks
     ingestion: Ingestion
     forwarding: Forwarding
     failed_events: FailedEvents
@@ -80,6 +85,8 @@ class Resources(Struct, frozen=True):
     computations: Computations
     members: Members
     removals: Removals
+    exports: Exports
+    snapshots: Snapshots
     sandbox: Sandbox
     standings: Standings
     usage: Usage
@@ -113,6 +120,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
+    kept = timedelta(hours=settings.export_hours)
+    limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
@@ -124,6 +133,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions),
+        signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
@@ -144,6 +154,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
         members=Members(postgres, clickhouse, secrets),
         removals=Removals(postgres, clickhouse, presence=presence),
+        exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
+        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse),

@@ -44,6 +44,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
     ] = 72
 
+    export_hours: Annotated[Positive, Meta(description="Hours that an exported file is kept, and its links work")] = 24
+    export_max_megabytes: Annotated[
+        Positive, Meta(description="MiB that the exported files of one tenant may take together")
+    ] = 2048
+
     copilot_model: Annotated[
         Literal["auto", "claude", "offline"],
         Meta(description="auto: claude when ANTHROPIC_API_KEY is set, else offline"),

@@ -1,4 +1,4 @@
-"""Works in the background: forwards events to ClickHouse, runs computations, and deletes what is no longer needed.
+"""Works in the background: forwards events to ClickHouse, runs computations, takes snapshots, writes exports, deletes what is no longer needed.
 
 Any number of workers may run. What each may do is leased in PostgreSQL (`stores/leases.py`), so the work of one that
 dies goes to the others when its leases end.
@@ -51,7 +51,10 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
+        Step("exporting", resources.exports.run_next, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
+        Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
 
@@ -94,9 +97,10 @@ async def _forward(resources: Resources) -> bool:
 
 
 async def _clean_up(resources: Resources) -> bool:
-    settings = resources.settings
-    return await resources.forwarding.clean_up(
-        now=datetime.now(UTC),
+    settings, now = resources.settings, datetime.now(UTC)
+    more = await resources.forwarding.clean_up(
+        now=now,
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),
     )
+    return await resources.exports.clean_up(now=now) or more

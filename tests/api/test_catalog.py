@@ -61,6 +61,14 @@ async def test_the_whole_catalog_is_one_answer(client: httpx2.AsyncClient):
     assert catalog["timezone"] == "UTC"
 
 
+@pytest.mark.parametrize("path", ["", "events/order_placed/", "traits/plan/", "events/", "traits/"])
+async def test_what_has_not_changed_is_not_sent_again(client: httpx2.AsyncClient, path):
+    read = await client.get(f"/api/catalog/{path}")
+    again = await client.get(f"/api/catalog/{path}", headers={"If-None-Match": read.headers["ETag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+
+
 async def test_names_are_listed_by_page_and_searched(client: httpx2.AsyncClient):
     events = (await client.get("/api/catalog/events/", params={"page_size": 1})).json()
     traits = (await client.get("/api/catalog/traits/", params={"search": "PLA"})).json()

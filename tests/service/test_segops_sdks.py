@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.request import urlopen
 
 import pytest
 from segops import SegOpsClient, UserContext
@@ -92,3 +93,31 @@ async def test_the_admin_sdk_explains_a_user(client, admin):
     with pytest.raises(SegOpsApiError) as unseen:
         await asyncio.to_thread(admin.users.explain, "nobody", segment["id"])
     assert unseen.value.status == 404
+
+
+async def test_the_admin_sdk_exports_members(client, admin):
+    """It asks, waits by the documented route, and the address that it is given opens without a key."""
+    await client.post(
+        "/api/ingestion/track/", json={"user_id": "exported", "event_type": "order_placed", "payload": {}}
+    )
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+    segment = await asyncio.to_thread(admin.segments.create, {"name": "Exported", "definition": BUYERS})
+    await asyncio.to_thread(admin.segments.recompute, segment["id"])
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(admin.segments.get, segment["id"]))["status"] != "computed":
+            pass
+
+    asked = await asyncio.to_thread(admin.segments.export, segment["id"])
+    async with asyncio.timeout(30):
+        path = f"/api/segments/{segment['id']}/export/"
+        while (done := (await client.get(path, params={"export_id": asked["export_id"]})).json())[
+            "status"
+        ] == "pending":
+            pass
+    lines = (await asyncio.to_thread(lambda: urlopen(done["download_url"]).read())).decode().splitlines()  # noqa: S310
+
+    assert (asked["id"], asked["status"], done["status"]) == (asked["export_id"], "pending", "complete")
+    assert lines[0] == "user_id,computed_at"
+    assert "exported" in {line.partition(",")[0] for line in lines}

@@ -21,7 +21,11 @@ from segment_copilot.stores.migrations import migrate, statements
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 HOLDERS = "postgres/0007_lease_holders.sql"
-SINCE_HOLDERS = ["postgres/0008_segment_drafts_and_versions.sql", "postgres/0011_schema_violations.sql"]
+SINCE_HOLDERS = [
+    "postgres/0008_segment_drafts_and_versions.sql",
+    "postgres/0010_exports_and_snapshots.sql",
+    "postgres/0011_schema_violations.sql",
+]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -34,6 +38,7 @@ ALL = [
     *SINCE_HOLDERS,
     "clickhouse/0001_initial.sql",
     CURRENT,
+    "clickhouse/0004_snapshot_members.sql",
 ]
 
 
@@ -74,7 +79,7 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
     assert await migrate(empty.postgres, empty.clickhouse) == ALL
     in_postgres, in_clickhouse = await tables(empty)
     assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
-    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships"}
+    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships", "snapshot_members"}
 
 
 async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:

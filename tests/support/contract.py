@@ -55,6 +55,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "lone_surrogate": "half a pair in a text or a key",
     # What is stored or set
     "unknown_segment": "which segments there are",
+    "unknown_trait": "which traits there are",
+    "still_to_come": "what time it is",
     "segment_without_definition": "which segments are drafts",
     "definition_required": "which segments are drafts",
     "segment_cycle": "which segments refer to it",

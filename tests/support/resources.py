@@ -33,6 +33,14 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
         yield opened
 
 
+@pytest.fixture(scope="module")
+async def module_resources(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Resources]:
+    """The same on this module's databases."""
+    settings = Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url)
+    async with open_resources(settings) as opened:
+        yield opened
+
+
 @pytest.fixture
 async def tenant(resources: Resources) -> Tenant:
     return await resources.tenants.create("acme")
@@ -47,6 +55,11 @@ async def other_tenant(resources: Resources) -> Tenant:
 @pytest.fixture
 def remember(resources: Resources) -> Remember:
     """Write events straight to ClickHouse, with what the worker would note about their names."""
+    return remembering(resources)
+
+
+def remembering(resources: Resources) -> Remember:
+    """What `remember` is; one for all tests that share their databases."""
     blocks = 0
 
     async def write(tenant: Tenant, happened: Iterable[Happened]) -> None:

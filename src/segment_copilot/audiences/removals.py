@@ -48,11 +48,22 @@ SELECT run_id FROM (
     SELECT unnest(ARRAY[published_run, previous_run]) AS run_id FROM segments WHERE id = ANY ($1::bigint[])
     UNION ALL
     SELECT run_id FROM computations WHERE segment_id = ANY ($1::bigint[]) AND status = 'running'
+    UNION ALL
+    SELECT run_id FROM exports WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
+    UNION ALL
+    SELECT source_run FROM snapshots WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
 ) AS runs WHERE run_id IS NOT NULL
 """
 _REMOVE: Final = """
 DELETE FROM memberships
 WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+"""
+
+
+_LEAVE_RUN: Final = """
+INSERT INTO member_removals (tenant_id, segment_id)
+SELECT $1, $2 WHERE NOT EXISTS (
+    SELECT FROM segments WHERE tenant_id = $1 AND id = $2 AND $3::uuid IN (published_run, previous_run))
 """
 
 
@@ -65,6 +76,11 @@ async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Se
     """Decide it of segments that are about to be deleted: again later, if they are being computed right now."""
     await transaction.execute(_RUNNING, tenant_id, segment_ids, _LATER)
     await leave_to_remove(transaction, tenant_id, segment_ids)
+
+
+async def leave_run(transaction: Connection, tenant_id: int, segment_id: int, run_id: UUID) -> None:
+    """Decide that a run may go which an export or a snapshot has kept, unless the segment's readers have it still."""
+    await transaction.execute(_LEAVE_RUN, tenant_id, segment_id, run_id)
 
 
 class Removals:

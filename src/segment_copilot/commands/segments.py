@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TextIO
+from typing import Annotated, Any, Final
 
 import httpx2
 import msgspec
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from segment_copilot.commands.answers import read_answer
+from segment_copilot.commands.exports import Form, export
 from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, Url, Yes, find_service
 from segment_copilot.commands.printing import print_json, print_rows, printable
 from segment_copilot.commands.prompt import confirm
@@ -27,7 +27,7 @@ from segment_copilot.errors import InvalidInput
 cli = typer.Typer(no_args_is_help=True, help="Saved segments, and their members.")
 
 PAGE: Final = 1_000
-_COLUMNS: Final = ("user_id", "computed_at")
+_MEMBER: Final = ("user_id", "computed_at")
 
 SegmentId = Annotated[int, typer.Argument(min=1, metavar="ID", help="The segment's id")]
 
@@ -122,7 +122,7 @@ def list_members(
     if json:
         print_json(page["results"])
         return
-    print_rows(("user", "computed"), ([each[name] for name in _COLUMNS] for each in page["results"]))
+    print_rows(("user", "computed"), ([each[name] for name in _MEMBER] for each in page["results"]))
     if page["count"] > limit:
         typer.echo(f"{limit:,} of {page['count']:,}; `segments export {segment}` writes all", err=True)
 
@@ -131,7 +131,10 @@ def list_members(
 def export_members(
     segment: SegmentId,
     *,
-    form: Annotated[Literal["csv", "ndjson"], typer.Option("--format", help="csv or ndjson")] = "csv",
+    form: Annotated[Form, typer.Option("--format", help="csv, ndjson or parquet")] = "csv",
+    include: Annotated[
+        list[str] | None, typer.Option(help="A trait to put beside each member, such as traits.email; repeatable")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: standard output")] = None,
     url: Url = None,
     key: ApiKey = None,
@@ -143,13 +146,12 @@ def export_members(
     """
     service = find_service(url, key, data_dir)
     if out is None:
-        sys.stdout.reconfigure(newline="", encoding="utf-8")  # type: ignore[union-attr]
-        asyncio.run(_export(service, segment, form, sys.stdout))
+        asyncio.run(export(service, segment, form, include or (), sys.stdout.buffer))
         return
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            count = asyncio.run(_export(service, segment, form, file))
+        with unfinished.open("wb") as file:
+            count = asyncio.run(export(service, segment, form, include or (), file))
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -188,35 +190,6 @@ async def _delete(service: Service, segment_id: int, *, yes: bool) -> None:
             confirm(f"Delete {named}, its versions and its members?")
         await read_answer(client.delete(path))
         typer.echo(f"Deleted {named}")
-
-
-async def _members(service: Service, segment_id: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """Yield all members, page by page, of one computation."""
-    cursor: dict[str, str] = {}
-    async with _client(service) as client:
-        while True:
-            params = {"limit": str(PAGE)} | cursor
-            page = await read_answer(client.get(f"/api/segments/{segment_id}/members/", params=params))
-            yield page["results"]
-            if page["next_cursor"] is None:
-                return
-            cursor = {"cursor": page["next_cursor"]}
-
-
-async def _export(service: Service, segment_id: int, form: Literal["csv", "ndjson"], file: TextIO) -> int:
-    """Write all members to *file* and return how many there were."""
-    count = 0
-    writer = csv.writer(file)
-    if form == "csv":
-        writer.writerow(_COLUMNS)
-    async for members in _members(service, segment_id):
-        for member in members:
-            if form == "csv":
-                writer.writerow([member[name] for name in _COLUMNS])
-            else:
-                file.write(msgspec.json.encode(member).decode() + "\n")
-        count += len(members)
-    return count
 
 
 def _read_segment(content: bytes, *, name: str | None, description: str | None) -> dict[str, Any]:

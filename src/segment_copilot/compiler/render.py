@@ -93,9 +93,11 @@ def render_keys(
     return query(sql("SELECT DISTINCT user_key FROM {}", nested(found)))
 
 
-def render_members(plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current") -> CompiledQuery:
-    """Write the query for `user_key, user_id` of every member, each once."""
-    rendering = _Rendering(plan, shape, traits=traits)
+def render_members(
+    plan: Plan, *, shape: Shape | None = None, traits: TraitTable = "current", keys: KeyRange | None = None
+) -> CompiledQuery:
+    """Write the query for `user_key, user_id` of every member in the range, each once."""
+    rendering = _Rendering(plan, shape, traits=traits, keys=keys)
     return query(sql("SELECT user_key, user_id\n{}", rendering.users([rendering.is_member])))
 
 

@@ -50,13 +50,13 @@ def unless_known(answer: object, if_none_match: str | None, *, revision: str | N
     digest = _digest(body)
     etag = f'W/"{digest}"' if revision is None else f'"{revision}.{digest}"'
     headers = {"ETag": etag}
-    if if_none_match is not None and _names(if_none_match, etag):
+    if if_none_match is not None and names(if_none_match, etag):
         return Response(b"", status_code=304, headers=headers)
     return Response(body, media_type=MediaType.JSON, headers=headers)
 
 
-def _names(if_none_match: str, etag: str) -> bool:
-    """Compare weakly (RFC 9110, 13.1.2): a weak tag and a strong one of the same text are the same."""
+def names(if_none_match: str, etag: str) -> bool:
+    """Return whether an If-None-Match header names *etag*: weak tags too (RFC 9110, 13.1.2), if their text is the same."""
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return "*" in tags or etag.removeprefix("W/") in tags
 

@@ -33,6 +33,8 @@ NAMED_UNIONS: Final[Mapping[str, Any]] = {"CopilotEvent": Event}
 
 TAGS: Final[Mapping[str, str]] = {
     "segments": "Saved audiences: preview, save, compute, read the members.",
+    "snapshots": "Members frozen at an instant: read, compared, exported.",
+    "exports": "Files of members, to fetch.",
     "explorer": "Users one at a time: who they are, what they did, their segments and why; what an event would change.",
     "analytics": "Segments and events in numbers, and what is used.",
     "copilot": "An audience in words becomes a draft; answers stream.",
@@ -60,6 +62,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     412: "If-Match named another version.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
+    416: "The file ends before the range begins; Content-Range tells its size.",
     429: "Too much at once; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
     503: "A store does not answer; see Retry-After.",
@@ -106,6 +109,12 @@ def _document(app: Litestar) -> dict[str, Any]:
                     "scheme": "bearer",
                     "description": "The same key as `Bearer sk_…`, or a session's token: it reads and asks, never writes",
                 },
+                "link": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "token",
+                    "description": "A signed token that is part of an address given out before, and opens that alone",
+                },
             },
         },
     }
@@ -123,6 +132,8 @@ class _Operation(Struct, frozen=True):
     @property
     def answer(self) -> Any:
         """The type that the handler returns, without the response around it; None for no content."""
+        if self.route.file:
+            return None
         annotation = self.handler.parsed_return_field.annotation
         if get_origin(annotation) is Response:
             annotation = get_args(annotation)[0]
@@ -218,6 +229,8 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     entry["responses"] = _responses(operation, schemas)
     if operation.route.public:
         entry["security"] = []
+    elif operation.route.link:
+        entry["security"] = [{"apiKey": []}, {"bearer": []}, {"link": []}]
     return entry
 
 
@@ -245,6 +258,8 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     if (stream := operation.route.stream) is not None:
         event = schemas.of(stream)
         success["content"] = {"text/event-stream": {"schema": _server_sent(None if stream is str else event)}}
+    elif operation.route.file:
+        success["content"] = _file(operation)
     elif operation.answer is not None:
         success["content"] = {"application/json": {"schema": schemas.of(operation.answer)}}
     reads_unless_known = any(parameter.name == "If-None-Match" for parameter in parameters_of(handler))
@@ -262,8 +277,18 @@ def _responses(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
             "description": "The caller has it: If-None-Match names its ETag.",
             "headers": success["headers"],
         }
+    if operation.route.file:
+        part = {"Content-Range": {"description": "Which bytes of how many", "schema": {"type": "string"}}}
+        answers["206"] = success | {
+            "description": "The part that Range asked for.",
+            "headers": success["headers"] | part,
+        }
     problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(operation)}
     return answers | problems
+
+
+def _file(operation: _Operation) -> dict[str, Any]:
+    return {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in operation.route.file}
 
 
 def _server_sent(event: Any) -> dict[str, Any]:

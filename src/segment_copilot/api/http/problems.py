@@ -28,6 +28,7 @@ STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.PreconditionFailed: 412,
+    errors.OutOfRange: 416,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.QueryTimeout: 504,
@@ -70,6 +71,7 @@ TITLES: Mapping[str, str] = {
     "query_timeout": "The query took too long",
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The request did not arrive in time",
+    "range_not_satisfiable": "The file ends before this range",
     "read_only_token": "This token may not write",
     "too_many_requests": "Too much at once",
     "unauthenticated": "A valid API key is needed",
@@ -129,6 +131,8 @@ def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotErro
         headers["WWW-Authenticate"] = CHALLENGE
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        headers["Content-Range"] = f"bytes */{error.context['size']}"
     return _response(
         request,
         status,

@@ -47,12 +47,23 @@ class Route(Struct, frozen=True, kw_only=True):
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
 
+    link: str = ""
+    """It needs no key where the query has this parameter, a signed token: its use case judges that."""
+
+    file: tuple[str, ...] = ()
+    """It answers with a file of one of these types, or with a part of it."""
+
     probe: bool = False
     """It is called every few seconds by a machine: its requests are no news in a log."""
 
     def __deepcopy__(self, _memo: object) -> Route:
         """Litestar copies handlers; what is frozen needs no copy, and types cannot be copied."""
         return self
+
+    @property
+    def is_file(self) -> bool:
+        """Return whether its answer is a file, whose bytes are what they are: a range of it is of those."""
+        return bool(self.file)
 
     @property
     def opt(self) -> dict[str, Any]:

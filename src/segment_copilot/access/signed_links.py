@@ -1,0 +1,71 @@
+"""USE CASE: sign addresses that speak for themselves: whoever has such a link needs no key, for one thing and until an instant.
+
+A link carries a JWT, signed with a secret that all processes share; nothing is stored for it. It names its tenant and what
+it is for, so that it opens nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from msgspec import Meta, Struct
+
+from segment_copilot.access.signing import Secrets
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.errors import Forbidden, Gone
+
+_ALGORITHM: Final = "HS256"
+_PURPOSE: Final = "links"
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, after which there is no datetime
+
+
+class _Link(Struct, frozen=True):
+    """Holds a token's claims: *sub* is what it opens, *exp* is in seconds since 1970."""
+
+    sub: str
+    tenant: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    exp: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
+
+
+class SignedLinks:
+    """Signs links and reads them. A link speaks for the tenant that it was signed for."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._secret: OctKey | None = None
+
+    async def sign(self, tenant: Tenant, subject: str, *, until: datetime) -> str:
+        """Return the token of a link that opens *subject* until then, to the second."""
+        link = _Link(subject, tenant.id, int(until.timestamp()))
+        claims: dict[str, Any] = msgspec.to_builtins(link)
+        return jwt.encode({"alg": _ALGORITHM}, claims, await self._key(), algorithms=[_ALGORITHM])
+
+    async def read(self, token: str, subject: str, *, now: datetime) -> int:
+        """Return the id of the tenant for which *token* opens *subject*.
+
+        Raises:
+            Forbidden: It was not signed here, or for something else; the same whether that exists or not.
+            Gone: Its time is over.
+
+        """
+        key = await self._key()
+        try:
+            link = msgspec.convert(jwt.decode(token, key, algorithms=[_ALGORITHM]).claims, _Link)
+        except (JoseError, ValueError):  # ValidationError is one
+            link = None
+        if link is None or link.sub != subject:
+            detail = "This link was not made for this address. Ask for the address again with an API key."
+            raise Forbidden(detail, code="invalid_link")
+        if datetime.fromtimestamp(link.exp, UTC) <= now:
+            raise Gone("This link's time is over.", code="link_expired")
+        return link.tenant
+
+    async def _key(self) -> OctKey:
+        if self._secret is None:
+            self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
+        return self._secret

@@ -1,0 +1,477 @@
+"""USE CASE: export members: a worker writes those of one published state to a file, which anybody may fetch for a day.
+
+The rows are read from ClickHouse page by page and kept in PostgreSQL chunk by chunk (`chunks.py`), so that memory does not
+grow with them. An attempt writes under a file id of its own, and its file is the export's in one transaction at its end:
+nobody ever sees half of one, or two. The run that an open export reads is not removed (`removals.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
+from segment_copilot.audiences.member_files import Format, Row, member_file
+from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.removals import leave_run
+from segment_copilot.errors import (
+    Conflict,
+    Finding,
+    Gone,
+    InvalidInput,
+    NotFound,
+    SegmentCopilotError,
+    TooManyRequests,
+    Unavailable,
+)
+from segment_copilot.events.discovery import Discovery
+from segment_copilot.language.catalog import nearest
+from segment_copilot.language.paths import parse_path
+from segment_copilot.lists import FIRST_PAGE, Listed, Window
+from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.pages import BY_ID, Rows
+from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.presence import Presence
+
+log = structlog.get_logger()
+
+MAX_TRAITS: Final = 20
+MAX_OPEN: Final = 20
+"""Exports of a tenant that wait or are written."""
+
+_QUEUE: Final = Queue("exports", waiting="pending", working="running", failed="failed", key="file_id")
+_PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
+_AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
+_PAGE: Final = 50_000  # rows read at once
+_TRAIT: Final = "traits."
+_KEPT_FOR: Final = timedelta(days=30)
+"""So long an export is listed after its file is gone."""
+_CUT_AFTER: Final = timedelta(hours=1)
+"""So long after its expiry a file that somebody is fetching stays."""
+_CLEANED: Final = 200  # chunks that are removed at once
+
+_COLUMNS: Final = """id, segment_id, snapshot_id, format, traits, status, computed_at, row_count, byte_count, sha256, error,
+    created_at, finished_at, expires_at"""
+_CLAIMED: Final = (
+    "SELECT tenant_id, segment_id, snapshot_id, run_id, computed_at, format, traits FROM exports WHERE id = $1"
+)
+
+_PUBLISHED: Final = """
+SELECT published_run AS run_id, last_computed_at AS computed_at FROM segments WHERE tenant_id = $1 AND id = $2 FOR SHARE
+"""
+_FROZEN: Final = """
+SELECT CASE status WHEN 'complete' THEN run_id END AS run_id, as_of AS computed_at FROM snapshots
+WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing') FOR SHARE
+"""
+_EXISTS: Final = {
+    "segment": "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)",
+    "snapshot": "SELECT EXISTS (SELECT FROM snapshots WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing'))",
+}
+_OF_RUN: Final = {
+    "segment": "memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {owner:UInt64} AND run_id = {run:UUID}",
+    "snapshot": "snapshot_members WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {owner:UInt64} AND run_id = {run:UUID}",
+}
+"""The members of a run, in the order in which they are stored: by user id."""
+
+
+class Source(Struct, frozen=True):
+    """A source is what has the members: a segment, or a snapshot."""
+
+    kind: Literal["segment", "snapshot"]
+    id: int
+
+
+class ExportError(Struct, frozen=True):
+    """An export failed for this reason."""
+
+    code: str
+    detail: str
+
+
+class Export(Struct, frozen=True):
+    """An export: a file of members that is waited for, can be fetched until *expires_at*, or failed."""
+
+    id: int
+    source: Source
+    format: Format
+    include: tuple[str, ...]
+    status: Literal["pending", "complete", "failed"]
+    computed_at: datetime
+    rows: int | None
+    bytes: int | None
+    sha256: str | None
+    error: ExportError | None
+    created_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+
+
+class ExportLimits(Struct, frozen=True):
+    """Holds how long a file is kept, and how many bytes a tenant's files may take together."""
+
+    kept: timedelta
+    bytes: int
+
+
+class _Claim(Struct, frozen=True):
+    """An export that this worker holds; the lease's key is the id of its file."""
+
+    lease: Lease
+    tenant_id: int
+    source: Source
+    run_id: UUID
+    computed_at: datetime
+    format: Format
+    traits: tuple[str, ...]
+
+
+class Exports:
+    """Requests and writes exports of all tenants; a caller's methods take the tenant, a worker's none."""
+
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        *,
+        limits: ExportLimits,
+        lease: timedelta = LENGTH,
+        presence: Presence | None = None,
+    ) -> None:
+        self._postgres = postgres
+        self._clickhouse = clickhouse
+        self._discovery = discovery
+        self._limits = limits
+        self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
+
+    # Ask for them
+
+    async def request(self, tenant: Tenant, source: Source, form: Format, include: Sequence[str] = ()) -> Export:
+        """Queue an export of what the source's members are now, with the traits named in *include* ("traits.email").
+
+        Raises:
+            InvalidInput: *include* names what is no trait of the tenant.
+            Conflict: There are no members yet, or the tenant's files take all the space that they may.
+            TooManyRequests: Many exports of the tenant wait already.
+
+        """
+        traits = await self._check_traits(tenant, include)
+        async with self._postgres.transaction() as transaction:
+            found = await transaction.fetchrow(
+                _PUBLISHED if source.kind == "segment" else _FROZEN, tenant.id, source.id
+            )
+            if found is None:
+                raise _no_source(source)
+            if found["run_id"] is None:
+                raise _no_members(source)
+            await self._check_room(transaction, tenant)
+            sql = f"""
+                INSERT INTO exports (tenant_id, segment_id, snapshot_id, run_id, computed_at, format, traits)
+                VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}"""
+            ids = (source.id, None) if source.kind == "segment" else (None, source.id)
+            row = await transaction.fetchrow(
+                sql, tenant.id, *ids, found["run_id"], found["computed_at"], form, list(traits)
+            )
+        assert row is not None  # noqa: S101  # RETURNING gives a row
+        return _export(row)
+
+    async def _check_traits(self, tenant: Tenant, include: Sequence[str]) -> tuple[str, ...]:
+        """Return the paths of traits, each once. A name that the remembered catalog lacks is looked for in a fresh one."""
+        paths = tuple(dict.fromkeys(name.removeprefix(_TRAIT) for name in include))
+        known = (await self._discovery.catalog(tenant)).traits
+        if any(path not in known for path in paths):
+            known = (await self._discovery.catalog(tenant, fresh=True)).traits
+        findings = list[Finding]()
+        for place, name in enumerate(include):
+            if not name.startswith(_TRAIT):
+                detail = f"Write the trait as traits.NAME; {name[:64]!r} does not begin with traits."
+                findings.append(Finding(f"/include/{place}", "unknown_trait", detail))
+            elif (path := name.removeprefix(_TRAIT)) not in known:
+                detail = f"There is no trait {path[:64]!r}."
+                near = tuple(_TRAIT + one for one in nearest(path, known))
+                findings.append(Finding(f"/include/{place}", "unknown_trait", detail, near))
+        if findings:
+            raise InvalidInput(findings[0].detail, findings=findings)
+        return paths
+
+    async def _check_room(self, transaction: Connection, tenant: Tenant) -> None:
+        sql = """
+            SELECT count(*) FILTER (WHERE status IN ('pending', 'running')) AS open,
+                coalesce(sum(byte_count) FILTER (WHERE expires_at > now()), 0)::bigint AS bytes
+            FROM exports WHERE tenant_id = $1"""
+        row = await transaction.fetchrow(sql, tenant.id)
+        if row is None or row["open"] >= MAX_OPEN:
+            detail = f"{MAX_OPEN} exports of this tenant are not finished yet; ask again when one is."
+            raise TooManyRequests(detail, code="too_many_exports", context={"retry_after_seconds": 10})
+        if row["bytes"] >= self._limits.bytes:
+            detail = f"The exports of this tenant take {row['bytes']:,} bytes, and may take {self._limits.bytes:,}. Delete some, or wait until they expire."
+            raise Conflict(detail, code="export_space_full")
+
+    # Read and remove them
+
+    async def get(self, tenant: Tenant, export_id: int, *, source: Source | None = None) -> Export:
+        """Return one export, of *source* where it is given; raises NotFound."""
+        row = await self._postgres.fetchrow(
+            f"SELECT {_COLUMNS} FROM exports WHERE tenant_id = $1 AND id = $2", tenant.id, export_id
+        )
+        if row is None or (source is not None and _source(row) != source):
+            raise _not_found(export_id)
+        return _export(row)
+
+    async def list(self, tenant: Tenant, source: Source, window: Window = FIRST_PAGE) -> Listed[Export]:
+        """Return the exports of a segment or snapshot, newest first; raises NotFound when that does not exist."""
+        if not await self._postgres.fetchval(_EXISTS[source.kind], tenant.id, source.id):
+            raise _no_source(source)
+        conditions = (("tenant_id = {}", tenant.id), (f"{source.kind}_id = {{}}", source.id))
+        return await Rows(_COLUMNS, "exports", conditions, {"id": BY_ID}).page(self._postgres, window, "-id", _export)
+
+    async def file(self, tenant_id: int, export_id: int, *, now: datetime) -> tuple[Export, StoredFile]:
+        """Return an export and its file, which `read` reads.
+
+        Raises:
+            NotFound: The tenant has no such export.
+            Conflict: It has no file, because it is not finished or failed.
+            Gone: Its time is over.
+
+        """
+        sql = f"SELECT {_COLUMNS}, file_id FROM exports WHERE tenant_id = $1 AND id = $2"
+        row = await self._postgres.fetchrow(sql, tenant_id, export_id)
+        if row is None:
+            raise _not_found(export_id)
+        export = _export(row)
+        if export.status != "complete" or export.expires_at is None:
+            detail = "It failed." if export.status == "failed" else "It is not finished yet: ask for its status first."
+            raise Conflict(f"Export {export_id} has no file. {detail}", code="export_not_complete")
+        if export.expires_at <= now:
+            raise Gone(
+                f"The file of export {export_id} was kept until {export.expires_at:%Y-%m-%dT%H:%M:%SZ}. Export again.",
+                code="export_expired",
+            )
+        return export, StoredFile(tenant_id, export_id, row["file_id"], row["byte_count"])
+
+    def read(self, file: StoredFile, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a file from *start* up to, not including, *stop*."""
+        return read_range(self._postgres, file, start, stop)
+
+    async def delete(self, tenant: Tenant, export_id: int) -> None:
+        """Delete an export and its file; its links open nothing any more."""
+        async with self._postgres.transaction() as transaction:
+            sql = "DELETE FROM exports WHERE tenant_id = $1 AND id = $2 RETURNING segment_id, run_id"
+            row = await transaction.fetchrow(sql, tenant.id, export_id)
+            if row is None:
+                raise _not_found(export_id)
+            if row["segment_id"] is not None:
+                await leave_run(transaction, tenant.id, row["segment_id"], row["run_id"])
+
+    async def remove_with(self, tenant_id: int, user_ids: Sequence[str]) -> int:
+        """Remove every file of the tenant that may hold one of these users, and return how many exports that ends.
+
+        A file cannot be searched for an id, and members change after it was written: so all of the tenant's files go,
+        unfinished ones too. The exports stay, as failed, and say why. Called once these users are members no more, it
+        leaves nothing that could bring their ids back.
+        """
+        if not user_ids:
+            return 0
+        error = ExportError("user_erased", "A user was erased, whom this file may have held. Export again.")
+        async with self._postgres.transaction() as transaction:
+            sql = """
+                UPDATE exports SET status = 'failed', error = $2, lease_until = NULL, row_count = NULL, byte_count = NULL,
+                    sha256 = NULL, expires_at = NULL, finished_at = coalesce(finished_at, now())
+                WHERE tenant_id = $1 AND status <> 'failed' RETURNING id, segment_id, run_id"""
+            rows = await transaction.fetch(sql, tenant_id, msgspec.json.encode(error).decode())
+            ids = [row["id"] for row in rows]
+            await transaction.execute("DELETE FROM export_chunks WHERE export_id = ANY ($1::bigint[])", ids)
+            for row in rows:
+                if row["segment_id"] is not None:
+                    await leave_run(transaction, tenant_id, row["segment_id"], row["run_id"])
+        log.info("exports.removed", tenant_id=tenant_id, exports=len(ids))
+        return len(ids)
+
+    # Write them
+
+    async def run_next(self) -> bool:
+        """Claim an export that waits (or whose worker died) and write it; False when there is none."""
+        claim = await self._claim()
+        if claim is None:
+            return False
+        async with self._leases.renewed([claim.lease]):
+            await self._settle(claim)
+        return True
+
+    async def _claim(self) -> _Claim | None:
+        while leases := await self._leases.claim(self._postgres):
+            (lease,) = leases
+            row = await self._postgres.fetchrow(_CLAIMED, lease.id)
+            if row is None:
+                self._leases.forget(leases)
+                continue
+            claim = _read_claim(row, lease)
+            if not lease.spent:
+                return claim
+            detail = f"The worker died {MAX_ATTEMPTS} times on this export."
+            await self._fail(claim, ExportError("export_crashed", detail), final=True)
+        return None
+
+    async def _settle(self, claim: _Claim) -> None:
+        """Write an export, and write down how that ended. If that cannot be written, its lease runs out."""
+        try:
+            await self._write(claim)
+        except Unavailable as error:
+            log.warning("export.waits", export_id=claim.lease.id, code=error.code)
+            await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
+        except SegmentCopilotError as error:
+            await self._fail(claim, ExportError(error.code, error.detail), final=True)
+        except Exception as error:  # its message is for the log alone: ClickHouse quotes the data in it
+            log.exception("export.stumbled", export_id=claim.lease.id)
+            detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({type(error).__name__}); the worker's log has it."
+            await self._fail(claim, ExportError("export_failed", detail), final=False)
+
+    async def _write(self, claim: _Claim) -> None:
+        await self._leases.begin([claim.lease])
+        room = await self._room(claim)
+        chunks, count = Chunks(self._postgres, claim.lease), 0
+        with member_file(claim.format, computed_at=claim.computed_at, traits=claim.traits) as file:
+            async for rows in self._rows(claim):
+                await chunks.add(await asyncio.to_thread(file.write, rows))
+                count += len(rows)
+                if chunks.size > room:
+                    detail = f"The file is larger than the {room:,} bytes that are left of the tenant's {self._limits.bytes:,}. Delete other exports first."
+                    raise Conflict(detail, code="export_too_large")
+            await chunks.add(await asyncio.to_thread(file.end))
+        digest = await chunks.end()
+        if await self._publish(claim, rows=count, size=chunks.size, digest=digest):
+            log.info("export.complete", export_id=claim.lease.id, rows=count, bytes=chunks.size)
+
+    async def _room(self, claim: _Claim) -> int:
+        sql = "SELECT coalesce(sum(byte_count), 0)::bigint FROM exports WHERE tenant_id = $1 AND expires_at > now()"
+        return max(self._limits.bytes - await self._postgres.fetchval(sql, claim.tenant_id), 0)
+
+    async def _rows(self, claim: _Claim) -> AsyncGenerator[list[Row]]:
+        """Yield all members by user id, a page at a time, with their newest traits."""
+        of_run = _OF_RUN[claim.source.kind]
+        run = {"tenant": claim.tenant_id, "owner": claim.source.id, "run": claim.run_id}
+        sql = f"""
+            SELECT user_id, user_key FROM {of_run} AND user_id > {{after:String}}
+            ORDER BY user_id LIMIT {{limit:UInt32}}"""
+        after = ""
+        while True:
+            params = run | {"after": after, "limit": _PAGE}
+            members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+            if members:
+                last = members[-1][0]
+                columns = [
+                    await self._values(claim, path, run | {"after": after, "last": last}) for path in claim.traits
+                ]
+                yield [(user, tuple(column.get(key) for column in columns)) for user, key in members]
+                after = last
+            if len(members) < _PAGE:
+                return
+
+    async def _values(self, claim: _Claim, path: str, page: dict[str, Any]) -> dict[int, Any]:
+        """Return the newest value of a trait by the user's key, for those of a page who have one."""
+        name, *inside = parse_path(path)
+        steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
+        of_run = _OF_RUN[claim.source.kind]
+        sql = f"""
+            SELECT user_key, toJSONString(value.{{path:Identifier}}) FROM traits_current FINAL
+            WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND value.{{path:Identifier}} IS NOT NULL
+              AND user_key IN (SELECT user_key FROM {of_run} AND user_id > {{after:String}} AND user_id <= {{last:String}})"""
+        params = page | {"property": name, "path": steps}
+        rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+        return {key: msgspec.json.decode(text) for key, text in rows}
+
+    async def _publish(self, claim: _Claim, *, rows: int, size: int, digest: bytes) -> bool:
+        """Make the file of this attempt the export's, unless it is not ours any more."""
+        async with self._postgres.transaction() as transaction:
+            if not await self._leases.end(transaction, claim.lease, "complete"):
+                return False
+            sql = """
+                UPDATE exports SET row_count = $3, byte_count = $4, sha256 = $5, error = NULL, finished_at = now(),
+                    expires_at = date_trunc('second', now() + $6::interval)
+                WHERE tenant_id = $1 AND id = $2"""
+            args = (rows, size, digest, self._limits.kept)
+            await transaction.execute(sql, claim.tenant_id, claim.lease.id, *args)
+            await self._let_go(transaction, claim, keep=claim.lease.key)
+        return True
+
+    async def _fail(self, claim: _Claim, error: ExportError, *, final: bool) -> None:
+        log.warning("export.failed", export_id=claim.lease.id, code=error.code)
+        async with self._postgres.transaction() as transaction:
+            text = msgspec.json.encode(error).decode()
+            if await self._leases.fail(transaction, claim.lease, text, pause=_PAUSE, final=final):
+                sql = "UPDATE exports SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
+                await transaction.execute(sql, claim.tenant_id, claim.lease.id)
+                await self._let_go(transaction, claim, keep=None)
+
+    async def _let_go(self, transaction: Connection, claim: _Claim, *, keep: UUID | None) -> None:
+        """Remove what other attempts have written, and let the run go that this export kept."""
+        sql = "DELETE FROM export_chunks WHERE export_id = $1 AND file_id IS DISTINCT FROM $2::uuid"
+        await transaction.execute(sql, claim.lease.id, keep)
+        if claim.source.kind == "segment":
+            await leave_run(transaction, claim.tenant_id, claim.source.id, claim.run_id)
+
+    async def clean_up(self, *, now: datetime) -> bool:
+        """Remove files whose time is over, and later the exports themselves; True if more may be due."""
+        sql = """
+            DELETE FROM export_chunks WHERE ctid = ANY (ARRAY(
+                SELECT export_chunks.ctid FROM export_chunks JOIN exports ON exports.id = export_id
+                WHERE expires_at <= $1 LIMIT $2))"""
+        removed = await self._postgres.execute(sql, now - _CUT_AFTER, _CLEANED)
+        sql = "DELETE FROM exports WHERE status IN ('complete', 'failed') AND coalesce(expires_at, finished_at) <= $1"
+        await self._postgres.execute(sql, now - _KEPT_FOR)
+        return removed == _CLEANED
+
+
+def _read_claim(row: Record, lease: Lease) -> _Claim:
+    source, traits = _source(row), tuple(row["traits"])
+    return _Claim(lease, row["tenant_id"], source, row["run_id"], row["computed_at"], row["format"], traits)
+
+
+def _source(row: Record) -> Source:
+    segment_id = row["segment_id"]
+    return Source("snapshot", row["snapshot_id"]) if segment_id is None else Source("segment", segment_id)
+
+
+def _export(row: Record) -> Export:
+    status = row["status"]
+    return Export(
+        id=row["id"],
+        source=_source(row),
+        format=row["format"],
+        include=tuple(_TRAIT + path for path in row["traits"]),
+        status="pending" if status == "running" else status,
+        computed_at=row["computed_at"],
+        rows=row["row_count"],
+        bytes=row["byte_count"],
+        sha256=row["sha256"].hex() if row["sha256"] else None,
+        error=msgspec.json.decode(row["error"], type=ExportError) if row["error"] and status == "failed" else None,
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _not_found(export_id: int) -> NotFound:
+    return NotFound(f"There is no export {export_id}.", code="export_not_found")
+
+
+def _no_source(source: Source) -> NotFound:
+    if source.kind == "segment":
+        return not_found(source.id)
+    return NotFound(f"There is no snapshot {source.id}.", code="snapshot_not_found")
+
+
+def _no_members(source: Source) -> Conflict:
+    if source.kind == "segment":
+        detail = f"Segment {source.id} has no members yet: compute it first."
+        return Conflict(detail, code="segment_not_computed")
+    return Conflict(f"Snapshot {source.id} is not complete.", code="snapshot_not_complete")
