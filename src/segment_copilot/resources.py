@@ -136,11 +136,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     """Build every use case, each from the stores and those that stand above it."""
     presence = Presence(postgres)
     tenants, keys, secrets = Tenants(postgres), Keys(postgres), Secrets(postgres)
-    sessions = Sessions(secrets)
     declarations = Declarations(postgres)
     discovery = Discovery(postgres, declarations)
     references = References(postgres)
     identity_links = IdentityLinks(postgres, clickhouse)
+    identity = Identity(identity_links)
+    sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
     segments = Segments(postgres, discovery, previews)
@@ -196,7 +197,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
-        identity=Identity(identity_links),
+        identity=identity,
         erasures=Erasures(
             postgres,
             clickhouse,

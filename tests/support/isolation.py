@@ -93,7 +93,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     ]
     export = await _made(client, f"/api/segments/{first['id']}/export/", {"format": "csv"})
     async with asyncio.timeout(30):
-        while (await client.get(f"/api/segments/exports/{export['id']}/")).json()["status"] != "complete":
+        while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
     ids = {
         "event_type": "their_event",
@@ -128,7 +128,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
-        f"/api/segments/exports/{export['id']}/download/",
+        f"/api/exports/{export['id']}/download/",
     )
     made = Belongings(
         ids,

@@ -28,7 +28,7 @@ LIFETIME: Final = timedelta(minutes=15)
 SIGNATURE_HOLDS: Final = timedelta(minutes=5)
 ANONYMOUS: Final = "anon_"
 
-Link = Callable[[Tenant, str, str], Awaitable[None]]
+Link = Callable[[Tenant, str, str], Awaitable[object]]
 """Records that a tenant's anonymous id and user id are one person."""
 
 _ALGORITHM: Final = "HS256"
@@ -60,17 +60,13 @@ class Wanted(Struct, frozen=True):
     signed_at: int | None = None
 
 
-async def link_nobody(tenant: Tenant, anonymous_id: str, user_id: str) -> None:
-    """Record nothing: who is who is not kept yet."""
-
-
 class Sessions:
     """Opens sessions and reads their tokens. A session speaks for the tenant of the key that opened it.
 
-    *link* is called with both ids of a session that names a user and an anonymous id.
+    *link* is called with both ids of a session that names a user and an anonymous id; without it nobody is linked.
     """
 
-    def __init__(self, secrets: Secrets, link: Link = link_nobody) -> None:
+    def __init__(self, secrets: Secrets, link: Link | None = None) -> None:
         self._secrets = secrets
         self._link = link
         self._secret: OctKey | None = None
@@ -99,7 +95,7 @@ class Sessions:
         uid = _uid(wanted)
         if scope == "track" and uid is None:
             raise _incomplete("/user_id", "Say whose events it sends: user_id or anonymous_id.")
-        if scope == "track" and wanted.user_id and wanted.anonymous_id:
+        if self._link is not None and scope == "track" and wanted.user_id and wanted.anonymous_id:
             await self._link(caller.tenant, wanted.anonymous_id, wanted.user_id)
         return await self.open(caller.key_id, scope=scope, user_id=uid, now=now)
 

@@ -14,7 +14,9 @@ from tests.service.segops.world import World
 
 pytestmark = [
     pytest.mark.engines,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the SDK leaves sockets of errors open
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # the SDK leaves sockets of errors open
 ]
 PAGE = Path(__file__).parents[3] / "docs" / "segops.md"
 

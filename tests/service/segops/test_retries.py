@@ -16,7 +16,9 @@ from tests.service.segops.world import BUYERS
 
 pytestmark = [
     pytest.mark.engines,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the SDK leaves sockets of errors open
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # the SDK leaves sockets of errors open
 ]
 PASSED_ON = ("authorization", "content-type", "idempotency-key")
 
