@@ -8,17 +8,23 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from segment_copilot.access.idempotency import Idempotency
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
+from segment_copilot.access.limits import RateLimits
+from segment_copilot.access.oidc import Issuer, People
 from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.audiences.changes import MembershipChanges
+from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
+from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -27,6 +33,7 @@ from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
@@ -64,6 +71,8 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    idempotency: Idempotency
+    rate_limits: RateLimits
     signed_links: SignedLinks
     ingestion: Ingestion
     forwarding: Forwarding
@@ -83,7 +92,11 @@ class Resources(Struct, frozen=True):
     versions: Versions
     dependencies: Dependencies
     computations: Computations
+    computation_records: ComputationRecords
+    changes: MembershipChanges
+    uploads: Uploads
     members: Members
+    live_memberships: LiveMemberships
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -100,6 +113,10 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     if not (settings.database_url and settings.clickhouse_url):
         detail = "Set DATABASE_URL and CLICKHOUSE_URL, or run `segment-copilot dev`, which brings both engines."
         raise InvalidInput(detail, code="invalid_settings")
+    if settings.oidc_issuer and not settings.oidc_audience:
+        raise InvalidInput(
+            "Set OIDC_AUDIENCE too: without it any token of the issuer would do.", code="invalid_settings"
+        )
     async with (
         open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
         open_clickhouse(
@@ -112,7 +129,7 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
 def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
     """Build every use case, each from the stores and those that stand above it."""
     presence = Presence(postgres)
-    keys, secrets = Keys(postgres), Secrets(postgres)
+    tenants, keys, secrets = Tenants(postgres), Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     declarations = Declarations(postgres)
     discovery = Discovery(postgres, declarations)
@@ -120,6 +137,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
+    members = Members(postgres, clickhouse)
+    changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     waiting = WaitingEvents(postgres)
@@ -128,11 +147,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         postgres=postgres,
         clickhouse=clickhouse,
         presence=presence,
-        tenants=Tenants(postgres),
+        tenants=tenants,
         keys=keys,
         secrets=secrets,
         sessions=sessions,
-        keyring=Keyring(keys, sessions),
+        keyring=Keyring(keys, sessions, _people(settings, tenants)),
+        idempotency=Idempotency(postgres, secrets),
+        rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
@@ -151,8 +172,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
-        members=Members(postgres, clickhouse, secrets),
+        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computation_records=ComputationRecords(postgres),
+        changes=changes,
+        uploads=Uploads(postgres, clickhouse),
+        members=members,
+        live_memberships=LiveMemberships(clickhouse, discovery, references, members),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations),
         exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
@@ -162,3 +187,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )
+
+
+def _people(settings: Settings, tenants: Tenants) -> People | None:
+    """Return what knows the people of the issuer that the settings name, if they name one."""
+    if not settings.oidc_issuer:
+        return None
+    issuer = Issuer(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        tenant_claim=settings.oidc_tenant_claim,
+        role_claim=settings.oidc_role_claim,
+    )
+    return People(issuer, tenants)

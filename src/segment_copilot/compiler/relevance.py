@@ -8,6 +8,7 @@ from typing import assert_never
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     CountSlot,
+    ListedSlot,
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
@@ -30,7 +31,7 @@ def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
             return event_type == IDENTIFY and slot.property in traits
         case SequenceSlot():
             return True  # events between its steps may count against it
-        case SampleSlot():
+        case SampleSlot() | ListedSlot():
             return False  # of the id alone
         case MembersSlot():
             raise TypeError("references are opened before")
