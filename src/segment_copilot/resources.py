@@ -183,7 +183,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
         snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
         standings=Standings(postgres, clickhouse, analytics),
-        usage=Usage(postgres, clickhouse),
+        usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )
