@@ -22,6 +22,7 @@ from segment_copilot.api.changes import ChangeController
 from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
+from segment_copilot.api.erasures import ErasureController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
@@ -37,6 +38,7 @@ from segment_copilot.api.http.openapi import document
 from segment_copilot.api.http.preflights import judge_preflights, open_to_pages
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
+from segment_copilot.api.identity import IdentityController
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
@@ -92,6 +94,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     CapabilitiesController,
     FeedbackController,
     SessionController,
+    IdentityController,
+    ErasureController,
     KeyController,
 )
 
@@ -121,6 +125,8 @@ USE_CASES: Final = (
     "sessions",
     "keys",
     "feedback",
+    "identity",
+    "erasures",
     "profiles",
     "sandbox",
     "standings",

@@ -45,6 +45,7 @@ from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.failed_events import FailedEvents
 from segment_copilot.events.forwarding import Forwarding
 from segment_copilot.events.history import History
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
@@ -52,6 +53,8 @@ from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.violations import Violations
 from segment_copilot.events.waiting import WaitingEvents
+from segment_copilot.people.erasures import Erasures
+from segment_copilot.people.identity import Identity
 from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
@@ -78,6 +81,7 @@ class Resources(Struct, frozen=True):
     forwarding: Forwarding
     failed_events: FailedEvents
     recent_events: RecentEvents
+    identity_links: IdentityLinks
     history: History
     schemas: Schemas
     violations: Violations
@@ -105,6 +109,8 @@ class Resources(Struct, frozen=True):
     usage: Usage
     activations: Activations
     feedback: Feedback
+    identity: Identity
+    erasures: Erasures
 
 
 @asynccontextmanager
@@ -134,13 +140,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     declarations = Declarations(postgres)
     discovery = Discovery(postgres, declarations)
     references = References(postgres)
+    identity_links = IdentityLinks(postgres, clickhouse)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
-    previews = Previews(clickhouse, discovery, values, references)
+    previews = Previews(clickhouse, discovery, values, references, identity_links)
     segments = Segments(postgres, discovery, previews)
-    members = Members(postgres, clickhouse)
+    members = Members(postgres, clickhouse, identity_links)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
+    exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
+    snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     return Resources(
         settings=settings,
@@ -159,6 +168,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
         failed_events=FailedEvents(postgres),
         recent_events=RecentEvents(postgres),
+        identity_links=identity_links,
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres, declarations),
         violations=Violations(postgres),
@@ -166,9 +176,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         discovery=discovery,
         analytics=analytics,
         browsing=Browsing(discovery, analytics, values),
-        profiles=Profiles(clickhouse, waiting),
+        profiles=Profiles(clickhouse, waiting, identity_links),
         previews=previews,
-        explanations=Explanations(clickhouse, previews, references),
+        explanations=Explanations(clickhouse, previews, references, identity_links),
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
@@ -177,15 +187,24 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
-        live_memberships=LiveMemberships(clickhouse, discovery, references, members),
+        live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         removals=Removals(postgres, clickhouse, presence=presence),
-        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations),
-        exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
-        snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
+        exports=exports,
+        snapshots=snapshots,
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
+        identity=Identity(identity_links),
+        erasures=Erasures(
+            postgres,
+            clickhouse,
+            secrets,
+            identity_links,
+            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            presence=presence,
+        ),
     )
 
 

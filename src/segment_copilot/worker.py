@@ -50,7 +50,9 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     """Return all that a worker does, side by side."""
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
+        Step("linking", resources.identity_links.forward_next, IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),

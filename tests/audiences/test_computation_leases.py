@@ -69,7 +69,9 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 def another(resources: Resources) -> Computations:
     """A worker in another process: it remembers no catalog."""
     postgres, clickhouse = resources.postgres, resources.clickhouse
-    previews = Previews(clickhouse, Discovery(postgres), Values(clickhouse), References(postgres))
+    previews = Previews(
+        clickhouse, Discovery(postgres), Values(clickhouse), References(postgres), resources.identity_links
+    )
     return Computations(postgres, clickhouse, resources.segments, previews, resources.changes, lease=SHORT)
 
 

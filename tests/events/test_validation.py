@@ -133,6 +133,9 @@ BAD_EVENTS = [
     (sent(event_id="i" * 129), "/event_id", "too_long"),
     (sent(event_id=5), "/event_id", "wrong_type"),
     (sent(anonymous_id=5), "/anonymous_id", "wrong_type"),
+    (sent(anonymous_id=""), "/anonymous_id", "empty_string"),
+    (sent(anonymous_id="a" * 252), "/anonymous_id", "too_long"),
+    (sent(anonymous_id="a", user_id=""), "/user_id", "empty_string"),
     (sent(properties={}), "/properties", "unknown_field"),
 ]
 

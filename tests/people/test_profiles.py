@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.compiler import Person
 from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events.waiting import WaitingEvents
@@ -153,16 +154,16 @@ async def test_what_waits_to_be_forwarded_is_known_already(resources: Resources,
 
 async def test_an_event_that_is_forwarded_between_the_two_reads_is_there_once(resources: Resources, tenant: Tenant):
     await resources.ingestion.accept(tenant, [sent("ana", ORDER, 3)], received_at=NOW)
-    waiting = await resources.profiles._waiting.of_user(tenant, "ana")
+    waiting = await resources.profiles._waiting.of_person(tenant, Person("ana"))
     assert await resources.forwarding.forward_next()
 
     class Read(WaitingEvents):
         """What was read a moment before."""
 
-        async def of_user(self, tenant: Tenant, user_id: str) -> tuple[StoredEvent, ...]:  # noqa: ARG002
+        async def of_person(self, tenant: Tenant, person: Person) -> tuple[StoredEvent, ...]:  # noqa: ARG002
             return waiting
 
-    profiles = Profiles(resources.clickhouse, Read(resources.postgres))
+    profiles = Profiles(resources.clickhouse, Read(resources.postgres), resources.identity_links)
 
     assert (await profiles.profile(tenant, "ana")).event_count == 1
     assert (await profiles.events(tenant, "ana")).count == 1

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -33,6 +33,7 @@ from segment_copilot.compiler.evidence import Contribution
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, QueryTimeout
 from segment_copilot.events.validation import MAX_TYPE_LENGTH, MAX_USER_LENGTH, parse_instant, to_utc
 from segment_copilot.language.lengths import EARLIEST, LATEST, Instant, to_instant
+from segment_copilot.people.erasures import Erasures, ErasureStatus
 from segment_copilot.people.profiles import FoundUser, Profile, Profiles, UserEvent, WhichEvents
 
 UserId = Annotated[
@@ -187,8 +188,17 @@ _UNTIL: Final = Parameter(
 )
 
 
+class ErasureRequested(Struct, frozen=True):
+    """The erasure is decided, and carried out until it is done. *user_id_hash* stands for the person from now on."""
+
+    erasure_id: int
+    status: ErasureStatus
+    user_id_hash: str
+    requested_at: datetime
+
+
 class ExplorerController(Controller):
-    """Shows who is known and what they did, and what an event would change; it stores nothing."""
+    """Shows who is known and what they did, and what an event would change; it stores nothing, and forgets who is to be."""
 
     path = "/api/explorer"
     tags = ("explorer",)
@@ -233,6 +243,19 @@ class ExplorerController(Controller):
         counts already. A user nobody has seen is 404 (`user_not_found`).
         """
         return await run_while_connected(request, profiles.profile(tenant, user_id))
+
+    @delete("/users/{user_id:str}", status_code=202, response_description="It is being carried out.")
+    async def erase_user(
+        self, user_id: FromPath[str], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
+    ) -> ErasureRequested:
+        """Erase a user: everything under all ids that are theirs, in both stores.
+
+        Events, traits, members, links and what waits to be stored; `GET /api/erasures/<id>/` tells when it is done. An
+        id that nobody has seen gets a receipt of nothing. While an erasure of the same person is open, that is the
+        answer. Events that come later begin a new person.
+        """
+        erasure = await erasures.request(tenant, user_id)
+        return ErasureRequested(erasure.id, erasure.status, erasure.user_id_hash, erasure.requested_at)
 
     @get(
         "/users/{user_id:str}/events",

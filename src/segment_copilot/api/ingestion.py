@@ -20,6 +20,7 @@ from segment_copilot.api.http.routes import Route
 from segment_copilot.documents import items_of, read_json
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events import Ingestion, IngestionStatus, SkippedEvent
+from segment_copilot.events.identity_links import MAX_ANONYMOUS_LENGTH
 from segment_copilot.events.validation import MAX_ID_LENGTH, MAX_TYPE_LENGTH, MAX_USER_LENGTH
 from segment_copilot.mistakes import TOO_DEEP, unreadable
 
@@ -37,10 +38,23 @@ _INSTANT: Final = (
 
 
 class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something a user did at a moment. `context_identified` is an identify: its payload is a set of traits."""
+    """Something a user did at a moment. `context_identified` is an identify: its payload is a set of traits.
 
-    user_id: Annotated[str, Meta(min_length=1, max_length=MAX_USER_LENGTH)]
+    One of `user_id` and `anonymous_id` is there; both link the two.
+    """
+
     event_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]
+    user_id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=MAX_USER_LENGTH,
+                description="Without it, the event is that of `anon_<anonymous_id>`",
+            ),
+        ]
+        | None
+    ) = None
     occurred_at: (
         Annotated[
             str,
@@ -52,11 +66,23 @@ class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     event_id: (
         Annotated[str, Meta(max_length=MAX_ID_LENGTH, description="Counts once, however often it is sent")] | None
     ) = None
-    anonymous_id: Annotated[str, Meta(max_length=MAX_USER_LENGTH, description="Has no effect yet")] | None = None
+    anonymous_id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=MAX_ANONYMOUS_LENGTH,
+                description="Of somebody before they are known; beside a user_id, whose it is from now on, if nobody's yet",
+            ),
+        ]
+        | None
+    ) = None
 
 
 # Raw, because each event is judged by itself: one that is wrong does not stop the others.
-_EVENT_SCHEMA: Final = msgspec.json.schema_components([TrackedEvent])[1]["TrackedEvent"]
+_EVENT_SCHEMA: Final = msgspec.json.schema_components([TrackedEvent])[1]["TrackedEvent"] | {
+    "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("user_id", "anonymous_id")]
+}
 RawEvent = Annotated[msgspec.Raw, Meta(extra_json_schema=_EVENT_SCHEMA)]
 
 

@@ -17,6 +17,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import GroupNode, Node, SlotNode
 from segment_copilot.errors import Finding
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import (
     Condition,
     Definition,
@@ -123,10 +124,13 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 class Explanations:
     """Explains audiences of all tenants; every method takes the tenant."""
 
-    def __init__(self, clickhouse: ClickHouse, previews: Previews, references: References) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, previews: Previews, references: References, links: IdentityLinks
+    ) -> None:
         self._clickhouse = clickhouse
         self._previews = previews
         self._references = references
+        self._links = links
 
     async def definition(
         self,
@@ -197,9 +201,9 @@ class Explanations:
     async def user_of_prepared(
         self, tenant: Tenant, prepared: PreparedDefinition, user_id: str, *, purpose: Purpose = "preview"
     ) -> UserExplanation:
-        """Explain whether the user matches a prepared definition, and why."""
-        plan = prepared.compiled.plan
-        query = compiler.render_evidence(plan, user_id=user_id)
+        """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
+        plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
+        query = compiler.render_evidence(plan, user_id=person.user_id, other_ids=person.other_ids)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
@@ -216,7 +220,7 @@ class Explanations:
             )
             for part, verdict in zip(parts, found.verdicts, strict=True)
         )
-        return UserExplanation(user_id, found.in_universe, found.is_member, conditions)
+        return UserExplanation(person.user_id, found.in_universe, found.is_member, conditions)
 
 
 # An audience

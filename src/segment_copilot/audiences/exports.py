@@ -33,6 +33,7 @@ from segment_copilot.errors import (
     Unavailable,
 )
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.paths import parse_path
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
@@ -377,14 +378,19 @@ class Exports:
                 return
 
     async def _values(self, claim: _Claim, path: str, page: dict[str, Any]) -> dict[int, Any]:
-        """Return the newest value of a trait by the user's key, for those of a page who have one."""
+        """Return the newest value of a trait, of all their ids, by the user's key, for those of a page who have one."""
         name, *inside = parse_path(path)
         steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
         of_run = _OF_RUN[claim.source.kind]
         sql = f"""
-            SELECT user_key, toJSONString(value.{{path:Identifier}}) FROM traits_current FINAL
-            WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND value.{{path:Identifier}} IS NOT NULL
-              AND user_key IN (SELECT user_key FROM {of_run} AND user_id > {{after:String}} AND user_id <= {{last:String}})"""
+            WITH page AS (SELECT user_key FROM {of_run} AND user_id > {{after:String}} AND user_id <= {{last:String}})
+            SELECT {PERSON_KEY} AS person, argMax(ifNull(toJSONString(value.{{path:Identifier}}), ''), version) AS text
+            FROM {with_links("traits_current")}
+            WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND stored.user_key IN (
+              SELECT user_key FROM page UNION ALL
+              SELECT alias_key FROM identity_links FINAL
+              WHERE tenant_id = {{tenant:UInt32}} AND person_key IN (SELECT user_key FROM page))
+            GROUP BY person HAVING text != ''"""
         params = page | {"property": name, "path": steps}
         rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
         return {key: msgspec.json.decode(text) for key, text in rows}

@@ -16,6 +16,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Plan, Referenced, Static
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import Definition, encode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -43,7 +44,15 @@ class LiveMembership(Struct, frozen=True):
 class LiveMemberships:
     """Evaluates the segments of all tenants for one user; every method takes the tenant."""
 
-    def __init__(self, clickhouse: ClickHouse, discovery: Discovery, references: References, members: Members) -> None:
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        references: References,
+        members: Members,
+        links: IdentityLinks,
+    ) -> None:
+        self._links = links
         self._clickhouse = clickhouse
         self._discovery = discovery
         self._references = references
@@ -68,11 +77,11 @@ class LiveMemberships:
                 unevaluated.append(Unevaluated(segment_id, one.name, error.code, error.detail))
             await asyncio.sleep(0)  # compiling hundreds takes a while, in which others are served
         found = [one for one in await self._members.segments_of_user(tenant, user_id) if _is_static(behind, one)]
-        planned = list(plans.items())
+        planned, person = list(plans.items()), await self._links.person(tenant, user_id)
         for start in range(0, len(planned), _TOGETHER):
             some = planned[start : start + _TOGETHER]
             slots = compiler.UserSlots([plan for _, plan in some])
-            query = slots.query(user_id)
+            query = slots.query(person.user_id, other_ids=person.other_ids)
             rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
             found += [
                 SegmentOfUser(segment_id, every[segment_id].name, every[segment_id].member_count, instant)

@@ -14,6 +14,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -81,7 +82,8 @@ WHERE tenant_id = {tenant:UInt32} AND user_key IN (SELECT sipHash64(arrayJoin({u
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, links: IdentityLinks) -> None:
+        self._links = links
         self._postgres = postgres
         self._clickhouse = clickhouse
 
@@ -142,7 +144,7 @@ class Members:
         return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """Return the active segments whose published members include the user."""
+        """Return the active segments whose published members include the user, under whichever of their ids."""
         return (await self.segments_of_users(tenant, [user_id]))[user_id]
 
     async def segments_of_users(
@@ -164,10 +166,16 @@ class Members:
         published = {row["published_run"]: row for row in segments if row["published_run"]}
         found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
         if published and found:
-            users = list(found)
+            persons = await self._links.persons(tenant, list(found))
+            users = list(dict.fromkeys([id_ for one in persons.values() for id_ in (one.user_id, *one.other_ids)]))
             params = {"tenant": tenant.id, "runs": list(published), "users": users}
-            for number, run_id in (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows:
-                found[users[number - 1]].append(published[run_id])
+            rows = (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows
+            runs = dict[str, set[UUID]]()
+            for number, run_id in rows:
+                runs.setdefault(users[int(number) - 1], set()).add(run_id)
+            for user_id, one in persons.items():
+                theirs = set[UUID]().union(*(runs.get(id_, set()) for id_ in (one.user_id, *one.other_ids)))
+                found[user_id] += [published[run_id] for run_id in theirs]
         return {
             user_id: tuple(
                 SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"])

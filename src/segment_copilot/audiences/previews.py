@@ -15,6 +15,7 @@ from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.values import Values
 from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, encode, parse, tier_of
 from segment_copilot.language.catalog import Catalog
@@ -79,8 +80,11 @@ class PreparedDefinition(Struct, frozen=True):
 class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
-    def __init__(self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: IdentityLinks
+    ) -> None:
         self._clickhouse = clickhouse
+        self._links = links
         self._discovery = discovery
         self._values = values
         self._references = references
@@ -106,13 +110,14 @@ class Previews:
         named = [located.leaf for located in parsed.leaves]
         references = await self._references.load(tenant, referenced_segments(named))
         catalog = await self._discovery.catalog(tenant)
-        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+        linked = await self._links.has_any(tenant)
+        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
         if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
             catalog = await self._discovery.catalog(tenant, fresh=True)
-            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
         if is_warned and (questions := compiled.bound.questions):
             catalog = await self._values.answer(tenant, catalog, questions)
-            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id)
+            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
         bound = compiled.bound.definition
         names = await self._references.names(tenant, references)
         tier, reason = tier_of(bound)
@@ -128,9 +133,17 @@ class Previews:
         tenant: Tenant,
         as_of: datetime,
         own_id: int | None,
+        *,
+        linked: bool,
     ) -> Compiled:
         return compiler.compile_definition(
-            parsed, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of, own_id=own_id
+            parsed,
+            catalog=catalog,
+            references=references,
+            tenant_id=tenant.id,
+            as_of=as_of,
+            own_id=own_id,
+            linked=linked,
         )
 
     async def preview(
@@ -216,10 +229,16 @@ class Previews:
         """Count who matched a saved definition at each of *instants*: the numbers of as many previews, for less."""
         references = await self._references.load(tenant, referenced_segments(all_conditions(definition)))
         catalog = await self._discovery.catalog(tenant)
+        linked = await self._links.has_any(tenant)
         counts = list[int]()
         for instant in instants:
             compiled = compiler.compile_definition(
-                parse(encode(definition)), catalog=catalog, references=references, tenant_id=tenant.id, as_of=instant
+                parse(encode(definition)),
+                catalog=catalog,
+                references=references,
+                tenant_id=tenant.id,
+                as_of=instant,
+                linked=linked,
             )
             count = 0
             for keys in compiled.ranges:

@@ -14,16 +14,18 @@ from typing import Any, Final
 import msgspec
 import uuid_utils
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References
-from segment_copilot.compiler import Plan, referenced_segments
+from segment_copilot.compiler import Person, Plan, referenced_segments
 from segment_copilot.compiler.slots import Node, SampleSlot, Slot, SlotNode
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.rows import Event, rows_of
 from segment_copilot.events.validation import EventRejected, validate
 from segment_copilot.events.waiting import WaitingEvents
@@ -100,6 +102,7 @@ class Sandbox:
         references: References,
         waiting: WaitingEvents,
         declarations: Declarations,
+        links: IdentityLinks,
     ) -> None:
         self._declarations = declarations
         self._postgres = postgres
@@ -107,6 +110,7 @@ class Sandbox:
         self._discovery = discovery
         self._references = references
         self._waiting = waiting
+        self._links = links
 
     async def publish(
         self, tenant: Tenant, event: Mapping[str, Any], *, as_of: datetime | None = None
@@ -158,12 +162,14 @@ class Sandbox:
 
         Only slots that the event can change are asked twice. Of a user who was not known, all others are false, but samples.
         """
-        waiting = await self._waiting.of_user(tenant, tried.user_id)
+        person = await self._links.person(tenant, tried.user_id)
+        tried = replace(tried, user_id=person.user_id)
+        waiting = [replace(one, user_id=person.user_id) for one in await self._waiting.of_person(tenant, person)]
         traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
         slots = slots_of([one.tree for one in planned])
         touched = [slot for slot in slots if compiler.can_change(slot, tried.event_type, traits)]
         async with self._clickhouse.session(purpose="sandbox") as session:
-            await self._copy(session, tenant, tried.user_id)
+            await self._copy(session, tenant, person)
             await _write(session, await _absent(session, waiting))
             is_known = bool((await session.fetch(_SEEN, {"as_of": as_of})).rows[0][0])
             ask = partial(_true_slots, session, tenant, as_of)
@@ -183,16 +189,22 @@ class Sandbox:
                 moved.append((one, is_in))
         return moved
 
-    async def _copy(self, session: Session, tenant: Tenant, user_id: str) -> None:
-        """Copy the rows of a user; from here on the names of the tables are those of the copies."""
-        params = {"database": self._clickhouse.database, "tenant": tenant.id, "user": user_id}
+    async def _copy(self, session: Session, tenant: Tenant, person: Person) -> None:
+        """Copy the rows of a user; from here on the names of the tables are those of the copies.
+
+        What was stored under other ids of the person is copied as theirs.
+        """
+        ids = [person.user_id, *person.other_ids]
+        params = {"database": self._clickhouse.database, "tenant": tenant.id, "ids": ids}
         for table, engine in _ENGINES.items():
             await session.fetch(f"CREATE TEMPORARY TABLE {table} AS {table} ENGINE = {engine}")
         for table, columns in _COLUMNS.items():
+            copied = columns.replace("user_key", "sipHash64({user:String})").replace("user_id", "{user:String}")
             sql = f"""
-                INSERT INTO {table} ({columns}) SELECT {columns} FROM {{database:Identifier}}.{table}
-                WHERE tenant_id = {{tenant:UInt32}} AND user_key = sipHash64({{user:String}})"""
-            await session.fetch(sql, params)
+                INSERT INTO {table} ({columns}) SELECT {copied} FROM {{database:Identifier}}.{table}
+                WHERE tenant_id = {{tenant:UInt32}}
+                    AND user_key IN (SELECT arrayJoin(arrayMap(id -> sipHash64(id), {{ids:Array(String)}})))"""
+            await session.fetch(sql, params | {"user": person.user_id})
 
 
 async def _write(session: Session, events: Sequence[Event]) -> None:

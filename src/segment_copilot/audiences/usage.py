@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 
 # The table is cut into months, so this reads two parts of it at most, however long the tenant's history is.
-_MONTH = """
-SELECT count(), uniqExact(user_key) FROM events
-WHERE tenant_id = {tenant:UInt32} AND occurred_at BETWEEN {from:DateTime64(6, 'UTC')} AND {as_of:DateTime64(6, 'UTC')}
+_MONTH = f"""
+SELECT count(), uniqExact({PERSON_KEY}) FROM {with_links("events")}
+WHERE tenant_id = {{tenant:UInt32}} AND occurred_at BETWEEN {{from:DateTime64(6, 'UTC')}} AND {{as_of:DateTime64(6, 'UTC')}}
 """
 _DYNAMIC_PLUS = """
 SELECT dynamic_plus_limit, (SELECT count(*) FROM segments WHERE tenant_id = $1 AND tier = 'dynamic_plus')

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
@@ -39,6 +40,7 @@ from segment_copilot.compiler.render import (
     shape_of,
 )
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
+from segment_copilot.compiler.tables import Person
 from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.language import Parsed
 from segment_copilot.language.catalog import Catalog
@@ -60,8 +62,9 @@ def compile_definition(
     tenant_id: int,
     as_of: datetime,
     own_id: int | None = None,
+    linked: bool = False,
 ) -> Compiled:
-    """Bind a definition and plan it.
+    """Bind a definition and plan it; *linked* if some ids of the tenant's users are one person's.
 
     Raises:
         InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
@@ -69,6 +72,7 @@ def compile_definition(
     bound = bind(parsed, catalog, references, own_id=own_id)
     defined = {segment_id: one for segment_id, one in references.items() if one is not None}
     planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=defined)
+    planned = replace(planned, linked=linked)
     events = sum(known.event_count for known in catalog.event_types.values())
     return Compiled(bound, planned, key_ranges(planned, events=events))
 
@@ -82,6 +86,7 @@ __all__ = [
     "Evidence",
     "KeyRange",
     "Narrowing",
+    "Person",
     "Plan",
     "Referenced",
     "Shape",

@@ -38,7 +38,7 @@ from segment_copilot.compiler.slots import (
     leaves,
 )
 from segment_copilot.compiler.sources import is_sampled, listed, passes, sample_hash
-from segment_copilot.compiler.tables import Tables, in_range, of_traits
+from segment_copilot.compiler.tables import Person, Tables, in_range, of_traits
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
 
@@ -84,11 +84,13 @@ _NO_EVENTS: Final = "CAST([], 'Array(Tuple(DateTime64(6, \\'UTC\\'), String, Str
 _UNIVERSE: Final = -1
 
 
-def render_evidence(plan: Plan, *, user_id: str) -> CompiledQuery:
-    """Write rows `slot, holds, measured, contributions`; a slot for which the user did nothing has no row."""
-    user = bind(user_id, "String", name="user")
-    tables = Tables(plan, only=sql("user_key = sipHash64({})", user))
-    is_user = sql("user_id = {}", user)
+def render_evidence(plan: Plan, *, user_id: str, other_ids: tuple[str, ...] = ()) -> CompiledQuery:
+    """Write rows `slot, holds, measured, contributions`; a slot for which the user did nothing has no row.
+
+    *other_ids* are those that are linked to the user's.
+    """
+    tables = Tables(plan, person=Person(user_id, other_ids))
+    is_user = sql("user_id = {}", tables.user)
     template = "SELECT toInt32({}) AS slot, toUInt8(1) AS holds, 'null' AS measured, {} AS contributions\n{}"
     parts = [sql(template, _UNIVERSE, _NO_EVENTS, tables.users([is_user]))]
     rendering = _Rendering(tables, is_user=is_user)
@@ -178,8 +180,8 @@ class _Rendering:
         if isinstance(slot, OccurrenceSlot) and slot.occurrence == "any":
             events = sql("groupArrayIf({}, {})", _EVENT, render_test("payload", slot.test))
         rows = self._tables.events(slot.matching.event_types, conditions)
-        template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY user_key"
-        return with_named(sql(template, index, holds, measured, _newest(events), rows))
+        template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY {}"
+        return with_named(sql(template, index, holds, measured, _newest(events), rows, self._tables.person_key))
 
     def _trait(self, index: int, slot: TraitSlot) -> Fragment:
         test = render_test("value", slot.test)
@@ -187,15 +189,16 @@ class _Rendering:
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
         rows = self._tables.traits(of_traits([slot.property]))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
-        return sql("SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY user_key", index, *found, rows)
+        template = "SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY {}"
+        return sql(template, index, *found, rows, self._tables.person_key)
 
     def _sequence(self, index: int, slot: SequenceSlot) -> Fragment:
         """Ask whether the steps were done in order; the events are all that could be one of them."""
         keys = nested(render_sequence(slot, self._tables, ()))
         done = sql("SELECT toInt32({}), toUInt8(1), 'null', {} FROM {}", index, _NO_EVENTS, keys)
         newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
-        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY user_key"
-        return sql(template, done, index, newest, steps)
+        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY {}"
+        return sql(template, done, index, newest, steps, self._tables.person_key)
 
     def _sample(self, index: int, slot: SampleSlot) -> Fragment:
         share = sample_hash(slot)

@@ -17,13 +17,14 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segment_copilot.compiler.bitmasks import Bitmasks, render_bitmasks
 from segment_copilot.compiler.chain import LEVELS, Part, chain_of, render_chain
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql
 from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, by_source
-from segment_copilot.compiler.tables import Tables, is_in
+from segment_copilot.compiler.tables import Person, Tables, is_in
 from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.compiler.trees import complement_of, is_positive, is_true, normal, slots_of
 
@@ -133,7 +134,7 @@ class SharedSlots:
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         _check_alike(plans)
-        self._first = plans[0]
+        self._first = replace(plans[0], linked=any(plan.linked for plan in plans))
         trees = [normal(plan.root) for plan in plans]
         self._masks = Bitmasks(trees)
         self._tests = [self._masks.test(tree) for tree in trees]
@@ -169,9 +170,14 @@ def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> 
     return query(sql(into + "SELECT {}, {}, {}, user_id, user_key\n{}", tenant, segment, run, rows))
 
 
-def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) -> CompiledQuery:
-    """Write one row with 1 when the user is in the universe and matches; no row otherwise."""
-    rendering = _Rendering(plan, shape, user_id=user_id)
+def render_is_member(
+    plan: Plan, *, user_id: str, other_ids: tuple[str, ...] = (), shape: Shape | None = None
+) -> CompiledQuery:
+    """Write one row with 1 when the user is in the universe and matches; no row otherwise.
+
+    *other_ids* are those that are linked to the user's.
+    """
+    rendering = _Rendering(plan, shape, person=Person(user_id, other_ids))
     return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
 
 
@@ -190,9 +196,9 @@ class UserSlots:
         self._trees = [normal(plan.root) for plan in plans]
         self._masks = Bitmasks(self._trees)
 
-    def query(self, user_id: str) -> CompiledQuery:
-        """Write one row of bits; none for a user who is not in the universe."""
-        rendering = _Rendering(self._first, "bitmasks", user_id=user_id)
+    def query(self, user_id: str, *, other_ids: tuple[str, ...] = ()) -> CompiledQuery:
+        """Write one row of bits; none for a user who is not in the universe. *other_ids* are linked to the user's."""
+        rendering = _Rendering(self._first, "bitmasks", person=Person(user_id, other_ids))
         universe = nested(sql("SELECT user_key\n{}", rendering.users()))
         rows = nested(self._masks.rows(rendering.sources))
         template = "SELECT {}\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
@@ -239,7 +245,7 @@ class _Rendering:
         plan: Plan,
         shape: Shape | None,
         *,
-        user_id: str | None = None,
+        person: Person | None = None,
         traits: TraitTable = "current",
         keys: KeyRange | None = None,
     ) -> None:
@@ -247,14 +253,12 @@ class _Rendering:
         self._shape: Shape | None = shape
         self._one = list[Fragment]()
         only = None
-        if user_id is not None:
-            user = bind(user_id, "String", name="user")
-            self._one.append(sql("user_id = {}", user))
-            only = sql("user_key = sipHash64({})", user)
         if keys is not None:
             first, last = bind(keys.first, "UInt64", name="first_key"), bind(keys.last, "UInt64", name="last_key")
             only = sql("user_key BETWEEN {} AND {}", first, last)
-        self.tables = Tables(plan, only=only)
+        self.tables = Tables(plan, only=only, person=person)
+        if person is not None:
+            self._one.append(sql("user_id = {}", self.tables.user))
         self.sources = Sources(self.tables, plan.as_of, traits=traits)
 
     @cached_property

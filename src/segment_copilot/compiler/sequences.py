@@ -30,7 +30,8 @@ def render_sequence(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragm
         columns = sql("{},\n  arrayFill(blocker -> blocker > 0, {}) AS blockers", columns, blocked)
     having = join(" AND ", [sql("countIf({}) > 0", step) for step in steps])
     rows = step_rows(slot, tables, narrowed)
-    ordered = nested(sql("SELECT user_key, {}\n{}\nGROUP BY user_key\nHAVING {}", columns, rows, having))
+    template = "SELECT {}, {}\n{}\nGROUP BY user_key\nHAVING {}"
+    ordered = nested(sql(template, tables.key, columns, rows, having))
     has_gaps = slot.blockers or any(step.within is not None for step in slot.steps)
     return sql("SELECT user_key FROM {}\nWHERE {}", ordered, _chain_with_gaps(slot) if has_gaps else _chain(slot))
 

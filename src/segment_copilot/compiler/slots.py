@@ -210,11 +210,12 @@ Node = SlotNode | GroupNode
 
 
 class Plan(Struct, frozen=True):
-    """A plan is a question about one tenant at one instant."""
+    """A plan is a question about one tenant at one instant; *linked* if some ids of its users are one person's."""
 
     tenant_id: int
     as_of: datetime
     root: Node
+    linked: bool = False
 
 
 def conjunction(first: Node, second: Node) -> Node:

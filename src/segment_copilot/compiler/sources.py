@@ -199,10 +199,11 @@ class Sources:
         read = self._prepare(slots)
         if all(need.exists for need in read.needs) and is_any(node):
             conditions = [*read.conditions, *_any_of(read.guards), *narrowed]
-            return sql("SELECT user_key\n{}", self._tables.events(source.names, conditions))
+            return sql("SELECT {}\n{}", self._tables.key, self._tables.events(source.names, conditions))
         having = written(node, dict(zip(slots, read.holds(), strict=True)).__getitem__)
         rows = self._tables.events(source.names, [*read.conditions, *narrowed])
-        return with_named(sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING {}", rows, having))
+        template = "SELECT {}\n{}\nGROUP BY user_key\nHAVING {}"
+        return with_named(sql(template, self._tables.key, rows, having))
 
     def _event_bits(self, source: Events, slots: Sequence[Slot], places: Places) -> Fragment:
         read = self._prepare(slots)
@@ -210,15 +211,15 @@ class Sources:
         if not all(need.exists for need in read.needs):
             columns = columns_of_bits(read.holds(), places)
             rows = self._tables.events(source.names, conditions)
-            template = "SELECT user_key, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
-            return with_named(sql(template, columns=columns, rows=rows, some=some))
+            template = "SELECT {key}, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
+            return with_named(sql(template, key=self._tables.key, columns=columns, rows=rows, some=some))
         guards: Sequence[Guard] = read.guards
         if len(slots) == 1:
             conditions, guards = [*conditions, *_any_of(guards)], [None]
         elif None not in guards:
             conditions = [*conditions, some]
         rows = self._tables.events(source.names, conditions)
-        return sql("SELECT user_key, {}\n{}", columns_of_bits(guards, places), rows)
+        return sql("SELECT {}, {}\n{}", self._tables.key, columns_of_bits(guards, places), rows)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
         """Say what to read for all of the slots, and each one's guard."""
@@ -265,8 +266,8 @@ class Sources:
         least = bind(slot.min_per_period, "UInt64")
         conditions = [*in_range(slot.matching.range), *passes(slot.matching.filter), *narrowed]
         rows = self._tables.events(slot.matching.event_types, conditions)
-        template = "SELECT user_key\n{}\nGROUP BY user_key, {}\nHAVING count() >= {}"
-        active = nested(sql(template, rows, render_period(slot), least))
+        template = "SELECT {}\n{}\nGROUP BY user_key, {}\nHAVING count() >= {}"
+        active = nested(sql(template, self._tables.key, rows, render_period(slot), least))
         enough = render_comparison(sql("count()"), slot.comparison, "UInt64")
         return sql("SELECT user_key FROM {}\nGROUP BY user_key\nHAVING {}", active, enough)
 
@@ -303,7 +304,7 @@ def sample_hash(slot: SampleSlot) -> Fragment:
 
 def listed(slot: ListedSlot, tables: Tables) -> Fragment:
     """Write the condition of users who are in a static segment; some of its members nobody may have seen yet."""
-    return is_in(sql("SELECT user_key\n{}", tables.members(slot.segment_id, slot.run_id)))
+    return is_in(sql("SELECT {}\n{}", tables.key, tables.members(slot.segment_id, slot.run_id)))
 
 
 def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:

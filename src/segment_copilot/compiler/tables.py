@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, LiteralString
 from uuid import UUID
 
+from msgspec import Struct
+
 from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
 from segment_copilot.compiler.slots import Plan, Range
 from segment_copilot.language.catalog import IDENTIFY
@@ -14,6 +16,8 @@ INSTANT: Final = "DateTime64(6, 'UTC')"
 
 Keys = Literal["user_key", "property, user_key"]
 """What tells rows of users, or of the traits of users, apart."""
+
+_LINKS: Final = "SELECT alias_key, person_key, person_id FROM identity_links FINAL WHERE tenant_id = {}"
 
 
 def in_range(wanted: Range) -> list[Fragment]:
@@ -60,20 +64,47 @@ def where(conditions: Iterable[Fragment]) -> Fragment:
     return sql("WHERE {}", join("\n  AND ", conditions))
 
 
+class Person(Struct, frozen=True):
+    """A person is a user and the other ids that are linked to theirs."""
+
+    user_id: str
+    other_ids: tuple[str, ...] = ()
+
+
 class Tables:
     """Writes the FROM and WHERE of one query.
+
+    Where ids are linked, every read says `user_key` for the person: `key` in its SELECT is the person's key under that
+    name, and hides the column. What stands behind it is the same text as where no ids are linked.
 
     Args:
         plan: Whose data, and as of when.
         only: A condition on `user_key` that every read gets, such as a range of keys; None for everybody.
+        person: Whose rows alone are read; None for everybody's.
     """
 
-    def __init__(self, plan: Plan, *, only: Fragment | None = None) -> None:
+    def __init__(self, plan: Plan, *, only: Fragment | None = None, person: Person | None = None) -> None:
         self.tenant = bind(plan.tenant_id, "UInt32", name="tenant")
         self.as_of = bind(plan.as_of, INSTANT, name="as_of")
+        self.user = bind("" if person is None else person.user_id, "String", name="user")
+        self._is_past = sql("occurred_at <= {}", self.as_of)
+        self.is_linked = plan.linked if person is None else bool(person.other_ids)
+        self.person_key = sql("user_key")
+        """The key of the person that a row is of, where the SELECT does not name it."""
+        self._links: Fragment | None = None
+        if person is not None and not self.is_linked:
+            only = sql("user_key = sipHash64({})", self.user)
+        elif person is not None:
+            ids = bind([person.user_id, *person.other_ids], "Array(String)", name="ids")
+            only = sql("stored.user_key IN (SELECT arrayJoin(arrayMap(id -> sipHash64(id), {})))", ids)
+            self.person_key = sql("materialize(sipHash64({}))", self.user)
+        elif self.is_linked:
+            linked = nested(sql(_LINKS, self.tenant))
+            self._links = sql("LEFT ANY JOIN {} AS links ON stored.user_key = links.alias_key", linked)
+            self.person_key = sql("if(links.person_key = 0, stored.user_key, links.person_key)")
+        self.key = sql("{} AS user_key", self.person_key) if self.is_linked else self.person_key
         is_tenant = sql("tenant_id = {}", self.tenant)
         self._always = [is_tenant] if only is None else [is_tenant, only]
-        self._is_past = sql("occurred_at <= {}", self.as_of)
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of these types; None is every event, and an identify is not one."""
@@ -89,17 +120,34 @@ class Tables:
 
     def current_traits(self, wanted: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
         """Read the newest value of some traits, after `as_of` or not; rows that were overtaken too, unless *final*."""
-        table = "traits_current FINAL" if final else "traits_current"
-        return self._read(table, [wanted, *conditions])
+        return self._read("traits_current", [wanted, *conditions], final=final)
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
-        """Read the universe."""
-        return self._read("users FINAL", [sql("first_seen <= {}", self.as_of), *conditions])
+        """Read the universe: a row of `user_key, user_id` for each user."""
+        is_seen = sql("first_seen <= {}", self.as_of)
+        if not self.is_linked:
+            return self._read("users", [is_seen, *conditions], final=True)
+        user_id = self.user
+        if self._links is not None:
+            user_id = sql("any(if(links.person_key = 0, stored.user_id, links.person_id))")
+        everybody = sql(
+            "SELECT {}, {} AS user_id\n{}\nGROUP BY user_key", self.key, user_id, self._read("users", [is_seen])
+        )
+        rows = sql("FROM {}", nested(everybody))
+        conditions = list(conditions)
+        return sql("{}\n{}", rows, where(conditions)) if conditions else rows
 
     def members(self, segment_id: int, run_id: UUID) -> Fragment:
         """Read the stored members of a segment, as one run left them; they have no instant."""
         run = sql("run_id = {}", bind(run_id, "UUID"))
         return self._read("memberships", [sql("segment_id = {}", bind(segment_id, "UInt64")), run])
 
-    def _read(self, table: LiteralString, conditions: Iterable[Fragment]) -> Fragment:
-        return sql("FROM {}\n{}", table, where([*self._always, *conditions]))
+    def _read(self, table: LiteralString, conditions: Iterable[Fragment], *, final: bool = False) -> Fragment:
+        rows = sql(table)
+        if self.is_linked:
+            rows = sql("{} AS stored", rows)
+        if final:
+            rows = sql("{} FINAL", rows)
+        if self._links is not None:
+            rows = sql("{}\n{}", rows, self._links)
+        return sql("FROM {}\n{}", rows, where([*self._always, *conditions]))

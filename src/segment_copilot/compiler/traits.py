@@ -32,12 +32,22 @@ class TraitReads:
         wanted = of_traits([name])
         if self._table == "history":
             return self._newest_keys(self._tables.traits(wanted, narrowed), test)
-        current = self._tables.current_traits(wanted, [*self._stood(), test], final=True)
+        current = self._current_keys(wanted, test)
         newest = self._newest_keys(self._tables.traits(wanted, [self._changed_since(wanted)]), test)
-        return filtered(sql("SELECT user_key\n{}\nUNION ALL\n{}", current, newest), narrowed)
+        return filtered(sql("{}\nUNION ALL\n{}", current, newest), narrowed)
+
+    def _current_keys(self, wanted: Fragment, test: Fragment) -> Fragment:
+        """Write `SELECT user_key` of the users whose current value stood at `as_of`, and passes."""
+        if not self._tables.is_linked:
+            rows = self._tables.current_traits(wanted, [*self._stood(), test], final=True)
+            return sql("SELECT user_key\n{}", rows)
+        rows = self._tables.current_traits(wanted, [], final=False)
+        template = "SELECT {}\n{}\nGROUP BY user_key\nHAVING NOT max({}) AND argMax({}, version)"
+        return sql(template, self._tables.key, rows, self._has_changed, test)
 
     def _newest_keys(self, rows: Fragment, test: Fragment) -> Fragment:
-        return sql("SELECT user_key\n{}\nGROUP BY user_key\nHAVING argMax({}, {})", rows, test, TIME_AND_ID)
+        template = "SELECT {}\n{}\nGROUP BY user_key\nHAVING argMax({}, {})"
+        return sql(template, self._tables.key, rows, test, TIME_AND_ID)
 
     def bits(self, slots: Sequence[Slot], places: Places) -> Fragment:
         """Write `SELECT user_key, bits_0, …`: one row for each user and trait with a value that passes a test."""
@@ -74,14 +84,31 @@ class TraitReads:
         is_current = self._table == "current"
         changed = [self._changed_since(wanted, keys)] if is_current else []
         history = self._tables.traits(wanted, changed)
-        rows = nested(sql("SELECT {}, {}, {} AS time_and_id\n{}", keys, columns, TIME_AND_ID, history))
+        selected = self._selected(keys)
+        rows = nested(sql("SELECT {}, {}, {} AS time_and_id\n{}", selected, columns, TIME_AND_ID, history))
         newest = [sql("argMax(rows.bits_{i}, rows.time_and_id) AS bits_{i}", i=word) for word in words]
         template = "SELECT user_key, {} FROM {} AS rows\nGROUP BY {}\nHAVING {}"
         decided = sql(template, join(", ", newest), rows, keys, some)
         if not is_current:
             return decided
-        current = self._tables.current_traits(wanted, [*self._stood(), some], final=True)
-        return sql("SELECT user_key, {}\n{}\nUNION ALL\n{}", columns, current, decided)
+        return sql("{}\nUNION ALL\n{}", self._current_bits(wanted, keys, columns, places), decided)
+
+    def _current_bits(self, wanted: Fragment, keys: Keys, columns: Fragment, places: Places) -> Fragment:
+        """Write the bits of the current values that stood at `as_of`: of a person with several ids, of the newest."""
+        some = is_any_bit(places)
+        if not self._tables.is_linked:
+            rows = self._tables.current_traits(wanted, [*self._stood(), some], final=True)
+            return sql("SELECT user_key, {}\n{}", columns, rows)
+        rows = self._tables.current_traits(wanted, [], final=False)
+        template = "SELECT {}, {}, version, {} AS has_changed\n{}"
+        of_ids = nested(sql(template, self._selected(keys), columns, self._has_changed, rows))
+        newest = [sql("argMax(rows.bits_{i}, rows.version) AS bits_{i}", i=word) for word in words_of(places)]
+        template = "SELECT user_key, {} FROM {} AS rows\nGROUP BY {}\nHAVING NOT max(has_changed) AND {}"
+        return sql(template, join(", ", newest), of_ids, keys, some)
+
+    def _selected(self, keys: Keys) -> Fragment:
+        """Write the keys of rows in their SELECT."""
+        return self._tables.key if keys == "user_key" else sql("property, {}", self._tables.key)
 
     def _stood(self) -> list[Fragment]:
         """Write the conditions of a current value that stood at `as_of` already."""
@@ -89,9 +116,12 @@ class TraitReads:
 
     def _changed_since(self, wanted: Fragment, keys: Keys = "user_key") -> Fragment:
         """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
-        condition = sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
-        rows = self._tables.current_traits(wanted, [condition], final=False)
-        return is_in(sql("SELECT {}\n{}", keys, rows), keys=keys)
+        rows = self._tables.current_traits(wanted, [self._has_changed], final=False)
+        return is_in(sql("SELECT {}\n{}", self._selected(keys), rows), keys=keys)
+
+    @property
+    def _has_changed(self) -> Fragment:
+        return sql("(occurred_at > {} OR NOT is_exact)", self._tables.as_of)
 
 
 def trait_test(slot: Slot) -> Fragment:

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import IDENTIFY, Scalar
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, to_instant, to_microseconds
 from segment_copilot.language.paths import parse_path
@@ -79,11 +80,11 @@ SELECT ifNull(toJSONString(payload.{{path:Identifier}}), '') AS document
 {_events_that(_OF_TYPE)}
 """)
 # ifNull inside argMax: argMax passes over NULL, and would bring a removed trait back.
-_TRAIT_VALUES: Final = _frequent_values("""
-SELECT argMax(ifNull(toJSONString(value.{path:Identifier}), ''), (occurred_at, event_id)) AS document
-FROM traits
-WHERE tenant_id = {tenant:UInt32} AND property = {property:String} AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-GROUP BY user_key
+_TRAIT_VALUES: Final = _frequent_values(f"""
+SELECT argMax(ifNull(toJSONString(value.{{path:Identifier}}), ''), (occurred_at, event_id)) AS document
+FROM {with_links("traits")}
+WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND occurred_at <= {{as_of:DateTime64(6, 'UTC')}}
+GROUP BY {PERSON_KEY}
 """)
 
 

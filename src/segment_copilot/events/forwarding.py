@@ -36,9 +36,13 @@ _PAUSE = timedelta(seconds=1)  # before a block that failed is tried again
 _FORMING_LOCK = 0x5E9_B10C  # one worker at a time collects waiting events; the others go on with their blocks
 
 # A limit in rows and in bytes, but never less than one row.
+# Events of somebody who is being forgotten wait until that is done.
 _FORM = """
 WITH waiting AS (
-    SELECT seq, octet_length(payload) AS bytes FROM events WHERE block_id IS NULL ORDER BY seq LIMIT $1::int
+    SELECT seq, octet_length(payload) AS bytes FROM events
+    WHERE block_id IS NULL AND (tenant_id, user_id) NOT IN (
+        SELECT tenant_id, unnest(ids) FROM erasures WHERE status IN ('queued', 'working'))
+    ORDER BY seq LIMIT $1::int
 ), taken AS (
     SELECT seq FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM waiting) AS placed WHERE before < $2::bigint
 ), block AS (
@@ -58,6 +62,25 @@ _OTHERS_GOT_THROUGH = """
 SELECT EXISTS (
     SELECT FROM blocks WHERE status = 'forwarded' AND forwarded_at > (SELECT failing_since FROM blocks WHERE id = $1))
 """
+
+_BLOCKS_OF = """
+SELECT id, lease_id IS NOT NULL AND lease_until > clock_timestamp() AS is_held FROM blocks
+WHERE status = 'pending'
+    AND id IN (SELECT block_id FROM events WHERE tenant_id = $1 AND user_id = ANY ($2::text[]) AND block_id IS NOT NULL)
+FOR UPDATE
+"""
+_TAKE = """
+WITH taken AS (
+    DELETE FROM events WHERE tenant_id = $1 AND user_id = ANY ($2::text[]) RETURNING block_id
+), smaller AS (
+    UPDATE blocks SET event_count = event_count - number
+    FROM (SELECT block_id, count(*) AS number FROM taken GROUP BY block_id) AS fewer WHERE id = block_id
+)
+SELECT count(*) FROM taken
+"""
+_DELETE_EMPTY = (
+    "DELETE FROM blocks WHERE event_count = 0 AND NOT EXISTS (SELECT FROM events WHERE block_id = blocks.id)"
+)
 
 _DELETE_BLOCKS = """
 WITH old AS (
@@ -232,6 +255,21 @@ class Forwarding:
         if blocks or ids:
             log.info("events.cleaned_up", blocks=blocks, ids=ids)
         return bool(blocks or ids)
+
+
+async def take_events_of(transaction: Connection, tenant_id: int, user_ids: Sequence[str]) -> int | None:
+    """Remove all events of some users, wherever they are on their way, and return how many; None while a worker holds one.
+
+    None is being formed into a block meanwhile. A block keeps its token with fewer rows: whether it arrived before, or
+    arrives now, is as true of the others as it was.
+    """
+    await transaction.execute("SELECT pg_advisory_xact_lock($1)", _FORMING_LOCK)
+    blocks = await transaction.fetch(_BLOCKS_OF, tenant_id, user_ids)
+    if any(block["is_held"] for block in blocks):
+        return None
+    taken: int = await transaction.fetchval(_TAKE, tenant_id, user_ids)
+    await transaction.execute(_DELETE_EMPTY)
+    return taken
 
 
 async def _move(transaction: Connection, seqs: Sequence[int], *, failing_since: datetime | None) -> None:

@@ -105,13 +105,14 @@ class History:
         await self._keep_recent([event for event in events if event.occurred_at > recent_since])
 
     async def delete(self, tenant: Tenant) -> None:
-        """Delete every event of the tenant.
+        """Delete every event of the tenant, and which ids are one person's.
 
         That it is to go is decided where its caller marks the tenant, and carried on by the next call if this one fails
         anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
         """
         await self._delete_recent(tenant, prefix="")
-        for table in ("events", "traits", "traits_current", "users"):
+        await self._postgres.execute("DELETE FROM identity_links WHERE tenant_id = $1", tenant.id)
+        for table in ("events", "traits", "traits_current", "users", "identity_links"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")

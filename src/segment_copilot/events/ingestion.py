@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.declarations import Declarations
+from segment_copilot.events.identity_links import link_anonymous, seen_together
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres
@@ -35,6 +36,8 @@ FROM incoming WHERE key IS NULL OR key IN (SELECT key FROM unseen) ORDER BY posi
 _STATUS = """
 WITH open AS (
     SELECT received_at FROM events WHERE tenant_id = $1 AND block_id IS NULL
+    UNION ALL
+    SELECT updated_at FROM identity_links WHERE tenant_id = $1 AND status = 'pending'
     UNION ALL
     SELECT received_at FROM events
     WHERE tenant_id = $1 AND block_id = ANY (ARRAY(SELECT id FROM blocks WHERE status = 'pending'))
@@ -69,6 +72,8 @@ class AcceptedEvents(Struct, frozen=True):
 
 class IngestionStatus(Struct, frozen=True):
     """Where a tenant's events are. With *pending* 0 everything acknowledged can be queried, but for *failed*.
+
+    *pending* counts links of ids, too.
 
     *failed* events are stored but ClickHouse refuses them: a mistake of ours, since validation should have.
     """
@@ -112,7 +117,7 @@ class Ingestion:
 
         An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
         counts every time unless *idempotency_key* says that the request is a repetition: then the same event at the same
-        place of the same key counts once.
+        place of the same key counts once. One with a user id and an anonymous id links the two.
 
         With *user_id* every event is that user's, whoever it names; ids then count among the user's own, so that nobody
         can use up another's.
@@ -182,7 +187,8 @@ class Ingestion:
             [key for key, _ in keyed],
             received_at,
         )
-        if not violations:
+        users = seen_together([(event.user_id, event.anonymous_id) for _, event in keyed])
+        if not violations and not users:
             return await self._postgres.execute(_STORE, *values)
         async with self._postgres.transaction() as transaction:
             rows = await transaction.fetch(f"{_STORE} RETURNING event_id", *values)
@@ -194,6 +200,7 @@ class Ingestion:
                 if one.outcome == "skipped" or (one.event.event_id in new and id(one.event) in copies)
             ]
             await note_violations(transaction, tenant, noted, received_at=received_at)
+            await link_anonymous(transaction, tenant, users)
         await trim_violations(self._postgres, noted)
         return len(rows)
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.documents import escape, is_plain, join, read_json, repeats_a_key, unstorable, unstorable_text
+from segment_copilot.events.identity_links import ANONYMOUS, MAX_ANONYMOUS_LENGTH
 from segment_copilot.language.lengths import EARLIEST, LATEST
 from segment_copilot.mistakes import unreadable
 
@@ -40,13 +41,17 @@ class EventRejected(Exception):
 
 
 class ValidEvent(Struct, frozen=True, gc=False):
-    """An event that may be stored. *payload* is compact JSON text; *event_id* is None when the client gave none."""
+    """An event that may be stored. *payload* is compact JSON text; *event_id* is None when the client gave none.
+
+    Without a user id, that of somebody who is known by *anonymous_id* only stands in its place.
+    """
 
     user_id: str
     event_type: str
     occurred_at: datetime
     payload: str
     event_id: str | None = None
+    anonymous_id: str | None = None
 
 
 def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime, user_id: str | None = None) -> ValidEvent:
@@ -57,12 +62,14 @@ def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime, user
     fields = _fields(_decode(event) if isinstance(event, (bytes, msgspec.Raw)) else event)
     if user_id is not None:
         fields = {**fields, "user_id": user_id}
+    anonymous_id = _anonymous_id(fields)
     return ValidEvent(
-        user_id=_text(fields, "user_id", longest=MAX_USER_LENGTH),
+        user_id=_user_id(fields, anonymous_id),
         event_type=_text(fields, "event_type", longest=MAX_TYPE_LENGTH),
         occurred_at=_occurred_at(fields.get("occurred_at"), received_at=received_at),
         payload=_payload(fields.get("payload")),
         event_id=_event_id(fields),
+        anonymous_id=anonymous_id,
     )
 
 
@@ -125,9 +132,20 @@ def _fields(event: object) -> Mapping[str, Any]:
                 f"An event has no such field; it has {', '.join(sorted(_FIELDS))}. Anything else goes into payload."
             )
             raise EventRejected(join(name), code="unknown_field", detail=detail)
-    if fields.get("anonymous_id") is not None:  # accepted, checked, and of no effect until identities are linked
-        _text(fields, "anonymous_id", longest=MAX_USER_LENGTH)
     return fields
+
+
+def _anonymous_id(fields: Mapping[str, Any]) -> str | None:
+    """Return the anonymous id; None when it is absent or null."""
+    if fields.get("anonymous_id") is None:
+        return None
+    return _text(fields, "anonymous_id", longest=MAX_ANONYMOUS_LENGTH)
+
+
+def _user_id(fields: Mapping[str, Any], anonymous_id: str | None) -> str:
+    if fields.get("user_id") is None and anonymous_id is not None:
+        return ANONYMOUS + anonymous_id
+    return _text(fields, "user_id", longest=MAX_USER_LENGTH)
 
 
 def _text(fields: Mapping[str, Any], name: str, *, longest: int) -> str:

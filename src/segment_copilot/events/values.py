@@ -18,6 +18,7 @@ import structlog
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import CompiledQuery, render_event_filter, render_trait_filter
 from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import (
     IDENTIFY,
     MAX_SAMPLE_LENGTH,
@@ -38,8 +39,9 @@ _SECONDS: Final = 2.0  # for all of them together
 _MAX_NEAR: Final = 3  # texts of one question for which near ones are looked for: each is a scan of its own
 _NEAR: Final = 5
 
-_TRAITS: Final = "FROM traits WHERE tenant_id = {tenant:UInt32} AND property = {property:String}"
-_CURRENT: Final = "FROM traits_current FINAL WHERE tenant_id = {tenant:UInt32} AND property = {property:String}"
+_OF_TRAIT: Final = "WHERE tenant_id = {tenant:UInt32} AND property = {property:String}"
+_TRAITS: Final = f"FROM {with_links('traits')} {_OF_TRAIT}"
+_CURRENT: Final = f"FROM {with_links('traits_current', final=True)} {_OF_TRAIT}"
 _EVENTS: Final = "FROM events WHERE tenant_id = {tenant:UInt32} AND event_type IN {types:Array(String)}"
 
 _TEXT: Final = "{column}.{{path:Identifier}}.:String"
@@ -103,8 +105,8 @@ class Values:
     async def _spellings(self, tenant: Tenant, catalog: Catalog, question: Question) -> dict[str, Spellings]:
         source, params = _source(tenant, question)
         text, wanted = _text(catalog, question), sorted(question.texts)
-        counted = "uniqExact(user_key)" if not question.event_types else "count()"
-        sql = f"SELECT text, {counted} FROM (SELECT {text} AS text, user_key {source}) "
+        counted, key = ("uniqExact(person)", PERSON_KEY) if not question.event_types else ("count()", "user_key")
+        sql = f"SELECT text, {counted} FROM (SELECT {text} AS text, {key} AS person {source}) "
         sql += "WHERE lowerUTF8(text) IN {texts:Array(String)} GROUP BY text"
         found = await self._clickhouse.fetch(sql, {**params, "texts": wanted}, purpose="preview")
         counts = {one: dict[str, int]() for one in wanted}
@@ -120,7 +122,7 @@ class Values:
         self, text: str, params: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]
     ) -> dict[str, dict[str, int]]:
         """Count the users who have each spelling now; one that nobody has any more stays, with 0."""
-        sql = f"SELECT text, uniqExact(user_key) FROM (SELECT {text} AS text, user_key {_CURRENT}) "
+        sql = f"SELECT text, uniqExact(person) FROM (SELECT {text} AS text, {PERSON_KEY} AS person {_CURRENT}) "
         sql += "WHERE lowerUTF8(text) IN {texts:Array(String)} GROUP BY text"
         found = dict((await self._clickhouse.fetch(sql, {**params, "texts": list(counts)}, purpose="preview")).rows)
         return {key: {text: int(found.get(text, 0)) for text in spelled} for key, spelled in counts.items()}

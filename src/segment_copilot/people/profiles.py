@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import NotFound
+from segment_copilot.events.identity_links import PERSON_ID, PERSON_KEY, IdentityLinks, with_links
 from segment_copilot.events.rows import Event
 from segment_copilot.events.waiting import WaitingEvents
 from segment_copilot.language.catalog import IDENTIFY
@@ -34,6 +35,24 @@ ORDER BY rank, id LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
 _COUNTS: Final = """
 SELECT user_key, count() FROM events
 WHERE tenant_id = {tenant:UInt32} AND user_key IN {keys:Array(UInt64)} GROUP BY user_key
+"""
+
+# Where ids are linked: a person is found by any of their ids, and counted with all of them.
+_PERSONS: Final = f"""(
+    SELECT {PERSON_KEY} AS user_key, any({PERSON_ID}) AS id, min(stored.first_seen) AS first_seen,
+        max(stored.last_seen) AS last_seen, minIf({_RANK}, {_FOUND}) AS rank, countIf({_FOUND}) > 0 AS is_found
+    FROM {with_links("users")} WHERE tenant_id = {{tenant:UInt32}} GROUP BY user_key HAVING is_found)"""
+_COUNT_PERSONS: Final = f"SELECT count() FROM {_PERSONS}"
+_SEARCH_PERSONS: Final = f"""
+SELECT user_key, id, first_seen, last_seen, rank FROM {_PERSONS}
+WHERE (rank, id) > ({{rank:Int32}}, {{id:String}})
+ORDER BY rank, id LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
+"""
+_COUNTS_OF_PERSONS: Final = f"""
+SELECT {PERSON_KEY} AS person, count() FROM {with_links("events")}
+WHERE tenant_id = {{tenant:UInt32}} AND (stored.user_key IN {{keys:Array(UInt64)}} OR stored.user_key IN (
+    SELECT alias_key FROM identity_links FINAL WHERE tenant_id = {{tenant:UInt32}} AND person_key IN {{keys:Array(UInt64)}}))
+GROUP BY person HAVING person IN {{keys:Array(UInt64)}}
 """
 
 _OF_USER: Final = "tenant_id = {tenant:UInt32} AND user_key IN (SELECT arrayJoin(arrayMap(id -> sipHash64(id), {users:Array(String)})))"
@@ -119,7 +138,8 @@ _ALL: Final = WhichEvents()
 class Profiles:
     """Reads the users of all tenants; every method takes the tenant."""
 
-    def __init__(self, clickhouse: ClickHouse, waiting: WaitingEvents) -> None:
+    def __init__(self, clickhouse: ClickHouse, waiting: WaitingEvents, links: IdentityLinks) -> None:
+        self._links = links
         self._clickhouse = clickhouse
         self._waiting = waiting
 
@@ -131,34 +151,42 @@ class Profiles:
         listed = [tenant.id, "users", text]
         rank, last = read_cursor(listed, window.cursor, tuple[int, str]) if window.cursor else (-1, "")
         params = {"tenant": tenant.id, "text": text}
-        count = await self._rows(_COUNT, params)
+        linked = await self._links.has_any(tenant)
+        count = await self._rows(_COUNT_PERSONS if linked else _COUNT, params)
         place = {"rank": rank, "id": last, "limit": window.limit + 1, "offset": window.offset}
-        rows = await self._rows(_SEARCH, {**params, **place})
+        rows = await self._rows(_SEARCH_PERSONS if linked else _SEARCH, {**params, **place})
         shown = rows[: window.limit]
         keys = {"tenant": tenant.id, "keys": [row[0] for row in shown]}
-        counts = dict(cast("list[tuple[int, int]]", await self._rows(_COUNTS, keys) if shown else []))
+        counts = dict(
+            cast(
+                "list[tuple[int, int]]",
+                await self._rows(_COUNTS_OF_PERSONS if linked else _COUNTS, keys) if shown else [],
+            )
+        )
         users = tuple(FoundUser(row[1], counts.get(row[0], 0), row[2], row[3]) for row in shown)
         more = len(rows) > window.limit
         return Listed(users, count[0][0], write_cursor(listed, [shown[-1][4], shown[-1][1]]) if more else None)
 
     async def profile(self, tenant: Tenant, user_id: str) -> Profile:
-        """Return what is known of a user.
+        """Return what is known of a user, under all ids that are theirs.
 
         Raises:
             NotFound: Nobody has seen one of this id.
         """
-        waiting = await self._waiting.of_user(tenant, user_id)
-        params = _of_user(tenant, [user_id], waiting)
+        person = await self._links.person(tenant, user_id)
+        users = [person.user_id, *person.other_ids]
+        waiting = await self._waiting.of_person(tenant, person)
+        params = _of_user(tenant, users, waiting)
         ((count, types, first, last),) = await self._rows(_SUMMARY, params)
         if not count:
             raise NotFound("Nobody has seen a user of this id.", code="user_not_found")
-        stored = await self._rows(_TRAITS, {"tenant": tenant.id, "users": [user_id]})
-        return Profile(user_id, count, types, first, last, properties=_traits(stored, waiting))
+        stored = await self._rows(_TRAITS, {"tenant": tenant.id, "users": users})
+        return Profile(person.user_id, count, types, first, last, properties=_traits(stored, waiting))
 
     async def events(
         self, tenant: Tenant, user_id: str, which: WhichEvents = _ALL, window: Window = FIRST_PAGE
     ) -> Listed[UserEvent]:
-        """Return what a user did, the newest first; of somebody nobody has seen, nothing.
+        """Return what a user did, under all ids that are theirs, the newest first; of somebody nobody has seen, nothing.
 
         A payload is as it was sent, but for what the store does not keep: the order of keys, nulls, empty objects and lists
         of them. What waits to be forwarded is as it was sent.
@@ -169,8 +197,10 @@ class Profiles:
         if window.cursor:
             microseconds, before_id = read_cursor(listed, window.cursor, tuple[int, str])
             before = EARLIEST + timedelta(microseconds=microseconds)
-        waiting = await self._waiting.of_user(tenant, user_id)
-        params = _of_user(tenant, [user_id], waiting)
+        person = await self._links.person(tenant, user_id)
+        users = [person.user_id, *person.other_ids]
+        waiting = await self._waiting.of_person(tenant, person)
+        params = _of_user(tenant, users, waiting)
         params |= {"event_type": which.event_type or "", "first": first, "last": last}
         ((count,),) = await self._rows(_COUNT_EVENTS, params)
         place = {"before": before, "before_id": before_id, "limit": window.limit + 1, "offset": window.offset}
@@ -178,7 +208,7 @@ class Profiles:
         shown, cursor = rows[: window.limit], None
         if len(rows) > window.limit:
             cursor = write_cursor(listed, [(shown[-1][1] - EARLIEST) // MICROSECOND, shown[-1][2]])
-        payloads = await self._payloads(tenant, [user_id], shown, waiting)
+        payloads = await self._payloads(tenant, users, shown, waiting)
         found = [UserEvent(one[2], one[0], one[1], msgspec.json.decode(payloads[one])) for one in shown]
         return Listed(tuple(found), count, cursor)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from segops import sign_user_id
+
 from tests.service.segops.calls import calls
 from tests.service.segops.world import World, whoever
 

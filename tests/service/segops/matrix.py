@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
+from segops import SegOpsClient
 from segops_admin import SegOpsAdmin
 from segops_admin._cli import COMMANDS
 
-from segops import SegOpsClient
 from tests.service.segops import commands, ingestion, library
 from tests.service.segops.calls import CALLS, Call
 from tests.service.segops.world import Wire, World

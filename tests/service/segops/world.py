@@ -15,9 +15,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
-from segops_admin import SegOpsAdmin
-
 from segops import Event, SegOpsClient, UserContext
+from segops_admin import SegOpsAdmin
 
 PATIENCE: Final = 30.0  # seconds, for work in the background
 

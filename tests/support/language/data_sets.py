@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +12,21 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
 from segment_copilot.events import Forwarding, Ingestion
+from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import Definition, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
-from tests.support.language.reference import IDENTIFY, Event, Person, Reading, people
+from tests.support.language.reference import (
+    IDENTIFY,
+    Event,
+    Person,
+    Reading,
+    Said,
+    canonical_ids,
+    is_circle,
+    people,
+)
 from tests.support.language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, World, world
 
 Json = dict[str, Any]
@@ -40,6 +50,7 @@ class DataSet(Struct, frozen=True):
     tenant: Tenant
     deliveries: tuple[Event, ...]
     references: Mapping[int, Json]
+    said: tuple[Said, ...] = ()
 
     @property
     def catalog(self) -> Catalog:
@@ -61,7 +72,13 @@ class DataSet(Struct, frozen=True):
         return reading.members(definition, universe)
 
     def universe(self, as_of: datetime) -> dict[str, Person]:
-        return people(self.deliveries, as_of)
+        return people(self.deliveries, as_of, self.said)
+
+    def person(self, user_id: str) -> tuple[str, tuple[str, ...]]:
+        """Whose the id is, and their other ids."""
+        whose = canonical_ids(self.said)
+        user_id = whose.get(user_id, user_id)
+        return user_id, tuple(sorted(one for one, of in whose.items() if of == user_id))
 
     def plan(self, definition: Json, as_of: datetime) -> Plan:
         return compile_definition(
@@ -70,6 +87,7 @@ class DataSet(Struct, frozen=True):
             references=self.bound_references,
             tenant_id=self.tenant.id,
             as_of=as_of,
+            linked=bool(self.said),
         ).plan
 
     def compile(
@@ -97,9 +115,14 @@ def draw_world(seed: int) -> World:
     return world((AS_OFS[first], AS_OFS[(first + 1) % len(AS_OFS)]), zones)
 
 
-def draw_deliveries(draw: Draw) -> list[Event]:
+def user_ids(users: int = USERS) -> list[str]:
+    """Some strange, every third anonymous."""
+    usual = range(users - len(STRANGE_USERS))
+    return [*STRANGE_USERS, *(f"anon_{number}" if number % 3 == 1 else f"u{number}" for number in usual)]
+
+
+def draw_deliveries(draw: Draw, users: Sequence[str]) -> list[Event]:
     """Everyone's events in a random order, some delivered twice, and names that crowd out the others."""
-    users = [*STRANGE_USERS, *(f"u{number}" for number in range(USERS - len(STRANGE_USERS)))]
     events = [event for user in users for event in draw.history(user)]
     events += draw.random.sample(events, len(events) // 10)
     draw.random.shuffle(events)
@@ -110,20 +133,57 @@ def draw_deliveries(draw: Draw) -> list[Event]:
     return [*(crowd if draw.chance(2) else []), *events]
 
 
-async def load_data_set(postgres: Postgres, clickhouse: ClickHouse, seed: int) -> DataSet:
-    """A tenant with drawn users, and a decoy with the same user and event ids and other events."""
+def draw_said(draw: Draw, users: Sequence[str]) -> list[Said]:
+    """Links of a good half of the ids: first claims and later ones, merges, chains of both, and ids nobody has seen."""
+    anonymous = [user for user in users if user.startswith("anon_")]
+    known = [user for user in users if not user.startswith("anon_")]
+    said: list[Said] = []
+    for _ in range(len(users) // 2):
+        if draw.chance(3):
+            into = draw.one([*known, draw.one(anonymous), "never seen"])
+            merge = Said("merge", draw.one(users), into)
+            if not is_circle(said, merge):
+                said.append(merge)
+        else:
+            said.append(Said("alias", draw.one([*anonymous, "anon_never"]), draw.one([*known, "never seen"])))
+    return said
+
+
+async def say(postgres: Postgres, clickhouse: ClickHouse, tenant: Tenant, said: Iterable[Said]) -> None:
+    """As a client and the worker do it; some of them arrive in ClickHouse before others are said."""
+    links = IdentityLinks(postgres, clickhouse)
+    for number, one in enumerate(said):
+        if one.kind == "merge":
+            await links.merge(tenant, one.id, one.of)
+        else:
+            await links.alias(tenant, one.id, one.of)
+        if number % 16 == 0:
+            await links.forward_next()
+    await links.forward_next()
+
+
+async def load_data_set(
+    postgres: Postgres, clickhouse: ClickHouse, seed: int, *, linked: bool = False, users: int = USERS
+) -> DataSet:
+    """A tenant with drawn users, and a decoy with the same user and event ids and other events (and links)."""
     draw = Draw(seed, draw_world(seed))
     zone = draw.one(draw.world.zones)
     tenant = await Tenants(postgres).create(f"data-{seed}", timezone=zone)
     decoy = await Tenants(postgres).create(f"decoy-{seed}", timezone=zone)
-    deliveries = draw_deliveries(draw)
-    await deliver(postgres, clickhouse, decoy, deliveries=draw_deliveries(draw))
+    ids = user_ids(users)
+    deliveries = draw_deliveries(draw, ids)
+    said = draw_said(draw, ids) if linked else []
+    await deliver(postgres, clickhouse, decoy, deliveries=draw_deliveries(draw, ids))
+    if linked:
+        await say(postgres, clickhouse, decoy, draw_said(draw, ids))
+        await say(postgres, clickhouse, tenant, said[: len(said) // 2])
     await deliver(postgres, clickhouse, tenant, deliveries=deliveries)
+    await say(postgres, clickhouse, tenant, said[len(said) // 2 :])
     if draw.chance(2):  # as background merges leave it, which move values between kinds of columns
-        for table in ("events", "traits", "traits_current", "users"):
+        for table in ("events", "traits", "traits_current", "users", "identity_links"):
             await clickhouse.execute(f"OPTIMIZE TABLE {table} FINAL", purpose="migrate")
     references = {id_: {"timezone": zone} | draw.definition() for id_ in SEGMENT_IDS}
-    return DataSet(seed, draw.world, tenant, tuple(deliveries), references)
+    return DataSet(seed, draw.world, tenant, tuple(deliveries), references, tuple(said))
 
 
 async def deliver(

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -77,16 +77,58 @@ def accept(deliveries: Iterable[Event]) -> list[Event]:
     return accepted
 
 
+class Said(Struct, frozen=True):
+    """What was said of two ids: that an anonymous one is a user (`alias`), or that a user is another (`merge`)."""
+
+    kind: Literal["alias", "merge"]
+    id: str
+    of: str
+
+
+def canonical_ids(said: Iterable[Said]) -> dict[str, str]:
+    """Whose each id is that is somebody else's: of what was said of an anonymous id the first counts, a merge always.
+
+    Nobody is merged into one of their own: the drawn ones are such.
+    """
+    edges: dict[str, str] = {}
+    for one in said:
+        if one.kind == "merge":
+            assert one.id not in {one.of, *_chain(edges, one.of)}
+            edges[one.id] = one.of
+        elif one.id not in edges and one.id not in {one.of, *_chain(edges, one.of)}:
+            edges[one.id] = one.of
+    return {id_: _chain(edges, id_)[-1] for id_ in edges}
+
+
+def _chain(edges: Mapping[str, str], id_: str) -> list[str]:
+    """Those that an id leads to, in order."""
+    found: list[str] = []
+    while id_ in edges:
+        id_ = edges[id_]
+        found.append(id_)
+    return found
+
+
+def is_circle(said: Sequence[Said], merge: Said) -> bool:
+    """Whether a merge would make somebody one of their own, after what was said before."""
+    edges: dict[str, str] = {}
+    for one in said:
+        if one.kind == "merge" or (one.id not in edges and one.id not in {one.of, *_chain(edges, one.of)}):
+            edges[one.id] = one.of
+    return merge.id in {merge.of, *_chain(edges, merge.of)}
+
+
 def _with_id(event: Event, event_id: str) -> Event:
     return Event(event.user_id, event.event_type, event.occurred_at, event.payload, event_id, event.accepted_at)
 
 
-def people(deliveries: Iterable[Event], as_of: datetime) -> dict[str, Person]:
-    """The universe: everyone ever seen, in an event or an identify, up to *as_of*."""
+def people(deliveries: Iterable[Event], as_of: datetime, said: Iterable[Said] = ()) -> dict[str, Person]:
+    """The universe: everyone ever seen, in an event or an identify, up to *as_of*; *said* counts whenever it was said."""
+    whose = canonical_ids(said)
     events: dict[str, list[Event]] = {}
     for event in accept(deliveries):
         if event.occurred_at <= as_of:
-            events.setdefault(event.user_id, []).append(event)
+            events.setdefault(whose.get(event.user_id, event.user_id), []).append(event)
     found: dict[str, Person] = {}
     for user_id, mine in events.items():
         mine.sort(key=lambda event: event.age)

@@ -45,6 +45,8 @@ TAGS: Final[Mapping[str, str]] = {
     "analytics": "Segments and events in numbers, and what is used.",
     "copilot": "An audience in words becomes a draft; answers stream.",
     "ingestion": "Events and traits, one at a time or in batches.",
+    "identity": "Ids that are one person's.",
+    "erasure": "People are forgotten, and it is proved.",
     "schemas": "What event types look like: declare it, infer it, hold events against it.",
     "catalog": "What a definition may refer to, as declared and as seen, with the values.",
     "activations": "Where members are sent.",

@@ -1,0 +1,145 @@
+"""Finds and removes what ClickHouse has of a person: every row under any of their ids, and the files it stood in.
+
+A mutation keeps its text on disk, so it never holds an id: whom it is about stands in the table `erasing`, which is
+emptied afterwards. Files that a mutation has replaced would lie around for minutes, in case the new ones are lost with
+the power: the new ones are synced to disk, and the old ones deleted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from segment_copilot.events.names import ObservedNames, find_new_names
+from segment_copilot.events.rows import Event
+from segment_copilot.language.catalog import Scalar
+from segment_copilot.language.paths import parse_path
+from segment_copilot.stores.clickhouse import ClickHouse
+
+# Every table that has rows of users, whatever rooms add: it says whose they are in these two columns.
+_TABLES: Final = """
+SELECT table FROM system.columns
+WHERE database = currentDatabase() AND name IN ('tenant_id', 'user_key')
+    AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')
+GROUP BY table HAVING count() = 2 ORDER BY table
+"""
+_HIDDEN: Final = """
+SELECT count() FROM system.parts
+WHERE database = currentDatabase() AND table = {table:String} AND active AND has_lightweight_delete
+"""
+_UNDER_WAY: Final = """
+SELECT count() FROM system.mutations
+WHERE database = currentDatabase() AND NOT is_done AND position(command, {marked:String}) > 0
+"""
+_REPLACED: Final = """
+SELECT count() FROM system.parts
+WHERE database = currentDatabase() AND NOT active AND table IN {tables:Array(String)}
+    AND toUnixTimestamp(remove_time) <= {until:UInt64}
+"""
+_SYNCED: Final = "min_rows_to_fsync_after_merge = 1, fsync_part_directory = 1"
+_AS_BEFORE: Final = "min_rows_to_fsync_after_merge, fsync_part_directory"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Traces:
+    """The rows of the person of one erasure, for the worker that carries it out."""
+
+    def __init__(self, clickhouse: ClickHouse, *, erasure_id: int, tenant_id: int) -> None:
+        self._clickhouse = clickhouse
+        self._erasure_id = erasure_id
+        self._tenant = {"tenant": tenant_id}
+        self._marked = f"(SELECT user_key FROM erasing WHERE erasure_id = {erasure_id})"
+        self._theirs = f"tenant_id = {tenant_id} AND user_key IN {self._marked}"
+        self._links = f"tenant_id = {tenant_id} AND (alias_key IN {self._marked} OR person_key IN {self._marked})"
+
+    async def mark(self, ids: Sequence[str]) -> None:
+        """Say whose rows are to go; the same may be said again."""
+        rows = [(self._erasure_id, user_id) for user_id in ids]
+        await self._clickhouse.insert("erasing", ("erasure_id", "user_id"), rows, token=uuid4().hex)
+
+    async def tables(self) -> list[str]:
+        """Return the tables that may have rows of theirs."""
+        return [*await self._column(_TABLES), "identity_links"]
+
+    async def count(self, table: str) -> int:
+        """Return how many rows of theirs a table has."""
+        return await self._number(f"SELECT count() FROM {table} WHERE {self._condition(table)}")
+
+    async def is_mutating(self) -> bool:
+        """Return whether the server still works on what was asked of it before."""
+        return bool(await self._number(_UNDER_WAY, {"marked": f"erasure_id = {self._erasure_id})"}))
+
+    async def remove(self, table: str) -> None:
+        """Remove the rows of theirs from a table, those that are hidden already among them."""
+        await self._execute(f"ALTER TABLE {table} MODIFY SETTING {_SYNCED}")
+        if await self._number(_HIDDEN, {"table": table}):
+            await self._execute(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2")
+        if await self.count(table):
+            condition = self._condition(table)
+            await self._execute(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
+
+    async def now(self) -> int:
+        """Return the server's time in seconds, rounded up: whatever was replaced was replaced before."""
+        return 1 + await self._number("SELECT toUnixTimestamp(now())")
+
+    async def is_replaced_kept(self, tables: Sequence[str], until: int) -> bool:
+        """Have files that were replaced up to then deleted; return whether some are still there."""
+        for table in tables:  # dropping a partition clears such files away, also where there is no such partition
+            await self._execute(f"ALTER TABLE {table} DROP PARTITION ID 'none'")
+        return bool(await self._number(_REPLACED, {"tables": list(tables), "until": until}))
+
+    async def settle(self, tables: Sequence[str]) -> None:
+        """Let tables write as they did before."""
+        for table in tables:
+            await self._execute(f"ALTER TABLE {table} RESET SETTING {_AS_BEFORE}")
+
+    async def unmark(self) -> None:
+        """Forget whose rows were to go."""
+        await self._execute(f"ALTER TABLE erasing DROP PARTITION {self._erasure_id}")
+
+    async def samples(self) -> dict[tuple[str, str], list[Scalar]]:
+        """Return, by event type and path, the values of theirs that a catalog would show."""
+        sql = f"SELECT DISTINCT event_type, toJSONString(payload) FROM events WHERE {self._theirs}"
+        rows = (await self._clickhouse.fetch(sql, purpose="compute")).rows
+        events = [Event(0, "", "", event_type, _EPOCH, payload) for event_type, payload in rows]
+        return {
+            (event_type, path.replace("%2E", "\\.")): [value for _, value in seen.samples]
+            for (_, event_type), paths in find_new_names(events, known=ObservedNames()).paths.items()
+            for path, seen in paths.items()
+            if seen.samples
+        }
+
+    async def others_have(self, event_type: str, path: str, texts: Sequence[str]) -> set[str]:
+        """Return those of the values, given as JSON texts, that somebody else has under the path as well."""
+        sql = f"""
+            SELECT DISTINCT value FROM (
+                SELECT arrayJoin(if(startsWith(document, '['), JSONExtractArrayRaw(document), [document])) AS value
+                FROM (
+                    SELECT ifNull(toJSONString(payload.{{path:Identifier}}), '') AS document FROM events
+                    WHERE tenant_id = {{tenant:UInt32}} AND event_type = {{type:String}}
+                        AND user_key NOT IN {self._marked}))
+            WHERE value IN {{values:Array(String)}}"""
+        steps = ".".join(step.replace(".", "%2E") for step in parse_path(path))
+        params = {**self._tenant, "type": event_type, "path": steps, "values": list(texts)}
+        return set(await self._column(sql, params))
+
+    async def member_counts(self) -> dict[UUID, int]:
+        """Return how many members each run of the tenant has."""
+        sql = "SELECT run_id, count() FROM memberships WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"
+        rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
+        return {run_id: int(count) for run_id, count in rows}
+
+    def _condition(self, table: str) -> str:
+        return self._links if table == "identity_links" else self._theirs
+
+    async def _execute(self, sql: str) -> None:
+        await self._clickhouse.execute(sql, purpose="migrate")
+
+    async def _number(self, sql: str, params: dict[str, Any] | None = None) -> int:
+        return int((await self._clickhouse.fetch(sql, params, purpose="compute")).rows[0][0])
+
+    async def _column(self, sql: str, params: dict[str, Any] | None = None) -> list[str]:
+        return [str(row[0]) for row in (await self._clickhouse.fetch(sql, params, purpose="compute")).rows]
