@@ -194,7 +194,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         exports=exports,
         snapshots=snapshots,
         standings=Standings(postgres, clickhouse, analytics),
-        usage=Usage(postgres, clickhouse),
+        usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         activations=Activations(postgres),
         feedback=Feedback(postgres),
         identity=identity,

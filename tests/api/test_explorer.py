@@ -243,13 +243,14 @@ async def test_an_event_that_would_not_be_accepted_is_refused_with_its_place(cli
     assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
 
 
-async def test_a_session_may_try_and_read(client, server):
+async def test_a_page_that_asks_the_copilot_is_told_of_no_user(client, server):
     token = (await client.post("/api/auth/session/", json={"scope": "copilot"})).json()["token"]
     async with server.client() as browser:
         browser.headers["Authorization"] = f"Bearer {token}"
-        answer = await browser.post("/api/explorer/sandbox/publish/", json={"user_id": "ben", "event_type": "x"})
+        tried = await browser.post("/api/explorer/sandbox/publish/", json={"user_id": "ben", "event_type": "x"})
+        found = await browser.get("/api/explorer/users/ben/")
 
-    assert answer.status_code == 200
+    assert (tried.status_code, found.status_code) == (403, 403)
 
 
 async def test_what_was_sent_a_moment_ago_is_there(ask, server):
@@ -346,4 +347,5 @@ async def test_usage_says_what_is_used_and_what_may_be(client, server):
     assert limited["dynamic_plus"] == {"used": 2, "limit": 7}
     assert set(unlimited) == {"dynamic_plus", "events", "requests"}
     assert unlimited["events"]["limit"] is None
+    assert unlimited["requests"] == {"limit_per_minute": 60_000}
     assert unlimited["events"]["this_month"] >= 0

@@ -140,6 +140,31 @@ async def test_a_user_whom_nobody_has_seen_has_an_empty_history(resources: Resou
     assert ordered.exited == identified.exited == ()
 
 
+async def test_conditions_that_the_event_cannot_change_decide_as_well(
+    resources: Resources, tenant: Tenant, remember: Remember
+):
+    ordered, in_spain = BUYERS["conditions"][0], SPANISH["conditions"][0]
+    sampled = {"type": "sample", "salt": "s", "from": 0, "to": 100}
+    both, neither, drawn = await saved(
+        resources,
+        tenant,
+        [
+            {"logic": "AND", "conditions": [ordered, in_spain]},
+            {"logic": "AND", "conditions": [NEVER["conditions"][0], in_spain | {"negate": True}]},
+            {"logic": "AND", "conditions": [ordered, sampled]},
+        ],
+    )
+    await remember(tenant, [("ana", "context_identified", DAY, {"country": "ES"}), ("rui", "page_viewed", DAY, {})])
+
+    async def moved(user_id: str) -> tuple[list[int], list[int]]:
+        told = await resources.sandbox.publish(tenant, {"user_id": user_id, "event_type": "order_placed"}, as_of=NOW)
+        return [one.id for one in told.entered], [one.id for one in told.exited]
+
+    assert await moved("ana") == ([both.id, drawn.id], [])
+    assert await moved("rui") == ([drawn.id], [neither.id])
+    assert await moved("nobody") == ([drawn.id], [])
+
+
 async def test_events_that_wait_to_be_forwarded_are_a_part_of_the_history(resources: Resources, tenant: Tenant):
     often = {"logic": "AND", "conditions": [BUYERS["conditions"][0] | {"operator": "gte", "value": 4}]}
     loyal, _ = await saved(resources, tenant, [often, NEVER])

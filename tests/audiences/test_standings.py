@@ -168,9 +168,11 @@ async def test_usage_is_of_the_local_month(resources: Resources, other_tenant: T
 
     used = await resources.usage.this_month(tenant, as_of=NOW)
     nothing = await resources.usage.this_month(other_tenant, as_of=NOW)
+    limited = await resources.usage.this_month(await resources.tenants.set_requests_per_minute(tenant, 120), as_of=NOW)
 
     assert (used.since, used.events, used.users) == (begins, 3, 2)
     assert (used.dynamic_plus, used.dynamic_plus_limit) == (1, 5)
+    assert (limited.requests_per_minute, used.requests_per_minute) == (120, 60_000)
     assert (nothing.events, nothing.users, nothing.dynamic_plus, nothing.dynamic_plus_limit) == (0, 0, 0, None)
 
 

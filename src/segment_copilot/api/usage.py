@@ -35,7 +35,7 @@ class EventUsage(Struct, frozen=True):
 class RequestUsage(Struct, frozen=True):
     """Requests that the tenant may send in a minute."""
 
-    limit_per_minute: Limit
+    limit_per_minute: int
 
 
 class TenantUsage(Struct, frozen=True):
@@ -68,5 +68,5 @@ class UsageController(Controller):
         return TenantUsage(
             DynamicPlusUsage(used.dynamic_plus, used.dynamic_plus_limit),
             EventUsage(used.events, None),
-            RequestUsage(None),
+            RequestUsage(used.requests_per_minute),
         )

@@ -35,12 +35,14 @@ class Used(Struct, frozen=True):
     users: int
     dynamic_plus: int
     dynamic_plus_limit: int | None
+    requests_per_minute: int
 
 
 class Usage:
     """Measures what all tenants use; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, *, requests_per_minute: int) -> None:
+        self._requests_per_minute = requests_per_minute  # of tenants without a limit of their own
         self._postgres = postgres
         self._clickhouse = clickhouse
 
@@ -52,7 +54,7 @@ class Usage:
         limit, used = row or (None, 0)
         params = {"tenant": tenant.id, "from": since, "as_of": until}
         ((events, users),) = (await self._clickhouse.fetch(_MONTH, params, purpose="preview")).rows
-        return Used(since, events, users, used, limit)
+        return Used(since, events, users, used, limit, tenant.requests_per_minute or self._requests_per_minute)
 
 
 def month_start(instant: datetime, timezone: str) -> datetime:
