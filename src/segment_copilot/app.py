@@ -18,10 +18,12 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
+from segment_copilot.api.changes import ChangeController
+from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
-from segment_copilot.api.exports import ExportController, SnapshotExportController
+from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
@@ -37,11 +39,13 @@ from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
+from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
 from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotController
+from segment_copilot.api.uploads import UploadController
 from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
 from segment_copilot.audiences.exports import Exports
@@ -68,10 +72,16 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SnapshotController,
     SegmentSnapshotController,
     ExportController,
+    ExportedController,
     SnapshotExportController,
     PreviewController,
     VersionController,
     DependencyController,
+    SegmentComputationController,
+    ComputationController,
+    ChangeController,
+    UploadController,
+    MemberController,
     ExplanationController,
     ExplorerController,
     EventSchemaController,
@@ -96,7 +106,11 @@ USE_CASES: Final = (
     "versions",
     "dependencies",
     "computations",
+    "computation_records",
+    "changes",
+    "uploads",
     "members",
+    "live_memberships",
     "exports",
     "snapshots",
     "signed_links",

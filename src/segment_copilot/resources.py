@@ -18,10 +18,13 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.audiences.changes import MembershipChanges
+from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
+from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -30,6 +33,7 @@ from segment_copilot.audiences.sandbox import Sandbox
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
@@ -88,7 +92,11 @@ class Resources(Struct, frozen=True):
     versions: Versions
     dependencies: Dependencies
     computations: Computations
+    computation_records: ComputationRecords
+    changes: MembershipChanges
+    uploads: Uploads
     members: Members
+    live_memberships: LiveMemberships
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -129,6 +137,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references)
     segments = Segments(postgres, discovery, previews)
+    members = Members(postgres, clickhouse)
+    changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     waiting = WaitingEvents(postgres)
@@ -162,12 +172,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, presence=presence),
-        members=Members(postgres, clickhouse, secrets),
+        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computation_records=ComputationRecords(postgres),
+        changes=changes,
+        uploads=Uploads(postgres, clickhouse),
+        members=members,
+        live_memberships=LiveMemberships(clickhouse, discovery, references, members),
         removals=Removals(postgres, clickhouse, presence=presence),
+        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations),
         exports=Exports(postgres, clickhouse, discovery, limits=limits, presence=presence),
         snapshots=Snapshots(postgres, clickhouse, previews, presence=presence),
-        sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting),
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse),
         activations=Activations(postgres),

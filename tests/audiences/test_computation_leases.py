@@ -70,7 +70,7 @@ def another(resources: Resources) -> Computations:
     """A worker in another process: it remembers no catalog."""
     postgres, clickhouse = resources.postgres, resources.clickhouse
     previews = Previews(clickhouse, Discovery(postgres), Values(clickhouse), References(postgres))
-    return Computations(postgres, clickhouse, resources.segments, previews, lease=SHORT)
+    return Computations(postgres, clickhouse, resources.segments, previews, resources.changes, lease=SHORT)
 
 
 async def test_computations_that_take_longer_than_a_lease_are_not_taken_over(
@@ -211,7 +211,7 @@ async def test_while_clickhouse_is_away_computations_wait_and_none_is_counted(
 ):
     await resources.computations.request_all(tenant, as_of=NOW)
     async with open_clickhouse("clickhouse://app:x@127.0.0.1:1/nowhere") as away:
-        cut_off = Computations(resources.postgres, away, resources.segments, resources.previews)
+        cut_off = Computations(resources.postgres, away, resources.segments, resources.previews, resources.changes)
         for _ in range(2):
             assert await cut_off.run_next()
             await lapse(resources)

@@ -9,6 +9,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, not_found
 from segment_copilot.audiences.segments import Changes
+from segment_copilot.compiler import all_conditions
 from segment_copilot.errors import NotFound
 from segment_copilot.language import decode
 from segment_copilot.resources import Resources
@@ -48,9 +49,7 @@ async def test_a_definition_is_read_as_it_is_saved_now(resources: Resources, ten
 
     assert first.conditions == decode({"logic": "AND", "conditions": [BOUGHT]}).conditions
     assert (await references.definition(tenant, saved)).conditions == decode(changed).conditions
-    loaded = (await references.load(tenant, [saved]))[saved]
-    assert loaded
-    assert loaded.conditions == decode(changed).conditions
+    assert all_conditions((await references.load(tenant, [saved]))[saved]) == decode(changed).conditions
 
 
 async def test_all_that_is_referred_to_is_loaded_however_deep(

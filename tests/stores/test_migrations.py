@@ -23,6 +23,7 @@ from segment_copilot.stores.postgres import Postgres, open_postgres
 HOLDERS = "postgres/0007_lease_holders.sql"
 SINCE_HOLDERS = [
     "postgres/0008_segment_drafts_and_versions.sql",
+    "postgres/0009_membership_changes.sql",
     "postgres/0010_exports_and_snapshots.sql",
     "postgres/0011_schema_violations.sql",
     "postgres/0014_access.sql",
@@ -39,6 +40,7 @@ ALL = [
     *SINCE_HOLDERS,
     "clickhouse/0001_initial.sql",
     CURRENT,
+    "clickhouse/0003_membership_changes.sql",
     "clickhouse/0004_snapshot_members.sql",
 ]
 
@@ -80,7 +82,17 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
     assert await migrate(empty.postgres, empty.clickhouse) == ALL
     in_postgres, in_clickhouse = await tables(empty)
     assert {"schema_migrations", "tenants", "segments", "events"} <= in_postgres
-    assert in_clickhouse == {"events", "traits", "traits_current", "users", "memberships", "snapshot_members"}
+    assert in_clickhouse == {
+        "events",
+        "traits",
+        "traits_current",
+        "users",
+        "memberships",
+        "membership_changes",
+        "user_memberships",
+        "user_memberships_view",
+        "snapshot_members",
+    }
 
 
 async def test_a_second_run_finds_nothing_to_do(empty: Empty) -> None:

@@ -11,6 +11,7 @@ are as strict but for three facts:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -55,8 +56,12 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "invalid_text": "NUL in a text",
     "nul_character": "NUL in a text or a key",
     "lone_surrogate": "half a pair in a text or a key",
+    "invalid_list": "a CSV, by its text",
+    "invalid_row": "an id in a CSV",
+    "static_definition": "a static segment has none",
     # What is stored or set
     "past_instant": "what time it is",
+    "type_is_fixed": "whether it is static",
     "unknown_segment": "which segments there are",
     "unknown_trait": "which traits there are",
     "still_to_come": "what time it is",
@@ -103,3 +108,9 @@ def invalid_requests_are_refused(ctx: Any, response: Any, case: Any) -> None:
         is_batch = case.operation.path == "/api/ingestion/track/batch/" and response.status_code == HTTPStatus.ACCEPTED
         if not (is_batch and response.json()["skipped"] and response.json()["errors"]):
             raise
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines_as_they_are(_ctx: Any, value: Any) -> bytes:
+    """Text is sent as it is; anything else, which is wrong, as one line of JSON."""
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()

@@ -1,9 +1,9 @@
-"""Segments over HTTP: a client previews, saves and computes them, and reads their members."""
+"""Segments over HTTP: a client previews and saves them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.datastructures import State
@@ -27,19 +27,11 @@ from segment_copilot.api.http.pages import (
     FIELDS,
     LISTING,
     ORDER,
-    Cursor,
     CursorPage,
-    Limit,
-    Offset,
-    PageNumber,
-    PageSize,
     listing_of,
-    slice_of,
 )
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.audiences.computations import Computations
-from segment_copilot.audiences.members import Member, Members, SegmentOfUser
 from segment_copilot.audiences.segments import (
     Changes,
     Only,
@@ -50,39 +42,14 @@ from segment_copilot.audiences.segments import (
     SegmentType,
     Status,
 )
-from segment_copilot.errors import Conflict, Finding, Gone, PreconditionFailed
-from segment_copilot.events.validation import MAX_USER_LENGTH
+from segment_copilot.errors import Conflict, Finding, PreconditionFailed
 from segment_copilot.language import Tier
-from segment_copilot.language.lengths import Instant
 
 ReadOnly = Annotated[
     Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
-WrittenType = Literal["rule", "ai"]  # of the types that are read; static segments cannot be made yet
 Description = Annotated[str, Meta(max_length=10_000)]
-
-
-class ComputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """When the members are to be true."""
-
-    as_of: Instant | None = None
-
-
-class Computing(Struct, frozen=True):
-    """The computation is queued; the segment's status tells when it is done."""
-
-    status: Literal["queued"]
-    computation_id: int
-    as_of: datetime
-
-
-class ComputingAll(Struct, frozen=True):
-    """Computations that were queued, one for each active segment."""
-
-    status: Literal["queued"]
-    segments: int
-    as_of: datetime
 
 
 class _AsRead(Struct, frozen=True, kw_only=True):
@@ -108,7 +75,7 @@ class SegmentCreate(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: Name
     definition: RawOrNull | UnsetType = UNSET
     description: Description = ""
-    segment_type: WrittenType = "rule"
+    segment_type: SegmentType = "rule"
     is_active: bool = True
 
 
@@ -118,7 +85,7 @@ class SegmentPatch(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: Name | UnsetType = UNSET
     definition: RawOrNull | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    segment_type: WrittenType | UnsetType = UNSET
+    segment_type: SegmentType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
 
 
@@ -128,7 +95,7 @@ class SegmentPut(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: Name
     definition: RawOrNull
     description: Description = ""
-    segment_type: WrittenType = "rule"
+    segment_type: SegmentType = "rule"
     is_active: bool = True
 
 
@@ -146,17 +113,6 @@ class WrittenSegment(Segment, frozen=True):
 
 class SegmentList(CursorPage[Segment], frozen=True):
     """A page of segments."""
-
-
-class MemberList(CursorPage[Member], frozen=True):
-    """A page of members."""
-
-
-class MembershipOfUser(Struct, frozen=True):
-    """The segments a user is in."""
-
-    user_id: str
-    segments: tuple[SegmentOfUser, ...]
 
 
 class SegmentController(Controller):
@@ -354,78 +310,6 @@ class SegmentController(Controller):
         One that other segments or activations use stays, and the answer names them.
         """
         await segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
-
-    @post(
-        "/{segment_id:int}/compute",
-        status_code=202,
-        opt=Route(problems=(Conflict,)).opt,
-        response_description="Queued.",
-    )
-    async def compute_segment(
-        self,
-        segment_id: FromPath[int],
-        computations: NamedDependency[Computations],
-        tenant: NamedDependency[Tenant],
-        data: JSONBody[ComputeRequest | None] = None,
-    ) -> Computing:
-        """Compute the members in the background.
-
-        The segment's status goes from queued to computing to computed, or to failed with the last good members kept. A
-        draft cannot be computed until it has a definition.
-        """
-        as_of = data.as_of if data else None
-        queued = await computations.request(tenant, segment_id, as_of=as_of)
-        return Computing("queued", queued.id, queued.as_of)
-
-    @post("/compute", status_code=202, response_description="Queued.")
-    async def compute_all_segments(
-        self,
-        computations: NamedDependency[Computations],
-        tenant: NamedDependency[Tenant],
-        data: JSONBody[ComputeRequest | None] = None,
-    ) -> ComputingAll:
-        """Compute the members of every active segment, all at one instant, in the background.
-
-        They are computed together: what several of them ask is asked once.
-        """
-        as_of = (data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
-
-    @get("/{segment_id:int}/members", opt=Route(problems=(Gone,)).opt, response_description="A page of them.")
-    async def list_members(
-        self,
-        request: Request[Any, Any, State],
-        segment_id: FromPath[int],
-        members: NamedDependency[Members],
-        tenant: NamedDependency[Tenant],
-        page: PageNumber = None,
-        page_size: PageSize = None,
-        limit: Limit = None,
-        offset: Offset = None,
-        cursor: Cursor = None,
-    ) -> MemberList:
-        """List the members as of the last computation, by user id.
-
-        A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
-        expired (410): start again without it.
-        """
-        part = slice_of(page=page, page_size=page_size, limit=limit, offset=offset, cursor=cursor)
-        found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
-        following = part.next(request, more=found.cursor is not None, cursor=found.cursor)
-        return MemberList(found.count, following, part.previous(request), found.members, found.cursor)
-
-    @get("/membership", response_description="The segments.")
-    async def list_memberships(
-        self,
-        members: NamedDependency[Members],
-        tenant: NamedDependency[Tenant],
-        user_id: Annotated[str, QueryParameter(min_length=1, max_length=MAX_USER_LENGTH, description="Whose")],
-    ) -> MembershipOfUser:
-        """List the segments a user is in.
-
-        As of their last computations; a user nobody has seen is in none.
-        """
-        return MembershipOfUser(user_id, await members.segments_of_user(tenant, user_id))
 
 
 async def _change(

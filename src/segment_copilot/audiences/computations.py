@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,10 +17,13 @@ from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.changes import Comparison, MembershipChanges
+from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found, without_definition
+from segment_copilot.audiences.references import is_static, not_found, without_definition
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.uploads import Mode, merge
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -35,29 +38,35 @@ _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
-_ALIKE: Final = "attempts = 0 AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1)"
+_ALIKE: Final = """
+attempts = 0 AND upload IS NULL
+AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1 AND upload IS NULL)
+"""
+# Uploads of one segment are applied in the order in which they came.
+_IN_TURN: Final = """
+(upload IS NULL OR NOT EXISTS (
+    SELECT FROM computations AS earlier
+    WHERE earlier.segment_id = computations.segment_id AND earlier.id < computations.id AND earlier.upload IS NOT NULL
+        AND earlier.status IN ('queued', 'running')))
+"""
 _COMPUTING: Final = """
-UPDATE segments SET status = 'computing' FROM computations
-WHERE computations.id = ANY($1::bigint[]) AND segments.id = segment_id AND segments.tenant_id = computations.tenant_id
+WITH claimed AS (
+    UPDATE computations SET started_at = coalesce(started_at, now()) WHERE id = ANY($1::bigint[])
+    RETURNING tenant_id, segment_id)
+UPDATE segments SET status = 'computing' FROM claimed
+WHERE segments.id = claimed.segment_id AND segments.tenant_id = claimed.tenant_id
 """
 _CLAIMED: Final = """
 SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
-    versions.definition, published_run, slug, timezone, dynamic_plus_limit
+    versions.definition, published_run, upload, mode, slug, timezone, dynamic_plus_limit
 FROM computations
 JOIN segments ON segments.id = computations.segment_id
 JOIN tenants ON tenants.id = computations.tenant_id
-JOIN segment_versions AS versions
+LEFT JOIN segment_versions AS versions
     ON versions.segment_id = computations.segment_id AND versions.version = computations.version
+LEFT JOIN uploads ON uploads.run_id = computations.upload
 WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
 """
-
-
-class Computation(Struct, frozen=True):
-    """A computation is one run that finds a segment's members, as it was requested."""
-
-    id: int
-    status: str
-    as_of: datetime
 
 
 class _Claim(Struct, frozen=True):
@@ -66,9 +75,11 @@ class _Claim(Struct, frozen=True):
     lease: Lease
     tenant: Tenant
     segment_id: int
-    definition: str
+    definition: str | None
     as_of: datetime
     previous_run: UUID | None
+    upload: UUID | None
+    mode: Mode | None
 
     @property
     def id(self) -> int:
@@ -88,6 +99,7 @@ class Computations:
         clickhouse: ClickHouse,
         segments: Segments,
         previews: Previews,
+        changes: MembershipChanges,
         *,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
@@ -96,6 +108,7 @@ class Computations:
         self._clickhouse = clickhouse
         self._segments = segments
         self._previews = previews
+        self._changes = changes
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
@@ -104,33 +117,35 @@ class Computations:
         """Queue a computation at *as_of* (default: now); one that is still queued for then is taken instead."""
         async with self._postgres.transaction() as transaction:
             sql = """
-                SELECT version, definition IS NULL AS is_empty FROM segments
+                SELECT version, segment_type, definition IS NULL AS is_empty FROM segments
                 WHERE tenant_id = $1 AND id = $2 FOR UPDATE"""
             segment = await transaction.fetchrow(sql, tenant.id, segment_id)
             if segment is None:
                 raise not_found(segment_id)
+            if segment["segment_type"] == "static":
+                raise is_static(segment_id)
             if segment["is_empty"]:
                 raise without_definition(segment_id)
             version = segment["version"]
-            sql = """
-                SELECT id, status, as_of FROM computations
+            sql = f"""
+                SELECT {RECORD} FROM computations
                 WHERE tenant_id = $1 AND segment_id = $2 AND version = $3 AND status = 'queued'
                     AND as_of = coalesce($4, as_of)"""
             row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of)
             if row is None:
-                sql = """
+                sql = f"""
                     INSERT INTO computations (tenant_id, segment_id, version, as_of) VALUES ($1, $2, $3, $4)
-                    RETURNING id, status, as_of"""
+                    RETURNING {RECORD}"""
                 row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
                 sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = $2"
                 await transaction.execute(sql, tenant.id, segment_id)
         assert row is not None  # noqa: S101  # RETURNING gives a row
-        return Computation(row["id"], row["status"], row["as_of"])
+        return read_computation(row)
 
     async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
         """Queue a computation of every active segment at one instant (default: now); returns how many there are.
 
-        Drafts without a definition are passed over.
+        Segments without a definition, drafts and static ones, are passed over.
 
         Those that a worker claims together share what they ask of the store.
         """
@@ -197,7 +212,7 @@ class Computations:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
-                leases += await self._leases.claim(transaction)
+                leases += await self._leases.claim(transaction, _IN_TURN)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -250,18 +265,33 @@ class Computations:
     async def _compute(self, claim: _Claim) -> None:
         """Run one computation by itself."""
         await self._leases.begin([claim.lease])
-        compiled = await self._compile(claim)
-        for keys in compiled.ranges:
-            query = compiler.render_membership_insert(
-                compiled.plan, segment_id=claim.segment_id, run_id=claim.run_id, keys=keys
-            )
+        for query in await self._inserts(claim):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
         await self._compare_and_publish(claim)
 
+    async def _inserts(self, claim: _Claim) -> list[compiler.CompiledQuery]:
+        """Return the statements that write the members."""
+        if claim.upload and claim.mode:
+            applied = merge(
+                claim.tenant,
+                claim.segment_id,
+                mode=claim.mode,
+                upload=claim.upload,
+                run_id=claim.run_id,
+                before=claim.previous_run,
+            )
+            return [applied]
+        compiled = await self._compile(claim)
+        return [
+            compiler.render_membership_insert(
+                compiled.plan, segment_id=claim.segment_id, run_id=claim.run_id, keys=keys
+            )
+            for keys in compiled.ranges
+        ]
+
     async def _compile(self, claim: _Claim) -> compiler.Compiled:
-        prepared = await self._previews.prepare(
-            claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
-        )
+        definition = (claim.definition or "{}").encode()
+        prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
         return prepared.compiled
 
     async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
@@ -294,71 +324,77 @@ class Computations:
 
     async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
         sql = """
-            DELETE FROM memberships
             WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
         params = {
             "tenant": claims[0].tenant.id,
             "segments": [one.segment_id for one in claims],
             "runs": [one.run_id for one in claims],
         }
-        await self._clickhouse.execute(sql, params, purpose="compute")
+        for table in ("memberships", "user_memberships"):
+            await self._clickhouse.execute(f"DELETE FROM {table}{sql}", params, purpose="compute")
 
     async def _compare_and_publish(self, claim: _Claim) -> None:
-        """Compare what was written with the members there are, and publish it."""
-        count, entered, left = await self._differences(claim)
-        published = await self._publish(claim, count, entered, left)
-        log.info(
-            "computation.done" if published else "computation.overtaken",
-            computation_id=claim.id,
-            segment_id=claim.segment_id,
-            member_count=count,
-            entered=entered,
-            left=left,
-        )
+        """Compare what was written with the members there are, and publish it with the changes."""
+        outcome, before = "replaced", claim.previous_run
+        while outcome == "replaced":
+            found = await self._changes.write(
+                claim.tenant, claim.segment_id, claim.id, run_id=claim.run_id, before=before
+            )
+            outcome, before = await self._publish(claim, found, before)
+            log.info(
+                "computation.compared",
+                outcome=outcome,
+                computation_id=claim.id,
+                segment_id=claim.segment_id,
+                member_count=found.member_count,
+                entered=found.entered,
+                left=found.left,
+            )
 
-    async def _differences(self, claim: _Claim) -> tuple[int, int, int]:
-        """Return the number of this run's members, and how many entered and left since the published one."""
-        sql = """
-            SELECT countIf(is_new), countIf(is_new AND NOT was_old), countIf(was_old AND NOT is_new) FROM (
-              SELECT user_key, max(run_id = {run:UUID}) AS is_new, max(run_id = {previous:UUID}) AS was_old
-              FROM memberships
-              WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}
-                AND run_id IN ({run:UUID}, {previous:UUID})
-              GROUP BY user_key)"""
-        params = {
-            "tenant": claim.tenant.id,
-            "segment": claim.segment_id,
-            "run": claim.run_id,
-            "previous": claim.previous_run or UUID(int=0),
-        }
-        result = await self._clickhouse.fetch(sql, params, purpose="compute")
-        count, entered, left = result.rows[0]
-        return count, entered, left
-
-    async def _publish(self, claim: _Claim, count: int, entered: int, left: int) -> bool:
+    async def _publish(
+        self, claim: _Claim, found: Comparison, before: UUID | None
+    ) -> tuple[Literal["done", "overtaken", "replaced"], UUID | None]:
         """Name the run as the segment's members, unless a later computation already did.
 
         The run before it stays, which a reader may still be paging through; what is older, or comes to nothing, may go.
+        Where the members that it was compared with were *replaced* meanwhile, nothing is done, and those that they were
+        replaced by are returned: changes lead from each state to the next.
         """
+        tenant_id, segment_id = claim.tenant.id, claim.segment_id
         async with self._postgres.transaction() as transaction:
-            if claim.previous_run is not None or claim.lease.begun:  # a first run has nothing behind it
-                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
+            # First the computation, then its segment: in this order all who change both.
+            mine = "SELECT FROM computations WHERE tenant_id = $1 AND id = $2 AND run_id = $3 FOR UPDATE"
+            await transaction.execute(mine, tenant_id, claim.id, claim.run_id)
+            sql = "SELECT published_run FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            published = await transaction.fetchval(sql, tenant_id, segment_id)
+            sql = "SELECT EXISTS (SELECT FROM computations WHERE segment_id = $1 AND status = 'done' AND id > $2)"
+            is_overtaken = await transaction.fetchval(sql, segment_id, claim.id)
+            if published != before and published is not None and not is_overtaken:
+                return "replaced", published
+            if before is not None or claim.lease.begun or is_overtaken:  # a first run has nothing behind it
+                await leave_to_remove(transaction, tenant_id, [segment_id])
             if not await self._leases.end(transaction, claim.lease, "done"):
-                await leave_to_remove(transaction, claim.tenant.id, [claim.segment_id])
-                return False  # another worker holds it, or the segment is gone
+                await leave_to_remove(transaction, tenant_id, [segment_id])
+                return "overtaken", published  # another worker holds it, it was cancelled, or the segment is gone
             sql = """
-                UPDATE computations SET member_count = $3, entered = $4, left_count = $5, error = NULL, finished_at = now()
+                UPDATE computations SET member_count = $3, entered = $4, left_count = $5, change_set = $6, error = NULL,
+                    finished_at = clock_timestamp()
                 WHERE tenant_id = $1 AND id = $2"""
-            await transaction.execute(sql, claim.tenant.id, claim.id, count, entered, left)
+            counts = (found.member_count, found.entered, found.left)
+            change_set = None if is_overtaken else found.change_set
+            await transaction.execute(sql, tenant_id, claim.id, *counts, change_set)
+            if is_overtaken:
+                await transaction.execute(IDLE, tenant_id, segment_id)
+                return "overtaken", published
             sql = """
-                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4, last_computed_at = $5, last_error = NULL,
+                UPDATE segments SET previous_run = published_run, published_run = $3, member_count = $4,
+                    last_computed_at = $5, last_error = NULL,
                     status = CASE WHEN EXISTS (
                         SELECT FROM computations WHERE segment_id = $2 AND status = 'queued') THEN 'queued'
                         ELSE 'computed' END
-                WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (
-                    SELECT FROM computations WHERE segment_id = $2 AND status = 'done' AND id > $6)"""
-            args = (claim.segment_id, claim.run_id, count, claim.as_of, claim.id)
-            return bool(await transaction.execute(sql, claim.tenant.id, *args))
+                WHERE tenant_id = $1 AND id = $2"""
+            await transaction.execute(sql, tenant_id, segment_id, claim.run_id, found.member_count, claim.as_of)
+            return "done", claim.run_id
 
     async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
         """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
@@ -382,4 +418,6 @@ def _read_claim(row: Record, lease: Lease) -> _Claim:
         definition=row["definition"],
         as_of=row["as_of"],
         previous_run=row["published_run"],
+        upload=row["upload"],
+        mode=row["mode"],
     )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import Struct
 
-from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
 from segment_copilot.language.lengths import to_instant
+from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
 
@@ -39,11 +36,11 @@ class MemberPage(Struct, frozen=True):
 
 
 class SegmentOfUser(Struct, frozen=True):
-    """A segment that a user is in."""
+    """A segment that a user is in; *member_count* is null where it was never computed."""
 
     segment_id: int
     segment_name: str
-    member_count: int
+    member_count: int | None
     computed_at: datetime
 
 
@@ -60,7 +57,6 @@ class _State(Struct, frozen=True):
     member_count: int
 
 
-_SIGNATURE_BYTES: Final = 16
 _STATE: Final = """
 SELECT published_run, previous_run, as_of, computations.member_count
 FROM segments LEFT JOIN computations
@@ -74,15 +70,20 @@ WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id =
 ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
 
+_RUNS_OF_USERS: Final = """
+SELECT DISTINCT indexOf(arrayMap(user_id -> sipHash64(user_id), {users:Array(String)}), user_key), run_id
+FROM user_memberships
+WHERE tenant_id = {tenant:UInt32} AND user_key IN (SELECT sipHash64(arrayJoin({users:Array(String)})))
+    AND run_id IN {runs:Array(UUID)}
+"""
+
 
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, secrets: Secrets) -> None:
+    def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
         self._clickhouse = clickhouse
-        self._secrets = secrets
-        self._secret: bytes | None = None
 
     async def page(
         self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
@@ -94,7 +95,7 @@ class Members:
             Gone: The run it began with was removed, because two others were published since.
 
         """
-        begun = await self._read_cursor(tenant, segment_id, cursor) if cursor else None
+        begun: _Cursor | None = read_cursor(_listed(tenant, segment_id), cursor, _Cursor) if cursor else None
         while True:
             state = await self._state(tenant, segment_id, begun.run_id if begun else None)
             if state is None:
@@ -107,7 +108,7 @@ class Members:
         members = tuple(Member(user_id, state.as_of) for user_id in ids[:limit])
         more = None
         if len(ids) > limit:
-            more = await self._write_cursor(tenant, segment_id, _Cursor(state.run_id, ids[limit - 1]))
+            more = write_cursor(_listed(tenant, segment_id), _Cursor(state.run_id, ids[limit - 1]))
         return MemberPage(state.member_count, members, more)
 
     async def _state(self, tenant: Tenant, segment_id: int, run_id: UUID | None) -> _State | None:
@@ -140,46 +141,40 @@ class Members:
                 WHERE tenant_id = $1 AND id = $2 AND $3::uuid IN (published_run, previous_run))"""
         return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
 
-    async def _write_cursor(self, tenant: Tenant, segment_id: int, cursor: _Cursor) -> str:
-        """Sign for its tenant and segment, so that no other cursor passes for one."""
-        text = msgspec.json.encode(cursor)
-        return base64.urlsafe_b64encode(await self._signature(tenant, segment_id, text) + text).decode().rstrip("=")
-
-    async def _read_cursor(self, tenant: Tenant, segment_id: int, written: str) -> _Cursor:
-        try:
-            signed = base64.b64decode(written + "=" * (-len(written) % 4), altchars=b"-_", validate=True)
-        except ValueError:  # binascii.Error is one, and so is text beyond ASCII
-            raise _bad_cursor() from None
-        signature, text = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, await self._signature(tenant, segment_id, text)):
-            raise _bad_cursor()
-        return msgspec.json.decode(text, type=_Cursor)
-
-    async def _signature(self, tenant: Tenant, segment_id: int, text: bytes) -> bytes:
-        if self._secret is None:
-            self._secret = await self._secrets.get_or_create("cursors")
-        signed = f"{tenant.id}/{segment_id}/".encode() + text
-        return hmac.digest(self._secret, signed, "sha256")[:_SIGNATURE_BYTES]
-
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
-        """Return the segments whose published members include the user."""
+        """Return the active segments whose published members include the user."""
+        return (await self.segments_of_users(tenant, [user_id]))[user_id]
+
+    async def segments_of_users(
+        self, tenant: Tenant, user_ids: Sequence[str], *, segment_ids: Sequence[int] | None = None
+    ) -> dict[str, tuple[SegmentOfUser, ...]]:
+        """Return, for each user, the active segments whose published members include them.
+
+        Only the *segment_ids* are looked at where they are given, active or not.
+
+        Raises:
+            InvalidInput: Some of *segment_ids* do not exist.
+        """
         sql = """
             SELECT id, name, published_run, member_count, last_computed_at FROM segments
-            WHERE tenant_id = $1 AND published_run IS NOT NULL AND is_active ORDER BY id"""
-        published = {row["published_run"]: row for row in await self._postgres.fetch(sql, tenant.id)}
-        if not published:
-            return ()
-        query = """
-            SELECT run_id FROM memberships
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-              AND user_id = {user:String}"""
-        segments = [row["id"] for row in published.values()]
-        params = {"tenant": tenant.id, "segments": segments, "runs": list(published), "user": user_id}
-        result = await self._clickhouse.fetch(query, params, purpose="members")
-        found = sorted((published[run_id] for (run_id,) in result.rows), key=_id)
-        return tuple(
-            SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"]) for row in found
-        )
+            WHERE tenant_id = $1 AND CASE WHEN $2::bigint[] IS NULL THEN is_active ELSE id = ANY($2) END ORDER BY id"""
+        segments = await self._postgres.fetch(sql, tenant.id, None if segment_ids is None else list(segment_ids))
+        if segment_ids is not None:
+            _check_known(segment_ids, {row["id"] for row in segments})
+        published = {row["published_run"]: row for row in segments if row["published_run"]}
+        found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
+        if published and found:
+            users = list(found)
+            params = {"tenant": tenant.id, "runs": list(published), "users": users}
+            for number, run_id in (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows:
+                found[users[number - 1]].append(published[run_id])
+        return {
+            user_id: tuple(
+                SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"])
+                for row in sorted(rows, key=_id)
+            )
+            for user_id, rows in found.items()
+        }
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
         """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
@@ -196,10 +191,19 @@ class Members:
         return tuple(DayCount(day, count) for day, count in last.items())
 
 
+def _listed(tenant: Tenant, segment_id: int) -> object:
+    return ["members", tenant.id, segment_id]
+
+
 def _id(row: Record) -> int:
     return row["id"]
 
 
-def _bad_cursor() -> InvalidInput:
-    finding = Finding("/cursor", "bad_cursor", "This cursor was not made here; start again without one.")
-    return InvalidInput(finding.detail, code=finding.code, findings=[finding])
+def _check_known(segment_ids: Sequence[int], known: Collection[int]) -> None:
+    findings = [
+        Finding(f"/segment_ids/{index}", "unknown_segment", f"There is no segment {segment_id}.")
+        for index, segment_id in enumerate(segment_ids)
+        if segment_id not in known
+    ]
+    if findings:
+        raise InvalidInput(findings[0].detail, findings=findings)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References
-from segment_copilot.compiler import Compiled, all_conditions, leaves, referenced_segments
+from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.values import Values
@@ -124,7 +124,7 @@ class Previews:
         self,
         parsed: Any,
         catalog: Catalog,
-        references: Mapping[int, Definition | None],
+        references: Mapping[int, Referenced],
         tenant: Tenant,
         as_of: datetime,
         own_id: int | None,

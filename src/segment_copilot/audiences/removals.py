@@ -1,4 +1,4 @@
-"""USE CASE: removing members that nobody reads any more: of old runs, and of segments that are gone.
+"""USE CASE: removing members and changes that nobody reads any more: of old runs, and of segments that are gone.
 
 That some are to go is decided in PostgreSQL, in the transaction that makes them unreadable (`leave_to_remove`). A worker
 then removes those of all due segments by one statement, because each DELETE rewrites every part of a table that all
@@ -7,7 +7,7 @@ tenants share; while ClickHouse is away it tries again until it is done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -24,17 +24,21 @@ log = structlog.get_logger()
 _QUEUE: Final = Queue("member_removals", waiting="waiting", working="working")
 _TOGETHER: Final = 1_000
 _PAUSE: Final = timedelta(seconds=5)
-_LATER: Final = timedelta(minutes=10)
-"""Longer than a computation whose segment was deleted under it may go on writing."""
+LATER: Final = timedelta(minutes=10)
+"""Longer than a computation whose segment was deleted under it, or an upload, may go on writing."""
 
 _LEAVE: Final = """
 INSERT INTO member_removals (tenant_id, segment_id, lease_until)
-SELECT $1, segment_id, $3::timestamptz FROM unnest($2::bigint[]) AS segment_id
+SELECT $1, segment_id, now() + $3::interval FROM unnest($2::bigint[]) AS segment_id
 """
 _RUNNING: Final = """
 INSERT INTO member_removals (tenant_id, segment_id, lease_until)
-SELECT DISTINCT tenant_id, segment_id, now() + $3::interval FROM computations
-WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[]) AND status = 'running'
+SELECT DISTINCT tenant_id, segment_id, now() + $3::interval FROM (
+    SELECT tenant_id, segment_id FROM computations WHERE status = 'running'
+    UNION ALL
+    SELECT tenant_id, segment_id FROM uploads WHERE created_at > now() - $3::interval
+) AS writing
+WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[])
 """
 _DUE: Final = """
 SELECT DISTINCT tenant_id, segment_id FROM member_removals WHERE id = ANY ($1::bigint[])
@@ -49,14 +53,35 @@ SELECT run_id FROM (
     UNION ALL
     SELECT run_id FROM computations WHERE segment_id = ANY ($1::bigint[]) AND status = 'running'
     UNION ALL
+    SELECT run_id FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND (created_at > now() - $2::interval
+        OR EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running')))
+    UNION ALL
     SELECT run_id FROM exports WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
     UNION ALL
     SELECT source_run FROM snapshots WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
 ) AS runs WHERE run_id IS NOT NULL
 """
+_TABLES: Final = ("user_memberships", "memberships")  # what is left of a run is found by the second
+
 _REMOVE: Final = """
-DELETE FROM memberships
 WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+"""
+_FORGET_UPLOADS: Final = """
+DELETE FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND created_at <= now() - $2::interval
+    AND NOT EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running'))
+"""
+_FOUND_CHANGES: Final = """
+SELECT DISTINCT computation_id, change_set FROM membership_changes
+WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
+"""
+_READ_CHANGES: Final = """
+SELECT id, change_set, status = 'running' AS is_running FROM computations
+WHERE id = ANY ($1::bigint[]) AND (change_set IS NOT NULL OR status = 'running')
+"""
+_REMOVE_CHANGES: Final = """
+DELETE FROM membership_changes
+WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
+    AND change_set IN {change_sets:Array(UUID)}
 """
 
 
@@ -67,14 +92,16 @@ SELECT $1, $2 WHERE NOT EXISTS (
 """
 
 
-async def leave_to_remove(transaction: Connection, tenant_id: int, segment_ids: Sequence[int]) -> None:
-    """Decide that whatever runs of these segments are not to be read, are to go."""
-    await transaction.execute(_LEAVE, tenant_id, segment_ids, None)
+async def leave_to_remove(
+    transaction: Connection, tenant_id: int, segment_ids: Sequence[int], *, after: timedelta | None = None
+) -> None:
+    """Decide that whatever runs of these segments are not to be read, are to go: at once, or *after* a while."""
+    await transaction.execute(_LEAVE, tenant_id, segment_ids, after)
 
 
 async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Sequence[int]) -> None:
     """Decide it of segments that are about to be deleted: again later, if they are being computed right now."""
-    await transaction.execute(_RUNNING, tenant_id, segment_ids, _LATER)
+    await transaction.execute(_RUNNING, tenant_id, segment_ids, LATER)
     await leave_to_remove(transaction, tenant_id, segment_ids)
 
 
@@ -118,7 +145,22 @@ class Removals:
         segments = sorted({row["segment_id"] for row in due})
         params = {"tenants": sorted({row["tenant_id"] for row in due}), "segments": segments}
         found: set[UUID] = {run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute")).rows}
-        read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments)}
+        read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments, LATER)}
         if unread := sorted(found - read, key=str):
-            await self._clickhouse.execute(_REMOVE, params | {"runs": unread}, purpose="compute")
-        log.info("members.removed", segments=len(segments), runs=len(unread))
+            for table in _TABLES:
+                sql = f"DELETE FROM {table}{_REMOVE}"
+                await self._clickhouse.execute(sql, params | {"runs": unread}, purpose="compute")
+        await self._postgres.execute(_FORGET_UPLOADS, segments, LATER)
+        sets = await self._remove_changes(params)
+        log.info("members.removed", segments=len(segments), runs=len(unread), change_sets=sets)
+
+    async def _remove_changes(self, params: Mapping[str, object]) -> int:
+        """Remove the sets of changes that were never published, or whose segment is gone; return their number."""
+        found = (await self._clickhouse.fetch(_FOUND_CHANGES, params, purpose="compute")).rows
+        kept = await self._postgres.fetch(_READ_CHANGES, list({computation for computation, _ in found}))
+        published = {row["change_set"] for row in kept}
+        running = {row["id"] for row in kept if row["is_running"]}
+        unread = [one for computation, one in found if one not in published and computation not in running]
+        if unread:
+            await self._clickhouse.execute(_REMOVE_CHANGES, {**params, "change_sets": unread}, purpose="compute")
+        return len(unread)

@@ -33,6 +33,7 @@ Order = Literal[
     "member_count", "-member_count", "last_computed_at", "-last_computed_at", "largest", "newest",
 ]  # fmt: skip
 MAX_NAME: Final = 200
+_STATIC_WORDS: Final = "Users of an uploaded list"
 _COMPARED: Final = 1_000  # of a tenant's newest segments
 _SAME_ORDER: Final[dict[Order, Order]] = {"largest": "-member_count", "newest": "-created_at"}
 _SORTINGS: Final = {
@@ -192,7 +193,8 @@ class Segments:
 
         Nothing is computed by this. The version remembers the *caller*.
         """
-        _check_names(name, segment_type)
+        _check_names(name)
+        _check_static(segment_type, segment_type, definition)
         prepared = None
         if definition is not None:
             prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
@@ -212,7 +214,7 @@ class Segments:
                 segment_type,
                 prepared.tier if prepared else "dynamic",
                 _encode_with_timezone(prepared.definition, tenant) if prepared else None,
-                prepared.words if prepared else "",
+                prepared.words if prepared else _STATIC_WORDS if segment_type == "static" else "",
                 1 if prepared else 0,
                 is_active,
                 saved_at,
@@ -252,7 +254,7 @@ class Segments:
             PreconditionFailed: *if_revision* does not hold the stored revision.
             InvalidInput: The definition would be taken away.
         """
-        _check_names(changes.name, changes.segment_type)
+        _check_names(changes.name)
         prepared: PreparedDefinition | None = None
         if changes.definition is not UNSET and changes.definition is not None:
             prepared = await self._previews.prepare(
@@ -265,6 +267,7 @@ class Segments:
                 raise not_found(segment_id)
             current = _segment(row)
             _check_revision(current, if_revision)
+            _check_static(current.segment_type, changes.segment_type, changes.definition)
             if changes.definition is None and current.definition is not None:
                 raise _taken_away()
             is_new = prepared is not None and not _is_definition_of(current, prepared, tenant)
@@ -348,16 +351,20 @@ def _meaning(stored: str) -> str:
     return meaning(decode(stored.encode()))
 
 
-def _check_names(name: str | UnsetType, segment_type: SegmentType | UnsetType) -> None:
-    findings = list[Finding]()
+def _check_names(name: str | UnsetType) -> None:
     if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
-        findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
-    if segment_type == "static":
-        findings.append(
-            Finding("/segment_type", "not_supported", "Static segments cannot be made yet: use rule or ai.")
-        )
-    if findings:
-        raise InvalidInput(findings[0].detail, findings=findings)
+        finding = Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters.")
+        raise InvalidInput(finding.detail, findings=[finding])
+
+
+def _check_static(current: SegmentType, wanted: SegmentType | UnsetType, definition: object) -> None:
+    """Refuse a definition for a static segment, and to make one of another or another of one."""
+    if wanted is not UNSET and "static" in {current, wanted} and current != wanted:
+        detail = f"This segment is {current} and stays that: a static one has uploaded members, any other a definition."
+        raise InvalidInput(detail, findings=[Finding("/segment_type", "type_is_fixed", detail)])
+    if current == "static" and definition is not UNSET and definition is not None:
+        detail = "A static segment has no definition: leave it out, and upload its members."
+        raise InvalidInput(detail, findings=[Finding("/definition", "static_definition", detail)])
 
 
 def _is_definition_of(current: Segment, prepared: PreparedDefinition, tenant: Tenant) -> bool:

@@ -6,7 +6,8 @@ plan               typed nodes + as_of → slots      every boundary an instant
 render             slots → SQL and parameters       trees → sources → chain or bitmasks
 
 SQL text is made by `render` and what it calls, and nowhere else. The same slots also tell how an audience comes about
-(`narrowing`), what is known of one user (`evidence`), and the members of many segments at once (`SharedSlots`).
+(`narrowing`), what is known of one user (`evidence`), the members of many segments at once (`SharedSlots`), and in which of many
+segments one user is (`UserSlots`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from segment_copilot.compiler.bind import Bound, all_conditions, bind, referenced_segments
+from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditions, bind, referenced_segments
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
-from segment_copilot.compiler.relevance import depends_on
+from segment_copilot.compiler.relevance import can_change
 from segment_copilot.compiler.render import (
     KeyRange,
     Shape,
     SharedSlots,
+    UserSlots,
     key_ranges,
     render_counts,
     render_is_member,
@@ -38,7 +40,7 @@ from segment_copilot.compiler.render import (
 )
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.traits import TraitTable
-from segment_copilot.language import Definition, Parsed
+from segment_copilot.language import Parsed
 from segment_copilot.language.catalog import Catalog
 
 
@@ -54,7 +56,7 @@ def compile_definition(
     parsed: Parsed,
     *,
     catalog: Catalog,
-    references: Mapping[int, Definition | None],
+    references: Mapping[int, Referenced],
     tenant_id: int,
     as_of: datetime,
     own_id: int | None = None,
@@ -81,16 +83,19 @@ __all__ = [
     "KeyRange",
     "Narrowing",
     "Plan",
+    "Referenced",
     "Shape",
     "SharedSlots",
+    "Static",
     "TraitTable",
     "UserEvidence",
+    "UserSlots",
     "Verdict",
     "all_conditions",
     "bind",
+    "can_change",
     "compile_definition",
     "conjunction",
-    "depends_on",
     "key_ranges",
     "leaves",
     "plan",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -47,6 +48,16 @@ MatchT = TypeVar("MatchT", Step, EventMatch)
 TestT = TypeVar("TestT", PropertyTest, EventProperty, UserProperty)
 
 
+class Static(Struct, frozen=True):
+    """A segment without a definition: its members are those that *run_id* stored; None where nothing was uploaded yet."""
+
+    run_id: UUID | None
+
+
+Referenced = Definition | Static | None
+"""What stands behind the id of a segment that a definition refers to; None is a draft without a definition."""
+
+
 class Bound(Struct, frozen=True):
     """Holds a definition that compiles, with `value_type` written where the schema decided it."""
 
@@ -55,15 +66,13 @@ class Bound(Struct, frozen=True):
     questions: tuple[Question, ...] = ()  # to the store; with its answers in the catalog, binding may tell more
 
 
-def bind(
-    parsed: Parsed, catalog: Catalog, references: Mapping[int, Definition | None], *, own_id: int | None = None
-) -> Bound:
+def bind(parsed: Parsed, catalog: Catalog, references: Mapping[int, Referenced], *, own_id: int | None = None) -> Bound:
     """Settle types and check names.
 
     Args:
         parsed: What `language.parse` read.
         catalog: What exists in the tenant.
-        references: The current definitions of all segments that can be reached from *parsed*; None is a draft's.
+        references: What stands behind all segments that can be reached from *parsed*.
         own_id: The segment being saved, to see a cycle through itself.
 
     Raises:
@@ -90,8 +99,10 @@ def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
                 pass
 
 
-def all_conditions(definition: Definition) -> list[Condition]:
-    """Return the conditions of the include and of the exclude tree."""
+def all_conditions(definition: Referenced) -> list[Condition]:
+    """Return the conditions of the include and of the exclude tree; none of what has no definition."""
+    if definition is None or isinstance(definition, Static):
+        return []
     return [*definition.conditions, *(definition.exclude.conditions if definition.exclude else [])]
 
 
@@ -272,7 +283,7 @@ def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType 
 
 
 def _check_references(
-    leaves: tuple[Located, ...], references: Mapping[int, Definition | None], own_id: int | None
+    leaves: tuple[Located, ...], references: Mapping[int, Referenced], own_id: int | None
 ) -> Iterator[Finding]:
     named = [located for located in leaves if isinstance(located.leaf, SegmentMembership)]
     reached = set[int]()
@@ -295,7 +306,7 @@ def _check_references(
 
 
 def _check_path_of(
-    pointer: str, segment_id: int, references: Mapping[int, Definition | None], own_id: int | None, reached: set[int]
+    pointer: str, segment_id: int, references: Mapping[int, Referenced], own_id: int | None, reached: set[int]
 ) -> Iterator[Finding]:
     """Go depth-first over what *segment_id* refers to; yield one finding for the first problem met."""
     depth_of = dict[int, int]()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segment_copilot.compiler.fragments import Fragment, join, nested, sql
-from segment_copilot.compiler.slots import Node
+from segment_copilot.compiler.slots import Node, Slot
 from segment_copilot.compiler.sources import Sources, by_source
 from segment_copilot.compiler.trees import slots_of
 from segment_copilot.compiler.words import Words, words_of
@@ -36,6 +36,10 @@ class Bitmasks:
             reads.setdefault(words_of(places), []).append(sources.bits(source, slots, places))
         whole = [self._words.whole(join("\nUNION ALL\n", some), words) for words, some in reads.items()]
         return self._words.joined(whole)
+
+    def holding(self, bits: Sequence[int]) -> set[Slot]:
+        """Return the slots whose bits are set in the words of a row."""
+        return self._words.holding(bits)
 
     def test(self, node: Node) -> Fragment:
         """Write a normal tree as a test of the words."""

@@ -17,6 +17,7 @@ from segment_copilot.compiler.slots import (
     AggregateSlot,
     CountSlot,
     GroupNode,
+    ListedSlot,
     MembersSlot,
     Node,
     OccurrenceSlot,
@@ -87,8 +88,8 @@ def render_chain(part: Part, sources: Sources) -> Fragment:
 def _part(node: Node, *, traits_together: bool) -> Part:
     if source := _one_source(node, traits_together=traits_together):
         slots = slots_of([node])
-        of_traits = isinstance(slots[0], TraitSlot)  # whose newest value may be in another table
-        return Part(node, source, weight=max(map(_weight, slots)), levels=int(of_traits))
+        of_two = isinstance(slots[0], TraitSlot | ListedSlot)  # tables: the newest value may be in another one
+        return Part(node, source, weight=max(map(_weight, slots)), levels=int(of_two))
     assert isinstance(node, GroupNode)  # noqa: S101  # a leaf has one source
     refused, found = list[Node](), list[Part]()
     for group in _by_source(node, traits_together=traits_together):
@@ -159,7 +160,7 @@ def _by_source(branch: GroupNode, *, traits_together: bool) -> list[Node]:
 
 def _weight(slot: Slot) -> int:
     match slot:
-        case SampleSlot():
+        case SampleSlot() | ListedSlot():
             return 1
         case TraitSlot():
             return 2

@@ -25,6 +25,7 @@ from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     CountSlot,
+    ListedSlot,
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
@@ -36,7 +37,7 @@ from segment_copilot.compiler.slots import (
     TraitSlot,
     leaves,
 )
-from segment_copilot.compiler.sources import is_sampled, passes, sample_hash
+from segment_copilot.compiler.sources import is_sampled, listed, passes, sample_hash
 from segment_copilot.compiler.tables import Tables, in_range, of_traits
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -131,7 +132,7 @@ def _nothing(slot: Slot) -> Evidence:
             return Evidence(holds=False, measured=0, contributions=())
         case AggregateSlot() | TimeSlot() | OccurrenceSlot() | TraitSlot():
             return _UNKNOWN
-        case SequenceSlot() | SampleSlot() | MembersSlot():
+        case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot():
             return _UNKNOWN
         case _:
             assert_never(slot)
@@ -158,6 +159,8 @@ class _Rendering:
                 return self._sequence(index, slot)
             case SampleSlot():
                 return self._sample(index, slot)
+            case ListedSlot():
+                return self._listed(index, slot)
             case MembersSlot():
                 raise TypeError("references are opened before")
             case PeriodsSlot() if slot.min_per_period > 1:
@@ -199,6 +202,10 @@ class _Rendering:
         measured = sql("toString(round({} / pow(2, 64) * 100, 6))", share)
         holds, users = is_sampled(slot, share), self._tables.users([self._is_user])
         return sql("SELECT toInt32({}), {}, {}, {}\n{}", index, holds, measured, _NO_EVENTS, users)
+
+    def _listed(self, index: int, slot: ListedSlot) -> Fragment:
+        users = self._tables.users([self._is_user, listed(slot, self._tables)])
+        return sql("SELECT toInt32({}), toUInt8(1), 'null', {}\n{}", index, _NO_EVENTS, users)
 
     def _periods(self, index: int, slot: PeriodsSlot) -> Fragment:
         """Count periods with several events each: first the periods of the user, then how many there are."""

@@ -14,11 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import starmap
 from typing import Any, Final, assert_never, cast
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -28,6 +30,7 @@ from segment_copilot.compiler.slots import (
     Filter,
     GroupNode,
     Kind,
+    ListedSlot,
     Matching,
     MembersSlot,
     Node,
@@ -92,6 +95,7 @@ from segment_copilot.language.value_types import (
 
 MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
+_NO_RUN: Final = UUID(int=0)  # a segment without members has none
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
@@ -100,7 +104,12 @@ _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight yea
 
 
 def plan(
-    definition: Definition, *, tenant_id: int, as_of: datetime, timezone: str, references: Mapping[int, Definition]
+    definition: Definition,
+    *,
+    tenant_id: int,
+    as_of: datetime,
+    timezone: str,
+    references: Mapping[int, Definition | Static],
 ) -> Plan:
     """Return the plan of a definition at *as_of*.
 
@@ -109,14 +118,14 @@ def plan(
         tenant_id: The tenant whose data is asked.
         as_of: Aware; cut to microseconds already.
         timezone: The tenant's, for definitions without their own.
-        references: Definitions of every segment that can be reached.
+        references: What stands behind every segment that can be reached.
     """
     planner = _Planner(as_of=as_of.astimezone(UTC), timezone=timezone, references=references)
     return Plan(tenant_id, planner.as_of, planner.definition(definition, ""))
 
 
 class _Planner:
-    def __init__(self, *, as_of: datetime, timezone: str, references: Mapping[int, Definition]) -> None:
+    def __init__(self, *, as_of: datetime, timezone: str, references: Mapping[int, Definition | Static]) -> None:
         self.as_of = as_of
         self.timezone = timezone
         self.references = references
@@ -173,10 +182,16 @@ class _Planner:
             case Sample():
                 return _sample(leaf), False
             case SegmentMembership():
-                members = MembersSlot(leaf.segment_id, self.definition(self.references[leaf.segment_id], ""))
-                return members, leaf.operator == "not_in"
+                return self._members(leaf.segment_id), leaf.operator == "not_in"
             case _:
                 assert_never(leaf)
+
+    def _members(self, segment_id: int) -> Slot:
+        match self.references[segment_id]:
+            case Static(run_id):
+                return ListedSlot(segment_id, run_id or _NO_RUN)
+            case Definition() as definition:
+                return MembersSlot(segment_id, self.definition(definition, ""))
 
     def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
         matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)

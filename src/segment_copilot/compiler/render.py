@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, by_source
 from segment_copilot.compiler.tables import Tables, is_in
 from segment_copilot.compiler.traits import TraitTable
-from segment_copilot.compiler.trees import complement_of, is_positive, normal, slots_of
+from segment_copilot.compiler.trees import complement_of, is_positive, is_true, normal, slots_of
 
 Shape = Literal["chain", "bitmasks"]
 _CHAIN_SOURCES: Final = 24
@@ -132,10 +132,11 @@ class SharedSlots:
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
-            raise ValueError("plans that share slots are of one tenant and one instant")
+        _check_alike(plans)
         self._first = plans[0]
-        self._masks = Bitmasks([normal(plan.root) for plan in plans])
+        trees = [normal(plan.root) for plan in plans]
+        self._masks = Bitmasks(trees)
+        self._tests = [self._masks.test(tree) for tree in trees]
 
     def create(self) -> CompiledQuery:
         """Ask for every slot; users are in the order in which members are stored."""
@@ -152,10 +153,14 @@ class SharedSlots:
         rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
 
-    def ask(self, plans: Sequence[Plan]) -> CompiledQuery:
-        """Write a row for each user, with 1 or 0 for each of some of the plans: whether the user is in its audience."""
-        tests = [sql("toUInt8({})", self._masks.test(normal(plan.root))) for plan in plans]
-        return query(sql("SELECT\n{}\nFROM shared_slots", _listed(tests)))
+    def ask(self) -> CompiledQuery:
+        """Write a row for each user, with 1 or 0 for each of the plans: whether the user is in its audience."""
+        return query(sql("SELECT\n{}\nFROM shared_slots", _listed([sql("toUInt8({})", test) for test in self._tests])))
+
+
+def _check_alike(plans: Sequence[Plan]) -> None:
+    if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
+        raise ValueError("plans that share slots are of one tenant and one instant")
 
 
 def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:
@@ -168,6 +173,37 @@ def render_is_member(plan: Plan, *, user_id: str, shape: Shape | None = None) ->
     """Write one row with 1 when the user is in the universe and matches; no row otherwise."""
     rendering = _Rendering(plan, shape, user_id=user_id)
     return query(sql("SELECT 1\n{}", rendering.users([rendering.is_member])))
+
+
+class UserSlots:
+    """Asks each slot of several plans, of one tenant at one instant, about one user; and has from that whose member they are.
+
+    The plans are no part of the query: to write each as a test of bits would cost more to plan than all of the rest.
+
+    Raises:
+        ValueError: The plans are of several tenants or instants.
+    """
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        _check_alike(plans)
+        self._first = plans[0]
+        self._trees = [normal(plan.root) for plan in plans]
+        self._masks = Bitmasks(self._trees)
+
+    def query(self, user_id: str) -> CompiledQuery:
+        """Write one row of bits; none for a user who is not in the universe."""
+        rendering = _Rendering(self._first, "bitmasks", user_id=user_id)
+        universe = nested(sql("SELECT user_key\n{}", rendering.users()))
+        rows = nested(self._masks.rows(rendering.sources))
+        template = "SELECT {}\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
+        return query(sql(template, self._masks.columns, universe, rows))
+
+    def read(self, rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Return, for each plan, whether the user is a member, from the rows of the query."""
+        if not rows:
+            return [False] * len(self._trees)
+        true = self._masks.holding(rows[0])
+        return [is_true(tree, true) for tree in self._trees]
 
 
 def render_counts(plan: Plan, nodes: Sequence[Node]) -> CompiledQuery:

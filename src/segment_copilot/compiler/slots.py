@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -161,6 +162,13 @@ class SampleSlot(Struct, frozen=True, tag=True):
     high: int
 
 
+class ListedSlot(Struct, frozen=True, tag=True):
+    """Users in the universe who are in a static segment, as one run stored its members."""
+
+    segment_id: int
+    run_id: UUID
+
+
 class MembersSlot(Struct, frozen=True, tag=True):
     """The members of another segment, at the same instant."""
 
@@ -177,6 +185,7 @@ Slot = (
     | TraitSlot
     | SequenceSlot
     | SampleSlot
+    | ListedSlot
     | MembersSlot
 )
 

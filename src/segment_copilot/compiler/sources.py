@@ -27,6 +27,7 @@ from segment_copilot.compiler.slots import (
     AggregateSlot,
     CountSlot,
     Filter,
+    ListedSlot,
     Matching,
     MembersSlot,
     Node,
@@ -40,7 +41,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.tables import Tables, filtered, in_range
+from segment_copilot.compiler.tables import Tables, filtered, in_range, is_in
 from segment_copilot.compiler.traits import TraitReads, TraitTable, trait_test
 from segment_copilot.compiler.trees import is_true, slots_of
 from segment_copilot.compiler.words import Places, Words, columns_of_bits, is_any_bit
@@ -66,7 +67,7 @@ class Users(Struct, frozen=True):
     """Names the universe, of which samples are taken."""
 
 
-Alone = PeriodsSlot | SequenceSlot
+Alone = PeriodsSlot | SequenceSlot | ListedSlot
 """A slot that cannot be read with others."""
 
 Source = Events | Traits | Users | Alone
@@ -89,7 +90,7 @@ def source_of(slot: Slot, *, traits_together: bool) -> Source:
             return slot
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             return Events(slot.matching.event_types)
-        case SequenceSlot():
+        case SequenceSlot() | ListedSlot():
             return slot
         case SampleSlot():
             return _USERS
@@ -165,7 +166,9 @@ class Sources:
                 sampled = {slot: is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)}
                 rows = self._tables.users([written(node, cast("Any", sampled).__getitem__), *narrowed])
                 return sql("SELECT user_key\n{}", rows)
-            case PeriodsSlot() | SequenceSlot():  # positive, so the slot or, as it and its complement, nobody
+            case (
+                PeriodsSlot() | SequenceSlot() | ListedSlot()
+            ):  # positive, so the slot or, as it and its complement, nobody
                 return self._alone(source, narrowed if is_true(node, slots) else [*narrowed, sql("0")])
             case _:
                 assert_never(source)
@@ -184,7 +187,7 @@ class Sources:
                 tests = [is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)]
                 rows = self._tables.users([is_any_bit(places)])
                 return sql("SELECT user_key, {}\n{}", columns_of_bits(tests, places), rows)
-            case PeriodsSlot() | SequenceSlot():
+            case PeriodsSlot() | SequenceSlot() | ListedSlot():
                 columns, rows = columns_of_bits([None], places), self._alone(source, ())
                 return sql("SELECT user_key, {} FROM {}", columns, nested(rows))
             case _:
@@ -252,6 +255,8 @@ class Sources:
                 return render_sequence(slot, self._tables, narrowed)
             case PeriodsSlot():
                 return self._periods(slot, narrowed)
+            case ListedSlot():
+                return sql("SELECT user_key\n{}", self._tables.users([listed(slot, self._tables), *narrowed]))
             case _:
                 assert_never(slot)
 
@@ -294,6 +299,11 @@ def sample_hash(slot: SampleSlot) -> Fragment:
     """Write the hash of a user for a salt: the first eight bytes of a SHA-256, as a number."""
     template = "reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
     return sql(template, salt=bind(slot.salt, "String"))
+
+
+def listed(slot: ListedSlot, tables: Tables) -> Fragment:
+    """Write the condition of users who are in a static segment; some of its members nobody may have seen yet."""
+    return is_in(sql("SELECT user_key\n{}", tables.members(slot.segment_id, slot.run_id)))
 
 
 def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, LiteralString
+from uuid import UUID
 
 from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
 from segment_copilot.compiler.slots import Plan, Range
@@ -94,6 +95,11 @@ class Tables:
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read the universe."""
         return self._read("users FINAL", [sql("first_seen <= {}", self.as_of), *conditions])
+
+    def members(self, segment_id: int, run_id: UUID) -> Fragment:
+        """Read the stored members of a segment, as one run left them; they have no instant."""
+        run = sql("run_id = {}", bind(run_id, "UUID"))
+        return self._read("memberships", [sql("segment_id = {}", bind(segment_id, "UInt64")), run])
 
     def _read(self, table: LiteralString, conditions: Iterable[Fragment]) -> Fragment:
         return sql("FROM {}\n{}", table, where([*self._always, *conditions]))

@@ -33,6 +33,10 @@ class Words:
         """Return the places of these slots."""
         return [self._places[slot] for slot in slots]
 
+    def holding(self, bits: Sequence[int]) -> set[Slot]:
+        """Return the slots whose bits are set in these words."""
+        return {slot for slot, (word, bit) in self._places.items() if bits[word] >> bit & 1}
+
     def whole(self, rows: Fragment, words: Sequence[int]) -> Fragment:
         """Write rows that have some of the words with all of them."""
         if len(words) == self.count:

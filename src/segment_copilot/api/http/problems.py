@@ -55,6 +55,8 @@ TITLES: Mapping[str, str] = {
     "body_too_large": "The body is too large",
     "client_left": "The client left before the answer",
     "conflict": "The request contradicts what is stored",
+    "computation_finished": "The computation is over",
+    "computation_not_found": "Nothing is here",
     "cursor_expired": "What the cursor goes through is no longer kept",
     "duplicate_key": "A key occurs twice in one JSON object",
     "head_too_large": "The request line and its headers are too large",
@@ -65,6 +67,8 @@ TITLES: Mapping[str, str] = {
     "idempotency_key_reused": "This key came with another request",
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
+    "invalid_list": "The list of users cannot be read",
+    "invalid_row": "Some lines of the list name no user",
     "malformed_json": "The body is not JSON",
     "malformed_request": "This is not HTTP",
     "missing_scope": "The credential may not do this",
@@ -78,9 +82,11 @@ TITLES: Mapping[str, str] = {
     "range_not_satisfiable": "The file ends before this range",
     "rate_limited": "Too many requests in a minute",
     "too_many_requests": "Too much at once",
+    "segment_is_not_static": "The segment has a definition",
+    "segment_is_static": "The segment has no definition",
     "unauthenticated": "A valid API key is needed",
     "unavailable": "A service behind this one does not answer",
-    "unsupported_media_type": "The body is not declared as JSON",
+    "unsupported_media_type": "The body is not declared as what this route reads",
 }
 """What a code means, the same at every occurrence; other codes are titled by their own words."""
 
