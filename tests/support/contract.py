@@ -60,8 +60,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "invalid_row": "an id in a CSV",
     "static_definition": "a static segment has none",
     # What is stored or set
-    "past_instant": "what time it is",
     "type_is_fixed": "whether it is static",
+    "past_instant": "what time it is",
     "unknown_segment": "which segments there are",
     "unknown_trait": "which traits there are",
     "still_to_come": "what time it is",

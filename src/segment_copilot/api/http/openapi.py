@@ -248,16 +248,17 @@ def _reached(schemas: Iterable[Any], components: Mapping[str, Any]) -> set[str]:
     reached = set[str]()
     waiting = list(schemas)
     while waiting:
-        match waiting.pop():
-            case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) not in reached:
-                reached.add(name)
-                waiting.append(components[name])
-            case dict() as schema:
-                waiting += cast("dict[str, Any]", schema).values()
-            case list() as items:
-                waiting += cast("list[Any]", items)
-            case _:
-                pass
+        here = waiting.pop()
+        if isinstance(here, list):
+            waiting += cast("list[Any]", here)
+        if not isinstance(here, dict):
+            continue
+        schema = cast("dict[str, Any]", here)
+        waiting += schema.values()
+        name = str(schema.get("$ref", "")).rpartition("/")[2]
+        if name and name not in reached:
+            reached.add(name)
+            waiting.append(components[name])
     return reached
 
 
@@ -317,6 +318,21 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     return entry
 
 
+def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Put what was recorded of an operation beside the schemas of its parameters, its body and its answer."""
+    recorded = examples.get(entry["operationId"], {})
+    for parameter in entry.get("parameters", []):
+        if parameter["name"] in (values := recorded.get("parameters", {})):
+            parameter["example"] = values[parameter["name"]]
+    bodies = [entry["requestBody"]] if "requestBody" in entry else []
+    answers = [answer for status, answer in entry["responses"].items() if status.startswith("2")]
+    for part, described in (("request", bodies), ("answer", answers)):
+        for media, content in (each for body in described for each in body.get("content", {}).items()):
+            if part in recorded and media.startswith("text/csv") == isinstance(recorded[part], str) and media in _SHOWN:
+                content["example"] = recorded[part]
+    return entry
+
+
 _IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "name": HEADER,
     "in": "header",
@@ -337,21 +353,6 @@ def _common_headers(operation: _Operation, status: int) -> list[str]:
     if operation.route.public or status >= HTTPStatus.BAD_REQUEST:
         return []  # of problems they stand in `components.responses`
     return [name for name in HEADERS if name != REPLAYED or repeats(operation.handler, operation.method)]
-
-
-def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Put what was recorded of an operation beside the schemas of its parameters, its body and its answer."""
-    recorded = examples.get(entry["operationId"], {})
-    for parameter in entry.get("parameters", []):
-        if parameter["name"] in (values := recorded.get("parameters", {})):
-            parameter["example"] = values[parameter["name"]]
-    bodies = [entry["requestBody"]] if "requestBody" in entry else []
-    answers = [answer for status, answer in entry["responses"].items() if status.startswith("2")]
-    for part, described in (("request", bodies), ("answer", answers)):
-        for media, content in (each for body in described for each in body.get("content", {}).items()):
-            if part in recorded and media.startswith("text/csv") == isinstance(recorded[part], str) and media in _SHOWN:
-                content["example"] = recorded[part]
-    return entry
 
 
 def _without_raises(description: str) -> str:
