@@ -95,7 +95,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     ]
     export = await _made(client, f"/api/segments/{first['id']}/export/", {"format": "csv"})
     async with asyncio.timeout(30):
-        while (await client.get(f"/api/segments/exports/{export['id']}/")).json()["status"] != "complete":
+        while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
     ids = {
         "computation_id": queued["computation_id"],
@@ -191,6 +191,8 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "update_schema": {"description": "Mine"},
         "replace_schema": {"event_type": "mine"},
         "take_snapshot": {"name": "Mine"},
+        "export_segment": {"format": "csv"},
+        "export_snapshot": {"format": "csv"},
         "track": {"user_id": "mine", "event_type": "mine"},
         "track_batch": {"events": []},
     }
