@@ -15,7 +15,7 @@ from segment_copilot.access.scopes import PUBLIC_KEY
 from segment_copilot.access.sessions import Session, Sessions, Wanted, signature_of
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import Forbidden, InvalidInput, Unauthenticated
+from segment_copilot.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from tests.support.databases import postgres_database
 
@@ -168,6 +168,16 @@ async def test_both_ids_of_a_session_are_linked(postgres: Postgres):
 
     assert both.sub == "ana"
     assert linked == [(1, "a-1", "ana")]
+
+
+async def test_who_cannot_be_linked_is_tracked_all_the_same(postgres: Postgres):
+    async def refuse(tenant: Tenant, anonymous_id: str, user_id: str) -> None:
+        raise Conflict(f"{anonymous_id} is somebody else.")
+
+    sessions = Sessions(Secrets(postgres), refuse)
+    session, _ = await sessions.open_by(public(), Wanted(user_id="ana", anonymous_id="a-1"), now=NOW)
+
+    assert session.sub == "ana"
 
 
 @pytest.mark.parametrize("skew", [timedelta(), timedelta(minutes=5), -timedelta(minutes=5)])

@@ -24,7 +24,7 @@ from segment_copilot.api.http.routes import route_of
 from segment_copilot.api.http.scopes import scope_of
 from segment_copilot.app import create_app, openapi_document
 from segment_copilot.settings import Settings
-from tests.support.isolation import CANARIES, NOWHERE, Belongings, belongings, body_of, query_of
+from tests.support.isolation import CANARIES, NOWHERE, Belongings, belongings, request_of
 
 DOCUMENT = openapi_document()
 
@@ -205,7 +205,7 @@ def tell(answer: httpx2.Response, values: dict[str, Any]) -> str:
     text = f"{answer.status_code} {answer.text}"
     for value in sorted(map(str, values.values()), key=len, reverse=True):
         text = text.replace(value, "…")
-    return re.sub(r'"(request_id|instance|as_of|duration_ms)":("[^"]*"|[0-9.]+)', "", text)
+    return re.sub(r'"(request_id|instance|as_of|duration_ms|erasure_id|[a-z]+_at)":("[^"]*"|[0-9.]+)', "", text)
 
 
 def tried(theirs: Belongings) -> Iterator[tuple[Operation, dict[str, Any], dict[str, Any]]]:
@@ -219,7 +219,7 @@ def tried(theirs: Belongings) -> Iterator[tuple[Operation, dict[str, Any], dict[
 
 async def test_another_tenants_ids_answer_as_if_they_had_never_been(theirs, intruder):
     for operation, ids, never in tried(theirs):
-        sent = {"json": body_of(operation.document, theirs), "params": query_of(operation.document, theirs)}
+        sent = request_of(operation.document, theirs)
         answer = await intruder.request(operation.method, operation.at(ids), **sent)
         unknown = await intruder.request(operation.method, operation.at(never), **sent)
 
@@ -234,15 +234,15 @@ async def test_nothing_of_another_tenant_is_in_any_answer(theirs, intruder):
     for operation in NEED_KEYS:
         if operation.names:
             continue
-        query = query_of(operation.document, theirs)
-        answer = await intruder.request(
-            operation.method, operation.path, json=body_of(operation.document, theirs), params=query
-        )
+        sent = request_of(operation.document, theirs)
+        answer = await intruder.request(operation.method, operation.path, **sent)
         assert answer.status_code not in {401, 403, 500}, f"{operation}: {answer.text}"
         assert_none_of_theirs(operation, answer)
         for cursor in theirs.cursors:
             if any(each["name"] == "cursor" for each in operation.document.get("parameters", [])):
-                answer = await intruder.request(operation.method, operation.path, params={**query, "cursor": cursor})
+                answer = await intruder.request(
+                    operation.method, operation.path, params={**sent["params"], "cursor": cursor}
+                )
                 assert_none_of_theirs(operation, answer)
 
 
@@ -254,7 +254,7 @@ def assert_none_of_theirs(operation: Operation, answer: httpx2.Response) -> None
 async def test_the_first_tenants_things_are_as_they_were(theirs, server, intruder):
     """After everything that the other tenant tried."""
     for operation, ids, _ in tried(theirs):
-        sent = {"json": body_of(operation.document, theirs), "params": query_of(operation.document, theirs)}
+        sent = request_of(operation.document, theirs)
         await intruder.request(operation.method, operation.at(ids), **sent)
 
     async with server.client() as client:

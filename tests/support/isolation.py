@@ -27,6 +27,8 @@ _NEVER: Final = 2**53
 NOWHERE: Final[dict[str, Any]] = {
     "after": 1,
     "before": 1,
+    "computation_id": _NEVER + 6,
+    "erasure_id": _NEVER + 7,
     "event_type": "no_such_event",
     "export_id": _NEVER + 3,
     "key_id": _NEVER,
@@ -66,7 +68,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     """Give the tenant of *client* something of everything."""
     events = [
         {"user_id": user, "event_type": event_type, "payload": payload}
-        for user in (USER, OTHER_USER)
+        for user in (USER, OTHER_USER, "their-erased")
         for event_type, payload in (
             ("canary_event", {"kind": "canary-value"}),
             ("their_event", {"their_name": "canary-value"}),
@@ -80,7 +82,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     first, _ = [
         await _made(client, "/api/segments/", _segment(name)) for name in ("canary-segment", "canary-segment 2")
     ]
-    await client.post(f"/api/segments/{first['id']}/compute/")
+    queued = (await client.post(f"/api/segments/{first['id']}/compute/")).json()
     async with asyncio.timeout(30):
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
@@ -96,6 +98,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
     ids = {
+        "computation_id": queued["computation_id"],
         "event_type": "their_event",
         "export_id": export["id"],
         "key_id": key["id"],
@@ -109,6 +112,8 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "before": 1,
         "after": 1,  # of a segment's versions: each tenant has them
     }
+    if any("{erasure_id}" in path for path in document["paths"]):
+        ids["erasure_id"] = (await client.delete("/api/explorer/users/their-erased/")).json()["erasure_id"]
     lists = (
         "/api/segments/?limit=1",
         f"/api/segments/{first['id']}/members/?limit=1",
@@ -186,6 +191,8 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "update_schema": {"description": "Mine"},
         "replace_schema": {"event_type": "mine"},
         "take_snapshot": {"name": "Mine"},
+        "export_segment": {"format": "csv"},
+        "export_snapshot": {"format": "csv"},
         "track": {"user_id": "mine", "event_type": "mine"},
         "track_batch": {"events": []},
     }
@@ -203,6 +210,14 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
     fields = {name: schema["properties"][name].get("examples") for name in schema.get("required", ())}
     assert all(fields.values()), f"{name}: give it a body in tests/support/isolation.py"
     return {name: examples[0] for name, examples in fields.items()}
+
+
+def request_of(operation: Mapping[str, Any], theirs: Belongings) -> dict[str, Any]:
+    """Return what a client sends of an operation, beside its address."""
+    query = query_of(operation, theirs)
+    if "text/csv" in operation.get("requestBody", {}).get("content", {}):
+        return {"params": query, "content": b"user_id\nmine\n", "headers": {"Content-Type": "text/csv"}}
+    return {"params": query, "json": body_of(operation, theirs)}
 
 
 def query_of(operation: Mapping[str, Any], theirs: Belongings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, Final
@@ -22,7 +23,7 @@ from segment_copilot.access.keys import Caller, PublicKey
 from segment_copilot.access.scopes import SESSIONS, SessionScope, missing
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import Finding, Forbidden, InvalidInput, Unauthenticated
+from segment_copilot.errors import Conflict, Finding, Forbidden, InvalidInput, Unauthenticated
 
 LIFETIME: Final = timedelta(minutes=15)
 SIGNATURE_HOLDS: Final = timedelta(minutes=5)
@@ -96,7 +97,8 @@ class Sessions:
         if scope == "track" and uid is None:
             raise _incomplete("/user_id", "Say whose events it sends: user_id or anonymous_id.")
         if self._link is not None and scope == "track" and wanted.user_id and wanted.anonymous_id:
-            await self._link(caller.tenant, wanted.anonymous_id, wanted.user_id)
+            with suppress(Conflict, InvalidInput):  # who cannot be linked is tracked all the same
+                await self._link(caller.tenant, wanted.anonymous_id, wanted.user_id)
         return await self.open(caller.key_id, scope=scope, user_id=uid, now=now)
 
     async def open(
