@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test contract mutants chaos bench evals openapi
+.PHONY: help demo fmt check quick test clients contract segops mutants chaos bench evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -24,13 +24,19 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest -n 2 --dist loadscope
+	$(RUN) pytest -n 2 --dist loadscope -m "not clients"
 
 quick: $(UV) ## The tests that need no engine
-	$(RUN) pytest -n 2 --dist load -m "not engines and not slow"
+	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients"
+
+clients: $(UV) ## Tools of others on the OpenAPI document: linters, generated clients, made-up requests
+	$(RUN) pytest -n 2 --dist loadscope -m clients
 
 contract: $(UV) ## Make up tens of thousands of requests from the document: all checks, all phases
 	CONTRACT_EXAMPLES=100 $(RUN) pytest tests/api/test_conformance.py -n 0 -s
+
+segops: $(UV) ## Call every method of SegOps' SDKs; the table is in docs/segops.md
+	@$(RUN) python -m tests.service.segops
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py
@@ -45,6 +51,9 @@ bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 evals: $(UV) ## Ask the offline copilot every case; the reports are in evals/reports/latest
 	@$(RUN) python -m evals lint
 	@$(RUN) python -m evals run
+
+examples: $(UV) ## Record the examples of the OpenAPI document from a service of their own
+	@$(RUN) python -m tests.openapi
 
 openapi: $(UV) ## Write openapi/openapi.json and openapi/protocol.json from the code
 	$(RUN) segment-copilot openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json

@@ -23,7 +23,7 @@ from segment_copilot.api.computations import ComputationController, SegmentCompu
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
-from segment_copilot.api.exports import ExportController, SnapshotExportController
+from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
@@ -68,6 +68,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SnapshotController,
     SegmentSnapshotController,
     ExportController,
+    ExportedController,
     SnapshotExportController,
     PreviewController,
     VersionController,

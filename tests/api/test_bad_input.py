@@ -117,6 +117,16 @@ async def test_no_body_is_400_where_one_is_needed(client, method, path, operatio
         assert_problem(await client.request(method, address(path), content=b"", headers=JSON), 400)
 
 
+async def test_a_body_that_may_be_left_out_is_never_null(client):
+    """The document has no null there: clients that are generated from it send an object, or nothing."""
+    made = (await client.post("/api/segments/", json={"name": "Null", "definition": DEFINITION})).json()
+    path = f"/api/segments/{made['id']}/compute/"
+    refused = await client.post(path, content=b"null", headers={"Content-Type": "application/json"})
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "wrong_type")
+    assert (await client.post(path)).status_code == 202
+
+
 @on_each
 async def test_an_unknown_repeated_or_unreadable_query_parameter_is_400(client, method, path, operation):
     for query in ("no_such=1", "%ff=1", "page=%ff", "page=\x00".replace("\x00", "%00"), "a=1&a=2", "=1"):

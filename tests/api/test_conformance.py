@@ -56,6 +56,7 @@ def test_no_rule_that_a_schema_cannot_say_is_one_of_yesterday():
     assert [code for code in BEYOND_A_SCHEMA if f'"{code}"' not in sources] == []
 
 
+@pytest.mark.clients
 @pytest.mark.timeout(7200)
 async def test_made_up_requests_get_answers_that_the_document_announces(server, tmp_path):
     """With a fixed seed, so that the same code is asked the same questions."""

@@ -228,7 +228,7 @@ async def test_after_its_time_neither_link_nor_key_opens_it(
 
     by_link = await nobody.get(address(export), params={"token": token})
     by_key = await client.get(address(export))
-    record = (await client.get(f"/api/segments/exports/{export['id']}/")).json()
+    record = (await client.get(f"/api/exports/{export['id']}/")).json()
 
     assert (by_link.status_code, by_link.json()["code"]) == (410, "link_expired")
     assert (by_key.status_code, by_key.json()["code"]) == (410, "export_expired")
@@ -240,9 +240,9 @@ async def test_exports_are_listed_and_deleted(client: httpx2.AsyncClient, segmen
     path = f"/api/segments/{segment['id']}/exports/"
 
     newest = (await client.get(path, params={"limit": 1})).json()
-    deleted = await client.delete(f"/api/segments/exports/{export['id']}/")
+    deleted = await client.delete(f"/api/exports/{export['id']}/")
     gone = [
-        await client.get(f"/api/segments/exports/{export['id']}/"),
+        await client.get(f"/api/exports/{export['id']}/"),
         await client.get(export["download_url"]),
         await client.get(f"/api/segments/{segment['id']}/export/", params={"export_id": export["id"]}),
     ]
@@ -286,9 +286,9 @@ async def test_another_tenants_exports_are_as_if_they_never_were(
             await other.post(f"/api/segments/{segment['id']}/export/"),
             await other.get(f"/api/segments/{segment['id']}/export/", params={"export_id": export["id"]}),
             await other.get(f"/api/segments/{segment['id']}/exports/"),
-            await other.get(f"/api/segments/exports/{export['id']}/"),
+            await other.get(f"/api/exports/{export['id']}/"),
             await other.get(address(export)),
-            await other.delete(f"/api/segments/exports/{export['id']}/"),
+            await other.delete(f"/api/exports/{export['id']}/"),
         ]
 
     assert {one.status_code for one in answers} == {404}

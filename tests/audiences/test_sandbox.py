@@ -15,6 +15,7 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Changes, Segment
 from segment_copilot.errors import InvalidInput
+from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.language import encode
 from segment_copilot.resources import Resources
 from tests.support.language.data_sets import SEGMENT_IDS, deliver, draw_world, sent_event
@@ -185,6 +186,31 @@ async def test_an_event_that_would_not_be_accepted_is_refused(resources: Resourc
         await resources.sandbox.publish(tenant, {"user_id": "", "event_type": "order_placed"}, as_of=NOW)
 
     assert [(one.pointer, one.code) for one in refused.value.findings] == [("/user_id", "empty_string")]
+
+
+async def test_an_event_that_violates_a_strict_schema_is_refused_as_ingestion_would(
+    resources: Resources, tenant: Tenant
+):
+    await saved(resources, tenant, [BUYERS])
+    total = SchemaProperty("total", "number", required=True)
+    await resources.schemas.create(tenant, event_type="order_placed", properties=[total], strict=True)
+    wrong, right = ({"user_id": "ana", "event_type": "order_placed", "payload": {"total": sum_}} for sum_ in ("5", 5))
+
+    with pytest.raises(InvalidInput) as refused:
+        await resources.sandbox.publish(tenant, wrong, as_of=NOW)
+    told = await resources.sandbox.publish(tenant, right, as_of=NOW)
+
+    (skipped,) = (await resources.ingestion.accept(tenant, [wrong], received_at=NOW)).skipped
+    assert [(one.pointer, one.code) for one in refused.value.findings] == [(skipped.pointer, skipped.code)]
+    assert len(told.entered) == 1
+
+
+async def test_a_draft_without_a_definition_stays_as_it_is(resources: Resources, tenant: Tenant):
+    await resources.segments.create(tenant, name="Draft")
+
+    told = await resources.sandbox.publish(tenant, {"user_id": "ana", "event_type": "order_placed"}, as_of=NOW)
+
+    assert (told.entered, told.exited, told.undecided, told.unchanged_count) == ((), (), (), 1)
 
 
 async def test_a_definition_that_no_longer_compiles_is_named(resources: Resources, tenant: Tenant):

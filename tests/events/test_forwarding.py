@@ -23,8 +23,9 @@ from segment_copilot.events import (
     write_block,
 )
 from segment_copilot.stores import clickhouse as clickhouse_module
-from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Limits, open_clickhouse
+from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, open_clickhouse
 from segment_copilot.stores.leases import MAX_ATTEMPTS
+from segment_copilot.stores.limits import Limits
 from segment_copilot.stores.postgres import Postgres
 from tests.support.proxies import run_proxy
 

@@ -17,6 +17,7 @@ from segment_copilot.embedded import Engines
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores import clickhouse as module
 from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, open_clickhouse
+from segment_copilot.stores.limits import Limits
 from tests.support.proxies import eventually, run_proxy
 
 FOREVER = (
@@ -164,7 +165,7 @@ async def inserting(clickhouse: ClickHouse) -> bool:
 async def test_a_server_silent_past_the_limit_is_unavailable(
     module_clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LIMITS, "preview", module.Limits(0, 1))
+    monkeypatch.setitem(LIMITS, "preview", Limits(0, 1))
     monkeypatch.setattr(module, "_GRACE_SECONDS", 0.3)
     async with run_proxy(module_clickhouse_url) as (proxy, url), open_clickhouse(url) as clickhouse:
         await clickhouse.ping()

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 SOURCES = Path(__file__).parents[1] / "frontends"
+CLIENTS = Path(__file__).parents[1] / "clients"
 
 RunNode = Callable[..., Awaitable[Any]]
 """Run a script of `tests/frontends` with arguments (texts, or values sent as JSON); what it prints, decoded."""
@@ -36,27 +37,38 @@ def node() -> str:
 @pytest.fixture(scope="session")
 def node_packages(request: pytest.FixtureRequest, node: str) -> Path:
     """A folder in pytest's cache with the packages of the committed lock, installed once."""
+    return _installed(SOURCES, request)
+
+
+@pytest.fixture(scope="session")
+def client_packages(request: pytest.FixtureRequest, node: str) -> Path:
+    """The same of `tests/clients`: linters of the OpenAPI document, and a generator of clients."""
+    return _installed(CLIENTS, request)
+
+
+def _installed(sources: Path, request: pytest.FixtureRequest) -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
-    folder = Path(request.config.cache.mkdir("frontends"))  # pyright: ignore[reportOptionalMemberAccess]
+    folder = Path(request.config.cache.mkdir(sources.name))  # pyright: ignore[reportOptionalMemberAccess]
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two workers may be here at once
-        _install(folder)
+        _install(sources, folder)
     return folder
 
 
-def _install(folder: Path) -> None:
-    locked = (SOURCES / "package-lock.json").read_bytes()
+def _install(sources: Path, folder: Path) -> None:
+    locked = (sources / "package-lock.json").read_bytes()
     done = folder / "installed-lock.json"
     if not (done.exists() and done.read_bytes() == locked):
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(SOURCES / name, folder)
+            shutil.copy(sources / name, folder)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
         if ran.returncode:
             missing(f"npm cannot install the clients: {ran.stderr[-2000:]}")
         done.write_bytes(locked)
-    for script in SOURCES.glob("*.mjs"):  # imports are looked up from where a script lies
+    for script in (*sources.glob("*.mjs"), *sources.glob("*.ts"), *sources.glob("ts*.json"), *sources.glob("*.yaml")):
+        # imports are looked up from where a script lies
         copy = folder / script.name
         if not (copy.exists() and copy.read_bytes() == script.read_bytes()):
             shutil.copy(script, copy)

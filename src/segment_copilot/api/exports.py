@@ -143,31 +143,6 @@ class ExportController(Controller):
         """
         return await _list(request, Source("segment", segment_id), exports, signed_links, tenant)
 
-    @get("/exports/{export_id:int}", response_description="The export.")
-    async def get_export(
-        self,
-        request: Request[Any, Any, State],
-        export_id: FromPath[int],
-        exports: NamedDependency[Exports],
-        signed_links: NamedDependency[SignedLinks],
-        tenant: NamedDependency[Tenant],
-    ) -> ExportRecord:
-        """Read an export by its id alone.
-
-        It may be of a segment or of a snapshot.
-        """
-        return await _record(request, await exports.get(tenant, export_id), signed_links, tenant)
-
-    @delete("/exports/{export_id:int}", response_description="It is gone.")
-    async def delete_export(
-        self, export_id: FromPath[int], exports: NamedDependency[Exports], tenant: NamedDependency[Tenant]
-    ) -> None:
-        """Delete an export and its file.
-
-        Its links open nothing any more. One that is being written is not written on.
-        """
-        await exports.delete(tenant, export_id)
-
     @get(
         "/exports/{export_id:int}/download",
         opt=Route(link=TOKEN, file=tuple(MEDIA_TYPES.values()), problems=(Conflict, Gone, OutOfRange)).opt,
@@ -209,6 +184,38 @@ class ExportController(Controller):
             read=partial(file_exports.read, file),
         )
         return answer_file(request, answer, wanted=wanted, if_range=if_range, if_none_match=if_none_match)
+
+
+class ExportedController(Controller):
+    """Manages exports by their ids alone."""
+
+    path = "/api/exports"
+    tags = ("exports",)
+
+    @get("/{export_id:int}", response_description="The export.")
+    async def get_export(
+        self,
+        request: Request[Any, Any, State],
+        export_id: FromPath[int],
+        exports: NamedDependency[Exports],
+        signed_links: NamedDependency[SignedLinks],
+        tenant: NamedDependency[Tenant],
+    ) -> ExportRecord:
+        """Read an export by its id alone.
+
+        It may be of a segment or of a snapshot.
+        """
+        return await _record(request, await exports.get(tenant, export_id), signed_links, tenant)
+
+    @delete("/{export_id:int}", response_description="It is gone.")
+    async def delete_export(
+        self, export_id: FromPath[int], exports: NamedDependency[Exports], tenant: NamedDependency[Tenant]
+    ) -> None:
+        """Delete an export and its file.
+
+        Its links open nothing any more. One that is being written is not written on.
+        """
+        await exports.delete(tenant, export_id)
 
 
 class SnapshotExportController(Controller):

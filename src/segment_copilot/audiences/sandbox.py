@@ -1,13 +1,14 @@
 """USE CASE: tell which segments a user would enter or leave if an event happened. Nothing is stored.
 
 The rows of the user are copied into temporary tables of the same names and layout, and the SQL that computes members
-runs over those unchanged, before the event is written to them and after: docs/decisions/0012-sandbox.md.
+runs over those unchanged, before the event is written to them and after: docs/decisions/0016-sandbox.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,10 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Plan, referenced_segments
+from segment_copilot.compiler.slots import Node, SampleSlot, Slot, SlotNode
+from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
+from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.rows import Event, rows_of
 from segment_copilot.events.validation import EventRejected, validate
@@ -27,7 +31,7 @@ from segment_copilot.language import Parsed, parse
 from segment_copilot.stores.clickhouse import ClickHouse, Session
 from segment_copilot.stores.postgres import Postgres
 
-_TOGETHER: Final = 200  # segments that one query asks about
+_TOGETHER: Final = 500  # slots that one query asks about
 
 _ACTIVE: Final = """
 SELECT id, name, definition FROM segments
@@ -82,7 +86,7 @@ class SandboxOutcome(Struct, frozen=True):
 
 class _Planned(Struct, frozen=True):
     segment: ChangedSegment
-    plan: Plan
+    tree: Node
 
 
 class Sandbox:
@@ -95,7 +99,9 @@ class Sandbox:
         discovery: Discovery,
         references: References,
         waiting: WaitingEvents,
+        declarations: Declarations,
     ) -> None:
+        self._declarations = declarations
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._discovery = discovery
@@ -110,10 +116,14 @@ class Sandbox:
         A user whom nobody has seen has an empty history. An event later than *as_of* changes nothing yet.
 
         Raises:
-            InvalidInput: The event would not be accepted.
+            InvalidInput: The event would not be accepted: it is no event, or violates a strict schema of its type.
         """
         at = as_of or datetime.now(UTC)
         tried = _accepted(tenant, event, at)
+        if (shape := (await self._declarations.of(tenant)).shape_of(tried.event_type)) and shape.strict:
+            found = shape.violations(msgspec.json.decode(tried.payload))
+            if findings := [Finding(one.pointer, one.code, one.detail) for one in found]:
+                raise _refused(findings)
         planned, undecided = await self._plan(tenant, at)
         changed = await self._changed(tenant, tried, planned, at) if tried.occurred_at <= at else []
         entered = tuple(one.segment for one, is_in in changed if is_in)
@@ -138,28 +148,40 @@ class Sandbox:
             except InvalidDefinition as error:
                 undecided.append(UndecidedSegment(segment.id, segment.name, error.code, error.detail))
             else:
-                planned.append(_Planned(segment, compiled.plan))
+                planned.append(_Planned(segment, normal(compiled.plan.root)))
         return planned, tuple(undecided)
 
     async def _changed(
         self, tenant: Tenant, tried: Event, planned: Sequence[_Planned], as_of: datetime
     ) -> list[tuple[_Planned, bool]]:
-        """Return the segments whose audience the event moves the user into (True) or out of (False)."""
+        """Return the segments whose audience the event moves the user into (True) or out of (False).
+
+        Only slots that the event can change are asked twice. Of a user who was not known, all others are false, but samples.
+        """
         waiting = await self._waiting.of_user(tenant, tried.user_id)
-        async with self._clickhouse.session(purpose="preview") as session:
+        traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
+        slots = slots_of([one.tree for one in planned])
+        touched = [slot for slot in slots if compiler.can_change(slot, tried.event_type, traits)]
+        async with self._clickhouse.session(purpose="sandbox") as session:
             await self._copy(session, tenant, tried.user_id)
             await _write(session, await _absent(session, waiting))
-            seen = await session.fetch(_SEEN, {"as_of": as_of})
-            concerned = planned
-            if is_known := bool(seen.rows[0][0]):  # whom nobody has seen, it may move into any
-                traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
-                concerned = [one for one in planned if compiler.depends_on(one.plan, tried.event_type, traits)]
-            plans = [one.plan for one in concerned]
-            before = await _ask(session, plans) if is_known else [False] * len(plans)
+            is_known = bool((await session.fetch(_SEEN, {"as_of": as_of})).rows[0][0])
+            ask = partial(_true_slots, session, tenant, as_of)
+            before = await ask(touched) if is_known else set[Slot]()
             await _write(session, [tried])
-            after = await _ask(session, plans)
-        both = zip(concerned, before, after, strict=True)
-        return [(one, is_in) for one, was_in, is_in in both if is_in != was_in]
+            after, concerned = await ask(touched), list(planned)
+            if is_known:
+                concerned = [one for one in planned if not (before ^ after).isdisjoint(slots_of([one.tree]))]
+                others = slots_of([one.tree for one in concerned])
+            else:
+                others = [slot for slot in slots if isinstance(slot, SampleSlot)]
+            same = await ask([slot for slot in others if slot not in touched])
+        moved = list[tuple[_Planned, bool]]()
+        for one in concerned:
+            was_in, is_in = is_known and is_true(one.tree, before | same), is_true(one.tree, after | same)
+            if was_in != is_in:
+                moved.append((one, is_in))
+        return moved
 
     async def _copy(self, session: Session, tenant: Tenant, user_id: str) -> None:
         """Copy the rows of a user; from here on the names of the tables are those of the copies."""
@@ -187,16 +209,16 @@ async def _absent(session: Session, waiting: Sequence[Event]) -> list[Event]:
     return [event for event in waiting if event.event_id not in present]
 
 
-async def _ask(session: Session, plans: Sequence[Plan]) -> list[bool]:
-    """Return of each plan whether the one user that there may be is in its audience."""
-    found = list[bool]()
-    for start in range(0, len(plans), _TOGETHER):
-        some = plans[start : start + _TOGETHER]
-        shared = compiler.SharedSlots(some)
-        slots, question = shared.create(), shared.ask(some)
-        await session.fetch(slots.sql, slots.params)
-        rows = (await session.fetch(question.sql, question.params)).rows
-        found += [bool(is_in) for is_in in rows[0]] if rows else [False] * len(some)
+async def _true_slots(session: Session, tenant: Tenant, as_of: datetime, slots: Sequence[Slot]) -> set[Slot]:
+    """Return those of *slots* that the one user of the session's tables is in."""
+    found = set[Slot]()
+    for start in range(0, len(slots), _TOGETHER):
+        some = slots[start : start + _TOGETHER]
+        shared = compiler.SharedSlots([Plan(tenant.id, as_of, SlotNode(slot, False, "")) for slot in some])
+        create, question = shared.create(), shared.ask()
+        await session.fetch(create.sql, create.params)
+        (holds,) = (await session.fetch(question.sql, question.params)).rows
+        found |= {slot for slot, is_in in zip(some, holds, strict=True) if is_in}
         await session.fetch("DROP TEMPORARY TABLE shared_slots")
     return found
 
@@ -206,7 +228,10 @@ def _accepted(tenant: Tenant, event: Mapping[str, Any], at: datetime) -> Event:
     try:
         valid = validate(event, received_at=at)
     except EventRejected as rejected:
-        finding = Finding(rejected.pointer, rejected.code, rejected.detail)
-        raise InvalidInput(rejected.detail, code="invalid_event", findings=[finding]) from rejected
+        raise _refused([Finding(rejected.pointer, rejected.code, rejected.detail)]) from rejected
     event_id = valid.event_id or str(uuid_utils.uuid7())
     return Event(tenant.id, event_id, valid.user_id, valid.event_type, valid.occurred_at, valid.payload)
+
+
+def _refused(findings: Sequence[Finding]) -> InvalidInput:
+    return InvalidInput(findings[0].detail, code="invalid_event", findings=findings)

@@ -23,7 +23,7 @@ from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter,
 from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
-from segment_copilot.compiler.relevance import depends_on
+from segment_copilot.compiler.relevance import can_change
 from segment_copilot.compiler.render import (
     KeyRange,
     Shape,
@@ -93,9 +93,9 @@ __all__ = [
     "Verdict",
     "all_conditions",
     "bind",
+    "can_change",
     "compile_definition",
     "conjunction",
-    "depends_on",
     "key_ranges",
     "leaves",
     "plan",

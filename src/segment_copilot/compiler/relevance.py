@@ -1,4 +1,4 @@
-"""Tells which plans an event can matter to: those that read its type, or the traits that it sets."""
+"""Tells which slots an event can change: those that read its type, or a trait that it sets."""
 
 from __future__ import annotations
 
@@ -12,23 +12,17 @@ from segment_copilot.compiler.slots import (
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
-    Plan,
     SampleSlot,
     SequenceSlot,
     Slot,
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
 
 
-def depends_on(plan: Plan, event_type: str, traits: Collection[str]) -> bool:
-    """Return whether an event of this type, which sets these traits, could move a user in or out who is known without it."""
-    return any(_reads(slot, event_type, traits) for slot in slots_of([normal(plan.root)]))
-
-
-def _reads(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
+def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
+    """Return whether an event of this type, which sets these traits, could bring its user into the slot or out of it."""
     match slot:
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             names = slot.matching.event_types

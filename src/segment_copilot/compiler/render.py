@@ -134,7 +134,9 @@ class SharedSlots:
     def __init__(self, plans: Sequence[Plan]) -> None:
         _check_alike(plans)
         self._first = plans[0]
-        self._masks = Bitmasks([normal(plan.root) for plan in plans])
+        trees = [normal(plan.root) for plan in plans]
+        self._masks = Bitmasks(trees)
+        self._tests = [self._masks.test(tree) for tree in trees]
 
     def create(self) -> CompiledQuery:
         """Ask for every slot; users are in the order in which members are stored."""
@@ -151,10 +153,9 @@ class SharedSlots:
         rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
 
-    def ask(self, plans: Sequence[Plan]) -> CompiledQuery:
-        """Write a row for each user, with 1 or 0 for each of some of the plans: whether the user is in its audience."""
-        tests = [sql("toUInt8({})", self._masks.test(normal(plan.root))) for plan in plans]
-        return query(sql("SELECT\n{}\nFROM shared_slots", _listed(tests)))
+    def ask(self) -> CompiledQuery:
+        """Write a row for each user, with 1 or 0 for each of the plans: whether the user is in its audience."""
+        return query(sql("SELECT\n{}\nFROM shared_slots", _listed([sql("toUInt8({})", test) for test in self._tests])))
 
 
 def _check_alike(plans: Sequence[Plan]) -> None:

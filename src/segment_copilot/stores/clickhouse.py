@@ -17,7 +17,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -30,42 +30,15 @@ from asynch.proto.result import QueryInfo
 from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
-from segment_copilot.errors import InvalidInput, Unavailable
+from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 from segment_copilot.stores.columns import check_column
+from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import PlanningTurns, Turn
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
-
-Purpose = Literal["preview", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"]
-
-
-class Limits(Struct, frozen=True):
-    """Holds what a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
-
-    seconds: int
-    gibibytes: float
-    result_rows: int = 0
-    rows_read: int = 0
-    threads: int = 0
-    priority: int = 0  # a query waits while one of a lower number runs; 0 neither waits nor is waited for
-
-
-LIMITS: dict[Purpose, Limits] = {
-    "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "members": Limits(5, 2, result_rows=1_000_000, priority=1),
-    "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
-    "history": Limits(
-        300, 8, rows_read=10_000_000_000, threads=1, priority=10
-    ),  # many in a row: threads cost more than they give
-    "delivery": Limits(300, 2, result_rows=1_000_000, priority=10),
-    "ingest": Limits(60, 4),
-    "migrate": Limits(600, 4),
-}
 
 _SETTINGS = {
     "timeout_overflow_mode": "throw",  # "break" answers with part of the rows and no error
@@ -262,7 +235,7 @@ class ClickHouse:
         async with self._slot():
             connection = await self._connected()
             try:
-                async with self._guarded(connection, purpose, query_id):
+                async with self._guarded(connection, purpose, query_id), _in_time(purpose):
                     yield Session(connection, purpose, query_id, self._turn)
             finally:
                 connection.cut()  # and with it the session
@@ -412,6 +385,19 @@ class ClickHouse:
         finally:
             connection.cut()
             turn.end()
+
+
+@asynccontextmanager
+async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
+    """Hold several queries to the one limit of time; raises QueryTimeout."""
+    limit = asyncio.timeout(LIMITS[purpose].seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise QueryTimeout("The queries were stopped at their time limit.") from None
+        raise
 
 
 @asynccontextmanager

@@ -8,21 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.typing import FieldDefinition
 from msgspec import UNSET, Struct
 
 from segment_copilot.api.http.etags import ETAG
-from segment_copilot.api.http.parameters import Parameter, parameters_of
+from segment_copilot.api.http.parameters import Parameter, given_type, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
+
+EXAMPLES_FILE: Final = Path(__file__).with_name("examples.json")
+"""Operation id → {parameters, request, answer}, recorded from a running service by `make examples`."""
 
 REFERENCE: Final = "#/components/schemas/{name}"
 DEFINITION: Final = {"$ref": REFERENCE.format(name="Definition")}
@@ -51,6 +54,9 @@ Every path is served with and without its trailing slash, never by a redirect. E
 (RFC 9457, `application/problem+json`) with a stable `code`; `errors` says what is wrong and where, as RFC 6901
 pointers into the body. Every answer carries `X-Request-Id`."""
 
+_SHOWN: Final = ("application/json", "text/event-stream", "text/csv")
+"""Media types that an example is shown of."""
+
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The body, a parameter or the definition has mistakes.",
     401: "No key, or one that does not exist.",
@@ -78,9 +84,12 @@ def document(app: Litestar) -> dict[str, Any]:
 def _document(app: Litestar) -> dict[str, Any]:
     operations = list(_operations(app))
     schemas = _Schemas(operations)
+    examples: dict[str, dict[str, Any]] = msgspec.json.decode(EXAMPLES_FILE.read_bytes())
     paths: dict[str, dict[str, Any]] = {}
     for operation in sorted(operations, key=lambda operation: (operation.path, operation.method)):
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _with_examples(
+            _operation(operation, schemas), examples
+        )
     used = {tag for operation in operations for tag in operation.handler.resolve_tags()}
     return {
         "openapi": "3.1.0",
@@ -88,6 +97,7 @@ def _document(app: Litestar) -> dict[str, Any]:
             "title": "segment-copilot",
             "version": version("segment-copilot"),
             "description": DESCRIPTION,
+            "contact": {"name": "segment-copilot"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "Where this document was read"}],
@@ -126,8 +136,17 @@ class _Operation(Struct, frozen=True):
     handler: HTTPRouteHandler
 
     @property
-    def body(self) -> FieldDefinition | None:
-        return self.handler.parsed_data_field
+    def body(self) -> Any:
+        """The type of the body; None where none is read."""
+        field = self.handler.parsed_data_field
+        if field is None:
+            return None
+        return given_type(field) if field.is_optional else field.raw
+
+    @property
+    def needs_body(self) -> bool:
+        field = self.handler.parsed_data_field
+        return field is not None and not field.is_optional
 
     @property
     def answer(self) -> Any:
@@ -162,7 +181,7 @@ class _Schemas:
     def __init__(self, operations: Iterable[_Operation]) -> None:
         types: list[Any] = [Problem, Definition]
         for operation in operations:
-            types += [part for part in (operation.body and operation.body.raw, operation.answer) if part is not None]
+            types += [part for part in (operation.body, operation.answer) if part is not None]
             types += [stream] if (stream := operation.route.stream) is not None else []
         unions = list(NAMED_UNIONS.values())
         found, self.components = msgspec.json.schema_components([*types, *unions], ref_template=REFERENCE)
@@ -170,6 +189,9 @@ class _Schemas:
         self._unions = named
         tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
         tidy |= language_components(REFERENCE)
+        bodies = [found[types.index(operation.body)] for operation in operations if operation.body is not None]
+        for name in _reached(bodies, tidy):
+            tidy[name] = _told_defaults(tidy[name])
         _let_results_be_sparse(operations, tidy)
         self.components = dict(sorted(tidy.items()))
         self._by_type = {repr(type_): self._tidy(schema) for type_, schema in zip(types, found, strict=False)}
@@ -178,7 +200,7 @@ class _Schemas:
         return self._by_type[repr(type_)]
 
     def _tidy(self, schema: Any) -> Any:
-        """Refer to named unions, and leave out what msgspec says and no reader needs."""
+        """Refer to named unions and to definitions, and leave out what msgspec says and no reader needs."""
         for name, union in self._unions.items():
             if schema == union:
                 return {"$ref": REFERENCE.format(name=name)}
@@ -189,6 +211,8 @@ class _Schemas:
         tidy = {key: self._tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
         if tidy.get("required") == []:
             del tidy["required"]
+        if tidy.get("properties", {}).get("definition") == {"type": "object"}:  # of a draft, which holds plain JSON
+            tidy["properties"] = tidy["properties"] | {"definition": DEFINITION}
         return tidy
 
 
@@ -211,6 +235,45 @@ def _let_results_be_sparse(operations: Iterable[_Operation], components: dict[st
             components[operation.answer.__name__]["properties"]["results"]["items"] = {"anyOf": items}
 
 
+def _reached(schemas: Iterable[Any], components: Mapping[str, Any]) -> set[str]:
+    """Return the names of the components that *schemas* refer to, at whatever depth."""
+    reached = set[str]()
+    waiting = list(schemas)
+    while waiting:
+        match waiting.pop():
+            case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) not in reached:
+                reached.add(name)
+                waiting.append(components[name])
+            case dict() as schema:
+                waiting += cast("dict[str, Any]", schema).values()
+            case list() as items:
+                waiting += cast("list[Any]", items)
+            case _:
+                pass
+    return reached
+
+
+def _told_defaults(schema: Any) -> Any:
+    """Tell a default in words: a generator of clients makes a field with a `default` one that must be sent."""
+    match schema:
+        case dict():
+            here = cast("dict[str, Any]", schema)
+            fields = {name: _told_defaults(value) for name, value in here.items() if name != "default"}
+            if isinstance(here.get("properties"), dict):  # one of them may be called so
+                fields["properties"] = {name: _told_defaults(value) for name, value in here["properties"].items()}
+            default = here.get("default")
+            if default is not None and not isinstance(default, dict):
+                told = f"Default: {msgspec.json.encode(default).decode()}."
+                fields["description"] = (
+                    f"{fields['description'].rstrip('.')}. {told}" if "description" in fields else told
+                )
+            return fields
+        case list():
+            return [_told_defaults(item) for item in cast("list[Any]", schema)]
+        case _:
+            return schema
+
+
 def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     handler = operation.handler
     summary, _, description = cleandoc(handler.fn.__doc__ or "").partition("\n\n")
@@ -223,9 +286,9 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
     if parameters := [_parameter(parameter) for parameter in parameters_of(handler)]:
         entry["parameters"] = parameters
-    if body := operation.body:
-        content = {"application/json": {"schema": schemas.of(body.raw)}}
-        entry["requestBody"] = {"required": not body.is_optional, "content": content}
+    if operation.body is not None:
+        content = {"application/json": {"schema": schemas.of(operation.body)}}
+        entry["requestBody"] = {"required": operation.needs_body, "content": content}
     elif bodies := operation.route.bodies:
         entry["requestBody"] = {"required": True, "content": dict(bodies)}
     entry["responses"] = _responses(operation, schemas)
@@ -233,6 +296,21 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
         entry["security"] = []
     elif operation.route.link:
         entry["security"] = [{"apiKey": []}, {"bearer": []}, {"link": []}]
+    return entry
+
+
+def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Put what was recorded of an operation beside the schemas of its parameters, its body and its answer."""
+    recorded = examples.get(entry["operationId"], {})
+    for parameter in entry.get("parameters", []):
+        if parameter["name"] in (values := recorded.get("parameters", {})):
+            parameter["example"] = values[parameter["name"]]
+    bodies = [entry["requestBody"]] if "requestBody" in entry else []
+    answers = [answer for status, answer in entry["responses"].items() if status.startswith("2")]
+    for part, described in (("request", bodies), ("answer", answers)):
+        for media, content in (each for body in described for each in body.get("content", {}).items()):
+            if part in recorded and media.startswith("text/csv") == isinstance(recorded[part], str) and media in _SHOWN:
+                content["example"] = recorded[part]
     return entry
 
 

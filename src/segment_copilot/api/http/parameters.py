@@ -85,11 +85,16 @@ def optional_parameter(name: str, annotation: Any) -> Parameter:
 _LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
 
 
-def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> Parameter:
+def given_type(field: FieldDefinition) -> Any:
+    """Return the type of what was given: an optional parameter or body may be left out, but is never `null`."""
     types = tuple(part.annotation for part in field.inner_types if not part.is_none_type) if field.is_optional else ()
+    return Union[types or field.annotation]  # noqa: UP007
+
+
+def _parameter(name: str, field: FieldDefinition, kind: ParameterKwarg) -> Parameter:
     limits = {limit: getattr(kind, limit) for limit in _LIMITS}
     place = kind.param_type.value
-    type_ = Union[types or field.annotation]  # noqa: UP007
+    type_ = given_type(field)
     if place == "path" and type_ is int:
         limits |= {"ge": 1, "le": MAX_ID}
     names = next((mark for mark in field.metadata if isinstance(mark, Names)), None)

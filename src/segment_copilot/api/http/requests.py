@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, InternalServerException, NotFound
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
-from segment_copilot.api.http.parameters import check_headers, check_query
+from segment_copilot.api.http.parameters import check_headers, check_query, given_type
 from segment_copilot.api.http.routes import is_id, route_of
 from segment_copilot.errors import InvalidInput
 
@@ -65,7 +65,8 @@ class ApiRequest(Request[Any, Any, State]):
         """Decode the body as the type of the handler's `data`."""
         field = self.route_handler.parsed_data_field
         strict = not route_of(self.route_handler).judges_items
-        return decode_body(await self.body(), field.annotation if field else Any, strict=strict)
+        body = await self.body()
+        return decode_body(body, given_type(field) if field else Any, strict=strict) if body else None
 
     def _check_content_type(self) -> None:
         kind, options = self.content_type

@@ -1,0 +1,38 @@
+"""Holds what a query may cost, by its purpose."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Purpose = Literal[
+    "preview", "sandbox", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"
+]
+
+
+class Limits(Struct, frozen=True):
+    """Holds what a query may cost. Zero is no limit, and for *threads* as many as the server has cores."""
+
+    seconds: int
+    gibibytes: float
+    result_rows: int = 0
+    rows_read: int = 0
+    threads: int = 0
+    priority: int = 0  # a query waits while one of a lower number runs; 0 neither waits nor is waited for
+
+
+LIMITS: dict[Purpose, Limits] = {
+    "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "sandbox": Limits(20, 2, result_rows=10_000, threads=4, priority=1),
+    "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
+    "members": Limits(5, 2, result_rows=1_000_000, priority=1),
+    "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
+    "history": Limits(
+        300, 8, rows_read=10_000_000_000, threads=1, priority=10
+    ),  # many in a row: threads cost more than they give
+    "delivery": Limits(300, 2, result_rows=1_000_000, priority=10),
+    "ingest": Limits(60, 4),
+    "migrate": Limits(600, 4),
+}
