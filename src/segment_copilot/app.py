@@ -27,14 +27,18 @@ from segment_copilot.api.exports import ExportController, ExportedController, Sn
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.compression import compressed
 from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
 from segment_copilot.api.http.health import Readiness, drain_on_signals
+from segment_copilot.api.http.idempotency import idempotent
+from segment_copilot.api.http.limits import limited
 from segment_copilot.api.http.openapi import document
-from segment_copilot.api.http.preflights import judge_preflights
+from segment_copilot.api.http.preflights import judge_preflights, open_to_pages
 from segment_copilot.api.http.problems import problem_response
 from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.ingestion import IngestionController
+from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.schemas import EventSchemaController
@@ -88,6 +92,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     CapabilitiesController,
     FeedbackController,
     SessionController,
+    KeyController,
 )
 
 
@@ -114,6 +119,7 @@ USE_CASES: Final = (
     "inference",
     "browsing",
     "sessions",
+    "keys",
     "feedback",
     "profiles",
     "sandbox",
@@ -133,6 +139,8 @@ def create_app(settings: Settings) -> Litestar:
             app.state.resources = resources
             app.state.copilot = build_copilot(resources, model)
             app.state.keyring = resources.keyring
+            app.state.rate_limits = resources.rate_limits
+            app.state.idempotency = resources.idempotency
             app.state.draining = asyncio.Event()
             app.state.readiness = readiness(resources, app.state.draining)
             with drain_on_signals(app.state.draining):
@@ -142,7 +150,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[answered_in_time, authenticate, check_parameters],
+        middleware=[answered_in_time, compressed, authenticate, limited, idempotent, check_parameters],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -151,7 +159,7 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
-    app.asgi_handler = Edge(judge_preflights(app.asgi_handler, browsers))
+    app.asgi_handler = Edge(open_to_pages(judge_preflights(app.asgi_handler, browsers), app, browsers))
     return app
 
 
@@ -271,7 +279,10 @@ def cors(settings: Settings) -> CORSConfig:
             "Content-Disposition",
             "Content-Range",
             "ETag",
+            "Idempotency-Replayed",
             "Location",
+            "RateLimit",
+            "RateLimit-Policy",
             "Repr-Digest",
             "Retry-After",
             "X-Request-Id",

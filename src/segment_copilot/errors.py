@@ -70,6 +70,12 @@ class QueryTooExpensive(InvalidInput):
     code = "query_too_expensive"
 
 
+class IdempotencyKeyReused(SegmentCopilotError):
+    """An Idempotency-Key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+
 class OutOfRange(SegmentCopilotError):
     """The part of a file that is asked for begins after its end; *context* says its size."""
 

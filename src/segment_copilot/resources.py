@@ -8,8 +8,11 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from segment_copilot.access.idempotency import Idempotency
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
+from segment_copilot.access.limits import RateLimits
+from segment_copilot.access.oidc import Issuer, People
 from segment_copilot.access.sessions import Sessions
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
@@ -68,6 +71,8 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    idempotency: Idempotency
+    rate_limits: RateLimits
     signed_links: SignedLinks
     ingestion: Ingestion
     forwarding: Forwarding
@@ -108,6 +113,10 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     if not (settings.database_url and settings.clickhouse_url):
         detail = "Set DATABASE_URL and CLICKHOUSE_URL, or run `segment-copilot dev`, which brings both engines."
         raise InvalidInput(detail, code="invalid_settings")
+    if settings.oidc_issuer and not settings.oidc_audience:
+        raise InvalidInput(
+            "Set OIDC_AUDIENCE too: without it any token of the issuer would do.", code="invalid_settings"
+        )
     async with (
         open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
         open_clickhouse(
@@ -120,7 +129,7 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
 def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
     """Build every use case, each from the stores and those that stand above it."""
     presence = Presence(postgres)
-    keys, secrets = Keys(postgres), Secrets(postgres)
+    tenants, keys, secrets = Tenants(postgres), Keys(postgres), Secrets(postgres)
     sessions = Sessions(secrets)
     declarations = Declarations(postgres)
     discovery = Discovery(postgres, declarations)
@@ -138,11 +147,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         postgres=postgres,
         clickhouse=clickhouse,
         presence=presence,
-        tenants=Tenants(postgres),
+        tenants=tenants,
         keys=keys,
         secrets=secrets,
         sessions=sessions,
-        keyring=Keyring(keys, sessions),
+        keyring=Keyring(keys, sessions, _people(settings, tenants)),
+        idempotency=Idempotency(postgres, secrets),
+        rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
         forwarding=Forwarding(postgres, clickhouse, presence=presence),
@@ -176,3 +187,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         activations=Activations(postgres),
         feedback=Feedback(postgres),
     )
+
+
+def _people(settings: Settings, tenants: Tenants) -> People | None:
+    """Return what knows the people of the issuer that the settings name, if they name one."""
+    if not settings.oidc_issuer:
+        return None
+    issuer = Issuer(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        tenant_claim=settings.oidc_tenant_claim,
+        role_claim=settings.oidc_role_claim,
+    )
+    return People(issuer, tenants)

@@ -32,6 +32,21 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         int, Meta(ge=0, le=65535, description="Port a worker answers /health and /metrics on; 0 takes a free one")
     ] = 8001
     cors_origins: Annotated[tuple[str, ...], Meta(description="Origins a browser may call from; none by default")] = ()
+    requests_per_minute: Annotated[
+        Positive,
+        Meta(description="Requests a minute of one key, or of one user of its sessions; counted by each process"),
+    ] = 30_000
+    tenant_requests_per_minute: Annotated[
+        Positive, Meta(description="Requests a minute of one tenant, unless it has a limit of its own; by each process")
+    ] = 60_000
+    oidc_issuer: Annotated[
+        str, Meta(description="URL of an OpenID Connect issuer whose people may log in; empty for none")
+    ] = ""
+    oidc_audience: Annotated[str, Meta(description="Whom its tokens are for; needed with OIDC_ISSUER")] = ""
+    oidc_tenant_claim: Annotated[str, Meta(min_length=1, description="Claim that holds a tenant's slug")] = "tenant"
+    oidc_role_claim: Annotated[
+        str, Meta(min_length=1, description="Claim that holds owner, admin, member or viewer, or a list of them")
+    ] = "role"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")
     ] = "info"

@@ -98,6 +98,7 @@ async def _forward(resources: Resources) -> bool:
 
 async def _clean_up(resources: Resources) -> bool:
     settings, now = resources.settings, datetime.now(UTC)
+    await resources.idempotency.clean_up()
     more = await resources.forwarding.clean_up(
         now=now,
         recent=timedelta(hours=settings.recent_event_hours),

@@ -10,15 +10,24 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from segment_copilot.access.sessions import Session, Sessions
+from segment_copilot.access.keys import Caller, PublicKey
+from segment_copilot.access.scopes import PUBLIC_KEY
+from segment_copilot.access.sessions import Session, Sessions, Wanted, signature_of
 from segment_copilot.access.signing import Secrets
-from segment_copilot.errors import Unauthenticated
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.errors import Forbidden, InvalidInput, Unauthenticated
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from tests.support.databases import postgres_database
 
 NOW = datetime(2026, 6, 15, 12, 0, 0, 700_000, tzinfo=UTC)
 END = datetime(2026, 6, 15, 12, 15, tzinfo=UTC)
 CLAIMS: dict[str, Any] = {"key_id": 3, "scope": "copilot", "exp": int(END.timestamp()), "sub": "ana"}
+
+
+@pytest.fixture
+def postgres(module_postgres: Postgres) -> Postgres:
+    """One database for all of these."""
+    return module_postgres
 
 
 @pytest.fixture
@@ -122,3 +131,112 @@ async def test_a_secret_of_another_purpose_signs_no_session(sessions: Sessions, 
     cursors = await Secrets(postgres).get_or_create("cursors")
 
     assert await refusal(sessions, signed(CLAIMS, cursors)) == "invalid_session"
+
+
+SIGNING = bytes.fromhex("00112233445566778899aabbccddeeff")
+SIGNED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)  # 1700000000
+SIGNATURE = "1d73379a19aa0c498ce095985dcfd844b19c360aecf5fc438ebe46f22acf6fb2"
+ACME = Tenant(1, "acme")
+
+
+def public(*, signed: bool = False) -> Caller:
+    key = PublicKey((), requires_signature=signed, hmac_secret=SIGNING)
+    return Caller(ACME, 3, kind="public", scopes=PUBLIC_KEY, public=key)
+
+
+def test_a_signature_is_what_segops_sdks_make():
+    assert signature_of(SIGNING, "u-123", 1_700_000_000) == SIGNATURE
+
+
+async def test_a_public_key_opens_a_session_that_tracks_for_one_user(sessions: Sessions):
+    named, _ = await sessions.open_by(public(), Wanted(user_id="ana"), now=NOW)
+    anonymous, _ = await sessions.open_by(public(), Wanted(anonymous_id="a-1"), now=NOW)
+
+    assert (named.scope, named.sub) == ("track", "ana")
+    assert (anonymous.scope, anonymous.sub) == ("track", "anon_a-1")
+
+
+async def test_both_ids_of_a_session_are_linked(postgres: Postgres):
+    linked: list[tuple[int, str, str]] = []
+
+    async def link(tenant: Tenant, anonymous_id: str, user_id: str) -> None:
+        linked.append((tenant.id, anonymous_id, user_id))
+
+    sessions = Sessions(Secrets(postgres), link)
+    both, _ = await sessions.open_by(public(), Wanted(user_id="ana", anonymous_id="a-1"), now=NOW)
+    await sessions.open_by(public(), Wanted(user_id="ana"), now=NOW)
+
+    assert both.sub == "ana"
+    assert linked == [(1, "a-1", "ana")]
+
+
+@pytest.mark.parametrize("skew", [timedelta(), timedelta(minutes=5), -timedelta(minutes=5)])
+async def test_a_signed_user_id_counts_for_five_minutes_either_way(sessions: Sessions, skew):
+    wanted = Wanted(user_id="u-123", signature=SIGNATURE, signed_at=1_700_000_000)
+
+    session, _ = await sessions.open_by(public(signed=True), wanted, now=SIGNED_AT + skew)
+
+    assert session.sub == "u-123"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "later", "code"),
+    [
+        (Wanted(user_id="u-123"), 0, "user_id_not_signed"),
+        (Wanted(user_id="u-123", signature=SIGNATURE), 0, "user_id_not_signed"),
+        (Wanted(user_id="u-124", signature=SIGNATURE, signed_at=1_700_000_000), 0, "bad_user_signature"),
+        (Wanted(user_id="u-123", signature=SIGNATURE, signed_at=1_700_000_001), 0, "bad_user_signature"),
+        (Wanted(user_id="u-123", signature="é", signed_at=1_700_000_000), 0, "bad_user_signature"),
+        (Wanted(user_id="u-123", signature=SIGNATURE, signed_at=1_700_000_000), 301, "stale_user_signature"),
+        (Wanted(user_id="u-123", signature=SIGNATURE, signed_at=1_700_000_000), -301, "stale_user_signature"),
+    ],
+)
+async def test_a_user_id_without_its_signature_is_refused_where_one_is_demanded(sessions, wanted, later, code):
+    with pytest.raises(Forbidden) as raised:
+        await sessions.open_by(public(signed=True), wanted, now=SIGNED_AT + timedelta(seconds=later))
+
+    assert raised.value.code == code
+
+
+async def test_a_wrong_signature_is_refused_where_none_is_demanded_too(sessions: Sessions):
+    wanted = Wanted(user_id="u-124", signature=SIGNATURE, signed_at=1_700_000_000)
+
+    with pytest.raises(Forbidden):
+        await sessions.open_by(public(), wanted, now=SIGNED_AT)
+
+
+async def test_somebody_anonymous_needs_no_signature(sessions: Sessions):
+    session, _ = await sessions.open_by(public(signed=True), Wanted(anonymous_id="a-1"), now=NOW)
+
+    assert session.sub == "anon_a-1"
+
+
+@pytest.mark.parametrize(
+    ("caller", "wanted", "pointer"),
+    [
+        (public(), Wanted(), "/user_id"),
+        (Caller(ACME, 3), Wanted(), "/scope"),
+        (Caller(ACME, 3), Wanted(scope="track"), "/user_id"),
+    ],
+)
+async def test_a_session_says_what_it_is_for_and_whom(sessions: Sessions, caller, wanted, pointer):
+    with pytest.raises(InvalidInput) as raised:
+        await sessions.open_by(caller, wanted, now=NOW)
+
+    assert raised.value.findings[0].pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("caller", "wanted", "code"),
+    [
+        (public(), Wanted(scope="copilot", user_id="ana"), "missing_scope"),
+        (Caller(ACME, 3, scopes=frozenset({"sessions:open"})), Wanted(scope="copilot"), "missing_scope"),
+        (Caller(ACME, 3, scopes=frozenset({"sessions:open"})), Wanted(scope="track", user_id="ana"), "missing_scope"),
+        (Caller(ACME, None), Wanted(scope="copilot"), "key_needed"),
+    ],
+)
+async def test_a_session_may_not_do_more_than_its_key(sessions: Sessions, caller, wanted, code):
+    with pytest.raises(Forbidden) as raised:
+        await sessions.open_by(caller, wanted, now=NOW)
+
+    assert raised.value.code == code

@@ -6,7 +6,7 @@ import pytest
 
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.tenants import Tenant, Tenants
-from segment_copilot.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
+from segment_copilot.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from segment_copilot.stores.postgres import Postgres
 
 
@@ -97,21 +97,25 @@ async def test_a_key_speaks_for_its_tenant_until_that_tenant_revokes_it(postgres
     with pytest.raises(NotFound):
         await keys.revoke(rival, key.id)
     caller = await keys.identify(text)
-    assert (caller.tenant, caller.key_id, caller.read_only) == (acme, key.id, False)
+    assert (caller.tenant, caller.key_id, caller.session) == (acme, key.id, None)
 
     await keys.revoke(acme, key.id)
 
     with pytest.raises(Unauthenticated):
         await keys.identify(text)
     with pytest.raises(Unauthenticated):
-        await keys.identify_session(key.id, user_id=None)
+        await keys.identify_session(key.id, scope="copilot", user_id=None)
     assert [(one.name, one.revoked_at is None) for one in await keys.list(acme)] == [("backend", False)]
     assert await keys.list(rival) == []
 
 
-async def test_a_public_key_identifies_nobody(postgres: Postgres):
-    keys = Keys(postgres)
-    _, text = await keys.create(await Tenants(postgres).create("acme"), kind="public")
+async def test_a_tenant_has_a_limit_of_requests_when_it_is_given_one(postgres: Postgres):
+    tenants, keys = Tenants(postgres), Keys(postgres)
+    acme = await tenants.create("acme")
+    _, text = await keys.create(acme)
 
-    with pytest.raises(Forbidden):
-        await keys.identify(text)
+    limited = await tenants.set_requests_per_minute(acme, 10)
+
+    assert (acme.requests_per_minute, limited.requests_per_minute) == (None, 10)
+    assert (await keys.identify(text)).tenant == limited == await tenants.get("acme")
+    assert (await tenants.set_requests_per_minute(acme, None)) == acme

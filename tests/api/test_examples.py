@@ -323,5 +323,5 @@ async def test_a_page_of_another_origin_asks_with_a_token(
         assert "/pricing" in str(script.requests[4].messages[-1])
         await left(script)
         assert told["write"]["request_id"]
-        assert (told["write"]["status"], told["write"]["code"]) == (403, "read_only_token")
+        assert (told["write"]["status"], told["write"]["code"]) == (403, "missing_scope")
         assert server.key not in told["page"]

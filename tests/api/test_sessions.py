@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -13,26 +14,16 @@ import pytest
 import structlog
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from litestar.routes import HTTPRoute
 
 from segment_copilot.access.sessions import LIFETIME, Sessions
 from segment_copilot.access.signing import Secrets
-from segment_copilot.api.http.routes import route_of
 from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
-from tests.support.copilot_runs import Script, says
+from tests.support.copilot_runs import Script, calls, says
 from tests.support.http_server import served
 
 SESSION = "/api/auth/session/"
 COPILOT = {"scope": "copilot"}
-
-ASKING = {
-    "/api/segments/preview",
-    "/api/segments/explain",
-    "/api/segments/{segment_id}/estimate",
-    "/api/segments/{segment_id}/explain",
-}
-"""Routes with another method than GET that change nothing, beside the copilot's."""
 
 
 async def opened(client: httpx2.AsyncClient, **more: Any) -> dict[str, Any]:
@@ -90,42 +81,119 @@ async def test_the_log_knows_whose_session_it_is_without_naming_them(server, cli
     assert "ana@" not in str(lines)
 
 
-def requests_of(server: Any) -> list[tuple[str, str, bool]]:
-    """Method and path of every route that needs a key, and whether a token may ask it."""
-    found: list[tuple[str, str, bool]] = []
-    for route in server.app.routes:
-        if isinstance(route, HTTPRoute):
-            for method, (handler, _) in route.route_handler_map.items():
-                if method != "OPTIONS" and not route_of(handler).public:
-                    path = route.path_format
-                    asks = method == "GET" or path in ASKING or path.startswith("/api/copilot/")
-                    found.append((method, re.sub(r"{\w+}", "1", path), asks))
-    return found
-
-
-async def test_a_token_never_writes(server, token):
-    """Every route there is, so that a new one that writes is refused until somebody says that it only asks."""
-    refused: list[tuple[str, str]] = []
+async def test_a_token_never_writes_and_sees_no_user(server, token):
+    """The matrix of all scopes is in `test_matrices.py`; these are what a token must not do, by name."""
+    refused = {
+        ("POST", "/api/segments/"): "segments:write",
+        ("PUT", "/api/segments/1/"): "segments:write",
+        ("PATCH", "/api/segments/1/"): "segments:write",
+        ("DELETE", "/api/segments/1/"): "segments:write",
+        ("POST", "/api/segments/1/compute/"): "segments:write",
+        ("POST", "/api/ingestion/track/"): "events:write",
+        ("POST", "/api/ingestion/track/batch/"): "events:write",
+        ("POST", "/api/auth/session/"): "sessions:open",  # no token renews itself
+        ("GET", "/api/auth/api-keys/"): "keys:manage",
+        ("GET", "/api/segments/1/members/"): "members:read",
+        ("GET", "/api/segments/membership/?user_id=ana"): "members:read",
+        ("GET", "/api/explorer/users/ana/segments/1/explain/"): "users:read",
+    }
     async with bearing(server, token) as browser:
-        for method, path, asks in requests_of(server):
+        for (method, path), scope in refused.items():
             answer = await browser.request(method, path)
-            assert answer.status_code != 401
-            if asks:
-                assert answer.status_code != 403, (method, path)
-            else:
-                assert (answer.status_code, answer.json()["code"]) == (403, "read_only_token"), (method, path)
-                refused.append((method, path))
+            problem = answer.json()
+            assert (answer.status_code, problem["code"], problem["scope"]) == (403, "missing_scope", scope), path
 
-    assert {
-        ("POST", "/api/segments"),
-        ("PUT", "/api/segments/1"),
-        ("PATCH", "/api/segments/1"),
-        ("DELETE", "/api/segments/1"),
-        ("POST", "/api/segments/1/compute"),
-        ("POST", "/api/ingestion/track"),
-        ("POST", "/api/ingestion/track/batch"),
-        ("POST", "/api/auth/session"),  # no token renews itself
-    } <= set(refused)
+
+async def test_a_token_counts_and_is_shown_nobody(client, server, token):
+    body = {"events": [{"user_id": "ana@example.com", "event_type": "visited"}]}
+    await client.post("/api/ingestion/track/batch/", json=body)
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+    definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "visited"}]}
+    saved = (await client.post("/api/segments/", json={"name": "Visitors", "definition": definition})).json()
+
+    seen = (await client.post("/api/segments/preview/", json={"definition": definition})).json()
+    async with bearing(server, token) as browser:
+        counted = await browser.post("/api/segments/preview/", json={"definition": definition})
+        estimated = await browser.post(f"/api/segments/{saved['id']}/estimate/")
+        unasked = await browser.post("/api/segments/preview/", json={"definition": definition, "limit": 0})
+        explained = await browser.post("/api/segments/explain/", json={"definition": definition})
+        of_one = [
+            await browser.post("/api/segments/explain/", json={"definition": definition, "user_id": "ana@example.com"}),
+            await browser.post(f"/api/segments/{saved['id']}/explain/", json={"user_id": "ana@example.com"}),
+        ]
+
+    assert seen["sample_user_ids"] == ["ana@example.com"]
+    for answer in (counted, estimated):
+        found = answer.json()
+        assert (found["matched_users"], found["sample_user_ids"]) == (1, [])
+        assert [warning["code"] for warning in found["warnings"]] == ["sample_withheld"]
+    assert unasked.json()["warnings"] == []
+    assert explained.json()["matched_users"] == 1
+    for answer in of_one:
+        assert (answer.status_code, answer.json()["scope"]) == (403, "users:read")
+    for answer in (counted, estimated, unasked, explained):
+        assert "ana@" not in answer.text
+
+
+TOLD = [
+    ("get_segment_detail", {"segment": "Withheld", "members": 5}),
+    ("check_user_membership", {"user_id": "bea@example.com", "segment": "Withheld"}),
+    ("list_recent_events", {}),
+    ("explain_segment", {"segment": "Withheld"}),
+    ("list_segments", {}),
+    ("query_segment_membership_trend", {"segment": "Withheld"}),
+]
+"""What a model might call to hear of users, with a segment that has one."""
+
+
+async def test_the_copilot_tells_a_token_of_nobody_and_a_key_of_somebody(server, client, token, use):
+    body = {"events": [{"user_id": "bea@example.com", "event_type": "bought"}]}
+    await client.post("/api/ingestion/track/batch/", json=body)
+    async with asyncio.timeout(30):
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+    definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "bought"}]}
+    saved = (await client.post("/api/segments/", json={"name": "Withheld", "definition": definition})).json()
+    await client.post(f"/api/segments/{saved['id']}/compute/")
+    async with asyncio.timeout(30):
+        while (await client.get(f"/api/segments/{saved['id']}/")).json()["status"] != "computed":
+            pass
+    asked = {"messages": [{"role": "user", "content": "Who?"}]}
+    told: dict[str, str] = {}
+    for who, headers in (("key", client.headers), ("token", {"Authorization": f"Bearer {token}"})):
+        use(Script(calls(*TOLD), says("Fine.")))
+        async with httpx2.AsyncClient(base_url=server.url, timeout=30) as asking:
+            told[who] = (await asking.post("/api/copilot/stream/", json=asked, headers=headers)).text
+    results = {
+        who: [line for line in stream.splitlines() if '"type":"tool.result"' in line] for who, stream in told.items()
+    }
+    assert len(results["token"]) == len(results["key"]) == len(TOLD)
+    assert sum("bea@example.com" in line for line in results["key"]) == 3
+    assert not any("bea@" in line for line in results["token"])
+    assert told["token"].count("users_withheld") == 2
+    assert "(withheld)" in told["token"]
+
+
+async def test_a_checkpoint_of_one_who_sees_users_tells_a_token_nothing(client, server, token, use):
+    asked = {"messages": [{"role": "user", "content": "Who?"}]}
+    use(Script(says("Fine."), says("Fine.")))
+    stream = (await client.post("/api/copilot/stream/", json=asked)).text
+    (checkpoint,) = {json.loads(line[6:])["token"] for line in stream.splitlines() if '"type":"checkpoint"' in line}
+    again = {
+        "messages": [
+            *asked["messages"],
+            {"role": "assistant", "content": "Fine."},
+            {"role": "user", "content": "And?"},
+        ],
+        "checkpoint": checkpoint,
+    }
+
+    async with bearing(server, token) as browser:
+        followed = (await browser.post("/api/copilot/stream/", json=again)).text
+
+    assert "checkpoint_" in followed
 
 
 async def test_an_expired_token_is_401_so_that_clients_fetch_another(server):

@@ -8,24 +8,30 @@ from hashlib import sha256
 from time import monotonic
 from typing import Final
 
-from segment_copilot.access.keys import Caller, Keys
+from segment_copilot.access.keys import PREFIXES, Caller, Keys
+from segment_copilot.access.oidc import People
 from segment_copilot.access.sessions import Sessions
 
-REMEMBERED_SECONDS: Final = 5.0  # so long a revoked key may still be taken
+REMEMBERED_SECONDS: Final = 1.0
+"""So long a revoked key may still be taken, in every process: each asks again, and none has to be told."""
+
 _REMEMBERED: Final = 10_000
 
 
 class Keyring:
     """Remembers keys and tokens that were good a moment ago, by their digest, and forgets those used longest ago."""
 
-    def __init__(self, keys: Keys, sessions: Sessions, *, most: int = _REMEMBERED) -> None:
+    def __init__(
+        self, keys: Keys, sessions: Sessions, people: People | None = None, *, most: int = _REMEMBERED
+    ) -> None:
         self._keys = keys
         self._sessions = sessions
+        self._people = people
         self._most = most
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()  # the last used last
 
     async def caller_of(self, credential: str) -> Caller:
-        """Return the caller that *credential*, a secret key or a session's token, speaks for.
+        """Return the caller that *credential* speaks for: a key, a session's token, or that of a person who logged in.
 
         Raises:
             Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
@@ -42,10 +48,16 @@ class Keyring:
         return caller
 
     async def _look_up(self, credential: str) -> tuple[float, Caller]:
-        until = monotonic() + REMEMBERED_SECONDS
-        if credential.startswith("sk_"):
-            return until, await self._keys.identify(credential)
-        now = datetime.now(UTC)
-        session = await self._sessions.read(credential, now=now)
-        caller = await self._keys.identify_session(session.key_id, user_id=session.sub)
-        return min(until, monotonic() + (session.expires_at - now).total_seconds()), caller
+        asked, now = monotonic(), datetime.now(UTC)
+        if credential.startswith(tuple(PREFIXES.values())):
+            caller = await self._keys.identify(credential)
+            ends = caller.expires_at
+        elif self._people is not None and self._people.issued(credential):
+            caller = await self._people.read(credential, now=now)
+            ends = caller.expires_at
+        else:
+            session = await self._sessions.read(credential, now=now)
+            caller = await self._keys.identify_session(session.key_id, scope=session.scope, user_id=session.sub)
+            ends = min(filter(None, (session.expires_at, caller.expires_at)))
+        left = REMEMBERED_SECONDS if ends is None else min(REMEMBERED_SECONDS, (ends - now).total_seconds())
+        return asked + left, caller

@@ -1,13 +1,16 @@
-"""USE CASE: open sessions: short tokens that a backend hands to a browser, so that no page ever holds a secret key.
+"""USE CASE: open sessions: short tokens for browsers and apps, so that none of them ever holds a secret key.
 
 A token is a JWT, signed with a secret that all processes share; nothing is stored for it. It lasts fifteen minutes, and
-ends with the key it was made with.
+ends with the key it was made with. One that a public key opened sends the events of one user, and reads nothing.
 """
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from hashlib import sha256
+from typing import Annotated, Any, Final
 
 import msgspec
 from joserfc import jwt
@@ -15,11 +18,18 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Meta, Struct
 
+from segment_copilot.access.keys import Caller, PublicKey
+from segment_copilot.access.scopes import SESSIONS, SessionScope, missing
 from segment_copilot.access.signing import Secrets
-from segment_copilot.errors import Unauthenticated
+from segment_copilot.access.tenants import Tenant
+from segment_copilot.errors import Finding, Forbidden, InvalidInput, Unauthenticated
 
-SessionScope = Literal["copilot"]
 LIFETIME: Final = timedelta(minutes=15)
+SIGNATURE_HOLDS: Final = timedelta(minutes=5)
+ANONYMOUS: Final = "anon_"
+
+Link = Callable[[Tenant, str, str], Awaitable[None]]
+"""Records that a tenant's anonymous id and user id are one person."""
 
 _ALGORITHM: Final = "HS256"
 _PURPOSE: Final = "sessions"
@@ -40,12 +50,58 @@ class Session(Struct, frozen=True, omit_defaults=True):
         return datetime.fromtimestamp(self.exp, UTC)
 
 
-class Sessions:
-    """Opens sessions and reads their tokens. A session speaks for the tenant of the key that opened it."""
+class Wanted(Struct, frozen=True):
+    """Says what a session is to be for, and whose; *signature* is a backend's word, at *signed_at*, that it is that user."""
 
-    def __init__(self, secrets: Secrets) -> None:
+    scope: SessionScope | None = None
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    signature: str | None = None
+    signed_at: int | None = None
+
+
+async def link_nobody(tenant: Tenant, anonymous_id: str, user_id: str) -> None:
+    """Record nothing: who is who is not kept yet."""
+
+
+class Sessions:
+    """Opens sessions and reads their tokens. A session speaks for the tenant of the key that opened it.
+
+    *link* is called with both ids of a session that names a user and an anonymous id.
+    """
+
+    def __init__(self, secrets: Secrets, link: Link = link_nobody) -> None:
         self._secrets = secrets
+        self._link = link
         self._secret: OctKey | None = None
+
+    async def open_by(self, caller: Caller, wanted: Wanted, *, now: datetime) -> tuple[Session, str]:
+        """Open a session with the caller's key; return it and its token.
+
+        Raises:
+            InvalidInput: It does not say for what, or for whom.
+            Forbidden: The key may not open this one, or demands a signature that is missing, wrong or old.
+
+        """
+        if caller.key_id is None:
+            raise Forbidden("A session is opened with a key, and ends with it.", code="key_needed")
+        if caller.public is not None:
+            scope = "track"
+            if wanted.scope not in {None, "track"}:
+                raise missing("copilot:ask", detail="A public key opens sessions that track, and no others.")
+            _check_signature(caller.public, wanted, now=now)
+        elif wanted.scope is None:
+            raise _incomplete("/scope", "Say what the session is for: scope is copilot or track.")
+        else:
+            scope = wanted.scope
+            for needed in ("copilot:ask",) if scope == "copilot" else SESSIONS["track"]:
+                caller.require(needed)
+        uid = _uid(wanted)
+        if scope == "track" and uid is None:
+            raise _incomplete("/user_id", "Say whose events it sends: user_id or anonymous_id.")
+        if scope == "track" and wanted.user_id and wanted.anonymous_id:
+            await self._link(caller.tenant, wanted.anonymous_id, wanted.user_id)
+        return await self.open(caller.key_id, scope=scope, user_id=uid, now=now)
 
     async def open(
         self, key_id: int, *, scope: SessionScope, user_id: str | None, now: datetime
@@ -70,10 +126,39 @@ class Sessions:
         except (JoseError, ValueError):  # ValidationError is one
             raise Unauthenticated("This is neither a key nor a session's token.", code="invalid_session") from None
         if session.expires_at <= now:
-            raise Unauthenticated("The session's time is over; ask your backend for a new one.", code="session_expired")
+            raise Unauthenticated("The session's time is over; open another.", code="session_expired")
         return session
 
     async def _key(self) -> OctKey:
         if self._secret is None:
             self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
         return self._secret
+
+
+def signature_of(secret: bytes, user_id: str, signed_at: int) -> str:
+    """Return what a backend sends as `user_id_sig`: the HMAC of user id and Unix seconds, in hexadecimal."""
+    return hmac.new(secret, f"{user_id}|{signed_at}".encode(), sha256).hexdigest()
+
+
+def _check_signature(key: PublicKey, wanted: Wanted, *, now: datetime) -> None:
+    """Take a user id at a backend's word: where one is demanded, and where one is sent."""
+    if not wanted.user_id or (wanted.signature is None and not key.requires_signature):
+        return
+    if wanted.signature is None or wanted.signed_at is None:
+        detail = "This key takes a user_id with its signature: send user_id_sig and user_id_ts of your backend."
+        raise Forbidden(detail, code="user_id_not_signed")
+    good = signature_of(key.hmac_secret, wanted.user_id, wanted.signed_at)
+    if not hmac.compare_digest(good.encode(), wanted.signature.lower().encode()):
+        raise Forbidden("user_id_sig is not the signature of this user_id and user_id_ts.", code="bad_user_signature")
+    if abs(now.timestamp() - wanted.signed_at) > SIGNATURE_HOLDS.total_seconds():
+        raise Forbidden("user_id_ts is more than five minutes away; sign anew.", code="stale_user_signature")
+
+
+def _uid(wanted: Wanted) -> str | None:
+    if wanted.user_id:
+        return wanted.user_id
+    return f"{ANONYMOUS}{wanted.anonymous_id}" if wanted.anonymous_id else None
+
+
+def _incomplete(pointer: str, detail: str) -> InvalidInput:
+    return InvalidInput(detail, findings=[Finding(pointer, "missing_field", detail)])

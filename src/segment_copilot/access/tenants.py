@@ -11,7 +11,7 @@ from segment_copilot.errors import Conflict, InvalidInput, NotFound
 from segment_copilot.language.decode import is_timezone
 from segment_copilot.stores.postgres import Postgres, Record, UniqueViolation
 
-_COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit"
+_COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit, requests_per_minute"
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -22,6 +22,7 @@ class Tenant(Struct, frozen=True):
     slug: str
     timezone: str = "UTC"
     dynamic_plus_limit: int | None = None
+    requests_per_minute: int | None = None  # None: the deployment's
 
 
 class Tenants:
@@ -65,6 +66,11 @@ class Tenants:
         sql = f"UPDATE tenants SET dynamic_plus_limit = $2 WHERE id = $1 RETURNING {_COLUMNS}"
         return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
 
+    async def set_requests_per_minute(self, tenant: Tenant, limit: int | None) -> Tenant:
+        """Change how many requests a minute the tenant may send, all its keys together; None: what is usual here."""
+        sql = f"UPDATE tenants SET requests_per_minute = $2 WHERE id = $1 RETURNING {_COLUMNS}"
+        return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
+
     async def delete(self, tenant: Tenant) -> None:
         """Delete the tenant with its keys and whatever PostgreSQL removes along with its row.
 
@@ -86,4 +92,4 @@ def _tenant(row: Record | None, slug: str) -> Tenant:
     """Return the tenant in *row*; raises NotFound, naming *slug*, when there is no row."""
     if row is None:
         raise NotFound(f"There is no tenant {slug!r}.", code="tenant_not_found")
-    return Tenant(row["id"], row["slug"], row["timezone"], row["dynamic_plus_limit"])
+    return Tenant(row["id"], row["slug"], row["timezone"], row["dynamic_plus_limit"], row["requests_per_minute"])

@@ -98,7 +98,7 @@ class CopilotController(Controller):
         """
         if draining.is_set():
             raise Unavailable(_STOPPING, code="server_draining")
-        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user)
+        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user, sees_users=caller.sees_users)
         return _stream_response(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
 
     @post(
@@ -164,7 +164,9 @@ class CopilotController(Controller):
             context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
         )
         try:
-            run = await prepare_run(copilot, caller.tenant, asked, user=caller.session_user)
+            run = await prepare_run(
+                copilot, caller.tenant, asked, user=caller.session_user, sees_users=caller.sees_users
+            )
         except InvalidInput as error:
             raise error.relocate(lambda pointer: _POINTERS.get(pointer, "")) from error
         collected = await run_while_connected(request, collect(run, draining=draining))
@@ -198,7 +200,12 @@ async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Calle
         raise Unavailable(_STOPPING, code="server_draining")
     try:
         return await prepare_run(
-            copilot, caller.tenant, asked.request, user=caller.session_user, warnings=asked.warnings
+            copilot,
+            caller.tenant,
+            asked.request,
+            user=caller.session_user,
+            sees_users=caller.sees_users,
+            warnings=asked.warnings,
         )
     except InvalidInput as error:
         raise asked.relocate(error) from error

@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, to_builtins
 from msgspec.structs import replace
 
+from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
@@ -89,7 +90,7 @@ class ExplanationController(Controller):
         request: Request[Any, Any, State],
         data: JSONBody[ExplainRequest],
         explanations: NamedDependency[Explanations],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
     ) -> Explanation:
         """Explain who would be in a segment.
 
@@ -97,7 +98,8 @@ class ExplanationController(Controller):
         how many there would be without it; `emptied_by` is there when nobody is left. With `user_id`, `user` says of
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
-        work = explanations.definition(tenant, bytes(data.definition), as_of=data.as_of, user_id=data.user_id)
+        _check_sees(caller, data.user_id)
+        work = explanations.definition(caller.tenant, bytes(data.definition), as_of=data.as_of, user_id=data.user_id)
         return await _run(request, work)
 
     @post(
@@ -111,7 +113,7 @@ class ExplanationController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         explanations: NamedDependency[Explanations],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         data: JSONBody[ExplainSegmentRequest | None] = None,
     ) -> Explanation:
         """Explain who is in a stored segment.
@@ -119,7 +121,9 @@ class ExplanationController(Controller):
         As of now, or of an instant such as its `last_computed_at`; its members stay as the last computation left them.
         """
         wanted = data or ExplainSegmentRequest()
-        return await _run(request, explanations.segment(tenant, segment_id, as_of=wanted.as_of, user_id=wanted.user_id))
+        _check_sees(caller, wanted.user_id)
+        work = explanations.segment(caller.tenant, segment_id, as_of=wanted.as_of, user_id=wanted.user_id)
+        return await _run(request, work)
 
 
 class SandboxEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -333,6 +337,12 @@ class ExplorerController(Controller):
             )
             for index, each in enumerate(point_into_body(found.conditions))
         ]
+
+
+def _check_sees(caller: Caller, user_id: str | None) -> None:
+    """Refuse to explain a user to a caller that may count users and not look at one."""
+    if user_id is not None:
+        caller.require("users:read")
 
 
 def _moment(request: Request[Any, Any, State], name: str, tenant: Tenant) -> datetime | None:

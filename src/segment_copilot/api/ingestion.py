@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
+from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.bodies import check_body
 from segment_copilot.api.http.requests import ApiRequest
@@ -154,22 +155,27 @@ class IngestionController(Controller):
     @post(
         "/track",
         status_code=202,
-        opt=Route(judges_items=True).opt,
+        opt=Route(judges_items=True, tells_repetitions=True, pages=True).opt,
         response_description="Stored; to be forwarded in a moment.",
     )
     async def track(
         self,
         data: JSONBody[RawEvent],
         ingestion: NamedDependency[Ingestion],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         idempotency_key: IdempotencyKey = None,
     ) -> Tracked:
         """Store one event.
 
-        With 202 it is on disk. An event whose id was seen before is not stored again.
+        With 202 it is on disk. An event whose id was seen before is not stored again. With a session's token it is the
+        session's user's, whoever it names.
         """
         accepted = await ingestion.accept(
-            tenant, [data], received_at=datetime.now(UTC), idempotency_key=idempotency_key
+            caller.tenant,
+            [data],
+            received_at=datetime.now(UTC),
+            idempotency_key=idempotency_key,
+            user_id=caller.tracks_for,
         )
         for skipped in accepted.skipped:
             finding = Finding(skipped.pointer, skipped.code, skipped.detail)
@@ -179,7 +185,7 @@ class IngestionController(Controller):
     @post(
         "/track/batch",
         status_code=202,
-        opt=Route(judges_items=True).opt,
+        opt=Route(judges_items=True, tells_repetitions=True, pages=True).opt,
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )
@@ -187,15 +193,20 @@ class IngestionController(Controller):
         self,
         data: JSONBody[Batch],
         ingestion: NamedDependency[Ingestion],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         idempotency_key: IdempotencyKey = None,
     ) -> BatchTracked:
         """Store up to 5,000 events.
 
-        Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202.
+        Each is judged by itself: what is wrong is skipped and named, the rest is on disk with the 202. With a session's
+        token all are the session's user's, whoever they name.
         """
         accepted = await ingestion.accept(
-            tenant, data.events, received_at=datetime.now(UTC), idempotency_key=idempotency_key
+            caller.tenant,
+            data.events,
+            received_at=datetime.now(UTC),
+            idempotency_key=idempotency_key,
+            user_id=caller.tracks_for,
         )
         errors = tuple(_batch_error(skipped) for skipped in accepted.skipped[:MAX_ERRORS])
         return BatchTracked(queued=accepted.queued, skipped=len(accepted.skipped), errors=errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, Request, post
@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct
 
-from segment_copilot.access.tenants import Tenant
+from segment_copilot.access.keys import Caller
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     RawDefinition,
@@ -21,8 +21,11 @@ from segment_copilot.api.http.definitions import (
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.previews import MAX_SAMPLE, Preview, Previews
-from segment_copilot.errors import Conflict, QueryTimeout
+from segment_copilot.errors import Conflict, Finding, QueryTimeout
 from segment_copilot.language.lengths import Instant
+
+SEES_MEMBERS: Final = "members:read"
+"""Without this scope a count comes without a sample."""
 
 SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
 
@@ -62,7 +65,7 @@ class PreviewController(Controller):
         request: Request[Any, Any, State],
         data: JSONBody[PreviewRequest],
         previews: NamedDependency[Previews],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
     ) -> Preview:
         """Count who would be in a segment.
 
@@ -71,10 +74,14 @@ class PreviewController(Controller):
         """
         with relocate_findings():
             work = previews.preview(
-                tenant, bytes(data.definition), as_of=data.as_of, limit=data.limit, breakdown=data.breakdown
+                caller.tenant,
+                bytes(data.definition),
+                as_of=data.as_of,
+                limit=data.limit if caller.may(SEES_MEMBERS) else 0,
+                breakdown=data.breakdown,
             )
             preview = await run_while_connected(request, work)
-        return _relocate_preview(preview)
+        return _tell_withheld(_relocate_preview(preview), caller, data.limit)
 
     @post(
         "/{segment_id:int}/estimate",
@@ -87,7 +94,7 @@ class PreviewController(Controller):
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
         previews: NamedDependency[Previews],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
         data: JSONBody[EstimateRequest | None] = None,
     ) -> Preview:
         """Count who would be in a stored segment.
@@ -97,10 +104,22 @@ class PreviewController(Controller):
         wanted = data or EstimateRequest()
         with relocate_findings():
             work = previews.estimate(
-                tenant, segment_id, as_of=wanted.as_of, limit=wanted.limit, breakdown=wanted.breakdown
+                caller.tenant,
+                segment_id,
+                as_of=wanted.as_of,
+                limit=wanted.limit if caller.may(SEES_MEMBERS) else 0,
+                breakdown=wanted.breakdown,
             )
             preview = await run_while_connected(request, work)
-        return _relocate_preview(preview)
+        return _tell_withheld(_relocate_preview(preview), caller, wanted.limit)
+
+
+def _tell_withheld(preview: Preview, caller: Caller, asked: int) -> Preview:
+    """Warn that user ids are not in the answer because the caller may not see them."""
+    if not asked or caller.may(SEES_MEMBERS):
+        return preview
+    detail = f"No user ids are shown: they need the scope {SEES_MEMBERS}."
+    return msgspec.structs.replace(preview, warnings=(*preview.warnings, Finding("", "sample_withheld", detail)))
 
 
 def _relocate_preview(preview: Preview) -> Preview:

@@ -1,4 +1,4 @@
-"""Sessions over HTTP: a backend exchanges its secret key for a short token that a browser may hold."""
+"""Sessions over HTTP: a key is exchanged for a short token that a browser or an app may hold."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from segment_copilot.access.keys import Caller
-from segment_copilot.access.sessions import Sessions, SessionScope
+from segment_copilot.access.scopes import SessionScope
+from segment_copilot.access.sessions import ANONYMOUS, Sessions, Wanted
+from segment_copilot.api.http.routes import Route
 from segment_copilot.events.validation import MAX_USER_LENGTH
+
+_MAX_ANONYMOUS_LENGTH = MAX_USER_LENGTH - len(ANONYMOUS)
 
 
 class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """What the token is for, and for whom."""
 
-    scope: Annotated[SessionScope, Meta(description="copilot: reads and asks, never writes")]
+    scope: (
+        Annotated[
+            SessionScope,
+            Meta(description="copilot: asks the copilot; track: sends one user's events, as a public key's always do"),
+        ]
+        | None
+    ) = None
     user_id: (
         Annotated[
             str,
@@ -30,10 +40,38 @@ class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    anonymous_id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=_MAX_ANONYMOUS_LENGTH,
+                description="Of somebody who has not logged in: its user is `anon_` and this",
+            ),
+        ]
+        | None
+    ) = None
+    user_id_sig: (
+        Annotated[
+            str,
+            Meta(
+                max_length=128,
+                description="Of your backend: hex HMAC-SHA256 of `<user_id>|<user_id_ts>` with the key's hmac_secret, decoded from hex",
+            ),
+        ]
+        | None
+    ) = None
+    user_id_ts: (
+        Annotated[
+            int,
+            Meta(ge=0, le=2**40, description="When it was signed, in Unix seconds; five minutes from now at most"),
+        ]
+        | None
+    ) = None
 
 
 class OpenedSession(Struct, frozen=True):
-    """A token, for `Authorization: Bearer`. *expires_at* has whole seconds; *uid* repeats the `user_id`."""
+    """A token, for `Authorization: Bearer`. *expires_at* has whole seconds; *uid* is the user it speaks for."""
 
     token: str
     expires_at: datetime
@@ -46,16 +84,27 @@ class SessionController(Controller):
     path = "/api/auth"
     tags = ("sessions",)
 
-    @post("/session", status_code=200, response_description="The token, for 15 minutes.")
+    @post(
+        "/session",
+        status_code=200,
+        opt=Route(scope="sessions:open", pages=True).opt,
+        response_description="The token, for 15 minutes.",
+    )
     async def open_session(
         self, data: JSONBody[SessionRequest], sessions: NamedDependency[Sessions], caller: NamedDependency[Caller]
     ) -> OpenedSession:
-        """Exchange a secret key for a token that a browser may hold.
+        """Exchange a key for a token that a browser or an app may hold.
 
-        The token reads what the key reads and asks the copilot. Whatever writes answers it with 403 `read_only_token`,
-        this route included: a browser asks its own backend for the next one. It ends with its key.
+        A public key (`pk_`) needs no `scope`: its token sends the events of one user and reads nothing. A secret key's
+        token has `scope` `track`, likewise, or `copilot`: it asks the copilot and reads audiences, and no user. What a
+        token may not do answers 403 `missing_scope`, this route included. It ends with its key.
         """
-        session, token = await sessions.open(
-            caller.key_id, scope=data.scope, user_id=data.user_id, now=datetime.now(UTC)
+        wanted = Wanted(
+            scope=data.scope,
+            user_id=data.user_id,
+            anonymous_id=data.anonymous_id,
+            signature=data.user_id_sig,
+            signed_at=data.user_id_ts,
         )
+        session, token = await sessions.open_by(caller, wanted, now=datetime.now(UTC))
         return OpenedSession(token, session.expires_at, session.sub)

@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeVar
 
 import typer
 from msgspec import structs
 
-from segment_copilot.access.keys import Key, KeyKind, Keys
+from segment_copilot.access.keys import MAX_GRACE, IssuedKey, Key, Keys, NewKey
+from segment_copilot.access.scopes import KeyKind, Role
 from segment_copilot.access.tenants import Tenant, Tenants
 from segment_copilot.commands.options import AsJson
 from segment_copilot.commands.printing import print_json, print_rows
@@ -36,23 +38,47 @@ def create_key(
     *,
     tenant: Slug,
     name: Annotated[str, typer.Option(help="What the key is for")] = "",
-    public: Annotated[bool, typer.Option("--public", help="A pk_ key instead of an sk_ key")] = False,
+    kind: Annotated[KeyKind | None, typer.Option(help="secret (the default), public, or mcp")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do, such as segments:read; once for each; default: by its kind"),
+    ] = None,
+    role: Annotated[Role | None, typer.Option(help="A set of scopes in place of them")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Of a public key: a page that may use it; once for each")
+    ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Of a public key: user ids count only with a signature")
+    ] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="Days it holds; default: until it is revoked")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="The same as --kind public")] = False,
     new: Annotated[bool, typer.Option("--new", help="Make the tenant too, when it does not exist")] = False,
     json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once: only its hash is kept."""
-    kind: KeyKind = "public" if public else "secret"
+    if public and kind not in {None, "public"}:
+        raise InvalidInput("Give --kind or --public, not both.")
+    wanted = NewKey(
+        kind="public" if public else kind or "secret",
+        name=name,
+        role=role,
+        scopes=scope,
+        allowed_origins=origin or (),
+        require_signed_user_id=signed,
+        expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+    )
 
-    async def create(postgres: Postgres) -> tuple[Key, str]:
-        owner = await _find_tenant(postgres, tenant, new=new)
-        return await Keys(postgres).create(owner, kind=kind, name=name)
+    async def create(postgres: Postgres) -> IssuedKey:
+        return await Keys(postgres).issue(await _find_tenant(postgres, tenant, new=new), wanted)
 
-    _print_key(*_on_postgres(create), json=json)
+    _print_key(_on_postgres(create), json=json)
 
 
 @keys.command("list")
 def list_keys(*, tenant: Slug, json: AsJson = False) -> None:
-    """List a tenant's keys: id, end, kind, name, whether it holds."""
+    """List a tenant's keys: id, end, kind, what it may do, name, whether it holds."""
 
     async def listed(postgres: Postgres) -> list[Key]:
         return await Keys(postgres).list(await Tenants(postgres).get(tenant))
@@ -61,21 +87,30 @@ def list_keys(*, tenant: Slug, json: AsJson = False) -> None:
     if json:
         print_json(found)
         return
-    rows = [(key.id, key.hint, key.kind, key.name, "revoked" if key.revoked_at else "active") for key in found]
-    print_rows(("id", "key", "kind", "name", "state"), rows)
+    rows = [(key.id, key.hint, key.kind, key.role or " ".join(key.scopes), key.name, _state(key)) for key in found]
+    print_rows(("id", "key", "kind", "may", "name", "state"), rows)
 
 
 @keys.command("rotate")
-def rotate_key(key_id: KeyId, *, tenant: Slug, json: AsJson = False) -> None:
+def rotate_key(
+    key_id: KeyId,
+    *,
+    tenant: Slug,
+    grace: Annotated[
+        int, typer.Option(min=0, max=int(MAX_GRACE.total_seconds()), help="Seconds that the old one still holds")
+    ] = 0,
+    json: AsJson = False,
+) -> None:
     """Make a new key in the place of one.
 
-    The old one answers 401 from now on; the new one is printed, this once.
+    The old one answers 401 from now on, or after --grace; the new one is printed, this once.
     """
 
-    async def rotate(postgres: Postgres) -> tuple[Key, str]:
-        return await Keys(postgres).rotate(await Tenants(postgres).get(tenant), key_id)
+    async def rotate(postgres: Postgres) -> IssuedKey:
+        owner = await Tenants(postgres).get(tenant)
+        return await Keys(postgres).rotate(owner, key_id, grace=timedelta(seconds=grace))
 
-    _print_key(*_on_postgres(rotate), json=json)
+    _print_key(_on_postgres(rotate), json=json)
 
 
 @keys.command("revoke")
@@ -133,20 +168,40 @@ def limit_tenant(
     slug: str,
     *,
     dynamic_plus: Annotated[int | None, typer.Option(min=0, help="Most Dynamic Plus segments; left out: any")] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most requests a minute, to each process; 0: the usual; left out: as it is"),
+    ] = None,
 ) -> None:
-    """Change a tenant's quota of Dynamic Plus segments."""
+    """Change a tenant's quota of Dynamic Plus segments, or how many requests a minute it may send."""
 
     async def limit(postgres: Postgres) -> None:
-        await Tenants(postgres).set_dynamic_plus_limit(await Tenants(postgres).get(slug), dynamic_plus)
+        stored = Tenants(postgres)
+        tenant = await stored.get(slug)
+        if requests_per_minute is not None:
+            await stored.set_requests_per_minute(tenant, requests_per_minute or None)
+        if dynamic_plus is not None or requests_per_minute is None:
+            await stored.set_dynamic_plus_limit(tenant, dynamic_plus)
 
     _on_postgres(limit)
 
 
-def _print_key(key: Key, text: str, *, json: bool) -> None:
+def _print_key(issued: IssuedKey, *, json: bool) -> None:
     if json:
-        print_json({**structs.asdict(key), "key": text})
-    else:
-        typer.echo(text)
+        print_json({**structs.asdict(issued.key), "key": issued.text, "hmac_secret": issued.hmac_secret})
+        return
+    typer.echo(issued.text)
+    if issued.key.require_signed_user_id:
+        typer.echo(f"hmac_secret {issued.hmac_secret}")
+
+
+def _state(key: Key) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is None:
+        return "active"
+    ends = f"{key.expires_at:%Y-%m-%d %H:%M}"
+    return f"until {ends}" if key.expires_at > datetime.now(UTC) else f"expired {ends}"
 
 
 async def _find_tenant(postgres: Postgres, slug: str, *, new: bool) -> Tenant:

@@ -106,12 +106,16 @@ class Ingestion:
         *,
         received_at: datetime,
         idempotency_key: str | None = None,
+        user_id: str | None = None,
     ) -> AcceptedEvents:
         """Store *events* (JSON texts or decoded objects); on return they are durable.
 
         An event that carries an id counts once; the first accepted copy stands. One without gets a time-ordered id, and
         counts every time unless *idempotency_key* says that the request is a repetition: then the same event at the same
         place of the same key counts once.
+
+        With *user_id* every event is that user's, whoever it names; ids then count among the user's own, so that nobody
+        can use up another's.
 
         One that violates the event schema of its type is noted, and skipped if that schema is strict.
         """
@@ -122,13 +126,13 @@ class Ingestion:
         refused: list[_Refused] = []
         for index, event in enumerate(events):
             try:
-                valid = validate(event, received_at=received_at)
+                valid = validate(event, received_at=received_at, user_id=user_id)
             except EventRejected as rejected:
                 skipped.append(
                     SkippedEvent(index, pointer=rejected.pointer, code=rejected.code, detail=rejected.detail)
                 )
                 continue
-            key = _unique_key(valid, idempotency_key, index, event)
+            key = _unique_key(valid, idempotency_key, index, event, owner=user_id)
             if (shape := declared.shape_of(valid.event_type)) and (found := shape.violations(_decode(valid.payload))):
                 if shape.strict:
                     refused.append(_Refused(index, key, new_violations(valid, shape, found)))
@@ -201,17 +205,20 @@ def _with_id(valid: ValidEvent) -> ValidEvent:
     return valid if valid.event_id is not None else msgspec.structs.replace(valid, event_id=str(uuid_utils.uuid7()))
 
 
-def _unique_key(valid: ValidEvent, idempotency_key: str | None, index: int, event: object) -> bytes | None:
-    """Return a hash of what makes the event unique in its tenant; None when nothing does.
+def _unique_key(
+    valid: ValidEvent, idempotency_key: str | None, index: int, event: object, *, owner: str | None
+) -> bytes | None:
+    """Return a hash of what makes the event unique in its tenant, or among its *owner's*; None when nothing does.
 
     The key of a request covers the event as it was sent, too: a client that reuses one for other events loses none.
     """
+    whose = () if owner is None else (b"of", owner.encode("utf-8", "surrogatepass"))
     if valid.event_id is not None:
-        return _hash(b"id", valid.event_id.encode())
+        return _hash(*whose, b"id", valid.event_id.encode())
     if idempotency_key is None:
         return None
     sent = bytes(event) if isinstance(event, (bytes, msgspec.Raw)) else msgspec.json.encode(event)
-    return _hash(b"request", idempotency_key.encode(), str(index).encode(), sent)
+    return _hash(*whose, b"request", idempotency_key.encode(), str(index).encode(), sent)
 
 
 def _hash(*parts: bytes) -> bytes:

@@ -49,9 +49,14 @@ class ValidEvent(Struct, frozen=True, gc=False):
     event_id: str | None = None
 
 
-def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime) -> ValidEvent:
-    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong."""
+def validate(event: bytes | msgspec.Raw | object, *, received_at: datetime, user_id: str | None = None) -> ValidEvent:
+    """Check one event, JSON text or already decoded; raises `EventRejected` at the first thing that is wrong.
+
+    With *user_id* it is that user's, whoever it names.
+    """
     fields = _fields(_decode(event) if isinstance(event, (bytes, msgspec.Raw)) else event)
+    if user_id is not None:
+        fields = {**fields, "user_id": user_id}
     return ValidEvent(
         user_id=_text(fields, "user_id", longest=MAX_USER_LENGTH),
         event_type=_text(fields, "event_type", longest=MAX_TYPE_LENGTH),

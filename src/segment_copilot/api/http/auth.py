@@ -1,4 +1,4 @@
-"""Authentication: the key or token of a request becomes its tenant, before anything else of it is read."""
+"""Authentication: the credential of a request becomes its caller, who may do it, before anything else of it is read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Any, Final, cast
 import structlog
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from segment_copilot.access.keyring import Keyring
-from segment_copilot.access.keys import Caller
+from segment_copilot.access.keys import PREFIXES, Caller
+from segment_copilot.access.origins import check_origin
+from segment_copilot.access.scopes import missing
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.routes import route_of
+from segment_copilot.api.http.scopes import scope_of
 from segment_copilot.errors import Forbidden, Unauthenticated
 
 _DOTS_OF_A_TOKEN: Final = 2
 
 
 def authenticate(app: ASGIApp) -> ASGIApp:
-    """Let a request pass that carries a secret key, or a token that may do what it asks for; note its tenant."""
+    """Let a request pass whose credential may do what it asks for; note its caller and tenant."""
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:
         asks_only = scope["type"] == "http" and scope["method"] == "OPTIONS"
@@ -31,8 +34,9 @@ def authenticate(app: ASGIApp) -> ASGIApp:
             structlog.contextvars.bind_contextvars(tenant_id=caller.tenant.id)
             if caller.session_user is not None:
                 structlog.contextvars.bind_contextvars(session_user=_pseudonym(caller.session_user))
-            if caller.read_only:
-                _check_asks(scope)
+            if caller.public is not None:
+                check_origin(caller.public.origins, _origin(scope))
+            _check_scope(caller, cast("HTTPScope", scope))
         await app(scope, receive, send)
 
     return admit
@@ -55,11 +59,22 @@ def _pseudonym(user_id: str) -> str:
     return sha256(user_id.encode()).hexdigest()[:12]
 
 
-def _check_asks(scope: Scope) -> None:
-    """Refuse a session's token whatever neither reads nor asks; HEAD came in as GET (`api/http/edge.py`)."""
-    if not (scope["type"] == "http" and (scope["method"] == "GET" or route_of(scope["route_handler"]).asks)):
-        detail = "A session's token reads and asks; send this from your backend with a secret key (sk_)."
-        raise Forbidden(detail, code="read_only_token")
+def _check_scope(caller: Caller, scope: HTTPScope) -> None:
+    """Refuse what the caller's credential may not do; HEAD came in as GET (`api/http/edge.py`)."""
+    needed = scope_of(scope["route_handler"], scope["path_template"], scope["method"])
+    if needed is None or caller.may(needed):
+        return
+    if caller.public is not None and caller.session is None:
+        detail = "A public key (pk_) only opens sessions; use a secret key (sk_) from a server."
+        raise Forbidden(detail, code="public_key", context={"scope": needed})
+    if caller.session is not None:
+        detail = f"A session's token lacks {needed}; send this from your backend with a key that has it."
+        raise missing(needed, detail=detail)
+    raise missing(needed)
+
+
+def _origin(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
 
 
 def _credential(scope: Scope) -> str:
@@ -69,11 +84,9 @@ def _credential(scope: Scope) -> str:
     scheme, _, credential = sent[0].decode("latin-1").strip().partition(" ")
     credential = credential.strip()
     if scheme.lower() not in {"apikey", "bearer"}:
-        raise Unauthenticated("The scheme of the Authorization header is ApiKey, or Bearer for a session's token.")
-    if credential.startswith("pk_"):
-        raise Forbidden("A public key (pk_) may not do this; use a secret key (sk_) from a server.", code="public_key")
-    if not (credential.startswith("sk_") or credential.count(".") == _DOTS_OF_A_TOKEN):
-        raise Unauthenticated("An API key begins with sk_; a session's token has two dots.")
+        raise Unauthenticated("The scheme of the Authorization header is ApiKey, or Bearer for a token.")
+    if not (credential.startswith(tuple(PREFIXES.values())) or credential.count(".") == _DOTS_OF_A_TOKEN):
+        raise Unauthenticated("An API key begins with sk_, pk_ or mk_; a token has two dots.")
     return credential
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send, WebSocketReceiveMessage
 
 from segment_copilot.api.http.routes import route_of
@@ -31,6 +32,15 @@ def answered_in_time(app: ASGIApp) -> ASGIApp:
             raise Unavailable(f"No store answered this within {seconds:g} seconds.") from None
 
     return bounded
+
+
+def late_body(seconds: float) -> HTTPException:
+    """Return the refusal of a body that took longer than *seconds* to arrive."""
+    return HTTPException(
+        status_code=408,
+        detail=f"The body did not arrive within {seconds:g} seconds.",
+        headers={"Connection": "close"},
+    )
 
 
 class _Arriving:

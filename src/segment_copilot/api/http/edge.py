@@ -29,6 +29,9 @@ HEADERS: Final = (
 )
 """On every answer that does not set them itself."""
 
+ANSWER_HEADERS: Final = "answer_headers"
+"""Where, in a request's state, a middleware leaves headers for its answer, whoever gives it."""
+
 _CLIENT_LEFT: Final = 499
 
 
@@ -111,6 +114,7 @@ class _Answer:
         if b"allow" in names:
             lines.append((b"allow", ", ".join(sorted(methods_of(self._scope))).encode()))
         lines.append((b"x-request-id", self._request_id.encode()))
+        lines += self._scope["state"].get(ANSWER_HEADERS, ())
         return [*lines, *((name, value) for name, value in HEADERS if name not in names)]
 
     async def fail(self, error: Exception) -> None:

@@ -6,6 +6,7 @@ Litestar's own generator loses discriminators, closed objects and docstrings of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 from inspect import cleandoc
 from pathlib import Path
@@ -18,9 +19,11 @@ from litestar.routes import HTTPRoute
 from msgspec import UNSET, Struct
 
 from segment_copilot.api.http.etags import ETAG
+from segment_copilot.api.http.idempotency import HEADER, MAX_KEY_LENGTH, REPLAYED, repeats
 from segment_copilot.api.http.parameters import Parameter, given_type, parameters_of
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
+from segment_copilot.api.http.scopes import scope_of
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
 
@@ -45,14 +48,17 @@ TAGS: Final[Mapping[str, str]] = {
     "schemas": "What event types look like: declare it, infer it, hold events against it.",
     "catalog": "What a definition may refer to, as declared and as seen, with the values.",
     "activations": "Where members are sent.",
-    "sessions": "Short tokens for browsers, opened by a backend.",
+    "sessions": "Short tokens for browsers and apps, in exchange for a key.",
+    "keys": "Keys that speak for the tenant, and what each may do.",
     "health": "For probes; no key needed.",
 }
 DESCRIPTION: Final = """Describe an audience in words; get a contact segment that is valid, counted, explained and ready to save.
 
 Every path is served with and without its trailing slash, never by a redirect. Every failure is a problem
 (RFC 9457, `application/problem+json`) with a stable `code`; `errors` says what is wrong and where, as RFC 6901
-pointers into the body. Every answer carries `X-Request-Id`."""
+pointers into the body. Every answer carries `X-Request-Id`; with a credential, `RateLimit` and `RateLimit-Policy` say how
+many requests are left in this minute. A POST with an `Idempotency-Key` is done once, and answered alike for a day, with
+`Idempotency-Replayed: true`. `x-scope` of an operation is the scope that its credential needs."""
 
 _SHOWN: Final = ("application/json", "text/event-stream", "text/csv")
 """Media types that an example is shown of."""
@@ -69,7 +75,8 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     415: "The body is not declared as what this route reads.",
     416: "The file ends before the range begins; Content-Range tells its size.",
-    429: "Too much at once; see Retry-After.",
+    422: "The Idempotency-Key came with another request.",
+    429: "Too much at once, or in this minute; see Retry-After.",
     500: "Our mistake; it was logged under the request id.",
     503: "A store does not answer; see Retry-After.",
     504: "The query took too long.",
@@ -106,18 +113,19 @@ def _document(app: Litestar) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
+            "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()},
             "responses": {f"Problem{status}": _problem(status) for status in _PROBLEMS},
             "securitySchemes": {
                 "apiKey": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "`ApiKey sk_…`",
+                    "description": "`ApiKey sk_…`, `ApiKey mk_…`, or `ApiKey pk_…` to open a session",
                 },
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The same key as `Bearer sk_…`, or a session's token: it reads and asks, never writes",
+                    "description": "The same key as `Bearer sk_…`, a session's token, or that of a person who logged in (OIDC)",
                 },
                 "link": {
                     "type": "apiKey",
@@ -240,16 +248,17 @@ def _reached(schemas: Iterable[Any], components: Mapping[str, Any]) -> set[str]:
     reached = set[str]()
     waiting = list(schemas)
     while waiting:
-        match waiting.pop():
-            case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) not in reached:
-                reached.add(name)
-                waiting.append(components[name])
-            case dict() as schema:
-                waiting += cast("dict[str, Any]", schema).values()
-            case list() as items:
-                waiting += cast("list[Any]", items)
-            case _:
-                pass
+        here = waiting.pop()
+        if isinstance(here, list):
+            waiting += cast("list[Any]", here)
+        if not isinstance(here, dict):
+            continue
+        schema = cast("dict[str, Any]", here)
+        waiting += schema.values()
+        name = str(schema.get("$ref", "")).rpartition("/")[2]
+        if name and name not in reached:
+            reached.add(name)
+            waiting.append(components[name])
     return reached
 
 
@@ -284,14 +293,24 @@ def _operation(operation: _Operation, schemas: _Schemas) -> dict[str, Any]:
     }
     paragraphs = [summary] * bool(handler.summary) + [_without_raises(description)]
     entry["description"] = "\n\n".join(paragraph for paragraph in paragraphs if paragraph) or summary
-    if parameters := [_parameter(parameter) for parameter in parameters_of(handler)]:
+    parameters = [_parameter(parameter) for parameter in parameters_of(handler)]
+    if repeats(handler, operation.method):
+        parameters.append(dict(_IDEMPOTENCY_KEY))
+    if parameters:
         entry["parameters"] = parameters
+    if (scope := scope_of(handler, operation.path, operation.method)) is not None:
+        entry["x-scope"] = scope
     if operation.body is not None:
         content = {"application/json": {"schema": schemas.of(operation.body)}}
         entry["requestBody"] = {"required": operation.needs_body, "content": content}
     elif bodies := operation.route.bodies:
         entry["requestBody"] = {"required": True, "content": dict(bodies)}
     entry["responses"] = _responses(operation, schemas)
+    for status, answer in entry["responses"].items():
+        if names := _common_headers(operation, int(status)):
+            answer["headers"] = answer.get("headers", {}) | {
+                name: {"$ref": f"#/components/headers/{name}"} for name in names
+            }
     if operation.route.public:
         entry["security"] = []
     elif operation.route.link:
@@ -312,6 +331,28 @@ def _with_examples(entry: dict[str, Any], examples: Mapping[str, Mapping[str, An
             if part in recorded and media.startswith("text/csv") == isinstance(recorded[part], str) and media in _SHOWN:
                 content["example"] = recorded[part]
     return entry
+
+
+_IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Makes this request harmless to repeat: it is done once, and answered alike for 24 hours",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"},
+}
+
+
+HEADERS: Final[Mapping[str, str]] = {
+    "RateLimit": "What is left of the nearest limit: requests, and seconds until it is whole again",
+    "RateLimit-Policy": "The limits: requests a minute of the key and of the tenant",
+    REPLAYED: "`true` when this answer was given before, to the same request with the same Idempotency-Key",
+}
+"""Headers that many answers have."""
+
+
+def _common_headers(operation: _Operation, status: int) -> list[str]:
+    if operation.route.public or status >= HTTPStatus.BAD_REQUEST:
+        return []  # of problems they stand in `components.responses`
+    return [name for name in HEADERS if name != REPLAYED or repeats(operation.handler, operation.method)]
 
 
 def _without_raises(description: str) -> str:
@@ -392,7 +433,9 @@ def _server_sent(event: Any) -> dict[str, Any]:
 def _statuses(operation: _Operation) -> list[int]:
     statuses = {400, 500, *(status_of(error) for error in operation.route.problems)}
     if not operation.route.public:
-        statuses |= {401, 403, 503}
+        statuses |= {401, 403, 429, 503}
+    if repeats(operation.handler, operation.method):
+        statuses |= {409, 422}
     if "{" in operation.path:
         statuses.add(404)
     if operation.body is not None or operation.route.bodies:

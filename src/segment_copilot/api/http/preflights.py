@@ -1,11 +1,21 @@
-"""Refuses, as a problem, what a browser may not send from another origin; Litestar's own refusal is a line of text."""
+"""Answers what browsers ask before a page of another origin may send something, and lets it read the answer.
+
+For most routes the settings say which origins may. A public key says it itself, and a preflight carries no key: so the
+routes such a key is for let any page ask, and refuse in their answer what the key does not list.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from segment_copilot.api.http.problems import MEDIA_TYPE, ProblemError, problem_body
+from segment_copilot.api.http.routes import route_of
 
 _METHOD = "Access-Control-Request-Method"
 _HEADERS = "Access-Control-Request-Headers"
@@ -32,6 +42,64 @@ def judge_preflights(app: ASGIApp, config: CORSConfig) -> ASGIApp:
         await app(scope, receive, send)
 
     return judge
+
+
+_PREFLIGHT_SECONDS: Final = 600
+
+
+def open_to_pages(app: ASGIApp, routes: Litestar, config: CORSConfig) -> ASGIApp:
+    """Return *app* behind what lets pages of every origin ask the routes that say so (`Route.pages`)."""
+    opened: frozenset[str] | None = None
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal opened
+        origin = _sent(scope, b"origin") if scope["type"] == "http" else None
+        if origin is None:
+            await app(scope, receive, send)
+            return
+        if opened is None:
+            opened = frozenset(_open_paths(routes))
+        if scope["path"].rstrip("/") not in opened:
+            await app(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and _sent(scope, _METHOD.lower().encode()):
+            await send({"type": "http.response.start", "status": 204, "headers": _preflight(origin, config)})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        exposed = ", ".join(config.expose_headers).encode()
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [header for header in message["headers"] if not header[0].lower().startswith(b"access-control-")]
+                message["headers"] = [*kept, *_readable(origin), (b"access-control-expose-headers", exposed)]
+            await send(message)
+
+        await app(scope, receive, answer)
+
+    return ask
+
+
+def _open_paths(app: Litestar) -> Iterable[str]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and any(route_of(one).pages for one, _ in route.route_handler_map.values()):
+            yield route.path
+
+
+def _preflight(origin: bytes, config: CORSConfig) -> list[tuple[bytes, bytes]]:
+    return [
+        *_readable(origin),
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", ", ".join(config.allow_headers).encode()),
+        (b"access-control-max-age", b"%d" % _PREFLIGHT_SECONDS),
+    ]
+
+
+def _readable(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+
+
+def _sent(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
 
 
 def _refused(scope: HTTPScope, config: CORSConfig) -> list[ProblemError]:

@@ -22,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: Mapping[type[SegmentCopilotError], int] = {
     errors.InvalidInput: 400,
+    errors.IdempotencyKeyReused: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
@@ -62,12 +63,15 @@ TITLES: Mapping[str, str] = {
     "forbidden": "This key may not do that",
     "gone": "It was here and is no more",
     "internal_error": "Something went wrong on our side",
+    "idempotency_in_progress": "The first request with this key is still at work",
+    "idempotency_key_reused": "This key came with another request",
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
     "invalid_list": "The list of users cannot be read",
     "invalid_row": "Some lines of the list name no user",
     "malformed_json": "The body is not JSON",
     "malformed_request": "This is not HTTP",
+    "missing_scope": "The credential may not do this",
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
     "precondition_failed": "It has changed since it was read",
@@ -76,7 +80,7 @@ TITLES: Mapping[str, str] = {
     "query_too_expensive": "The query costs too much",
     "request_timeout": "The request did not arrive in time",
     "range_not_satisfiable": "The file ends before this range",
-    "read_only_token": "This token may not write",
+    "rate_limited": "Too many requests in a minute",
     "too_many_requests": "Too much at once",
     "segment_is_not_static": "The segment has a definition",
     "segment_is_static": "The segment has no definition",
@@ -135,7 +139,8 @@ def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotErro
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
-    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+    waits = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+    if waits or "retry_after_seconds" in error.context:
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         headers["Content-Range"] = f"bytes */{error.context['size']}"

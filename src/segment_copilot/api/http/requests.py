@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, InternalServerException, NotFound
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
+from segment_copilot.api.http.deadlines import late_body
 from segment_copilot.api.http.parameters import check_headers, check_query, given_type
 from segment_copilot.api.http.routes import is_id, route_of
 from segment_copilot.errors import InvalidInput
@@ -48,11 +49,7 @@ class ApiRequest(Request[Any, Any, State]):
             async with asyncio.timeout(self.body_seconds):
                 body = await super().body()
         except TimeoutError:
-            raise HTTPException(
-                status_code=408,
-                detail=f"The body did not arrive within {self.body_seconds:g} seconds.",
-                headers={"Connection": "close"},
-            ) from None
+            raise late_body(self.body_seconds) from None
         except InternalServerException:  # Litestar's word for a client that left
             raise ClientLeft from None
         if body:

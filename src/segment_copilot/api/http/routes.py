@@ -30,7 +30,13 @@ class Route(Struct, frozen=True, kw_only=True):
     """It needs no key."""
 
     asks: bool = False
-    """It changes nothing although its method is not GET: a session's token may call it."""
+    """It changes nothing although its method is not GET: a scope that reads is enough for it."""
+
+    scope: str | None = None
+    """What a credential needs for it; None where its path and method say that (`api/http/scopes.py`)."""
+
+    pages: bool = False
+    """A page of any origin may ask it, with a public key or a session that one opened: these say which may."""
 
     problems: tuple[type[SegmentCopilotError], ...] = ()
     """How it fails beyond what every route of its kind can answer."""
@@ -46,6 +52,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     judges_items: bool = False
     """Its use case judges the items of a body one by one: NUL, depth and repeated keys are left to it."""
+
+    tells_repetitions: bool = False
+    """Its use case tells repetitions apart by itself: its answers are not kept under an Idempotency-Key."""
 
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
@@ -65,7 +74,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
     @property
     def is_file(self) -> bool:
-        """Return whether its answer is a file, whose bytes are what they are: a range of it is of those."""
+        """Return whether its answer is a file, whose bytes are never compressed: a range of it is of those."""
         return bool(self.file)
 
     @property

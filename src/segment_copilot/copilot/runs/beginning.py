@@ -40,6 +40,7 @@ class Beginning(Struct, frozen=True):
     timezone: str
     setting: str
     user: str | None
+    sees_users: bool
     warnings: tuple[Warned, ...]
 
     def draws(self, component: str) -> bool:
@@ -115,6 +116,7 @@ async def begin(
     catalog: Catalog,
     signer: Signer,
     user: str | None,
+    sees_users: bool,
     warnings: Sequence[Warned],
 ) -> Beginning:
     """Read what *request* needs.
@@ -126,7 +128,7 @@ async def begin(
     now = datetime.now(UTC)
     components = request.options.components
     offered = tools.usable_tools(tools.COMPONENTS if components is None else frozenset(components))
-    setting = setting_of(model, [tool.name for tool in offered])
+    setting = setting_of(model, [tool.name for tool in offered], sees_users=sees_users)
     thread, found = thread_of(request, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
     return Beginning(
         request,
@@ -140,11 +142,15 @@ async def begin(
         timezone=request.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,
         user=user,
+        sees_users=sees_users,
         warnings=(*warnings, *found),
     )
 
 
-def setting_of(model: str, offered: Iterable[str]) -> str:
-    """Return what a checkpoint is bound to: a digest of the model, the prompt, and the tools it was *offered*."""
-    parts = [model, PROMPT_VERSION, tools.TOOLS_VERSION, *offered]
+def setting_of(model: str, offered: Iterable[str], *, sees_users: bool = True) -> str:
+    """Return what a checkpoint is bound to: a digest of the model, the prompt, the tools it was *offered*, and what they tell.
+
+    So what one who sees users was told never comes, in a checkpoint, before one who does not.
+    """
+    parts = [model, PROMPT_VERSION, tools.TOOLS_VERSION, *offered, *([] if sees_users else ["no users"])]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -70,11 +70,12 @@ async def prepare_run(
     request: CopilotRequest,
     *,
     user: str | None = None,
+    sees_users: bool = True,
     warnings: Sequence[run_events.Warned] = (),
 ) -> Run:
     """Return a run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
 
-    *user* is whom the caller's session was opened for.
+    *user* is whom the caller's session was opened for; *sees_users* whether they may know who somebody is.
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
@@ -94,6 +95,7 @@ async def prepare_run(
         catalog=catalog,
         signer=signer,
         user=user,
+        sees_users=sees_users,
         warnings=warnings,
     )
     settings = copilot.settings
@@ -307,6 +309,7 @@ def _surroundings(
             tool_call_id=call_id,
             view=View(question.draft, question.segment_id),
             said=said,
+            sees_users=beginning.sees_users,
         )
 
     return surroundings

@@ -141,6 +141,7 @@ async def check_user_membership(
         user_id: The user's id, exactly as the events have it.
         segment: A saved segment's id or name, a draft_id, or a definition; without it the draft or segment in view.
     """
+    context.check_sees_users()
     subject = await find_definition(context, segment)
     found = await prepare(context, subject)
     user = await context.use_cases.explanations.user_of_prepared(context.tenant, found, user_id, purpose="copilot")

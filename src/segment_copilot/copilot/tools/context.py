@@ -20,7 +20,7 @@ from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import remove_links
 from segment_copilot.copilot.stream.components import Component, CreateSegmentCTA, Draft, MetricCard
 from segment_copilot.copilot.stream.run_events import Clarification, ComponentShown, Event, Unmapped
-from segment_copilot.errors import Finding, InvalidInput
+from segment_copilot.errors import Finding, Forbidden, InvalidInput
 from segment_copilot.events.analytics import Analytics
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.recent import RecentEvents
@@ -106,6 +106,7 @@ class ToolContext(Struct, frozen=True):
     tool_call_id: str
     view: View = View()
     said: tuple[str, ...] = ()  # what the person wrote, the latest last
+    sees_users: bool = True  # whether the caller may know who somebody is
     effects: list[Event] = field(default_factory=list[Event])  # sent after this call's tool.result
 
     def show(self, component: Component) -> str:
@@ -117,6 +118,13 @@ class ToolContext(Struct, frozen=True):
             self.memory.captions.append(component.note)
         self.effects.append(component_event(component, component_id=component_id, tool_call_id=self.tool_call_id))
         return component_id
+
+    def check_sees_users(self) -> None:
+        """Raise Forbidden when the caller may know how many there are, and not who."""
+        if not self.sees_users:
+            raise Forbidden(
+                "This session may not see who anybody is. Say so, and answer with counts.", code="users_withheld"
+            )
 
     def instant(self, text: str, pointer: str) -> datetime:
         """Read an RFC 3339 instant, or a date that is local midnight."""

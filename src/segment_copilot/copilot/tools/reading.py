@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from segment_copilot.audiences.previews import conditions_in_words
 from segment_copilot.audiences.segments import Only
@@ -19,6 +19,7 @@ from segment_copilot.language.catalog import EventType, Scalar, SegmentName, nea
 from segment_copilot.lists import Window
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
+_WITHHELD: Final = "(withheld)"  # in place of a user's id
 _LISTED_PROPERTIES: Final = 120  # of all event types together, shared out evenly; get_event_schema has them all
 
 SegmentReference = Annotated[int, Meta(ge=1, le=2**63 - 1)] | str
@@ -171,6 +172,8 @@ async def get_segment_detail(
         segment: The segment's id or name.
         members: How many members to list by user id, as the last computation found them: for "who is in it".
     """
+    if members:
+        context.check_sees_users()
     reference = await find_segment(context, segment)
     found = await context.use_cases.segments.get(context.tenant, reference.id)
     page = await context.use_cases.members.page(context.tenant, reference.id, limit=members) if members else None
@@ -241,12 +244,16 @@ async def list_recent_events(context: ToolContext, since: str | None = None, lim
     start = context.instant(since, "/since") if since is not None else None
     found = await context.use_cases.recent_events.list(context.tenant, since=start, limit=limit)
     return LatestEvents(
-        events=found.events,
+        events=found.events if context.sees_users else tuple(_of_nobody(one) for one in found.events),
         total=found.total,
         by_type=tuple({"event_type": one.event_type, "count": one.count} for one in found.by_type),
         truncated=len(found.events) < found.total,
         since=start if start is not None else UNSET,
     )
+
+
+def _of_nobody(event: RecentEvent) -> RecentEvent:
+    return structs.replace(event, user_id=_WITHHELD)
 
 
 async def find_segment(context: ToolContext, reference: int | str) -> SegmentName:

@@ -1,0 +1,47 @@
+"""Limits requests per minute, and tells every caller what is left: the headers RateLimit and RateLimit-Policy, and 429.
+
+They are as draft-ietf-httpapi-ratelimit-headers has them: a policy for the key and one for the tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from segment_copilot.access.keys import Caller
+from segment_copilot.access.limits import WINDOW_SECONDS, Allowance, RateLimits
+from segment_copilot.api.http.edge import ANSWER_HEADERS
+from segment_copilot.errors import TooManyRequests
+
+
+def limited(app: ASGIApp) -> ASGIApp:
+    """Let a request pass while its key and its tenant have requests left in this minute; streams count as they begin."""
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        caller = cast("Caller | None", cast("Any", scope).get("auth"))
+        if caller is None:
+            await app(scope, receive, send)
+            return
+        limits: RateLimits = scope["litestar_app"].state.rate_limits
+        left = await limits.take(caller)
+        scope["state"][ANSWER_HEADERS] = _headers(left)  # of whatever the answer will be, this refusal too
+        if spent := [one for one in left if one.spent]:
+            raise _too_many(spent[0])
+        await app(scope, receive, send)
+
+    return count
+
+
+def _headers(left: Sequence[Allowance]) -> list[tuple[bytes, bytes]]:
+    nearest = min(left, key=lambda one: one.remaining)
+    policy = ", ".join(f'"{one.name}";q={one.limit};w={WINDOW_SECONDS}' for one in left)
+    rest = f'"{nearest.name}";r={nearest.remaining};t={nearest.reset_seconds}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", rest.encode())]
+
+
+def _too_many(spent: Allowance) -> TooManyRequests:
+    whose = "this key" if spent.name == "key" else "this tenant, all its keys together,"
+    detail = f"More than {spent.limit:,} requests in a minute: so many may {whose} send. Wait for Retry-After."
+    return TooManyRequests(detail, code="rate_limited", context={"retry_after_seconds": spent.reset_seconds})
