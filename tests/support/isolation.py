@@ -28,6 +28,7 @@ NOWHERE: Final[dict[str, Any]] = {
     "after": 1,
     "before": 1,
     "event_type": "no_such_event",
+    "computation_id": _NEVER + 6,
     "export_id": _NEVER + 3,
     "key_id": _NEVER,
     "name": "no_such_name",
@@ -80,7 +81,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     first, _ = [
         await _made(client, "/api/segments/", _segment(name)) for name in ("canary-segment", "canary-segment 2")
     ]
-    await client.post(f"/api/segments/{first['id']}/compute/")
+    computed = (await client.post(f"/api/segments/{first['id']}/compute/")).json()
     async with asyncio.timeout(30):
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
@@ -97,6 +98,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
             pass
     ids = {
         "event_type": "their_event",
+        "computation_id": computed["computation_id"],
         "export_id": export["id"],
         "key_id": key["id"],
         "name": "their_name",
@@ -124,6 +126,8 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     paths = (
         "/api/segments/",
         f"/api/segments/{first['id']}/members/",
+        f"/api/segments/{first['id']}/changes/",
+        f"/api/computations/{computed['computation_id']}/",
         f"/api/auth/api-keys/{key['id']}/",
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
