@@ -19,6 +19,8 @@ class Step(Struct, frozen=True):
     path: Mapping[str, Any] = field(default_factory=dict[str, Any])
     query: Mapping[str, Any] = field(default_factory=dict[str, Any])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    may_refuse: bool = False
+    """A worker may have been quicker: then the example stays what it was."""
     until: Callable[[Any], bool] | None = None
     """Asked again until its answer is so: what a worker does takes a moment."""
 
@@ -47,6 +49,7 @@ QUESTION: Final = "Users who placed an order in the last 7 days"
 ASKED: Final = {"messages": [{"role": "user", "content": QUESTION}]}
 SEGMENT: Final = {"segment_id": 1}
 
+KEY: Final = {"key_id": 2}
 EXPORT: Final = {"export_id": 1}
 SNAPSHOT: Final = {"snapshot_id": 1}
 SCHEMA: Final = {"schema_id": 1}
@@ -96,9 +99,18 @@ STORY: Final = (
     Step("get_segment", path=SEGMENT, until=lambda answer: answer["member_count"] == 0),
     Step("compute_all_segments", {}),
     Step("get_segment", path=SEGMENT, until=lambda answer: answer["member_count"] == 1),
+    Step("list_computations", path=SEGMENT),
+    Step("get_computation", path={"computation_id": 1}),
+    Step("compute_segment", {}, SEGMENT),
+    Step("cancel_computation", path={"computation_id": 4}, may_refuse=True),
+    Step("list_changes", path=SEGMENT),
     Step("list_members", path=SEGMENT),
     Step("list_memberships", query={"user_id": "ana"}),
+    Step("look_up_memberships", {"user_ids": ["ana", "ben"]}),
     Step("explain_user", path={"user_id": "ana", "segment_id": 1}),
+    # A static segment
+    Step("create_segment", {"name": "Guests", "segment_type": "static"}),
+    Step("upload_members", "user_id\nana\ncleo\nsomebody\n", {"segment_id": 3}, headers={"Content-Type": "text/csv"}),
     # Exports and snapshots
     Step("export_segment", {"format": "csv", "include": ["traits.country"]}, SEGMENT),
     Step(
@@ -134,6 +146,13 @@ STORY: Final = (
     Step("list_activation_health"),
     Step("get_monthly_usage"),
     Step("get_usage"),
+    # Keys
+    Step("create_key", {"name": "Shop front", "kind": "public", "allowed_origins": ["https://shop.example"]}),
+    Step("list_keys"),
+    Step("get_key", path=KEY),
+    Step("update_key", {"name": "Shop front, 2026"}, KEY),
+    Step("rotate_key", {"grace_seconds": 3600}, KEY),
+    Step("revoke_key", path=KEY),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
     Step("capabilities"),

@@ -81,8 +81,13 @@ def _content(answer: httpx2.Response) -> Any:
 
 
 def examples_of(answers: list[Answer]) -> dict[str, Any]:
-    """Operation id → {parameters, request, answer}, without secrets; of several calls the last."""
-    return {answer.step.operation: _example(answer) for answer in answers}
+    """Operation id → {parameters, request, answer}, without secrets; of several calls the first, or the last of a GET."""
+    found: dict[str, Any] = {}
+    for answer in answers:
+        is_shown = answer.status < 300 and (answer.step.body is None or answer.step.operation not in found)
+        if is_shown:
+            found[answer.step.operation] = _example(answer)
+    return found
 
 
 def _example(answer: Answer) -> dict[str, Any]:

@@ -60,6 +60,8 @@ async def test_the_service_takes_the_example_and_answers_in_its_shape(answers, s
     answer = answers[STEPS.index(step)]
     operation = OPERATIONS[answer.step.operation]
     documented = operation.described["responses"].get(str(answer.status))
+    if answer.step.may_refuse and answer.status == 409:
+        return
 
     assert answer.status < 300, answer.content
     assert documented is not None

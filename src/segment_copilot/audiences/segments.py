@@ -22,6 +22,7 @@ from segment_copilot.errors import Conflict, Finding, InvalidInput, Precondition
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, meaning, names_of, read_stored
 from segment_copilot.language.catalog import SegmentName
+from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
@@ -33,6 +34,7 @@ Order = Literal[
     "member_count", "-member_count", "last_computed_at", "-last_computed_at", "largest", "newest",
 ]  # fmt: skip
 MAX_NAME: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATIC_WORDS: Final = "Users of an uploaded list"
 _COMPARED: Final = 1_000  # of a tenant's newest segments
 _SAME_ORDER: Final[dict[Order, Order]] = {"largest": "-member_count", "newest": "-created_at"}
@@ -80,7 +82,7 @@ class Segment(Struct, frozen=True):
     @property
     def revision(self) -> str:
         """Changes with every write by a caller; a computation changes none."""
-        return f"{self.version}-{self.updated_at:%Y%m%d%H%M%S%f}"
+        return f"{self.version}-{(self.updated_at - _EPOCH) // MICROSECOND}"  # strftime takes twenty times as long
 
 
 class SavedSegment(Struct, frozen=True):

@@ -23,7 +23,7 @@ PATIENCE: Final = 30.0  # seconds, for work in the background
 
 BUYERS: Final = {
     "logic": "AND",
-    "conditions": [{"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1}],
+    "conditions": [{"type": "event_count", "event_type": "order_placed"}],  # once or more
 }
 NOT_YET: Final = {
     "logic": "AND",
