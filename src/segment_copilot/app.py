@@ -51,6 +51,8 @@ from segment_copilot.api.uploads import UploadController
 from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
 from segment_copilot.audiences.exports import Exports
+from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.members import Members
 from segment_copilot.copilot.conversation.checkpoint import Secret
 from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.models.choice import open_model
@@ -114,10 +116,8 @@ USE_CASES: Final = (
     "changes",
     "uploads",
     "members",
-    "live_memberships",
     "exports",
     "snapshots",
-    "signed_links",
     "schemas",
     "violations",
     "inference",
@@ -240,6 +240,12 @@ def dependencies() -> dict[str, Provide]:
     def provide_file_links(request: _Connection, file_exports: NamedDependency[Exports]) -> SignedLinks:  # noqa: ARG001
         return request.app.state.resources.signed_links
 
+    def provide_signed_links(request: _Connection, exports: NamedDependency[Exports]) -> SignedLinks:  # noqa: ARG001
+        return request.app.state.resources.signed_links
+
+    def provide_live_memberships(request: _Connection, members: NamedDependency[Members]) -> LiveMemberships:  # noqa: ARG001
+        return request.app.state.resources.live_memberships
+
     def use_case(name: str) -> Callable[..., Any]:
         def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001
             return getattr(request.app.state.resources, name)
@@ -254,6 +260,8 @@ def dependencies() -> dict[str, Provide]:
         "readiness": provide_readiness,
         "failed_events": provide_failed_events,
         "file_exports": provide_file_exports,
+        "signed_links": provide_signed_links,
+        "live_memberships": provide_live_memberships,
         "file_links": provide_file_links,
         **{name: use_case(name) for name in USE_CASES},
     }

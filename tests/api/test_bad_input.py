@@ -31,7 +31,9 @@ def on(operations: list[tuple[str, str, dict[str, Any]]]):
 
 
 on_each = on(OPERATIONS)
-on_each_with_a_body = on([each for each in OPERATIONS if "requestBody" in each[2]])
+on_each_with_a_body = on(
+    [each for each in OPERATIONS if "application/json" in each[2].get("requestBody", {}).get("content", {})]
+)
 ID = re.compile(r"{(?:segment|schema)_id}")
 on_each_with_an_id = on([each for each in OPERATIONS if ID.search(each[1])])
 on_each_with_a_key = on([each for each in OPERATIONS if each[2].get("security") != []])
@@ -161,9 +163,9 @@ async def test_a_bad_value_of_a_known_query_parameter_is_400(client, method, pat
 
 @on_each_with_an_id
 async def test_an_id_that_is_nobodys_is_404(client, method, path, operation):
-    body = BODIES_OF.get(operation["operationId"])
+    sent = request_of(operation)
     for id_ in (987654321, 0, -1, 2**63, 10**30, "٤", "4_2", "04", "abc", "%00", "1%2F2", "1;2", "1'--", "%ff"):
-        assert_problem(await client.request(method, address(path, id_), json=body), 404)
+        assert_problem(await client.request(method, address(path, id_), **sent), 404)
 
 
 @on_each_with_an_id
@@ -175,9 +177,9 @@ async def test_another_tenants_id_is_answered_exactly_as_one_that_is_nobodys(ser
             for key, value in record.items()
         }
         made = (await other.post(collection, json=record)).json()
-        theirs, body = made["id"], BODIES_OF.get(operation["operationId"])
+        theirs, sent = made["id"], request_of(operation)
 
-        answers = [await client.request(method, address(path, each), json=body) for each in (theirs, 987654321)]
+        answers = [await client.request(method, address(path, each), **sent) for each in (theirs, 987654321)]
 
         problems = [assert_problem(answer, 404) for answer in answers]
         for problem, id_ in zip(problems, (theirs, 987654321), strict=True):
@@ -194,6 +196,21 @@ SECRETS: dict[str, tuple[str, dict[str, Any]]] = {
     "schemas": ("/api/schemas/", {"event_type": "Secret", "description": "Theirs"}),
 }
 """What another tenant has, to be found by nobody else."""
+
+
+def request_of(operation: dict[str, Any]) -> dict[str, Any]:
+    """What a client sends, beside the address, that nothing but the id is wrong with."""
+    query = {
+        each["name"]: each["example"]
+        for each in operation.get("parameters", [])
+        if each["in"] == "query" and each.get("required")
+    }
+    content = operation.get("requestBody", {}).get("content", {})
+    if "text/csv" in content:
+        return {"params": query, "content": b"user_id\nmine\n", "headers": {"Content-Type": "text/csv"}}
+    needed = content["application/json"].get("example") if operation.get("requestBody", {}).get("required") else None
+    return {"params": query, "json": BODIES_OF.get(operation["operationId"], needed)}
+
 
 BODIES_OF = {
     "update_schema": {"description": "Mine now"},
@@ -217,7 +234,7 @@ async def test_another_tenants_segment_cannot_be_named_in_a_definition(server, c
 
 
 @on_each_with_a_key
-async def test_a_missing_malformed_unknown_or_public_key_is_refused(server, method, path, operation):
+async def test_a_missing_malformed_or_unknown_key_is_refused(server, method, path, operation):
     async with server.client() as client:
         del client.headers["Authorization"]
         for header in ("", "ApiKey", "Basic c2s6", "ApiKey mk_x", "ApiKey sk_nope", "Bearer sk_nope", f"ApiKey {server.key[:-1]}", f"ApiKey {server.key}x", "ApiKey sk_\xff"):  # fmt: skip
@@ -226,7 +243,7 @@ async def test_a_missing_malformed_unknown_or_public_key_is_refused(server, meth
             assert_problem(answer, 401)
             assert answer.headers["www-authenticate"].startswith("ApiKey")
         public = await client.request(method, address(path), headers={"Authorization": "ApiKey pk_live_1"})
-        assert "sk_" in assert_problem(public, 403)["detail"]
+        assert_problem(public, 401)
 
 
 MISTAKES = [

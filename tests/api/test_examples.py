@@ -210,7 +210,7 @@ async def test_a_consumer_says_what_a_refusal_said(run_node: RunNode, server, pr
         "examples.mjs", str(EXAMPLES), protocol, server.url, "sk_nobody", {"questions": ["?"], "answers": []}
     )
 
-    assert told["runs"][0]["error"]["message"] == "This key does not exist or was revoked."
+    assert told["runs"][0]["error"]["message"] == "This key does not exist, was revoked or has expired."
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -205,7 +205,9 @@ def tell(answer: httpx2.Response, values: dict[str, Any]) -> str:
     text = f"{answer.status_code} {answer.text}"
     for value in sorted(map(str, values.values()), key=len, reverse=True):
         text = text.replace(value, "…")
-    return re.sub(r'"(request_id|instance|as_of|duration_ms|erasure_id|[a-z]+_at)":("[^"]*"|[0-9.]+)', "", text)
+    return re.sub(
+        r'"(request_id|instance|as_of|duration_ms|erasure_id|user_id_hash|[a-z]+_at)":("[^"]*"|[0-9.]+)', "", text
+    )
 
 
 def tried(theirs: Belongings) -> Iterator[tuple[Operation, dict[str, Any], dict[str, Any]]]:

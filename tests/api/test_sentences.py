@@ -28,7 +28,9 @@ def on(operations: list[tuple[str, str, dict[str, Any]]]):
 
 
 on_each = on(OPERATIONS)
-on_each_with_a_body = on([each for each in OPERATIONS if "requestBody" in each[2]])
+on_each_with_a_body = on(
+    [each for each in OPERATIONS if "application/json" in each[2].get("requestBody", {}).get("content", {})]
+)
 
 
 TOGETHER = {

@@ -288,7 +288,7 @@ async def test_an_error_is_told_and_is_the_exit_code(talk: Talk):
 
 
 async def test_a_refused_or_unreachable_service_is_one_sentence(server: Any, talk: Talk):
-    with pytest.raises(SegmentCopilotError, match="does not exist or was revoked"):
+    with pytest.raises(SegmentCopilotError, match="does not exist, was revoked or has expired"):
         await talk(service=Service(server.url, "sk_nobody"))
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer"):
         await talk(service=Service("http://127.0.0.1:9", server.key))

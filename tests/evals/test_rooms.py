@@ -21,7 +21,7 @@ ALLOWED = {
     },
     "commands.py": {"errors", "settings"},
     "judge": {"settings"},
-    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "events.schemas"},
+    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "events.schemas", "events.shapes"},
     "lint.py": {"copilot.conversation.prompt", "copilot.tools"},
     "graders": {"copilot.conversation.prompt"},
 }

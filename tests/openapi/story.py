@@ -146,6 +146,10 @@ STORY: Final = (
     Step("list_activation_health"),
     Step("get_monthly_usage"),
     Step("get_usage"),
+    # People with several ids, and erasing one
+    Step("link_anonymous_id", {"anonymous_id": "device-1", "user_id": "ana"}),
+    Step("merge_users", {"from_user_id": "benjamin", "into_user_id": "ben"}),
+    Step("identify_user", path={"user_id": "ana"}),
     # Keys
     Step("create_key", {"name": "Shop front", "kind": "public", "allowed_origins": ["https://shop.example"]}),
     Step("list_keys"),
@@ -179,6 +183,8 @@ STORY: Final = (
     ),
     Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
+    Step("erase_user", path={"user_id": "cleo"}),
+    Step("read_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
     Step("delete_schema", path=SCHEMA),

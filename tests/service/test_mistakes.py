@@ -467,7 +467,7 @@ def test_a_store_without_tables_is_one_sentence(
 async def test_a_revoked_key_is_one_sentence(run, url: str, revoked_key: str, command: list[str]):
     told = await asyncio.to_thread(run, *command, "--url", url, "--key", revoked_key)
 
-    told.assert_sentence("This key does not exist or was revoked.")
+    told.assert_sentence("This key does not exist, was revoked or has expired.")
 
 
 @pytest.mark.engines

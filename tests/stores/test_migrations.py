@@ -26,6 +26,7 @@ SINCE_HOLDERS = [
     "postgres/0009_membership_changes.sql",
     "postgres/0010_exports_and_snapshots.sql",
     "postgres/0011_schema_violations.sql",
+    "postgres/0013_identity.sql",
     "postgres/0014_access.sql",
 ]
 CURRENT = "clickhouse/0002_traits_current.sql"
@@ -42,6 +43,7 @@ ALL = [
     CURRENT,
     "clickhouse/0003_membership_changes.sql",
     "clickhouse/0004_snapshot_members.sql",
+    "clickhouse/0005_identity.sql",
 ]
 
 

@@ -79,6 +79,10 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get("/api/ingestion/status/")).json()["pending"]:
             pass
+    erasure = (await client.delete("/api/explorer/users/their-erased/")).json()["erasure_id"]
+    async with asyncio.timeout(30):  # what is made while it goes on would change
+        while (await client.get(f"/api/erasures/{erasure}/")).json()["status"] != "done":
+            pass
     first, _ = [
         await _made(client, "/api/segments/", _segment(name)) for name in ("canary-segment", "canary-segment 2")
     ]
@@ -99,6 +103,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
             pass
     ids = {
         "computation_id": queued["computation_id"],
+        "erasure_id": erasure,
         "event_type": "their_event",
         "export_id": export["id"],
         "key_id": key["id"],
@@ -112,8 +117,6 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "before": 1,
         "after": 1,  # of a segment's versions: each tenant has them
     }
-    if any("{erasure_id}" in path for path in document["paths"]):
-        ids["erasure_id"] = (await client.delete("/api/explorer/users/their-erased/")).json()["erasure_id"]
     lists = (
         "/api/segments/?limit=1",
         f"/api/segments/{first['id']}/members/?limit=1",
@@ -133,7 +136,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
-        f"/api/exports/{export['id']}/download/",
+        f"/api/segments/exports/{export['id']}/download/",
     )
     made = Belongings(
         ids,

@@ -14,6 +14,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Unavailable
 from segment_copilot.events.analytics import Analytics, DayCount, Span, local_midnight
+from segment_copilot.language.describe.shares import percent
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
@@ -167,4 +168,4 @@ class Standings:
 
 def _shared(first: _Published, second: _Published, shared: int) -> SharedMembers:
     smaller = min(first.member_count, second.member_count)
-    return SharedMembers(first.id, first.name, second.id, second.name, shared, round(100 * shared / smaller, 1))
+    return SharedMembers(first.id, first.name, second.id, second.name, shared, percent(shared, smaller, decimals=1))

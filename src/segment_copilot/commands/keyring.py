@@ -78,7 +78,10 @@ def create_key(
 
 @keys.command("list")
 def list_keys(*, tenant: Slug, json: AsJson = False) -> None:
-    """List a tenant's keys: id, end, kind, what it may do, name, whether it holds."""
+    """List a tenant's keys.
+
+    Id, end, kind, what it may do, name, whether it holds.
+    """
 
     async def listed(postgres: Postgres) -> list[Key]:
         return await Keys(postgres).list(await Tenants(postgres).get(tenant))
@@ -173,7 +176,10 @@ def limit_tenant(
         typer.Option(min=0, help="Most requests a minute, to each process; 0: the usual; left out: as it is"),
     ] = None,
 ) -> None:
-    """Change a tenant's quota of Dynamic Plus segments, or how many requests a minute it may send."""
+    """Change a tenant's limits.
+
+    Its quota of Dynamic Plus segments, or how many requests a minute it may send.
+    """
 
     async def limit(postgres: Postgres) -> None:
         stored = Tenants(postgres)

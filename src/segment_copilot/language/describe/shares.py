@@ -8,13 +8,13 @@ _DECIMALS: Final = 2
 _FINEST: Final = 8
 
 
-def percent(part: int, whole: int) -> float:
-    """Return *part* of *whole* in percent, to two decimals; more where two would say nobody of somebody, or all of not all."""
+def percent(part: int, whole: int, *, decimals: int = _DECIMALS) -> float:
+    """Return *part* of *whole* in percent, to so many *decimals*; more where they would say nobody of somebody, or all of not all."""
     if not whole:
         return 0.0
     share = 100 * part / whole
-    for decimals in range(_DECIMALS, _FINEST):
-        rounded = round(share, decimals)
+    for digits in range(decimals, _FINEST):
+        rounded = round(share, digits)
         if part in (0, whole) or 0 < rounded < 100:  # noqa: PLR2004  # percent
             return rounded
     return share
