@@ -92,10 +92,10 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "memberships",
         "membership_changes",
         "user_memberships",
+        "user_memberships_view",
         "snapshot_members",
         "identity_links",
         "erasing",
-        "snapshot_members",
     }
 
 
