@@ -149,7 +149,7 @@ STORY: Final = (
     # People with several ids, and erasing one
     Step("link_anonymous_id", {"anonymous_id": "device-1", "user_id": "ana"}),
     Step("merge_users", {"from_user_id": "benjamin", "into_user_id": "ben"}),
-    Step("identify_user", path={"user_id": "ana"}),
+    Step("get_identity", path={"user_id": "ana"}),
     # Keys
     Step("create_key", {"name": "Shop front", "kind": "public", "allowed_origins": ["https://shop.example"]}),
     Step("list_keys"),

@@ -16,6 +16,7 @@ from tests.openapi.story import STORY, Step
 PATIENCE: Final = 30.0  # seconds, for work in the background
 LISTED: Final = 3  # items of a list that an example shows
 SECRETS: Final = (
+    (re.compile(r"http://127\.0\.0\.1:\d+"), "https://segments.example.com"),
     (re.compile(r"\b([spm]k_)[A-Za-z0-9]{12,}"), r"\1…"),
     (re.compile(r"\bey[\w-]+\.[\w-]+\.[\w-]+"), "eyJhbGciOiJIUzI1NiJ9.…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "…"),

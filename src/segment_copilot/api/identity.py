@@ -93,7 +93,7 @@ class IdentityController(Controller):
         return Merged("merged", data.from_user_id, data.into_user_id)
 
     @get("/users/{user_id:str}", response_description="The person.")
-    async def identify_user(
+    async def get_identity(
         self, user_id: FromPath[str], identity: NamedDependency[Identity], tenant: NamedDependency[Tenant]
     ) -> IdentifiedUser:
         """Tell who an id is: the id the person is known by, and their other ids.
