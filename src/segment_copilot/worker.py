@@ -1,7 +1,7 @@
-"""Works in the background: forwards events to ClickHouse, runs computations, takes snapshots, writes exports, deletes what is no longer needed.
+"""Works in the background: carries out what was decided in PostgreSQL, from forwarding events to erasing people.
 
 Any number of workers may run. What each may do is leased in PostgreSQL (`stores/leases.py`), so the work of one that
-dies goes to the others when its leases end.
+dies goes to the others at once, or when its leases end.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -163,6 +164,55 @@ async def test_a_key_grants_no_more_and_holds_no_longer_than_the_one_that_makes_
 
     assert (more.value.code, more.value.context) == ("missing_scope", {"scope": "segments:write"})
     assert (await keys.identify(less.text)).scopes == {"segments:read"}
+
+
+async def test_a_key_that_is_rotated_outlives_the_one_that_asks_no_more_than_a_new_one_would(keys: Keys, acme: Tenant):
+    owner, _ = await keys.create(acme)
+    ends = await keys.issue(acme, NewKey(role="owner", expires_at=datetime.now(UTC) + timedelta(hours=1)))
+
+    with pytest.raises(InvalidInput) as raised:
+        await keys.rotate(acme, owner.id, by=await keys.identify(ends.text))
+
+    assert raised.value.findings[0].pointer == "/expires_at"
+    assert len(await keys.list(acme)) == 2
+
+
+async def test_who_may_send_no_events_makes_and_rotates_no_public_key(keys: Keys, acme: Tenant):
+    public, _ = await keys.create(acme, kind="public")
+    manager = await keys.identify((await keys.issue(acme, NewKey(scopes=["keys:manage"]))).text)
+
+    for attempt in (keys.issue(acme, NewKey(kind="public"), by=manager), keys.rotate(acme, public.id, by=manager)):
+        with pytest.raises(Forbidden) as raised:
+            await attempt
+        assert raised.value.context == {"scope": "events:write"}
+
+
+async def test_of_many_rotations_at_once_one_makes_a_key(keys: Keys, acme: Tenant):
+    key, _ = await keys.create(acme)
+
+    rotations = (keys.rotate(acme, key.id, grace=timedelta(hours=1)) for _ in range(5))
+    ended = await asyncio.gather(*rotations, return_exceptions=True)
+
+    assert len(await keys.list(acme)) == 2
+    assert sorted(getattr(one, "code", "made") for one in ended) == ["key_rotated"] * 4 + ["made"]
+
+
+async def test_changes_of_a_key_at_once_are_all_kept(keys: Keys, acme: Tenant):
+    for _ in range(5):
+        key, _ = await keys.create(acme, kind="public")
+
+        await asyncio.gather(
+            keys.change(acme, key.id, name="site"),
+            keys.change(acme, key.id, allowed_origins=["https://shop.example"]),
+            keys.change(acme, key.id, require_signed_user_id=True),
+        )
+
+        changed = await keys.get(acme, key.id)
+        assert (changed.name, changed.allowed_origins, changed.require_signed_user_id) == (
+            "site",
+            ("https://shop.example",),
+            True,
+        )
 
 
 async def test_a_key_that_has_expired_is_none(keys: Keys, acme: Tenant, postgres: Postgres):

@@ -267,3 +267,69 @@ async def test_a_computation_that_read_the_person_before_may_write_them_and_is_w
 
     assert (await erased(resources, tenant, requested)).status == "done"
     assert await traces(resources) == set()
+
+
+async def test_a_computation_that_began_and_ended_while_rows_were_removed_leaves_nobody(
+    resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    await live(resources, tenant)
+    sql = """
+        INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
+        SELECT {tenant:UInt32}, 1, generateUUIDv4(), {user:String}, sipHash64({user:String})"""
+    remove, written = Traces.remove, list[str]()
+
+    async def and_be_overtaken(self: Traces, table: str) -> None:
+        await remove(self, table)
+        if table == "memberships" and not written:
+            written.append(table)
+            await resources.clickhouse.execute(sql, {"tenant": tenant.id, "user": WHOLE}, purpose="compute")
+
+    monkeypatch.setattr(Traces, "remove", and_be_overtaken)
+    requested = await resources.erasures.request(tenant, WHOLE)
+
+    assert (await erased(resources, tenant, requested)).status == "done"
+    assert written
+    assert await traces(resources) == set()
+
+
+async def test_asking_again_after_a_failure_covers_all_the_ids_that_it_knew(
+    resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    await live(resources, tenant)
+
+    async def fail(self: Traces, ids: Sequence[str]) -> None:
+        raise ValueError("not today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Traces, "mark", fail)
+        requested = await resources.erasures.request(tenant, WHOLE)
+        async with asyncio.timeout(60):
+            while (await resources.erasures.get(tenant, requested.id)).status != "failed":
+                await resources.postgres.execute("UPDATE erasures SET lease_until = now()")
+                await resources.erasures.run_next()
+
+    again = await resources.erasures.request(tenant, "anon_zq7-phone")
+
+    assert again.id != requested.id
+    done = await erased(resources, tenant, again)
+    assert done.receipt is not None
+    assert done.receipt.removed.ids == 4
+    assert await traces(resources) == set()
+
+
+async def test_what_is_asked_while_one_is_under_way_covers_what_came_in_between(resources: Resources, tenant: Tenant):
+    await live(resources, tenant)
+    first = await resources.erasures.request(tenant, WHOLE)
+    assert (await resources.erasures.request(tenant, WHOLE)).id == first.id
+    await resources.postgres.execute("UPDATE computations SET status = 'running' WHERE id = 3")  # it has to wait
+    await resources.erasures.run_next()
+    await accept(resources, tenant, {"user_id": WHOLE, "event_type": "came later"})
+
+    second = await resources.erasures.request(tenant, WHOLE)
+    await resources.postgres.execute("UPDATE computations SET status = 'done' WHERE id = 3")
+    for each in (first, second):
+        assert (await erased(resources, tenant, each)).status == "done"
+    await forward(resources)
+
+    assert second.id != first.id
+    assert await traces(resources) == set()

@@ -25,10 +25,10 @@ from segment_copilot.access.scopes import (
     missing,
 )
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import Finding, InvalidInput, NotFound, QueryTimeout, Unauthenticated, Unavailable
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, QueryTimeout, Unauthenticated, Unavailable
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Connection, Postgres, Record
 
 PREFIXES: Final[dict[KeyKind, str]] = {"secret": "sk_", "public": "pk_", "mcp": "mk_"}
 MAX_GRACE: Final = timedelta(days=30)
@@ -158,13 +158,10 @@ class Keys:
         allowed = _origins(new.kind, new.allowed_origins, signed=new.require_signed_user_id)
         if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
             raise _wrong("/expires_at", "expires_at is past: the key would never hold.", code="past_instant")
-        if by is not None and new.kind != "public":
-            _check_grants(granted(new.kind, role, scopes), by)
-        if by is not None and by.expires_at is not None and (new.expires_at is None or new.expires_at > by.expires_at):
-            raise _wrong(
-                "/expires_at", f"Your own key ends at {by.expires_at:%Y-%m-%dT%H:%M:%SZ}; this one may not outlive it."
-            )
+        _check_grants(new.kind, role, scopes, by)
+        _check_end(new.expires_at, by)
         return await self._insert(
+            self._postgres,
             tenant,
             new.kind,
             new.name,
@@ -208,14 +205,17 @@ class Keys:
             InvalidInput: An origin is none, or the key is not public.
         """
         key = await self.get(tenant, key_id)
-        signed = key.require_signed_user_id if require_signed_user_id is UNSET else require_signed_user_id
-        allowed = key.allowed_origins if allowed_origins is UNSET else allowed_origins
-        allowed = _origins(key.kind, allowed, signed=signed)
+        signed = None if require_signed_user_id is UNSET else require_signed_user_id
+        given = () if allowed_origins is UNSET else allowed_origins
+        checked = _origins(key.kind, given, signed=bool(signed))
+        allowed = None if allowed_origins is UNSET else checked
+        # What is not given stays what it is by then: somebody else may be changing it right now.
         sql = f"""
-            UPDATE api_keys SET name = $3, allowed_origins = $4, require_signed_user_id = $5
+            UPDATE api_keys SET name = coalesce($3, name), allowed_origins = coalesce($4, allowed_origins),
+                require_signed_user_id = coalesce($5, require_signed_user_id)
             WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}"""
-        name = key.name if name is UNSET else name
-        row = await self._postgres.fetchrow(sql, tenant.id, key_id, name, allowed, signed)
+        new_name = None if name is UNSET else name
+        row = await self._postgres.fetchrow(sql, tenant.id, key_id, new_name, allowed, signed)
         if row is None:
             raise _not_found(key_id)
         return _key(row)
@@ -235,30 +235,39 @@ class Keys:
 
         Raises:
             NotFound: There is no such key, or it does not hold any more.
+            Conflict: It was rotated before, and holds out its grace.
             Forbidden: It grants what *by* lacks.
+            InvalidInput: It outlives *by*.
         """
-        key = await self.get(tenant, key_id)
         now = datetime.now(UTC)
-        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
-            raise NotFound(f"There is no key {key_id} that still works.", code="key_not_found")
-        if by is not None and key.kind != "public":
-            _check_grants(granted(key.kind, key.role, key.scopes), by)
-        issued = await self._insert(
-            tenant,
-            key.kind,
-            key.name,
-            key.role,
-            key.scopes,
-            key.allowed_origins,
-            signed=key.require_signed_user_id,
-            expires_at=key.expires_at,
-        )
-        if not grace:
-            await self.revoke(tenant, key_id)
-        else:
+        async with self._postgres.transaction() as transaction:
+            sql = f"SELECT {_COLUMNS}, replaced_by FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            if (row := await transaction.fetchrow(sql, tenant.id, key_id)) is None:
+                raise _not_found(key_id)
+            key = _key(row)
+            if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+                raise NotFound(f"There is no key {key_id} that still works.", code="key_not_found")
+            if row["replaced_by"] is not None:
+                detail = f"This key was rotated before: key {row['replaced_by']} is in its place."
+                raise Conflict(detail, code="key_rotated")
+            _check_grants(key.kind, key.role, key.scopes, by)
+            _check_end(key.expires_at, by)
+            issued = await self._insert(
+                transaction,
+                tenant,
+                key.kind,
+                key.name,
+                key.role,
+                key.scopes,
+                key.allowed_origins,
+                signed=key.require_signed_user_id,
+                expires_at=key.expires_at,
+            )
             sql = """
-                UPDATE api_keys SET expires_at = least(expires_at, $3::timestamptz) WHERE tenant_id = $1 AND id = $2"""
-            await self._postgres.execute(sql, tenant.id, key_id, now + grace)
+                UPDATE api_keys SET replaced_by = $3,
+                    revoked_at = CASE WHEN $4 THEN now() END, expires_at = least(expires_at, $5::timestamptz)
+                WHERE tenant_id = $1 AND id = $2"""
+            await transaction.execute(sql, tenant.id, key_id, issued.key.id, not grace, now + grace if grace else None)
         return issued
 
     async def identify(self, text: str) -> Caller:
@@ -293,6 +302,7 @@ class Keys:
 
     async def _insert(
         self,
+        connection: Postgres | Connection,
         tenant: Tenant,
         kind: KeyKind,
         name: str,
@@ -310,7 +320,7 @@ class Keys:
                 tenant_id, kind, name, hash, hint, role, scopes, allowed_origins, require_signed_user_id, hmac_secret,
                 expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {_COLUMNS}"""
-        row = await self._postgres.fetchrow(
+        row = await connection.fetchrow(
             sql,
             tenant.id,
             kind,
@@ -363,10 +373,20 @@ def _origins(kind: KeyKind, allowed: Sequence[str], *, signed: bool) -> list[str
     return origins.check_origins(allowed)
 
 
-def _check_grants(scopes: frozenset[str], by: Caller) -> None:
-    if lacking := sorted(scopes - by.scopes):
+def _check_grants(kind: KeyKind, role: Role | None, scopes: Sequence[str], by: Caller | None) -> None:
+    """Refuse a key that may do what *by* may not; a public one opens sessions that send anybody's events."""
+    wanted = SESSIONS["track"] if kind == "public" else granted(kind, role, scopes)
+    if by is not None and (lacking := sorted(wanted - by.scopes)):
         said = f"A key grants no more than the one that makes it, which lacks {', '.join(lacking)}."
         raise missing(lacking[0], detail=said)
+
+
+def _check_end(expires_at: datetime | None, by: Caller | None) -> None:
+    """Refuse a key that outlives the one that makes it."""
+    if by is not None and by.expires_at is not None and (expires_at is None or expires_at > by.expires_at):
+        raise _wrong(
+            "/expires_at", f"Your own key ends at {by.expires_at:%Y-%m-%dT%H:%M:%SZ}; this one may not outlive it."
+        )
 
 
 def _wrong(pointer: str, detail: str, *, code: str = "conflicting_fields") -> InvalidInput:

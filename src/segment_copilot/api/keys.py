@@ -18,7 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.errors import NotFound
+from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.language.lengths import Instant
 from segment_copilot.lists import Listed
 
@@ -180,7 +180,7 @@ class KeyController(Controller):
 
     @post(
         "/{key_id:int}/rotate",
-        opt=Route(problems=(NotFound,)).opt,
+        opt=Route(problems=(NotFound, Conflict)).opt,
         response_description="The new key, shown this once.",
     )
     async def rotate_key(

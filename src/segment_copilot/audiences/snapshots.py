@@ -324,13 +324,17 @@ class Snapshots:
         """Count the members of the tenant's snapshots again, once users were erased; return how many snapshots had them."""
         if not user_ids:
             return 0
+        sql = "SELECT run_id FROM snapshots WHERE tenant_id = $1 AND status = 'complete'"
+        whole = [row["run_id"] for row in await self._postgres.fetch(sql, tenant_id)]  # others are being written
         counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant_id}, purpose="compute")).rows
         sql = """
             UPDATE snapshots SET member_count = coalesce(run.count, 0)
             FROM snapshots AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.run_id
-            WHERE snapshots.tenant_id = $1 AND old.id = snapshots.id AND old.status = 'complete'
+            WHERE snapshots.tenant_id = $1 AND old.id = snapshots.id AND old.run_id = ANY ($4::uuid[])
                 AND old.member_count IS DISTINCT FROM coalesce(run.count, 0)"""
-        return await self._postgres.execute(sql, tenant_id, [run for run, _ in counts], [count for _, count in counts])
+        return await self._postgres.execute(
+            sql, tenant_id, [run for run, _ in counts], [count for _, count in counts], whole
+        )
 
     # Work on them
 

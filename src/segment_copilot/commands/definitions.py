@@ -44,7 +44,9 @@ def compile_file(definition: bytes, *, timezone: str, as_of: str | None) -> Comp
         detail = "--as-of is an RFC 3339 instant with an offset, from 1900 to 2299, as in 2026-06-01T00:00:00Z."
         raise InvalidInput(detail, code="bad_as_of")
     if not is_timezone(timezone):
-        raise InvalidInput(f"{timezone!r} is no IANA time zone. Write one as in Europe/Madrid.", code="unis_timezone")
+        raise InvalidInput(
+            f"{timezone!r} is no IANA time zone. Write one as in Europe/Madrid.", code="unknown_timezone"
+        )
     compiled = compiler.compile_definition(
         parse(definition), catalog=Catalog(timezone=timezone), references={}, tenant_id=0, as_of=instant
     )

@@ -97,9 +97,12 @@ _UNLINK: Final = """
 DELETE FROM identity_links
 WHERE tenant_id = $1 AND (alias_id = ANY ($2::text[]) OR user_id = ANY ($2::text[]) OR person_id = ANY ($2::text[]))
 """
-# Rows stay locked until they have arrived: who erases them waits, so that none arrives afterwards.
+# Rows stay locked until they have arrived: who erases them waits, so that none arrives afterwards. Those of a person who
+# is being erased wait, as events do: they are of whoever the id is afterwards.
 _PENDING: Final = """
-SELECT tenant_id, alias_id, person_id, version FROM identity_links WHERE status = 'pending'
+SELECT tenant_id, alias_id, person_id, version FROM identity_links AS link WHERE status = 'pending'
+    AND NOT EXISTS (SELECT FROM erasures WHERE erasures.tenant_id = link.tenant_id AND status IN ('queued', 'working')
+        AND ids && ARRAY[alias_id, user_id, person_id])
 ORDER BY version LIMIT $1 FOR UPDATE SKIP LOCKED
 """
 _FORWARDED: Final = """

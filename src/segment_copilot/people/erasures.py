@@ -59,6 +59,11 @@ _VACUUMED: Final = (
 _COLUMNS: Final = "id, user_id_hash, status, requested_at, finished_at, receipt"
 _OPEN: Final = f"""
 SELECT {_COLUMNS} FROM erasures WHERE tenant_id = $1 AND user_id_hash = $2 AND status IN ('queued', 'working')
+    AND NOT coalesce((progress->>'is_taken')::boolean, false)
+"""
+# One that failed had taken the links out, and alone knows which ids they were.
+_LEFT_BY_FAILED: Final = """
+SELECT DISTINCT unnest(ids) AS id FROM erasures WHERE tenant_id = $1 AND ids && $2::text[] AND status = 'failed'
 """
 _REQUEST: Final = f"INSERT INTO erasures (tenant_id, user_id_hash, ids) VALUES ($1, $2, $3) RETURNING {_COLUMNS}"
 _CLAIMED: Final = "SELECT tenant_id, user_id_hash, ids, progress, requested_at FROM erasures WHERE id = $1"
@@ -82,15 +87,23 @@ UPDATE observed_names SET samples = (
     WHERE value <> ALL (ARRAY(SELECT text::jsonb FROM unnest($4::text[]) AS text))
 ) WHERE tenant_id = $1 AND event_type = $2 AND path = $3
 """
+_WHOLE: Final = """
+SELECT published_run AS run_id FROM segments WHERE tenant_id = $1 AND published_run IS NOT NULL
+UNION SELECT run_id FROM computations WHERE tenant_id = $1 AND status = 'done' AND run_id IS NOT NULL
+"""
 _RECOUNT: Final = (
     """UPDATE segments SET member_count = coalesce(run.count, 0)
         FROM segments AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.published_run
-        WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run IS NOT NULL
+        WHERE segments.tenant_id = $1 AND old.id = segments.id AND old.published_run = ANY ($4::uuid[])
             AND segments.member_count IS DISTINCT FROM coalesce(run.count, 0)""",
     """UPDATE computations SET member_count = run.count FROM unnest($2::uuid[], $3::bigint[]) AS run (id, count)
-        WHERE tenant_id = $1 AND run_id = run.id AND status = 'done' AND member_count <> run.count""",
+        WHERE tenant_id = $1 AND run_id = run.id AND run_id = ANY ($4::uuid[]) AND status = 'done'
+            AND member_count <> run.count""",
 )
-_WIPE: Final = "UPDATE erasures SET ids = '{}' WHERE tenant_id = $1 AND user_id_hash = $2"
+_WIPE: Final = """
+UPDATE erasures SET ids = '{}'
+WHERE tenant_id = $1 AND (id = $2 OR status IN ('done', 'failed') AND ids && $3::text[])
+"""
 _RECEIPT: Final = "UPDATE erasures SET receipt = $2, finished_at = $3 WHERE id = $1"
 
 
@@ -146,6 +159,7 @@ class _Progress(Struct):
     rows: dict[str, int] = field(default_factory=dict[str, int])
     elsewhere: dict[str, int] = field(default_factory=dict[str, int])
     awaited: list[str] | None = None  # computations and snapshots that began before the rows were gone
+    is_clean: bool = False  # rows were removed once more, since what began and ended meanwhile may have written some
     replaced_until: int = 0  # when the last files were replaced, by ClickHouse's clock
 
 
@@ -189,7 +203,8 @@ class Erasures:
     async def request(self, tenant: Tenant, user_id: str) -> Erasure:
         """Decide that a person is to be forgotten, whoever they are: one nobody has seen gets a receipt of nothing.
 
-        While one of the same person is open, that is the answer.
+        While one of the same person waits to be begun, that is the answer; one that is under way covers only what came
+        before it. What one that failed knew of the person's ids is taken up.
         """
         person = await self._links.person(tenant, user_id)
         digest = await self._hash(tenant.id, person.user_id)
@@ -198,7 +213,8 @@ class Erasures:
             await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", digest)
             row = await transaction.fetchrow(_OPEN, tenant.id, digest)
             if row is None:
-                row = await transaction.fetchrow(_REQUEST, tenant.id, digest, ids)
+                left = [row["id"] for row in await transaction.fetch(_LEFT_BY_FAILED, tenant.id, ids)]
+                row = await transaction.fetchrow(_REQUEST, tenant.id, digest, list(dict.fromkeys([*ids, *left])))
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return _erasure(row)
 
@@ -269,7 +285,7 @@ class Erasures:
         if await self._clickhouse_keeps(claim, ["erasing"]):
             raise _NotYet
         async with self._postgres.connection(seconds=600) as connection:
-            await connection.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
+            await connection.execute(_WIPE, claim.tenant_id, claim.lease.id, claim.ids)
             for table in _VACUUMED:
                 await connection.execute(f"VACUUM (ANALYZE) {table}")
         await self._leases.end(self._postgres, claim.lease, "done")
@@ -305,11 +321,11 @@ class Erasures:
             await self._remove_rows(claim, traces, tables)
             progress.awaited = await self._running(claim)
             await self._note(claim)
-        if progress.awaited:
+        if not progress.is_clean:
             if not set(progress.awaited).isdisjoint(await self._running(claim)):
                 raise _NotYet  # it may yet write a member whom it read before
             await self._remove_rows(claim, traces, tables)
-            progress.awaited = []
+            progress.is_clean = True
             await self._note(claim)
         if await traces.is_replaced_kept(tables, progress.replaced_until):
             raise _NotYet
@@ -353,9 +369,12 @@ class Erasures:
 
     async def _recount(self, claim: _Claim, traces: Traces) -> None:
         """Correct how many members the kept runs have."""
+        whole = [
+            row["run_id"] for row in await self._postgres.fetch(_WHOLE, claim.tenant_id)
+        ]  # others are being written
         counts = await traces.member_counts()
         for sql in _RECOUNT:
-            await self._postgres.execute(sql, claim.tenant_id, list(counts), list(counts.values()))
+            await self._postgres.execute(sql, claim.tenant_id, list(counts), list(counts.values()), whole)
 
     async def _clickhouse_keeps(self, claim: _Claim, tables: Sequence[str]) -> bool:
         traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
@@ -385,7 +404,7 @@ class Erasures:
         receipt = await self._signed(Receipt(claim.lease.id, claim.user_id_hash, claim.requested_at, now, removed))
         async with self._postgres.transaction() as transaction:
             await transaction.execute(_RECEIPT, claim.lease.id, msgspec.json.encode(receipt).decode(), now)
-            await transaction.execute(_WIPE, claim.tenant_id, claim.user_id_hash)
+            await transaction.execute(_WIPE, claim.tenant_id, claim.lease.id, claim.ids)
 
     async def _signed(self, receipt: Receipt) -> Receipt:
         unsigned = msgspec.structs.replace(receipt, signature="")

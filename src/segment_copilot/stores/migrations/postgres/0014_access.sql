@@ -8,7 +8,8 @@ ALTER TABLE api_keys
     ADD COLUMN require_signed_user_id boolean NOT NULL DEFAULT false,
     ADD COLUMN hmac_secret bytea, -- what a backend signs user ids with; kept, because a signature is checked with it
     ADD COLUMN expires_at timestamptz,
-    ADD COLUMN last_used_at timestamptz; -- to ten minutes
+    ADD COLUMN last_used_at timestamptz, -- to ten minutes
+    ADD COLUMN replaced_by bigint; -- the key that was put in its place: it is rotated once
 UPDATE api_keys SET role = 'owner' WHERE kind = 'secret';
 
 ALTER TABLE tenants ADD COLUMN requests_per_minute integer CHECK (requests_per_minute > 0); -- null: the deployment's
