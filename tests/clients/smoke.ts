@@ -44,7 +44,7 @@ do {
   const page = await of(
     client.GET("/api/segments/{segment_id}/members/", { params: { path, query: { limit: 1, cursor } } }),
   );
-  members.push(...page.results.map((member) => member.user_id));
+  members.push(...page.results.flatMap((member) => member.user_id ?? []));  // with `fields`, it may not be there
   cursor = page.next_cursor ?? undefined;
 } while (cursor);
 

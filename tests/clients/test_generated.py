@@ -60,7 +60,7 @@ async def test_the_typescript_of_openapi_typescript_works(client_packages, order
 async def test_the_python_of_openapi_python_client_works(tmp_path, orders, url, key):
     await run(
         "openapi-python-client", "generate", "--path", COMMITTED, "--output-path", "generated", "--meta", "none",
-        "--fail-on-warning", cwd=tmp_path,
+        "--fail-on-warning", "--config", HERE / "openapi-python-client.yaml", cwd=tmp_path,
     )  # fmt: skip
     shutil.copy(HERE / "smoke.py", tmp_path)
     await run(sys.executable, "-W", "error", "-m", "compileall", "-q", "generated", cwd=tmp_path)

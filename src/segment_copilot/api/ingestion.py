@@ -80,9 +80,7 @@ class TrackedEvent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 # Raw, because each event is judged by itself: one that is wrong does not stop the others.
-_EVENT_SCHEMA: Final = msgspec.json.schema_components([TrackedEvent])[1]["TrackedEvent"] | {
-    "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("user_id", "anonymous_id")]
-}
+_EVENT_SCHEMA: Final = msgspec.json.schema_components([TrackedEvent])[1]["TrackedEvent"]
 RawEvent = Annotated[msgspec.Raw, Meta(extra_json_schema=_EVENT_SCHEMA)]
 
 
