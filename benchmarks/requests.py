@@ -120,6 +120,8 @@ def running(kind: str, settings: Settings, key: str, profile: str | None = None)
         "DATABASE_URL": settings.database_url,
         "CLICKHOUSE_URL": settings.clickhouse_url,
         "PORT": str(port),
+        "REQUESTS_PER_MINUTE": "100000000",
+        "TENANT_REQUESTS_PER_MINUTE": "100000000",
     }
     command = [sys.executable, __file__, "--serve", kind, *(["--profile", profile] if profile else [])]
     process = subprocess.Popen(command, env=environment)
