@@ -6,6 +6,7 @@ A connector is a file here that keeps the contract of `contract.py`, and a row o
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from segment_copilot.activations.connectors.configs import Config, Secret, Url
 from segment_copilot.activations.connectors.contract import (
     Batch,
