@@ -47,6 +47,12 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     oidc_role_claim: Annotated[
         str, Meta(min_length=1, description="Claim that holds owner, admin, member or viewer, or a list of them")
     ] = "role"
+    outgoing_allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Private networks that webhooks and activations may send to, with http:// too, such as 10.0.0.0/8; none by default"
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")
     ] = "info"
@@ -141,7 +147,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             continue
         value = (
             [part.strip() for part in text.split(",") if part.strip()]
-            if item.name == "cors_origins"
+            if item.default == ()
             else _plain_number(item.name, text)
         )
         try:

@@ -19,6 +19,7 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access.keys import KeyKind
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.commands.ask import stream_answer
 from segment_copilot.commands.options import Service
 from segment_copilot.commands.prompt import PROMPT, confirm
@@ -74,7 +75,10 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
     with engines:
         remove_runtime(engines.data_dir)
         settings = msgspec.structs.replace(
-            settings, database_url=engines.database_url, clickhouse_url=engines.clickhouse_url
+            settings,
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
         )
         try:
             code = asyncio.run(_dev(console, settings, engines.data_dir, options))
