@@ -18,6 +18,7 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -107,6 +108,7 @@ class Resources(Struct, frozen=True):
     sandbox: Sandbox
     standings: Standings
     usage: Usage
+    destination_secrets: DestinationSecrets
     activations: Activations
     feedback: Feedback
     identity: Identity
@@ -152,6 +154,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    destination_secrets = DestinationSecrets(settings.secrets_keys)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -195,6 +198,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         snapshots=snapshots,
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
+        destination_secrets=destination_secrets,
         activations=Activations(postgres),
         feedback=Feedback(postgres),
         identity=identity,

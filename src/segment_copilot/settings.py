@@ -54,6 +54,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         "json"
     )
 
+    secrets_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="Keys that destinations' secrets are kept with, newest first: 32 bytes in base64 each"),
+    ] = ()
+
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
@@ -141,7 +146,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             continue
         value = (
             [part.strip() for part in text.split(",") if part.strip()]
-            if item.name == "cors_origins"
+            if isinstance(item.default, tuple)
             else _plain_number(item.name, text)
         )
         try:

@@ -5,7 +5,7 @@ They are as draft-ietf-httpapi-ratelimit-headers has them: a policy for the key 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +25,7 @@ def limited(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
         limits: RateLimits = scope["litestar_app"].state.rate_limits
-        left = await limits.take(caller)
+        left = limits.take(caller)
         scope["state"][ANSWER_HEADERS] = _headers(left)  # of whatever the answer will be, this refusal too
         if spent := [one for one in left if one.spent]:
             raise _too_many(spent[0])
@@ -34,11 +34,16 @@ def limited(app: ASGIApp) -> ASGIApp:
     return count
 
 
-def _headers(left: Sequence[Allowance]) -> list[tuple[bytes, bytes]]:
-    nearest = min(left, key=lambda one: one.remaining)
-    policy = ", ".join(f'"{one.name}";q={one.limit};w={WINDOW_SECONDS}' for one in left)
+def _headers(left: tuple[Allowance, Allowance]) -> list[tuple[bytes, bytes]]:
+    of_tenant, of_key = left
+    nearest = of_key if of_key.remaining < of_tenant.remaining else of_tenant
     rest = f'"{nearest.name}";r={nearest.remaining};t={nearest.reset_seconds}'
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", rest.encode())]
+    return [(b"ratelimit-policy", _policy(of_tenant.limit, of_key.limit)), (b"ratelimit", rest.encode())]
+
+
+@cache
+def _policy(of_tenant: int, of_key: int) -> bytes:
+    return f'"tenant";q={of_tenant};w={WINDOW_SECONDS}, "key";q={of_key};w={WINDOW_SECONDS}'.encode()
 
 
 def _too_many(spent: Allowance) -> TooManyRequests:

@@ -75,6 +75,13 @@ def parameters_of(handler: BaseRouteHandler) -> tuple[Parameter, ...]:
     return (*named, *route_of(handler).parameters)
 
 
+@cache
+def _known(handler: BaseRouteHandler, place: str) -> Mapping[str, Parameter]:
+    """Return the parameters of *place* by name; of headers the names are in lower case."""
+    found = (one for one in parameters_of(handler) if one.place == place)
+    return {one.name.lower() if place == "header" else one.name: one for one in found}
+
+
 def optional_parameter(name: str, annotation: Any) -> Parameter:
     """Return the parameter that *annotation* makes of an argument *name* with a default, for `Route.parameters`."""
     field = FieldDefinition.from_kwarg(annotation, name, default=None)
@@ -120,7 +127,9 @@ def check_query(query: bytes, handler: BaseRouteHandler) -> None:
         InvalidInput: with a finding for each.
 
     """
-    known = {one.name: one for one in parameters_of(handler) if one.place == "query"}
+    known = _known(handler, "query")
+    if not query and not any(one.is_required for one in known.values()):
+        return
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:  # UnicodeDecodeError is one
@@ -135,9 +144,10 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], handler: BaseRouteHand
         InvalidInput: with a finding for each.
 
     """
-    known = {one.name.lower(): one for one in parameters_of(handler) if one.place == "header"}
-    sent = ((known.get(name.decode("latin-1").lower()), value.decode("latin-1")) for name, value in headers)
-    _refuse(finding for header, value in sent if header is not None for finding in _wrong_value(header, value))
+    known = _known(handler, "header")
+    if known:
+        sent = ((known.get(name.decode("latin-1").lower()), value.decode("latin-1")) for name, value in headers)
+        _refuse(finding for header, value in sent if header is not None for finding in _wrong_value(header, value))
 
 
 def _refuse(found: Iterable[ProblemError]) -> None:
