@@ -333,3 +333,27 @@ async def test_what_is_asked_while_one_is_under_way_covers_what_came_in_between(
 
     assert second.id != first.id
     assert await traces(resources) == set()
+
+
+async def test_values_of_a_person_of_many_events_leave_the_catalog_a_page_of_events_at_a_time(
+    resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("segment_copilot.people.traces._PAGE", 7)
+    theirs = [
+        {"user_id": WHOLE, "event_type": "bought", "payload": {"n": {"o.": n}, "price": n + 0.5}} for n in range(60)
+    ]
+    alike = [{"user_id": "anon_zq7-phone", "event_type": "bought", "payload": {"price": 1}} for _ in range(30)]
+    linked = {"user_id": WHOLE, "anonymous_id": "zq7-phone", "event_type": "came", "payload": {"n": True}}
+    others = {"user_id": "other", "event_type": "bought", "payload": {"n": {"o.": 3}, "price": 4.5}}
+    at = {"occurred_at": NOW.isoformat()}
+    await accept(resources, tenant, *({**event, **at} for event in (linked, *theirs, *alike, others)))
+    await forward(resources)
+    shown = (await resources.discovery.catalog(tenant, fresh=True)).event_types["bought"].properties
+    assert [len(shown[path].samples) for path in ("n.o\\.", "price")] == [50, 50]
+
+    done = await erased(resources, tenant, await resources.erasures.request(tenant, WHOLE))
+
+    shown = (await resources.discovery.catalog(tenant, fresh=True)).event_types["bought"].properties
+    assert [shown[path].samples for path in ("n.o\\.", "price")] == [(3,), (4.5,)]
+    assert done.receipt is not None
+    assert done.receipt.removed.samples == 49 + 49 + 1
