@@ -54,6 +54,7 @@ _VACUUMED: Final = (
     "exports",
     "export_chunks",
     "copilot_feedback",
+    "idempotency_keys",
     "erasures",
 )
 

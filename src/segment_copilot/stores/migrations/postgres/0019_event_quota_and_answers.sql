@@ -8,3 +8,8 @@ CREATE TABLE event_counts (
     accepted bigint NOT NULL,
     PRIMARY KEY (tenant_id, month, slot)
 ) WITH (fillfactor = 50); -- rows are small and written with each request: new versions stay in their page
+
+-- An answer may be of use for less than a day, and may have to be forgotten before: that of a request that asks is then asked anew.
+ALTER TABLE idempotency_keys
+    ADD COLUMN kept_for interval NOT NULL DEFAULT '24 hours', -- since created_at
+    ADD COLUMN asks boolean NOT NULL DEFAULT false; -- it changed nothing, and may be done again
