@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.identity_links import PERSON_KEY, with_links
-from segment_copilot.language.lengths import to_instant
+from segment_copilot.language.lengths import day_start
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
 
@@ -61,4 +61,4 @@ def month_start(instant: datetime, timezone: str) -> datetime:
     """Return the UTC instant at which the local month of *instant* began."""
     zone = ZoneInfo(timezone)
     local = instant.astimezone(zone)
-    return to_instant(datetime(local.year, local.month, 1), zone)  # noqa: DTZ001  # a wall time, made an instant here
+    return day_start(local.date().replace(day=1), zone)
