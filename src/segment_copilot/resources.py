@@ -28,6 +28,7 @@ from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -42,6 +43,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -104,6 +106,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -157,7 +160,10 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -168,7 +174,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -189,12 +195,15 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
@@ -211,7 +220,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount, "answers": idempotency.forget},
             presence=presence,
         ),
     )
