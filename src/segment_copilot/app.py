@@ -23,7 +23,8 @@ from segment_copilot.api.computations import ComputationController, SegmentCompu
 from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.erasures import ErasureController
-from segment_copilot.api.explorer import ExplanationController, ExplorerController
+from segment_copilot.api.explanations import ExplanationController, UserExplanationController
+from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -43,6 +44,7 @@ from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.sandbox import SandboxController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -88,6 +90,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     MemberController,
     ExplanationController,
     ExplorerController,
+    UserExplanationController,
+    SandboxController,
     EventSchemaController,
     CatalogController,
     AnalyticsController,

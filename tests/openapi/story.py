@@ -67,9 +67,9 @@ STORY: Final = (
     Step("replace_schema", {"event_type": "order_placed", "properties": TOTAL, "strict": False}, SCHEMA),
     Step("validate_payload", {"event_type": "order_placed", "payload": {"total": "much"}}),
     # Events
-    Step("track", ORDER),
-    Step("track_batch", {"events": EVENTS}),
-    Step("status", until=lambda answer: answer["pending"] == 0),
+    Step("track_event", ORDER),
+    Step("track_events", {"events": EVENTS}),
+    Step("get_ingestion_status", until=lambda answer: answer["pending"] == 0),
     # What is in the data
     Step("list_violations", path=SCHEMA, until=lambda answer: answer["count"] == 1),
     Step("get_catalog"),
@@ -114,7 +114,7 @@ STORY: Final = (
     # Exports and snapshots
     Step("export_segment", {"format": "csv", "include": ["traits.country"]}, SEGMENT),
     Step(
-        "read_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
+        "get_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
     ),
     Step("list_segment_exports", path=SEGMENT),
     Step("get_export", path=EXPORT),
@@ -128,7 +128,7 @@ STORY: Final = (
     Step("compare_snapshots", path=SNAPSHOT | {"other_id": 2}),
     Step("export_snapshot", {"format": "ndjson"}, SNAPSHOT),
     Step(
-        "read_snapshot_export",
+        "get_snapshot_export",
         path=SNAPSHOT,
         query={"export_id": 2},
         until=lambda answer: answer["status"] == "complete",
@@ -159,12 +159,12 @@ STORY: Final = (
     Step("revoke_key", path=KEY),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
-    Step("capabilities"),
-    Step("protocol"),
-    Step("generate", {"description": QUESTION}),
-    Step("stream", ASKED),
+    Step("get_capabilities"),
+    Step("get_protocol"),
+    Step("generate_segment", {"description": QUESTION}),
+    Step("stream_copilot", ASKED),
     Step(
-        "ag_ui",
+        "stream_ag_ui",
         {
             "threadId": "thread-1",
             "runId": "run-1",
@@ -175,16 +175,16 @@ STORY: Final = (
         },
     ),
     Step(
-        "ai_sdk",
+        "stream_ai_sdk",
         {
             "id": "thread-1",
             "messages": [{"role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
         },
     ),
-    Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
+    Step("give_feedback", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
     Step("erase_user", path={"user_id": "cleo"}),
-    Step("read_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
+    Step("get_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
     Step("delete_schema", path=SCHEMA),
