@@ -29,7 +29,7 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.params import FromPath
 
 from segment_copilot.app import create_app
-from segment_copilot.commands.serving import server_config
+from segment_copilot.commands.serving import Server, server_config
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings, read_settings
@@ -87,15 +87,16 @@ def serve(kind: str, settings: Settings, profile: str | None) -> None:
     configure_logging(level="error", form="console")
     app = create_app(settings) if kind == "ours" else bare(settings)
     config = server_config(app, host="127.0.0.1", port=settings.port)
+    server = (Server if kind == "ours" else uvicorn.Server)(config)
     if profile is None:
-        uvicorn.Server(config).run()
+        server.run()
         return
     import cProfile  # noqa: PLC0415 - of this one case
     import pstats  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more at its end
     profiler = cProfile.Profile()
-    profiler.runcall(uvicorn.Server(config).run)
+    profiler.runcall(server.run)
     pstats.Stats(profiler).dump_stats(profile)
 
 

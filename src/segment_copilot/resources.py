@@ -18,6 +18,9 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.outgoing import Outgoing
+from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -25,6 +28,7 @@ from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -39,6 +43,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -101,13 +106,16 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
     sandbox: Sandbox
     standings: Standings
     usage: Usage
+    destination_secrets: DestinationSecrets
     activations: Activations
+    outgoing: Outgoing
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -152,6 +160,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    destination_secrets = DestinationSecrets(settings.secrets_keys)
     idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
@@ -184,19 +195,24 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
+        destination_secrets=destination_secrets,
         activations=Activations(postgres),
+        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(

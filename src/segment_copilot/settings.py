@@ -47,12 +47,23 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     oidc_role_claim: Annotated[
         str, Meta(min_length=1, description="Claim that holds owner, admin, member or viewer, or a list of them")
     ] = "role"
+    outgoing_allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Private networks that webhooks and activations may send to, with http:// too, such as 10.0.0.0/8; none by default"
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")
     ] = "info"
     log_format: Annotated[Literal["json", "console"], Meta(description="json for machines, console for people")] = (
         "json"
     )
+
+    secrets_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="Keys that destinations' secrets are kept with, newest first: 32 bytes in base64 each"),
+    ] = ()
 
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
@@ -141,7 +152,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             continue
         value = (
             [part.strip() for part in text.split(",") if part.strip()]
-            if item.name == "cors_origins"
+            if isinstance(item.default, tuple)
             else _plain_number(item.name, text)
         )
         try:

@@ -19,6 +19,8 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access.keys import KeyKind
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.addresses import LOOPBACK
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.commands.ask import stream_answer
 from segment_copilot.commands.options import Service
 from segment_copilot.commands.prompt import PROMPT, confirm
@@ -74,7 +76,11 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
     with engines:
         remove_runtime(engines.data_dir)
         settings = msgspec.structs.replace(
-            settings, database_url=engines.database_url, clickhouse_url=engines.clickhouse_url
+            settings,
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
+            secrets_keys=settings.secrets_keys or (_secrets_key(engines.data_dir / "secrets-key"),),
         )
         try:
             code = asyncio.run(_dev(console, settings, engines.data_dir, options))
@@ -181,6 +187,16 @@ async def _keys(resources: Resources, tenant: Tenant, path: Path) -> DevKeys:
     keys = DevKeys(*texts)
     _write_keys(path, keys)
     return keys
+
+
+def _secrets_key(path: Path) -> str:
+    """Return the key that this data directory's secrets are kept with, made at the first start."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    key = new_key()
+    path.touch(mode=0o600)
+    path.write_text(f"{key}\n")
+    return key
 
 
 def _write_keys(path: Path, keys: DevKeys) -> None:

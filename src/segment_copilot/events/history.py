@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -79,6 +80,7 @@ class History:
             group.create_task(self._write_blocks(tenant, events, progress))
             group.create_task(self._observe(events))
             group.create_task(self._keep_recent(recent))
+        await note_rewritten(self._postgres, tenant.id)
 
     async def rewrite(
         self,
@@ -103,6 +105,7 @@ class History:
         counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant.id}, purpose="ingest")).rows
         await self._postgres.execute(_COUNTED, tenant.id, *map(list, zip(*counts, strict=True)))
         await self._keep_recent([event for event in events if event.occurred_at > recent_since])
+        await note_rewritten(self._postgres, tenant.id)
 
     async def delete(self, tenant: Tenant) -> None:
         """Delete every event of the tenant, and which ids are one person's.
@@ -117,6 +120,7 @@ class History:
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")
+        await note_rewritten(self._postgres, tenant.id)
 
     async def _delete_recent(self, tenant: Tenant, prefix: str) -> None:
         """Delete from PostgreSQL the events whose ids begin with *prefix*, and the blocks that nothing is left in."""

@@ -23,6 +23,7 @@ from msgspec import Struct, field
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import NotFound, QueryTimeout, Unavailable
+from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.forwarding import take_events_of
 from segment_copilot.events.identity_links import IdentityLinks, unlink
 from segment_copilot.language.catalog import Scalar
@@ -80,6 +81,8 @@ _RUNNING: Final = """
 SELECT 'computation ' || id AS name FROM computations WHERE tenant_id = $1 AND status = 'running'
 UNION ALL
 SELECT 'snapshot ' || id FROM snapshots WHERE tenant_id = $1 AND status = 'running'
+UNION ALL
+SELECT 'live refresh ' || lease_id FROM live_refreshes WHERE tenant_id = $1 AND status = 'working'
 """
 _SAMPLES: Final = """
 SELECT path, samples FROM observed_names WHERE tenant_id = $1 AND event_type = $2 AND samples <> '[]' ORDER BY path
@@ -289,6 +292,7 @@ class Erasures:
         if await self._clickhouse_keeps(claim, ["erasing"]):
             raise _NotYet
         async with self._postgres.connection(seconds=600) as connection:
+            await note_rewritten(connection, claim.tenant_id)
             await connection.execute(_WIPE, claim.tenant_id, claim.lease.id, claim.ids)
             for table in _VACUUMED:
                 await connection.execute(f"VACUUM (ANALYZE) {table}")

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, NoReturn, Protocol, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -24,8 +24,6 @@ import structlog
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 _AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
@@ -74,6 +72,7 @@ _UNFIT_VALUES = (  # besides those the driver finds itself
     asyncpg.InvalidTextRepresentationError,
     asyncpg.DatetimeFieldOverflowError,
 )
+_UNFIT = "A value cannot be stored: it is out of range or holds a character that is none."
 _TROUBLE = (*_UNAVAILABLE, *_CONNECTION_ERRORS, asyncpg.InterfaceError)
 
 
@@ -126,22 +125,22 @@ class Connection:
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
-        with _our_errors():
+        with _OUR_ERRORS:
             return await self._raw.fetch(sql, *args, timeout=self._timeout)
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
         """Run *sql* and return the first row, or None."""
-        with _our_errors():
+        with _OUR_ERRORS:
             return await self._raw.fetchrow(sql, *args, timeout=self._timeout)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
-        with _our_errors():
+        with _OUR_ERRORS:
             return await self._raw.fetchval(sql, *args, timeout=self._timeout)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
-        with _our_errors():
+        with _OUR_ERRORS:
             status: str = await self._raw.execute(sql, *args, timeout=self._timeout)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
@@ -152,12 +151,12 @@ class Connection:
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run *sql* once per row, all or none."""
-        with _our_errors():
+        with _OUR_ERRORS:
             await self._raw.executemany(sql, rows, timeout=self._timeout)
 
     async def copy(self, table: str, *, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert *rows* by COPY, all or none: the fast way for many."""
-        with _our_errors():
+        with _OUR_ERRORS:
             await self._raw.copy_records_to_table(table, columns=columns, records=rows, timeout=self._timeout)
 
     @asynccontextmanager
@@ -165,7 +164,7 @@ class Connection:
         """Commit at the end, roll back on any exception. Inside another transaction: a savepoint."""
         transaction = self._raw.transaction()
         try:
-            with _our_errors():
+            with _OUR_ERRORS:
                 await transaction.start()
         except BaseException:  # it may have begun: no connection is given back with a transaction open
             self._end()
@@ -175,7 +174,7 @@ class Connection:
         except BaseException:
             await self._roll_back(transaction)
             raise
-        with _our_errors():
+        with _OUR_ERRORS:
             await transaction.commit()
 
     async def _roll_back(self, transaction: Any) -> None:
@@ -205,34 +204,51 @@ class Postgres:
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
-        return await self._once_more(sql, lambda connection: connection.fetch(sql, *args))
+        return await self._once_more("fetch", sql, args)
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
         """Run *sql* and return the first row, or None."""
-        return await self._once_more(sql, lambda connection: connection.fetchrow(sql, *args))
+        return await self._once_more("fetchrow", sql, args)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
-        return await self._once_more(sql, lambda connection: connection.fetchval(sql, *args))
+        return await self._once_more("fetchval", sql, args)
 
-    async def _once_more(self, sql: str, read: Callable[[Connection], Awaitable[T]]) -> T:
-        """Return what *read* gives; where its connection was lost and *sql* only reads, on another connection.
+    async def _once_more(self, method: str, sql: str, args: Sequence[object]) -> Any:
+        """Return what *method* of the driver gives; where its connection was lost and *sql* only reads, of another connection.
 
         A library for it costs a tenth of a small request, each time, for what nearly never happens.
         """
         only_reads = sql.lstrip()[:6].upper() == "SELECT"
         try:
-            async with self.connection() as connection:
-                found = await read(connection)
-                if only_reads:
-                    connection.note_clean()
-                return found
+            return await self._ask(method, sql, args, only_reads=only_reads)
         except _ConnectionLost:
             if not only_reads:
                 raise
         await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311  # not all at once
-        async with self.connection() as connection:
-            return await read(connection)
+        return await self._ask(method, sql, args, only_reads=only_reads)
+
+    async def _ask(self, method: str, sql: str, args: Sequence[object], *, only_reads: bool) -> Any:
+        """Do one statement: what `connection` does, without what each of its layers costs a small request."""
+        raw = await self._acquire()
+        try:
+            with _OUR_ERRORS:
+                found = await getattr(raw, method)(sql, *args, timeout=_STATEMENT_SECONDS + _SILENCE_SECONDS)
+            if only_reads:
+                raw.note_clean()
+            return found
+        finally:
+            await self._release(raw)
+
+    async def _acquire(self) -> Any:
+        """Return a connection of the pool; there is nothing to wait for, and no time to limit, where one is free."""
+        with _OUR_ERRORS:
+            return await self._pool.acquire(timeout=None if self._pool.get_idle_size() else _ACQUIRE_SECONDS)
+
+    async def _release(self, raw: Any) -> None:
+        """Give it back. What the caller came for is done, or its exception is on the way out: trouble only ends a connection."""
+        with suppress(*_TROUBLE):
+            await self._pool.release(raw, timeout=_RELEASE_SECONDS)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -252,17 +268,14 @@ class Postgres:
     @asynccontextmanager
     async def connection(self, *, seconds: float = _STATEMENT_SECONDS) -> AsyncGenerator[Connection]:
         """Lend a connection to this task alone; each statement may take *seconds*."""
-        with _our_errors():
-            raw = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        raw = await self._acquire()
         try:
             connection = Connection(raw, seconds=seconds)
             if seconds != _STATEMENT_SECONDS:
                 await connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")  # reset when given back
             yield connection
         finally:
-            # What the caller came for is done, or its exception is on the way out: trouble here only ends a connection.
-            with suppress(*_TROUBLE):
-                await self._pool.release(raw, timeout=_RELEASE_SECONDS)
+            await self._release(raw)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
@@ -369,7 +382,7 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
     try:
         if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
-        with _our_errors():
+        with _OUR_ERRORS:
             raw_pool: Any = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -417,31 +430,43 @@ def _constraint(error: Any) -> str:
     return error.constraint_name or ""
 
 
-@contextmanager
-def _our_errors() -> Generator[None]:
-    """Give the driver's exceptions our names. Only around calls of the driver: an exception of a caller's block is not ours."""
-    try:
-        yield
-    except asyncpg.UniqueViolationError as error:
-        raise UniqueViolation(_constraint(error)) from error
-    except asyncpg.ForeignKeyViolationError as error:
-        raise ForeignKeyViolation(_constraint(error)) from error
-    except asyncpg.QueryCanceledError as error:
-        raise QueryTimeout("The statement was stopped at its time limit.") from error
-    except asyncpg.DataError as error:
-        # The driver's own is of this very class. A wrong Python type, and 1/0, are mistakes of our code.
-        by_driver = type(error) is asyncpg.DataError and not isinstance(error.__cause__, TypeError)
-        if not by_driver and not isinstance(error, _UNFIT_VALUES):
-            raise
-        raise InvalidInput("A value cannot be stored: it is out of range or holds a character that is none.") from error
-    except tuple(_MISTAKES_OF_SETUP) as error:
-        sentences = (_MISTAKES_OF_SETUP[kind] for kind in type(error).__mro__ if kind in _MISTAKES_OF_SETUP)
-        raise Unavailable(next(sentences)) from error
-    except _CONNECTION_ERRORS as error:
-        raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
-    except _UNAVAILABLE as error:
-        raise Unavailable("PostgreSQL does not answer.") from error
-    except asyncpg.InterfaceError as error:
-        if "clos" not in str(error):  # "connection is closed", "pool is closing"; others are ours
-            raise
-        raise _ConnectionLost("The connection to PostgreSQL was lost.") from error
+class _OurErrors:
+    """Gives the driver's exceptions our names. Only around calls of the driver: an exception of a caller's block is not ours."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and (ours := _ours(error)) is not None:
+            raise ours from error
+
+
+_OUR_ERRORS = _OurErrors()  # a generator's frame in each of them costs more than the statement's encoding
+
+
+def _ours(error: BaseException) -> Exception | None:
+    """Return what *error* is in our words; None where it is not the driver's, or a mistake of our code."""
+    match error:
+        case asyncpg.UniqueViolationError():
+            return UniqueViolation(_constraint(error))
+        case asyncpg.ForeignKeyViolationError():
+            return ForeignKeyViolation(_constraint(error))
+        case asyncpg.QueryCanceledError():
+            return QueryTimeout("The statement was stopped at its time limit.")
+        case asyncpg.DataError():
+            # The driver's own is of this very class. A wrong Python type, and 1/0, are mistakes of our code.
+            by_driver = type(error) is asyncpg.DataError and not isinstance(error.__cause__, TypeError)
+            is_unfit = by_driver or isinstance(error, _UNFIT_VALUES)
+            return InvalidInput(_UNFIT) if is_unfit else None
+        case _ if isinstance(error, tuple(_MISTAKES_OF_SETUP)):
+            sentences = (_MISTAKES_OF_SETUP[kind] for kind in type(error).__mro__ if kind in _MISTAKES_OF_SETUP)
+            return Unavailable(next(sentences))
+        case _ if isinstance(error, _CONNECTION_ERRORS):
+            return _ConnectionLost("The connection to PostgreSQL was lost.")
+        case _ if isinstance(error, _UNAVAILABLE):
+            return Unavailable("PostgreSQL does not answer.")
+        case asyncpg.InterfaceError() if "clos" in str(
+            error
+        ):  # "connection is closed", "pool is closing"; others are ours
+            return _ConnectionLost("The connection to PostgreSQL was lost.")
+        case _:
+            return None

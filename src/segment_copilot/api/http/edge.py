@@ -29,6 +29,8 @@ HEADERS: Final = (
 )
 """On every answer that does not set them itself."""
 
+_NAMES: Final = frozenset(name for name, _ in HEADERS)
+
 ANSWER_HEADERS: Final = "answer_headers"
 """Where, in a request's state, a middleware leaves headers for its answer, whoever gives it."""
 
@@ -55,9 +57,9 @@ class Edge:
         routed: Any = {
             **scope,
             "path": routed_path(scope),
-            "method": "GET" if scope["method"] == "HEAD" else scope["method"],
+            "method": "GET" if state["without_body"] else scope["method"],
         }
-        answer = _Answer(send, routed, without_body=scope["method"] == "HEAD")
+        answer = _Answer(send, routed, without_body=state["without_body"])
         started = perf_counter()
         try:
             await self.app(routed, receive, answer.send)
@@ -108,14 +110,16 @@ class _Answer:
         await self._send(message)
 
     def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        names = {name.lower(): value for name, value in headers}
+        lines = [*headers]
+        names = {name.lower(): value for name, value in lines}
         self._stream_response = names.get(b"content-type", b"").startswith(b"text/event-stream")
-        lines = [header for header in headers if header[0].lower() != b"allow"]
         if b"allow" in names:
+            lines = [header for header in lines if header[0].lower() != b"allow"]
             lines.append((b"allow", ", ".join(sorted(methods_of(self._scope))).encode()))
         lines.append((b"x-request-id", self._request_id.encode()))
         lines += self._scope["state"].get(ANSWER_HEADERS, ())
-        return [*lines, *((name, value) for name, value in HEADERS if name not in names)]
+        lines += HEADERS if names.keys().isdisjoint(_NAMES) else (line for line in HEADERS if line[0] not in names)
+        return lines
 
     async def fail(self, error: Exception) -> None:
         """Say what can still be said after *error* got past every handler."""

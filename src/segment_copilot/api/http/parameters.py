@@ -75,6 +75,22 @@ def parameters_of(handler: BaseRouteHandler) -> tuple[Parameter, ...]:
     return (*named, *route_of(handler).parameters)
 
 
+class _Checks(Struct, frozen=True):
+    """Holds the parameters of a route by name; names of headers are as a server passes them on."""
+
+    query: Mapping[str, Parameter]
+    headers: Mapping[bytes, Parameter]
+
+
+@cache
+def _checks(handler: BaseRouteHandler) -> _Checks:
+    every = parameters_of(handler)
+    return _Checks(
+        {one.name: one for one in every if one.place == "query"},
+        {one.name.lower().encode(): one for one in every if one.place == "header"},
+    )
+
+
 def optional_parameter(name: str, annotation: Any) -> Parameter:
     """Return the parameter that *annotation* makes of an argument *name* with a default, for `Route.parameters`."""
     field = FieldDefinition.from_kwarg(annotation, name, default=None)
@@ -120,7 +136,9 @@ def check_query(query: bytes, handler: BaseRouteHandler) -> None:
         InvalidInput: with a finding for each.
 
     """
-    known = {one.name: one for one in parameters_of(handler) if one.place == "query"}
+    known = _checks(handler).query
+    if not query and not any(one.is_required for one in known.values()):
+        return
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:  # UnicodeDecodeError is one
@@ -135,9 +153,10 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], handler: BaseRouteHand
         InvalidInput: with a finding for each.
 
     """
-    known = {one.name.lower(): one for one in parameters_of(handler) if one.place == "header"}
-    sent = ((known.get(name.decode("latin-1").lower()), value.decode("latin-1")) for name, value in headers)
-    _refuse(finding for header, value in sent if header is not None for finding in _wrong_value(header, value))
+    known = _checks(handler).headers
+    for name, value in headers:
+        if name in known:
+            _refuse(_wrong_value(known[name], value.decode("latin-1")))
 
 
 def _refuse(found: Iterable[ProblemError]) -> None:

@@ -1,0 +1,39 @@
+"""Connectors bring who entered and who left to one kind of destination each. They compute, store and log nothing.
+
+A connector is a file here that keeps the contract of `contract.py`, and a row of `connectors()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segment_copilot.activations.connectors.configs import Config, Secret, Url
+from segment_copilot.activations.connectors.contract import (
+    Batch,
+    Connector,
+    Outcome,
+    Recipient,
+    Refused,
+    Rejected,
+    TryLater,
+)
+
+__all__ = [
+    "Batch",
+    "Config",
+    "Connector",
+    "Outcome",
+    "Recipient",
+    "Refused",
+    "Rejected",
+    "Secret",
+    "TryLater",
+    "Url",
+    "connectors",
+]
+
+
+def connectors() -> Mapping[str, Connector]:
+    """Return the one table of connectors, by name: a row each."""
+    table: tuple[Connector, ...] = ()
+    return {connector.name: connector for connector in table}
