@@ -119,6 +119,7 @@ USE_CASES: Final = (
     "computation_records",
     "changes",
     "uploads",
+    "copies",
     "members",
     "exports",
     "snapshots",

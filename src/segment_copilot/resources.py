@@ -24,6 +24,7 @@ from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
@@ -104,6 +105,7 @@ class Resources(Struct, frozen=True):
     computation_records: ComputationRecords
     changes: MembershipChanges
     uploads: Uploads
+    copies: Copies
     members: Members
     live_memberships: LiveMemberships
     live_refresh: LiveRefresh
@@ -164,6 +166,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
     idempotency = Idempotency(postgres, secrets)
+    uploads = Uploads(postgres, clickhouse)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -198,7 +201,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=computations,
         computation_records=ComputationRecords(postgres),
         changes=changes,
-        uploads=Uploads(postgres, clickhouse),
+        uploads=uploads,
+        copies=Copies(segments, members, uploads),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         live_refresh=LiveRefresh(
