@@ -18,6 +18,8 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
@@ -113,6 +115,7 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    outgoing: Outgoing
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -160,6 +163,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -170,7 +174,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -208,6 +212,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
         activations=Activations(postgres),
+        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -215,7 +220,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount, "answers": idempotency.forget},
             presence=presence,
         ),
     )

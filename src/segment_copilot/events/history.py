@@ -114,7 +114,8 @@ class History:
         anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
         """
         await self._delete_recent(tenant, prefix="")
-        await self._postgres.execute("DELETE FROM identity_links WHERE tenant_id = $1", tenant.id)
+        for sql in ("DELETE FROM identity_links WHERE tenant_id = $1", "DELETE FROM event_counts WHERE tenant_id = $1"):
+            await self._postgres.execute(sql, tenant.id)
         for table in ("events", "traits", "traits_current", "users", "identity_links"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
