@@ -32,6 +32,7 @@ from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -46,6 +47,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -108,6 +110,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -168,6 +171,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     table = connectors(files_directory=settings.files_directory)
     activations = Activations(postgres, destination_secrets, table, outgoing)
     deliveries = Deliveries(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -178,7 +184,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -199,12 +205,15 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
@@ -228,6 +237,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             elsewhere={
                 "exports": exports.remove_with,
                 "snapshots": snapshots.recount,
+                "answers": idempotency.forget,
                 "rejected users": deliveries.forget,
             },
             presence=presence,
