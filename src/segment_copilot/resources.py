@@ -19,8 +19,12 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.changes_to_send import ChangesToSend
+from segment_copilot.activations.connectors import connectors
+from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
+from segment_copilot.activations.syncing import Syncing
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -117,6 +121,8 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    deliveries: Deliveries
+    syncing: Syncing
     outgoing: Outgoing
     feedback: Feedback
     identity: Identity
@@ -162,9 +168,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    outgoing = Outgoing(read_networks(settings.outgoing_allow))
+    destination_secrets = DestinationSecrets(settings.secrets_keys)
+    table = connectors(files_directory=settings.files_directory)
+    activations = Activations(postgres, destination_secrets, table, outgoing)
+    deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
-    destination_secrets = DestinationSecrets(settings.secrets_keys)
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
     return Resources(
@@ -215,8 +225,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
-        activations=Activations(postgres),
-        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
+        activations=activations,
+        deliveries=deliveries,
+        syncing=Syncing(
+            postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
+        ),
+        outgoing=outgoing,
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -224,7 +238,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount, "answers": idempotency.forget},
+            elsewhere={
+                "exports": exports.remove_with,
+                "snapshots": snapshots.recount,
+                "answers": idempotency.forget,
+                "rejected users": deliveries.forget,
+            },
             presence=presence,
         ),
     )
