@@ -21,6 +21,10 @@ from segment_copilot.activations.activations import Activations
 from segment_copilot.activations.addresses import read_networks
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
+from segment_copilot.activations.webhooks.endpoints import Webhooks
+from segment_copilot.activations.webhooks.feed import WebhookFeed
+from segment_copilot.activations.webhooks.log import WebhookDeliveries
+from segment_copilot.activations.webhooks.queue import WebhookQueue
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -30,6 +34,7 @@ from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
@@ -113,6 +118,11 @@ class Resources(Struct, frozen=True):
     destination_secrets: DestinationSecrets
     activations: Activations
     outgoing: Outgoing
+    publications: Publications
+    webhooks: Webhooks
+    webhook_queue: WebhookQueue
+    webhook_deliveries: WebhookDeliveries
+    webhook_feed: WebhookFeed
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -158,6 +168,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    outgoing, publications = Outgoing(read_networks(settings.outgoing_allow)), Publications(postgres, clickhouse)
+    webhooks = Webhooks(postgres, outgoing, destination_secrets)
+    webhook_deliveries = WebhookDeliveries(postgres, webhooks, publications, outgoing)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -203,7 +216,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
         activations=Activations(postgres),
-        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
+        outgoing=outgoing,
+        publications=publications,
+        webhooks=webhooks,
+        webhook_queue=WebhookQueue(postgres, webhooks, publications, outgoing, presence=presence),
+        webhook_deliveries=webhook_deliveries,
+        webhook_feed=WebhookFeed(publications),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -211,7 +229,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={
+                "exports": exports.remove_with,
+                "snapshots": snapshots.recount,
+                "webhook_answers": webhook_deliveries.forget,
+            },
             presence=presence,
         ),
     )

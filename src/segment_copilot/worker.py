@@ -55,6 +55,8 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),
+        Step("fanning_out", resources.webhook_queue.fan_out, IDLE_SECONDS),
+        Step("delivering", resources.webhook_queue.deliver_due, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
@@ -106,4 +108,5 @@ async def _clean_up(resources: Resources) -> bool:
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),
     )
+    await resources.publications.clean_up(now=now)
     return await resources.exports.clean_up(now=now) or more
