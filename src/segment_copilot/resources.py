@@ -25,6 +25,10 @@ from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.activations.syncing import Syncing
+from segment_copilot.activations.webhooks.endpoints import Webhooks
+from segment_copilot.activations.webhooks.feed import WebhookFeed
+from segment_copilot.activations.webhooks.log import WebhookDeliveries
+from segment_copilot.activations.webhooks.queue import WebhookQueue
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -36,6 +40,7 @@ from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
@@ -124,6 +129,11 @@ class Resources(Struct, frozen=True):
     deliveries: Deliveries
     syncing: Syncing
     outgoing: Outgoing
+    publications: Publications
+    webhooks: Webhooks
+    webhook_queue: WebhookQueue
+    webhook_deliveries: WebhookDeliveries
+    webhook_feed: WebhookFeed
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -177,6 +187,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
+    publications = Publications(postgres, clickhouse)
+    webhooks = Webhooks(postgres, outgoing, destination_secrets)
+    webhook_deliveries = WebhookDeliveries(postgres, webhooks, publications, outgoing)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -231,6 +244,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
         ),
         outgoing=outgoing,
+        publications=publications,
+        webhooks=webhooks,
+        webhook_queue=WebhookQueue(postgres, webhooks, publications, outgoing, presence=presence),
+        webhook_deliveries=webhook_deliveries,
+        webhook_feed=WebhookFeed(publications),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -243,6 +261,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
                 "snapshots": snapshots.recount,
                 "answers": idempotency.forget,
                 "rejected users": deliveries.forget,
+                "webhook_answers": webhook_deliveries.forget,
             },
             presence=presence,
         ),

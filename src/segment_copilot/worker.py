@@ -63,6 +63,8 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),
         Step("syncing", resources.syncing.notice, SYNC_SECONDS),
         *(Step(f"delivering_{number}", resources.syncing.send_next, IDLE_SECONDS) for number in range(DELIVERIES)),
+        Step("fanning_out", resources.webhook_queue.fan_out, IDLE_SECONDS),
+        Step("telling", resources.webhook_queue.deliver_due, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
@@ -115,4 +117,5 @@ async def _clean_up(resources: Resources) -> bool:
         remembered=timedelta(days=settings.event_id_days),
     )
     more = await resources.activations.reseal() or more
+    await resources.publications.clean_up(now=now)
     return await resources.exports.clean_up(now=now) or more
