@@ -22,6 +22,7 @@ log = structlog.get_logger()
 IDLE_SECONDS = 0.2
 """Seconds between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves its rate."""
 
+REFRESH_SECONDS = 1.0
 CLEAN_UP_SECONDS = 60.0
 REMOVE_SECONDS = 10.0
 """Members that are due in this time are removed by one statement."""
@@ -51,7 +52,10 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("linking", resources.identity_links.forward_next, IDLE_SECONDS),
+        Step("refreshing", lambda: resources.refreshing.refresh_due(now=datetime.now(UTC)), REFRESH_SECONDS),
+        Step("retesting", lambda: resources.refreshing.retest_dynamic(now=datetime.now(UTC)), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("computing_dynamic", lambda: resources.computations.run_next(only_traits=True), IDLE_SECONDS),
         Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),

@@ -28,6 +28,7 @@ SINCE_HOLDERS = [
     "postgres/0011_schema_violations.sql",
     "postgres/0013_identity.sql",
     "postgres/0014_access.sql",
+    "postgres/0016_refresh.sql",
 ]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
