@@ -30,6 +30,19 @@ class Refresh(Struct, frozen=True):
     every: str | None = None
     paused_since: datetime | None = None
 
+    @property
+    def words(self) -> str:
+        """The mode as a person says it: "every 3h"."""
+        return f"every {self.every}" if self.every else _WORDS[self.mode]
+
+
+_WORDS: Final[dict[Mode, str]] = {
+    "auto": "automatically",
+    "interval": "at an interval",
+    "live": "within a minute",
+    "manual": "only when somebody asks",
+}
+
 
 class Wanted(Struct, frozen=True):
     """Says how somebody wants a segment refreshed."""
