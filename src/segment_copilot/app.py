@@ -46,6 +46,7 @@ from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.refresh import RefreshController
 from segment_copilot.api.sandbox import SandboxController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
@@ -87,6 +88,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     SegmentComputationController,
     ComputationController,
+    RefreshController,
     ChangeController,
     UploadController,
     MemberController,
@@ -123,6 +125,7 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "computation_records",
+    "refreshing",
     "changes",
     "uploads",
     "copies",

@@ -42,8 +42,10 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.refresh import Refreshing
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
+from segment_copilot.audiences.schedules import Defaults
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
@@ -112,6 +114,7 @@ class Resources(Struct, frozen=True):
     dependencies: Dependencies
     computations: Computations
     computation_records: ComputationRecords
+    refreshing: Refreshing
     changes: MembershipChanges
     uploads: Uploads
     copies: Copies
@@ -170,7 +173,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
-    segments = Segments(postgres, discovery, previews)
+    schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
+    segments = Segments(postgres, discovery, previews, schedule)
     members = Members(postgres, clickhouse, identity_links)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
@@ -223,6 +227,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         dependencies=Dependencies(postgres),
         computations=computations,
         computation_records=ComputationRecords(postgres),
+        refreshing=Refreshing(postgres, segments, schedule),
         changes=changes,
         uploads=uploads,
         copies=Copies(segments, members, uploads),
