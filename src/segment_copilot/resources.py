@@ -18,6 +18,8 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
@@ -110,6 +112,7 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    outgoing: Outgoing
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -200,6 +203,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
         activations=Activations(postgres),
+        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
