@@ -29,6 +29,7 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.removals import Removals
@@ -101,6 +102,7 @@ class Resources(Struct, frozen=True):
     computations: Computations
     computation_records: ComputationRecords
     changes: MembershipChanges
+    movements: Movements
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
@@ -192,6 +194,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
         computation_records=ComputationRecords(postgres),
         changes=changes,
+        movements=Movements(postgres, clickhouse),
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),

@@ -71,6 +71,7 @@ _ALL = (
     _tool(analytics.query_top_events, "Ranking event types", "clickhouse"),
     _tool(analytics.query_event_volume, "Counting events by day", "clickhouse"),
     _tool(analytics.query_segment_membership_trend, "Reading the membership trend", "postgres"),
+    _tool(analytics.query_segment_changes, "Reading who joined and left", "clickhouse"),
     _tool(analytics.list_property_values, "Reading the values of a property", "clickhouse"),
     _tool(drafts.preview_segment, "Counting users", "clickhouse", seconds=PREVIEW_SECONDS),
     _tool(audiences.explain_segment, "Explaining an audience", "clickhouse", seconds=PREVIEW_SECONDS),
