@@ -15,12 +15,14 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.changes import ChangeController
 from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.deliveries import ActivationDeliveryController, DeliveryController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.erasures import ErasureController
 from segment_copilot.api.explorer import ExplanationController, ExplorerController
@@ -90,6 +92,10 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ExplorerController,
     EventSchemaController,
     CatalogController,
+    ConnectorController,
+    ActivationController,
+    ActivationDeliveryController,
+    DeliveryController,
     AnalyticsController,
     UsageController,
     CopilotController,
@@ -132,6 +138,8 @@ USE_CASES: Final = (
     "standings",
     "usage",
     "activations",
+    "deliveries",
+    "syncing",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

@@ -19,8 +19,12 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.changes_to_send import ChangesToSend
+from segment_copilot.activations.connectors import connectors
+from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
+from segment_copilot.activations.syncing import Syncing
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
@@ -28,6 +32,7 @@ from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
@@ -43,6 +48,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -106,6 +112,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -114,6 +121,8 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    deliveries: Deliveries
+    syncing: Syncing
     outgoing: Outgoing
     feedback: Feedback
     identity: Identity
@@ -159,7 +168,14 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    outgoing = Outgoing(read_networks(settings.outgoing_allow))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    table = connectors(files_directory=settings.files_directory)
+    activations = Activations(postgres, destination_secrets, table, outgoing)
+    deliveries = Deliveries(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -170,7 +186,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -191,13 +207,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
         changes=changes,
         movements=Movements(postgres, clickhouse),
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
@@ -205,8 +224,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
-        activations=Activations(postgres),
-        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
+        activations=activations,
+        deliveries=deliveries,
+        syncing=Syncing(
+            postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
+        ),
+        outgoing=outgoing,
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -214,7 +237,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={
+                "exports": exports.remove_with,
+                "snapshots": snapshots.recount,
+                "answers": idempotency.forget,
+                "rejected users": deliveries.forget,
+            },
             presence=presence,
         ),
     )
