@@ -15,12 +15,14 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.changes import ChangeController
 from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.deliveries import ActivationDeliveryController, DeliveryController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.erasures import ErasureController
 from segment_copilot.api.explanations import ExplanationController, UserExplanationController
@@ -44,6 +46,7 @@ from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.refresh import RefreshController
 from segment_copilot.api.sandbox import SandboxController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
@@ -85,6 +88,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     SegmentComputationController,
     ComputationController,
+    RefreshController,
     ChangeController,
     UploadController,
     MemberController,
@@ -94,6 +98,10 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     SandboxController,
     EventSchemaController,
     CatalogController,
+    ConnectorController,
+    ActivationController,
+    ActivationDeliveryController,
+    DeliveryController,
     AnalyticsController,
     UsageController,
     CopilotController,
@@ -117,8 +125,10 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "computation_records",
+    "refreshing",
     "changes",
     "uploads",
+    "copies",
     "members",
     "exports",
     "snapshots",
@@ -136,6 +146,8 @@ USE_CASES: Final = (
     "standings",
     "usage",
     "activations",
+    "deliveries",
+    "syncing",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

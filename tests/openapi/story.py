@@ -52,6 +52,8 @@ SEGMENT: Final = {"segment_id": 1}
 KEY: Final = {"key_id": 2}
 EXPORT: Final = {"export_id": 1}
 SNAPSHOT: Final = {"snapshot_id": 1}
+ACTIVATION: Final = {"activation_id": 1}
+DELIVERY: Final = {"delivery_id": 1}
 SCHEMA: Final = {"schema_id": 1}
 TOTAL: Final = [{"name": "total", "type": "number", "description": "With tax", "required": True}]
 
@@ -103,6 +105,9 @@ STORY: Final = (
     Step("get_computation", path={"computation_id": 1}),
     Step("compute_segment", {}, SEGMENT),
     Step("cancel_computation", path={"computation_id": 4}, may_refuse=True),
+    Step("update_segment", {"refresh": {"mode": "interval", "every": "30d"}}, SEGMENT),
+    Step("pause_refresh", path=SEGMENT),
+    Step("resume_refresh", path=SEGMENT),
     Step("list_changes", path=SEGMENT),
     Step("list_members", path=SEGMENT),
     Step("list_memberships", query={"user_id": "ana"}),
@@ -134,6 +139,19 @@ STORY: Final = (
         until=lambda answer: answer["status"] == "complete",
     ),
     Step("list_snapshot_exports", path=SNAPSHOT),
+    # Sending members on
+    Step("list_connectors"),
+    Step("create_activation", {"segment": 1, "connector_type": "csv", "config": {"directory": "spanish-regulars"}}),
+    Step("list_activations"),
+    Step("get_activation", path=ACTIVATION),
+    Step("test_activation", path=ACTIVATION),
+    Step("sync_activation", {"full": False}, ACTIVATION),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
+    Step("list_deliveries", path=ACTIVATION),
+    Step("list_rejected", path=DELIVERY),
+    Step("get_activation_stats", path=ACTIVATION),
+    Step("replay_delivery", path=DELIVERY),
+    Step("update_activation", {"status": "active"}, ACTIVATION),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
     Step("get_user", path={"user_id": "ana"}),
@@ -185,6 +203,7 @@ STORY: Final = (
     # What is deleted comes last
     Step("erase_user", path={"user_id": "cleo"}),
     Step("get_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
+    Step("delete_activation", path=ACTIVATION),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
     Step("delete_schema", path=SCHEMA),

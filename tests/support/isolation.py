@@ -20,14 +20,17 @@ CANARIES: Final = (
     "canary_trait",
     "canary-key",
     "canary-snapshot",
+    "canary-activation",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
 _NEVER: Final = 2**53
 NOWHERE: Final[dict[str, Any]] = {
+    "activation_id": _NEVER + 8,
     "after": 1,
     "before": 1,
     "computation_id": _NEVER + 6,
+    "delivery_id": _NEVER + 9,
     "erasure_id": _NEVER + 7,
     "event_type": "no_such_event",
     "export_id": _NEVER + 3,
@@ -101,7 +104,14 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
+    hook = {"url": "https://hooks.example.com/canary-activation"}
+    wanted = {"segment": first["id"], "connector_type": "webhook", "config": hook}
+    activation = await _made(client, "/api/activations/", wanted)
+    delivery = await _made(client, f"/api/activations/{activation['id']}/sync/", {})
+    await client.patch(f"/api/activations/{activation['id']}/", json={"status": "paused"})  # it stays as it is
     ids = {
+        "activation_id": activation["id"],
+        "delivery_id": delivery["delivery_id"],
         "computation_id": queued["computation_id"],
         "erasure_id": erasure,
         "event_type": "their_event",
@@ -123,6 +133,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "/api/auth/api-keys/?limit=1",
         "/api/schemas/?limit=1",
         "/api/snapshots/?limit=1",
+        "/api/activations/?limit=1",
         "/api/explorer/users/?limit=1",
     )
     cursors = [(await client.get(path)).json().get("next_cursor") for path in lists]
@@ -136,6 +147,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
+        f"/api/activations/{activation['id']}/",
         f"/api/segments/exports/{export['id']}/download/",
     )
     made = Belongings(
@@ -166,6 +178,12 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "create_segment": {"name": "Mine", "definition": member},
         "update_segment": {"name": "Mine"},
         "replace_segment": {"name": "Mine", "definition": OWN},
+        "create_activation": {
+            "segment": segment_id,
+            "connector_type": "webhook",
+            "config": {"url": "https://hooks.example.com/mine"},
+        },
+        "update_activation": {"status": "inactive"},
         "create_key": {"name": "Mine"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},

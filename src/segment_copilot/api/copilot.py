@@ -98,7 +98,7 @@ class CopilotController(Controller):
         """
         if draining.is_set():
             raise Unavailable(_STOPPING, code="server_draining")
-        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user, sees_users=caller.sees_users)
+        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user, scopes=caller.scopes)
         return _stream_response(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
 
     @post(
@@ -164,9 +164,7 @@ class CopilotController(Controller):
             context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
         )
         try:
-            run = await prepare_run(
-                copilot, caller.tenant, asked, user=caller.session_user, sees_users=caller.sees_users
-            )
+            run = await prepare_run(copilot, caller.tenant, asked, user=caller.session_user, scopes=caller.scopes)
         except InvalidInput as error:
             raise error.relocate(lambda pointer: _POINTERS.get(pointer, "")) from error
         collected = await run_while_connected(request, collect(run, draining=draining))
@@ -204,7 +202,7 @@ async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Calle
             caller.tenant,
             asked.request,
             user=caller.session_user,
-            sees_users=caller.sees_users,
+            scopes=caller.scopes,
             warnings=asked.warnings,
         )
     except InvalidInput as error:
