@@ -85,7 +85,7 @@ class CopilotController(Controller):
         opt=_copilot_route(Event),
         response_description="The answer as it is made. The last event is run.finished or run.error.",
     )
-    async def stream(
+    async def stream_copilot(
         self,
         data: JSONBody[CopilotRequest],
         copilot: NamedDependency[Copilot],
@@ -108,7 +108,7 @@ class CopilotController(Controller):
         opt=_copilot_route(str),
         response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
     )
-    async def ag_ui(
+    async def stream_ag_ui(
         self,
         data: JSONBody[AgUiRequest],
         copilot: NamedDependency[Copilot],
@@ -130,7 +130,7 @@ class CopilotController(Controller):
         opt=_copilot_route(str),
         response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
     )
-    async def ai_sdk(
+    async def stream_ai_sdk(
         self,
         data: JSONBody[AiSdkRequest],
         copilot: NamedDependency[Copilot],
@@ -147,7 +147,7 @@ class CopilotController(Controller):
         return _stream_response(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
     @post("/generate", status_code=200, opt=_copilot_route(seconds=None), response_description="The whole answer.")
-    async def generate(
+    async def generate_segment(
         self,
         data: JSONBody[GenerateRequest],
         request: Request[Any, Any, Any],
@@ -184,7 +184,7 @@ class CopilotController(Controller):
         opt=Route(public=True).opt,
         response_description="JSON Schema 2020-12.",
     )
-    async def protocol(self) -> dict[str, Any]:
+    async def get_protocol(self) -> dict[str, Any]:
         """The schema of the stream's events and of the components' props.
 
         The same for every tenant; also committed beside this document.
