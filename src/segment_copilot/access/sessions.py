@@ -11,17 +11,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from msgspec import Meta, Struct
 
 from segment_copilot.access.keys import Caller, PublicKey
 from segment_copilot.access.scopes import SESSIONS, SessionScope, missing
-from segment_copilot.access.signing import Secrets
+from segment_copilot.access.signing import LAST_SECOND, Secrets, Tokens
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Conflict, Finding, Forbidden, InvalidInput, Unauthenticated
 
@@ -33,17 +29,13 @@ ANONYMOUS: Final = "anon_"
 Link = Callable[[Tenant, str, str], Awaitable[object]]
 """Records that a tenant's anonymous id and user id are one person."""
 
-_ALGORITHM: Final = "HS256"
-_PURPOSE: Final = "sessions"
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, after which there is no datetime
-
 
 class Session(Struct, frozen=True, omit_defaults=True):
     """A session holds a token's claims: *sub* is the user whose browser holds it, *exp* is in seconds since 1970."""
 
     key_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     scope: SessionScope
-    exp: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
+    exp: Annotated[int, Meta(ge=0, le=LAST_SECOND)]
     sub: str | None = None
 
     @property
@@ -69,9 +61,8 @@ class Sessions:
     """
 
     def __init__(self, secrets: Secrets, link: Link | None = None) -> None:
-        self._secrets = secrets
+        self._tokens = Tokens(secrets, "sessions", Session)
         self._link = link
-        self._secret: OctKey | None = None
 
     async def open_by(self, caller: Caller, wanted: Wanted, *, now: datetime) -> tuple[Session, str]:
         """Open a session with the caller's key; return it and its token.
@@ -107,9 +98,7 @@ class Sessions:
     ) -> tuple[Session, str]:
         """Open a session that begins *now* and speaks for the tenant of that key; return it and its token."""
         session = Session(key_id, scope, int((now + LIFETIME).timestamp()), user_id)
-        claims: dict[str, Any] = msgspec.to_builtins(session)
-        token = jwt.encode({"alg": _ALGORITHM}, claims, await self._key(), algorithms=[_ALGORITHM])
-        return session, token
+        return session, await self._tokens.sign(session)
 
     async def read(self, token: str, *, now: datetime) -> Session:
         """Return the session that *token* stands for.
@@ -118,20 +107,11 @@ class Sessions:
             Unauthenticated: it is none of ours, or its time is over.
 
         """
-        key = await self._key()
-        try:
-            claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
-            session = msgspec.convert(claims, Session)
-        except (JoseError, ValueError):  # ValidationError is one
-            raise Unauthenticated("This is neither a key nor a session's token.", code="invalid_session") from None
+        if (session := await self._tokens.read(token)) is None:
+            raise Unauthenticated("This is neither a key nor a session's token.", code="invalid_session")
         if session.expires_at <= now:
             raise Unauthenticated("The session's time is over; open another.", code="session_expired")
         return session
-
-    async def _key(self) -> OctKey:
-        if self._secret is None:
-            self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
-        return self._secret
 
 
 def signature_of(secret: bytes, user_id: str, signed_at: int) -> str:

@@ -7,21 +7,13 @@ it is for, so that it opens nothing else.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from msgspec import Meta, Struct
 
-from segment_copilot.access.signing import Secrets
+from segment_copilot.access.signing import LAST_SECOND, Secrets, Tokens
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Forbidden, Gone
-
-_ALGORITHM: Final = "HS256"
-_PURPOSE: Final = "links"
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, after which there is no datetime
 
 
 class _Link(Struct, frozen=True):
@@ -29,21 +21,18 @@ class _Link(Struct, frozen=True):
 
     sub: str
     tenant: Annotated[int, Meta(ge=1, le=2**31 - 1)]
-    exp: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
+    exp: Annotated[int, Meta(ge=0, le=LAST_SECOND)]
 
 
 class SignedLinks:
     """Signs links and reads them. A link speaks for the tenant that it was signed for."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
-        self._secret: OctKey | None = None
+        self._tokens = Tokens(secrets, "links", _Link)
 
     async def sign(self, tenant: Tenant, subject: str, *, until: datetime) -> str:
         """Return the token of a link that opens *subject* until then, to the second."""
-        link = _Link(subject, tenant.id, int(until.timestamp()))
-        claims: dict[str, Any] = msgspec.to_builtins(link)
-        return jwt.encode({"alg": _ALGORITHM}, claims, await self._key(), algorithms=[_ALGORITHM])
+        return await self._tokens.sign(_Link(subject, tenant.id, int(until.timestamp())))
 
     async def read(self, token: str, subject: str, *, now: datetime) -> int:
         """Return the id of the tenant for which *token* opens *subject*.
@@ -53,19 +42,10 @@ class SignedLinks:
             Gone: Its time is over.
 
         """
-        key = await self._key()
-        try:
-            link = msgspec.convert(jwt.decode(token, key, algorithms=[_ALGORITHM]).claims, _Link)
-        except (JoseError, ValueError):  # ValidationError is one
-            link = None
+        link = await self._tokens.read(token)
         if link is None or link.sub != subject:
             detail = "This link was not made for this address. Ask for the address again with an API key."
             raise Forbidden(detail, code="invalid_link")
         if datetime.fromtimestamp(link.exp, UTC) <= now:
             raise Gone("This link's time is over.", code="link_expired")
         return link.tenant
-
-    async def _key(self) -> OctKey:
-        if self._secret is None:
-            self._secret = OctKey.import_key(await self._secrets.get_or_create(_PURPOSE))
-        return self._secret
