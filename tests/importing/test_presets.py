@@ -156,6 +156,18 @@ def test_every_preset_has_an_export():
     assert {export.preset for export in EXPORTS} == set(presets())
 
 
+@pytest.mark.parametrize("preset", ["segment", "rudderstack"])
+@pytest.mark.parametrize("user", ["anonymousId", ("userId", "anonymousId")])
+def test_an_anonymous_id_is_the_user_that_the_service_makes_of_it(preset: str, user: str | tuple[str, ...]):
+    layout = make_layout(preset=preset, user=user)
+
+    rows = list(read_rows(FILES / f"{preset}.ndjson", layout=layout, now=NOW))
+
+    by_line = {row.line: row.events[-1]["user_id"] for row in rows if not isinstance(row, BadRow)}
+    assert by_line[5] == "anon_a-0002"
+    assert by_line[1] == ("anon_a-0001" if user == "anonymousId" else "ana-0001")
+
+
 def test_the_items_of_an_order_are_a_list_of_its_one_event():
     (order, *_) = read_rows(FILES / "shopify_orders.csv", layout=make_layout(preset="shopify"), now=NOW)
 

@@ -9,6 +9,7 @@ longer recent.
 
 from segment_copilot.events.failed_events import FailedEvent, FailedEvents
 from segment_copilot.events.forwarding import Forwarding
+from segment_copilot.events.identity_links import ANONYMOUS
 from segment_copilot.events.ingestion import AcceptedEvents, Ingestion, IngestionStatus, SkippedEvent
 from segment_copilot.events.names import ObservedNames, observe_names
 from segment_copilot.events.recent import RecentEvent, RecentEvents, RecentPage
@@ -16,6 +17,7 @@ from segment_copilot.events.rows import Event, write_block
 from segment_copilot.events.validation import EventRejected, ValidEvent, parse_instant, validate
 
 __all__ = [
+    "ANONYMOUS",
     "AcceptedEvents",
     "Event",
     "EventRejected",

@@ -61,6 +61,8 @@ class Layout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     """Objects whose members are traits."""
     pairs: tuple[str, ...] = ()
     """Lists of `{"key": …, "value": {"string_value": …}}`, which become objects first."""
+    anonymous: tuple[str, ...] = ()
+    """Columns of anonymous ids: whoever is known by one of them alone is the user `anon_` and that id."""
     flags: tuple[str, ...] = ()
     """Columns that are boolean where they say yes or no, and stay what they are elsewhere."""
     items: Items | None = None

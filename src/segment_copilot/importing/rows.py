@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from segment_copilot.documents import join, parse
-from segment_copilot.events import EventRejected, validate
+from segment_copilot.events import ANONYMOUS, EventRejected, validate
 from segment_copilot.importing import values
 from segment_copilot.importing.layout import Items, Layout, names_of
 from segment_copilot.importing.records import BadRow, Record, Source
@@ -85,7 +85,7 @@ class _Writer:
             opened = {name: values.from_pairs(record.cell(name)) for name in layout.pairs if name in record.cells}
             record = structs.replace(record, cells={**record.cells, **opened})
         moment = self._moment(record)
-        user = record.text(layout.user)
+        user = _user_of(record, layout)
         if record.is_text and values.is_rounded(user):
             detail = f"{user!r} was rounded by a spreadsheet and may be several users: export the file again."
             raise EventRejected(join(names_of(layout.user)[0]), code="rounded_id", detail=detail)
@@ -192,6 +192,13 @@ class _Writer:
                 detail = f"{str(cell)[:100]!r} is neither yes nor no: a --boolean column has yes/no, true/false or 1/0."
                 raise EventRejected(join(name), code="wrong_boolean", detail=detail)
         return values.from_text(cell) if record.is_text and isinstance(cell, str) else cell
+
+
+def _user_of(record: Record, layout: Layout) -> Any:
+    """Return whose row it is: of a column with anonymous ids, as the service calls somebody known by one only."""
+    user = record.text(layout.user)
+    column = next((name for name in names_of(layout.user) if record.cell(name) is not None), "")
+    return f"{ANONYMOUS}{user}" if column in layout.anonymous and isinstance(user, str) and user else user
 
 
 def _traits_of_call(cells: Mapping[str, Any]) -> Any:
