@@ -33,7 +33,8 @@ def test_the_committed_document_is_current():
 
 
 async def test_the_server_serves_the_same_document(client):
-    assert (await client.get("/schema")).json() == DOCUMENT
+    for path in ("/schema", "/openapi.json"):
+        assert (await client.get(path)).json() == DOCUMENT
 
 
 def test_every_route_under_api_is_described():

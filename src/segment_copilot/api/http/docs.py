@@ -45,7 +45,7 @@ _FILES: Final = {
 _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 
-@get("/schema", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
+@get(["/schema", "/openapi.json"], opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def schema(request: Request[Any, Any, State]) -> Response[bytes]:
     """Return the OpenAPI document."""
     state = request.app.state
