@@ -145,12 +145,14 @@ def _foreseen_problem(request: Request[Any, Any, Any], error: SegmentCopilotErro
         headers["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_AFTER_SECONDS))
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         headers["Content-Range"] = f"bytes */{error.context['size']}"
+    # What is wrong with a stored definition was not asked for by a parameter: its pointers stay, into the segment's record.
+    of_parameters = request.method == "GET" and not isinstance(error, errors.InvalidDefinition)
     return _response(
         request,
         status,
         code=error.code,
         detail=error.detail,
-        findings=_of_parameters(error.findings) if request.method == "GET" else error.findings,
+        findings=_of_parameters(error.findings) if of_parameters else error.findings,
         members=error.context,
         headers=headers,
     )
