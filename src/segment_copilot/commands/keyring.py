@@ -247,6 +247,6 @@ def _on_postgres(work: Callable[[Postgres], Awaitable[T]]) -> T:
 async def _opened() -> AsyncGenerator[Postgres]:
     settings = read_settings(os.environ)
     if not settings.database_url:
-        raise InvalidInput("Set DATABASE_URL: keys are made in PostgreSQL directly.", code="invalid_settings")
+        raise InvalidInput("Set DATABASE_URL: keys and tenants are kept in PostgreSQL.", code="invalid_settings")
     async with open_postgres(settings.database_url, pool=1) as postgres:
         yield postgres
