@@ -50,6 +50,8 @@ from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotCon
 from segment_copilot.api.uploads import UploadController
 from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
+from segment_copilot.api.webhook_deliveries import WebhookDeliveryController
+from segment_copilot.api.webhooks import WebhookController
 from segment_copilot.audiences.exports import Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
@@ -86,6 +88,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ChangeController,
     UploadController,
     MemberController,
+    WebhookController,
+    WebhookDeliveryController,
     ExplanationController,
     ExplorerController,
     EventSchemaController,
@@ -132,6 +136,9 @@ USE_CASES: Final = (
     "standings",
     "usage",
     "activations",
+    "webhooks",
+    "webhook_deliveries",
+    "webhook_feed",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 

@@ -9,15 +9,24 @@ import httpx2
 import pytest
 from msgspec import structs
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
 from tests.support.http_server import Server, served, worked
+from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
 async def server(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Server]:
     """The application, served, with a tenant and another one."""
-    app = create_app(Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url))
+    app = create_app(
+        Settings(
+            database_url=module_database_url,
+            clickhouse_url=module_clickhouse_url,
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
+        )
+    )
     async with served(app) as url:
         resources = app.state.resources
         keys = [(await resources.keys.create(await resources.tenants.create(slug)))[1] for slug in ("first", "other")]

@@ -7,6 +7,7 @@ import json
 
 import httpx2
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.api.http.openapi import EXAMPLES_FILE
 from segment_copilot.app import openapi_document
 from segment_copilot.commands.serving import running
@@ -18,12 +19,19 @@ from segment_copilot.telemetry.logs import configure_logging
 from tests.openapi.story import STORY
 from tests.openapi.telling import Answer, examples_of, tell
 from tests.support.engines import data_directory
+from tests.support.resources import SECRETS_KEY
 
 
 async def answers() -> list[Answer]:
     """What a new service answers to the story."""
     with data_directory() as directory, start_engines(directory) as engines:
-        settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+        settings = Settings(
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            port=0,
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
+        )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)
             key = (await resources.keys.create(await resources.tenants.create("shop")))[1]

@@ -7,14 +7,22 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
+from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
 async def service_settings(module_database_url: str, module_clickhouse_url: str) -> Settings:
-    return Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, port=0)
+    return Settings(
+        database_url=module_database_url,
+        clickhouse_url=module_clickhouse_url,
+        port=0,
+        outgoing_allow=LOOPBACK,
+        secrets_keys=(SECRETS_KEY,),
+    )
 
 
 @pytest.fixture(scope="module")

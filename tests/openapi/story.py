@@ -52,6 +52,8 @@ SEGMENT: Final = {"segment_id": 1}
 KEY: Final = {"key_id": 2}
 EXPORT: Final = {"export_id": 1}
 SNAPSHOT: Final = {"snapshot_id": 1}
+WEBHOOK: Final = {"webhook_id": 1}
+DELIVERY: Final = WEBHOOK | {"delivery_id": 1}
 SCHEMA: Final = {"schema_id": 1}
 TOTAL: Final = [{"name": "total", "type": "number", "description": "With tax", "required": True}]
 
@@ -134,6 +136,18 @@ STORY: Final = (
         until=lambda answer: answer["status"] == "complete",
     ),
     Step("list_snapshot_exports", path=SNAPSHOT),
+    # Webhooks
+    Step("create_webhook", {"url": "https://hooks.example.com/segments", "description": "Mail room"}),
+    Step("list_webhooks"),
+    Step("get_webhook", path=WEBHOOK),
+    Step("update_webhook", {"events": ["segment.recomputed", "segment.entered", "segment.left"]}, WEBHOOK),
+    Step("rotate_secret", {}, WEBHOOK),
+    Step("recover_deliveries", {"since": "2026-04-25T14:32:00Z"}, WEBHOOK),
+    Step("list_deliveries", path=WEBHOOK),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
+    Step("replay_delivery", path=DELIVERY),
+    Step("test_webhook", {"event": "segment.entered"}, WEBHOOK),
+    Step("read_messages"),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
     Step("get_user", path={"user_id": "ana"}),
@@ -187,6 +201,7 @@ STORY: Final = (
     Step("read_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
+    Step("delete_webhook", path=WEBHOOK),
     Step("delete_schema", path=SCHEMA),
     Step("delete_segment", path=SEGMENT),
 )

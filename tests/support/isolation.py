@@ -20,6 +20,7 @@ CANARIES: Final = (
     "canary_trait",
     "canary-key",
     "canary-snapshot",
+    "canary-hook",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
@@ -39,6 +40,8 @@ NOWHERE: Final[dict[str, Any]] = {
     "snapshot_id": _NEVER + 4,
     "user_id": "nobody@example.com",
     "version": 1,
+    "webhook_id": _NEVER + 8,
+    "delivery_id": _NEVER + 9,
 }
 """Parameter of a path → what it is of nothing that ever was."""
 
@@ -90,6 +93,12 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
+    hook = await _made(
+        client, "/api/webhooks/", {"url": "http://127.0.0.1:9/canary-hook", "description": "canary-hook"}
+    )
+    await _made(client, f"/api/webhooks/{hook['id']}/recover/", {"since": "2026-01-01T00:00:00Z"})
+    delivered = (await client.get(f"/api/webhooks/{hook['id']}/deliveries/")).json()["results"][0]
+    await client.patch(f"/api/webhooks/{hook['id']}/", json={"is_active": False})  # what is tried again would change
     key = await _made(client, "/api/auth/api-keys/", {"name": "canary-key"})
     schema = {"event_type": "their_event", "description": "canary-words", "properties": []}
     declared, _ = [await _made(client, "/api/schemas/", schema | {"event_type": name}) for name in ("their_event", "x")]
@@ -102,6 +111,8 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
     ids = {
+        "delivery_id": delivered["id"],
+        "webhook_id": hook["id"],
         "computation_id": queued["computation_id"],
         "erasure_id": erasure,
         "event_type": "their_event",
@@ -136,6 +147,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
+        f"/api/webhooks/{hook['id']}/deliveries/",
         f"/api/segments/exports/{export['id']}/download/",
     )
     made = Belongings(
@@ -167,6 +179,9 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "update_segment": {"name": "Mine"},
         "replace_segment": {"name": "Mine", "definition": OWN},
         "create_key": {"name": "Mine"},
+        "create_webhook": {"url": "http://127.0.0.1:9/mine"},
+        "update_webhook": {"description": "Mine"},
+        "recover_deliveries": {"since": "2026-01-01T00:00:00Z"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},
         "stream": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
