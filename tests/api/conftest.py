@@ -25,6 +25,7 @@ async def server(module_database_url: str, module_clickhouse_url: str) -> AsyncG
             clickhouse_url=module_clickhouse_url,
             outgoing_allow=LOOPBACK,
             secrets_keys=(SECRETS_KEY,),
+            refresh_default="manual",
         )
     )
     async with served(app) as url:

@@ -31,6 +31,8 @@ async def answers() -> list[Answer]:
             port=0,
             outgoing_allow=LOOPBACK,
             secrets_keys=(SECRETS_KEY,),
+            files_directory=str(directory / "files"),
+            refresh_default="manual",
         )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)

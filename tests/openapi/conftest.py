@@ -15,13 +15,17 @@ from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
-async def service_settings(module_database_url: str, module_clickhouse_url: str) -> Settings:
+async def service_settings(
+    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     return Settings(
         database_url=module_database_url,
         clickhouse_url=module_clickhouse_url,
         port=0,
         outgoing_allow=LOOPBACK,
         secrets_keys=(SECRETS_KEY,),
+        files_directory=str(tmp_path_factory.mktemp("files")),
+        refresh_default="manual",
     )
 
 

@@ -21,14 +21,17 @@ CANARIES: Final = (
     "canary-key",
     "canary-snapshot",
     "canary-hook",
+    "canary-activation",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
 _NEVER: Final = 2**53
 NOWHERE: Final[dict[str, Any]] = {
+    "activation_id": _NEVER + 8,
     "after": 1,
     "before": 1,
     "computation_id": _NEVER + 6,
+    "delivery_id": _NEVER + 9,
     "erasure_id": _NEVER + 7,
     "event_type": "no_such_event",
     "export_id": _NEVER + 3,
@@ -40,8 +43,8 @@ NOWHERE: Final[dict[str, Any]] = {
     "snapshot_id": _NEVER + 4,
     "user_id": "nobody@example.com",
     "version": 1,
-    "webhook_id": _NEVER + 8,
-    "delivery_id": _NEVER + 9,
+    "webhook_id": _NEVER + 20,
+    "webhook_delivery_id": _NEVER + 21,
 }
 """Parameter of a path → what it is of nothing that ever was."""
 
@@ -110,9 +113,16 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
+    config = {"url": "https://hooks.example.com/canary-activation"}
+    wanted = {"segment": first["id"], "connector_type": "webhook", "config": config}
+    activation = await _made(client, "/api/activations/", wanted)
+    delivery = await _made(client, f"/api/activations/{activation['id']}/sync/", {})
+    await client.patch(f"/api/activations/{activation['id']}/", json={"status": "paused"})  # it stays as it is
     ids = {
-        "delivery_id": delivered["id"],
+        "webhook_delivery_id": delivered["id"],
         "webhook_id": hook["id"],
+        "activation_id": activation["id"],
+        "delivery_id": delivery["delivery_id"],
         "computation_id": queued["computation_id"],
         "erasure_id": erasure,
         "event_type": "their_event",
@@ -134,6 +144,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "/api/auth/api-keys/?limit=1",
         "/api/schemas/?limit=1",
         "/api/snapshots/?limit=1",
+        "/api/activations/?limit=1",
         "/api/explorer/users/?limit=1",
     )
     cursors = [(await client.get(path)).json().get("next_cursor") for path in lists]
@@ -148,6 +159,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
         f"/api/webhooks/{hook['id']}/deliveries/",
+        f"/api/activations/{activation['id']}/",
         f"/api/segments/exports/{export['id']}/download/",
     )
     made = Belongings(
@@ -178,15 +190,21 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "create_segment": {"name": "Mine", "definition": member},
         "update_segment": {"name": "Mine"},
         "replace_segment": {"name": "Mine", "definition": OWN},
+        "create_activation": {
+            "segment": segment_id,
+            "connector_type": "webhook",
+            "config": {"url": "https://hooks.example.com/mine"},
+        },
+        "update_activation": {"status": "inactive"},
         "create_key": {"name": "Mine"},
         "create_webhook": {"url": "http://127.0.0.1:9/mine"},
         "update_webhook": {"description": "Mine"},
-        "recover_deliveries": {"since": "2026-01-01T00:00:00Z"},
+        "recover_webhook": {"since": "2026-01-01T00:00:00Z"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},
-        "stream": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
-        "generate": {"description": f"users who are in segment {segment_id}"},
-        "ag_ui": {
+        "stream_copilot": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
+        "generate_segment": {"description": f"users who are in segment {segment_id}"},
+        "stream_ag_ui": {
             "threadId": "t",
             "runId": "r",
             "messages": [{"id": "1", **asked[0]}],
@@ -195,13 +213,13 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
             "context": [],
             "forwardedProps": {"context": {"segment_id": segment_id}},
         },
-        "ai_sdk": {
+        "stream_ai_sdk": {
             "id": "t",
             "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "How many users are in it?"}]}],
             "trigger": "submit-message",
             "context": {"segment_id": segment_id},
         },
-        "give": {"run_id": "run_1", "rating": "up"},
+        "give_feedback": {"run_id": "run_1", "rating": "up"},
         "infer_schemas": {"event_types": ["their_event"]},
         "validate_payload": {"event_type": "their_event"},
         "try_event": {"user_id": USER, "event_type": "their_event"},
@@ -211,8 +229,8 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "take_snapshot": {"name": "Mine"},
         "export_segment": {"format": "csv"},
         "export_snapshot": {"format": "csv"},
-        "track": {"user_id": "mine", "event_type": "mine"},
-        "track_batch": {"events": []},
+        "track_event": {"user_id": "mine", "event_type": "mine"},
+        "track_events": {"events": []},
     }
     name = operation["operationId"]
     if name in rows:

@@ -32,7 +32,11 @@ Remember = Callable[[Tenant, Iterable[Happened]], Awaitable[None]]
 async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Resources]:
     """Everything that a process opens, on fresh migrated databases."""
     settings = Settings(
-        database_url=database_url, clickhouse_url=clickhouse_url, outgoing_allow=LOOPBACK, secrets_keys=(SECRETS_KEY,)
+        database_url=database_url,
+        clickhouse_url=clickhouse_url,
+        outgoing_allow=LOOPBACK,
+        secrets_keys=(SECRETS_KEY,),
+        refresh_default="manual",
     )
     async with open_resources(settings) as opened:
         await migrate(opened.postgres, opened.clickhouse)
@@ -47,6 +51,7 @@ async def module_resources(module_database_url: str, module_clickhouse_url: str)
         clickhouse_url=module_clickhouse_url,
         outgoing_allow=LOOPBACK,
         secrets_keys=(SECRETS_KEY,),
+        refresh_default="manual",
     )
     async with open_resources(settings) as opened:
         yield opened

@@ -47,7 +47,7 @@ class WebhookDeliveryController(Controller):
     tags = ("webhooks",)
 
     @get("/{webhook_id:int}/deliveries", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
-    async def list_deliveries(  # filters
+    async def list_webhook_deliveries(  # filters
         self,
         request: Request[Any, Any, State],
         webhook_id: FromPath[int],
@@ -77,11 +77,14 @@ class WebhookDeliveryController(Controller):
         )
         return listing.answer(found, fields)
 
-    @get("/{webhook_id:int}/deliveries/{delivery_id:int}", response_description="The delivery, with every attempt.")
-    async def get_delivery(
+    @get(
+        "/{webhook_id:int}/deliveries/{webhook_delivery_id:int}",
+        response_description="The delivery, with every attempt.",
+    )
+    async def get_webhook_delivery(
         self,
         webhook_id: FromPath[int],
-        delivery_id: FromPath[int],
+        webhook_delivery_id: FromPath[int],
         webhook_deliveries: NamedDependency[WebhookDeliveries],
         tenant: NamedDependency[Tenant],
     ) -> LoggedDelivery:
@@ -89,18 +92,18 @@ class WebhookDeliveryController(Controller):
 
         With the status, the beginning of the answer and the duration of every attempt.
         """
-        return await webhook_deliveries.get(tenant, webhook_id, delivery_id)
+        return await webhook_deliveries.get(tenant, webhook_id, webhook_delivery_id)
 
     @post(
-        "/{webhook_id:int}/deliveries/{delivery_id:int}/replay",
+        "/{webhook_id:int}/deliveries/{webhook_delivery_id:int}/replay",
         status_code=202,
         opt=Route(problems=(NotFound, Conflict)).opt,
         response_description="Queued.",
     )
-    async def replay_delivery(
+    async def replay_webhook_delivery(
         self,
         webhook_id: FromPath[int],
-        delivery_id: FromPath[int],
+        webhook_delivery_id: FromPath[int],
         webhook_deliveries: NamedDependency[WebhookDeliveries],
         tenant: NamedDependency[Tenant],
     ) -> WebhookDelivery:
@@ -108,7 +111,7 @@ class WebhookDeliveryController(Controller):
 
         Under the `webhook-id` that it had, with all attempts anew, whatever became of it before.
         """
-        return await webhook_deliveries.replay(tenant, webhook_id, delivery_id)
+        return await webhook_deliveries.replay(tenant, webhook_id, webhook_delivery_id)
 
     @post(
         "/{webhook_id:int}/recover",
@@ -116,7 +119,7 @@ class WebhookDeliveryController(Controller):
         opt=Route(problems=(NotFound, Conflict)).opt,
         response_description="Queued; what had arrived is left alone.",
     )
-    async def recover_deliveries(
+    async def recover_webhook(
         self,
         webhook_id: FromPath[int],
         data: JSONBody[WebhookRecovery],

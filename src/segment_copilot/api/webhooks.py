@@ -183,7 +183,7 @@ class WebhookController(Controller):
         return _issued(issued, created=True)
 
     @get("/messages", opt=Route(problems=(Forbidden,)).opt, response_description="Some messages, and where to go on.")
-    async def read_messages(
+    async def list_webhook_messages(
         self,
         webhook_feed: NamedDependency[WebhookFeed],
         caller: NamedDependency[Caller],
@@ -257,7 +257,7 @@ class WebhookController(Controller):
         opt=Route(problems=(NotFound, Conflict)).opt,
         response_description="The webhook with its new secret, shown this once.",
     )
-    async def rotate_secret(
+    async def rotate_webhook_secret(
         self,
         webhook_id: FromPath[int],
         webhooks: NamedDependency[Webhooks],
