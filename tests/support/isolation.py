@@ -92,15 +92,15 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     first, _ = [
         await _made(client, "/api/segments/", _segment(name)) for name in ("canary-segment", "canary-segment 2")
     ]
+    target = {"url": "http://127.0.0.1:9/canary-hook", "description": "canary-hook"}
+    hook = await _made(client, "/api/webhooks/", target)
     queued = (await client.post(f"/api/segments/{first['id']}/compute/")).json()
     async with asyncio.timeout(30):
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
-    hook = await _made(
-        client, "/api/webhooks/", {"url": "http://127.0.0.1:9/canary-hook", "description": "canary-hook"}
-    )
-    await _made(client, f"/api/webhooks/{hook['id']}/recover/", {"since": "2026-01-01T00:00:00Z"})
-    delivered = (await client.get(f"/api/webhooks/{hook['id']}/deliveries/")).json()["results"][0]
+    async with asyncio.timeout(30):
+        while not (sent := (await client.get(f"/api/webhooks/{hook['id']}/deliveries/")).json()["results"]):
+            pass
     await client.patch(f"/api/webhooks/{hook['id']}/", json={"is_active": False})  # what is tried again would change
     key = await _made(client, "/api/auth/api-keys/", {"name": "canary-key"})
     schema = {"event_type": "their_event", "description": "canary-words", "properties": []}
@@ -119,7 +119,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     delivery = await _made(client, f"/api/activations/{activation['id']}/sync/", {})
     await client.patch(f"/api/activations/{activation['id']}/", json={"status": "paused"})  # it stays as it is
     ids = {
-        "webhook_delivery_id": delivered["id"],
+        "webhook_delivery_id": sent[0]["id"],
         "webhook_id": hook["id"],
         "activation_id": activation["id"],
         "delivery_id": delivery["delivery_id"],

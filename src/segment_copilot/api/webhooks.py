@@ -28,7 +28,7 @@ from segment_copilot.activations.webhooks.signatures import MAX_SECRET, MIN_SECR
 from segment_copilot.api.http.pages import FIELDS, LISTING, MAX_CURSOR, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
-from segment_copilot.errors import Conflict, Forbidden, NotFound
+from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.lists import Listed
 
 Url = Annotated[
@@ -90,7 +90,7 @@ class SecretRotation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebhookTest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which event to make up; left out: the first that the webhook is told of."""
+    """Names the event to make up; left out: the first that the webhook is told of."""
 
     event: Event | None = None
 
@@ -182,11 +182,11 @@ class WebhookController(Controller):
         )
         return _issued(issued, created=True)
 
-    @get("/messages", opt=Route(problems=(Forbidden,)).opt, response_description="Some messages, and where to go on.")
+    @get("/messages", opt=Route(scope="members:read").opt, response_description="Some messages, and where to go on.")
     async def list_webhook_messages(
         self,
         webhook_feed: NamedDependency[WebhookFeed],
-        caller: NamedDependency[Caller],
+        tenant: NamedDependency[Tenant],
         cursor: Annotated[
             str | None,
             QueryParameter(
@@ -201,11 +201,10 @@ class WebhookController(Controller):
     ) -> Messages:
         """Read what webhooks are sent, without having one.
 
-        Oldest first. Users who entered or left need `members:read`. Ask again with the `next_cursor` of each answer; nothing is
-        left out or told twice.
+        Oldest first. Ask again with the `next_cursor` of each answer; nothing is left out or told twice.
         """
         events = (event,) if event else EVENTS
-        return await webhook_feed.read(caller.tenant, cursor, events=events, limit=limit, wait=wait, by=caller)
+        return await webhook_feed.read(tenant, cursor, events=events, limit=limit, wait=wait)
 
     @get("/{webhook_id:int}", response_description="The webhook.")
     async def get_webhook(

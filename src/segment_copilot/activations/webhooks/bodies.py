@@ -72,7 +72,7 @@ class Left(_Changed, frozen=True, tag_field="event", tag="segment.left"):
 
 
 class Reason(Struct, frozen=True):
-    """Why a computation failed."""
+    """Says why a computation failed."""
 
     code: str
     detail: str
