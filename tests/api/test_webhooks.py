@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from segops_admin.webhook import verify_webhook
 from standardwebhooks import Webhook
 
+from segment_copilot.activations.webhooks.bodies import Entered
 from segment_copilot.commands.listen import listen
 from segment_copilot.commands.options import Service
 from tests.support.http_server import Server
@@ -153,3 +158,34 @@ async def test_listening_shows_messages_and_passes_them_on(
         (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
         assert json.loads(line)["body"]["user_ids"] == ["ana"]
         assert len(receiver.received) == 2
+
+
+async def test_what_the_page_shows_can_be_typed(server: Server):
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    first, *rest = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (python,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    async with receiving() as receiver:
+
+        async def typed(script: str, **environment: str) -> list[Any]:
+            script = script.replace("curl ", "curl -sSf ").replace("https://hooks.example.com", receiver.url)
+            typing = await asyncio.create_subprocess_exec(
+                *("bash", "-euo", "pipefail", "-c", script),
+                env={"PATH": os.environ["PATH"], "URL": server.url, "API_KEY": server.key, **environment},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            out, _ = await typing.communicate()
+            assert typing.returncode == 0
+            return [json.loads(line) for line in out.decode().splitlines()]
+
+        (webhook,) = await typed(first)
+        tested, dead, recovered = await typed("\necho\n".join(rest), WEBHOOK=str(webhook["id"]))
+        assert (tested["delivered"], dead["count"], recovered["since"][:4]) == (True, 0, "2026")
+        found: dict[str, Any] = {}
+        exec(python, found)  # noqa: S102  # the page's
+        request = receiver.received[0]
+        assert found["receive"](request.body, dict(request.headers), webhook["secret"])["test"] is True
+        body = msgspec.json.decode(shown.encode(), type=Entered)
+        assert [*json.loads(shown)] == [*msgspec.to_builtins(body)]
+    async with server.client() as client:
+        await client.delete(f"/api/webhooks/{webhook['id']}/")
