@@ -32,6 +32,3 @@ CREATE TABLE live_segments (
 );
 CREATE INDEX live_segments_tenant ON live_segments (tenant_id);
 
--- TEMPORARY until 0016 is merged
-ALTER TABLE segments ADD COLUMN IF NOT EXISTS refresh_mode text NOT NULL DEFAULT 'manual';
-ALTER TABLE segments ADD COLUMN IF NOT EXISTS paused_since timestamptz;
