@@ -38,6 +38,7 @@ from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
 from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -103,6 +104,7 @@ class Resources(Struct, frozen=True):
     changes: MembershipChanges
     uploads: Uploads
     members: Members
+    user_numbers: UserNumbers
     live_memberships: LiveMemberships
     removals: Removals
     exports: Exports
@@ -150,11 +152,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
     segments = Segments(postgres, discovery, previews)
-    members = Members(postgres, clickhouse, identity_links)
+    history = timedelta(days=settings.history_days)
+    members = Members(postgres, clickhouse, identity_links, kept=history)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
-    exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
+    exports = Exports(postgres, clickhouse, discovery, limits=limits, kept=history, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     destination_secrets = DestinationSecrets(settings.secrets_keys)
@@ -194,8 +197,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
+        user_numbers=UserNumbers(postgres, clickhouse),
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
-        removals=Removals(postgres, clickhouse, presence=presence),
+        removals=Removals(postgres, clickhouse, kept=history, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,

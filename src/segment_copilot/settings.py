@@ -70,6 +70,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
     ] = 72
 
+    history_days: Annotated[
+        Positive, Meta(description="Days that members stay readable as they were, after they were replaced")
+    ] = 90
+
     export_hours: Annotated[Positive, Meta(description="Hours that an exported file is kept, and its links work")] = 24
     export_max_megabytes: Annotated[
         Positive, Meta(description="MiB that the exported files of one tenant may take together")
