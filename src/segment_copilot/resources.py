@@ -38,6 +38,7 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
+from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import Publications
@@ -51,6 +52,7 @@ from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
 from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -119,6 +121,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     copies: Copies
     members: Members
+    user_numbers: UserNumbers
     live_memberships: LiveMemberships
     live_refresh: LiveRefresh
     removals: Removals
@@ -175,11 +178,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     previews = Previews(clickhouse, discovery, values, references, identity_links)
     schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
     segments = Segments(postgres, discovery, previews, schedule)
-    members = Members(postgres, clickhouse, identity_links)
+    history = timedelta(days=settings.history_days)
+    members = Members(postgres, clickhouse, identity_links, kept=history)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
-    exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
+    exports = Exports(postgres, clickhouse, discovery, limits=limits, kept=history, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     outgoing = Outgoing(read_networks(settings.outgoing_allow))
@@ -188,6 +192,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     activations = Activations(postgres, destination_secrets, table, outgoing)
     deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    user_numbers = UserNumbers(postgres, clickhouse)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
@@ -232,11 +237,20 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         uploads=uploads,
         copies=Copies(segments, members, uploads),
         members=members,
+        user_numbers=user_numbers,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         live_refresh=LiveRefresh(
-            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+            postgres,
+            clickhouse,
+            arrivals,
+            discovery,
+            references,
+            identity_links,
+            computations,
+            LiveStates(computations, changes, user_numbers),
+            presence=presence,
         ),
-        removals=Removals(postgres, clickhouse, presence=presence),
+        removals=Removals(postgres, clickhouse, kept=history, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,

@@ -82,6 +82,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     refresh_hours: Annotated[
         float, Meta(ge=1 / 60, le=720, description="Time between two refreshes of a segment whose mode is auto")
     ] = 3.0
+    history_days: Annotated[
+        Positive, Meta(description="Days that members stay readable as they were, after they were replaced")
+    ] = 90
 
     export_hours: Annotated[Positive, Meta(description="Hours that an exported file is kept, and its links work")] = 24
     export_max_megabytes: Annotated[

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.changes import Comparison, MembershipChanges
+from segment_copilot.audiences.changes import Compared, Comparison, MembershipChanges
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import announce, announce_failure
@@ -27,6 +27,7 @@ from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.uploads import Mode, merge
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -126,6 +127,7 @@ class Computations:
         self._segments = segments
         self._previews = previews
         self._changes = changes
+        self._numbers = UserNumbers(postgres, clickhouse)
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
@@ -302,8 +304,10 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
+        found = await self._compare_together([one for one in claims if one.id in written])
         for one in claims:
-            await self._settle(one, self._compare_and_publish(one) if one.id in written else self._compute(one))
+            running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
+            await self._settle(one, running)
 
     async def _settle(self, claim: _Claim, running: Coroutine[Any, Any, None]) -> None:
         """Wait for the end of a computation and write it down. Whatever happens to it happens to no other."""
@@ -333,12 +337,14 @@ class Computations:
     async def _compute(self, claim: _Claim) -> None:
         """Run one computation by itself."""
         await self._leases.begin([claim.lease])
+        if claim.upload is None:
+            await self._numbers.give(claim.tenant)
         for query in await self._inserts(claim):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
         await self._compare_and_publish(claim)
 
     async def _inserts(self, claim: _Claim) -> list[compiler.CompiledQuery]:
-        """Return the statements that write the members."""
+        """Return the statements that write the members, who have numbers by now."""
         if claim.upload and claim.mode:
             applied = merge(
                 claim.tenant,
@@ -378,11 +384,10 @@ class Computations:
             return set()
         planned = [one for one in claims if one.id in plans]
         try:
+            await self._numbers.give(claims[0].tenant)
             shared = compiler.SharedSlots(list(plans.values()))
-            statements = [shared.create()]
-            statements += [
-                shared.insert(plans[one.id], segment_id=one.segment_id, run_id=one.run_id) for one in planned
-            ]
+            segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
+            statements = [shared.create(), shared.insert(segment_ids=segments, run_ids=runs)]
             await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
         except Exception as error:  # noqa: BLE001
             log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
@@ -392,23 +397,33 @@ class Computations:
 
     async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
         sql = """
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
+            ALTER TABLE segment_states DELETE
+            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+            SETTINGS mutations_sync = 1"""
         params = {
             "tenant": claims[0].tenant.id,
             "segments": [one.segment_id for one in claims],
             "runs": [one.run_id for one in claims],
         }
-        for table in ("memberships", "user_memberships"):
-            await self._clickhouse.execute(f"DELETE FROM {table}{sql}", params, purpose="compute")
+        await self._clickhouse.execute(sql, params, purpose="compute")
 
-    async def _compare_and_publish(self, claim: _Claim) -> None:
-        """Compare what was written with the members there are, and publish it with the changes."""
-        outcome, before = "replaced", claim.previous_run
+    async def _compare_together(self, claims: Sequence[_Claim]) -> dict[int, Comparison]:
+        """Compare what many runs wrote with the members there are; what is not compared here is to be by itself."""
+        firsts = {one.segment_id: one for one in reversed(claims)}
+        compared = [_compared(one, one.previous_run) for one in firsts.values()]
+        try:
+            return await self._changes.write(claims[0].tenant, compared) if compared else {}
+        except Exception as error:  # noqa: BLE001  # it will be met again, and settled, one by one
+            log.warning("computation.apart", computations=len(claims), error=type(error).__name__)
+            return {}
+
+    async def _compare_and_publish(self, claim: _Claim, found: Comparison | None = None) -> None:
+        """Compare what was written with the members there are, unless that is *found*, and publish it with the changes."""
+        outcome, before, compared = "replaced", claim.previous_run, found
         while outcome == "replaced":
-            found = await self._changes.write(
-                claim.tenant, claim.segment_id, claim.id, run_id=claim.run_id, before=before
-            )
+            found = compared or (await self._changes.write(claim.tenant, [_compared(claim, before)]))[claim.id]
             outcome, before = await self._publish(claim, found, before)
+            compared = None
             log.info(
                 "computation.compared",
                 outcome=outcome,
@@ -484,6 +499,10 @@ class Computations:
                 transaction, claim.tenant, claim.segment_id, computation_id=claim.id, as_of=claim.as_of, error=error
             )
             await note_failed(transaction, claim.tenant.id, claim.id)
+
+
+def _compared(claim: _Claim, before: UUID | None) -> Compared:
+    return Compared(claim.segment_id, claim.id, claim.run_id, before)
 
 
 def _read_claim(row: Record, lease: Lease) -> _Claim:

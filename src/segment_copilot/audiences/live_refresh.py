@@ -111,6 +111,7 @@ class LiveRefresh:
         references: References,
         links: IdentityLinks,
         computations: Computations,
+        states: LiveStates,
         *,
         policy: LivePolicy | None = None,
         lease: timedelta = LENGTH,
@@ -123,7 +124,7 @@ class LiveRefresh:
         self._references = references
         self._links = links
         self._computations = computations
-        self._states = LiveStates(computations)
+        self._states = states
         self._policy = policy or LivePolicy()
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
