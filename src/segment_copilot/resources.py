@@ -19,20 +19,34 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.changes_to_send import ChangesToSend
+from segment_copilot.activations.connectors import connectors
+from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
+from segment_copilot.activations.syncing import Syncing
+from segment_copilot.activations.webhooks.endpoints import Webhooks
+from segment_copilot.activations.webhooks.feed import WebhookFeed
+from segment_copilot.activations.webhooks.log import WebhookDeliveries
+from segment_copilot.activations.webhooks.queue import WebhookQueue
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.refresh import Refreshing
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
+from segment_copilot.audiences.schedules import Defaults
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
@@ -43,6 +57,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -101,11 +116,15 @@ class Resources(Struct, frozen=True):
     dependencies: Dependencies
     computations: Computations
     computation_records: ComputationRecords
+    refreshing: Refreshing
     changes: MembershipChanges
+    movements: Movements
     uploads: Uploads
+    copies: Copies
     members: Members
     user_numbers: UserNumbers
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -114,7 +133,14 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    deliveries: Deliveries
+    syncing: Syncing
     outgoing: Outgoing
+    publications: Publications
+    webhooks: Webhooks
+    webhook_queue: WebhookQueue
+    webhook_deliveries: WebhookDeliveries
+    webhook_feed: WebhookFeed
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -151,16 +177,28 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
-    segments = Segments(postgres, discovery, previews)
     history = timedelta(days=settings.history_days)
     members = Members(postgres, clickhouse, identity_links, kept=history)
+    schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
+    segments = Segments(postgres, discovery, previews, schedule)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
     exports = Exports(postgres, clickhouse, discovery, limits=limits, kept=history, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    outgoing = Outgoing(read_networks(settings.outgoing_allow))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    table = connectors(files_directory=settings.files_directory)
+    activations = Activations(postgres, destination_secrets, table, outgoing)
+    deliveries = Deliveries(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    idempotency = Idempotency(postgres, secrets)
+    uploads = Uploads(postgres, clickhouse)
+    publications = Publications(postgres, clickhouse)
+    webhooks = Webhooks(postgres, outgoing, destination_secrets)
+    webhook_deliveries = WebhookDeliveries(postgres, webhooks, publications, outgoing)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -171,7 +209,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -192,22 +230,37 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
+        refreshing=Refreshing(postgres, segments, schedule),
         changes=changes,
-        uploads=Uploads(postgres, clickhouse),
+        uploads=uploads,
+        copies=Copies(segments, members, uploads),
+        movements=Movements(postgres, clickhouse),
         members=members,
         user_numbers=UserNumbers(postgres, clickhouse),
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         removals=Removals(postgres, clickhouse, kept=history, presence=presence),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
-        activations=Activations(postgres),
-        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
+        activations=activations,
+        deliveries=deliveries,
+        syncing=Syncing(
+            postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
+        ),
+        outgoing=outgoing,
+        publications=publications,
+        webhooks=webhooks,
+        webhook_queue=WebhookQueue(postgres, webhooks, publications, outgoing, presence=presence),
+        webhook_deliveries=webhook_deliveries,
+        webhook_feed=WebhookFeed(publications),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -215,7 +268,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={
+                "exports": exports.remove_with,
+                "snapshots": snapshots.recount,
+                "answers": idempotency.forget,
+                "rejected users": deliveries.forget,
+                "webhook_answers": webhook_deliveries.forget,
+            },
             presence=presence,
         ),
     )

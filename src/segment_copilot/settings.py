@@ -65,6 +65,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Meta(description="Keys that destinations' secrets are kept with, newest first: 32 bytes in base64 each"),
     ] = ()
 
+    files_directory: Annotated[
+        str,
+        Meta(description="Directory that csv and parquet activations write below, each tenant in its own; empty: none"),
+    ] = ""
+
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
@@ -73,6 +78,14 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     history_days: Annotated[
         Positive, Meta(description="Days that members stay readable as they were, after they were replaced")
     ] = 90
+
+    refresh_default: Annotated[
+        Literal["auto", "manual"],
+        Meta(description="auto: new segments keep themselves true; manual: they are computed when somebody asks"),
+    ] = "auto"
+    refresh_hours: Annotated[
+        float, Meta(ge=1 / 60, le=720, description="Time between two refreshes of a segment whose mode is auto")
+    ] = 3.0
 
     export_hours: Annotated[Positive, Meta(description="Hours that an exported file is kept, and its links work")] = 24
     export_max_megabytes: Annotated[

@@ -56,7 +56,9 @@ async def _worker_ended_in_a_computation(service: Service) -> AsyncGenerator[Non
     ending = asyncio.create_task(service.worker.end(signal.SIGTERM))
     yield
     await ending
-    await service.on_clickhouse("ALTER TABLE segment_states RESET SETTING parts_to_delay_insert, min_delay_to_insert_ms")
+    await service.on_clickhouse(
+        "ALTER TABLE segment_states RESET SETTING parts_to_delay_insert, min_delay_to_insert_ms"
+    )
     await service.restart(service.worker)
 
 

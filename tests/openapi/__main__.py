@@ -23,7 +23,13 @@ from tests.support.engines import data_directory
 async def answers() -> list[Answer]:
     """What a new service answers to the story."""
     with data_directory() as directory, start_engines(directory) as engines:
-        settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+        settings = Settings(
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            port=0,
+            files_directory=str(directory / "files"),
+            refresh_default="manual",
+        )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)
             key = (await resources.keys.create(await resources.tenants.create("shop")))[1]

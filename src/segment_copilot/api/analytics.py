@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.deliveries import Deliveries, SyncLog, success_rate
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.standings import SharedMembers, Standing, Standings
@@ -63,17 +63,8 @@ class SegmentOverlap(Struct, frozen=True):
     overlap_pct: float
 
 
-class SyncLog(Struct, frozen=True):
-    """One attempt to send members on."""
-
-    status: str
-    user_count: int
-    error_message: str
-    synced_at: datetime
-
-
 class ActivationHealth(Struct, frozen=True):
-    """An activation and how it fares. Nothing is sent yet, so there are no logs and no rate of success."""
+    """An activation and how it fares: its newest deliveries that ended, and how many of the last 30 arrived, in percent."""
 
     id: int
     segment_id: int
@@ -92,6 +83,7 @@ class MonthlyUsage(Struct, frozen=True):
 
     period_start: datetime
     events: int
+    events_accepted: int
     events_limit: Limit
     mtu_computed: int
     dynamic_plus: int
@@ -142,11 +134,11 @@ class AnalyticsController(Controller):
 
     @get("/activations", response_description="One entry for each activation.")
     async def list_activation_health(
-        self, activations: NamedDependency[Activations], tenant: NamedDependency[Tenant]
+        self, deliveries: NamedDependency[Deliveries], tenant: NamedDependency[Tenant]
     ) -> list[ActivationHealth]:
         """List the activations and how they fare.
 
-        Nothing is sent yet: `sync_logs` is empty and `success_rate` null.
+        `success_rate` is a percentage of the last 30 deliveries that ended, null without any; `sync_logs` are the 5 newest.
         """
         return [
             ActivationHealth(
@@ -158,8 +150,10 @@ class AnalyticsController(Controller):
                 last_synced_at=one.last_synced_at,
                 last_error=one.last_error or "",
                 member_count=one.member_count,
+                success_rate=success_rate(one.logs),
+                sync_logs=one.logs[:5],
             )
-            for one in await activations.standings(tenant)
+            for one in await deliveries.standings(tenant)
         ]
 
     @get("/usage", opt=_COUNTS.opt, response_description="As of now.")
@@ -168,17 +162,19 @@ class AnalyticsController(Controller):
     ) -> MonthlyUsage:
         """Read what was used this month.
 
-        Events are those that happened in it, identifies among them, and can be queried. A limit of -1 is none.
+        `events` happened in it, identifies among them, and can be queried; `events_accepted` were sent in it, whenever they
+        happened, and are what is limited. A limit of -1 is none.
         """
         used = await run_while_connected(request, usage.this_month(tenant))
-        limit = used.dynamic_plus_limit
+        limited = used.limited
         return MonthlyUsage(
             period_start=used.since,
             events=used.events,
-            events_limit=_UNLIMITED,
+            events_accepted=limited.events,
+            events_limit=_or_unlimited(limited.events_limit),
             mtu_computed=used.users,
-            dynamic_plus=used.dynamic_plus,
-            dynamic_plus_limit=_UNLIMITED if limit is None else limit,
+            dynamic_plus=limited.dynamic_plus,
+            dynamic_plus_limit=_or_unlimited(limited.dynamic_plus_limit),
         )
 
 
@@ -189,3 +185,7 @@ def _trend(one: Standing) -> SegmentTrend:
 
 def _overlap(one: SharedMembers) -> SegmentOverlap:
     return SegmentOverlap(one.first_id, one.first_name, one.second_id, one.second_name, one.shared, one.percent)
+
+
+def _or_unlimited(limit: int | None) -> int:
+    return _UNLIMITED if limit is None else limit

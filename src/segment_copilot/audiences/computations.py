@@ -6,7 +6,8 @@ in one transaction. A run that fails or is overtaken is never seen, and the last
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -20,9 +21,12 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Compared, Comparison, MembershipChanges
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
+from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.states import drop_runs
 from segment_copilot.audiences.uploads import Mode, merge
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.errors import SegmentCopilotError, Unavailable
@@ -33,7 +37,11 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id")
+# Whose tenant has waited longest for a worker's turn; of one tenant, what somebody asked for before what was due.
+_TURNS: Final = """
+(SELECT taken_at FROM computation_turns AS turns WHERE turns.tenant_id = computations.tenant_id) NULLS FIRST,
+cause = 'schedule', id"""
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=_TURNS)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
@@ -41,7 +49,13 @@ _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
 _ALIKE: Final = """
 attempts = 0 AND upload IS NULL
-AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1 AND upload IS NULL)
+AND (tenant_id, as_of, cause = 'traits') = (
+    SELECT tenant_id, as_of, cause = 'traits' FROM computations WHERE id = $1 AND upload IS NULL)
+"""
+_OF_TRAITS: Final = "cause = 'traits'"
+_TAKE_TURN: Final = """
+INSERT INTO computation_turns (tenant_id, taken_at) SELECT tenant_id, clock_timestamp() FROM computations WHERE id = $1
+ON CONFLICT (tenant_id) DO UPDATE SET taken_at = excluded.taken_at
 """
 # Uploads of one segment are applied in the order in which they came.
 _IN_TURN: Final = """
@@ -89,6 +103,10 @@ class _Claim(Struct, frozen=True):
     @property
     def run_id(self) -> UUID:
         return self.lease.key
+
+
+Claim = _Claim
+"""A computation that somebody runs who is not `Computations`."""
 
 
 class Computations:
@@ -186,12 +204,13 @@ class Computations:
 
     # Work on them
 
-    async def run_next(self) -> bool:
+    async def run_next(self, *, only_traits: bool = False) -> bool:
         """Claim a queued computation (or one whose worker died) and run it; False when there is none.
 
-        Others of the same tenant and instant are claimed with it, and asked of the store together.
+        Others of the same tenant and instant are claimed with it, and asked of the store together. Tenants take turns.
+        With *only_traits*, none but those of dynamic segments whose traits changed: they are short, and awaited.
         """
-        claims = await self._claim()
+        claims = await self._claim(_OF_TRAITS if only_traits else _IN_TURN)
         if not claims:
             return False
         async with self._leases.renewed([one.lease for one in claims]):
@@ -201,20 +220,75 @@ class Computations:
                 await self._settle(claims[0], self._compute(claims[0]))
         return True
 
-    async def _claim(self) -> list[_Claim]:
-        """Claim the oldest computation that waits and has attempts left, with those alike."""
-        while claims := await self._claim_alike():
+    @asynccontextmanager
+    async def held(
+        self, tenant: Tenant, versions: Mapping[int, int], *, as_of: datetime
+    ) -> AsyncGenerator[Sequence[Claim]]:
+        """Note computations of these versions of segments, by id, that the caller runs itself and gives to `publish`.
+
+        Those of segments that have another version by now are not among them. What it does not publish, because it fails
+        or dies, is computed as if somebody had asked for it.
+        """
+        claims = await self._note(tenant, versions, as_of) if versions else []
+        if not claims:
+            yield claims
+            return
+        leases = [one.lease for one in claims]
+        async with self._leases.renewed(leases):
+            await self._leases.begin(leases)
+            try:
+                await self._numbers.give(tenant)
+                yield claims
+            finally:
+                await self._leases.release(leases, pause=timedelta(0))  # those that are not over
+
+    async def compare(self, claims: Sequence[Claim], before: Mapping[int, UUID | None]) -> dict[int, Comparison]:
+        """Compare what the caller wrote under the claims' runs, in one tenant, with the runs *before*, by segment."""
+        return await self._changes.write(claims[0].tenant, [_compared(one, before[one.segment_id]) for one in claims])
+
+    async def publish(self, claim: Claim, found: Comparison, before: UUID | None) -> bool:
+        """Publish what the caller wrote under the claim's run; False if others than *before* were published meanwhile."""
+        outcome, _ = await self._publish(claim, found, before)
+        return outcome == "done"
+
+    async def _note(self, tenant: Tenant, versions: Mapping[int, int], as_of: datetime) -> list[_Claim]:
+        leases: list[Lease] = []
+        try:
+            async with self._postgres.transaction() as transaction:
+                sql = """
+                    INSERT INTO computations (tenant_id, segment_id, version, as_of)
+                    SELECT $1, id, segments.version, $4 FROM segments
+                    JOIN unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
+                        ON id = segment_id AND segments.version = wanted.version
+                    WHERE tenant_id = $1 ORDER BY id FOR UPDATE OF segments
+                    RETURNING id"""
+                rows = await transaction.fetch(sql, tenant.id, list(versions), list(versions.values()), as_of)
+                ids = [row["id"] for row in rows]
+                leases += await self._leases.claim(transaction, "id = ANY ($1::bigint[])", ids, limit=len(ids))
+                held = {lease.id: lease for lease in leases}
+                await transaction.execute(_COMPUTING, list(held))
+                claimed = await transaction.fetch(_CLAIMED, list(held))
+        except BaseException:
+            self._leases.forget(leases)
+            raise
+        return [_read_claim(row, held[row["id"]]) for row in claimed]
+
+    async def _claim(self, condition: str = _IN_TURN) -> list[_Claim]:
+        """Claim the next computation that waits and has attempts left, with those alike."""
+        while claims := await self._claim_alike(condition):
             if not claims[0].lease.spent:
                 return claims
             detail = f"The worker died {MAX_ATTEMPTS} times on this computation."
             await self._fail(claims[0], "computation_crashed", detail, final=True)
         return []
 
-    async def _claim_alike(self) -> list[_Claim]:
+    async def _claim_alike(self, condition: str) -> list[_Claim]:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
-                leases += await self._leases.claim(transaction, _IN_TURN)
+                leases += await self._leases.claim(transaction, condition)
+                if leases and condition == _IN_TURN:
+                    await transaction.execute(_TAKE_TURN, leases[0].id)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -315,36 +389,24 @@ class Computations:
         if not plans:
             return set()
         planned = [one for one in claims if one.id in plans]
+        segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
         try:
             await self._numbers.give(claims[0].tenant)
             shared = compiler.SharedSlots(list(plans.values()))
-            segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
             statements = [shared.create(), shared.insert(segment_ids=segments, run_ids=runs)]
             await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
         except Exception as error:  # noqa: BLE001
             log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
-            await self._drop_runs(planned)  # what was written is not to be written twice
+            # What was written is not to be written twice.
+            await drop_runs(self._clickhouse, claims[0].tenant.id, segments=segments, runs=runs)
             return set()
         return set(plans)
 
-    async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
-        sql = """
-            ALTER TABLE segment_states DELETE
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-            SETTINGS mutations_sync = 1"""
-        params = {
-            "tenant": claims[0].tenant.id,
-            "segments": [one.segment_id for one in claims],
-            "runs": [one.run_id for one in claims],
-        }
-        await self._clickhouse.execute(sql, params, purpose="compute")
-
     async def _compare_together(self, claims: Sequence[_Claim]) -> dict[int, Comparison]:
         """Compare what many runs wrote with the members there are; what is not compared here is to be by itself."""
-        firsts = {one.segment_id: one for one in reversed(claims)}
-        compared = [_compared(one, one.previous_run) for one in firsts.values()]
+        firsts = list({one.segment_id: one for one in reversed(claims)}.values())
         try:
-            return await self._changes.write(claims[0].tenant, compared) if compared else {}
+            return await self.compare(firsts, {one.segment_id: one.previous_run for one in firsts}) if firsts else {}
         except Exception as error:  # noqa: BLE001  # it will be met again, and settled, one by one
             log.warning("computation.apart", computations=len(claims), error=type(error).__name__)
             return {}
@@ -409,6 +471,10 @@ class Computations:
                         ELSE 'computed' END
                 WHERE tenant_id = $1 AND id = $2"""
             await transaction.execute(sql, tenant_id, segment_id, claim.run_id, found.member_count, claim.as_of)
+            await announce(
+                transaction, claim.tenant, segment_id, computation_id=claim.id, found=found, computed_at=claim.as_of
+            )
+            await note_done(transaction, tenant_id, claim.id)
             return "done", claim.run_id
 
     async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
@@ -423,6 +489,10 @@ class Computations:
             await transaction.execute(sql, claim.tenant.id, claim.id)
             sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"
             await transaction.execute(sql, claim.tenant.id, claim.segment_id, error)
+            await announce_failure(
+                transaction, claim.tenant, claim.segment_id, computation_id=claim.id, as_of=claim.as_of, error=error
+            )
+            await note_failed(transaction, claim.tenant.id, claim.id)
 
 
 def _compared(claim: _Claim, before: UUID | None) -> Compared:

@@ -22,7 +22,7 @@ from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditi
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
-from segment_copilot.compiler.moves import Move, moves_between
+from segment_copilot.compiler.moves import Move, moves_between, question_of
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.relevance import can_change
@@ -110,6 +110,7 @@ __all__ = [
     "leaves",
     "moves_between",
     "plan",
+    "question_of",
     "read_evidence",
     "read_narrowing",
     "referenced_segments",

@@ -7,11 +7,13 @@ same rows say at both instants moves nobody. More users may be named than move, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from typing import Final, assert_never
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -97,6 +99,11 @@ def moves_between(earlier: Plan, later: Plan) -> frozenset[Move] | None:
             return None
         found.update(_moves(before, after, (earlier.as_of, later.as_of)))
     return frozenset(found)
+
+
+def question_of(plan: Plan) -> bytes:
+    """Return a hash of what a plan asks, and at which instant: of the definition, and of all that stands behind it."""
+    return hashlib.sha256(msgspec.json.encode((plan.as_of, plan.root))).digest()
 
 
 def _slots(node: Node) -> Iterator[Slot]:

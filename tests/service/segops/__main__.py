@@ -23,7 +23,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "segops.md"
 async def outcomes() -> list[Outcome]:
     """How every call went, against engines, API and worker that live as long as this."""
     with data_directory() as directory, start_engines(directory) as engines, tempfile.TemporaryDirectory() as scratch:
-        settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+        settings = Settings(
+            database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0, refresh_default="manual"
+        )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)
             key = (await resources.keys.create(await resources.tenants.create("shop")))[1]
