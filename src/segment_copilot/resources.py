@@ -38,7 +38,6 @@ from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
-from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
@@ -178,10 +177,10 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
-    schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
-    segments = Segments(postgres, discovery, previews, schedule)
     history = timedelta(days=settings.history_days)
     members = Members(postgres, clickhouse, identity_links, kept=history)
+    schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
+    segments = Segments(postgres, discovery, previews, schedule)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
@@ -194,7 +193,6 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     activations = Activations(postgres, destination_secrets, table, outgoing)
     deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
-    user_numbers = UserNumbers(postgres, clickhouse)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
@@ -240,20 +238,12 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         copies=Copies(segments, members, uploads),
         movements=Movements(postgres, clickhouse),
         members=members,
-        user_numbers=user_numbers,
+        user_numbers=UserNumbers(postgres, clickhouse),
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
-        live_refresh=LiveRefresh(
-            postgres,
-            clickhouse,
-            arrivals,
-            discovery,
-            references,
-            identity_links,
-            computations,
-            LiveStates(computations, changes, user_numbers),
-            presence=presence,
-        ),
         removals=Removals(postgres, clickhouse, kept=history, presence=presence),
+        live_refresh=LiveRefresh(
+            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+        ),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,

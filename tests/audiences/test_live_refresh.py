@@ -16,7 +16,6 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computation_records import Computation
 from segment_copilot.audiences.live_refresh import LivePolicy, LiveRefresh
-from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Changes
 from segment_copilot.compiler import SharedSlots
@@ -56,7 +55,6 @@ def live_refresh(resources: Resources, policy: LivePolicy | None = ALWAYS) -> Li
         References(resources.postgres),
         resources.identity_links,
         resources.computations,
-        LiveStates(resources.computations, resources.changes, resources.user_numbers),
         policy=policy,
     )
 

@@ -81,7 +81,9 @@ async def test_uploads_replace_add_and_remove(resources: Resources, tenant: Tena
     await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
     await resources.removals.remove_due()
     runs = "SELECT count() FROM (SELECT DISTINCT run_id FROM segment_states)"
-    assert (await resources.clickhouse.fetch(runs, purpose="catalog")).rows == [(1,)]  # an empty run has no rows
+    assert (await resources.clickhouse.fetch(runs, purpose="catalog")).rows == [
+        (2,)
+    ]  # the published one and the one before
     assert await resources.postgres.fetchval("SELECT count(*) FROM uploads") == 0
 
 

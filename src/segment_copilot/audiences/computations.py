@@ -26,6 +26,7 @@ from segment_copilot.audiences.references import is_static, not_found, without_d
 from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.states import drop_runs
 from segment_copilot.audiences.uploads import Mode, merge
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.errors import SegmentCopilotError, Unavailable
@@ -240,6 +241,10 @@ class Computations:
             finally:
                 await self._leases.release(leases, pause=timedelta(0))  # those that are not over
 
+    async def compare(self, claims: Sequence[Claim], before: Mapping[int, UUID | None]) -> dict[int, Comparison]:
+        """Compare what the caller wrote under the claims' runs, in one tenant, with the runs *before*, by segment."""
+        return await self._changes.write(claims[0].tenant, [_compared(one, before[one.segment_id]) for one in claims])
+
     async def publish(self, claim: Claim, found: Comparison, before: UUID | None) -> bool:
         """Publish what the caller wrote under the claim's run; False if others than *before* were published meanwhile."""
         outcome, _ = await self._publish(claim, found, before)
@@ -383,36 +388,24 @@ class Computations:
         if not plans:
             return set()
         planned = [one for one in claims if one.id in plans]
+        segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
         try:
             await self._numbers.give(claims[0].tenant)
             shared = compiler.SharedSlots(list(plans.values()))
-            segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
             statements = [shared.create(), shared.insert(segment_ids=segments, run_ids=runs)]
             await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
         except Exception as error:  # noqa: BLE001
             log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
-            await self._drop_runs(planned)  # what was written is not to be written twice
+            # What was written is not to be written twice.
+            await drop_runs(self._clickhouse, claims[0].tenant.id, segments=segments, runs=runs)
             return set()
         return set(plans)
 
-    async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
-        sql = """
-            ALTER TABLE segment_states DELETE
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-            SETTINGS mutations_sync = 1"""
-        params = {
-            "tenant": claims[0].tenant.id,
-            "segments": [one.segment_id for one in claims],
-            "runs": [one.run_id for one in claims],
-        }
-        await self._clickhouse.execute(sql, params, purpose="compute")
-
     async def _compare_together(self, claims: Sequence[_Claim]) -> dict[int, Comparison]:
         """Compare what many runs wrote with the members there are; what is not compared here is to be by itself."""
-        firsts = {one.segment_id: one for one in reversed(claims)}
-        compared = [_compared(one, one.previous_run) for one in firsts.values()]
+        firsts = list({one.segment_id: one for one in reversed(claims)}.values())
         try:
-            return await self._changes.write(claims[0].tenant, compared) if compared else {}
+            return await self.compare(firsts, {one.segment_id: one.previous_run for one in firsts}) if firsts else {}
         except Exception as error:  # noqa: BLE001  # it will be met again, and settled, one by one
             log.warning("computation.apart", computations=len(claims), error=type(error).__name__)
             return {}

@@ -111,4 +111,4 @@ class KeptStates:
 
 
 def _bad_instant(code: str, detail: str) -> InvalidInput:
-    return InvalidInput(detail, findings=[Finding("/as_of", code, detail)])
+    return InvalidInput(detail, findings=[Finding("", code, detail)])

@@ -24,6 +24,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import Move, Plan
 from segment_copilot.errors import InvalidDefinition, SegmentCopilotError, Unavailable
 from segment_copilot.events.arrivals import Arrivals, Arrived, Mark
@@ -62,7 +63,7 @@ SELECT segments.id, $1, run_id, question FROM unnest($2::bigint[], $3::uuid[], $
 JOIN segments ON segments.id = kept.id AND tenant_id = $1
 """
 _COMPUTED: Final = """
-UPDATE segments SET last_computed_at = $4
+UPDATE segments SET last_computed_at = $4, last_refreshed_at = greatest(last_refreshed_at, $4)
 FROM unnest($2::bigint[], $3::uuid[]) AS kept (id, run_id)
 WHERE tenant_id = $1 AND segments.id = kept.id AND published_run = kept.run_id AND last_computed_at < $4
 """
@@ -111,7 +112,6 @@ class LiveRefresh:
         references: References,
         links: IdentityLinks,
         computations: Computations,
-        states: LiveStates,
         *,
         policy: LivePolicy | None = None,
         lease: timedelta = LENGTH,
@@ -124,7 +124,7 @@ class LiveRefresh:
         self._references = references
         self._links = links
         self._computations = computations
-        self._states = states
+        self._states = LiveStates(computations, UserNumbers(postgres, clickhouse))
         self._policy = policy or LivePolicy()
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 

@@ -8,7 +8,6 @@ from typing import Final, Literal
 from uuid import UUID
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.changes import Compared, MembershipChanges
 from segment_copilot.audiences.computations import Claim, Computations
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.stores.clickhouse import Session
@@ -56,9 +55,8 @@ FROM live_next WHERE segment_id IN {segments:Array(UInt64)}
 class LiveStates:
     """Publishes what `shared_members`, a temporary table of a session, says of many segments."""
 
-    def __init__(self, computations: Computations, changes: MembershipChanges, numbers: UserNumbers) -> None:
+    def __init__(self, computations: Computations, numbers: UserNumbers) -> None:
         self._computations = computations
-        self._changes = changes
         self._numbers = numbers
 
     async def publish(
@@ -89,8 +87,7 @@ class LiveStates:
         async with self._computations.held(tenant, changed, as_of=as_of) as claims:
             if claims:
                 await self._write(session, tenant, claims)
-                compared = [Compared(one.segment_id, one.id, one.run_id, before[one.segment_id]) for one in claims]
-                found = await self._changes.write(tenant, compared)
+                found = await self._computations.compare(claims, before)
                 for one in claims:
                     if await self._computations.publish(one, found[one.id], before[one.segment_id]):
                         runs[one.segment_id] = one.run_id
