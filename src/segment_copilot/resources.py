@@ -18,6 +18,8 @@ from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
@@ -26,6 +28,7 @@ from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
+from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
@@ -42,6 +45,7 @@ from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
 from segment_copilot.events.analytics import Analytics
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.browsing import Browsing
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.discovery import Discovery
@@ -105,6 +109,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     members: Members
     live_memberships: LiveMemberships
+    live_refresh: LiveRefresh
     removals: Removals
     exports: Exports
     snapshots: Snapshots
@@ -113,6 +118,7 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    outgoing: Outgoing
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -158,7 +164,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
+    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    live_refresh = LiveRefresh(
+        postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+    )
     destination_secrets = DestinationSecrets(settings.secrets_keys)
+    idempotency = Idempotency(postgres, secrets)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -169,7 +181,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
-        idempotency=Idempotency(postgres, secrets),
+        idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
         ingestion=Ingestion(postgres, declarations),
@@ -190,13 +202,14 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
-        computations=Computations(postgres, clickhouse, segments, previews, changes, presence=presence),
+        computations=computations,
         computation_records=ComputationRecords(postgres),
-        refreshing=Refreshing(postgres, segments, schedule),
+        refreshing=Refreshing(postgres, segments, live_refresh, schedule),
         changes=changes,
         uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=live_refresh,
         removals=Removals(postgres, clickhouse, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
@@ -205,6 +218,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
         activations=Activations(postgres),
+        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -212,7 +226,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount},
+            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount, "answers": idempotency.forget},
             presence=presence,
         ),
     )

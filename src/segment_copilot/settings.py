@@ -47,6 +47,12 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     oidc_role_claim: Annotated[
         str, Meta(min_length=1, description="Claim that holds owner, admin, member or viewer, or a list of them")
     ] = "role"
+    outgoing_allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Private networks that webhooks and activations may send to, with http:// too, such as 10.0.0.0/8; none by default"
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe line written")
     ] = "info"

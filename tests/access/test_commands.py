@@ -80,7 +80,11 @@ async def test_a_tenants_limits_are_changed_one_by_one(run, module_postgres):
     await run("limit", "acme", "--requests-per-minute", "100", group=tenant_commands)
     both = await tenants.get("acme")
     await run("limit", "acme", "--requests-per-minute", "0", group=tenant_commands)
+    await run("limit", "acme", "--events-per-month", "5000", group=tenant_commands)
     usual = await tenants.get("acme")
+    await run("limit", "acme", "--events-per-month", "0", group=tenant_commands)
+    any_number = await tenants.get("acme")
 
     assert (both.dynamic_plus_limit, both.requests_per_minute) == (3, 100)
-    assert (usual.dynamic_plus_limit, usual.requests_per_minute) == (3, None)
+    assert (usual.dynamic_plus_limit, usual.requests_per_minute, usual.events_per_month) == (3, None, 5000)
+    assert (any_number.dynamic_plus_limit, any_number.events_per_month) == (3, None)

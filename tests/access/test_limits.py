@@ -24,8 +24,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def spent(limits: RateLimits, caller: Caller) -> list[str]:
-    """The limits that one more request is too many for."""
-    return [one.name for one in limits.take(caller) if one.spent]
+    """The limit that one more request is too many for."""
+    return [spent] if (spent := limits.take(caller).spent) else []
 
 
 def test_a_key_has_its_minute_and_then_another(clock: Clock):
@@ -35,9 +35,9 @@ def test_a_key_has_its_minute_and_then_another(clock: Clock):
     refused = limits.take(ANA)
     clock.now += 120
 
-    assert [[one.remaining for one in two] for two in left] == [[9, 2], [8, 1], [7, 0]]
-    assert [(one.name, one.spent) for one in refused] == [("tenant", False), ("key", True)]
-    assert 1 <= refused[1].reset_seconds <= 60
+    assert [(one.nearest, one.remaining) for one in left] == [("key", 2), ("key", 1), ("key", 0)]
+    assert (refused.of_tenant, refused.of_key, refused.spent) == (10, 3, "key")
+    assert 1 <= refused.reset_seconds <= 60
     assert spent(limits, ANA) == []
 
 
@@ -62,7 +62,7 @@ def test_a_tenants_own_limit_is_what_counts_and_bounds_its_keys(clock: Clock):
     limits = RateLimits(per_key=3, per_tenant=4)
     few: Any = Caller(Tenant(1, "acme", requests_per_minute=2), 1)
 
-    assert [spent(limits, few) for _ in range(3)] == [[], [], ["tenant", "key"]]
+    assert [spent(limits, few) for _ in range(3)] == [[], [], ["tenant"]]
 
 
 def test_every_user_of_a_public_key_has_a_limit_of_their_own(clock: Clock):
@@ -70,3 +70,21 @@ def test_every_user_of_a_public_key_has_a_limit_of_their_own(clock: Clock):
     ana, ben = [replace(ANA, session="track", session_user=user) for user in ("ana", "ben")]
 
     assert [spent(limits, one) for one in (ana, ben, ana)] == [[], [], ["key"]]
+
+
+def test_a_window_slides_over_the_minute_before(clock: Clock):
+    limits = RateLimits(per_key=4, per_tenant=100)
+    clock.now = 6_000.0
+    for _ in range(4):
+        limits.take(ANA)
+
+    clock.now = 6_060.0  # all four lie within the last minute
+    refused = limits.take(ANA)
+    clock.now += refused.reset_seconds
+
+    assert (refused.spent, refused.reset_seconds) == ("key", 1)
+    assert [spent(limits, ANA) for _ in range(2)] == [[], ["key"]]  # of the four, a little less than four weigh now
+    clock.now = 6_075.0  # of the four, three: with the one since then that is four
+    assert spent(limits, ANA) == ["key"]
+    clock.now = 6_075.1
+    assert [spent(limits, ANA) for _ in range(2)] == [[], ["key"]]

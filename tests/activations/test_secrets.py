@@ -58,7 +58,7 @@ def test_without_a_key_nothing_is_taken():
     assert refused.value.code == "no_secrets_key"
 
 
-@pytest.mark.parametrize("key", ["", "short", "ä" * 44, new_key()[:-4]])
+@pytest.mark.parametrize("key", ["", "short", "ä" * 44, "A" * 40])
 def test_a_wrong_key_is_told_by_its_number(key):
     with pytest.raises(InvalidInput, match="key 2 is not 32 bytes") as refused:
         Secrets([NEW, key])

@@ -14,6 +14,7 @@ import pytest
 
 from segment_copilot.access import idempotency as module
 from segment_copilot.access.idempotency import Answer, Claim
+from segment_copilot.access.sessions import LIFETIME
 from segment_copilot.errors import Unavailable
 from segment_copilot.worker import steps
 from tests.support.copilot_runs import Script, says
@@ -177,6 +178,22 @@ async def test_an_answer_holds_for_a_day_and_is_then_forgotten(client, server):
     assert held.headers.get("idempotency-replayed") == "true"
     assert "idempotency-replayed" not in anew.headers
     assert await postgres.fetchval("SELECT count(*) FROM idempotency_keys") == 0
+
+
+async def test_a_sessions_token_is_repeated_only_while_it_holds(client, server):
+    async def open_session() -> httpx2.Response:
+        return await client.post("/api/auth/session/", json={"scope": "copilot"}, headers=keyed("a-session"))
+
+    first = await open_session()
+    age = "UPDATE idempotency_keys SET created_at = now() - $1::interval"
+    await server.resources.postgres.execute(age, LIFETIME - timedelta(minutes=1))
+    held = await open_session()
+    await server.resources.postgres.execute(age, LIFETIME)
+    anew = await open_session()
+
+    assert held.json() == first.json()
+    assert (held.headers.get("idempotency-replayed"), anew.headers.get("idempotency-replayed")) == ("true", None)
+    assert anew.status_code == 200
 
 
 async def test_what_is_kept_can_be_read_with_the_key_alone(client, server):

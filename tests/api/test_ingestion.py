@@ -292,3 +292,29 @@ async def test_an_import_that_cannot_work_says_so_before_it_sends(server, tmp_pa
             url=server.url,
             key=key or server.key,
         )
+
+
+async def test_what_passes_the_quota_of_a_month_is_a_problem_and_stored_nowhere(server, tmp_path):
+    tenants, keys = server.resources.tenants, server.resources.keys
+    tenant = await tenants.set_events_per_month(await tenants.create("small"), 3)
+    _, key = await keys.create(tenant)
+    async with server.client(key) as client:
+        first = await post(client, BATCH, {"events": [{**EVENT, "event_id": str(number)} for number in range(2)]})
+        refused = await post(client, BATCH, {"events": [EVENT, EVENT]})
+        used = (await client.get("/api/usage/")).json()["events"]
+        monthly = (await client.get("/api/analytics/usage/")).json()
+        safe = await post(client, BATCH, {"events": [{**EVENT, "event_id": "1"}, {**EVENT, "event_id": "2"}]})
+        single = await post(client, TRACK, EVENT)
+
+    problem, resets_at = refused.json(), datetime.fromisoformat(used["resets_at"])
+    assert (first.status_code, safe.status_code) == (202, 202)
+    assert (refused.status_code, single.status_code) == (429, 429)
+    assert (problem["code"], problem["limit"], problem["remaining"]) == ("event_quota_reached", 3, 1)
+    assert abs(int(refused.headers["retry-after"]) - (resets_at - datetime.now(UTC)).total_seconds()) < 60
+    assert (used["this_month"], used["limit"]) == (2, 3)
+    assert (monthly["events_accepted"], monthly["events_limit"]) == (2, 3)
+
+    (tmp_path / "more.csv").write_text("user,event,time\nana,viewed,2026-06-01\nben,viewed,2026-06-01\n")
+    layout = Layout(user="user", event="event", time="time")
+    with pytest.raises(InvalidInput, match="429: This tenant may send 3 events a month, and 0 are left"):
+        await import_file(tmp_path / "more.csv", layout=layout, url=server.url, key=key)

@@ -8,7 +8,6 @@ from typing import Any
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Changes
-from segment_copilot.audiences.usage import month_start
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
 
@@ -168,16 +167,11 @@ async def test_usage_is_of_the_local_month(resources: Resources, other_tenant: T
 
     used = await resources.usage.this_month(tenant, as_of=NOW)
     nothing = await resources.usage.this_month(other_tenant, as_of=NOW)
-    limited = await resources.usage.this_month(await resources.tenants.set_requests_per_minute(tenant, 120), as_of=NOW)
+    slower = await resources.usage.limited(await resources.tenants.set_requests_per_minute(tenant, 120), as_of=NOW)
 
     assert (used.since, used.events, used.users) == (begins, 3, 2)
-    assert (used.dynamic_plus, used.dynamic_plus_limit) == (1, 5)
-    assert (limited.requests_per_minute, used.requests_per_minute) == (120, 60_000)
-    assert (nothing.events, nothing.users, nothing.dynamic_plus, nothing.dynamic_plus_limit) == (0, 0, 0, None)
-
-
-def test_a_month_begins_at_its_local_midnight():
-    assert month_start(datetime(2026, 3, 31, 22, 30, tzinfo=UTC), "Europe/Madrid") == datetime(
-        2026, 3, 31, 22, tzinfo=UTC
-    )
-    assert month_start(datetime(2026, 3, 31, 22, 30, tzinfo=UTC), "UTC") == datetime(2026, 3, 1, tzinfo=UTC)
+    assert (used.limited.dynamic_plus, used.limited.dynamic_plus_limit) == (1, 5)
+    assert (slower.requests_per_minute, used.limited.requests_per_minute) == (120, 60_000)
+    assert used.limited.resets_at == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert (nothing.events, nothing.users) == (0, 0)
+    assert (nothing.limited.dynamic_plus, nothing.limited.dynamic_plus_limit) == (0, None)

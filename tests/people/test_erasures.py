@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from segment_copilot.access.idempotency import Answer, Claim
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.exports import Source
 from segment_copilot.copilot.feedback import Opinion
-from segment_copilot.errors import NotFound
+from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.events.shapes import SchemaProperty
 from segment_copilot.people.erasures import Erasure, Erasures
 from segment_copilot.people.traces import Traces
@@ -151,7 +152,7 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 
     receipt = done.receipt
     assert receipt is not None
-    assert receipt.removed.elsewhere == {"exports": 1, "snapshots": 1}
+    assert receipt.removed.elsewhere == {"exports": 1, "snapshots": 1, "answers": 0}
     assert (receipt.removed.ids, receipt.removed.recent_events, receipt.removed.feedback) == (4, 6, 1)
     assert receipt.removed.rows["events"] == 5
     assert receipt.removed.samples == 2
@@ -333,3 +334,59 @@ async def test_what_is_asked_while_one_is_under_way_covers_what_came_in_between(
 
     assert second.id != first.id
     assert await traces(resources) == set()
+
+
+async def test_answers_kept_for_repetitions_are_forgotten_with_a_person(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant
+):
+    kept, lease = resources.idempotency, {"lease": timedelta(seconds=60)}
+    answer = Answer(200, (), f'{{"user_id": "{WHOLE}"}}'.encode())
+
+    async def begin(key: str, *, asks: bool = False, of: Tenant = tenant) -> Claim | Answer:
+        return await kept.begin(of, key, b"print", asks=asks, **lease)
+
+    async def answered(key: str, *, asks: bool = False, of: Tenant = tenant) -> None:
+        claim = await begin(key, asks=asks, of=of)
+        assert isinstance(claim, Claim)
+        await kept.keep(claim, answer)
+
+    await answered("asked", asks=True)
+    await answered("done")
+    await answered("another's", of=other_tenant)
+    under_way = await begin("under way", asks=True)
+    done = await erased(resources, tenant, await resources.erasures.request(tenant, WHOLE))
+    assert isinstance(under_way, Claim)
+    await kept.keep(under_way, answer)
+
+    assert done.receipt is not None
+    assert done.receipt.removed.elsewhere["answers"] == 2
+    assert isinstance(await begin("asked", asks=True), Claim)
+    assert isinstance(await begin("under way", asks=True), Claim)
+    with pytest.raises(Conflict) as refused:
+        await begin("done")
+    assert refused.value.code == "idempotency_answer_not_kept"
+    assert await begin("another's", of=other_tenant) == answer
+
+
+async def test_values_of_a_person_of_many_events_leave_the_catalog_a_page_of_events_at_a_time(
+    resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("segment_copilot.people.traces._PAGE", 7)
+    theirs = [
+        {"user_id": WHOLE, "event_type": "bought", "payload": {"n": {"o.": n}, "price": n + 0.5}} for n in range(60)
+    ]
+    alike = [{"user_id": "anon_zq7-phone", "event_type": "bought", "payload": {"price": 1}} for _ in range(30)]
+    linked = {"user_id": WHOLE, "anonymous_id": "zq7-phone", "event_type": "came", "payload": {"n": True}}
+    others = {"user_id": "other", "event_type": "bought", "payload": {"n": {"o.": 3}, "price": 4.5}}
+    at = {"occurred_at": NOW.isoformat()}
+    await accept(resources, tenant, *({**event, **at} for event in (linked, *theirs, *alike, others)))
+    await forward(resources)
+    shown = (await resources.discovery.catalog(tenant, fresh=True)).event_types["bought"].properties
+    assert [len(shown[path].samples) for path in ("n.o\\.", "price")] == [50, 50]
+
+    done = await erased(resources, tenant, await resources.erasures.request(tenant, WHOLE))
+
+    shown = (await resources.discovery.catalog(tenant, fresh=True)).event_types["bought"].properties
+    assert [shown[path].samples for path in ("n.o\\.", "price")] == [(3,), (4.5,)]
+    assert done.receipt is not None
+    assert done.receipt.removed.samples == 49 + 49 + 1

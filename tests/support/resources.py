@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
@@ -27,7 +28,9 @@ Remember = Callable[[Tenant, Iterable[Happened]], Awaitable[None]]
 @pytest.fixture
 async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Resources]:
     """Everything that a process opens, on fresh migrated databases."""
-    settings = Settings(database_url=database_url, clickhouse_url=clickhouse_url, refresh_default="manual")
+    settings = Settings(
+        database_url=database_url, clickhouse_url=clickhouse_url, outgoing_allow=LOOPBACK, refresh_default="manual"
+    )
     async with open_resources(settings) as opened:
         await migrate(opened.postgres, opened.clickhouse)
         yield opened
@@ -37,7 +40,10 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
 async def module_resources(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Resources]:
     """The same on this module's databases."""
     settings = Settings(
-        database_url=module_database_url, clickhouse_url=module_clickhouse_url, refresh_default="manual"
+        database_url=module_database_url,
+        clickhouse_url=module_clickhouse_url,
+        outgoing_allow=LOOPBACK,
+        refresh_default="manual",
     )
     async with open_resources(settings) as opened:
         yield opened

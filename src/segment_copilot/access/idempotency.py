@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import sha256
 from time import monotonic
@@ -34,15 +35,22 @@ _POLL_SECONDS: Final = 0.05
 _PURPOSE: Final = "idempotency"
 _SEALED: Final = {"alg": "dir", "enc": "A256GCM"}
 
-# Taken: a new row, one whose day is over, or one whose worker is gone.
+# Taken: a new row, one whose time is over, or one whose worker is gone.
 _CLAIM: Final = """
-    INSERT INTO idempotency_keys AS kept (tenant_id, key, fingerprint, claim, leased_until)
-    VALUES ($1, $2, $3, $4, now() + $5::interval)
+    INSERT INTO idempotency_keys AS kept (tenant_id, key, fingerprint, claim, leased_until, kept_for, asks)
+    VALUES ($1, $2, $3, $4, now() + $5::interval, $6, $7)
     ON CONFLICT (tenant_id, key) DO UPDATE SET
         fingerprint = excluded.fingerprint, claim = excluded.claim, leased_until = excluded.leased_until, status = NULL,
-        answer = NULL, created_at = now()
-    WHERE kept.created_at <= now() - $6::interval OR (kept.status IS NULL AND kept.leased_until <= now())
+        answer = NULL, created_at = now(), kept_for = excluded.kept_for, asks = excluded.asks
+    WHERE kept.created_at + kept.kept_for <= now() OR (kept.status IS NULL AND kept.leased_until <= now())
     RETURNING claim"""
+_FORGET: Final = """
+    WITH asked AS (
+        DELETE FROM idempotency_keys WHERE tenant_id = $1 AND asks RETURNING answer IS NOT NULL AS had_one
+    ), done AS (
+        UPDATE idempotency_keys SET answer = NULL WHERE tenant_id = $1 AND NOT asks AND answer IS NOT NULL RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM asked WHERE had_one) + (SELECT count(*) FROM done)"""
 _READ: Final = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE tenant_id = $1 AND key = $2"
 
 
@@ -69,19 +77,32 @@ class Idempotency(Struct, frozen=True):
     postgres: Postgres
     secrets: Secrets
 
-    async def begin(self, tenant: Tenant, key: str, fingerprint: bytes, *, lease: timedelta) -> Claim | Answer:
+    async def begin(
+        self,
+        tenant: Tenant,
+        key: str,
+        fingerprint: bytes,
+        *,
+        lease: timedelta,
+        kept_for: timedelta = REMEMBERED,
+        asks: bool = False,
+    ) -> Claim | Answer:
         """Claim the request, or return the answer it was given before; wait for one that is being given.
+
+        The answer is of use for *kept_for* from now on, a day at most. One that *asks* changes nothing.
 
         Raises:
             IdempotencyKeyReused: The key was sent with another request.
-            Conflict: The answer is still being made, or was too large to be kept.
+            Conflict: The answer is still being made, or is kept no more (it was too large, or forgotten with a user).
 
         """
         secret = await self.secrets.get_or_create(_PURPOSE)
         claim = Claim(tenant.id, _derive(secret, b"key", key), uuid4(), _derive(secret, b"seal", key))
         until = monotonic() + WAIT_SECONDS
         while True:
-            taken = await self.postgres.fetchval(_CLAIM, tenant.id, claim.key, fingerprint, claim.id, lease, REMEMBERED)
+            taken = await self.postgres.fetchval(
+                _CLAIM, tenant.id, claim.key, fingerprint, claim.id, lease, kept_for, asks
+            )
             if taken is not None:
                 return claim
             row = await self.postgres.fetchrow(_READ, tenant.id, claim.key)
@@ -110,6 +131,13 @@ class Idempotency(Struct, frozen=True):
         sql = "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND key = $2 AND claim = $3 AND status IS NULL"
         await self.postgres.execute(sql, claim.tenant_id, claim.key, claim.id)
 
+    async def forget(self, tenant_id: int, _ids: Sequence[str]) -> int:
+        """Forget every answer that a tenant was given, and return how many: which of them name a user, none can tell.
+
+        What was done stays known as done; what only asked, one under way too, may be asked again.
+        """
+        return await self.postgres.fetchval(_FORGET, tenant_id)
+
     async def clean_up(self) -> None:
         """Forget the requests whose day is over."""
         await self.postgres.execute("DELETE FROM idempotency_keys WHERE created_at <= now() - $1::interval", REMEMBERED)
@@ -121,7 +149,7 @@ def _derive(secret: bytes, purpose: bytes, key: str) -> bytes:
 
 def _unsealed(answer: str | None, seal: bytes) -> Answer:
     if answer is None:
-        detail = "This request was done before, but its answer was too large to be kept; read what it made."
+        detail = "This request was done before, but its answer is not kept; read what it made."
         raise Conflict(detail, code="idempotency_answer_not_kept")
     plain = jwe.decrypt_compact(answer, OctKey.import_key(seal)).plaintext
     assert plain is not None  # noqa: S101  # decrypted, or raised

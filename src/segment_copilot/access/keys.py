@@ -24,7 +24,7 @@ from segment_copilot.access.scopes import (
     granted,
     missing,
 )
-from segment_copilot.access.tenants import Tenant
+from segment_copilot.access.tenants import Tenant, tenant_of
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, QueryTimeout, Unauthenticated, Unavailable
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
@@ -40,7 +40,7 @@ _USED: Final = timedelta(minutes=10)  # so coarse is last_used_at: a read is no 
 _COLUMNS: Final = """id, kind, name, hint, role, scopes, allowed_origins, require_signed_user_id, created_at, expires_at,
     last_used_at, revoked_at"""
 _VALID: Final = """
-    SELECT tenants.id, slug, timezone, dynamic_plus_limit, requests_per_minute, kind, api_keys.id AS key_id, role, scopes,
+    SELECT tenants.id, slug, timezone, dynamic_plus_limit, requests_per_minute, events_per_month, kind, api_keys.id AS key_id, role, scopes,
         allowed_origins, require_signed_user_id, hmac_secret, expires_at, last_used_at
     FROM api_keys JOIN tenants ON tenants.id = api_keys.tenant_id
     WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"""
@@ -405,7 +405,7 @@ def _caller(row: Record) -> Caller:
     kind: KeyKind = row["kind"]
     public = PublicKey(tuple(row["allowed_origins"]), row["require_signed_user_id"], bytes(row["hmac_secret"] or b""))
     return Caller(
-        Tenant(row["id"], row["slug"], row["timezone"], row["dynamic_plus_limit"], row["requests_per_minute"]),
+        tenant_of(row),
         row["key_id"],
         kind=kind,
         scopes=granted(kind, row["role"], row["scopes"]),

@@ -11,7 +11,7 @@ from segment_copilot.errors import Conflict, InvalidInput, NotFound
 from segment_copilot.language.decode import is_timezone
 from segment_copilot.stores.postgres import Postgres, Record, UniqueViolation
 
-_COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit, requests_per_minute"
+_COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit, requests_per_minute, events_per_month"
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -23,6 +23,7 @@ class Tenant(Struct, frozen=True):
     timezone: str = "UTC"
     dynamic_plus_limit: int | None = None
     requests_per_minute: int | None = None  # None: the deployment's
+    events_per_month: int | None = None  # None: any
 
 
 class Tenants:
@@ -71,6 +72,11 @@ class Tenants:
         sql = f"UPDATE tenants SET requests_per_minute = $2 WHERE id = $1 RETURNING {_COLUMNS}"
         return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
 
+    async def set_events_per_month(self, tenant: Tenant, limit: int | None) -> Tenant:
+        """Change how many events the tenant may send in a month of its time zone; None: any."""
+        sql = f"UPDATE tenants SET events_per_month = $2 WHERE id = $1 RETURNING {_COLUMNS}"
+        return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
+
     async def delete(self, tenant: Tenant) -> None:
         """Delete the tenant with its keys and whatever PostgreSQL removes along with its row.
 
@@ -92,4 +98,16 @@ def _tenant(row: Record | None, slug: str) -> Tenant:
     """Return the tenant in *row*; raises NotFound, naming *slug*, when there is no row."""
     if row is None:
         raise NotFound(f"There is no tenant {slug!r}.", code="tenant_not_found")
-    return Tenant(row["id"], row["slug"], row["timezone"], row["dynamic_plus_limit"], row["requests_per_minute"])
+    return tenant_of(row)
+
+
+def tenant_of(row: Record) -> Tenant:
+    """Return the tenant in a row that has all columns of one."""
+    return Tenant(
+        row["id"],
+        row["slug"],
+        row["timezone"],
+        dynamic_plus_limit=row["dynamic_plus_limit"],
+        requests_per_minute=row["requests_per_minute"],
+        events_per_month=row["events_per_month"],
+    )

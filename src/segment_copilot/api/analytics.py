@@ -92,6 +92,7 @@ class MonthlyUsage(Struct, frozen=True):
 
     period_start: datetime
     events: int
+    events_accepted: int
     events_limit: Limit
     mtu_computed: int
     dynamic_plus: int
@@ -168,17 +169,19 @@ class AnalyticsController(Controller):
     ) -> MonthlyUsage:
         """Read what was used this month.
 
-        Events are those that happened in it, identifies among them, and can be queried. A limit of -1 is none.
+        `events` happened in it, identifies among them, and can be queried; `events_accepted` were sent in it, whenever they
+        happened, and are what is limited. A limit of -1 is none.
         """
         used = await run_while_connected(request, usage.this_month(tenant))
-        limit = used.dynamic_plus_limit
+        limited = used.limited
         return MonthlyUsage(
             period_start=used.since,
             events=used.events,
-            events_limit=_UNLIMITED,
+            events_accepted=limited.events,
+            events_limit=_or_unlimited(limited.events_limit),
             mtu_computed=used.users,
-            dynamic_plus=used.dynamic_plus,
-            dynamic_plus_limit=_UNLIMITED if limit is None else limit,
+            dynamic_plus=limited.dynamic_plus,
+            dynamic_plus_limit=_or_unlimited(limited.dynamic_plus_limit),
         )
 
 
@@ -189,3 +192,7 @@ def _trend(one: Standing) -> SegmentTrend:
 
 def _overlap(one: SharedMembers) -> SegmentOverlap:
     return SegmentOverlap(one.first_id, one.first_name, one.second_id, one.second_name, one.shared, one.percent)
+
+
+def _or_unlimited(limit: int | None) -> int:
+    return _UNLIMITED if limit is None else limit

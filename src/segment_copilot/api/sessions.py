@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import SessionScope
-from segment_copilot.access.sessions import ANONYMOUS, Sessions, Wanted
+from segment_copilot.access.sessions import ANONYMOUS, LIFETIME, Sessions, Wanted
 from segment_copilot.api.http.routes import Route
 from segment_copilot.events.validation import MAX_USER_LENGTH
 
@@ -87,7 +87,7 @@ class SessionController(Controller):
     @post(
         "/session",
         status_code=200,
-        opt=Route(scope="sessions:open", pages=True).opt,
+        opt=Route(scope="sessions:open", pages=True, repeated_for=LIFETIME).opt,
         response_description="The token, for 15 minutes.",
     )
     async def open_session(

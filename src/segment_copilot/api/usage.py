@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
-from litestar import Controller, Request, get
-from litestar.datastructures import State
+from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.requests import run_while_connected
-from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.usage import Usage
-from segment_copilot.errors import QueryTimeout
 
 Limit = Annotated[int | None, Meta(description="null is none")]
 
@@ -26,10 +23,11 @@ class DynamicPlusUsage(Struct, frozen=True):
 
 
 class EventUsage(Struct, frozen=True):
-    """Events that happened this month, by the tenant's time zone."""
+    """Events that were sent this month, by the tenant's time zone, whenever they happened."""
 
-    this_month: int
+    this_month: Annotated[int, Meta(description="Identifies among them; an event whose id was seen before is none")]
     limit: Limit
+    resets_at: Annotated[datetime, Meta(description="When the next month begins")]
 
 
 class RequestUsage(Struct, frozen=True):
@@ -52,21 +50,16 @@ class UsageController(Controller):
     path = "/api/usage"
     tags = ("analytics",)
 
-    @get(
-        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
-        response_description="As of now.",
-    )
-    async def get_usage(
-        self, request: Request[Any, Any, State], usage: NamedDependency[Usage], tenant: NamedDependency[Tenant]
-    ) -> TenantUsage:
+    @get(response_description="As of now.")
+    async def get_usage(self, usage: NamedDependency[Usage], tenant: NamedDependency[Tenant]) -> TenantUsage:
         """Read what is used, and the limits.
 
-        Events are those that happened this month in the tenant's time zone, identifies among them, and can be queried.
-        A limit of null is none.
+        Events are counted as they are accepted, in the month of the tenant's time zone. More than the limit are refused
+        (429 `event_quota_reached`) until `resets_at`. A limit of null is none.
         """
-        used = await run_while_connected(request, usage.this_month(tenant))
+        used = await usage.limited(tenant)
         return TenantUsage(
             DynamicPlusUsage(used.dynamic_plus, used.dynamic_plus_limit),
-            EventUsage(used.events, None),
+            EventUsage(used.events, used.events_limit, used.resets_at),
             RequestUsage(used.requests_per_minute),
         )

@@ -6,7 +6,8 @@ in one transaction. A run that fails or is overtaken is never seen, and the last
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -99,6 +100,10 @@ class _Claim(Struct, frozen=True):
     @property
     def run_id(self) -> UUID:
         return self.lease.key
+
+
+Claim = _Claim
+"""A computation that somebody runs who is not `Computations`."""
 
 
 class Computations:
@@ -210,6 +215,54 @@ class Computations:
             else:
                 await self._settle(claims[0], self._compute(claims[0]))
         return True
+
+    @asynccontextmanager
+    async def held(
+        self, tenant: Tenant, versions: Mapping[int, int], *, as_of: datetime
+    ) -> AsyncGenerator[Sequence[Claim]]:
+        """Note computations of these versions of segments, by id, that the caller runs itself and gives to `publish`.
+
+        Those of segments that have another version by now are not among them. What it does not publish, because it fails
+        or dies, is computed as if somebody had asked for it.
+        """
+        claims = await self._note(tenant, versions, as_of) if versions else []
+        if not claims:
+            yield claims
+            return
+        leases = [one.lease for one in claims]
+        async with self._leases.renewed(leases):
+            await self._leases.begin(leases)
+            try:
+                yield claims
+            finally:
+                await self._leases.release(leases, pause=timedelta(0))  # those that are not over
+
+    async def publish(self, claim: Claim, found: Comparison, before: UUID | None) -> bool:
+        """Publish what the caller wrote under the claim's run; False if others than *before* were published meanwhile."""
+        outcome, _ = await self._publish(claim, found, before)
+        return outcome == "done"
+
+    async def _note(self, tenant: Tenant, versions: Mapping[int, int], as_of: datetime) -> list[_Claim]:
+        leases: list[Lease] = []
+        try:
+            async with self._postgres.transaction() as transaction:
+                sql = """
+                    INSERT INTO computations (tenant_id, segment_id, version, as_of, cause)
+                    SELECT $1, id, segments.version, $4, 'schedule' FROM segments
+                    JOIN unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
+                        ON id = segment_id AND segments.version = wanted.version
+                    WHERE tenant_id = $1 ORDER BY id FOR UPDATE OF segments
+                    RETURNING id"""
+                rows = await transaction.fetch(sql, tenant.id, list(versions), list(versions.values()), as_of)
+                ids = [row["id"] for row in rows]
+                leases += await self._leases.claim(transaction, "id = ANY ($1::bigint[])", ids, limit=len(ids))
+                held = {lease.id: lease for lease in leases}
+                await transaction.execute(_COMPUTING, list(held))
+                claimed = await transaction.fetch(_CLAIMED, list(held))
+        except BaseException:
+            self._leases.forget(leases)
+            raise
+        return [_read_claim(row, held[row["id"]]) for row in claimed]
 
     async def _claim(self, condition: str = _IN_TURN) -> list[_Claim]:
         """Claim the next computation that waits and has attempts left, with those alike."""

@@ -19,6 +19,7 @@ from rich.markup import escape
 from segment_copilot import demo
 from segment_copilot.access.keys import KeyKind
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.activations.secrets import new_key
 from segment_copilot.commands.ask import stream_answer
 from segment_copilot.commands.options import Service
@@ -78,6 +79,7 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
             settings,
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
+            outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
             secrets_keys=settings.secrets_keys or (_secrets_key(engines.data_dir / "secrets-key"),),
         )
         try:

@@ -152,7 +152,7 @@ def create_tenant(
 def list_tenants(*, json: AsJson = False) -> None:
     """List every tenant.
 
-    Slug, time zone, most Dynamic Plus segments.
+    Slug, time zone, most Dynamic Plus segments, most events a month.
     """
 
     async def listed(postgres: Postgres) -> list[Tenant]:
@@ -162,8 +162,12 @@ def list_tenants(*, json: AsJson = False) -> None:
     if json:
         print_json(found)
         return
-    rows = [(each.slug, each.timezone, ANY if (limit := each.dynamic_plus_limit) is None else limit) for each in found]
-    print_rows(("tenant", "time zone", "Dynamic Plus"), rows)
+    limits = [
+        [ANY if limit is None else limit for limit in (each.dynamic_plus_limit, each.events_per_month)]
+        for each in found
+    ]
+    rows = [(each.slug, each.timezone, *limit) for each, limit in zip(found, limits, strict=True)]
+    print_rows(("tenant", "time zone", "Dynamic Plus", "events a month"), rows)
 
 
 @tenants.command("limit")
@@ -175,10 +179,14 @@ def limit_tenant(
         int | None,
         typer.Option(min=0, help="Most requests a minute, to each process; 0: the usual; left out: as it is"),
     ] = None,
+    events_per_month: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Most events a month; 0: any; left out: as it is")
+    ] = None,
 ) -> None:
     """Change a tenant's limits.
 
-    Its quota of Dynamic Plus segments, or how many requests a minute it may send.
+    Its quota of Dynamic Plus segments, how many requests a minute it may send, or how many events in a month of its time
+    zone.
     """
 
     async def limit(postgres: Postgres) -> None:
@@ -186,7 +194,9 @@ def limit_tenant(
         tenant = await stored.get(slug)
         if requests_per_minute is not None:
             await stored.set_requests_per_minute(tenant, requests_per_minute or None)
-        if dynamic_plus is not None or requests_per_minute is None:
+        if events_per_month is not None:
+            await stored.set_events_per_month(tenant, events_per_month or None)
+        if dynamic_plus is not None or (requests_per_minute is None and events_per_month is None):
             await stored.set_dynamic_plus_limit(tenant, dynamic_plus)
 
     _on_postgres(limit)

@@ -22,6 +22,7 @@ from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditi
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
+from segment_copilot.compiler.moves import Move, moves_between, question_of
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.relevance import can_change
@@ -41,6 +42,7 @@ from segment_copilot.compiler.render import (
 )
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.tables import Person
+from segment_copilot.compiler.touched import CREATE_TOUCHED, TOUCHED, render_copies, render_persons
 from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.language import Parsed
 from segment_copilot.language.catalog import Catalog
@@ -78,6 +80,8 @@ def compile_definition(
 
 
 __all__ = [
+    "CREATE_TOUCHED",
+    "TOUCHED",
     "WHERE_POINTER",
     "Bound",
     "Compiled",
@@ -85,6 +89,7 @@ __all__ = [
     "Conditions",
     "Evidence",
     "KeyRange",
+    "Move",
     "Narrowing",
     "Person",
     "Plan",
@@ -103,10 +108,13 @@ __all__ = [
     "conjunction",
     "key_ranges",
     "leaves",
+    "moves_between",
     "plan",
+    "question_of",
     "read_evidence",
     "read_narrowing",
     "referenced_segments",
+    "render_copies",
     "render_counts",
     "render_event_filter",
     "render_evidence",
@@ -115,6 +123,7 @@ __all__ = [
     "render_members",
     "render_membership_insert",
     "render_narrowing",
+    "render_persons",
     "render_preview",
     "render_trait_filter",
     "shape_of",

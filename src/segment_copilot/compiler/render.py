@@ -24,7 +24,7 @@ from segment_copilot.compiler.chain import LEVELS, Part, chain_of, render_chain
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql
 from segment_copilot.compiler.slots import Node, Plan
 from segment_copilot.compiler.sources import Sources, by_source
-from segment_copilot.compiler.tables import Person, Tables, is_in
+from segment_copilot.compiler.tables import STORED, Person, TableNames, Tables, is_in
 from segment_copilot.compiler.traits import TraitTable
 from segment_copilot.compiler.trees import complement_of, is_positive, is_true, normal, slots_of
 
@@ -128,12 +128,17 @@ class SharedSlots:
 
     The statements belong to one session of the server: `create` makes a temporary table with a row for every user.
 
+    Args:
+        plans: What is asked.
+        names: Where the rows stand that are read: of all users, or of those that are to be evaluated.
+
     Raises:
         ValueError: The plans are of several tenants or instants.
     """
 
-    def __init__(self, plans: Sequence[Plan]) -> None:
+    def __init__(self, plans: Sequence[Plan], *, names: TableNames = STORED) -> None:
         _check_alike(plans)
+        self._names = names
         self._first = replace(plans[0], linked=any(plan.linked for plan in plans))
         trees = [normal(plan.root) for plan in plans]
         self._masks = Bitmasks(trees)
@@ -141,7 +146,7 @@ class SharedSlots:
 
     def create(self) -> CompiledQuery:
         """Ask for every slot; users are in the order in which members are stored."""
-        rendering = _Rendering(self._first, "bitmasks")
+        rendering = _Rendering(self._first, "bitmasks", names=self._names)
         template = (
             "CREATE TEMPORARY TABLE shared_slots ENGINE = Memory AS\nSELECT user_id, user_key, {}\n"
             "FROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)\nORDER BY user_id"
@@ -153,6 +158,17 @@ class SharedSlots:
         """Write the members of one run of one of the plans."""
         rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
         return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
+
+    def create_members(self, segment_ids: Sequence[int]) -> CompiledQuery:
+        """Make another temporary table, of the members of each plan: `segment_id, user_key, user_id`.
+
+        The ids are those of the plans' segments, in their order.
+        """
+        ids, tests = bind(list(segment_ids), "Array(UInt64)"), [sql("toUInt8({})", test) for test in self._tests]
+        template = "SELECT user_key, user_id, arrayFilter((id, is_in) -> is_in, {}, [\n{}\n]) AS ids\nFROM shared_slots"
+        rows = nested(sql(template, ids, _listed(tests)))
+        create = "CREATE TEMPORARY TABLE shared_members ENGINE = Memory AS\nSELECT segment_id, user_key, user_id FROM {}\nARRAY JOIN ids AS segment_id"
+        return query(sql(create, rows))
 
     def ask(self) -> CompiledQuery:
         """Write a row for each user, with 1 or 0 for each of the plans: whether the user is in its audience."""
@@ -248,6 +264,7 @@ class _Rendering:
         person: Person | None = None,
         traits: TraitTable = "current",
         keys: KeyRange | None = None,
+        names: TableNames = STORED,
     ) -> None:
         self._plan = plan
         self._shape: Shape | None = shape
@@ -256,7 +273,7 @@ class _Rendering:
         if keys is not None:
             first, last = bind(keys.first, "UInt64", name="first_key"), bind(keys.last, "UInt64", name="last_key")
             only = sql("user_key BETWEEN {} AND {}", first, last)
-        self.tables = Tables(plan, only=only, person=person)
+        self.tables = Tables(plan, only=only, person=person, names=names)
         if person is not None:
             self._one.append(sql("user_id = {}", self.tables.user))
         self.sources = Sources(self.tables, plan.as_of, traits=traits)

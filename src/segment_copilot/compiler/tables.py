@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, Literal, LiteralString
 from uuid import UUID
 
@@ -17,7 +18,21 @@ INSTANT: Final = "DateTime64(6, 'UTC')"
 Keys = Literal["user_key", "property, user_key"]
 """What tells rows of users, or of the traits of users, apart."""
 
-_LINKS: Final = "SELECT alias_key, person_key, person_id FROM identity_links FINAL WHERE tenant_id = {}"
+_LINKS: Final = "SELECT alias_key, person_key, person_id FROM {} FINAL WHERE tenant_id = {}"
+
+
+class TableNames(Struct, frozen=True):
+    """Names the tables in which the rows of users stand; others than the usual have the same layout."""
+
+    events: LiteralString = "events"
+    traits: LiteralString = "traits"
+    traits_current: LiteralString = "traits_current"
+    users: LiteralString = "users"
+    identity_links: LiteralString = "identity_links"
+
+
+STORED: Final = TableNames()
+"""Where everything is."""
 
 
 def in_range(wanted: Range) -> list[Fragment]:
@@ -81,9 +96,13 @@ class Tables:
         plan: Whose data, and as of when.
         only: A condition on `user_key` that every read gets, such as a range of keys; None for everybody.
         person: Whose rows alone are read; None for everybody's.
+        names: Where the rows stand.
     """
 
-    def __init__(self, plan: Plan, *, only: Fragment | None = None, person: Person | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, only: Fragment | None = None, person: Person | None = None, names: TableNames = STORED
+    ) -> None:
+        self._names = names
         self.tenant = bind(plan.tenant_id, "UInt32", name="tenant")
         self.as_of = bind(plan.as_of, INSTANT, name="as_of")
         self.user = bind("" if person is None else person.user_id, "String", name="user")
@@ -99,7 +118,7 @@ class Tables:
             only = sql("stored.user_key IN (SELECT arrayJoin(arrayMap(id -> sipHash64(id), {})))", ids)
             self.person_key = sql("materialize(sipHash64({}))", self.user)
         elif self.is_linked:
-            linked = nested(sql(_LINKS, self.tenant))
+            linked = nested(sql(_LINKS, names.identity_links, self.tenant))
             self._links = sql("LEFT ANY JOIN {} AS links ON stored.user_key = links.alias_key", linked)
             self.person_key = sql("if(links.person_key = 0, stored.user_key, links.person_key)")
         self.key = sql("{} AS user_key", self.person_key) if self.is_linked else self.person_key
@@ -108,34 +127,44 @@ class Tables:
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of these types; None is every event, and an identify is not one."""
-        return self._read("events", [of_types(names), self._is_past, *conditions])
+        return self._read(self._names.events, [of_types(names), self._is_past, *conditions])
 
     def everything(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of all types, identifies among them."""
-        return self._read("events", [self._is_past, *conditions])
+        return self._read(self._names.events, [self._is_past, *conditions])
 
     def traits(self, wanted: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read every value that some traits ever had."""
-        return self._read("traits", [wanted, self._is_past, *conditions])
+        return self._read(self._names.traits, [wanted, self._is_past, *conditions])
 
     def current_traits(self, wanted: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
         """Read the newest value of some traits, after `as_of` or not; rows that were overtaken too, unless *final*."""
-        return self._read("traits_current", [wanted, *conditions], final=final)
+        return self._read(self._names.traits_current, [wanted, *conditions], final=final)
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read the universe: a row of `user_key, user_id` for each user."""
         is_seen = sql("first_seen <= {}", self.as_of)
         if not self.is_linked:
-            return self._read("users", [is_seen, *conditions], final=True)
+            return self._read(self._names.users, [is_seen, *conditions], final=True)
         user_id = self.user
         if self._links is not None:
             user_id = sql("any(if(links.person_key = 0, stored.user_id, links.person_id))")
         everybody = sql(
-            "SELECT {}, {} AS user_id\n{}\nGROUP BY user_key", self.key, user_id, self._read("users", [is_seen])
+            "SELECT {}, {} AS user_id\n{}\nGROUP BY user_key",
+            self.key,
+            user_id,
+            self._read(self._names.users, [is_seen]),
         )
         rows = sql("FROM {}", nested(everybody))
         conditions = list(conditions)
         return sql("{}\n{}", rows, where(conditions)) if conditions else rows
+
+    def newcomers(self, since: datetime) -> Fragment:
+        """Read those who are in the universe and, at an instant before, perhaps were not."""
+        return self._read(
+            self._names.users,
+            [sql("first_seen > {}", bind(since, INSTANT)), sql("first_seen <= {}", self.as_of)],
+        )
 
     def members(self, segment_id: int, run_id: UUID) -> Fragment:
         """Read the stored members of a segment, as one run left them; they have no instant."""

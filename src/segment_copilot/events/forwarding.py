@@ -191,7 +191,9 @@ class Forwarding:
         return len(events)
 
     async def _end_forwarded(self, transaction: Connection, block: Block) -> bool:
-        sql = "UPDATE blocks SET forwarded_at = now(), failing_since = NULL, error = NULL WHERE id = $1"
+        sql = """
+            UPDATE blocks SET forwarded_at = now(), forwarded_by = pg_current_xact_id(), failing_since = NULL, error = NULL
+            WHERE id = $1"""
         return await self._leases.end(transaction, block.lease, "forwarded") and bool(
             await transaction.execute(sql, block.id)
         )

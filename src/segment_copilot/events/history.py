@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -79,6 +80,7 @@ class History:
             group.create_task(self._write_blocks(tenant, events, progress))
             group.create_task(self._observe(events))
             group.create_task(self._keep_recent(recent))
+        await note_rewritten(self._postgres, tenant.id)
 
     async def rewrite(
         self,
@@ -103,6 +105,7 @@ class History:
         counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant.id}, purpose="ingest")).rows
         await self._postgres.execute(_COUNTED, tenant.id, *map(list, zip(*counts, strict=True)))
         await self._keep_recent([event for event in events if event.occurred_at > recent_since])
+        await note_rewritten(self._postgres, tenant.id)
 
     async def delete(self, tenant: Tenant) -> None:
         """Delete every event of the tenant, and which ids are one person's.
@@ -111,11 +114,13 @@ class History:
         anywhere. From PostgreSQL first, so that no event still arrives in ClickHouse; blocks hold events of others, too.
         """
         await self._delete_recent(tenant, prefix="")
-        await self._postgres.execute("DELETE FROM identity_links WHERE tenant_id = $1", tenant.id)
+        for sql in ("DELETE FROM identity_links WHERE tenant_id = $1", "DELETE FROM event_counts WHERE tenant_id = $1"):
+            await self._postgres.execute(sql, tenant.id)
         for table in ("events", "traits", "traits_current", "users", "identity_links"):
             params = {"table": table, "tenant": tenant.id}
             sql = "DELETE FROM {table:Identifier} WHERE tenant_id = {tenant:UInt32}"
             await self._clickhouse.execute(sql, params, purpose="ingest")
+        await note_rewritten(self._postgres, tenant.id)
 
     async def _delete_recent(self, tenant: Tenant, prefix: str) -> None:
         """Delete from PostgreSQL the events whose ids begin with *prefix*, and the blocks that nothing is left in."""

@@ -14,12 +14,14 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.declarations import Declarations
 from segment_copilot.events.identity_links import link_anonymous, seen_together
+from segment_copilot.events.quota import EventQuota, first_day, quota_reached
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
-# requests with the same ids then wait for each other instead of locking each other out.
+# requests with the same ids then wait for each other instead of locking each other out; the count comes last, when all
+# ids are had.
 _STORE = """
 WITH incoming AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::bytea[])
@@ -28,10 +30,16 @@ WITH incoming AS (
     INSERT INTO event_ids (tenant_id, key, accepted_at)
     SELECT $1::integer, key, $8::timestamptz FROM incoming WHERE key IS NOT NULL ORDER BY key
     ON CONFLICT DO NOTHING RETURNING key
+), stored AS (
+    INSERT INTO events (tenant_id, event_id, user_id, event_type, occurred_at, payload, received_at)
+    SELECT $1::integer, event_id, user_id, event_type, occurred_at, payload, $8::timestamptz
+    FROM incoming WHERE key IS NULL OR key IN (SELECT key FROM unseen) ORDER BY position
+    RETURNING event_id
+), counted AS (
+    INSERT INTO event_counts AS counts (tenant_id, month, slot, accepted)
+    SELECT $1::integer, $9::date, pg_backend_pid() % 16, count(*) FROM stored HAVING count(*) > 0
+    ON CONFLICT (tenant_id, month, slot) DO UPDATE SET accepted = counts.accepted + excluded.accepted
 )
-INSERT INTO events (tenant_id, event_id, user_id, event_type, occurred_at, payload, received_at)
-SELECT $1::integer, event_id, user_id, event_type, occurred_at, payload, $8::timestamptz
-FROM incoming WHERE key IS NULL OR key IN (SELECT key FROM unseen) ORDER BY position
 """
 _STATUS = """
 WITH open AS (
@@ -103,6 +111,7 @@ class Ingestion:
     def __init__(self, postgres: Postgres, declarations: Declarations | None = None) -> None:
         self._postgres = postgres
         self._declarations = declarations or Declarations(postgres)
+        self._quota = EventQuota(postgres)
 
     async def accept(
         self,
@@ -123,6 +132,10 @@ class Ingestion:
         can use up another's.
 
         One that violates the event schema of its type is noted, and skipped if that schema is strict.
+
+        Raises:
+            TooManyRequests: New ones among them would pass the tenant's limit of this month; none was stored.
+
         """
         declared = await self._declarations.of(tenant)
         keyed: list[tuple[bytes | None, ValidEvent]] = []
@@ -148,7 +161,10 @@ class Ingestion:
         safe = await self._remembered(tenant, [one.key for one in refused if one.key is not None])
         refused = [one for one in refused if one.key not in safe]
         noted += [violation for one in refused for violation in one.violations]
-        stored = await self._store(tenant, _first_copies(keyed), noted, received_at=received_at)
+        keyed = _first_copies(keyed)
+        if tenant.events_per_month is not None:
+            await self._keep_to(tenant, tenant.events_per_month, [key for key, _ in keyed], at=received_at)
+        stored = await self._store(tenant, keyed, noted, received_at=received_at)
         skipped = sorted([*skipped, *(one.skipped for one in refused)], key=lambda one: one.index)
         queued = len(events) - len(skipped)
         return AcceptedEvents(queued=queued, stored=stored, skipped=tuple(skipped))
@@ -158,6 +174,16 @@ class Ingestion:
         row = await self._postgres.fetchrow(_STATUS, tenant.id)
         assert row is not None  # noqa: S101  # a SELECT without FROM has a row
         return IngestionStatus(pending=row[0], oldest_pending_ms=row[1], forwarded=row[2], failed=row[3])
+
+    async def _keep_to(self, tenant: Tenant, limit: int, keys: Sequence[bytes | None], *, at: datetime) -> None:
+        """Refuse what would pass *limit*. What was accepted before never does: a client may send it until it knows."""
+        accepted = await self._quota.accepted(tenant, at=at)
+        if accepted + len(keys) <= limit:
+            return
+        seen = await self._remembered(tenant, [key for key in keys if key is not None])
+        new = sum(key not in seen for key in keys)
+        if new and accepted + new > limit:
+            raise quota_reached(tenant, limit=limit, accepted=accepted, new=new, at=at)
 
     async def _remembered(self, tenant: Tenant, keys: Sequence[bytes]) -> frozenset[bytes | None]:
         """Return which of *keys* are those of events that were accepted before, by whatever schema there was then."""
@@ -186,12 +212,13 @@ class Ingestion:
             [event.payload for _, event in keyed],
             [key for key, _ in keyed],
             received_at,
+            first_day(received_at, tenant.timezone),
         )
         users = seen_together([(event.user_id, event.anonymous_id) for _, event in keyed])
         if not violations and not users:
-            return await self._postgres.execute(_STORE, *values)
+            return await self._postgres.fetchval(f"{_STORE} SELECT count(*) FROM stored", *values)
         async with self._postgres.transaction() as transaction:
-            rows = await transaction.fetch(f"{_STORE} RETURNING event_id", *values)
+            rows = await transaction.fetch(f"{_STORE} SELECT event_id FROM stored", *values)
             new = {row["event_id"] for row in rows}
             copies = {id(event) for _, event in keyed}  # of an id that came twice, the first counts
             noted = [

@@ -119,6 +119,13 @@ def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{step}", item
 
 
+def samples_in(payload: str) -> Iterator[tuple[str, Scalar]]:
+    """Yield what a payload may have given a catalog to show, by path."""
+    for path, value in _leaves(msgspec.json.decode(payload), ""):
+        for sample in _samples(value):
+            yield path, sample
+
+
 def _samples(value: Any) -> list[Scalar]:
     """Return what of *value* is worth showing: itself, or the elements of a list."""
     items = cast("list[Any]", value) if type(value) is list else [value]

@@ -20,6 +20,7 @@ SENDERS = 4
 STATUS_SECONDS = 0.3
 STALLED_SECONDS = 60.0
 _TOO_MANY_REQUESTS = 429
+PATIENCE_SECONDS = 60.0
 
 
 class Sent(Struct, frozen=True):
@@ -140,7 +141,7 @@ async def _request(
     shape: type[_Shape],
     *,
     body: bytes | None = None,
-    patience: float = 60.0,
+    patience: float = PATIENCE_SECONDS,
 ) -> _Shape:
     """Return a good answer. A service that is busy or away is tried again for *patience* seconds."""
     try:
@@ -161,11 +162,17 @@ async def _request(
 def _content(response: httpx2.Response) -> bytes:
     if response.is_success:
         return response.content
-    if response.status_code == _TOO_MANY_REQUESTS or response.is_server_error:
+    if (response.status_code == _TOO_MANY_REQUESTS and not _waits_long(response)) or response.is_server_error:
         raise _TryAgainError(f"it answered {response.status_code}")
     detail = _detail(response)
     told = f": {detail}" if detail else "."
     raise InvalidInput(f"The service answered {response.status_code}{told}", code="refused")
+
+
+def _waits_long(response: httpx2.Response) -> bool:
+    """Return whether what the service asks to wait for is more than a moment: a month's quota, say."""
+    after = response.headers.get("retry-after", "")
+    return after.isdigit() and int(after) > PATIENCE_SECONDS
 
 
 def _detail(response: httpx2.Response) -> str:

@@ -23,8 +23,10 @@ from msgspec import Struct, field
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import NotFound, QueryTimeout, Unavailable
+from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.forwarding import take_events_of
 from segment_copilot.events.identity_links import IdentityLinks, unlink
+from segment_copilot.language.catalog import Scalar
 from segment_copilot.people.traces import Traces
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
@@ -53,6 +55,7 @@ _VACUUMED: Final = (
     "exports",
     "export_chunks",
     "copilot_feedback",
+    "idempotency_keys",
     "erasures",
 )
 
@@ -78,8 +81,12 @@ _RUNNING: Final = """
 SELECT 'computation ' || id AS name FROM computations WHERE tenant_id = $1 AND status = 'running'
 UNION ALL
 SELECT 'snapshot ' || id FROM snapshots WHERE tenant_id = $1 AND status = 'running'
+UNION ALL
+SELECT 'live refresh ' || lease_id FROM live_refreshes WHERE tenant_id = $1 AND status = 'working'
 """
-_SAMPLES: Final = "SELECT samples FROM observed_names WHERE tenant_id = $1 AND event_type = $2 AND path = $3"
+_SAMPLES: Final = """
+SELECT path, samples FROM observed_names WHERE tenant_id = $1 AND event_type = $2 AND samples <> '[]' ORDER BY path
+"""
 _UNSAMPLE: Final = """
 UPDATE observed_names SET samples = (
     SELECT coalesce(jsonb_agg(value ORDER BY place), '[]')
@@ -285,6 +292,7 @@ class Erasures:
         if await self._clickhouse_keeps(claim, ["erasing"]):
             raise _NotYet
         async with self._postgres.connection(seconds=600) as connection:
+            await note_rewritten(connection, claim.tenant_id)
             await connection.execute(_WIPE, claim.tenant_id, claim.lease.id, claim.ids)
             for table in _VACUUMED:
                 await connection.execute(f"VACUUM (ANALYZE) {table}")
@@ -348,16 +356,15 @@ class Erasures:
 
     async def _remove_samples(self, claim: _Claim, traces: Traces) -> None:
         """Take values out of the catalog that only this person had."""
-        for (event_type, path), values in (await traces.samples()).items():
-            known = await self._postgres.fetchval(_SAMPLES, claim.tenant_id, event_type, path)
-            shown = {msgspec.json.encode(one) for one in msgspec.json.decode(known)} if known else set[bytes]()
-            texts = [text.decode() for text in map(msgspec.json.encode, values) if text in shown]
-            if not texts:
-                continue
-            kept = await traces.others_have(event_type, path, texts)
-            if gone := [text for text in texts if text not in kept]:
-                await self._postgres.execute(_UNSAMPLE, claim.tenant_id, event_type, path, gone)
-                claim.progress.samples += len(gone)
+        for event_type in await traces.event_types():
+            rows = await self._postgres.fetch(_SAMPLES, claim.tenant_id, event_type)
+            shown = {row["path"]: msgspec.json.decode(row["samples"], type=list[Scalar]) for row in rows}
+            for path, values in (await traces.samples(event_type, shown)).items():
+                texts = [msgspec.json.encode(value).decode() for value in values]
+                kept = await traces.others_have(event_type, path, texts)
+                if gone := [text for text in texts if text not in kept]:
+                    await self._postgres.execute(_UNSAMPLE, claim.tenant_id, event_type, path, gone)
+                    claim.progress.samples += len(gone)
         await self._note(claim)
 
     async def _erase_elsewhere(self, claim: _Claim) -> None:

@@ -7,13 +7,12 @@ the power: the new ones are synced to disk, and the old ones deleted at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from segment_copilot.events.names import ObservedNames, find_new_names
-from segment_copilot.events.rows import Event
+from segment_copilot.events.names import samples_in
 from segment_copilot.language.catalog import Scalar
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -41,7 +40,8 @@ WHERE database = currentDatabase() AND NOT active AND table IN {tables:Array(Str
 _SYNCED: Final = "min_rows_to_fsync_after_merge = 1, fsync_part_directory = 1"
 _AS_BEFORE: Final = "min_rows_to_fsync_after_merge, fsync_part_directory"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGE: Final = 2_000  # events: a person may have a million of them, of up to 64 KiB
+_BEFORE_ALL: Final = (0, datetime(1900, 1, 1, tzinfo=UTC), "")
 
 
 class Traces:
@@ -100,17 +100,37 @@ class Traces:
         """Forget whose rows were to go."""
         await self._execute(f"ALTER TABLE erasing DROP PARTITION {self._erasure_id}")
 
-    async def samples(self) -> dict[tuple[str, str], list[Scalar]]:
-        """Return, by event type and path, the values of theirs that a catalog would show."""
-        sql = f"SELECT DISTINCT event_type, toJSONString(payload) FROM events WHERE {self._theirs}"
-        rows = (await self._clickhouse.fetch(sql, purpose="compute")).rows
-        events = [Event(0, "", "", event_type, _EPOCH, payload) for event_type, payload in rows]
-        return {
-            (event_type, path.replace("%2E", "\\.")): [value for _, value in seen.samples]
-            for (_, event_type), paths in find_new_names(events, known=ObservedNames()).paths.items()
-            for path, seen in paths.items()
-            if seen.samples
-        }
+    async def event_types(self) -> list[str]:
+        """Return of which types they have events."""
+        return await self._column(f"SELECT DISTINCT event_type FROM events WHERE {self._theirs} ORDER BY event_type")
+
+    async def samples(self, event_type: str, shown: Mapping[str, Sequence[Scalar]]) -> dict[str, list[Scalar]]:
+        """Return, by path, which of the values that a catalog shows of an event type are among theirs."""
+        wanted = {path: {_unlike(value): value for value in values} for path, values in shown.items()}
+        found: dict[str, dict[object, Scalar]] = {}
+        async for payload in self._payloads(event_type):
+            for stored, value in samples_in(payload):
+                path = stored.replace("%2E", "\\.")
+                if (one := _unlike(value)) in wanted.get(path, ()):
+                    found.setdefault(path, {})[one] = wanted[path][one]
+        return {path: list(values.values()) for path, values in found.items()}
+
+    async def _payloads(self, event_type: str) -> AsyncIterator[str]:
+        """Yield what their events of a type hold, a page at a time, in the order in which the table is sorted."""
+        sql = f"""
+            SELECT user_key, occurred_at, event_id, toJSONString(payload) FROM events
+            WHERE {self._theirs} AND event_type = {{type:String}} AND user_key >= {{key:UInt64}}
+                AND (user_key, occurred_at, event_id) > ({{key:UInt64}}, {{at:DateTime64(6, 'UTC')}}, {{id:String}})
+            ORDER BY user_key, occurred_at, event_id LIMIT {_PAGE}"""
+        key, at, event_id = _BEFORE_ALL
+        while True:
+            params = {"type": event_type, "key": key, "at": at, "id": event_id}
+            rows = (await self._clickhouse.fetch(sql, params, purpose="compute")).rows
+            for row in rows:
+                yield row[3]
+            if len(rows) < _PAGE:
+                return
+            key, at, event_id, _ = rows[-1]
 
     async def others_have(self, event_type: str, path: str, texts: Sequence[str]) -> set[str]:
         """Return those of the values, given as JSON texts, that somebody else has under the path as well."""
@@ -143,3 +163,8 @@ class Traces:
 
     async def _column(self, sql: str, params: dict[str, Any] | None = None) -> list[str]:
         return [str(row[0]) for row in (await self._clickhouse.fetch(sql, params, purpose="compute")).rows]
+
+
+def _unlike(value: Scalar) -> object:
+    """Return what tells values apart: true is not 1, while 1 is 1.0, which ClickHouse gives back as 1."""
+    return (type(value) is bool, value)

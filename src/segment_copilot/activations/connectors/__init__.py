@@ -1,14 +1,13 @@
 """Connectors bring who entered and who left to one kind of destination each. They compute, store and log nothing.
 
-A connector is a file here that keeps the contract of `contract.py`, and a row of `CONNECTORS`.
+A connector is a file here that keeps the contract of `contract.py`, and a row of `connectors()`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from segment_copilot.activations.connectors.configs import Config, Secret
+from segment_copilot.activations.connectors.configs import Config, Secret, Url
 from segment_copilot.activations.connectors.contract import (
     Batch,
     Connector,
@@ -20,7 +19,6 @@ from segment_copilot.activations.connectors.contract import (
 )
 
 __all__ = [
-    "CONNECTORS",
     "Batch",
     "Config",
     "Connector",
@@ -30,9 +28,12 @@ __all__ = [
     "Rejected",
     "Secret",
     "TryLater",
+    "Url",
+    "connectors",
 ]
 
-_ALL: Final[tuple[Connector, ...]] = ()
 
-CONNECTORS: Final[Mapping[str, Connector]] = {connector.name: connector for connector in _ALL}
-"""The one table of connectors, by name."""
+def connectors() -> Mapping[str, Connector]:
+    """Return the one table of connectors, by name: a row each."""
+    table: tuple[Connector, ...] = ()
+    return {connector.name: connector for connector in table}

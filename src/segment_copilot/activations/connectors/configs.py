@@ -24,6 +24,12 @@ Secret = Annotated[str, Meta(min_length=1, max_length=4096, extra_json_schema=_S
 """The type of a secret field of a config: sealed where it is stored, shown as `***`."""
 
 
+_URL_SCHEMA: Final = {"format": "uri"}
+
+Url = Annotated[str, Meta(min_length=1, max_length=2000, extra_json_schema=_URL_SCHEMA)]
+"""The type of a field that names where requests go: judged when the config is saved, and at each request."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A config of a connector; its fields are a subclass's. It shows nothing of itself in logs."""
 
@@ -34,20 +40,29 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return []
 
 
-@cache
 def secret_fields(config: type[Config]) -> frozenset[str]:
     """Return the names of the secret fields of a type of config."""
+    return _marked(config, "writeOnly", mark=True)
+
+
+def url_fields(config: type[Config]) -> frozenset[str]:
+    """Return the names of the fields that say where requests go."""
+    return _marked(config, "format", mark="uri")
+
+
+@cache
+def _marked(config: type[Config], key: str, *, mark: object) -> frozenset[str]:
     fields = msgspec.structs.fields(config)
-    return frozenset(field.encode_name for field in fields if _is_secret(inspect.type_info(field.type)))
+    return frozenset(field.encode_name for field in fields if _has(inspect.type_info(field.type), key, mark))
 
 
-def _is_secret(kind: inspect.Type) -> bool:
+def _has(kind: inspect.Type, key: str, mark: object) -> bool:
     match kind:
         case inspect.Metadata():
             schema = cast("dict[str, Any] | None", kind.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
-            return schema == _SECRET_SCHEMA or _is_secret(kind.type)
+            return (schema or {}).get(key) == mark or _has(kind.type, key, mark)
         case inspect.UnionType():
-            return any(_is_secret(part) for part in kind.types)
+            return any(_has(part, key, mark) for part in kind.types)
         case _:
             return False
 

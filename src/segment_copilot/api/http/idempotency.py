@@ -63,7 +63,15 @@ def idempotent(app: ASGIApp) -> ASGIApp:
             await app(scope, receive_again, send)
             return
         kept: Idempotency = scope["litestar_app"].state.idempotency
-        begun = await kept.begin(caller.tenant, key, _fingerprint(http, caller, body), lease=_lease(handler))
+        route = route_of(handler)
+        begun = await kept.begin(
+            caller.tenant,
+            key,
+            _fingerprint(http, caller, body),
+            lease=_lease(handler),
+            kept_for=route.repeated_for,
+            asks=route.asks,
+        )
         if isinstance(begun, Answer):
             await _send(send, begun, replayed=True)
             return

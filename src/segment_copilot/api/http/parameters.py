@@ -75,11 +75,20 @@ def parameters_of(handler: BaseRouteHandler) -> tuple[Parameter, ...]:
     return (*named, *route_of(handler).parameters)
 
 
+class _Checks(Struct, frozen=True):
+    """Holds the parameters of a route by name; names of headers are as a server passes them on."""
+
+    query: Mapping[str, Parameter]
+    headers: Mapping[bytes, Parameter]
+
+
 @cache
-def _known(handler: BaseRouteHandler, place: str) -> Mapping[str, Parameter]:
-    """Return the parameters of *place* by name; of headers the names are in lower case."""
-    found = (one for one in parameters_of(handler) if one.place == place)
-    return {one.name.lower() if place == "header" else one.name: one for one in found}
+def _checks(handler: BaseRouteHandler) -> _Checks:
+    every = parameters_of(handler)
+    return _Checks(
+        {one.name: one for one in every if one.place == "query"},
+        {one.name.lower().encode(): one for one in every if one.place == "header"},
+    )
 
 
 def optional_parameter(name: str, annotation: Any) -> Parameter:
@@ -127,7 +136,7 @@ def check_query(query: bytes, handler: BaseRouteHandler) -> None:
         InvalidInput: with a finding for each.
 
     """
-    known = _known(handler, "query")
+    known = _checks(handler).query
     if not query and not any(one.is_required for one in known.values()):
         return
     try:
@@ -144,10 +153,10 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], handler: BaseRouteHand
         InvalidInput: with a finding for each.
 
     """
-    known = _known(handler, "header")
-    if known:
-        sent = ((known.get(name.decode("latin-1").lower()), value.decode("latin-1")) for name, value in headers)
-        _refuse(finding for header, value in sent if header is not None for finding in _wrong_value(header, value))
+    known = _checks(handler).headers
+    for name, value in headers:
+        if name in known:
+            _refuse(_wrong_value(known[name], value.decode("latin-1")))
 
 
 def _refuse(found: Iterable[ProblemError]) -> None:

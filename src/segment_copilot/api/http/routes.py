@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Litestar
@@ -55,6 +56,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     tells_repetitions: bool = False
     """Its use case tells repetitions apart by itself: its answers are not kept under an Idempotency-Key."""
+
+    repeated_for: timedelta = timedelta(hours=24)
+    """So long its answer is given again under an Idempotency-Key; after that the request is done anew."""
 
     seconds: float | None = SECONDS
     """So long a person may wait for its answer to begin; None where a run of the copilot has its own deadline."""
