@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = [f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes")]
+pytest_plugins = [f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes", "sending")]
 
 # A machine that is busy with something else is not a failure; nor is yesterday's counterexample file an input.
 settings.register_profile(

@@ -15,15 +15,18 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.changes import ChangeController
 from segment_copilot.api.computations import ComputationController, SegmentComputationController
 from segment_copilot.api.copilot import CopilotController
+from segment_copilot.api.deliveries import ActivationDeliveryController, DeliveryController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.erasures import ErasureController
-from segment_copilot.api.explorer import ExplanationController, ExplorerController
+from segment_copilot.api.explanations import ExplanationController, UserExplanationController
+from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -44,6 +47,7 @@ from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.refresh import RefreshController
+from segment_copilot.api.sandbox import SandboxController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -90,8 +94,14 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     MemberController,
     ExplanationController,
     ExplorerController,
+    UserExplanationController,
+    SandboxController,
     EventSchemaController,
     CatalogController,
+    ConnectorController,
+    ActivationController,
+    ActivationDeliveryController,
+    DeliveryController,
     AnalyticsController,
     UsageController,
     CopilotController,
@@ -118,6 +128,7 @@ USE_CASES: Final = (
     "refreshing",
     "changes",
     "uploads",
+    "copies",
     "members",
     "exports",
     "snapshots",
@@ -135,6 +146,8 @@ USE_CASES: Final = (
     "standings",
     "usage",
     "activations",
+    "deliveries",
+    "syncing",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 
@@ -210,6 +223,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
             previews=resources.previews,
             explanations=resources.explanations,
             members=resources.members,
+            movements=resources.movements,
             activations=resources.activations,
         ),
         secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),

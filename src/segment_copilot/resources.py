@@ -19,18 +19,29 @@ from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenants
 from segment_copilot.activations.activations import Activations
 from segment_copilot.activations.addresses import read_networks
+from segment_copilot.activations.changes_to_send import ChangesToSend
+from segment_copilot.activations.connectors import connectors
+from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
+from segment_copilot.activations.syncing import Syncing
+from segment_copilot.activations.webhooks.endpoints import Webhooks
+from segment_copilot.activations.webhooks.feed import WebhookFeed
+from segment_copilot.activations.webhooks.log import WebhookDeliveries
+from segment_copilot.activations.webhooks.queue import WebhookQueue
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.refresh import Refreshing
 from segment_copilot.audiences.removals import Removals
@@ -106,7 +117,9 @@ class Resources(Struct, frozen=True):
     computation_records: ComputationRecords
     refreshing: Refreshing
     changes: MembershipChanges
+    movements: Movements
     uploads: Uploads
+    copies: Copies
     members: Members
     live_memberships: LiveMemberships
     live_refresh: LiveRefresh
@@ -118,7 +131,14 @@ class Resources(Struct, frozen=True):
     usage: Usage
     destination_secrets: DestinationSecrets
     activations: Activations
+    deliveries: Deliveries
+    syncing: Syncing
     outgoing: Outgoing
+    publications: Publications
+    webhooks: Webhooks
+    webhook_queue: WebhookQueue
+    webhook_deliveries: WebhookDeliveries
+    webhook_feed: WebhookFeed
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -164,13 +184,21 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
+    outgoing = Outgoing(read_networks(settings.outgoing_allow))
+    destination_secrets = DestinationSecrets(settings.secrets_keys)
+    table = connectors(files_directory=settings.files_directory)
+    activations = Activations(postgres, destination_secrets, table, outgoing)
+    deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     live_refresh = LiveRefresh(
         postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
     )
-    destination_secrets = DestinationSecrets(settings.secrets_keys)
     idempotency = Idempotency(postgres, secrets)
+    uploads = Uploads(postgres, clickhouse)
+    publications = Publications(postgres, clickhouse)
+    webhooks = Webhooks(postgres, outgoing, destination_secrets)
+    webhook_deliveries = WebhookDeliveries(postgres, webhooks, publications, outgoing)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -206,7 +234,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         computation_records=ComputationRecords(postgres),
         refreshing=Refreshing(postgres, segments, live_refresh, schedule),
         changes=changes,
-        uploads=Uploads(postgres, clickhouse),
+        uploads=uploads,
+        copies=Copies(segments, members, uploads),
+        movements=Movements(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         live_refresh=live_refresh,
@@ -217,8 +247,17 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         standings=Standings(postgres, clickhouse, analytics),
         usage=Usage(postgres, clickhouse, requests_per_minute=settings.tenant_requests_per_minute),
         destination_secrets=destination_secrets,
-        activations=Activations(postgres),
-        outgoing=Outgoing(read_networks(settings.outgoing_allow)),
+        activations=activations,
+        deliveries=deliveries,
+        syncing=Syncing(
+            postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
+        ),
+        outgoing=outgoing,
+        publications=publications,
+        webhooks=webhooks,
+        webhook_queue=WebhookQueue(postgres, webhooks, publications, outgoing, presence=presence),
+        webhook_deliveries=webhook_deliveries,
+        webhook_feed=WebhookFeed(publications),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -226,7 +265,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             clickhouse,
             secrets,
             identity_links,
-            elsewhere={"exports": exports.remove_with, "snapshots": snapshots.recount, "answers": idempotency.forget},
+            elsewhere={
+                "exports": exports.remove_with,
+                "snapshots": snapshots.recount,
+                "answers": idempotency.forget,
+                "rejected users": deliveries.forget,
+                "webhook_answers": webhook_deliveries.forget,
+            },
             presence=presence,
         ),
     )

@@ -65,6 +65,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Meta(description="Keys that destinations' secrets are kept with, newest first: 32 bytes in base64 each"),
     ] = ()
 
+    files_directory: Annotated[
+        str,
+        Meta(description="Directory that csv and parquet activations write below, each tenant in its own; empty: none"),
+    ] = ""
+
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")

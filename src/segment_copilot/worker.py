@@ -22,6 +22,12 @@ log = structlog.get_logger()
 IDLE_SECONDS = 0.2
 """Seconds between two looks for work. Polled, not notified: a NOTIFY in every ingesting transaction halves its rate."""
 
+SYNC_SECONDS = 1.0
+"""So late at most an activation follows its segment."""
+
+DELIVERIES = 4
+"""Deliveries that a worker sends at once: a destination that is slow holds up no other."""
+
 REFRESH_SECONDS = 1.0
 CLEAN_UP_SECONDS = 60.0
 REMOVE_SECONDS = 10.0
@@ -60,6 +66,10 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),
+        Step("syncing", resources.syncing.notice, SYNC_SECONDS),
+        *(Step(f"delivering_{number}", resources.syncing.send_next, IDLE_SECONDS) for number in range(DELIVERIES)),
+        Step("fanning_out", resources.webhook_queue.fan_out, IDLE_SECONDS),
+        Step("telling", resources.webhook_queue.deliver_due, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
@@ -111,4 +121,6 @@ async def _clean_up(resources: Resources) -> bool:
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),
     )
+    more = await resources.activations.reseal() or more
+    await resources.publications.clean_up(now=now)
     return await resources.exports.clean_up(now=now) or more

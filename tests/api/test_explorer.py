@@ -312,11 +312,11 @@ async def test_analytics_are_asked_for(ask, command, segments):
 
 
 async def test_activations_are_told_as_they_are_stored(ask, server, segments):
-    resources, config = server.resources, {"list_id": "L", "api_key": "secret"}
+    resources, config = server.resources, {"url": "https://hooks.example.com/"}
     tenant = await resources.tenants.get("first")
     assert await ask("analytics", "activations") == []
     await resources.activations.create(
-        tenant, segments["Buyers"], connector_type="klaviyo", config=config, status="active"
+        tenant, segments["Buyers"], connector_type="webhook", config=config, status="paused"
     )
 
     (one,) = await ask("analytics", "activations")
@@ -324,8 +324,8 @@ async def test_activations_are_told_as_they_are_stored(ask, server, segments):
     assert {name: value for name, value in one.items() if name != "id"} == {
         "segment_id": segments["Buyers"],
         "segment_name": "Buyers",
-        "connector_type": "klaviyo",
-        "status": "active",
+        "connector_type": "webhook",
+        "status": "paused",
         "last_synced_at": None,
         "last_error": "",
         "member_count": 2,

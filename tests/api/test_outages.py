@@ -127,7 +127,7 @@ def test_every_route_has_a_deadline():
         for handler in getattr(route, "route_handlers", ())
         if route_of(handler).seconds not in {SECONDS, COUNTING_SECONDS}
     }
-    assert unbounded == {"generate": None}
+    assert unbounded == {"generate_segment": None}
 
 
 def test_clickhouse_gives_a_question_up_before_the_person_who_waits_for_it():

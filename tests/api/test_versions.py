@@ -72,7 +72,9 @@ async def test_a_draft_cannot_be_activated(server, client):
     other, tenant = server.resources, await server.resources.tenants.get("first")
 
     with pytest.raises(Conflict) as refused:
-        await other.activations.create(tenant, draft["id"], connector_type="klaviyo", config={})
+        await other.activations.create(
+            tenant, draft["id"], connector_type="webhook", config={"url": "https://hooks.example.com/"}
+        )
 
     assert refused.value.code == "segment_without_definition"
 
@@ -222,7 +224,9 @@ async def test_dependencies_go_both_ways(client, server):
     }
     user = await make(client, name="User", definition=looks)
     tenant = await server.resources.tenants.get("first")
-    await server.resources.activations.create(tenant, target["id"], connector_type="braze", config={})
+    await server.resources.activations.create(
+        tenant, target["id"], connector_type="webhook", config={"url": "https://hooks.example.com/"}
+    )
 
     of_user = (await client.get(f"/api/segments/{user['id']}/dependencies/")).json()
     of_target = (await client.get(f"/api/segments/{target['id']}/dependencies/")).json()
@@ -239,7 +243,7 @@ async def test_dependencies_go_both_ways(client, server):
     }
     assert of_user["used_by"] == {"segments": [], "activations": []}
     assert of_target["used_by"]["segments"] == [{"id": user["id"], "name": "User"}]
-    assert [one["connector_type"] for one in of_target["used_by"]["activations"]] == ["braze"]
+    assert [one["connector_type"] for one in of_target["used_by"]["activations"]] == ["webhook"]
     draft = await make(client)
     assert (await client.get(f"/api/segments/{draft['id']}/dependencies/")).json()["refers_to"]["traits"] == []
     refused = await client.delete(f"/api/segments/{target['id']}/")
@@ -274,7 +278,9 @@ async def test_no_reference_is_left_to_a_segment_that_is_deleted_meanwhile(clien
         uses = (
             segments.create(tenant, name="User", definition=in_segment(target["id"]))
             if number % 2
-            else activations.create(tenant, target["id"], connector_type="braze", config={})
+            else activations.create(
+                tenant, target["id"], connector_type="webhook", config={"url": "https://hooks.example.com/"}
+            )
         )
 
         used, deleted = await asyncio.gather(uses, segments.delete(tenant, target["id"]), return_exceptions=True)

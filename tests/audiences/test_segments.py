@@ -204,14 +204,18 @@ async def test_what_is_in_use_is_not_named_as_what_could_go(resources: Resources
     user = {"type": "segment_membership", "segment_id": used.id}
     free = (await create(tenant, name="Free", definition=definition(user))).segment
     sent = (await create(tenant, name="Sent", definition=definition(NEVER_WISHED))).segment
-    await resources.activations.create(tenant, sent.id, connector_type="braze", config={})
+    await resources.activations.create(
+        tenant, sent.id, connector_type="webhook", config={"url": "https://hooks.example.com/"}
+    )
 
     with pytest.raises(Conflict) as caught:
         await create(tenant, name="More", definition=definition(BOUGHT))
     assert caught.value.context["segments"] == [{"id": free.id, "name": "Free"}]
     assert "Free" in caught.value.detail
 
-    await resources.activations.create(tenant, free.id, connector_type="braze", config={})
+    await resources.activations.create(
+        tenant, free.id, connector_type="webhook", config={"url": "https://hooks.example.com/"}
+    )
     with pytest.raises(Conflict, match="in use; or use trait conditions only"):
         await create(tenant, name="More", definition=definition(BOUGHT))
 

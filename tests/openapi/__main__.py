@@ -24,7 +24,11 @@ async def answers() -> list[Answer]:
     """What a new service answers to the story."""
     with data_directory() as directory, start_engines(directory) as engines:
         settings = Settings(
-            database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0, refresh_default="manual"
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            port=0,
+            files_directory=str(directory / "files"),
+            refresh_default="manual",
         )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)

@@ -52,6 +52,8 @@ SEGMENT: Final = {"segment_id": 1}
 KEY: Final = {"key_id": 2}
 EXPORT: Final = {"export_id": 1}
 SNAPSHOT: Final = {"snapshot_id": 1}
+ACTIVATION: Final = {"activation_id": 1}
+DELIVERY: Final = {"delivery_id": 1}
 SCHEMA: Final = {"schema_id": 1}
 TOTAL: Final = [{"name": "total", "type": "number", "description": "With tax", "required": True}]
 
@@ -67,9 +69,9 @@ STORY: Final = (
     Step("replace_schema", {"event_type": "order_placed", "properties": TOTAL, "strict": False}, SCHEMA),
     Step("validate_payload", {"event_type": "order_placed", "payload": {"total": "much"}}),
     # Events
-    Step("track", ORDER),
-    Step("track_batch", {"events": EVENTS}),
-    Step("status", until=lambda answer: answer["pending"] == 0),
+    Step("track_event", ORDER),
+    Step("track_events", {"events": EVENTS}),
+    Step("get_ingestion_status", until=lambda answer: answer["pending"] == 0),
     # What is in the data
     Step("list_violations", path=SCHEMA, until=lambda answer: answer["count"] == 1),
     Step("get_catalog"),
@@ -117,7 +119,7 @@ STORY: Final = (
     # Exports and snapshots
     Step("export_segment", {"format": "csv", "include": ["traits.country"]}, SEGMENT),
     Step(
-        "read_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
+        "get_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
     ),
     Step("list_segment_exports", path=SEGMENT),
     Step("get_export", path=EXPORT),
@@ -131,12 +133,25 @@ STORY: Final = (
     Step("compare_snapshots", path=SNAPSHOT | {"other_id": 2}),
     Step("export_snapshot", {"format": "ndjson"}, SNAPSHOT),
     Step(
-        "read_snapshot_export",
+        "get_snapshot_export",
         path=SNAPSHOT,
         query={"export_id": 2},
         until=lambda answer: answer["status"] == "complete",
     ),
     Step("list_snapshot_exports", path=SNAPSHOT),
+    # Sending members on
+    Step("list_connectors"),
+    Step("create_activation", {"segment": 1, "connector_type": "csv", "config": {"directory": "spanish-regulars"}}),
+    Step("list_activations"),
+    Step("get_activation", path=ACTIVATION),
+    Step("test_activation", path=ACTIVATION),
+    Step("sync_activation", {"full": False}, ACTIVATION),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
+    Step("list_deliveries", path=ACTIVATION),
+    Step("list_rejected", path=DELIVERY),
+    Step("get_activation_stats", path=ACTIVATION),
+    Step("replay_delivery", path=DELIVERY),
+    Step("update_activation", {"status": "active"}, ACTIVATION),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
     Step("get_user", path={"user_id": "ana"}),
@@ -162,12 +177,12 @@ STORY: Final = (
     Step("revoke_key", path=KEY),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
-    Step("capabilities"),
-    Step("protocol"),
-    Step("generate", {"description": QUESTION}),
-    Step("stream", ASKED),
+    Step("get_capabilities"),
+    Step("get_protocol"),
+    Step("generate_segment", {"description": QUESTION}),
+    Step("stream_copilot", ASKED),
     Step(
-        "ag_ui",
+        "stream_ag_ui",
         {
             "threadId": "thread-1",
             "runId": "run-1",
@@ -178,16 +193,17 @@ STORY: Final = (
         },
     ),
     Step(
-        "ai_sdk",
+        "stream_ai_sdk",
         {
             "id": "thread-1",
             "messages": [{"role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
         },
     ),
-    Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
+    Step("give_feedback", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
     Step("erase_user", path={"user_id": "cleo"}),
-    Step("read_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
+    Step("get_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
+    Step("delete_activation", path=ACTIVATION),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
     Step("delete_schema", path=SCHEMA),

@@ -20,14 +20,17 @@ CANARIES: Final = (
     "canary_trait",
     "canary-key",
     "canary-snapshot",
+    "canary-activation",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
 
 _NEVER: Final = 2**53
 NOWHERE: Final[dict[str, Any]] = {
+    "activation_id": _NEVER + 8,
     "after": 1,
     "before": 1,
     "computation_id": _NEVER + 6,
+    "delivery_id": _NEVER + 9,
     "erasure_id": _NEVER + 7,
     "event_type": "no_such_event",
     "export_id": _NEVER + 3,
@@ -101,7 +104,14 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
+    hook = {"url": "https://hooks.example.com/canary-activation"}
+    wanted = {"segment": first["id"], "connector_type": "webhook", "config": hook}
+    activation = await _made(client, "/api/activations/", wanted)
+    delivery = await _made(client, f"/api/activations/{activation['id']}/sync/", {})
+    await client.patch(f"/api/activations/{activation['id']}/", json={"status": "paused"})  # it stays as it is
     ids = {
+        "activation_id": activation["id"],
+        "delivery_id": delivery["delivery_id"],
         "computation_id": queued["computation_id"],
         "erasure_id": erasure,
         "event_type": "their_event",
@@ -123,6 +133,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         "/api/auth/api-keys/?limit=1",
         "/api/schemas/?limit=1",
         "/api/snapshots/?limit=1",
+        "/api/activations/?limit=1",
         "/api/explorer/users/?limit=1",
     )
     cursors = [(await client.get(path)).json().get("next_cursor") for path in lists]
@@ -136,6 +147,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
+        f"/api/activations/{activation['id']}/",
         f"/api/segments/exports/{export['id']}/download/",
     )
     made = Belongings(
@@ -166,12 +178,18 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "create_segment": {"name": "Mine", "definition": member},
         "update_segment": {"name": "Mine"},
         "replace_segment": {"name": "Mine", "definition": OWN},
+        "create_activation": {
+            "segment": segment_id,
+            "connector_type": "webhook",
+            "config": {"url": "https://hooks.example.com/mine"},
+        },
+        "update_activation": {"status": "inactive"},
         "create_key": {"name": "Mine"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},
-        "stream": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
-        "generate": {"description": f"users who are in segment {segment_id}"},
-        "ag_ui": {
+        "stream_copilot": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
+        "generate_segment": {"description": f"users who are in segment {segment_id}"},
+        "stream_ag_ui": {
             "threadId": "t",
             "runId": "r",
             "messages": [{"id": "1", **asked[0]}],
@@ -180,13 +198,13 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
             "context": [],
             "forwardedProps": {"context": {"segment_id": segment_id}},
         },
-        "ai_sdk": {
+        "stream_ai_sdk": {
             "id": "t",
             "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "How many users are in it?"}]}],
             "trigger": "submit-message",
             "context": {"segment_id": segment_id},
         },
-        "give": {"run_id": "run_1", "rating": "up"},
+        "give_feedback": {"run_id": "run_1", "rating": "up"},
         "infer_schemas": {"event_types": ["their_event"]},
         "validate_payload": {"event_type": "their_event"},
         "try_event": {"user_id": USER, "event_type": "their_event"},
@@ -196,8 +214,8 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "take_snapshot": {"name": "Mine"},
         "export_segment": {"format": "csv"},
         "export_snapshot": {"format": "csv"},
-        "track": {"user_id": "mine", "event_type": "mine"},
-        "track_batch": {"events": []},
+        "track_event": {"user_id": "mine", "event_type": "mine"},
+        "track_events": {"events": []},
     }
     name = operation["operationId"]
     if name in rows:

@@ -40,6 +40,11 @@ class Secrets:
     def __repr__(self) -> str:
         return f"Secrets({', '.join(self._keys)})"
 
+    @property
+    def newest(self) -> str | None:
+        """The id of the key that seals; None when there is none."""
+        return self._newest
+
     def seal(self, value: str, *, context: bytes) -> str:
         """Return *value* as it may be stored. The same value is another text each time.
 

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.deliveries import Deliveries, SyncLog, success_rate
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
 from segment_copilot.audiences.standings import SharedMembers, Standing, Standings
@@ -63,17 +63,8 @@ class SegmentOverlap(Struct, frozen=True):
     overlap_pct: float
 
 
-class SyncLog(Struct, frozen=True):
-    """One attempt to send members on."""
-
-    status: str
-    user_count: int
-    error_message: str
-    synced_at: datetime
-
-
 class ActivationHealth(Struct, frozen=True):
-    """An activation and how it fares. Nothing is sent yet, so there are no logs and no rate of success."""
+    """An activation and how it fares: its newest deliveries that ended, and how many of the last 30 arrived, in percent."""
 
     id: int
     segment_id: int
@@ -143,11 +134,11 @@ class AnalyticsController(Controller):
 
     @get("/activations", response_description="One entry for each activation.")
     async def list_activation_health(
-        self, activations: NamedDependency[Activations], tenant: NamedDependency[Tenant]
+        self, deliveries: NamedDependency[Deliveries], tenant: NamedDependency[Tenant]
     ) -> list[ActivationHealth]:
         """List the activations and how they fare.
 
-        Nothing is sent yet: `sync_logs` is empty and `success_rate` null.
+        `success_rate` is a percentage of the last 30 deliveries that ended, null without any; `sync_logs` are the 5 newest.
         """
         return [
             ActivationHealth(
@@ -159,8 +150,10 @@ class AnalyticsController(Controller):
                 last_synced_at=one.last_synced_at,
                 last_error=one.last_error or "",
                 member_count=one.member_count,
+                success_rate=success_rate(one.logs),
+                sync_logs=one.logs[:5],
             )
-            for one in await activations.standings(tenant)
+            for one in await deliveries.standings(tenant)
         ]
 
     @get("/usage", opt=_COUNTS.opt, response_description="As of now.")

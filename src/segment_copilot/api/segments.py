@@ -31,7 +31,8 @@ from segment_copilot.api.http.pages import (
     listing_of,
 )
 from segment_copilot.api.http.parameters import Names
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
+from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.schedules import Mode, Wanted
 from segment_copilot.audiences.segments import (
     Changes,
@@ -216,24 +217,25 @@ class SegmentController(Controller):
 
     @post(
         "/{segment_id:int}/copy",
-        opt=Route(problems=(Conflict,)).opt,
+        opt=Route(problems=(Conflict,), seconds=COUNTING_SECONDS).opt,
         response_headers=ETAG,
         response_description="Saved.",
     )
     async def copy_segment(
         self,
         segment_id: FromPath[int],
-        segments: NamedDependency[Segments],
+        copies: NamedDependency[Copies],
         tenant: NamedDependency[Tenant],
         caller: NamedDependency[Caller],
         data: JSONBody[CopyRequest | None] = None,
     ) -> Response[WrittenSegment]:
         """Save another segment with the same definition.
 
-        Its name, unless the body says one, is "Copy of" and the name of this one. Members are not copied.
+        Its name, unless the body says one, is "Copy of" and the name of this one. It is computed when you ask for it. Of a
+        static segment the members that it has now are copied: the copy is `queued` until they are there.
         """
         with relocate_findings():
-            return _created(await segments.copy(tenant, segment_id, name=data and data.name, caller=caller))
+            return _created(await copies.copy(tenant, segment_id, name=data and data.name, caller=caller))
 
     @get("/{segment_id:int}", response_description="The segment.")
     async def get_segment(

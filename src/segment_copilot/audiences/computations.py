@@ -21,6 +21,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison, MembershipChanges
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
 from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
@@ -461,6 +462,9 @@ class Computations:
                         ELSE 'computed' END
                 WHERE tenant_id = $1 AND id = $2"""
             await transaction.execute(sql, tenant_id, segment_id, claim.run_id, found.member_count, claim.as_of)
+            await announce(
+                transaction, claim.tenant, segment_id, computation_id=claim.id, found=found, computed_at=claim.as_of
+            )
             await note_done(transaction, tenant_id, claim.id)
             return "done", claim.run_id
 
@@ -476,6 +480,9 @@ class Computations:
             await transaction.execute(sql, claim.tenant.id, claim.id)
             sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"
             await transaction.execute(sql, claim.tenant.id, claim.segment_id, error)
+            await announce_failure(
+                transaction, claim.tenant, claim.segment_id, computation_id=claim.id, as_of=claim.as_of, error=error
+            )
             await note_failed(transaction, claim.tenant.id, claim.id)
 
 

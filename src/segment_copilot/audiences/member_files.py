@@ -45,9 +45,14 @@ class MemberFile(Protocol):
 
 
 @contextmanager
-def member_file(form: Format, *, computed_at: datetime, traits: Sequence[str]) -> Generator[MemberFile]:
-    """Begin a file; leaving the block without its end lets go of whatever it holds."""
-    columns = ("user_id", "computed_at", *(f"traits.{path}" for path in traits))
+def member_file(
+    form: Format, *, computed_at: datetime, traits: Sequence[str] = (), columns: Sequence[str] = ()
+) -> Generator[MemberFile]:
+    """Begin a file; leaving the block without its end lets go of whatever it holds.
+
+    *columns* are other names: of the id, the instant, and each value.
+    """
+    columns = columns or ("user_id", "computed_at", *(f"traits.{path}" for path in traits))
     instant: str = msgspec.to_builtins(computed_at)
     if form == "parquet":
         file = _ParquetFile(columns, instant)

@@ -189,6 +189,7 @@ async def _connect(resources: Resources, tenant: Tenant, ids: dict[str, int], *,
             config=activation.config,
             status="active" if activation.active else "inactive",
             last_synced_at=ends_at - timedelta(minutes=20) if activation.active else None,
+            is_judged=False,
         )
 
 

@@ -17,6 +17,8 @@ from segment_copilot.activations.connectors.contract import (
     Rejected,
     TryLater,
 )
+from segment_copilot.activations.connectors.files import Files
+from segment_copilot.activations.connectors.webhook import Webhook
 
 __all__ = [
     "Batch",
@@ -33,7 +35,11 @@ __all__ = [
 ]
 
 
-def connectors() -> Mapping[str, Connector]:
-    """Return the one table of connectors, by name: a row each."""
-    table: tuple[Connector, ...] = ()
+def connectors(*, files_directory: str = "") -> Mapping[str, Connector]:
+    """Return the one table of connectors, by name: a row each. Files are written below *files_directory*, if there is one."""
+    table: tuple[Connector, ...] = (
+        Webhook(),
+        Files("csv", files_directory),
+        Files("parquet", files_directory),
+    )
     return {connector.name: connector for connector in table}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Annotated, Any, Final, cast
@@ -32,6 +32,13 @@ Url = Annotated[str, Meta(min_length=1, max_length=2000, extra_json_schema=_URL_
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A config of a connector; its fields are a subclass's. It shows nothing of itself in logs."""
+
+    def wrong(self) -> tuple[str, str] | None:
+        """Return what is wrong beyond types, as the name of a field and a sentence without a full stop; None if nothing is.
+
+        A secret that is kept from before is `***` here.
+        """
+        return None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -84,7 +91,11 @@ def read_config(document: object, config: type[Config], *, pointer: str = "/conf
     secret = {f"{pointer}/{escape(name)}" for name in secret_fields(config)}
     if findings := [_finding(one, secret) for one in mistakes(document, config, pointer)]:
         raise InvalidInput(" ".join(finding.detail for finding in findings), findings=findings)
-    return msgspec.convert(document, config)
+    read = msgspec.convert(document, config)
+    if wrong := read.wrong():
+        field, sentence = wrong
+        raise InvalidInput(f"{sentence}.", findings=[Finding(f"{pointer}/{field}", "invalid_config", f"{sentence}.")])
+    return read
 
 
 def _finding(mistake: Mistake, secret: AbstractSet[str]) -> Finding:
@@ -103,17 +114,13 @@ def _finding(mistake: Mistake, secret: AbstractSet[str]) -> Finding:
             return Finding(mistake.pointer, mistake.code, f"{mistake.pointer[1:]} {mistake.sentence}.", suggestions)
 
 
-def seal(config: Config, secrets: Secrets, *, context: bytes) -> dict[str, Any]:
-    """Return *config* as it is stored: its secrets sealed, each for its own field.
+def seal_fields(config: Mapping[str, Any], names: Iterable[str], secrets: Secrets, *, context: bytes) -> dict[str, Any]:
+    """Return a config in plain values with the fields of these *names* sealed, each for its own place.
 
     Raises:
-        Conflict: It has secrets, and the service no key.
+        Conflict: There are some, and the service has no key.
     """
-    stored: dict[str, Any] = msgspec.to_builtins(config)
-    for name in secret_fields(type(config)):
-        if isinstance(value := stored.get(name), str):
-            stored[name] = secrets.seal(value, context=_place(context, name))
-    return stored
+    return {**config, **{name: secrets.seal(config[name], context=_place(context, name)) for name in names}}
 
 
 def unseal(stored: Mapping[str, Any], config: type[Config], secrets: Secrets, *, context: bytes) -> Config:

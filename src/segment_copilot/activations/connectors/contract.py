@@ -14,30 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from segment_copilot.activations.connectors.configs import Config
-
-
-class Answer(Protocol):
-    """An answer of a server, whatever its status."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Outgoing(Protocol):
-    """Sends guarded requests to addresses that people gave us."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: timedelta,  # noqa: ASYNC109
-    ) -> Answer:
-        """Send one request and return its answer."""
-        ...
+from segment_copilot.activations.outgoing import Outgoing
 
 
 class Recipient(Struct, frozen=True):

@@ -16,6 +16,7 @@ RESOURCES: Final[Mapping[str, str]] = {
     "auth": "keys",
     "catalog": "catalog",
     "computations": "segments",
+    "connectors": "activations",
     "copilot": "copilot",
     "deliveries": "activations",
     "erasures": "users",
@@ -41,6 +42,7 @@ WITHIN: Final[Mapping[str, Mapping[str, str]]] = {
         "memberships": "members",
         "snapshots": "members",
     },
+    "activations": {"rejected": "members"},
     "members": {"export": "exports", "exports": "exports"},  # of a snapshot
     "schemas": {"violations": "users"},
 }

@@ -15,6 +15,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import remove_links
@@ -26,7 +27,7 @@ from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.language.lengths import to_instant
+from segment_copilot.language.lengths import day_start, to_instant
 
 
 class UseCases(Struct, frozen=True):
@@ -40,6 +41,7 @@ class UseCases(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     members: Members
+    movements: Movements
     activations: Activations
 
 
@@ -130,8 +132,7 @@ class ToolContext(Struct, frozen=True):
         """Read an RFC 3339 instant, or a date that is local midnight."""
         try:
             if len(text) == len("2026-01-01"):
-                day = date.fromisoformat(text)
-                found = to_instant(datetime(day.year, day.month, day.day), ZoneInfo(self.timezone))  # noqa: DTZ001 — a wall time
+                found = day_start(date.fromisoformat(text), ZoneInfo(self.timezone))
             else:
                 found = msgspec.convert(text, datetime)
                 found = found if found.tzinfo else to_instant(found, ZoneInfo(self.timezone))

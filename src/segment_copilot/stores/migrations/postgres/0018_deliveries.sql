@@ -6,7 +6,7 @@ ALTER TABLE activations ADD COLUMN max_shrink_percent integer NOT NULL DEFAULT 5
 ALTER TABLE activations ADD COLUMN synced_computation bigint; -- whose state the destination has; null: none yet
 ALTER TABLE activations ADD COLUMN synced_count bigint; -- how many members that state has
 ALTER TABLE activations ADD COLUMN destination text NOT NULL DEFAULT ''; -- what is down together: connector and host
-ALTER TABLE activations ADD COLUMN is_sealed boolean NOT NULL DEFAULT false; -- secrets in config; false: of an earlier version
+ALTER TABLE activations ADD COLUMN sealed_with text; -- the key that secrets in config are sealed with; null: they are not
 CREATE INDEX activations_segment ON activations (segment_id);
 
 -- What is sent: the net changes from one computation to another, or all members. One of an activation is sent at a time, in
@@ -23,6 +23,7 @@ CREATE TABLE deliveries (
     member_count bigint,
     entered bigint, -- as decided when it begins
     left_count bigint,
+    round integer NOT NULL DEFAULT 1, -- rises when it begins anew: batches of another round are other batches
     position json, -- where the next batch begins; null: at the beginning
     batches integer NOT NULL DEFAULT 0, -- that arrived
     sent_count bigint NOT NULL DEFAULT 0, -- users in them
