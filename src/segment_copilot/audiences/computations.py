@@ -255,8 +255,8 @@ class Computations:
         try:
             async with self._postgres.transaction() as transaction:
                 sql = """
-                    INSERT INTO computations (tenant_id, segment_id, version, as_of)
-                    SELECT $1, id, segments.version, $4 FROM segments
+                    INSERT INTO computations (tenant_id, segment_id, version, as_of, cause)
+                    SELECT $1, id, segments.version, $4, 'schedule' FROM segments
                     JOIN unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
                         ON id = segment_id AND segments.version = wanted.version
                     WHERE tenant_id = $1 ORDER BY id FOR UPDATE OF segments

@@ -31,4 +31,3 @@ CREATE TABLE live_segments (
     question bytea NOT NULL -- a hash of the plan at that instant
 );
 CREATE INDEX live_segments_tenant ON live_segments (tenant_id);
-
