@@ -331,6 +331,13 @@ async def test_a_segment_that_cannot_be_compiled_is_left_to_a_computation_and_ho
     while await resources.computations.run_next():
         pass
     assert (await computations(resources, shop, broken))[0].error
+    assert await live.tick(shop, as_of=START + MICROSECOND)
+    assert len(await computations(resources, shop, broken)) == 1  # it has said why
+    await resources.segments.update(shop, gone, Changes(definition=msgspec.json.encode(PROS)))
+    assert await live.tick(shop, as_of=START + DAY)
+    assert await members(resources, shop, broken) == {"pro"}
+    found = await resources.segments.get(shop, broken)
+    assert (found.status, found.last_error) == ("computed", None)
 
 
 async def test_what_the_store_refuses_together_is_left_to_single_computations(
