@@ -32,7 +32,7 @@ from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
 
-HISTORIES = int(os.environ.get("LIVE_HISTORIES", "2"))
+HISTORIES = int(os.environ.get("LIVE_HISTORIES", "1"))
 """Each is a tenant with some segments, refreshed some times; more of them: a longer search."""
 
 REFRESHES = 6

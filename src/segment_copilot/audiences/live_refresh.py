@@ -3,7 +3,7 @@
 Whether somebody is a member follows from the rows of that person alone. So from one refresh to the next the members change
 among those for whom something arrived, however late, and those whom the clock moves; they are evaluated anew, whole, and
 all others are what they were. That is exactly what a computation of everybody gives at the same instant. Where only
-everybody can be named, or evaluating all costs no more, everybody is evaluated (docs/decisions/0019-live-refresh.md).
+everybody can be named, or evaluating all costs no more, everybody is evaluated (docs/decisions/0021-live-refresh.md).
 """
 
 from __future__ import annotations
