@@ -8,7 +8,8 @@ from typing import Final, Literal
 from uuid import UUID
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.computations import Claim, Computations
+from segment_copilot.audiences.claims import Claim
+from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.stores.clickhouse import Session
 
