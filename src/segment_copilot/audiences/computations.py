@@ -26,6 +26,7 @@ from segment_copilot.audiences.references import is_static, not_found, without_d
 from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
+from segment_copilot.audiences.turns import TURNS, note_progress, take_turn
 from segment_copilot.audiences.uploads import Mode, merge
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -35,11 +36,7 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-# Whose tenant has waited longest for a worker's turn; of one tenant, what somebody asked for before what was due.
-_TURNS: Final = """
-(SELECT taken_at FROM computation_turns AS turns WHERE turns.tenant_id = computations.tenant_id) NULLS FIRST,
-cause = 'schedule', id"""
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=_TURNS)
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=TURNS)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
@@ -51,10 +48,6 @@ AND (tenant_id, as_of, cause = 'traits') = (
     SELECT tenant_id, as_of, cause = 'traits' FROM computations WHERE id = $1 AND upload IS NULL)
 """
 _OF_TRAITS: Final = "cause = 'traits'"
-_TAKE_TURN: Final = """
-INSERT INTO computation_turns (tenant_id, taken_at) SELECT tenant_id, clock_timestamp() FROM computations WHERE id = $1
-ON CONFLICT (tenant_id) DO UPDATE SET taken_at = excluded.taken_at
-"""
 # Uploads of one segment are applied in the order in which they came.
 _IN_TURN: Final = """
 (upload IS NULL OR NOT EXISTS (
@@ -280,7 +273,7 @@ class Computations:
             async with self._postgres.transaction() as transaction:
                 leases += await self._leases.claim(transaction, condition)
                 if leases and condition == _IN_TURN:
-                    await transaction.execute(_TAKE_TURN, leases[0].id)
+                    await take_turn(transaction, leases[0].id)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -302,6 +295,7 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
+        await note_progress(self._postgres, list(written), done=1, of=2)
         for one in claims:
             await self._settle(one, self._compare_and_publish(one) if one.id in written else self._compute(one))
 
@@ -333,8 +327,10 @@ class Computations:
     async def _compute(self, claim: _Claim) -> None:
         """Run one computation by itself."""
         await self._leases.begin([claim.lease])
-        for query in await self._inserts(claim):
+        inserts = await self._inserts(claim)
+        for step, query in enumerate(inserts, 1):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+            await note_progress(self._postgres, [claim.id], done=step, of=len(inserts) + 1)
         await self._compare_and_publish(claim)
 
     async def _inserts(self, claim: _Claim) -> list[compiler.CompiledQuery]:
