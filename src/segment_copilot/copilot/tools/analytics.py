@@ -65,7 +65,7 @@ class SegmentChanges(Struct, frozen=True, rename={"from_": "from"}):
     left: int
     entered_users: tuple[Mover, ...]
     left_users: tuple[Mover, ...]
-    users_withheld: bool
+    names_withheld: bool
     computations: int
     first_computed_at: datetime | None
     last_computed_at: datetime | None
@@ -189,7 +189,7 @@ async def query_segment_changes(
         left=moved.left,
         entered_users=moved.entered_users,
         left_users=moved.left_users,
-        users_withheld=not context.sees_users,
+        names_withheld=not context.sees_users,
         computations=moved.publications,
         first_computed_at=moved.first_computed_at,
         last_computed_at=found.last_computed_at,
