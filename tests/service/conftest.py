@@ -23,6 +23,7 @@ async def service_settings(
         port=0,
         secrets_keys=(new_key(),),
         files_directory=str(tmp_path_factory.mktemp("files")),
+        refresh_default="manual",
     )
 
 

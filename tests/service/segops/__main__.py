@@ -30,6 +30,7 @@ async def outcomes() -> list[Outcome]:
             port=0,
             secrets_keys=(new_key(),),
             files_directory=str(directory / "files"),
+            refresh_default="manual",
         )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)

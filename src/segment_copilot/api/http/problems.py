@@ -83,6 +83,7 @@ TITLES: Mapping[str, str] = {
     "missing_scope": "The credential may not do this",
     "method_not_allowed": "This path does not take that method",
     "not_found": "Nothing is here",
+    "nothing_to_pause": "Nothing refreshes the segment",
     "precondition_failed": "It has changed since it was read",
     "segment_without_definition": "The segment has no definition yet",
     "query_timeout": "The query took too long",
