@@ -223,6 +223,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
             previews=resources.previews,
             explanations=resources.explanations,
             members=resources.members,
+            movements=resources.movements,
             activations=resources.activations,
         ),
         secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),

@@ -39,6 +39,7 @@ from segment_copilot.audiences.exports import ExportLimits, Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
@@ -116,6 +117,7 @@ class Resources(Struct, frozen=True):
     computation_records: ComputationRecords
     refreshing: Refreshing
     changes: MembershipChanges
+    movements: Movements
     uploads: Uploads
     copies: Copies
     members: Members
@@ -231,6 +233,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         changes=changes,
         uploads=uploads,
         copies=Copies(segments, members, uploads),
+        movements=Movements(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         live_refresh=LiveRefresh(

@@ -36,6 +36,7 @@ NAMES = [
     "preview_segment",
     "propose_segment",
     "query_event_volume",
+    "query_segment_changes",
     "query_segment_membership_trend",
     "query_top_events",
     "revise_segment",

@@ -32,6 +32,7 @@ SINCE_HOLDERS = [
     "postgres/0017_webhooks.sql",
     "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
+    "postgres/0020_live_refresh.sql",
 ]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [

@@ -142,6 +142,7 @@ def calls_about(text: str, segment_id: int) -> list[tuple[str, dict[str, Any]]]:
         ("query_top_events", range_),
         ("query_event_volume", {**range_, "event_type": text}),
         ("query_segment_membership_trend", {"segment": segment_id}),
+        ("query_segment_changes", {"segment": segment_id, "from": "2026-06-01"}),
         ("list_property_values", {"property": path(text), "event_type": text}),
         ("list_property_values", {"property": path(text)}),
         ("preview_segment", {"definition": definition(text)}),

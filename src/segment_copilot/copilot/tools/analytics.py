@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from segment_copilot.audiences.movements import Mover
 from segment_copilot.compiler import WHERE_POINTER, CompiledQuery, render_event_filter
 from segment_copilot.copilot.tools.context import ToolContext
 from segment_copilot.copilot.tools.reading import SegmentReference, find_event_type, find_segment
@@ -46,6 +47,29 @@ class MembershipTrend(Struct, frozen=True, rename={"from_": "from"}):
     segment_id: int
     name: str
     points: tuple[DayCount, ...]
+    from_: str
+    to: str
+    timezone: str
+
+
+class SegmentChanges(Struct, frozen=True, rename={"from_": "from"}):
+    """Counts who joined and left in a range, as computations found, and names the first of each.
+
+    *computations* is how often members were computed in the range. Where *first_computed_at* is set, that was the first
+    time ever: everybody who was in the segment then counts as joined.
+    """
+
+    segment_id: int
+    name: str
+    entered: int
+    left: int
+    entered_users: tuple[Mover, ...]
+    left_users: tuple[Mover, ...]
+    users_withheld: bool
+    computations: int
+    first_computed_at: datetime | None
+    last_computed_at: datetime | None
+    member_count: int | None
     from_: str
     to: str
     timezone: str
@@ -130,6 +154,48 @@ async def query_segment_membership_trend(
         points=points,
         from_=_format_instant(context, start),
         to=_format_instant(context, context.as_of),
+        timezone=context.timezone,
+    )
+
+
+async def query_segment_changes(
+    context: ToolContext,
+    segment: SegmentReference,
+    from_: str,
+    to: str | None = None,
+    limit: Annotated[int, Meta(ge=0, le=50)] = 10,
+) -> SegmentChanges:
+    """Who joined a segment and who left it in a range: how many, and the first of them by user id. Members change when the segment is computed, so nothing moves between two computations.
+
+    Args:
+        segment: The segment's id or name.
+        from_: Start of the range: a date (local midnight) or an RFC 3339 instant.
+        to: End of the range, not included: a date (local midnight) or an RFC 3339 instant. Without it, now.
+        limit: How many users of each kind to name.
+    """
+    start = context.instant(from_, "/from")
+    end = min(context.instant(to, "/to"), context.as_of) if to is not None else context.as_of
+    if start >= end:
+        detail = "The range is empty: `from` must lie before `to`, and before now."
+        raise InvalidInput(detail, code="empty_range", findings=[Finding("/from", "empty_range", detail)])
+    reference = await find_segment(context, segment)
+    found = await context.use_cases.segments.get(context.tenant, reference.id)
+    named = limit if context.sees_users else 0
+    moved = await context.use_cases.movements.between(context.tenant, reference.id, start, end, limit=named)
+    return SegmentChanges(
+        segment_id=found.id,
+        name=found.name,
+        entered=moved.entered,
+        left=moved.left,
+        entered_users=moved.entered_users,
+        left_users=moved.left_users,
+        users_withheld=not context.sees_users,
+        computations=moved.publications,
+        first_computed_at=moved.first_computed_at,
+        last_computed_at=found.last_computed_at,
+        member_count=found.member_count,
+        from_=_format_instant(context, start),
+        to=_format_instant(context, end),
         timezone=context.timezone,
     )
 

@@ -15,6 +15,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.activations import Activations
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
+from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot.guards.links import remove_links
@@ -40,6 +41,7 @@ class UseCases(Struct, frozen=True):
     previews: Previews
     explanations: Explanations
     members: Members
+    movements: Movements
     activations: Activations
 
 

@@ -21,6 +21,7 @@ from segment_copilot.english.questions.asking import (
     sort_question,
 )
 from segment_copilot.english.questions.event_questions import read_about_events
+from segment_copilot.english.questions.movement_questions import read_movements
 from segment_copilot.english.questions.segment_questions import (
     RULES,
     read_about_segments,
@@ -67,7 +68,7 @@ def read_question(
     question = sort_question(tuple(tokens), index, today, viewed=viewed)
     if command.creates or (question.first == "why" and question.segment is None):
         return None
-    members = read_members(question)
+    members = read_members(question) or read_movements(question)
     if members is None and _tells(question):
         return None
     plan = (
