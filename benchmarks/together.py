@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -89,7 +90,7 @@ class Draw:
                 return condition["value"]
 
 
-def runs(number: int, seed: int) -> list[Run]:
+def runs(number: int, seed: int, *, as_of: datetime = AS_OF) -> list[Run]:
     """The compiled segments, numbered from 1; those that one of them refers to are as they are in `audiences/`."""
     draw, shapes, found = Draw(seed), read_shapes(), list[Run]()
     for index in range(number):
@@ -100,7 +101,7 @@ def runs(number: int, seed: int) -> list[Run]:
             catalog=Catalog(),
             references=references,
             tenant_id=TENANT,
-            as_of=AS_OF,
+            as_of=as_of,
         ).plan
         found.append(Run(plan, index + 1, UUID(int=index + 1)))
     return found

@@ -25,7 +25,8 @@ from segment_copilot.api.copilot import CopilotController
 from segment_copilot.api.deliveries import ActivationDeliveryController, DeliveryController
 from segment_copilot.api.dependencies import DependencyController
 from segment_copilot.api.erasures import ErasureController
-from segment_copilot.api.explorer import ExplanationController, ExplorerController
+from segment_copilot.api.explanations import ExplanationController, UserExplanationController
+from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import docs, health, manual, metrics
@@ -45,6 +46,8 @@ from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
+from segment_copilot.api.refresh import RefreshController
+from segment_copilot.api.sandbox import SandboxController
 from segment_copilot.api.schemas import EventSchemaController
 from segment_copilot.api.segments import SegmentController
 from segment_copilot.api.sessions import SessionController
@@ -85,11 +88,14 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     DependencyController,
     SegmentComputationController,
     ComputationController,
+    RefreshController,
     ChangeController,
     UploadController,
     MemberController,
     ExplanationController,
     ExplorerController,
+    UserExplanationController,
+    SandboxController,
     EventSchemaController,
     CatalogController,
     ConnectorController,
@@ -119,8 +125,10 @@ USE_CASES: Final = (
     "dependencies",
     "computations",
     "computation_records",
+    "refreshing",
     "changes",
     "uploads",
+    "copies",
     "members",
     "exports",
     "snapshots",

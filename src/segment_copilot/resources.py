@@ -25,9 +25,14 @@ from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets as DestinationSecrets
 from segment_copilot.activations.syncing import Syncing
+from segment_copilot.activations.webhooks.endpoints import Webhooks
+from segment_copilot.activations.webhooks.feed import WebhookFeed
+from segment_copilot.activations.webhooks.log import WebhookDeliveries
+from segment_copilot.activations.webhooks.queue import WebhookQueue
 from segment_copilot.audiences.changes import MembershipChanges
 from segment_copilot.audiences.computation_records import ComputationRecords
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
@@ -36,9 +41,12 @@ from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.movements import Movements
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.refresh import Refreshing
 from segment_copilot.audiences.removals import Removals
 from segment_copilot.audiences.sandbox import Sandbox
+from segment_copilot.audiences.schedules import Defaults
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
@@ -107,9 +115,11 @@ class Resources(Struct, frozen=True):
     dependencies: Dependencies
     computations: Computations
     computation_records: ComputationRecords
+    refreshing: Refreshing
     changes: MembershipChanges
     movements: Movements
     uploads: Uploads
+    copies: Copies
     members: Members
     live_memberships: LiveMemberships
     live_refresh: LiveRefresh
@@ -124,6 +134,11 @@ class Resources(Struct, frozen=True):
     deliveries: Deliveries
     syncing: Syncing
     outgoing: Outgoing
+    publications: Publications
+    webhooks: Webhooks
+    webhook_queue: WebhookQueue
+    webhook_deliveries: WebhookDeliveries
+    webhook_feed: WebhookFeed
     feedback: Feedback
     identity: Identity
     erasures: Erasures
@@ -160,7 +175,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
-    segments = Segments(postgres, discovery, previews)
+    schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
+    segments = Segments(postgres, discovery, previews, schedule)
     members = Members(postgres, clickhouse, identity_links)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
@@ -176,6 +192,10 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
     idempotency = Idempotency(postgres, secrets)
+    uploads = Uploads(postgres, clickhouse)
+    publications = Publications(postgres, clickhouse)
+    webhooks = Webhooks(postgres, outgoing, destination_secrets)
+    webhook_deliveries = WebhookDeliveries(postgres, webhooks, publications, outgoing)
     return Resources(
         settings=settings,
         postgres=postgres,
@@ -209,9 +229,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         dependencies=Dependencies(postgres),
         computations=computations,
         computation_records=ComputationRecords(postgres),
+        refreshing=Refreshing(postgres, segments, schedule),
         changes=changes,
+        uploads=uploads,
+        copies=Copies(segments, members, uploads),
         movements=Movements(postgres, clickhouse),
-        uploads=Uploads(postgres, clickhouse),
         members=members,
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
         live_refresh=LiveRefresh(
@@ -230,6 +252,11 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
             postgres, activations, ChangesToSend(postgres, clickhouse, members), outgoing, presence=presence
         ),
         outgoing=outgoing,
+        publications=publications,
+        webhooks=webhooks,
+        webhook_queue=WebhookQueue(postgres, webhooks, publications, outgoing, presence=presence),
+        webhook_deliveries=webhook_deliveries,
+        webhook_feed=WebhookFeed(publications),
         feedback=Feedback(postgres),
         identity=identity,
         erasures=Erasures(
@@ -241,7 +268,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
                 "exports": exports.remove_with,
                 "snapshots": snapshots.recount,
                 "answers": idempotency.forget,
-                "rejected users": deliveries.forget,
+                "rejections": deliveries.forget,
+                "webhook_answers": webhook_deliveries.forget,
             },
             presence=presence,
         ),

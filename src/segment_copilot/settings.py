@@ -75,6 +75,14 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
     ] = 72
 
+    refresh_default: Annotated[
+        Literal["auto", "manual"],
+        Meta(description="auto: new segments keep themselves true; manual: they are computed when somebody asks"),
+    ] = "auto"
+    refresh_hours: Annotated[
+        float, Meta(ge=1 / 60, le=720, description="Time between two refreshes of a segment whose mode is auto")
+    ] = 3.0
+
     export_hours: Annotated[Positive, Meta(description="Hours that an exported file is kept, and its links work")] = 24
     export_max_megabytes: Annotated[
         Positive, Meta(description="MiB that the exported files of one tenant may take together")

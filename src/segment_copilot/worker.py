@@ -28,6 +28,7 @@ SYNC_SECONDS = 1.0
 DELIVERIES = 4
 """Deliveries that a worker sends at once: a destination that is slow holds up no other."""
 
+REFRESH_SECONDS = 1.0
 CLEAN_UP_SECONDS = 60.0
 REMOVE_SECONDS = 10.0
 """Members that are due in this time are removed by one statement."""
@@ -57,12 +58,17 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("linking", resources.identity_links.forward_next, IDLE_SECONDS),
+        Step("refreshing", lambda: resources.refreshing.refresh_due(now=datetime.now(UTC)), REFRESH_SECONDS),
+        Step("retesting", lambda: resources.refreshing.retest_dynamic(now=datetime.now(UTC)), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
+        Step("computing_dynamic", lambda: resources.computations.run_next(only_traits=True), IDLE_SECONDS),
         Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
         Step("freezing", resources.snapshots.run_next, IDLE_SECONDS),
         Step("exporting", resources.exports.run_next, IDLE_SECONDS),
         Step("syncing", resources.syncing.notice, SYNC_SECONDS),
         *(Step(f"delivering_{number}", resources.syncing.send_next, IDLE_SECONDS) for number in range(DELIVERIES)),
+        Step("fanning_out", resources.webhook_queue.fan_out, IDLE_SECONDS),
+        Step("telling", resources.webhook_queue.deliver_due, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
@@ -115,4 +121,5 @@ async def _clean_up(resources: Resources) -> bool:
         remembered=timedelta(days=settings.event_id_days),
     )
     more = await resources.activations.reseal() or more
+    await resources.publications.clean_up(now=now)
     return await resources.exports.clean_up(now=now) or more

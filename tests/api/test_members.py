@@ -203,6 +203,27 @@ async def test_a_static_segment_takes_csv_lines_and_forms(client):
         assert (refused.status_code, finding["pointer"], finding["code"]) == (400, pointer, code)
 
 
+async def test_a_copy_of_a_static_segment_has_its_members(client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("segment_copilot.audiences.copies._PAGE", 2)
+    made = (await client.post("/api/segments/", json={"name": "Guests", "segment_type": "static"})).json()
+    path = f"/api/segments/{made['id']}/"
+    empty = (await client.post(f"{path}copy/", json={"name": "Nobody yet"})).json()
+    uploaded = await upload(client, made["id"], "user_id\nuser-1\nuser-2\nnobody\nuser-3\nuser-4\n")
+    listed = await members_of(client, uploaded, made["id"])
+    copied = (await client.post(f"{path}copy/")).json()
+    read = await until(client, f"/api/segments/{copied['id']}/", lambda one: one["status"] == "computed")
+    members = (await client.get(f"/api/segments/{copied['id']}/members/")).json()["results"]
+    monkeypatch.setattr("segment_copilot.audiences.copies.MAX_MEMBERS", 4)
+    refused = await client.post(f"{path}copy/", json={"name": "Too many"})
+
+    assert (empty["segment_type"], empty["status"]) == ("static", "draft")
+    assert (copied["name"], copied["segment_type"], copied["status"]) == ("Copy of Guests", "static", "queued")
+    assert [one["user_id"] for one in members] == listed == ["nobody", "user-1", "user-2", "user-3", "user-4"]
+    assert read["member_count"] == 5
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_members_to_copy")
+    assert (await client.get("/api/segments/?search=Too many")).json()["count"] == 0
+
+
 async def test_an_upload_that_is_wrong_says_what_to_do_and_changes_nothing(client):
     static = await client.post("/api/segments/", json={"name": "Invited", "segment_type": "static"})
     segment_id, rule = static.json()["id"], await create(client)

@@ -18,7 +18,11 @@ DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type
 
 
 async def test_without_clickhouse_segments_can_be_read_and_nothing_is_a_500(own_engines):
-    app = create_app(Settings(database_url=own_engines.database_url, clickhouse_url=own_engines.clickhouse_url))
+    app = create_app(
+        Settings(
+            database_url=own_engines.database_url, clickhouse_url=own_engines.clickhouse_url, refresh_default="manual"
+        )
+    )
     async with served(app) as url:
         resources = app.state.resources
         await migrations.migrate(resources.postgres, resources.clickhouse)
@@ -65,7 +69,11 @@ async def test_with_frozen_stores_every_request_ends_with_a_problem(module_datab
     async with (
         run_proxy(module_database_url) as (postgres, database_url),
         run_proxy(module_clickhouse_url) as (clickhouse, clickhouse_url),
-        served(app := create_app(Settings(database_url=database_url, clickhouse_url=clickhouse_url))) as url,
+        served(
+            app := create_app(
+                Settings(database_url=database_url, clickhouse_url=clickhouse_url, refresh_default="manual")
+            )
+        ) as url,
     ):
         resources = app.state.resources
         tenant = await resources.tenants.create("frozen")
@@ -119,7 +127,7 @@ def test_every_route_has_a_deadline():
         for handler in getattr(route, "route_handlers", ())
         if route_of(handler).seconds not in {SECONDS, COUNTING_SECONDS}
     }
-    assert unbounded == {"generate": None}
+    assert unbounded == {"generate_segment": None}
 
 
 def test_clickhouse_gives_a_question_up_before_the_person_who_waits_for_it():

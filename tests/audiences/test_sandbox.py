@@ -105,7 +105,7 @@ async def test_what_is_told_is_what_happens(resources: Resources, tenant: Tenant
 
         assert {one.id for one in told.entered} == after - before
         assert {one.id for one in told.exited} == before - after
-        assert told.undecided == ()
+        assert told.not_evaluated == ()
         assert told.unchanged_count == len(segments) - len(after ^ before)
         changed += len(after ^ before)
     assert changed or SEEDS > 1  # of some seeds nothing moves anybody
@@ -235,7 +235,7 @@ async def test_a_draft_without_a_definition_stays_as_it_is(resources: Resources,
 
     told = await resources.sandbox.publish(tenant, {"user_id": "ana", "event_type": "order_placed"}, as_of=NOW)
 
-    assert (told.entered, told.exited, told.undecided, told.unchanged_count) == ((), (), (), 1)
+    assert (told.entered, told.exited, told.not_evaluated, told.unchanged_count) == ((), (), (), 1)
 
 
 async def test_a_definition_that_no_longer_compiles_is_named(resources: Resources, tenant: Tenant):
@@ -247,5 +247,5 @@ async def test_a_definition_that_no_longer_compiles_is_named(resources: Resource
     told = await resources.sandbox.publish(tenant, {"user_id": "ana", "event_type": "order_placed"}, as_of=NOW)
 
     assert [one.id for one in told.entered] == [fine.id]
-    assert [(one.id, one.code) for one in told.undecided] == [(broken.id, "invalid_definition")]
+    assert [(one.segment_id, one.code) for one in told.not_evaluated] == [(broken.id, "invalid_definition")]
     assert told.unchanged_count == 0

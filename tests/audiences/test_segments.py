@@ -220,6 +220,27 @@ async def test_what_is_in_use_is_not_named_as_what_could_go(resources: Resources
         await create(tenant, name="More", definition=definition(BOUGHT))
 
 
+async def test_every_way_to_one_too_many_is_refused_with_what_could_go(resources: Resources):
+    tenant = await resources.tenants.create("small", dynamic_plus_limit=1)
+    segments = resources.segments
+    changed = (await segments.create(tenant, name="Changed", definition=definition(BOUGHT))).segment
+    await segments.update(tenant, changed.id, Changes(definition=definition(SPANISH)))
+    plus = (await segments.create(tenant, name="Plus", definition=definition(NEVER_WISHED))).segment
+
+    for write in (
+        segments.create(tenant, name="More", definition=definition(BOUGHT)),
+        segments.update(tenant, changed.id, Changes(definition=definition(BOUGHT))),
+        segments.restore(tenant, changed.id, 1),
+        segments.copy(tenant, plus.id),
+    ):
+        with pytest.raises(Conflict) as caught:
+            await write
+        (finding,) = caught.value.findings
+        assert (finding.code, finding.suggestions) == ("dynamic_plus_limit_reached", (f"Plus ({plus.id})",))
+    await segments.delete(tenant, plus.id)
+    assert (await segments.restore(tenant, changed.id, 1)).segment.tier == "dynamic_plus"
+
+
 async def test_two_saves_at_once_cannot_both_be_the_last_allowed(resources: Resources):
     tenant = await resources.tenants.create("small", dynamic_plus_limit=1)
 

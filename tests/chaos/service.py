@@ -183,7 +183,9 @@ class _Environment(Struct, frozen=True, rename=str.upper):
 @asynccontextmanager
 async def run_service(engines: Engines, directory: Path, stores: Stores) -> AsyncGenerator[Service]:
     """A service on *stores*, not started yet; its own access to them is what faults and checks use."""
-    settings = Settings(database_url=stores.database_url, clickhouse_url=stores.clickhouse_url)
+    settings = Settings(
+        database_url=stores.database_url, clickhouse_url=stores.clickhouse_url, refresh_default="manual"
+    )
     async with open_resources(settings) as resources:
         service = Service(engines, directory, resources, stores=stores)
         try:

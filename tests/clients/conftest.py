@@ -14,7 +14,9 @@ from segment_copilot.settings import Settings
 
 @pytest.fixture(scope="module")
 async def service_settings(module_database_url: str, module_clickhouse_url: str) -> Settings:
-    return Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, port=0)
+    return Settings(
+        database_url=module_database_url, clickhouse_url=module_clickhouse_url, port=0, refresh_default="manual"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ call("compute_segment", segment.id)
 computed = until("get_segment", segment.id, end={"computed"})
 members = members_of(segment.id)
 job = call("export_segment", segment.id, body=MODELS.ExportRequest.from_dict({"format": "ndjson"}))
-exported = until("read_segment_export", segment.id, export_id=job.export_id, end={"complete", "failed"})
+exported = until("get_segment_export", segment.id, export_id=job.export_id, end={"complete", "failed"})
 print(  # noqa: T201
     json.dumps(
         {

@@ -19,8 +19,8 @@ PROJECT = HERE.parents[1]
 WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
-    "tests/language/test_identity.py",
     "tests/language/test_semantics.py",
+    "tests/language/test_identity.py",
     "tests/language/test_planning.py",
 )
 """The tests that are asked, in this order; the first failure is enough."""

@@ -28,6 +28,7 @@ async def answers() -> list[Answer]:
             clickhouse_url=engines.clickhouse_url,
             port=0,
             files_directory=str(directory / "files"),
+            refresh_default="manual",
         )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)

@@ -21,6 +21,7 @@ async def service_settings(
         clickhouse_url=module_clickhouse_url,
         port=0,
         files_directory=str(tmp_path_factory.mktemp("files")),
+        refresh_default="manual",
     )
 
 

@@ -69,9 +69,9 @@ STORY: Final = (
     Step("replace_schema", {"event_type": "order_placed", "properties": TOTAL, "strict": False}, SCHEMA),
     Step("validate_payload", {"event_type": "order_placed", "payload": {"total": "much"}}),
     # Events
-    Step("track", ORDER),
-    Step("track_batch", {"events": EVENTS}),
-    Step("status", until=lambda answer: answer["pending"] == 0),
+    Step("track_event", ORDER),
+    Step("track_events", {"events": EVENTS}),
+    Step("get_ingestion_status", until=lambda answer: answer["pending"] == 0),
     # What is in the data
     Step("list_violations", path=SCHEMA, until=lambda answer: answer["count"] == 1),
     Step("get_catalog"),
@@ -105,6 +105,9 @@ STORY: Final = (
     Step("get_computation", path={"computation_id": 1}),
     Step("compute_segment", {}, SEGMENT),
     Step("cancel_computation", path={"computation_id": 4}, may_refuse=True),
+    Step("update_segment", {"refresh": {"mode": "interval", "every": "30d"}}, SEGMENT),
+    Step("pause_refresh", path=SEGMENT),
+    Step("resume_refresh", path=SEGMENT),
     Step("list_changes", path=SEGMENT),
     Step("list_members", path=SEGMENT),
     Step("list_memberships", query={"user_id": "ana"}),
@@ -116,7 +119,7 @@ STORY: Final = (
     # Exports and snapshots
     Step("export_segment", {"format": "csv", "include": ["traits.country"]}, SEGMENT),
     Step(
-        "read_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
+        "get_segment_export", path=SEGMENT, query={"export_id": 1}, until=lambda answer: answer["status"] == "complete"
     ),
     Step("list_segment_exports", path=SEGMENT),
     Step("get_export", path=EXPORT),
@@ -130,7 +133,7 @@ STORY: Final = (
     Step("compare_snapshots", path=SNAPSHOT | {"other_id": 2}),
     Step("export_snapshot", {"format": "ndjson"}, SNAPSHOT),
     Step(
-        "read_snapshot_export",
+        "get_snapshot_export",
         path=SNAPSHOT,
         query={"export_id": 2},
         until=lambda answer: answer["status"] == "complete",
@@ -148,6 +151,7 @@ STORY: Final = (
     Step("list_rejected", path=DELIVERY),
     Step("get_activation_stats", path=ACTIVATION),
     Step("replay_delivery", path=DELIVERY),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
     Step("update_activation", {"status": "active"}, ACTIVATION),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
@@ -174,12 +178,12 @@ STORY: Final = (
     Step("revoke_key", path=KEY),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
-    Step("capabilities"),
-    Step("protocol"),
-    Step("generate", {"description": QUESTION}),
-    Step("stream", ASKED),
+    Step("get_capabilities"),
+    Step("get_protocol"),
+    Step("generate_segment", {"description": QUESTION}),
+    Step("stream_copilot", ASKED),
     Step(
-        "ag_ui",
+        "stream_ag_ui",
         {
             "threadId": "thread-1",
             "runId": "run-1",
@@ -190,16 +194,16 @@ STORY: Final = (
         },
     ),
     Step(
-        "ai_sdk",
+        "stream_ai_sdk",
         {
             "id": "thread-1",
             "messages": [{"role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
         },
     ),
-    Step("give", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
+    Step("give_feedback", {"run_id": f"run_{'0' * 32}", "rating": "up"}),
     # What is deleted comes last
     Step("erase_user", path={"user_id": "cleo"}),
-    Step("read_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
+    Step("get_erasure", path={"erasure_id": 1}, until=lambda answer: answer["status"] == "done"),
     Step("delete_activation", path=ACTIVATION),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),

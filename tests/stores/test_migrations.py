@@ -28,7 +28,11 @@ SINCE_HOLDERS = [
     "postgres/0011_schema_violations.sql",
     "postgres/0013_identity.sql",
     "postgres/0014_access.sql",
+    "postgres/0016_refresh.sql",
+    "postgres/0017_webhooks.sql",
+    "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
+    "postgres/0020_live_refresh.sql",
 ]
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [

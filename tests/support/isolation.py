@@ -187,9 +187,9 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "create_key": {"name": "Mine"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},
-        "stream": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
-        "generate": {"description": f"users who are in segment {segment_id}"},
-        "ag_ui": {
+        "stream_copilot": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},
+        "generate_segment": {"description": f"users who are in segment {segment_id}"},
+        "stream_ag_ui": {
             "threadId": "t",
             "runId": "r",
             "messages": [{"id": "1", **asked[0]}],
@@ -198,13 +198,13 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
             "context": [],
             "forwardedProps": {"context": {"segment_id": segment_id}},
         },
-        "ai_sdk": {
+        "stream_ai_sdk": {
             "id": "t",
             "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "How many users are in it?"}]}],
             "trigger": "submit-message",
             "context": {"segment_id": segment_id},
         },
-        "give": {"run_id": "run_1", "rating": "up"},
+        "give_feedback": {"run_id": "run_1", "rating": "up"},
         "infer_schemas": {"event_types": ["their_event"]},
         "validate_payload": {"event_type": "their_event"},
         "try_event": {"user_id": USER, "event_type": "their_event"},
@@ -214,8 +214,8 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         "take_snapshot": {"name": "Mine"},
         "export_segment": {"format": "csv"},
         "export_snapshot": {"format": "csv"},
-        "track": {"user_id": "mine", "event_type": "mine"},
-        "track_batch": {"events": []},
+        "track_event": {"user_id": "mine", "event_type": "mine"},
+        "track_events": {"events": []},
     }
     name = operation["operationId"]
     if name in rows:

@@ -11,6 +11,7 @@ import pytest
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.addresses import LOOPBACK
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
@@ -18,6 +19,8 @@ from segment_copilot.stores.migrations import migrate
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 """The instant that tests ask about."""
+
+SECRETS_KEY = new_key()
 
 Happened = tuple[str, str, timedelta | datetime, dict[str, Any]]
 """User id, event type, how long before NOW (or when), payload."""
@@ -28,7 +31,13 @@ Remember = Callable[[Tenant, Iterable[Happened]], Awaitable[None]]
 @pytest.fixture
 async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Resources]:
     """Everything that a process opens, on fresh migrated databases."""
-    settings = Settings(database_url=database_url, clickhouse_url=clickhouse_url, outgoing_allow=LOOPBACK)
+    settings = Settings(
+        database_url=database_url,
+        clickhouse_url=clickhouse_url,
+        outgoing_allow=LOOPBACK,
+        secrets_keys=(SECRETS_KEY,),
+        refresh_default="manual",
+    )
     async with open_resources(settings) as opened:
         await migrate(opened.postgres, opened.clickhouse)
         yield opened
@@ -37,7 +46,13 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
 @pytest.fixture(scope="module")
 async def module_resources(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Resources]:
     """The same on this module's databases."""
-    settings = Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, outgoing_allow=LOOPBACK)
+    settings = Settings(
+        database_url=module_database_url,
+        clickhouse_url=module_clickhouse_url,
+        outgoing_allow=LOOPBACK,
+        secrets_keys=(SECRETS_KEY,),
+        refresh_default="manual",
+    )
     async with open_resources(settings) as opened:
         yield opened
 

@@ -9,7 +9,9 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.stores.postgres import Postgres
+from tests.support.resources import SECRETS_KEY
 
 
 class Worker:
@@ -22,6 +24,8 @@ class Worker:
             "CLICKHOUSE_URL": clickhouse_url,
             "LOG_LEVEL": "info",
             "WORKER_PORT": "0",
+            "OUTGOING_ALLOW": ",".join(LOOPBACK),
+            "SECRETS_KEYS": SECRETS_KEY,
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

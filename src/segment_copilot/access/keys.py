@@ -89,11 +89,6 @@ class Caller(Struct, frozen=True):
             raise missing(scope)
 
     @property
-    def sees_users(self) -> bool:
-        """Return whether it may know who somebody is, and not only how many there are."""
-        return self.may("members:read") and self.may("users:read")
-
-    @property
     def tracks_for(self) -> str | None:
         """Return the user whose events alone it may send; None where it may send anybody's."""
         return self.session_user if self.session == "track" else None

@@ -99,6 +99,11 @@ def check_scopes(scopes: Iterable[str], kind: KeyKind) -> None:
         raise InvalidInput(findings[0].detail, code="unknown_scope", findings=findings)
 
 
+def sees_users(scopes: frozenset[str]) -> bool:
+    """Return whether *scopes* let somebody know who a user is, and not only how many there are."""
+    return {"members:read", "users:read"} <= scopes
+
+
 def missing(scope: str, *, detail: str = "") -> Forbidden:
     """Return the refusal of a credential that lacks *scope*."""
     said = detail or f"This needs the scope {scope}, which the credential does not have."

@@ -119,7 +119,7 @@ class CapabilitiesController(Controller):
     tags = ("copilot",)
 
     @get(response_description="For this service as it runs now.")
-    async def capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
+    async def get_capabilities(self, copilot: NamedDependency[Copilot]) -> Capabilities:
         """What the copilot can do here: its model, tools, components and limits."""
         return capabilities_of(copilot)
 

@@ -85,7 +85,7 @@ class CopilotController(Controller):
         opt=_copilot_route(Event),
         response_description="The answer as it is made. The last event is run.finished or run.error.",
     )
-    async def stream(
+    async def stream_copilot(
         self,
         data: JSONBody[CopilotRequest],
         copilot: NamedDependency[Copilot],
@@ -98,7 +98,7 @@ class CopilotController(Controller):
         """
         if draining.is_set():
             raise Unavailable(_STOPPING, code="server_draining")
-        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user, sees_users=caller.sees_users)
+        run = await prepare_run(copilot, caller.tenant, data, user=caller.session_user, scopes=caller.scopes)
         return _stream_response(copilot, run, NativeEncoder(run.id), draining=draining, protocol=PROTOCOL)
 
     @post(
@@ -108,7 +108,7 @@ class CopilotController(Controller):
         opt=_copilot_route(str),
         response_description="AG-UI events. The last one is RUN_FINISHED or RUN_ERROR.",
     )
-    async def ag_ui(
+    async def stream_ag_ui(
         self,
         data: JSONBody[AgUiRequest],
         copilot: NamedDependency[Copilot],
@@ -130,7 +130,7 @@ class CopilotController(Controller):
         opt=_copilot_route(str),
         response_description="Parts of a UI message stream. The last ones are finish and [DONE].",
     )
-    async def ai_sdk(
+    async def stream_ai_sdk(
         self,
         data: JSONBody[AiSdkRequest],
         copilot: NamedDependency[Copilot],
@@ -147,7 +147,7 @@ class CopilotController(Controller):
         return _stream_response(copilot, run, encoder, draining=draining, protocol=AI_SDK, headers=AI_SDK_HEADERS)
 
     @post("/generate", status_code=200, opt=_copilot_route(seconds=None), response_description="The whole answer.")
-    async def generate(
+    async def generate_segment(
         self,
         data: JSONBody[GenerateRequest],
         request: Request[Any, Any, Any],
@@ -164,9 +164,7 @@ class CopilotController(Controller):
             context=CopilotContext(as_of=data.as_of, timezone=data.timezone),
         )
         try:
-            run = await prepare_run(
-                copilot, caller.tenant, asked, user=caller.session_user, sees_users=caller.sees_users
-            )
+            run = await prepare_run(copilot, caller.tenant, asked, user=caller.session_user, scopes=caller.scopes)
         except InvalidInput as error:
             raise error.relocate(lambda pointer: _POINTERS.get(pointer, "")) from error
         collected = await run_while_connected(request, collect(run, draining=draining))
@@ -186,7 +184,7 @@ class CopilotController(Controller):
         opt=Route(public=True).opt,
         response_description="JSON Schema 2020-12.",
     )
-    async def protocol(self) -> dict[str, Any]:
+    async def get_protocol(self) -> dict[str, Any]:
         """The schema of the stream's events and of the components' props.
 
         The same for every tenant; also committed beside this document.
@@ -204,7 +202,7 @@ async def _foreign_run(asked: TranslatedRequest, copilot: Copilot, caller: Calle
             caller.tenant,
             asked.request,
             user=caller.session_user,
-            sees_users=caller.sees_users,
+            scopes=caller.scopes,
             warnings=asked.warnings,
         )
     except InvalidInput as error:

@@ -32,7 +32,7 @@ class ErasureController(Controller):
     tags = ("erasure",)
 
     @get("/{erasure_id:int}", response_description="The erasure.")
-    async def read_erasure(
+    async def get_erasure(
         self, erasure_id: FromPath[int], erasures: NamedDependency[Erasures], tenant: NamedDependency[Tenant]
     ) -> ErasureRecord:
         """Read an erasure, and its receipt when it is done: what was removed, how much of it, and when, signed."""

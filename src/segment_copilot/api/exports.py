@@ -112,7 +112,7 @@ class ExportController(Controller):
         return await _request(request, Source("segment", segment_id), data, exports, signed_links, tenant)
 
     @get("/{segment_id:int}/export", response_description="The export.")
-    async def read_segment_export(
+    async def get_segment_export(
         self,
         request: Request[Any, Any, State],
         segment_id: FromPath[int],
@@ -247,7 +247,7 @@ class SnapshotExportController(Controller):
         return await _request(request, Source("snapshot", snapshot_id), data, exports, signed_links, tenant)
 
     @get("/{snapshot_id:int}/export", response_description="The export.")
-    async def read_snapshot_export(
+    async def get_snapshot_export(
         self,
         request: Request[Any, Any, State],
         snapshot_id: FromPath[int],

@@ -40,7 +40,7 @@ class FeedbackController(Controller):
     tags = ("copilot",)
 
     @post("/", status_code=202, opt=Route(asks=True).opt, response_description="Stored.")
-    async def give(
+    async def give_feedback(
         self, data: JSONBody[FeedbackRequest], feedback: NamedDependency[Feedback], caller: NamedDependency[Caller]
     ) -> FeedbackKept:
         """Say what the person thought of an answer: up or down, and why.

@@ -182,7 +182,7 @@ class IngestionController(Controller):
         opt=Route(judges_items=True, tells_repetitions=True, pages=True).opt,
         response_description="Stored; to be forwarded in a moment.",
     )
-    async def track(
+    async def track_event(
         self,
         data: JSONBody[RawEvent],
         ingestion: NamedDependency[Ingestion],
@@ -213,7 +213,7 @@ class IngestionController(Controller):
         request_max_body_size=MAX_BATCH_BYTES,
         response_description="The queued events are stored; to be forwarded in a moment.",
     )
-    async def track_batch(
+    async def track_events(
         self,
         data: JSONBody[Batch],
         ingestion: NamedDependency[Ingestion],
@@ -236,7 +236,9 @@ class IngestionController(Controller):
         return BatchTracked(queued=accepted.queued, skipped=len(accepted.skipped), errors=errors)
 
     @get("/status", response_description="As of now.")
-    async def status(self, ingestion: NamedDependency[Ingestion], tenant: NamedDependency[Tenant]) -> IngestionStatus:
+    async def get_ingestion_status(
+        self, ingestion: NamedDependency[Ingestion], tenant: NamedDependency[Tenant]
+    ) -> IngestionStatus:
         """How many events are stored and cannot be queried yet, and how many can.
 
         With `pending` 0 everything acknowledged before can be queried.

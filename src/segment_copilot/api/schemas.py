@@ -44,7 +44,18 @@ RawEvent = Annotated[
 ]
 
 
-class SchemaCreate(Struct, frozen=True, forbid_unknown_fields=True):
+class _AsRead(Struct, frozen=True, kw_only=True):
+    """Holds what a schema that was read has beside what it declares."""
+
+    id: ReadOnly = None
+    event_count: ReadOnly = None
+    last_seen_at: ReadOnly = None
+    violation_count: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
+
+
+class SchemaCreate(_AsRead, frozen=True, forbid_unknown_fields=True):
     """Declares what the events of a type look like; an inferred schema can be sent as it is."""
 
     event_type: EventTypeName
@@ -53,42 +64,24 @@ class SchemaCreate(Struct, frozen=True, forbid_unknown_fields=True):
     strict: Strict = False
     events: ReadOnly = None
     properties_left_out: ReadOnly = None
-    id: ReadOnly = None
-    event_count: ReadOnly = None
-    last_seen_at: ReadOnly = None
-    violation_count: ReadOnly = None
-    created_at: ReadOnly = None
-    updated_at: ReadOnly = None
 
 
-class SchemaPatch(Struct, frozen=True, forbid_unknown_fields=True):
+class SchemaPatch(_AsRead, frozen=True, forbid_unknown_fields=True):
     """Holds what to change; what is left out stays. Properties are replaced as a whole."""
 
     event_type: EventTypeName | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     properties: Properties | UnsetType = UNSET
     strict: Strict | UnsetType = UNSET
-    id: ReadOnly = None
-    event_count: ReadOnly = None
-    last_seen_at: ReadOnly = None
-    violation_count: ReadOnly = None
-    created_at: ReadOnly = None
-    updated_at: ReadOnly = None
 
 
-class SchemaPut(Struct, frozen=True, forbid_unknown_fields=True):
+class SchemaPut(_AsRead, frozen=True, forbid_unknown_fields=True):
     """The whole schema, as it was read or as it shall be."""
 
     event_type: EventTypeName
     description: Description = ""
     properties: Properties = ()
     strict: Strict = False
-    id: ReadOnly = None
-    event_count: ReadOnly = None
-    last_seen_at: ReadOnly = None
-    violation_count: ReadOnly = None
-    created_at: ReadOnly = None
-    updated_at: ReadOnly = None
 
 
 class InferRequest(Struct, frozen=True, forbid_unknown_fields=True):

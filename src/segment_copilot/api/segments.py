@@ -31,7 +31,9 @@ from segment_copilot.api.http.pages import (
     listing_of,
 )
 from segment_copilot.api.http.parameters import Names
-from segment_copilot.api.http.routes import Route
+from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
+from segment_copilot.audiences.copies import Copies
+from segment_copilot.audiences.schedules import Mode, Wanted
 from segment_copilot.audiences.segments import (
     Changes,
     Only,
@@ -63,10 +65,33 @@ class _AsRead(Struct, frozen=True, kw_only=True):
     member_count: ReadOnly = None
     last_computed_at: ReadOnly = None
     last_error: ReadOnly = None
+    next_refresh_at: ReadOnly = None
+    last_refreshed_at: ReadOnly = None
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
     warnings: ReadOnly = None
     tenant: Annotated[Any, Meta(description="Ignored: the key says which tenant")] = None
+
+
+class RefreshRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Says how a segment is to be kept true."""
+
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="auto: at once when traits change, if it is dynamic, and at the usual interval; interval: each "
+            "`every`; live: within a minute; manual: when asked to"
+        ),
+    ]
+    every: Annotated[
+        str | None, Meta(description="1m to 30d, in m, h, d or w; with the mode interval alone", examples=["3h"])
+    ] = None
+    paused_since: ReadOnly = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return it as the use case takes it."""
+        return Wanted(self.mode, self.every)
 
 
 class SegmentCreate(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +102,7 @@ class SegmentCreate(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: Description = ""
     segment_type: SegmentType = "rule"
     is_active: bool = True
+    refresh: RefreshRequest | None = None
 
 
 class SegmentPatch(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +113,7 @@ class SegmentPatch(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     description: Description | UnsetType = UNSET
     segment_type: SegmentType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
+    refresh: RefreshRequest | UnsetType | None = UNSET
 
 
 class SegmentPut(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +124,7 @@ class SegmentPut(_AsRead, frozen=True, kw_only=True, forbid_unknown_fields=True)
     description: Description = ""
     segment_type: SegmentType = "rule"
     is_active: bool = True
+    refresh: RefreshRequest | UnsetType | None = UNSET
 
 
 class CopyRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,8 +198,9 @@ class SegmentController(Controller):
     ) -> Response[WrittenSegment]:
         """Save a segment.
 
-        Its members are not computed by this. Without a definition it is a draft: nothing can be asked of it, and nothing
-        may refer to it, until a PATCH gives it one. A segment as it was read may be sent: it becomes another one.
+        Its members are computed in the background from then on, as its `refresh` says, or with the mode manual when you
+        ask. Without a definition it is a draft: nothing can be asked of it, and nothing may refer to it, until a PATCH
+        gives it one. A segment as it was read may be sent: it becomes another one.
         """
         with relocate_findings():
             saved = await segments.create(
@@ -181,30 +210,32 @@ class SegmentController(Controller):
                 description=data.description,
                 segment_type=data.segment_type,
                 is_active=data.is_active,
+                refresh=data.refresh and data.refresh.wanted,
                 caller=caller,
             )
         return _created(saved)
 
     @post(
         "/{segment_id:int}/copy",
-        opt=Route(problems=(Conflict,)).opt,
+        opt=Route(problems=(Conflict,), seconds=COUNTING_SECONDS).opt,
         response_headers=ETAG,
         response_description="Saved.",
     )
     async def copy_segment(
         self,
         segment_id: FromPath[int],
-        segments: NamedDependency[Segments],
+        copies: NamedDependency[Copies],
         tenant: NamedDependency[Tenant],
         caller: NamedDependency[Caller],
         data: JSONBody[CopyRequest | None] = None,
     ) -> Response[WrittenSegment]:
         """Save another segment with the same definition.
 
-        Its name, unless the body says one, is "Copy of" and the name of this one. Members are not copied.
+        Its name, unless the body says one, is "Copy of" and the name of this one. It is computed when you ask for it. Of a
+        static segment the members that it has now are copied: the copy is `queued` until they are there.
         """
         with relocate_findings():
-            return _created(await segments.copy(tenant, segment_id, name=data and data.name, caller=caller))
+            return _created(await copies.copy(tenant, segment_id, name=data and data.name, caller=caller))
 
     @get("/{segment_id:int}", response_description="The segment.")
     async def get_segment(
@@ -237,7 +268,8 @@ class SegmentController(Controller):
     ) -> Response[WrittenSegment]:
         """Change some fields of a segment.
 
-        Another definition is a new version; the members stay until the segment is computed again. A segment as it was
+        Another definition is a new version; the members stay until the segment is computed again, which is at once unless
+        its refresh is manual or paused. A `refresh` of null is what is usual here. A segment as it was
         read may be sent: what only the server writes is ignored, and the same definition is no new version.
         """
         changes = Changes(
@@ -246,6 +278,7 @@ class SegmentController(Controller):
             definition=UNSET if data.definition is UNSET else as_sent(data.definition),
             segment_type=data.segment_type,
             is_active=data.is_active,
+            refresh=_wanted(data.refresh),
         )
         return await _change(segments, caller, segment_id, changes, if_match)
 
@@ -265,9 +298,17 @@ class SegmentController(Controller):
     ) -> Response[WrittenSegment]:
         """Write all fields of a segment.
 
-        It must exist. What only the server writes may be sent and is ignored. The same definition is no new version.
+        It must exist. What only the server writes may be sent and is ignored. The same definition is no new version. How
+        it is refreshed stays, unless `refresh` says otherwise.
         """
-        changes = Changes(data.name, data.description, as_sent(data.definition), data.segment_type, data.is_active)
+        changes = Changes(
+            data.name,
+            data.description,
+            as_sent(data.definition),
+            data.segment_type,
+            data.is_active,
+            _wanted(data.refresh),
+        )
         return await _change(segments, caller, segment_id, changes, if_match)
 
     @post(
@@ -310,6 +351,10 @@ class SegmentController(Controller):
         One that other segments or activations use stays, and the answer names them.
         """
         await segments.delete(tenant, segment_id, if_revision=revisions_of(if_match))
+
+
+def _wanted(refresh: RefreshRequest | UnsetType | None) -> Wanted | UnsetType | None:
+    return refresh.wanted if isinstance(refresh, RefreshRequest) else refresh
 
 
 async def _change(

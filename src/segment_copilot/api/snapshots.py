@@ -9,9 +9,9 @@ from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import MAX_ID, Route
@@ -170,16 +170,7 @@ class SnapshotController(Controller):
         """
         listing = listing_of(request)
         found = await snapshots.compare(tenant, snapshot_id, other_id, listing.window, side=side)
-        users = found.users
-        page = SnapshotComparison(
-            count=users.count,
-            next=listing.slice.next(request, more=users.cursor is not None, cursor=users.cursor),
-            previous=listing.slice.previous(request),
-            results=tuple(ComparedUser(user) for user in users.results),
-            next_cursor=users.cursor,
-            only_in_a=found.only_in_a,
-            only_in_b=found.only_in_b,
-            in_both=found.in_both,
-            list=side,
+        users = replace(found.users, results=tuple(ComparedUser(user) for user in found.users.results))
+        return listing.answer(
+            users, only_in_a=found.only_in_a, only_in_b=found.only_in_b, in_both=found.in_both, list=side
         )
-        return unless_known(page, request.headers.get("If-None-Match"))

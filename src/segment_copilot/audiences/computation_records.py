@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.refresh import Cause
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import LastError
 from segment_copilot.errors import Conflict, NotFound
@@ -18,7 +19,7 @@ from segment_copilot.stores.leases import LENGTH
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 
-RECORD: Final = """id, segment_id, version, status, as_of, member_count, entered, left_count, error,
+RECORD: Final = """id, segment_id, version, status, cause, as_of, member_count, entered, left_count, error,
     created_at, started_at, finished_at"""
 IDLE: Final = """
 UPDATE segments SET status = (CASE
@@ -36,13 +37,15 @@ _STORED: Final[dict[Status, str]] = {"computing": "running"}  # the queue's own 
 class Computation(Struct, frozen=True):
     """A computation is one run that finds a segment's members at *as_of*, or failed to.
 
-    *entered* and *left* say how its members differ from those before it; *error* is of the last attempt.
+    *entered* and *left* say how its members differ from those before it; *error* is of the last attempt. Its *cause* is that
+    somebody asked (`request`), that it was due (`schedule`), or that traits had changed (`traits`).
     """
 
     id: int
     segment_id: int
     version: int
     status: Status
+    cause: Cause
     as_of: datetime
     member_count: int | None
     entered: int | None
@@ -119,6 +122,7 @@ def read_computation(row: Record) -> Computation:
         segment_id=row["segment_id"],
         version=row["version"],
         status="computing" if row["status"] == "running" else row["status"],
+        cause=row["cause"],
         as_of=row["as_of"],
         member_count=row["member_count"],
         entered=row["entered"],

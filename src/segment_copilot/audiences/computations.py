@@ -21,7 +21,9 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison, MembershipChanges
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
+from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
+from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.uploads import Mode, merge
@@ -33,7 +35,11 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id")
+# Whose tenant has waited longest for a worker's turn; of one tenant, what somebody asked for before what was due.
+_TURNS: Final = """
+(SELECT taken_at FROM computation_turns AS turns WHERE turns.tenant_id = computations.tenant_id) NULLS FIRST,
+cause = 'schedule', id"""
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=_TURNS)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
@@ -41,7 +47,13 @@ _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 # One that was begun before may have killed its worker: it is tried alone, and takes no others along.
 _ALIKE: Final = """
 attempts = 0 AND upload IS NULL
-AND (tenant_id, as_of) = (SELECT tenant_id, as_of FROM computations WHERE id = $1 AND upload IS NULL)
+AND (tenant_id, as_of, cause = 'traits') = (
+    SELECT tenant_id, as_of, cause = 'traits' FROM computations WHERE id = $1 AND upload IS NULL)
+"""
+_OF_TRAITS: Final = "cause = 'traits'"
+_TAKE_TURN: Final = """
+INSERT INTO computation_turns (tenant_id, taken_at) SELECT tenant_id, clock_timestamp() FROM computations WHERE id = $1
+ON CONFLICT (tenant_id) DO UPDATE SET taken_at = excluded.taken_at
 """
 # Uploads of one segment are applied in the order in which they came.
 _IN_TURN: Final = """
@@ -189,12 +201,13 @@ class Computations:
 
     # Work on them
 
-    async def run_next(self) -> bool:
+    async def run_next(self, *, only_traits: bool = False) -> bool:
         """Claim a queued computation (or one whose worker died) and run it; False when there is none.
 
-        Others of the same tenant and instant are claimed with it, and asked of the store together.
+        Others of the same tenant and instant are claimed with it, and asked of the store together. Tenants take turns.
+        With *only_traits*, none but those of dynamic segments whose traits changed: they are short, and awaited.
         """
-        claims = await self._claim()
+        claims = await self._claim(_OF_TRAITS if only_traits else _IN_TURN)
         if not claims:
             return False
         async with self._leases.renewed([one.lease for one in claims]):
@@ -252,20 +265,22 @@ class Computations:
             raise
         return [_read_claim(row, held[row["id"]]) for row in claimed]
 
-    async def _claim(self) -> list[_Claim]:
-        """Claim the oldest computation that waits and has attempts left, with those alike."""
-        while claims := await self._claim_alike():
+    async def _claim(self, condition: str = _IN_TURN) -> list[_Claim]:
+        """Claim the next computation that waits and has attempts left, with those alike."""
+        while claims := await self._claim_alike(condition):
             if not claims[0].lease.spent:
                 return claims
             detail = f"The worker died {MAX_ATTEMPTS} times on this computation."
             await self._fail(claims[0], "computation_crashed", detail, final=True)
         return []
 
-    async def _claim_alike(self) -> list[_Claim]:
+    async def _claim_alike(self, condition: str) -> list[_Claim]:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
-                leases += await self._leases.claim(transaction, _IN_TURN)
+                leases += await self._leases.claim(transaction, condition)
+                if leases and condition == _IN_TURN:
+                    await transaction.execute(_TAKE_TURN, leases[0].id)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -447,6 +462,10 @@ class Computations:
                         ELSE 'computed' END
                 WHERE tenant_id = $1 AND id = $2"""
             await transaction.execute(sql, tenant_id, segment_id, claim.run_id, found.member_count, claim.as_of)
+            await announce(
+                transaction, claim.tenant, segment_id, computation_id=claim.id, found=found, computed_at=claim.as_of
+            )
+            await note_done(transaction, tenant_id, claim.id)
             return "done", claim.run_id
 
     async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
@@ -461,6 +480,10 @@ class Computations:
             await transaction.execute(sql, claim.tenant.id, claim.id)
             sql = "UPDATE segments SET status = 'failed', last_error = $3 WHERE tenant_id = $1 AND id = $2"
             await transaction.execute(sql, claim.tenant.id, claim.segment_id, error)
+            await announce_failure(
+                transaction, claim.tenant, claim.segment_id, computation_id=claim.id, as_of=claim.as_of, error=error
+            )
+            await note_failed(transaction, claim.tenant.id, claim.id)
 
 
 def _read_claim(row: Record, lease: Lease) -> _Claim:

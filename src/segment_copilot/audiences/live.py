@@ -25,7 +25,7 @@ _TOGETHER: Final = 50  # segments in one query: planning it takes time, and so d
 
 
 class Unevaluated(Struct, frozen=True):
-    """A segment of which nobody can say who is in it now, and why."""
+    """A segment of which nobody can say who is in it now, and why: its definition no longer compiles, for example."""
 
     segment_id: int
     segment_name: str

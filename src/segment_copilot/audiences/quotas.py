@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.dependencies import UNUSED
-from segment_copilot.errors import Conflict
+from segment_copilot.errors import Conflict, Finding
 from segment_copilot.language import Tier
 from segment_copilot.stores.postgres import Connection, Postgres
 
@@ -50,11 +50,16 @@ async def check_quota(transaction: Connection, tenant: Tenant, tier: Tier, *, se
     if len(others) < limit:
         return
     free = [{"id": row["id"], "name": row["name"]} for row in others if row["is_unused"]][:_NAMED]
-    named = ", ".join(f"{item['name']} ({item['id']})" for item in free)
+    suggestions = tuple(f"{item['name']} ({item['id']})" for item in free)
+    named = ", ".join(suggestions)
     way_out = f"Delete one of these first, which nothing uses: {named}" if free else "Each of them is in use"
-    raise Conflict(
+    detail = (
         f"This tenant may have {limit} Dynamic Plus segments and has {len(others)}. "
-        f"{way_out}; or use trait conditions only.",
+        f"{way_out}; or use trait conditions only."
+    )
+    raise Conflict(
+        detail,
         code="dynamic_plus_limit_reached",
+        findings=[Finding("", "dynamic_plus_limit_reached", detail, suggestions)],
         context={"limit": limit, "segments": free},
     )

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.live import Unevaluated
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Person, Plan, referenced_segments
 from segment_copilot.compiler.slots import Node, SampleSlot, Slot, SlotNode
@@ -67,22 +68,13 @@ class ChangedSegment(Struct, frozen=True):
     name: str
 
 
-class UndecidedSegment(Struct, frozen=True):
-    """A segment whose definition no longer compiles: nobody can say who is in it, as its next computation will find."""
-
-    id: int
-    name: str
-    code: str
-    detail: str
-
-
 class SandboxOutcome(Struct, frozen=True):
     """An outcome tells what an event would change; every active segment is in one of the four."""
 
     as_of: datetime
     entered: tuple[ChangedSegment, ...]
     exited: tuple[ChangedSegment, ...]
-    undecided: tuple[UndecidedSegment, ...]
+    not_evaluated: tuple[Unevaluated, ...]
     unchanged_count: int
 
 
@@ -128,32 +120,32 @@ class Sandbox:
             found = shape.violations(msgspec.json.decode(tried.payload))
             if findings := [Finding(one.pointer, one.code, one.detail) for one in found]:
                 raise _refused(findings)
-        planned, undecided = await self._plan(tenant, at)
+        planned, not_evaluated = await self._plan(tenant, at)
         changed = await self._changed(tenant, tried, planned, at) if tried.occurred_at <= at else []
         entered = tuple(one.segment for one, is_in in changed if is_in)
         exited = tuple(one.segment for one, is_in in changed if not is_in)
         active: int = await self._postgres.fetchval(_COUNT, tenant.id)
-        unchanged = max(active - len(entered) - len(exited) - len(undecided), 0)
-        return SandboxOutcome(at, entered, exited, undecided, unchanged)
+        unchanged = max(active - len(entered) - len(exited) - len(not_evaluated), 0)
+        return SandboxOutcome(at, entered, exited, not_evaluated, unchanged)
 
-    async def _plan(self, tenant: Tenant, as_of: datetime) -> tuple[list[_Planned], tuple[UndecidedSegment, ...]]:
+    async def _plan(self, tenant: Tenant, as_of: datetime) -> tuple[list[_Planned], tuple[Unevaluated, ...]]:
         rows = await self._postgres.fetch(_ACTIVE, tenant.id)
         segments = [ChangedSegment(row["id"], row["name"]) for row in rows]
         parsed: list[Parsed] = [parse(row["definition"].encode()) for row in rows]
         named = {target for one in parsed for target in referenced_segments([each.leaf for each in one.leaves])}
         references = await self._references.load(tenant, named)
         catalog = await self._discovery.catalog(tenant)
-        planned, undecided = list[_Planned](), list[UndecidedSegment]()
+        planned, not_evaluated = list[_Planned](), list[Unevaluated]()
         for segment, definition in zip(segments, parsed, strict=True):
             try:
                 compiled = compiler.compile_definition(
                     definition, catalog=catalog, references=references, tenant_id=tenant.id, as_of=as_of
                 )
             except InvalidDefinition as error:
-                undecided.append(UndecidedSegment(segment.id, segment.name, error.code, error.detail))
+                not_evaluated.append(Unevaluated(segment.id, segment.name, error.code, error.detail))
             else:
                 planned.append(_Planned(segment, normal(compiled.plan.root)))
-        return planned, tuple(undecided)
+        return planned, tuple(not_evaluated)
 
     async def _changed(
         self, tenant: Tenant, tried: Event, planned: Sequence[_Planned], as_of: datetime

@@ -17,6 +17,7 @@ from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.quotas import Quota, check_quota, read_quota
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_deleted
+from segment_copilot.audiences.schedules import Defaults, Refresh, Wanted, choose
 from segment_copilot.audiences.versions import Version, add_version, read_definition
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
@@ -47,7 +48,11 @@ _SORTINGS: Final = {
     "last_computed_at": Sorting("last_computed_at", datetime, "timestamptz"),
 }
 _COLUMNS: Final = """id, name, description, segment_type, tier, status, definition, words, version, is_active,
-    member_count, last_computed_at, last_error, created_at, updated_at"""
+    member_count, last_computed_at, last_error, refresh_mode, refresh_every, paused_since, next_refresh_at,
+    last_refreshed_at, created_at, updated_at"""
+# Due at once, where something is to be refreshed: of the columns and parameters that these words stand for.
+_DUE: Final = """CASE WHEN {mode} <> 'manual' AND {is_active} AND {definition} IS NOT NULL AND {paused} IS NULL
+    THEN {due} END"""
 
 
 class LastError(Struct, frozen=True):
@@ -61,6 +66,8 @@ class Segment(Struct, frozen=True):
     """A saved, named, versioned definition.
 
     A draft may have none yet: its version is 0, its words are empty, and its tier is dynamic, so that no quota counts it.
+    *next_refresh_at* is None while nothing is due by the clock; *last_refreshed_at* is the latest instant that its members
+    were computed for.
     """
 
     id: int
@@ -76,6 +83,9 @@ class Segment(Struct, frozen=True):
     member_count: int | None
     last_computed_at: datetime | None
     last_error: LastError | None
+    refresh: Refresh
+    next_refresh_at: datetime | None
+    last_refreshed_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -117,15 +127,20 @@ class Changes(Struct, frozen=True):
     definition: Any = UNSET
     segment_type: SegmentType | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
+    refresh: Wanted | UnsetType | None = UNSET
+    """None: as is usual here."""
 
 
 class Segments:
     """Manages the segments of all tenants; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, discovery: Discovery, previews: Previews) -> None:
+    def __init__(
+        self, postgres: Postgres, discovery: Discovery, previews: Previews, defaults: Defaults | None = None
+    ) -> None:
         self._postgres = postgres
         self._discovery = discovery
         self._previews = previews
+        self._defaults = defaults or Defaults()
 
     # Read
 
@@ -188,22 +203,28 @@ class Segments:
         description: str = "",
         segment_type: SegmentType = "rule",
         is_active: bool = True,
+        refresh: Wanted | None = None,
         saved_at: datetime | None = None,
         caller: Caller | None = None,
     ) -> SavedSegment:
         """Save a segment, dated *saved_at* (default: now): its first version, or a draft without a *definition*.
 
-        Nothing is computed by this. The version remembers the *caller*.
+        Nothing is computed by this; unless its *refresh* (default: as is usual here) is manual, it is due from then on.
+        The version remembers the *caller*.
         """
         _check_names(name)
         _check_static(segment_type, segment_type, definition)
+        chosen = choose(refresh, self._defaults.mode, is_static=segment_type == "static")
         prepared = None
         if definition is not None:
             prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
+        due = _DUE.format(
+            mode="$11", is_active="$9", definition="$6::json", paused="NULL::timestamptz", due="coalesce($10, now())"
+        )
         sql = f"""
             INSERT INTO segments (tenant_id, name, description, segment_type, tier, definition, words, version,
-                is_active, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, now()), coalesce($10, now()))
+                is_active, created_at, updated_at, refresh_mode, refresh_every, next_refresh_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, now()), coalesce($10, now()), $11, $12, {due})
             RETURNING {_COLUMNS}"""
         async with self._postgres.transaction() as transaction:
             if prepared:
@@ -220,6 +241,8 @@ class Segments:
                 1 if prepared else 0,
                 is_active,
                 saved_at,
+                chosen.mode,
+                chosen.every,
             )
             segment = _segment(row)
             await _keep_version(transaction, tenant, segment, caller)
@@ -229,7 +252,7 @@ class Segments:
     async def copy(
         self, tenant: Tenant, segment_id: int, *, name: str | None = None, caller: Caller | None = None
     ) -> SavedSegment:
-        """Save another segment with the definition that this one has now; raises NotFound."""
+        """Save another segment with the definition that this one has now, refreshed as it is; raises NotFound."""
         found = await self.get(tenant, segment_id)
         return await self.create(
             tenant,
@@ -238,6 +261,7 @@ class Segments:
             description=found.description,
             segment_type=found.segment_type,
             is_active=found.is_active,
+            refresh=Wanted(found.refresh.mode, found.refresh.every),
             caller=caller,
         )
 
@@ -275,7 +299,11 @@ class Segments:
             is_new = prepared is not None and not _is_definition_of(current, prepared, tenant)
             if prepared and is_new:
                 await check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
-            segment = await _write_changes(transaction, tenant, current, changes, prepared if is_new else None)
+            refresh = current.refresh
+            if changes.refresh is not UNSET:
+                wanted = choose(changes.refresh, self._defaults.mode, is_static=current.segment_type == "static")
+                refresh = Refresh(wanted.mode, wanted.every, refresh.paused_since)
+            segment = await _write_changes(transaction, tenant, current, changes, prepared if is_new else None, refresh)
             if is_new:
                 await _keep_version(transaction, tenant, segment, caller)
         self._discovery.forget(tenant)
@@ -387,14 +415,30 @@ def _check_revision(current: Segment, wanted: Container[str] | None) -> None:
 
 
 async def _write_changes(
-    transaction: Connection, tenant: Tenant, current: Segment, changes: Changes, prepared: PreparedDefinition | None
+    transaction: Connection,
+    tenant: Tenant,
+    current: Segment,
+    changes: Changes,
+    prepared: PreparedDefinition | None,
+    refresh: Refresh,
 ) -> Segment:
+    """Write what is new; another definition, or another way to refresh it, is due at once."""
+
     def kept(new: Any, old: Any) -> Any:
         return old if new is UNSET else new
 
+    is_renewed = prepared is not None or refresh != current.refresh
+    due = _DUE.format(
+        mode="$11",
+        is_active="$6",
+        definition="$8::json",
+        paused="paused_since",
+        due="CASE WHEN $13 THEN now() ELSE coalesce(next_refresh_at, now()) END",
+    )
     sql = f"""
         UPDATE segments SET name = $3, description = $4, segment_type = $5, is_active = $6, tier = $7,
-            definition = $8, words = $9, version = $10,
+            definition = $8, words = $9, version = $10, refresh_mode = $11, refresh_every = $12, next_refresh_at = {due},
+            refresh_failures = CASE WHEN $13 THEN 0 ELSE refresh_failures END,
             updated_at = greatest(now(), updated_at + interval '1 microsecond') -- no two writes have one revision
         WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}"""
     row = await transaction.fetchrow(
@@ -411,6 +455,9 @@ async def _write_changes(
         else current.definition and encode(current.definition).decode(),
         prepared.words if prepared else current.words,
         current.version + 1 if prepared else current.version,
+        refresh.mode,
+        refresh.every,
+        is_renewed,
     )
     return _segment(row)
 
@@ -432,7 +479,9 @@ async def _keep_version(transaction: Connection, tenant: Tenant, segment: Segmen
 
 def _segment(row: Record | None) -> Segment:
     assert row is not None  # noqa: S101  # RETURNING gives a row
-    fields = {name: row[name] for name in Segment.__struct_fields__}
+    refresh = Refresh(row["refresh_mode"], row["refresh_every"], row["paused_since"])
+    fields: dict[str, Any] = {name: row[name] for name in Segment.__struct_fields__ if name != "refresh"}
+    fields["refresh"] = refresh
     if fields["definition"] is not None:
         fields["definition"] = read_stored(fields["definition"])
     if fields["last_error"]:

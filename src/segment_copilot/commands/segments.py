@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from segment_copilot.audiences.schedules import Refresh
 from segment_copilot.commands.answers import read_answer
 from segment_copilot.commands.exports import Form, export
 from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, Url, Yes, find_service
@@ -81,7 +82,7 @@ def create_segment(
     key: ApiKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Save a segment. Its members are not computed by this."""
+    """Save a segment. Its members are computed as its refresh says."""
     body = _read_segment(file.read(), name=name, description=description)
     saved = asyncio.run(_call(find_service(url, key, data_dir), "POST", "/api/segments/", body))
     if json:
@@ -92,7 +93,12 @@ def create_segment(
     typer.echo(f"Saved segment {saved['id']}: {printable(saved['name'])}", err=True)
     for warning in saved["warnings"]:
         typer.echo(f"! {printable(warning['detail'])}", err=True)
-    typer.echo(f"Compute its members: {command_line('compute', str(saved['id']))}", err=True)
+    if saved["next_refresh_at"] is None:
+        typer.echo(f"Compute its members: {command_line('compute', str(saved['id']))}", err=True)
+    else:
+        typer.echo(
+            f"Its members are computed now; wait for them: {command_line('compute', str(saved['id']))}", err=True
+        )
 
 
 @cli.command("delete")
@@ -200,12 +206,22 @@ def _read_segment(content: bytes, *, name: str | None, description: str | None) 
         raise InvalidInput(f"The segment is not JSON: {error}.", code="malformed_json") from error
     body: dict[str, Any] = {"definition": document}
     if isinstance(document, dict) and "definition" in document:
-        kept = ("name", "description", "segment_type", "definition")
+        kept = ("name", "description", "segment_type", "definition", "refresh")
         body = {field: document[field] for field in kept if field in document}
     body |= {field: value for field, value in (("name", name), ("description", description)) if value is not None}
     if "name" not in body:
         raise InvalidInput("The segment needs a name. Give --name.", code="no_name")
     return body
+
+
+def _refresh(segment: dict[str, Any]) -> str:
+    """Return how the segment is kept true, and when next."""
+    refresh = segment["refresh"]
+    words = Refresh(refresh["mode"], refresh["every"]).words
+    if refresh["paused_since"]:
+        return f"refreshed {words}, but paused since {refresh['paused_since']}"
+    due = f"; next at {segment['next_refresh_at']}" if segment["next_refresh_at"] else ""
+    return f"refreshed {words}{due}"
 
 
 def _draw(segment: dict[str, Any]) -> None:
@@ -220,6 +236,7 @@ def _draw(segment: dict[str, Any]) -> None:
     )
     resting = "" if segment["is_active"] else ", not active"
     console.print(f"{segment['tier']}, {segment['status']}{resting}: {members}; version {segment['version']}")
+    console.print(escape(_refresh(segment)))
     if segment["last_error"]:
         console.print(f"[red]{escape(segment['last_error']['detail'])}[/]")
     if segment["definition"] is not None:

@@ -15,7 +15,7 @@ from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.catalog import IDENTIFY, Scalar
-from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, to_instant, to_microseconds
+from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, day_start, to_microseconds
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
@@ -223,7 +223,7 @@ class Analytics:
 def local_midnight(instant: datetime, timezone: str, *, days_before: int = 0) -> datetime:
     """Return the UTC instant at which the local day of *instant* began, or the one *days_before* it."""
     zone = ZoneInfo(timezone)
-    return _midnight(instant.astimezone(zone).date() - timedelta(days=days_before), zone)
+    return day_start(instant.astimezone(zone).date() - timedelta(days=days_before), zone)
 
 
 def _check(span: Span) -> None:
@@ -240,7 +240,7 @@ def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
         detail = f"Ask for at most {MAX_DAYS} days at once."
         raise InvalidInput(detail, code="range_too_long", findings=[Finding("/from", "range_too_long", detail)])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    starts = [span.start, *(_midnight(day, zone) for day in days[1:])]
+    starts = [span.start, *(day_start(day, zone) for day in days[1:])]
     # A zone may skip a whole day: its midnight is then the next one's, and it holds nothing.
     unique = [(day, start) for (day, start), (_, after) in pairwise(zip(days, starts, strict=True)) if start < after]
     return [*unique, (days[-1], starts[-1])]
@@ -248,12 +248,8 @@ def _days(span: Span, zone: ZoneInfo) -> list[tuple[date, datetime]]:
 
 def _partial(day: date, span: Span, zone: ZoneInfo) -> bool | UnsetType:
     """Return True of a day that begins before the span, or is not over at its end or at its *as_of*."""
-    whole = span.start <= _midnight(day, zone) and _midnight(day + timedelta(days=1), zone) <= min(span.end, span.as_of)
+    whole = span.start <= day_start(day, zone) and day_start(day + timedelta(days=1), zone) <= min(span.end, span.as_of)
     return UNSET if whole else True
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 — a wall time, made an instant here
 
 
 def _params(tenant: Tenant, span: Span) -> dict[str, Any]:

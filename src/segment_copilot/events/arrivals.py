@@ -46,7 +46,7 @@ class Mark(Struct, frozen=True):
 
 
 class Arrived(Struct, frozen=True):
-    """What has arrived, and the mark to ask with next. *why* is None where *user_ids* are all ids that anything is of."""
+    """Tells what has arrived, and the mark to ask with next. *why* is None where *user_ids* are all ids that anything is of."""
 
     mark: Mark
     user_ids: Sequence[str] = ()

@@ -20,6 +20,7 @@ from msgspec import Struct
 from segment_copilot.errors import Unavailable
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, present_events, write_block
+from segment_copilot.events.trait_changes import note_trait_changes
 from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError
 from segment_copilot.stores.columns import UnfitValue
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
@@ -184,6 +185,7 @@ class Forwarding:
             if not await self._end_forwarded(transaction, block):
                 return 0  # another worker took the block over and was faster
             await write_names(transaction, new)
+            await note_trait_changes(transaction, events)
         self._known.add(new)
         log.info("block.forwarded", block_id=block.id, events=len(events), attempts=block.lease.attempts + 1)
         return len(events)
@@ -243,6 +245,7 @@ class Forwarding:
             for half in (absent[:middle], absent[middle:]):
                 await _move(transaction, half, failing_since=failing_since)
             await write_names(transaction, find_new_names(arrived, known=ObservedNames()))
+            await note_trait_changes(transaction, arrived)
             await transaction.execute("UPDATE blocks SET event_count = $2 WHERE id = $1", block.id, len(arrived))
         log.warning("block.split", block_id=block.id, arrived=len(arrived), absent=len(absent))
         return True

@@ -17,6 +17,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import Person
 from segment_copilot.errors import Conflict, Finding, InvalidInput
+from segment_copilot.events.trait_changes import note_changed_tenants
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Connection, Postgres
 
@@ -215,6 +216,7 @@ class IdentityLinks:
             links = [(row["tenant_id"], row["alias_id"], row["person_id"], row["version"]) for row in rows]
             await self._clickhouse.insert("identity_links", _COLUMNS, links, token=f"links-{uuid4().hex}")
             await transaction.execute(_FORWARDED, [one[0] for one in links], [one[1] for one in links])
+            await note_changed_tenants(transaction, {one[0] for one in links})
         log.info("identity.forwarded", links=len(links))
         return len(links) == _FORWARDED_TOGETHER
 

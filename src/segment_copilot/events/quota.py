@@ -6,7 +6,7 @@ requests that are stored at the same moment may pass the limit together, by what
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from math import ceil
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import TooManyRequests
-from segment_copilot.language.lengths import to_instant
+from segment_copilot.language.lengths import day_start
 from segment_copilot.stores.postgres import Postgres
 
 _ACCEPTED: Final = """
@@ -51,13 +51,12 @@ def month_of(instant: datetime, timezone: str) -> Month:
         if first.month == _DECEMBER
         else first.replace(month=first.month + 1)
     )
-    return Month(to_instant(first, zone), to_instant(following, zone))
+    return Month(day_start(first, zone), day_start(following, zone))
 
 
-def first_day(instant: datetime, timezone: str) -> datetime:
-    """Return the first day of the local month of *instant*, as a wall time."""
-    local = instant.astimezone(ZoneInfo(timezone))
-    return datetime(local.year, local.month, 1)  # noqa: DTZ001  # a wall time
+def first_day(instant: datetime, timezone: str) -> date:
+    """Return the first day of the local month of *instant*."""
+    return instant.astimezone(ZoneInfo(timezone)).date().replace(day=1)
 
 
 def quota_reached(tenant: Tenant, *, limit: int, accepted: int, new: int, at: datetime) -> TooManyRequests:

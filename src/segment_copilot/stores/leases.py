@@ -46,6 +46,8 @@ class Queue(Struct, frozen=True):
     failed: str | None = None
     """The status after the last attempt failed. None: the row goes on waiting, and is *spent* when it is claimed."""
     key: str = "lease_id"
+    order: str = "id"
+    """In which rows are claimed, the oldest first: what stands after ORDER BY."""
 
 
 class Lease(Struct, frozen=True):
@@ -107,7 +109,7 @@ class Leases:
                 SELECT id FROM {queue.table}
                 WHERE {self._open} AND ({condition}) AND (coalesce(lease_until, now()) <= now() OR {queue.key} IS NOT NULL AND holder IS NOT NULL AND
                     CASE WHEN {mine} THEN {queue.key} <> ALL (${n + 4}::uuid[]) ELSE holder <> ALL ({LIVING}) END)
-                ORDER BY id LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
+                ORDER BY {queue.order} LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
             RETURNING id, {queue.key} AS key, attempts, begun"""  # names and conditions are our code's, never a caller's
         async with self._claiming:
             rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
@@ -23,7 +24,14 @@ PAGE = Path(__file__).parents[3] / "docs" / "segops.md"
 async def outcomes() -> list[Outcome]:
     """How every call went, against engines, API and worker that live as long as this."""
     with data_directory() as directory, start_engines(directory) as engines, tempfile.TemporaryDirectory() as scratch:
-        settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+        settings = Settings(
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            port=0,
+            secrets_keys=(new_key(),),
+            files_directory=str(directory / "files"),
+            refresh_default="manual",
+        )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)
             key = (await resources.keys.create(await resources.tenants.create("shop")))[1]

@@ -46,17 +46,8 @@ AFTER: Final = QueryParameter(description="Only those of this instant or later")
 BEFORE: Final = QueryParameter(description="Only those before this instant")
 
 
-class Page(Struct, Generic[T], frozen=True):
-    """Some of *count* results. *next* and *previous* are addresses, null at the ends."""
-
-    count: int
-    next: str | None
-    previous: str | None
-    results: tuple[T, ...]
-
-
 class CursorPage(Struct, Generic[T], frozen=True):
-    """A page that can also be continued by *next_cursor*, null at the end."""
+    """Some of *count* results. *next* and *previous* are addresses, null at the ends; *next_cursor* continues."""
 
     count: int
     next: str | None

@@ -18,14 +18,16 @@ _MAX_DEFINITION: Final = 32 * 1024  # bytes; a longer one is read with get_segme
 
 
 async def describe_view(
-    segments: Segments, tenant: Tenant, context: CopilotContext, *, latest: Draft | None = None
+    segments: Segments | None, tenant: Tenant, context: CopilotContext, *, latest: Draft | None = None
 ) -> Mapping[str, Any]:
     """Return `segment` {id, name, version, definition} and `draft`, each if there is one.
 
-    The draft is the client's, or else the thread's *latest*.
+    The draft is the client's, or else the thread's *latest*. Without *segments* none may be read.
     """
     shown: dict[str, Any] = {}
-    if context.segment_id is not None:
+    if context.segment_id is not None and segments is None:
+        shown["segment"] = {"id": context.segment_id, "note": "The person's credential may not read segments."}
+    elif context.segment_id is not None and segments is not None:
         shown["segment"] = await _segment(segments, tenant, context.segment_id)
     if context.draft is not None:
         shown["draft"] = context.draft

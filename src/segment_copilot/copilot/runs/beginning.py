@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.access.scopes import sees_users
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.copilot import tools
@@ -41,6 +42,7 @@ class Beginning(Struct, frozen=True):
     setting: str
     user: str | None
     sees_users: bool
+    withheld: Mapping[str, str]  # tools → the scope that the caller lacks for each
     warnings: tuple[Warned, ...]
 
     def draws(self, component: str) -> bool:
@@ -57,7 +59,12 @@ class Beginning(Struct, frozen=True):
         if self.thread.continues:
             return
         found = workspace(
-            self.catalog, as_of=self.as_of, timezone=self.timezone, view=self.view, known=self.thread.catalog
+            self.catalog,
+            as_of=self.as_of,
+            timezone=self.timezone,
+            view=self.view,
+            withheld=tuple(sorted(set(self.withheld.values()))),
+            known=self.thread.catalog,
         )
         self.thread.catalog = found.catalog
         self.thread.show(found.text)
@@ -116,10 +123,10 @@ async def begin(
     catalog: Catalog,
     signer: Signer,
     user: str | None,
-    sees_users: bool,
+    scopes: frozenset[str],
     warnings: Sequence[Warned],
 ) -> Beginning:
-    """Read what *request* needs.
+    """Read what *request* needs, and of that what a credential with *scopes* may read.
 
     Raises:
         InvalidInput: The last word is not the person's, or no answer that the question takes.
@@ -127,24 +134,43 @@ async def begin(
     """
     now = datetime.now(UTC)
     components = request.options.components
-    offered = tools.usable_tools(tools.COMPONENTS if components is None else frozenset(components))
-    setting = setting_of(model, [tool.name for tool in offered], sees_users=sees_users)
+    offered = tools.usable_tools(tools.COMPONENTS if components is None else frozenset(components), scopes)
+    withheld, seeing = tools.withheld_tools(scopes), sees_users(scopes)
+    setting = setting_of(model, [tool.name for tool in offered], sees_users=seeing)
     thread, found = thread_of(request, signer, tenant_id=tenant.id, user=user, setting=setting, now=now)
     return Beginning(
         request,
         thread,
         tools=offered,
-        catalog=catalog,
+        catalog=_readable(catalog, scopes),
         view=await describe_view(
-            segments, tenant, request.context, latest=thread.drafts[-1] if thread.drafts else None
+            segments if "segments:read" in scopes else None,
+            tenant,
+            request.context,
+            latest=thread.drafts[-1] if thread.drafts else None,
         ),
         as_of=(request.context.as_of or thread.as_of or now).astimezone(UTC),
         timezone=request.context.timezone or thread.timezone or tenant.timezone,
         setting=setting,
         user=user,
-        sees_users=sees_users,
-        warnings=(*warnings, *found),
+        sees_users=seeing,
+        withheld=withheld,
+        warnings=(*warnings, *found, *_lacking(withheld)),
     )
+
+
+def _readable(catalog: Catalog, scopes: frozenset[str]) -> Catalog:
+    """Return what of the catalog the caller may read."""
+    if "catalog:read" not in scopes:
+        catalog = msgspec.structs.replace(catalog, event_types={}, traits={})
+    return catalog if "segments:read" in scopes else msgspec.structs.replace(catalog, segments={})
+
+
+def _lacking(withheld: Mapping[str, str]) -> Sequence[Warned]:
+    if not withheld:
+        return ()
+    lacking = ", ".join(sorted(set(withheld.values())))
+    return (Warned("missing_scope", f"The credential lacks {lacking}: what needs that is neither read nor answered."),)
 
 
 def setting_of(model: str, offered: Iterable[str], *, sees_users: bool = True) -> str:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from msgspec import UNSET, Raw, Struct
 
+from segment_copilot.access.scopes import missing
 from segment_copilot.copilot.guards.bounds import bound, first_findings, fits_as_arguments
 from segment_copilot.copilot.models import ToolCall, ToolResult, ToolResults
 from segment_copilot.copilot.stream import run_events
@@ -59,12 +60,14 @@ class Calls:
         memory: Memory,
         surroundings: Callable[[str], ToolContext],
         most: int,
+        withheld: Mapping[str, str] = {},
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._transcript = transcript
         self._memory = memory
         self._surroundings = surroundings
         self._most = most
+        self._withheld = withheld
         self._answers: dict[bytes, _Outcome] = {}
         self._seen: dict[bytes, int] = {}
         self._over: set[str] = set()  # ids of calls past the limit
@@ -194,6 +197,8 @@ class Calls:
 
     def _decode(self, call: ToolCall) -> tuple[Tool, Mapping[str, Any]]:
         tool = self._tools.get(call.name)
+        if tool is None and (scope := self._withheld.get(call.name)):
+            raise missing(scope)
         if tool is None:
             names = ", ".join(self._tools)
             finding = Finding("", "unknown_tool", "There is no such tool.", nearest(call.name, self._tools))

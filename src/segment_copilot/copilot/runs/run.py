@@ -18,6 +18,7 @@ import structlog
 from msgspec import UNSET, Struct, field
 from uuid_utils import uuid7
 
+from segment_copilot.access.scopes import ROLES
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.conversation.checkpoint import Secret, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
@@ -70,12 +71,12 @@ async def prepare_run(
     request: CopilotRequest,
     *,
     user: str | None = None,
-    sees_users: bool = True,
+    scopes: frozenset[str] = ROLES["owner"],
     warnings: Sequence[run_events.Warned] = (),
 ) -> Run:
     """Return a run that may begin; it says *warnings* first. Raises what can be refused before anything is said.
 
-    *user* is whom the caller's session was opened for; *sees_users* whether they may know who somebody is.
+    *user* is whom the caller's session was opened for; *scopes* what their credential may do.
 
     Raises:
         InvalidInput: The request says something that types cannot refuse.
@@ -95,7 +96,7 @@ async def prepare_run(
         catalog=catalog,
         signer=signer,
         user=user,
-        sees_users=sees_users,
+        scopes=scopes,
         warnings=warnings,
     )
     settings = copilot.settings
@@ -135,6 +136,7 @@ class Run:
         transcript = Transcript(self.events.put, reasoning=beginning.request.options.reasoning == "summary")
         self._calls = Calls(
             beginning.tools,
+            withheld=beginning.withheld,
             transcript=transcript,
             memory=self._memory,
             surroundings=_surroundings(copilot.use_cases, tenant, beginning, self._memory),

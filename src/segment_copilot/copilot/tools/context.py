@@ -27,7 +27,7 @@ from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.recent import RecentEvents
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.language.catalog import Catalog
-from segment_copilot.language.lengths import to_instant
+from segment_copilot.language.lengths import day_start, to_instant
 
 
 class UseCases(Struct, frozen=True):
@@ -132,8 +132,7 @@ class ToolContext(Struct, frozen=True):
         """Read an RFC 3339 instant, or a date that is local midnight."""
         try:
             if len(text) == len("2026-01-01"):
-                day = date.fromisoformat(text)
-                found = to_instant(datetime(day.year, day.month, day.day), ZoneInfo(self.timezone))  # noqa: DTZ001 — a wall time
+                found = day_start(date.fromisoformat(text), ZoneInfo(self.timezone))
             else:
                 found = msgspec.convert(text, datetime)
                 found = found if found.tzinfo else to_instant(found, ZoneInfo(self.timezone))

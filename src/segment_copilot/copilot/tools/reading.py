@@ -50,7 +50,7 @@ class SegmentList(Struct, frozen=True):
 class SegmentDetail(Struct, frozen=True):
     """Holds a whole segment. *conditions* and *exclusions* are one phrase each; *members* are the first user ids, if asked for.
 
-    A draft may have no definition yet.
+    A draft may have no definition yet. *refresh* says how its members are kept true, and *paused_since* that they are not.
     """
 
     id: int
@@ -61,6 +61,9 @@ class SegmentDetail(Struct, frozen=True):
     status: str
     member_count: int | None
     last_computed_at: datetime | None
+    refresh: str
+    next_refresh_at: datetime | None
+    paused_since: datetime | None
     definition: Mapping[str, Any] | None
     words: str
     logic: str | None
@@ -178,7 +181,7 @@ async def list_segments(
 async def get_segment_detail(
     context: ToolContext, segment: SegmentReference, members: Annotated[int, Meta(ge=0, le=100)] = 0
 ) -> SegmentDetail:
-    """One segment: its count, its status, its definition, each condition in words, and user ids of members if asked.
+    """One segment: its count, its status, how it is refreshed, its definition, each condition in words, and user ids of members if asked.
 
     Args:
         segment: The segment's id or name.
@@ -201,6 +204,9 @@ async def get_segment_detail(
         status=found.status,
         member_count=found.member_count,
         last_computed_at=found.last_computed_at,
+        refresh=found.refresh.words,
+        next_refresh_at=found.next_refresh_at,
+        paused_since=found.refresh.paused_since,
         definition=msgspec.json.decode(encode(definition)) if definition else None,
         words=found.words if definition else "It is a draft that has no definition yet: nobody is in it.",
         logic=definition.logic if definition else None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from segment_copilot.english.times.phrases import Length, lowers
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.stems import listed
+from segment_copilot.language.lengths import day_start
 
 _MONTH_NAMES = listed("january february march april may june july august september october november december")
 MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)} | {
@@ -34,7 +35,7 @@ def local(instant: datetime, timezone: str) -> datetime:
 
 def midnight(day: date, timezone: str) -> datetime:
     """The instant at which *day* begins there, in UTC."""
-    return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)
+    return day_start(day, ZoneInfo(timezone))
 
 
 def back(as_of: datetime, length: Length, timezone: str) -> datetime:
