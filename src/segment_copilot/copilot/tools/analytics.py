@@ -165,7 +165,7 @@ async def query_segment_changes(
     to: str | None = None,
     limit: Annotated[int, Meta(ge=0, le=50)] = 10,
 ) -> SegmentChanges:
-    """Who joined a segment and who left it in a range: how many, and the first of them by user id. Members change when the segment is computed, so nothing moves between two computations.
+    """Count who joined a segment and who left it in a range, and name the first of them by user id. Members change when the segment is computed, so nothing moves between two computations.
 
     Args:
         segment: The segment's id or name.
