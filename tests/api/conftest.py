@@ -15,10 +15,17 @@ from tests.support.http_server import Server, served, worked
 
 
 @pytest.fixture(scope="module")
-async def server(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Server]:
+async def server(
+    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Server]:
     """The application, served, with a tenant and another one."""
     app = create_app(
-        Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, refresh_default="manual")
+        Settings(
+            database_url=module_database_url,
+            clickhouse_url=module_clickhouse_url,
+            refresh_default="manual",
+            files_directory=str(tmp_path_factory.mktemp("files")),
+        )
     )
     async with served(app) as url:
         resources = app.state.resources

@@ -100,7 +100,7 @@ WHERE tenant_id = $1 AND id = $2
 
 
 class SyncPlan(Struct, frozen=True):
-    """What a sync would send now. *held* says why it would wait for somebody to allow it."""
+    """A sync as it would be now, and what it would send. *held* says why it would wait for somebody to allow it."""
 
     full: bool
     entered: int
