@@ -80,7 +80,7 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
             outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
-            secrets_keys=settings.secrets_keys or (_secrets_key(engines.data_dir / "secrets-key"),),
+            secrets_keys=settings.secrets_keys or (secrets_key(engines.data_dir / "secrets-key"),),
         )
         try:
             code = asyncio.run(_dev(console, settings, engines.data_dir, options))
@@ -208,7 +208,7 @@ async def _keys(resources: Resources, tenant: Tenant, path: Path) -> DevKeys:
     return keys
 
 
-def _secrets_key(path: Path) -> str:
+def secrets_key(path: Path) -> str:
     """Return the key that this data directory's secrets are kept with, made at the first start."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text().strip()
