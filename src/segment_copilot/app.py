@@ -231,7 +231,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
             explanations=resources.explanations,
             members=resources.members,
             movements=resources.movements,
-            activations=resources.activations,
+            deliveries=resources.deliveries,
         ),
         secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),
         model=model,

@@ -165,6 +165,7 @@ STORY: Final = (
     Step("list_rejected", path=DELIVERY),
     Step("get_activation_stats", path=ACTIVATION),
     Step("replay_delivery", path=DELIVERY),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
     Step("update_activation", {"status": "active"}, ACTIVATION),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
