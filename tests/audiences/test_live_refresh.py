@@ -324,7 +324,7 @@ async def test_what_changes_without_an_event_or_the_clock_is_seen(module_resourc
         await links.forward_next()
 
     async def move() -> None:
-        await links.merge(shop, "bea", "cy")
+        await links.merge(shop, "anon_1", "cy")
         await links.forward_next()
 
     async def compute() -> None:
