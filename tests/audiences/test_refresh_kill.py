@@ -60,7 +60,9 @@ async def test_a_worker_killed_in_the_middle_of_a_refresh_is_followed_by_another
         await until(postgres, TRUE)
 
     rows = await postgres.fetch("SELECT segment_id, status, cause FROM computations ORDER BY id")
-    assert [tuple(row) for row in rows] == [(one.id, "done", "schedule") for one in saved]
+    assert [(row["segment_id"], row["status"], row["cause"]) for row in rows] == [
+        (one.id, "done", "schedule") for one in saved
+    ]
     for one in saved:
         assert [member.user_id for member in (await resources.members.page(tenant, one.id)).members] == ["ana"]
         assert (await resources.segments.get(tenant, one.id)).status == "computed"

@@ -34,6 +34,7 @@ SINCE_HOLDERS = [
     "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
+    "postgres/0021_computation_progress.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"

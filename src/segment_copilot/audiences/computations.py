@@ -27,6 +27,7 @@ from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.states import drop_runs
+from segment_copilot.audiences.turns import TURNS, note_progress, take_turn
 from segment_copilot.audiences.uploads import merge
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.errors import SegmentCopilotError, Unavailable
@@ -37,11 +38,7 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-# Whose tenant has waited longest for a worker's turn; of one tenant, what somebody asked for before what was due.
-_TURNS: Final = """
-(SELECT taken_at FROM computation_turns AS turns WHERE turns.tenant_id = computations.tenant_id) NULLS FIRST,
-cause = 'schedule', id"""
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=_TURNS)
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=TURNS)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
@@ -53,10 +50,6 @@ AND (tenant_id, as_of, cause = 'traits') = (
     SELECT tenant_id, as_of, cause = 'traits' FROM computations WHERE id = $1 AND upload IS NULL)
 """
 _OF_TRAITS: Final = "cause = 'traits'"
-_TAKE_TURN: Final = """
-INSERT INTO computation_turns (tenant_id, taken_at) SELECT tenant_id, clock_timestamp() FROM computations WHERE id = $1
-ON CONFLICT (tenant_id) DO UPDATE SET taken_at = excluded.taken_at
-"""
 # Uploads of one segment are applied in the order in which they came.
 _IN_TURN: Final = """
 (upload IS NULL OR NOT EXISTS (
@@ -251,7 +244,7 @@ class Computations:
             async with self._postgres.transaction() as transaction:
                 leases += await self._leases.claim(transaction, condition)
                 if leases and condition == _IN_TURN:
-                    await transaction.execute(_TAKE_TURN, leases[0].id)
+                    await take_turn(transaction, leases[0].id)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
@@ -274,6 +267,7 @@ class Computations:
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
         found = await self._compare_together([one for one in claims if one.id in written])
+        await note_progress(self._postgres, list(written), done=1, of=2)
         for one in claims:
             running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
             await self._settle(one, running)
@@ -308,8 +302,10 @@ class Computations:
         await self._leases.begin([claim.lease])
         if claim.upload is None:
             await self._numbers.give(claim.tenant)
-        for query in await self._inserts(claim):
+        inserts = await self._inserts(claim)
+        for step, query in enumerate(inserts, 1):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+            await note_progress(self._postgres, [claim.id], done=step, of=len(inserts) + 1)
         await self._compare_and_publish(claim)
 
     async def _inserts(self, claim: Claim) -> list[compiler.CompiledQuery]:
