@@ -90,7 +90,7 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 async def refuse(resources: Resources, segment: Segment, *, refused: bool = True) -> None:
     """Let ClickHouse refuse this segment's members, or take them again."""
     change = f"ADD CONSTRAINT refused CHECK segment_id != {segment.id}" if refused else "DROP CONSTRAINT refused"
-    await resources.clickhouse.execute(f"ALTER TABLE memberships {change}", purpose="migrate")
+    await resources.clickhouse.execute(f"ALTER TABLE segment_states {change}", purpose="migrate")
 
 
 # When
@@ -514,7 +514,9 @@ async def test_a_failed_refresh_keeps_the_members_says_why_and_waits_longer_each
     await identify(resources, tenant, "ana", now, country="ES")
     await resources.refreshing.refresh_due(now=now)
     await compute(resources)
-    await resources.clickhouse.execute("ALTER TABLE memberships DROP CONSTRAINT IF EXISTS refused", purpose="migrate")
+    await resources.clickhouse.execute(
+        "ALTER TABLE segment_states DROP CONSTRAINT IF EXISTS refused", purpose="migrate"
+    )
     await refuse(resources, spaniards)
     instant, waits = now + HOUR, list[timedelta]()
     for _ in range(5):
