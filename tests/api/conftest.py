@@ -9,9 +9,11 @@ import httpx2
 import pytest
 from msgspec import structs
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
 from tests.support.http_server import Server, served, worked
+from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +25,10 @@ async def server(
         Settings(
             database_url=module_database_url,
             clickhouse_url=module_clickhouse_url,
-            refresh_default="manual",
             files_directory=str(tmp_path_factory.mktemp("files")),
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
+            refresh_default="manual",
         )
     )
     async with served(app) as url:
