@@ -28,12 +28,14 @@ SINCE_HOLDERS = [
     "postgres/0011_schema_violations.sql",
     "postgres/0013_identity.sql",
     "postgres/0014_access.sql",
+    "postgres/0015_user_numbers.sql",
     "postgres/0016_refresh.sql",
     "postgres/0017_webhooks.sql",
     "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
 ]
+BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -49,6 +51,7 @@ ALL = [
     "clickhouse/0003_membership_changes.sql",
     "clickhouse/0004_snapshot_members.sql",
     "clickhouse/0005_identity.sql",
+    BITMAPS,
 ]
 
 
@@ -94,10 +97,10 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "traits",
         "traits_current",
         "users",
-        "memberships",
         "membership_changes",
-        "user_memberships",
-        "user_memberships_view",
+        "user_numbers",
+        "segment_states",
+        "segment_deltas",
         "snapshot_members",
         "identity_links",
         "erasing",

@@ -156,6 +156,7 @@ async def _clear_away(resources: Resources) -> None:
         return
     await resources.activations.delete_all(left)
     await resources.snapshots.delete_all(left)
+    await resources.user_numbers.delete_all(left)
     await resources.segments.delete_all(left)
     await resources.history.delete(left)
     await resources.tenants.delete(left)
