@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import get_args
 from uuid import uuid4
 
 import pytest
@@ -87,10 +88,8 @@ async def test_members_at_every_instant_are_what_was_published_then(
                 await remember(tenant, [(user, "order_placed", ago, {}) for user in some])
                 await resources.computations.request_all(tenant, as_of=clock)
             case "upload":
-                some, mode = (
-                    random.sample(USERS + "xyz", random.randint(0, 5)),
-                    random.choice(["add", "remove", "replace"]),
-                )
+                some, modes = random.sample(USERS + "xyz", random.randint(0, 5)), get_args(Mode)
+                mode: Mode = random.choice(modes)
                 await resources.uploads.receive(tenant, static.id, some, mode=mode)
             case "definition":
                 await resources.segments.update(tenant, rules[0].id, Changes(definition=buys(random.randint(1, 9))))
