@@ -194,6 +194,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    live_refresh = LiveRefresh(
+        postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+    )
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
     publications = Publications(postgres, clickhouse)
@@ -232,7 +235,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         dependencies=Dependencies(postgres),
         computations=computations,
         computation_records=ComputationRecords(postgres),
-        refreshing=Refreshing(postgres, segments, schedule),
+        refreshing=Refreshing(postgres, segments, live_refresh, schedule),
         changes=changes,
         uploads=uploads,
         copies=Copies(segments, members, uploads),
@@ -240,10 +243,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         members=members,
         user_numbers=UserNumbers(postgres, clickhouse),
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_refresh=live_refresh,
         removals=Removals(postgres, clickhouse, kept=history, presence=presence),
-        live_refresh=LiveRefresh(
-            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
-        ),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,
@@ -272,7 +273,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
                 "exports": exports.remove_with,
                 "snapshots": snapshots.recount,
                 "answers": idempotency.forget,
-                "rejected users": deliveries.forget,
+                "rejections": deliveries.forget,
                 "webhook_answers": webhook_deliveries.forget,
             },
             presence=presence,

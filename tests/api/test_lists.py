@@ -219,6 +219,33 @@ async def test_a_segment_that_the_caller_has_is_not_sent_again_until_it_is_writt
     assert (await client.get(path, headers={"If-None-Match": "*"})).status_code == 404
 
 
+async def test_single_records_that_the_caller_has_are_not_sent_again(client, server):
+    event = {"user_id": "ana", "event_type": "bought"}
+    assert (await client.post("/api/ingestion/track/", json=event)).status_code == 202
+    segment = (await client.post(PATH, json={"name": "Recorded", "definition": BOUGHT})).json()["id"]
+    computing = (await client.post(f"{PATH}{segment}/compute/")).json()["computation_id"]
+    path = f"/api/computations/{computing}/"
+    queued = await client.get(path)
+    async with asyncio.timeout(30):
+        while (await client.get(path)).json()["finished_at"] is None:
+            pass
+    snapshot = (await client.post(f"{PATH}{segment}/snapshots/", json={"name": "Then"})).json()["id"]
+    export = (await client.post(f"{PATH}{segment}/export/", json={"format": "csv"})).json()["id"]
+    records = [path, f"/api/snapshots/{snapshot}/", f"/api/exports/{export}/", "/api/explorer/users/ana/"]
+    async with asyncio.timeout(30):
+        for waiting in records[1:3]:
+            while (await client.get(waiting)).json()["status"] != "complete":
+                pass
+    key = (await client.get("/api/auth/api-keys/")).json()["results"][0]["id"]
+
+    for record in (*records, f"{PATH}{segment}/export/?export_id={export}", f"/api/auth/api-keys/{key}/"):
+        etag = (await client.get(record)).headers["etag"]
+        again = await client.get(record, headers={"If-None-Match": etag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag), record
+    changed = await client.get(path, headers={"If-None-Match": queued.headers["etag"]})
+    assert (changed.status_code, changed.json()["status"]) == (200, "done")
+
+
 @pytest.mark.parametrize("block", re.findall(r"^```sh\n(.*?)^```", CONVENTIONS.read_text(), re.MULTILINE | re.DOTALL))
 async def test_what_the_page_of_conventions_shows_can_be_typed(server, block):
     typing = await asyncio.create_subprocess_shell(

@@ -12,6 +12,8 @@ from segment_copilot.audiences.explanations import Explanation, UserExplanation
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
 
+pytestmark = pytest.mark.shared
+
 DAY = timedelta(days=1)
 
 HISTORY = [

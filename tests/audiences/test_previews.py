@@ -21,6 +21,8 @@ from segment_copilot.stores.clickhouse import ClickHouse
 from tests.support.proxies import eventually
 from tests.support.resources import NOW, Remember
 
+pytestmark = pytest.mark.shared
+
 DAY = timedelta(days=1)
 HISTORY = [
     ("ana", "order_placed", 2 * DAY, {"total": 90}),

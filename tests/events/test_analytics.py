@@ -15,6 +15,8 @@ from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember
 
+pytestmark = pytest.mark.shared
+
 DAY = timedelta(days=1)
 WEEK = Span(NOW - 7 * DAY, NOW + DAY, NOW)
 

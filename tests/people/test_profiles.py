@@ -20,6 +20,8 @@ from tests.support.language.reference import IDENTIFY, Event, people
 from tests.support.language.strategies import Draw
 from tests.support.resources import NOW, Remember
 
+pytestmark = pytest.mark.shared
+
 DAY = timedelta(days=1)
 VIEW, ORDER = "page_viewed", "order_placed"
 

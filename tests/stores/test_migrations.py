@@ -34,6 +34,7 @@ SINCE_HOLDERS = [
     "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
+    "postgres/0021_computation_progress.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
@@ -257,7 +258,9 @@ async def test_members_of_before_are_bitmaps_after_the_migration(empty: Empty, t
     )
     runs, sets = (UUID(int=1), UUID(int=2)), (UUID(int=3), UUID(int=4))
     columns = ("tenant_id", "segment_id", "run_id", "user_id")
-    rows = [(1, 5, runs[0], user) for user in "ab"] + [(1, 5, runs[1], user) for user in "bc"] + [(2, 6, UUID(int=9), "a")]
+    rows = (
+        [(1, 5, runs[0], user) for user in "ab"] + [(1, 5, runs[1], user) for user in "bc"] + [(2, 6, UUID(int=9), "a")]
+    )
     await empty.clickhouse.insert("memberships", columns, rows, token="a")
     sql = """
         INSERT INTO membership_changes SELECT 1, 5, 7, {set:UUID}, user, sipHash64(user), entered

@@ -115,8 +115,19 @@ async def template(servers: Servers) -> AsyncGenerator[str]:
     await drop_database(servers.database_url, name)
 
 
+def shares_databases(request: pytest.FixtureRequest) -> bool:
+    """Whether the test is in a module marked `shared`, whose tests have tenants of their own in the same databases."""
+    return request.node.get_closest_marker("shared") is not None
+
+
 @pytest.fixture
-async def database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated PostgreSQL database of this test, or of its module."""
+    return request.getfixturevalue("module_database_url" if shares_databases(request) else "own_database_url")
+
+
+@pytest.fixture
+async def own_database_url(servers: Servers, template: str) -> AsyncGenerator[str]:
     """A migrated PostgreSQL database of this test."""
     async with postgres_database(servers.database_url, template=template) as url:
         yield url
@@ -137,7 +148,13 @@ async def empty_database_url(servers: Servers) -> AsyncGenerator[str]:
 
 
 @pytest.fixture
-async def clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
+def clickhouse_url(request: pytest.FixtureRequest) -> str:
+    """A migrated ClickHouse database of this test, or of its module."""
+    return request.getfixturevalue("module_clickhouse_url" if shares_databases(request) else "own_clickhouse_url")
+
+
+@pytest.fixture
+async def own_clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
     """A migrated ClickHouse database of this test."""
     async with clickhouse_database(servers.clickhouse_url) as url:
         await migrate_clickhouse(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from segment_copilot.events import Event, observe_names, write_block
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
+from tests.support.databases import shares_databases
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 """The instant that tests ask about."""
@@ -58,14 +60,19 @@ async def module_resources(module_database_url: str, module_clickhouse_url: str)
 
 
 @pytest.fixture
-async def tenant(resources: Resources) -> Tenant:
-    return await resources.tenants.create("acme")
+async def tenant(request: pytest.FixtureRequest, resources: Resources) -> Tenant:
+    return await resources.tenants.create(slug_of(request, "acme"))
 
 
 @pytest.fixture
-async def other_tenant(resources: Resources) -> Tenant:
+async def other_tenant(request: pytest.FixtureRequest, resources: Resources) -> Tenant:
     """Somebody else, whose ids must answer as if they did not exist."""
-    return await resources.tenants.create("rival")
+    return await resources.tenants.create(slug_of(request, "rival"))
+
+
+def slug_of(request: pytest.FixtureRequest, name: str) -> str:
+    """A slug that no other test of the same databases has."""
+    return f"{name}-{uuid4().hex[:12]}" if shares_databases(request) else name
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from segment_copilot.errors import Conflict, Finding, Forbidden, InvalidInput, U
 LIFETIME: Final = timedelta(minutes=15)
 SIGNATURE_HOLDS: Final = timedelta(minutes=5)
 ANONYMOUS: Final = "anon_"
+"""What the user id of somebody begins with who is known by an anonymous id only."""
 
 Link = Callable[[Tenant, str, str], Awaitable[object]]
 """Records that a tenant's anonymous id and user id are one person."""

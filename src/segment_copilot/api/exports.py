@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, structs
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.auth import provide_caller
-from segment_copilot.api.http.etags import IfNoneMatch
+from segment_copilot.api.http.etags import IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
 from segment_copilot.api.http.ranges import FILE_HEADERS, FileAnswer, IfRange, Range, answer_file
 from segment_copilot.api.http.routes import MAX_ID, Route
@@ -120,13 +120,14 @@ class ExportController(Controller):
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
-    ) -> ExportRecord:
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[ExportRecord]:
         """Read the status of an export.
 
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("segment", segment_id))
-        return await _record(request, export, signed_links, tenant)
+        return unless_known(await _record(request, export, signed_links, tenant), if_none_match)
 
     @get("/{segment_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_segment_exports(
@@ -200,12 +201,15 @@ class ExportedController(Controller):
         exports: NamedDependency[Exports],
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
-    ) -> ExportRecord:
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[ExportRecord]:
         """Read an export by its id alone.
 
         It may be of a segment or of a snapshot.
         """
-        return await _record(request, await exports.get(tenant, export_id), signed_links, tenant)
+        return unless_known(
+            await _record(request, await exports.get(tenant, export_id), signed_links, tenant), if_none_match
+        )
 
     @delete("/{export_id:int}", response_description="It is gone.")
     async def delete_export(
@@ -255,13 +259,14 @@ class SnapshotExportController(Controller):
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
-    ) -> ExportRecord:
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[ExportRecord]:
         """Read the status of an export of a snapshot.
 
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("snapshot", snapshot_id))
-        return await _record(request, export, signed_links, tenant)
+        return unless_known(await _record(request, export, signed_links, tenant), if_none_match)
 
     @get("/{snapshot_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_snapshot_exports(

@@ -15,6 +15,7 @@ from segment_copilot.access.keys import MAX_GRACE, Caller, IssuedKey, Key, Keys,
 from segment_copilot.access.origins import MAX_ORIGINS, PATTERN
 from segment_copilot.access.scopes import MCP, SCOPES, KeyKind, Role
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.etags import IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
@@ -149,13 +150,17 @@ class KeyController(Controller):
 
     @get("/{key_id:int}", response_description="The key.")
     async def get_key(
-        self, key_id: FromPath[int], keys: NamedDependency[Keys], tenant: NamedDependency[Tenant]
-    ) -> KeyRecord:
+        self,
+        key_id: FromPath[int],
+        keys: NamedDependency[Keys],
+        tenant: NamedDependency[Tenant],
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[KeyRecord]:
         """Read a key.
 
         Never its text.
         """
-        return KeyRecord.of(await keys.get(tenant, key_id))
+        return unless_known(KeyRecord.of(await keys.get(tenant, key_id)), if_none_match)
 
     @patch("/{key_id:int}", response_description="Changed.")
     async def update_key(

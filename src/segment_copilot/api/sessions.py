@@ -12,11 +12,10 @@ from msgspec import Meta, Struct
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import SessionScope
-from segment_copilot.access.sessions import ANONYMOUS, LIFETIME, Sessions, Wanted
+from segment_copilot.access.sessions import LIFETIME, Sessions, Wanted
 from segment_copilot.api.http.routes import Route
+from segment_copilot.events.identity_links import MAX_ANONYMOUS_LENGTH
 from segment_copilot.events.validation import MAX_USER_LENGTH
-
-_MAX_ANONYMOUS_LENGTH = MAX_USER_LENGTH - len(ANONYMOUS)
 
 
 class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +44,7 @@ class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):
             str,
             Meta(
                 min_length=1,
-                max_length=_MAX_ANONYMOUS_LENGTH,
+                max_length=MAX_ANONYMOUS_LENGTH,
                 description="Of somebody who has not logged in: its user is `anon_` and this",
             ),
         ]

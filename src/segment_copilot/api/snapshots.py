@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.etags import IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import MAX_ID, Route
@@ -113,13 +114,17 @@ class SnapshotController(Controller):
 
     @get("/{snapshot_id:int}", response_description="The snapshot.")
     async def get_snapshot(
-        self, snapshot_id: FromPath[int], snapshots: NamedDependency[Snapshots], tenant: NamedDependency[Tenant]
-    ) -> Snapshot:
+        self,
+        snapshot_id: FromPath[int],
+        snapshots: NamedDependency[Snapshots],
+        tenant: NamedDependency[Tenant],
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[Snapshot]:
         """Read a snapshot.
 
         Once its status is complete, nothing of it changes.
         """
-        return await snapshots.get(tenant, snapshot_id)
+        return unless_known(await snapshots.get(tenant, snapshot_id), if_none_match)
 
     @delete("/{snapshot_id:int}", response_description="It is gone.")
     async def delete_snapshot(

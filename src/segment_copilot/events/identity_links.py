@@ -14,6 +14,7 @@ from uuid import uuid4
 import structlog
 from msgspec import Struct
 
+from segment_copilot.access.sessions import ANONYMOUS
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import Person
 from segment_copilot.errors import Conflict, Finding, InvalidInput
@@ -22,9 +23,6 @@ from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Connection, Postgres
 
 log = structlog.get_logger()
-
-ANONYMOUS: Final = "anon_"
-"""What the user id of somebody begins with who is known by an anonymous id only."""
 
 MAX_ANONYMOUS_LENGTH: Final = 251
 """So that with the prefix it is as long as a user id may be."""
