@@ -141,11 +141,6 @@ class Computations:
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
 
-    async def count_unfinished(self, tenant: Tenant) -> int:
-        """Return how many of the tenant's computations are queued or running."""
-        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
-        return await self._postgres.fetchval(sql, tenant.id)
-
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
@@ -266,8 +261,8 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
-        found = await self._compare_together([one for one in claims if one.id in written])
         await note_progress(self._postgres, list(written), done=1, of=2)
+        found = await self._compare_together([one for one in claims if one.id in written])
         for one in claims:
             running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
             await self._settle(one, running)

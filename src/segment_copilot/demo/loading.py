@@ -216,7 +216,7 @@ async def _wait_until_computed(resources: Resources, tenant: Tenant) -> None:
     """Compute what was requested, or wait for a worker that took some of it."""
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):
-            while await resources.computations.count_unfinished(tenant):
+            while await resources.computation_records.count_unfinished(tenant):
                 done = await asyncio.gather(*(resources.computations.run_next() for _ in range(_AT_ONCE)))
                 if not any(done):
                     await asyncio.sleep(0.05)
