@@ -273,7 +273,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
                 "exports": exports.remove_with,
                 "snapshots": snapshots.recount,
                 "answers": idempotency.forget,
-                "rejected users": deliveries.forget,
+                "rejections": deliveries.forget,
                 "webhook_answers": webhook_deliveries.forget,
             },
             presence=presence,

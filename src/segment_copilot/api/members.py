@@ -16,7 +16,8 @@ from segment_copilot.api.http.pages import FIELDS, LISTING, CursorPage, listing_
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import COUNTING_SECONDS, MAX_ID, Route
 from segment_copilot.audiences.live import LiveMemberships, Unevaluated
-from segment_copilot.audiences.members import Member, Members, SegmentOfUser
+from segment_copilot.audiences.look_ups import SegmentOfUser
+from segment_copilot.audiences.members import Member, Members
 from segment_copilot.errors import Gone, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.lists import Listed

@@ -90,6 +90,11 @@ class ComputationRecords:
             raise not_found(segment_id)
         return page
 
+    async def count_unfinished(self, tenant: Tenant) -> int:
+        """Return how many of the tenant's computations are queued or running."""
+        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
+        return await self._postgres.fetchval(sql, tenant.id)
+
     async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
         """Stop a computation that is not over; the members stay as they are.
 

@@ -141,11 +141,6 @@ class Computations:
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
 
-    async def count_unfinished(self, tenant: Tenant) -> int:
-        """Return how many of the tenant's computations are queued or running."""
-        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
-        return await self._postgres.fetchval(sql, tenant.id)
-
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)

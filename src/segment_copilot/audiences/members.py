@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.kept_states import Kept, KeptStates
+from segment_copilot.audiences.look_ups import LookUps, SegmentOfUser
 from segment_copilot.audiences.states import KEPT, State
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
@@ -19,7 +20,7 @@ from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Postgres
 
 
 class Member(Struct, frozen=True):
@@ -37,15 +38,6 @@ class MemberPage(Struct, frozen=True):
     cursor: str | None
 
 
-class SegmentOfUser(Struct, frozen=True):
-    """A segment that a user is in; *member_count* is null where it was never computed."""
-
-    segment_id: int
-    segment_name: str
-    member_count: int | None
-    computed_at: datetime
-
-
 class _Cursor(Struct, frozen=True, array_like=True):
     run_id: UUID
     last: str
@@ -55,16 +47,6 @@ _IDS: Final = """
 SELECT user_id FROM __USERS__ AND user_id > {last:String}
 ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
-_NUMBERS: Final = """
-SELECT user_id, number FROM user_numbers WHERE tenant_id = {tenant:UInt32} AND user_id IN {users:Array(String)}
-"""
-_RUNS_OF_NUMBERS: Final = """
-SELECT run_id, arrayFilter(number -> bitmapContains(any_members, number), {numbers:Array(UInt32)})
-FROM (
-    SELECT run_id, groupBitmapMergeState(members) AS any_members FROM segment_states
-    WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-    GROUP BY run_id)
-"""
 
 
 class Members:
@@ -73,7 +55,7 @@ class Members:
     def __init__(
         self, postgres: Postgres, clickhouse: ClickHouse, links: IdentityLinks, *, kept: timedelta = KEPT
     ) -> None:
-        self._links = links
+        self._look_ups = LookUps(postgres, clickhouse, links)
         self._states = KeptStates(postgres, kept=kept)
         self._postgres = postgres
         self._clickhouse = clickhouse
@@ -141,7 +123,7 @@ class Members:
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the active segments whose published members include the user, under whichever of their ids."""
-        return (await self.segments_of_users(tenant, [user_id]))[user_id]
+        return await self._look_ups.one(tenant, user_id)
 
     async def segments_of_users(
         self, tenant: Tenant, user_ids: Sequence[str], *, segment_ids: Sequence[int] | None = None
@@ -153,48 +135,10 @@ class Members:
         Raises:
             InvalidInput: Some of *segment_ids* do not exist.
         """
-        sql = """
-            SELECT id, name, published_run, member_count, last_computed_at FROM segments
-            WHERE tenant_id = $1 AND CASE WHEN $2::bigint[] IS NULL THEN is_active ELSE id = ANY($2) END ORDER BY id"""
-        segments = await self._postgres.fetch(sql, tenant.id, None if segment_ids is None else list(segment_ids))
+        segments = await self._look_ups.segments(tenant, segment_ids)
         if segment_ids is not None:
             _check_known(segment_ids, {row["id"] for row in segments})
-        published = {row["published_run"]: row for row in segments if row["published_run"]}
-        found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
-        if published and found:
-            persons = await self._links.persons(tenant, list(found))
-            users = list(dict.fromkeys([id_ for one in persons.values() for id_ in (one.user_id, *one.other_ids)]))
-            runs = await self._runs_of(tenant, users, published)
-            for user_id, one in persons.items():
-                theirs = set[UUID]().union(*(runs.get(id_, set()) for id_ in (one.user_id, *one.other_ids)))
-                found[user_id] += [published[run_id] for run_id in theirs]
-        return {
-            user_id: tuple(
-                SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"])
-                for row in sorted(rows, key=_id)
-            )
-            for user_id, rows in found.items()
-        }
-
-    async def _runs_of(
-        self, tenant: Tenant, users: Sequence[str], published: Mapping[UUID, Record]
-    ) -> Mapping[str, set[UUID]]:
-        """Return the runs that have each of these ids among their members."""
-        params = {"tenant": tenant.id, "users": list(users)}
-        numbers = dict((await self._clickhouse.fetch(_NUMBERS, params, purpose="members")).rows)
-        found: dict[str, set[UUID]] = {user: set() for user in numbers}
-        if numbers:
-            params = {
-                "tenant": tenant.id,
-                "segments": [row["id"] for row in published.values()],
-                "runs": list(published),
-                "numbers": list(numbers.values()),
-            }
-            users_of = {number: user for user, number in numbers.items()}
-            for run_id, inside in (await self._clickhouse.fetch(_RUNS_OF_NUMBERS, params, purpose="members")).rows:
-                for number in inside:
-                    found[users_of[number]].add(run_id)
-        return found
+        return await self._look_ups.many(tenant, list(dict.fromkeys(user_ids)), segments=segments)
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
         """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
@@ -213,10 +157,6 @@ class Members:
 
 def _listed(tenant: Tenant, segment_id: int, as_of: datetime | None) -> object:
     return ["members", tenant.id, segment_id, *([as_of] if as_of else [])]
-
-
-def _id(row: Record) -> int:
-    return row["id"]
 
 
 def _check_known(segment_ids: Sequence[int], known: Collection[int]) -> None:

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS user_numbers {on_cluster} (
     user_key UInt64,
     number UInt32
 ) ENGINE = {engine}MergeTree
-ORDER BY (tenant_id, user_id);
+ORDER BY (tenant_id, user_id)
+SETTINGS index_granularity = 1024;
 
 -- Members by run, as one set of numbers. Where a run was written in parts, its members are those of all its rows; where there
 -- is none, nobody. PostgreSQL says which run is published; the others are being written or on their way out.
