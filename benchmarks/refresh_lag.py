@@ -115,7 +115,7 @@ async def measure(settings: Settings, given: argparse.Namespace) -> None:
             (await create(tenant, name=f"L{n}", definition=live(n), refresh=Wanted("live"))).segment.id
             for n in range(given.live)
         ]
-    async with running(settings) as (url, serving):
+    async with running(settings) as (url, _):
         headers = {"Authorization": f"ApiKey {key}"}
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
             for one in dynamics + lives:
@@ -143,7 +143,6 @@ async def measure(settings: Settings, given: argparse.Namespace) -> None:
             print(told("dynamic, after an identify", await asyncio.gather(*identified)))
             if ordered:
                 print(told("live, after an event", await asyncio.gather(*ordered)))
-        serving.cancel()
 
 
 def main() -> None:
