@@ -131,7 +131,12 @@ def main() -> None:
         Path(directory).chmod(0o711)
         with start_engines(Path(directory)) as engines:
             print(machine())
-            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+            settings = Settings(
+                database_url=engines.database_url,
+                clickhouse_url=engines.clickhouse_url,
+                port=0,
+                refresh_default="manual",
+            )
             asyncio.run(measure(settings, given.users, given.times))
 
 

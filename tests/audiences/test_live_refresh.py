@@ -295,6 +295,62 @@ async def test_nothing_is_refreshed_that_is_not_live_or_was_refreshed_later(modu
     assert len(await computations(resources, shop, segment)) == 1
 
 
+async def test_what_changes_without_an_event_or_the_clock_is_seen(module_resources: Resources, shop: Tenant):
+    """A definition, one behind it, an upload behind it, a link, a link that moves, what somebody else published."""
+    resources, live = module_resources, live_refresh(module_resources)
+    static = (await resources.segments.create(shop, name="Static", segment_type="static")).segment.id
+    buyers = await live_segment(resources, shop, BUYERS)
+    refers = [
+        {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": one}]} for one in (buyers, static)
+    ]
+    segments = [buyers, *[await live_segment(resources, shop, one) for one in refers]]
+    sent = [event("anon_1", "buy", START - DAY), event("bea", "view", START - DAY), event("cy", "view", START - DAY)]
+    await deliver(resources, shop, sent)
+    links = resources.identity_links
+
+    async def define() -> None:
+        await resources.segments.update(shop, buyers, Changes(definition=msgspec.json.encode(PROS)))
+
+    async def define_back() -> None:
+        await resources.segments.update(shop, buyers, Changes(definition=msgspec.json.encode(BUYERS)))
+
+    async def upload() -> None:
+        await resources.uploads.receive(shop, static, ["pro", "ana"], mode="add")
+        while await resources.computations.run_next():
+            pass
+
+    async def link() -> None:
+        await links.alias(shop, "anon_1", "bea")
+        await links.forward_next()
+
+    async def move() -> None:
+        await links.merge(shop, "anon_1", "cy")
+        await links.forward_next()
+
+    async def compute() -> None:
+        await resources.computations.request(shop, buyers, as_of=START - 30 * DAY)
+        while await resources.computations.run_next():
+            pass
+
+    assert await live.tick(shop, as_of=START)
+    seen = list[dict[int, set[str]]]()
+    for number, change in enumerate((define, define_back, upload, link, move, compute), 1):
+        await change()
+        assert await live.tick(shop, as_of=START + number * MICROSECOND)
+        found = await computed(resources, shop, segments, START + number * MICROSECOND)
+        assert {one: await members(resources, shop, one) for one in segments} == found, change.__name__
+        seen.append(found)
+    assert seen[0][buyers] == {"pro"}
+    assert [one[buyers] for one in seen[1:]] == [
+        {"ana", "anon_1"},
+        {"ana", "anon_1"},
+        {"ana", "bea"},
+        {"ana", "cy"},
+        {"ana", "cy"},
+    ]
+    assert seen[2][segments[2]] == {"pro", "ana"}
+
+
 async def test_one_worker_at_a_time_refreshes_a_tenant(module_resources: Resources, shop: Tenant):
     resources = module_resources
     segment = await live_segment(resources, shop, BUYERS)

@@ -72,7 +72,7 @@ ORDER BY computation_id, change_set, user_id LIMIT {limit:UInt32} OFFSET {offset
 
 
 class Compared(Struct, frozen=True):
-    """Names what a computation wrote for a segment, and the run of the members before (None: there are none)."""
+    """Tells what a computation wrote for a segment, and the run of the members before (None: there are none)."""
 
     segment_id: int
     computation_id: int

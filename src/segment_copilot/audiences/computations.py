@@ -261,8 +261,8 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
-        found = await self._compare_together([one for one in claims if one.id in written])
         await note_progress(self._postgres, list(written), done=1, of=2)
+        found = await self._compare_together([one for one in claims if one.id in written])
         for one in claims:
             running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
             await self._settle(one, running)

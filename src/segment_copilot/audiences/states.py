@@ -49,7 +49,7 @@ class State(Struct, frozen=True):
 
     @property
     def users(self) -> str:
-        """Return what follows FROM to read their `user_id` and `user_key`, in the order of ids; conditions may be added by AND."""
+        """Holds what follows FROM to read their `user_id` and `user_key`, in the order of ids; conditions may be added by AND."""
         return f"user_numbers WHERE tenant_id = {{tenant:UInt32}} AND bitmapContains({self.sql}, number)"
 
     @property
