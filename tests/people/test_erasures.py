@@ -160,7 +160,7 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 
     receipt = done.receipt
     assert receipt is not None
-    elsewhere = {"exports": 1, "snapshots": 1, "answers": 0, "rejected users": 0, "webhook_answers": 0}
+    elsewhere = {"exports": 1, "snapshots": 1, "answers": 0, "rejections": 0, "webhook_answers": 0}
     assert receipt.removed.elsewhere == elsewhere
     assert (receipt.removed.ids, receipt.removed.recent_events, receipt.removed.feedback) == (4, 6, 1)
     assert receipt.removed.rows["events"] == 5
