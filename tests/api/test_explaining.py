@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from urllib.parse import quote
 
+import asyncpg
 import pytest
 
 BOUGHT = {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 2}
@@ -155,3 +157,21 @@ async def test_another_tenants_segment_and_users_are_not_found(server, client, s
     assert (theirs.status_code, theirs.json()["code"]) == (404, "segment_not_found")
     assert (stored.status_code, stored.json()["code"]) == (404, "segment_not_found")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "user_not_found")
+
+
+async def test_what_is_wrong_with_a_stored_definition_is_no_parameter(client, module_database_url: str):
+    segment = (await client.post("/api/segments/", json={"name": "Refers", "definition": BUYERS})).json()["id"]
+    refers = {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": 10**6}]}
+    postgres = await asyncpg.connect(module_database_url)
+    try:
+        sql = "UPDATE segments SET definition = $2::text::json WHERE id = $1"
+        await postgres.execute(sql, segment, json.dumps(refers))
+    finally:
+        await postgres.close()
+
+    answer = await client.get(f"/api/explorer/users/ana/segments/{segment}/explain/")
+
+    assert answer.status_code == 400
+    assert [(each["pointer"], each.get("parameter")) for each in answer.json()["errors"]] == [
+        ("/definition/conditions/0/segment_id", None)
+    ]
