@@ -482,7 +482,7 @@ async def test_a_revoked_key_is_one_sentence(run, url: str, revoked_key: str, co
         (["segments", "members", "9"], "no segment 9"),
         (["segments", "export", "9"], "no segment 9"),
         (["segments", "export", "9", "--out", "members.csv"], "no segment 9"),
-        (["segments", "export", "9", "--out", "folder/nowhere/members.csv"], "does not exist"),
+        (["segments", "export", "9", "--out", "folder/nowhere/members.csv"], "folder/nowhere does not exist"),
         (["segments", "list", "--search", "x" * 300], "search must be a string of at most 200 characters"),
         (["segments", "create", "saved.json", "--name", " "], "A name has 1 to 200 characters"),
     ],

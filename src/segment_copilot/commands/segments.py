@@ -154,6 +154,7 @@ def export_members(
     if out is None:
         asyncio.run(export(service, segment, form, include or (), sys.stdout.buffer))
         return
+    out.parent.resolve(strict=True)  # a directory that is missing is told by the name that was given
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
