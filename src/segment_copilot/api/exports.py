@@ -20,7 +20,8 @@ from segment_copilot.api.http.etags import IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
 from segment_copilot.api.http.ranges import FILE_HEADERS, FileAnswer, IfRange, Range, answer_file
 from segment_copilot.api.http.routes import MAX_ID, Route
-from segment_copilot.audiences.exports import MAX_TRAITS, Export, ExportError, Exports, Source
+from segment_copilot.audiences.exports import MAX_TRAITS, Export, Exports, Source
+from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.member_files import MEDIA_TYPES, Format
 from segment_copilot.errors import Conflict, Gone, OutOfRange, TooManyRequests
 
@@ -68,7 +69,7 @@ class ExportRecord(Struct, frozen=True):
         ),
     ]
     expires_at: datetime | None
-    error: ExportError | None
+    error: Failure | None
     created_at: datetime
     finished_at: datetime | None
 

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.refresh import Cause
 from segment_copilot.audiences.removals import leave_to_remove
-from segment_copilot.audiences.segments import LastError
 from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.leases import LENGTH
@@ -52,7 +52,7 @@ class Computation(Struct, frozen=True):
     member_count: int | None
     entered: int | None
     left: int | None
-    error: LastError | None
+    error: Failure | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -135,7 +135,7 @@ def read_computation(row: Record) -> Computation:
         member_count=row["member_count"],
         entered=row["entered"],
         left=row["left_count"],
-        error=msgspec.json.decode(row["error"], type=LastError) if row["error"] else None,
+        error=msgspec.json.decode(row["error"], type=Failure) if row["error"] else None,
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
+from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.kept_states import KeptStates
 from segment_copilot.audiences.member_files import Format, Row, member_file
 from segment_copilot.audiences.references import not_found
@@ -91,13 +92,6 @@ class Source(Struct, frozen=True):
     id: int
 
 
-class ExportError(Struct, frozen=True):
-    """An export failed for this reason."""
-
-    code: str
-    detail: str
-
-
 class Export(Struct, frozen=True):
     """An export: a file of members that is waited for, can be fetched until *expires_at*, or failed."""
 
@@ -110,7 +104,7 @@ class Export(Struct, frozen=True):
     rows: int | None
     bytes: int | None
     sha256: str | None
-    error: ExportError | None
+    error: Failure | None
     created_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None
@@ -288,7 +282,7 @@ class Exports:
         """
         if not user_ids:
             return 0
-        error = ExportError("user_erased", "A user was erased, whom this file may have held. Export again.")
+        error = Failure("user_erased", "A user was erased, whom this file may have held. Export again.")
         async with self._postgres.transaction() as transaction:
             sql = """
                 UPDATE exports SET status = 'failed', error = $2, lease_until = NULL, row_count = NULL, byte_count = NULL,
@@ -322,7 +316,7 @@ class Exports:
             if not lease.spent:
                 return claim
             detail = f"The worker died {MAX_ATTEMPTS} times on this export."
-            await self._fail(claim, ExportError("export_crashed", detail), final=True)
+            await self._fail(claim, Failure("export_crashed", detail), final=True)
         return None
 
     async def _settle(self, claim: _Claim) -> None:
@@ -333,11 +327,11 @@ class Exports:
             log.warning("export.waits", export_id=claim.lease.id, code=error.code)
             await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
         except SegmentCopilotError as error:
-            await self._fail(claim, ExportError(error.code, error.detail), final=True)
+            await self._fail(claim, Failure(error.code, error.detail), final=True)
         except Exception as error:  # its message is for the log alone: ClickHouse quotes the data in it
             log.exception("export.stumbled", export_id=claim.lease.id)
             detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({type(error).__name__}); the worker's log has it."
-            await self._fail(claim, ExportError("export_failed", detail), final=False)
+            await self._fail(claim, Failure("export_failed", detail), final=False)
 
     async def _write(self, claim: _Claim) -> None:
         await self._leases.begin([claim.lease])
@@ -421,7 +415,7 @@ class Exports:
             await self._drop_others(transaction, claim, keep=claim.lease.key)
         return True
 
-    async def _fail(self, claim: _Claim, error: ExportError, *, final: bool) -> None:
+    async def _fail(self, claim: _Claim, error: Failure, *, final: bool) -> None:
         log.warning("export.failed", export_id=claim.lease.id, code=error.code)
         async with self._postgres.transaction() as transaction:
             text = msgspec.json.encode(error).decode()
@@ -469,7 +463,7 @@ def _export(row: Record) -> Export:
         rows=row["row_count"],
         bytes=row["byte_count"],
         sha256=row["sha256"].hex() if row["sha256"] else None,
-        error=msgspec.json.decode(row["error"], type=ExportError) if row["error"] and status == "failed" else None,
+        error=msgspec.json.decode(row["error"], type=Failure) if row["error"] and status == "failed" else None,
         created_at=row["created_at"],
         finished_at=row["finished_at"],
         expires_at=row["expires_at"],

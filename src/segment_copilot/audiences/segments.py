@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.dependencies import check_unused
+from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.quotas import Quota, check_quota, read_quota
 from segment_copilot.audiences.references import not_found
@@ -55,13 +56,6 @@ _DUE: Final = """CASE WHEN {mode} <> 'manual' AND {is_active} AND {definition} I
     THEN {due} END"""
 
 
-class LastError(Struct, frozen=True):
-    """Why the last computation failed."""
-
-    code: str
-    detail: str
-
-
 class Segment(Struct, frozen=True):
     """A saved, named, versioned definition.
 
@@ -82,7 +76,7 @@ class Segment(Struct, frozen=True):
     is_active: bool
     member_count: int | None
     last_computed_at: datetime | None
-    last_error: LastError | None
+    last_error: Failure | None
     refresh: Refresh
     next_refresh_at: datetime | None
     last_refreshed_at: datetime | None
@@ -485,5 +479,5 @@ def _segment(row: Record | None) -> Segment:
     if fields["definition"] is not None:
         fields["definition"] = read_stored(fields["definition"])
     if fields["last_error"]:
-        fields["last_error"] = msgspec.json.decode(fields["last_error"], type=LastError)
+        fields["last_error"] = msgspec.json.decode(fields["last_error"], type=Failure)
     return Segment(**fields)

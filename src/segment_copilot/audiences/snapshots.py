@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import not_found, without_definition
@@ -91,13 +92,6 @@ _IN_ONE_ALONE: Final = _OF_ONE_SIDE.replace("__IN__", "NOT IN")
 _REMOVE: Final = "DELETE FROM snapshot_members WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {snapshot:UInt64}"
 
 
-class SnapshotError(Struct, frozen=True):
-    """A snapshot failed for this reason."""
-
-    code: str
-    detail: str
-
-
 class Snapshot(Struct, frozen=True):
     """A snapshot is a frozen, named list of who was in a segment at *as_of*.
 
@@ -112,7 +106,7 @@ class Snapshot(Struct, frozen=True):
     member_count: Annotated[int | None, Meta(examples=[50_321])]
     version: int
     definition: Definition | None
-    error: SnapshotError | None
+    error: Failure | None
     created_at: datetime
     finished_at: datetime | None
 
@@ -358,7 +352,7 @@ class Snapshots:
             if not lease.spent:
                 return claim
             detail = f"The worker died {MAX_ATTEMPTS} times on this snapshot."
-            await self._fail(claim, SnapshotError("snapshot_crashed", detail), final=True)
+            await self._fail(claim, Failure("snapshot_crashed", detail), final=True)
         return None
 
     async def _settle(self, claim: _Claim) -> None:
@@ -369,11 +363,11 @@ class Snapshots:
             log.warning("snapshot.waits", snapshot_id=claim.lease.id, code=error.code)
             await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
         except SegmentCopilotError as error:
-            await self._fail(claim, SnapshotError(error.code, error.detail), final=True)
+            await self._fail(claim, Failure(error.code, error.detail), final=True)
         except Exception as error:  # its message is for the log alone: ClickHouse quotes the data in it
             log.exception("snapshot.stumbled", snapshot_id=claim.lease.id)
             detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({type(error).__name__}); the worker's log has it."
-            await self._fail(claim, SnapshotError("snapshot_failed", detail), final=False)
+            await self._fail(claim, Failure("snapshot_failed", detail), final=False)
 
     async def _take(self, claim: _Claim) -> None:
         await self._leases.begin([claim.lease])
@@ -410,7 +404,7 @@ class Snapshots:
                 await leave_run(transaction, claim.tenant.id, claim.segment_id, claim.source_run)
         log.info("snapshot.complete", snapshot_id=claim.lease.id, member_count=count)
 
-    async def _fail(self, claim: _Claim, error: SnapshotError, *, final: bool) -> None:
+    async def _fail(self, claim: _Claim, error: Failure, *, final: bool) -> None:
         log.warning("snapshot.failed", snapshot_id=claim.lease.id, code=error.code)
         async with self._postgres.transaction() as transaction:
             text = msgspec.json.encode(error).decode()
@@ -437,7 +431,7 @@ def _snapshot(row: Record) -> Snapshot:
         member_count=row["member_count"],
         version=row["version"],
         definition=None if row["definition"] is None else decode(row["definition"].encode()),
-        error=msgspec.json.decode(row["error"], type=SnapshotError) if row["error"] and status == "failed" else None,
+        error=msgspec.json.decode(row["error"], type=Failure) if row["error"] and status == "failed" else None,
         created_at=row["created_at"],
         finished_at=row["finished_at"],
     )

@@ -1,0 +1,12 @@
+"""Holds why work in the background failed, as its record tells it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Failure(Struct, frozen=True):
+    """Why a computation, an export or a snapshot failed."""
+
+    code: str
+    detail: str
