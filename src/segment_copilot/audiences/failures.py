@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Failure(Struct, frozen=True):
-    """Why a computation, an export or a snapshot failed."""
+    """A computation, an export or a snapshot failed for this reason."""
 
     code: str
     detail: str
