@@ -46,7 +46,6 @@ PUBLISHED = frozenset(
         "Why a user is in the audience or not. A user whom nobody has seen at that instant is not in the universe.",
         "Why nobody is left: the conditions to look at first, and a sentence. Without any user there is no condition.",
         "Why the event at *index* was skipped; *pointer* is RFC 6901 into the request body.",
-        "Why the last computation failed.",
     ]
 )
 """Beginnings that are descriptions in the published documents, or what a model reads of a tool. Add none."""
