@@ -174,6 +174,7 @@ async def test_the_copilot_tells_a_token_of_nobody_and_a_key_of_somebody(server,
     assert sum("bea@example.com" in line for line in results["key"]) == 4
     assert not any("bea@" in line for line in results["token"])
     assert told["token"].count("users_withheld") == 2
+    assert "Say so" not in told["token"]
     assert "(withheld)" in told["token"]
 
 

@@ -125,7 +125,7 @@ class ToolContext(Struct, frozen=True):
         """Raise Forbidden when the caller may know how many there are, and not who."""
         if not self.sees_users:
             raise Forbidden(
-                "This session may not see who anybody is. Say so, and answer with counts.", code="users_withheld"
+                "The credential may have users counted, and see none of them.", code="users_withheld"
             )
 
     def instant(self, text: str, pointer: str) -> datetime:
