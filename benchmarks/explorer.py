@@ -34,11 +34,17 @@ from shapes import read_shapes
 from together import SEGMENTS, Draw
 
 FIRST = 1001  # id of the first segment; those that are referred to have smaller ones
+_NUMBERS = f"""
+INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
+SELECT {TENANT}, user_id, user_key, row_number() OVER () FROM (
+    SELECT any(user_id) AS user_id, user_key FROM users WHERE tenant_id = {TENANT} GROUP BY user_key)
+"""
 _MEMBERS = f"""
-INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
-SELECT {TENANT}, segment, toUUID(concat('00000000-0000-0000-0000-', leftPad(toString(segment), 12, '0'))), user_id, user_key FROM users
-ARRAY JOIN range({FIRST}, {FIRST + SEGMENTS}) AS segment
+INSERT INTO segment_states (tenant_id, segment_id, run_id, members)
+SELECT {TENANT}, segment, toUUID(concat('00000000-0000-0000-0000-', leftPad(toString(segment), 12, '0'))), groupBitmapState(number)
+FROM user_numbers ARRAY JOIN range({FIRST}, {FIRST + SEGMENTS}) AS segment
 WHERE tenant_id = {TENANT} AND cityHash64(user_key, segment) % 1000 < (segment * 37) % 160 + 1
+GROUP BY segment
 """
 _SEGMENT = """
 INSERT INTO segments (id, tenant_id, name, segment_type, tier, definition, words, is_active, published_run, member_count)
@@ -135,7 +141,9 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with serving(given.data) as server:
         fill(server, events=given.events, users=given.users)
-        server.run("TRUNCATE TABLE memberships")
+        server.run("TRUNCATE TABLE segment_states")
+        server.run("TRUNCATE TABLE user_numbers")
+        server.run(_NUMBERS)
         server.run(_MEMBERS)
         print(f"{machine()}, ClickHouse {server.version}; {given.events:,} events, {given.users:,} users\n")
         asyncio.run(run(server, rounds=given.rounds, only=given.only))

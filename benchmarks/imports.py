@@ -169,7 +169,12 @@ async def measure(number: int, only: str) -> None:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103  # PostgreSQL may run as another user
         engines = await asyncio.to_thread(start_engines, Path(folder) / "data")
         try:
-            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+            settings = Settings(
+                database_url=engines.database_url,
+                clickhouse_url=engines.clickhouse_url,
+                port=0,
+                refresh_default="manual",
+            )
             await migrate_stores(settings)
             async with running(settings) as (url, _), open_resources(settings) as resources:
                 heads = [

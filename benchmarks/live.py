@@ -2,7 +2,7 @@
 
 The segments are those of `together.py`. For everybody, each of their slots is asked once over all rows. For some, the users
 with the newest events, and those whom the clock moved in the minutes before, are copied and asked by the same SQL
-(docs/decisions/0019-live-refresh.md). The members among them must be the same. Measured is the CPU time of the server.
+(docs/decisions/0021-live-refresh.md). The members among them must be the same. Measured is the CPU time of the server.
 """
 
 from __future__ import annotations

@@ -51,13 +51,18 @@ async def fill(resources: Resources, tenant: Tenant, users: int) -> None:
             "share": int(share(number) * 1e5),
         }
         sql = """
-            INSERT INTO memberships (tenant_id, segment_id, run_id, user_id)
-            SELECT {tenant:UInt32}, {segment:UInt64}, {run:UUID}, concat('user_', leftPad(toString(number), 7, '0'))
+            INSERT INTO segment_states (tenant_id, segment_id, run_id, members)
+            SELECT {tenant:UInt32}, {segment:UInt64}, {run:UUID}, groupBitmapState(toUInt32(number + 1))
             FROM numbers({users:UInt32}) WHERE sipHash64(number, {segment:UInt64}) % 100000 < {share:UInt32}"""
         await resources.clickhouse.execute(sql, params, purpose="compute")
         sql = "UPDATE segments SET published_run = $3, last_computed_at = now(), status = 'computed' WHERE tenant_id = $1 AND id = $2"
         await resources.postgres.execute(sql, tenant.id, saved.segment.id, run)
-    for table in ("memberships", "user_memberships"):
+    sql = """
+        INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
+        SELECT {tenant:UInt32}, concat('user_', leftPad(toString(number), 7, '0')) AS id, sipHash64(id), number + 1
+        FROM numbers({users:UInt32})"""
+    await resources.clickhouse.execute(sql, {"tenant": tenant.id, "users": users}, purpose="compute")
+    for table in ("segment_states", "user_numbers"):
         await resources.clickhouse.execute(f"OPTIMIZE TABLE {table} FINAL", purpose="migrate")
 
 
@@ -126,7 +131,12 @@ def main() -> None:
         Path(directory).chmod(0o711)
         with start_engines(Path(directory)) as engines:
             print(machine())
-            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+            settings = Settings(
+                database_url=engines.database_url,
+                clickhouse_url=engines.clickhouse_url,
+                port=0,
+                refresh_default="manual",
+            )
             asyncio.run(measure(settings, given.users, given.times))
 
 

@@ -220,7 +220,12 @@ def main() -> None:
         data = Path(folder)
         data.chmod(0o711)
         with start_engines(data) as engines:
-            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+            settings = Settings(
+                database_url=engines.database_url,
+                clickhouse_url=engines.clickhouse_url,
+                port=0,
+                refresh_default="manual",
+            )
             key = asyncio.run(fill(settings))
             if arguments.profile:
                 with running("ours", settings, key, arguments.profile) as ours:

@@ -74,7 +74,12 @@ def main() -> None:
         data = Path(folder)
         data.chmod(0o711)
         with start_engines(data) as engines:
-            settings = Settings(database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0)
+            settings = Settings(
+                database_url=engines.database_url,
+                clickhouse_url=engines.clickhouse_url,
+                port=0,
+                refresh_default="manual",
+            )
             found = asyncio.run(measure(settings))
     print(f"batches of {BATCH} from {CLIENTS} clients, acknowledged, events/s; median of {ROUNDS} (lowest–highest)\n")
     print("| | events/s | CPU of clients, API and worker, least, µs an event |\n|---|---|---|")

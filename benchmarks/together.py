@@ -1,7 +1,7 @@
 """Recompute 200 segments of one tenant one by one, and together: `python benchmarks/together.py`.
 
 The segments are the twelve audiences of `audiences/` in turns, with every condition drawn anew: one of thirty pairs of an
-event type and a window, and a number of its own. Both ways write the members into `memberships`; per segment the number of
+event type and a window, and a number of its own. Both ways write the members into `segment_states`; per segment the number of
 members and a checksum of them must be the same.
 """
 
@@ -107,12 +107,21 @@ def runs(number: int, seed: int, *, as_of: datetime = AS_OF) -> list[Run]:
     return found
 
 
+_NUMBERS = f"""
+INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
+SELECT tenant_id, user_id, user_key, row_number() OVER () FROM (
+    SELECT tenant_id, any(user_id) AS user_id, user_key FROM users WHERE tenant_id = {TENANT} GROUP BY tenant_id, user_key)
+"""
+
+
 def members(server: Server) -> dict[str, list[str]]:
     """Per segment, how many members were written and their checksum; they are taken out again."""
     rows = server.run(
-        "SELECT segment_id, count(), sum(sipHash64(user_key)) FROM memberships GROUP BY segment_id ORDER BY segment_id"
+        "SELECT segment_id, bitmapCardinality(set), sipHash64(bitmapToArray(set)) FROM ("
+        "SELECT segment_id, groupBitmapMergeState(members) AS set FROM segment_states GROUP BY segment_id) "
+        "WHERE bitmapCardinality(set) > 0 ORDER BY segment_id"
     ).rows
-    server.run("TRUNCATE TABLE memberships")
+    server.run("TRUNCATE TABLE segment_states")
     return {segment: rest for segment, *rest in rows}
 
 
@@ -129,11 +138,13 @@ def main() -> None:
     slots = [leaf.slot for run in segments for leaf in leaves(run.plan.root)]
     with serving(given.data) as server:
         fill(server, events=given.events, users=given.users, seed=given.seed)
+        server.run("TRUNCATE TABLE user_numbers")
+        server.run(_NUMBERS)
         seconds: dict[str, list[float]] = {"one by one": [], "together": []}
         memory: dict[str, list[float]] = {"one by one": [], "together": []}
         written = 0
         for _ in range(given.rounds):
-            server.run("TRUNCATE TABLE memberships")
+            server.run("TRUNCATE TABLE segment_states")
             alone = [
                 compiler.render_membership_insert(run.plan, segment_id=run.segment_id, run_id=run.run_id)
                 for run in segments
@@ -143,8 +154,8 @@ def main() -> None:
             memory["one by one"].append(max(answer.memory for answer in answers))
             one_by_one = members(server)
             shared = compiler.SharedSlots([run.plan for run in segments])
-            statements = [shared.create()]
-            statements += [shared.insert(run.plan, segment_id=run.segment_id, run_id=run.run_id) for run in segments]
+            ids, run_ids = [run.segment_id for run in segments], [run.run_id for run in segments]
+            statements = [shared.create(), shared.insert(segment_ids=ids, run_ids=run_ids)]
             answers = [server.run(lower(query.sql, query.params), session_id="together") for query in statements]
             server.run("DROP TEMPORARY TABLE shared_slots", session_id="together")
             seconds["together"].append(sum(answer.seconds for answer in answers))

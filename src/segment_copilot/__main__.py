@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import os
 import shlex
@@ -16,10 +17,12 @@ import stamina.instrumentation
 import typer
 from rich.console import Console
 
+from segment_copilot.activations.webhooks.bodies import Event
 from segment_copilot.commands import definitions, failed_events, keyring, segments, serving
 from segment_copilot.commands.chat import COMMANDS, converse
 from segment_copilot.commands.dev import DevOptions, run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
+from segment_copilot.commands.listen import listen as show_messages
 from segment_copilot.commands.mistakes import explain_failure
 from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, Url, Yes, find_service, service_arguments
 from segment_copilot.commands.printing import print_json, print_rows, printable
@@ -196,6 +199,26 @@ def explain(
         print_json(explanation)
     else:
         draw_explanation(explanation, Console(highlight=False), sql=sql)
+
+
+@cli.command()
+def listen(
+    *,
+    event: Annotated[Event | None, typer.Option(help="Only this event")] = None,
+    forward: Annotated[str | None, typer.Option(help="Pass each on to this URL, signed as webhooks are")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many")] = None,
+    json: AsJson = False,
+    url: Url = None,
+    key: ApiKey = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what webhooks are sent, without having one.
+
+    As it is published, from now on. With --json, a line each.
+    """
+    service = find_service(url, key, data_dir)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(show_messages(service, event=event, forward=forward, as_json=json, count=count))
 
 
 @cli.command()

@@ -55,6 +55,8 @@ from segment_copilot.api.snapshots import SegmentSnapshotController, SnapshotCon
 from segment_copilot.api.uploads import UploadController
 from segment_copilot.api.usage import UsageController
 from segment_copilot.api.versions import VersionController
+from segment_copilot.api.webhook_deliveries import WebhookDeliveryController
+from segment_copilot.api.webhooks import WebhookController
 from segment_copilot.audiences.exports import Exports
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.members import Members
@@ -92,6 +94,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     ChangeController,
     UploadController,
     MemberController,
+    WebhookController,
+    WebhookDeliveryController,
     ExplanationController,
     ExplorerController,
     UserExplanationController,
@@ -146,6 +150,9 @@ USE_CASES: Final = (
     "standings",
     "usage",
     "activations",
+    "webhooks",
+    "webhook_deliveries",
+    "webhook_feed",
     "deliveries",
     "syncing",
 )
@@ -224,7 +231,7 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
             explanations=resources.explanations,
             members=resources.members,
             movements=resources.movements,
-            activations=resources.activations,
+            deliveries=resources.deliveries,
         ),
         secret=Secret(resources.secrets, setting=settings.copilot_checkpoint_secret),
         model=model,

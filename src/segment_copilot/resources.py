@@ -52,6 +52,7 @@ from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
 from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.audiences.versions import Versions
 from segment_copilot.copilot.feedback import Feedback
 from segment_copilot.errors import InvalidInput
@@ -121,6 +122,7 @@ class Resources(Struct, frozen=True):
     uploads: Uploads
     copies: Copies
     members: Members
+    user_numbers: UserNumbers
     live_memberships: LiveMemberships
     live_refresh: LiveRefresh
     removals: Removals
@@ -175,13 +177,14 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(clickhouse), Values(clickhouse)
     previews = Previews(clickhouse, discovery, values, references, identity_links)
+    history = timedelta(days=settings.history_days)
+    members = Members(postgres, clickhouse, identity_links, kept=history)
     schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
     segments = Segments(postgres, discovery, previews, schedule)
-    members = Members(postgres, clickhouse, identity_links)
     changes = MembershipChanges(postgres, clickhouse)
     kept = timedelta(hours=settings.export_hours)
     limits = ExportLimits(kept, settings.export_max_megabytes * 2**20)
-    exports = Exports(postgres, clickhouse, discovery, limits=limits, presence=presence)
+    exports = Exports(postgres, clickhouse, discovery, limits=limits, kept=history, presence=presence)
     snapshots = Snapshots(postgres, clickhouse, previews, presence=presence)
     waiting = WaitingEvents(postgres)
     outgoing = Outgoing(read_networks(settings.outgoing_allow))
@@ -191,6 +194,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     deliveries = Deliveries(postgres)
     computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
     arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    live_refresh = LiveRefresh(
+        postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
+    )
     idempotency = Idempotency(postgres, secrets)
     uploads = Uploads(postgres, clickhouse)
     publications = Publications(postgres, clickhouse)
@@ -229,17 +235,16 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         dependencies=Dependencies(postgres),
         computations=computations,
         computation_records=ComputationRecords(postgres),
-        refreshing=Refreshing(postgres, segments, schedule),
+        refreshing=Refreshing(postgres, segments, live_refresh, schedule),
         changes=changes,
         uploads=uploads,
         copies=Copies(segments, members, uploads),
         movements=Movements(postgres, clickhouse),
         members=members,
+        user_numbers=UserNumbers(postgres, clickhouse),
         live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
-        live_refresh=LiveRefresh(
-            postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
-        ),
-        removals=Removals(postgres, clickhouse, presence=presence),
+        live_refresh=live_refresh,
+        removals=Removals(postgres, clickhouse, kept=history, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),
         exports=exports,
         snapshots=snapshots,
@@ -268,7 +273,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
                 "exports": exports.remove_with,
                 "snapshots": snapshots.recount,
                 "answers": idempotency.forget,
-                "rejected users": deliveries.forget,
+                "rejections": deliveries.forget,
                 "webhook_answers": webhook_deliveries.forget,
             },
             presence=presence,

@@ -75,6 +75,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")
     ] = 72
 
+    history_days: Annotated[
+        Positive, Meta(description="Days that members stay readable as they were, after they were replaced")
+    ] = 90
+
     refresh_default: Annotated[
         Literal["auto", "manual"],
         Meta(description="auto: new segments keep themselves true; manual: they are computed when somebody asks"),

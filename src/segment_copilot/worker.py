@@ -59,6 +59,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("linking", resources.identity_links.forward_next, IDLE_SECONDS),
         Step("refreshing", lambda: resources.refreshing.refresh_due(now=datetime.now(UTC)), REFRESH_SECONDS),
+        Step("refreshing_live", lambda: resources.refreshing.refresh_live(now=datetime.now(UTC)), REFRESH_SECONDS),
         Step("retesting", lambda: resources.refreshing.retest_dynamic(now=datetime.now(UTC)), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
         Step("computing_dynamic", lambda: resources.computations.run_next(only_traits=True), IDLE_SECONDS),

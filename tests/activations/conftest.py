@@ -20,7 +20,7 @@ from segment_copilot.resources import Resources
 from tests.support.receiver import Receiver, receiving
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
-PATIENCE = timedelta(seconds=0.3)
+PATIENCE = timedelta(seconds=2)
 """How long the queue waits for an answer in tests."""
 
 

@@ -211,8 +211,9 @@ async def test_of_an_answer_the_beginning_is_kept():
 async def test_no_answer_is_said_in_a_sentence(reply: Reply, said: str):
     async with receiving() as receiver:
         receiver.replies.append(reply)
+        timeout = timedelta(seconds=0.2 if reply.does == "stall" else 30)
         with pytest.raises(OutgoingFailed, match=f"127.0.0.1 {said}"):
-            await Outgoing(HERE).post(receiver.url, timeout=timedelta(seconds=0.2))
+            await Outgoing(HERE).post(receiver.url, timeout=timeout)
     with pytest.raises(OutgoingFailed, match="takes no connections"):
         await Outgoing(HERE).post(receiver.url)
 

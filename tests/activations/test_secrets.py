@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from segment_copilot.activations.secrets import Secrets, new_key
+from segment_copilot.commands.dev import secrets_key
 from segment_copilot.errors import Conflict, InvalidInput
 
 OLD, NEW = new_key(), new_key()
@@ -63,3 +66,13 @@ def test_a_wrong_key_is_told_by_its_number(key):
     with pytest.raises(InvalidInput, match="key 2 is not 32 bytes") as refused:
         Secrets([NEW, key])
     assert key == "" or key not in refused.value.detail
+
+
+def test_dev_keeps_one_key_beside_its_data_for_its_owner_alone(tmp_path: Path):
+    path = tmp_path / "secrets-key"
+
+    made = secrets_key(path)
+
+    assert secrets_key(path) == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Secrets([made]).newest

@@ -9,16 +9,27 @@ import httpx2
 import pytest
 from msgspec import structs
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
 from tests.support.http_server import Server, served, worked
+from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
-async def server(module_database_url: str, module_clickhouse_url: str) -> AsyncGenerator[Server]:
+async def server(
+    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Server]:
     """The application, served, with a tenant and another one."""
     app = create_app(
-        Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, refresh_default="manual")
+        Settings(
+            database_url=module_database_url,
+            clickhouse_url=module_clickhouse_url,
+            files_directory=str(tmp_path_factory.mktemp("files")),
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
+            refresh_default="manual",
+        )
     )
     async with served(app) as url:
         resources = app.state.resources

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+PAGE = Path(__file__).parents[2] / "docs" / "refresh.md"
 BUYERS = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "window_days": 7}]}
 SEGMENTS = "/api/segments/"
 
@@ -77,3 +82,19 @@ async def test_a_segment_is_paused_and_resumed(client: httpx2.AsyncClient):
     await client.patch(path, json={"refresh": {"mode": "manual"}})
     refused = await client.post(f"{path}refresh/pause/")
     assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_pause")
+
+
+async def test_what_the_page_of_refreshes_shows_can_be_typed(server):
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    failing = 'set -e -o pipefail; curl() { command curl -sSf "$@"; }\n'
+    typing = await asyncio.create_subprocess_exec(
+        *("bash", "-c", failing + "\n".join(blocks)),
+        env={"PATH": os.environ["PATH"], "URL": server.url, "API_KEY": server.key},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await typing.communicate()
+
+    assert (typing.returncode, errors) == (0, b"")
+    assert len(blocks) == 2
+    assert b'"mode":"live","every":null' in output

@@ -144,6 +144,7 @@ TOLD = [
     ("explain_segment", {"segment": "Withheld"}),
     ("list_segments", {}),
     ("query_segment_membership_trend", {"segment": "Withheld"}),
+    ("query_segment_changes", {"segment": "Withheld", "from": "2026-01-01"}),
 ]
 """What a model might call to hear of users, with a segment that has one."""
 
@@ -170,7 +171,7 @@ async def test_the_copilot_tells_a_token_of_nobody_and_a_key_of_somebody(server,
         who: [line for line in stream.splitlines() if '"type":"tool.result"' in line] for who, stream in told.items()
     }
     assert len(results["token"]) == len(results["key"]) == len(TOLD)
-    assert sum("bea@example.com" in line for line in results["key"]) == 3
+    assert sum("bea@example.com" in line for line in results["key"]) == 4
     assert not any("bea@" in line for line in results["token"])
     assert told["token"].count("users_withheld") == 2
     assert "(withheld)" in told["token"]

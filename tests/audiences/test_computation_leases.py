@@ -45,7 +45,7 @@ async def locked(postgres: Postgres, table: str) -> AsyncGenerator[None]:
 
 async def refuse(resources: Resources, segment: Segment) -> None:
     """Let ClickHouse refuse this segment's members, with an error that is in no table of ours."""
-    sql = f"ALTER TABLE memberships ADD CONSTRAINT refused CHECK segment_id != {segment.id}"
+    sql = f"ALTER TABLE segment_states ADD CONSTRAINT refused CHECK segment_id != {segment.id}"
     await resources.clickhouse.execute(sql, purpose="migrate")
 
 
@@ -122,7 +122,7 @@ async def test_a_computation_that_clickhouse_refuses_is_tried_three_times_and_fa
 async def test_when_clickhouse_refuses_everything_no_segment_stays_computing(
     resources: Resources, tenant: Tenant, saved: list[Segment]
 ):
-    refused = "ALTER TABLE memberships ADD CONSTRAINT refused CHECK segment_id = 0"
+    refused = "ALTER TABLE segment_states ADD CONSTRAINT refused CHECK segment_id = 0"
     await resources.clickhouse.execute(refused, purpose="migrate")
 
     await resources.computations.request_all(tenant, as_of=NOW)
@@ -136,13 +136,13 @@ async def test_when_clickhouse_refuses_everything_no_segment_stays_computing(
 async def test_while_the_table_is_missing_computations_wait_and_none_is_counted(
     resources: Resources, tenant: Tenant, saved: list[Segment]
 ):
-    await resources.clickhouse.execute("RENAME TABLE memberships TO elsewhere", purpose="migrate")
+    await resources.clickhouse.execute("RENAME TABLE segment_states TO elsewhere", purpose="migrate")
     await resources.computations.request_all(tenant, as_of=NOW)
     for _ in range(5):
         await lapse(resources)
         assert await resources.computations.run_next()
     waiting = await attempts(resources)
-    await resources.clickhouse.execute("RENAME TABLE elsewhere TO memberships", purpose="migrate")
+    await resources.clickhouse.execute("RENAME TABLE elsewhere TO segment_states", purpose="migrate")
 
     await lapse(resources)
     while await resources.computations.run_next():

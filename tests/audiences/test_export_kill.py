@@ -31,11 +31,19 @@ async def test_a_worker_killed_in_the_middle_of_a_file_is_followed_by_another(
     definition = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
     segment = (await resources.segments.create(tenant, name="Buyers", definition=definition)).segment
     sql = """
-        INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
-        SELECT {tenant:UInt32}, {segment:UInt64}, {run:UUID}, format('user-{}', leftPad(toString(number), 9, '0')), number
+        INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
+        SELECT {tenant:UInt32}, format('user-{}', leftPad(toString(number), 9, '0')), number, number
         FROM numbers({members:UInt64})"""
-    params = {"tenant": tenant.id, "segment": segment.id, "run": run, "members": MEMBERS}
+    await resources.clickhouse.execute(sql, {"tenant": tenant.id, "members": MEMBERS}, purpose="compute")
+    sql = """
+        INSERT INTO segment_states (tenant_id, segment_id, run_id, members)
+        SELECT {tenant:UInt32}, {segment:UInt64}, {run:UUID}, groupBitmapState(number) FROM user_numbers"""
+    params = {"tenant": tenant.id, "segment": segment.id, "run": run}
     await resources.clickhouse.execute(sql, params, purpose="compute")
+    sql = """
+        INSERT INTO computations (tenant_id, segment_id, version, as_of, status, run_id, member_count, finished_at)
+        VALUES ($1, $2, 1, $3, 'done', $4, $5, now())"""
+    await postgres.execute(sql, tenant.id, segment.id, NOW, run, MEMBERS)
     await postgres.execute("UPDATE segments SET published_run = $1, last_computed_at = $2", run, NOW)
     await postgres.execute(STOP_AT_THE_THIRD_CHUNK)
     asked = await resources.exports.request(tenant, Source("segment", segment.id), "csv")

@@ -61,7 +61,7 @@ async def resources(module_resources: Resources) -> AsyncGenerator[Resources]:
     await module_resources.postgres.execute(
         "TRUNCATE exports, export_chunks, snapshots, segments, member_removals CASCADE"
     )
-    await module_resources.clickhouse.execute("TRUNCATE TABLE memberships", purpose="migrate")
+    await module_resources.clickhouse.execute("TRUNCATE TABLE segment_states", purpose="migrate")
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ async def test_an_export_keeps_to_the_state_it_was_asked_of(
 
     content = await whole(resources, tenant, asked)
     await resources.removals.remove_due()
-    runs = await resources.clickhouse.fetch("SELECT DISTINCT run_id FROM memberships", purpose="catalog")
+    runs = await resources.clickhouse.fetch("SELECT DISTINCT run_id FROM segment_states", purpose="catalog")
     assert len(content.splitlines()) == 1 + len(USERS) + 1  # one id has a line break
     assert b"zoe" not in content
     assert len(runs.rows) == 2  # what was kept for the export went with it
@@ -320,7 +320,7 @@ async def test_exports_go_with_their_segment(resources: Resources, tenant: Tenan
     assert await chunk_count(resources) == 0
     with pytest.raises(NotFound):
         await resources.exports.get(tenant, done.id)
-    found = await resources.clickhouse.fetch("SELECT count() FROM memberships", purpose="catalog")
+    found = await resources.clickhouse.fetch("SELECT count() FROM segment_states", purpose="catalog")
     assert found.rows == [(0,)]
 
 

@@ -90,7 +90,7 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 async def refuse(resources: Resources, segment: Segment, *, refused: bool = True) -> None:
     """Let ClickHouse refuse this segment's members, or take them again."""
     change = f"ADD CONSTRAINT refused CHECK segment_id != {segment.id}" if refused else "DROP CONSTRAINT refused"
-    await resources.clickhouse.execute(f"ALTER TABLE memberships {change}", purpose="migrate")
+    await resources.clickhouse.execute(f"ALTER TABLE segment_states {change}", purpose="migrate")
 
 
 # When
@@ -151,7 +151,9 @@ async def test_a_change_of_what_is_asked_is_due_at_once(
     changed = (await resources.segments.update(tenant, segment.id, change)).segment
 
     assert changed.next_refresh_at == changed.updated_at
-    assert await resources.refreshing.refresh_due(now=now + SECOND)
+    refreshing = resources.refreshing
+    refresh = refreshing.refresh_live if changed.refresh.mode == "live" else refreshing.refresh_due
+    assert await refresh(now=now + SECOND)
 
 
 async def test_activity_and_definitions_decide_whether_it_is_due(resources: Resources, tenant: Tenant):
@@ -417,6 +419,34 @@ async def test_events_without_traits_re_test_nothing(resources: Resources, tenan
     assert not await resources.refreshing.retest_dynamic(now=now)
 
 
+# Live
+
+
+async def test_live_segments_are_due_within_a_minute(
+    resources: Resources, tenant: Tenant, rival: Tenant, now: datetime
+):
+    live, other = await save(resources, tenant, refresh=Wanted("live")), await save(resources, rival)
+    order = [{"user_id": "ana", "event_type": "order_placed", "payload": {}}]
+    await resources.ingestion.accept(tenant, order, received_at=now)
+    while await resources.forwarding.forward_next():
+        pass
+
+    assert await resources.refreshing.refresh_live(now=now)
+    assert await members(resources, tenant, live) == ["ana"]
+    live = await again(resources, tenant, live)
+    assert (live.last_refreshed_at, live.last_computed_at) == (now, now)
+    due = live.next_refresh_at
+    assert due is not None
+    assert now < due <= now + MINUTE
+    assert not await resources.refreshing.refresh_live(now=due - SECOND)
+    assert await resources.refreshing.refresh_live(now=due)
+    live = await again(resources, tenant, live)
+    assert (live.next_refresh_at, live.last_refreshed_at) == (due + MINUTE, due)
+    await resources.refreshing.pause(tenant, live.id, now=due)
+    assert not await resources.refreshing.refresh_live(now=due + HOUR)
+    assert (await again(resources, rival, other)).status == "draft"
+
+
 # Paused
 
 
@@ -484,7 +514,9 @@ async def test_a_failed_refresh_keeps_the_members_says_why_and_waits_longer_each
     await identify(resources, tenant, "ana", now, country="ES")
     await resources.refreshing.refresh_due(now=now)
     await compute(resources)
-    await resources.clickhouse.execute("ALTER TABLE memberships DROP CONSTRAINT IF EXISTS refused", purpose="migrate")
+    await resources.clickhouse.execute(
+        "ALTER TABLE segment_states DROP CONSTRAINT IF EXISTS refused", purpose="migrate"
+    )
     await refuse(resources, spaniards)
     instant, waits = now + HOUR, list[timedelta]()
     for _ in range(5):

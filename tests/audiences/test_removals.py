@@ -31,6 +31,6 @@ async def test_what_a_first_computation_wrote_before_it_was_given_back_goes(
     assert await resources.computations.run_next()
     await resources.removals.remove_due()
 
-    found = await resources.clickhouse.fetch("SELECT run_id FROM memberships", purpose="catalog")
+    found = await resources.clickhouse.fetch("SELECT run_id FROM segment_states", purpose="catalog")
     published = await resources.postgres.fetchval("SELECT published_run FROM segments")
     assert found.rows == [(published,)]

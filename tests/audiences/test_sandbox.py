@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 SEEDS = int(os.environ.get("SANDBOX_SEEDS", "1"))
 WHOLE, LEAVES, EVENTS = 1, 24, 3
 USERS = ("u1", "u2", "ñ🙂", "it's")
-TABLES = ("events", "traits", "traits_current", "users", "memberships")
+TABLES = ("events", "traits", "traits_current", "users", "segment_states", "user_numbers")
 
 BUYERS = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "window_days": 7}]}
 NEVER = {
@@ -56,12 +56,13 @@ async def memberships(
         if one.definition
     ]
     shared, run = compiler.SharedSlots(plans), uuid4()
-    statements = [shared.create()]
-    statements += [
-        shared.insert(plan, segment_id=one.id, run_id=run) for plan, one in zip(plans, segments, strict=True)
-    ]
+    await resources.user_numbers.give(tenant)
+    insert = shared.insert(segment_ids=[one.id for one in segments], run_ids=[run] * len(plans))
+    statements = [shared.create(), insert]
     await resources.clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
-    sql = "SELECT segment_id FROM memberships WHERE run_id = {run:UUID} AND user_id = {user:String}"
+    sql = """
+        SELECT segment_id FROM segment_states WHERE run_id = {run:UUID} AND bitmapHasAny(members, (
+            SELECT groupBitmapState(number) FROM user_numbers WHERE user_id = {user:String}))"""
     found = await resources.clickhouse.fetch(sql, {"run": run, "user": user_id}, purpose="members")
     return {segment_id for (segment_id,) in found.rows}
 

@@ -47,7 +47,7 @@ async def resources(module_resources: Resources) -> AsyncGenerator[Resources]:
     await module_resources.postgres.execute(
         "TRUNCATE exports, export_chunks, snapshots, segments, member_removals CASCADE"
     )
-    for table in ("memberships", "snapshot_members"):
+    for table in ("segment_states", "snapshot_members"):
         await module_resources.clickhouse.execute(f"TRUNCATE TABLE {table}", purpose="migrate")
 
 
@@ -113,7 +113,7 @@ async def test_a_snapshot_of_another_instant_is_evaluated_there(resources: Resou
 
     assert await members(resources, tenant, snapshot) == users(*range(6))
     assert (snapshot.as_of, snapshot.version) == (NOW - timedelta(days=25), 1)
-    assert await stored(resources, "memberships") == 0
+    assert await stored(resources, "segment_states") == 0
 
 
 async def test_neither_a_computation_nor_the_end_of_the_segment_changes_it(
@@ -132,7 +132,7 @@ async def test_neither_a_computation_nor_the_end_of_the_segment_changes_it(
 
     for one in (snapshot, await resources.snapshots.get(tenant, waiting.id)):
         assert await members(resources, tenant, one) == users(*range(21))
-    assert await stored(resources, "memberships") == 0
+    assert await stored(resources, "segment_states") == 0
     assert [one.id for one in (await resources.snapshots.list(tenant, segment_id=segment.id)).results] == [
         snapshot.id,
         waiting.id,

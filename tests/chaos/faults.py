@@ -50,13 +50,15 @@ def _ended(role: str, number: signal.Signals) -> Plant:
 async def _worker_ended_in_a_computation(service: Service) -> AsyncGenerator[None]:
     """SIGTERM while an INSERT … SELECT is held up for longer than the worker waits for what is under way."""
     await service.on_clickhouse(
-        "ALTER TABLE memberships MODIFY SETTING parts_to_delay_insert = 1, min_delay_to_insert_ms = 30000"
+        "ALTER TABLE segment_states MODIFY SETTING parts_to_delay_insert = 1, min_delay_to_insert_ms = 30000"
     )
     await asyncio.sleep(3)  # a computation is caught by then
     ending = asyncio.create_task(service.worker.end(signal.SIGTERM))
     yield
     await ending
-    await service.on_clickhouse("ALTER TABLE memberships RESET SETTING parts_to_delay_insert, min_delay_to_insert_ms")
+    await service.on_clickhouse(
+        "ALTER TABLE segment_states RESET SETTING parts_to_delay_insert, min_delay_to_insert_ms"
+    )
     await service.restart(service.worker)
 
 
@@ -102,7 +104,7 @@ def _settings_of_events(settings: str) -> Plant:
     return plant
 
 
-_SECONDS_AWAY = {"events": 20, "memberships": 6, "traits_current": 4, "traits": 4, "users": 4}
+_SECONDS_AWAY = {"events": 20, "segment_states": 6, "traits_current": 4, "traits": 4, "users": 4}
 
 
 @asynccontextmanager

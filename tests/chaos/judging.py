@@ -142,7 +142,7 @@ async def list_members(client: httpx2.AsyncClient, path: str) -> list[str]:
         params["cursor"] = page["next_cursor"]
 
 
-_LEFT_MEMBERS = "SELECT DISTINCT segment_id FROM memberships WHERE tenant_id = {tenant:UInt32}"
+_LEFT_MEMBERS = "SELECT DISTINCT segment_id FROM segment_states WHERE tenant_id = {tenant:UInt32}"
 _NOT_PLANNED = """
 SELECT count(*) FROM unnest($1::bigint[]) AS left_id
 WHERE NOT EXISTS (SELECT FROM segments WHERE id = left_id) AND NOT EXISTS (SELECT FROM member_removals WHERE segment_id = left_id)

@@ -98,10 +98,11 @@ async def test_an_unknown_segment_is_an_error_with_the_nearest_name(ask: Ask):
     assert error["findings"][0]["suggestions"] == ["Buyers"]
 
 
-@pytest.mark.parametrize("tool", ["get_segment_detail", "query_segment_membership_trend"])
+@pytest.mark.parametrize("tool", ["get_segment_detail", "query_segment_membership_trend", "query_segment_changes"])
 async def test_another_tenants_segment_does_not_exist(ask: Ask, shop: Shop, tool):
-    by_id = await called(ask, (tool, {"segment": shop.foreign}))
-    by_name = await called(ask, (tool, {"segment": "Foreign"}))
+    more = {"from": "2026-01-01"} if tool == "query_segment_changes" else {}
+    by_id = await called(ask, (tool, {"segment": shop.foreign} | more))
+    by_name = await called(ask, (tool, {"segment": "Foreign"} | more))
 
     assert by_id.one("tool.result")["error"]["code"] == "unknown_segment"
     assert by_name.one("tool.result")["error"]["code"] == "unknown_segment"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
+from segment_copilot.demo.segments import SEGMENTS
 from segment_copilot.demo.shop import generate_shop
 from segment_copilot.events import Event
 from segment_copilot.language import decode
@@ -175,8 +175,3 @@ def test_the_promised_segments_are_there_with_a_description():
 def test_a_segment_leaves_out_only_segments_before_it():
     for place, segment in enumerate(SEGMENTS):
         assert set(segment.without) <= {earlier.name for earlier in SEGMENTS[:place]}
-
-
-def test_there_are_two_connectors_and_one_is_active():
-    assert [activation.active for activation in ACTIVATIONS] == [True, False]
-    assert {activation.segment for activation in ACTIVATIONS} < {segment.name for segment in SEGMENTS}

@@ -23,6 +23,28 @@ def test_every_number_said_comes_from_a_tool_or_the_question(question: str) -> N
     assert numbers(text) - known - spans <= {"2", "48"} & numbers(question), played.text
 
 
+def test_who_joined_and_left_is_told_with_numbers_and_the_first_users() -> None:
+    text = play("who joined and left Churn Risk since Monday").text
+    assert "812 users joined Churn Risk and 73 users left it (since Monday); it has 1,204 members now." in text
+    assert "Joined, the first of them:\n- u_11, 10 June 2026 at 14:00" in text
+    assert "Left, the first of them:\n- u_12" in text
+    joined = play("who joined Churn Risk since Monday").text
+    assert "812 users joined Churn Risk (since Monday)" in joined
+    assert "u_12" not in joined
+
+
+def test_joining_is_not_told_where_nothing_was_computed_or_all_are_new() -> None:
+    said = "who joined and left Churn Risk since Monday"
+    found = {**RESULTS["query_segment_changes"], "entered_users": [], "left_users": []}
+    untouched = play(said, results={"query_segment_changes": {**found, "computations": 0}}).text
+    assert "was not computed in this time" in untouched
+    assert "812" not in untouched
+    never = {**found, "computations": 0, "last_computed_at": None}
+    assert "has not been computed yet" in play(said, results={"query_segment_changes": never}).text
+    first = {**found, "first_computed_at": "2026-06-10T12:00:00Z"}
+    assert "everybody who was in it then counts as joined" in play(said, results={"query_segment_changes": first}).text
+
+
 def test_a_draft_says_name_words_count_tier_and_that_nothing_is_saved() -> None:
     text = play("users who purchased in the last 7 days").text
     for said in (
@@ -49,6 +71,7 @@ def test_a_count_of_nobody_is_told_condition_by_condition() -> None:
     [
         ("How many users are in the Platinum People segment?", "get_segment_detail"),
         ("trend of Churn Risk", "query_segment_membership_trend"),
+        ("who joined Churn Risk this week", "query_segment_changes"),
         ("users who purchased", "propose_segment"),
         ("how many users purchased", "preview_segment"),
         ("list segments", "list_segments"),

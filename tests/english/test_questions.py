@@ -17,6 +17,7 @@ WEEK = {"from": "2026-05-31T22:00:00Z", "to": "2026-06-07T22:00:00Z"}  # last we
 MONTH = {"from": "2026-05-31T22:00:00Z", "to": "2026-06-10T15:30:00Z"}  # this month
 UNSAID = {"from": "2026-05-11T15:30:00Z", "to": "2026-06-10T15:30:00Z"}
 ORDERS = {"event_type": "order_placed"}
+CHANGES = "query_segment_changes"
 
 
 def where(path: str, operator: str, value: Any) -> dict[str, Any]:
@@ -79,6 +80,19 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
     ("when was Churn Risk last computed?", DETAIL, {"segment": 5}),
     ("why is VIP Buyers so small?", "explain_segment", {"segment": 4}),
     ("was Churn Risk larger last month?", TREND, {"segment": 5, "days": 41}),
+    # who joined and left
+    ("who joined and left Churn Risk since Monday", CHANGES, {"segment": 5, "from": "2026-06-07T22:00:00Z"}),
+    ("who joined Churn Risk yesterday?", CHANGES, {"segment": 5} | DAY),
+    ("how many users left High LTV last week", CHANGES, {"segment": 3} | WEEK),
+    ("show me the users who left Churn Risk in the last 7 days", CHANGES, {"segment": 5, "from": "2026-06-03T15:30:00Z"}),
+    ("recent changes in Churn Risk", CHANGES, {"segment": 5, "from": "2026-06-03T15:30:00Z"}),
+    ("what changed in Churn Risk since Monday?", CHANGES, {"segment": 5, "from": "2026-06-07T22:00:00Z"}),
+    ("list everyone who dropped out of High LTV since 1 June", CHANGES, {"segment": 3, "from": "2026-05-31T22:00:00Z"}),
+    ("who is new in Churn Risk this week", CHANGES, {"segment": 5, "from": "2026-06-07T22:00:00Z"}),
+    ("has anyone joined Staff this month", CHANGES, {"segment": 1, "from": "2026-05-31T22:00:00Z"}),
+    ("how many members did High LTV lose last week?", CHANGES, {"segment": 3} | WEEK),
+    ("how has Staff changed over the past 2 weeks?", TREND, {"segment": 1, "days": 14}),
+    ("who is left out of High LTV", DETAIL, {"segment": 3}),
     ("who is excluded from VIP Buyers", DETAIL, {"segment": 4}),
     ("is VIP Buyers up to date", DETAIL, {"segment": 4}),
     ("which events does VIP Buyers use", DETAIL, {"segment": 4}),

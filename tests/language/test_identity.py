@@ -170,12 +170,12 @@ async def test_members_that_are_written_are_persons_alone_and_together(
         query = render_membership_insert(plan, segment_id=1, run_id=run_id)
         await module_clickhouse.execute(query.sql, query.params, purpose="compute")
     shared = SharedSlots(plans)
-    statements = [shared.create()]
-    statements += [
-        shared.insert(plan, segment_id=1, run_id=run_id) for plan, run_id in zip(plans, together, strict=True)
-    ]
+    statements = [shared.create(), shared.insert(segment_ids=[1] * len(plans), run_ids=together)]
     await module_clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
-    sql = "SELECT run_id, user_id, user_key = sipHash64(user_id) FROM memberships WHERE tenant_id = {tenant:UInt32}"
+    sql = """
+        SELECT run_id, user_id, user_key = sipHash64(user_id) FROM (
+            SELECT run_id, arrayJoin(bitmapToArray(members)) AS number FROM segment_states) AS written
+        INNER JOIN user_numbers USING (number) WHERE tenant_id = {tenant:UInt32}"""
     written = (await module_clickhouse.fetch(sql, {"tenant": data.tenant.id}, purpose="compute")).rows
     for definition, *runs in zip(drawn, alone, together, strict=True):
         for run_id in runs:

@@ -156,7 +156,7 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         | {"window_days": 7},
         [bought(AS_OF - 7 * DAY - HOUR, due=2), bought(AS_OF - DAY, due=2)],
     ),
-    "a payload grows old": (count(where=[where("in_last", "7d")]), [bought(LONG_AGO, due="2026-06-08")]),
+    "a payload comes near": (count(where=[where("in_next", "7d")]), [bought(LONG_AGO, due="2026-06-22")]),
     "a latest payload comes near": (
         {"type": "event_property", "event_type": "buy", "occurrence": "latest"} | where("in_next", "7d"),
         [bought(LONG_AGO, due="2026-06-22")],
@@ -183,19 +183,15 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         {"type": "event_sequence", "events": ["view", "buy"], "search_window": {"last": "7d"}},
         [bought(AS_OF - 7 * DAY - HOUR, "view"), bought(AS_OF - 2 * DAY)],
     ),
-    "a blocker leaves the search": (
-        {
-            "type": "event_sequence",
-            "events": ["view", "buy"],
-            "none_between": ["cart"],
-            "search_window": {"between": ["9d", "0d"]},
-        },
+    "what is left is blocked": (
+        {"type": "event_sequence", "events": ["view", "buy"], "none_between": ["cart"]}
+        | {"search_window": {"last": "9d"}},
         [
+            bought(AS_OF - 9 * DAY - HOUR, "view"),
+            bought(AS_OF - 8 * DAY),
             bought(AS_OF - 3 * DAY, "view"),
             bought(AS_OF - 2 * DAY, "cart"),
-            bought(BETWEEN - HOUR / 2),
-            bought(BETWEEN, "view"),
-            bought(BETWEEN + HOUR),
+            bought(AS_OF - 2 * DAY + HOUR),
         ],
     ),
     "an identify is a step": (

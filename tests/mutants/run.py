@@ -22,6 +22,7 @@ WATCHERS = (
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",
     "tests/language/test_planning.py",
+    "tests/language/test_moves.py",
 )
 """The tests that are asked, in this order; the first failure is enough."""
 

@@ -7,6 +7,7 @@ import json
 
 import httpx2
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.api.http.openapi import EXAMPLES_FILE
 from segment_copilot.app import openapi_document
 from segment_copilot.commands.serving import running
@@ -18,6 +19,7 @@ from segment_copilot.telemetry.logs import configure_logging
 from tests.openapi.story import STORY
 from tests.openapi.telling import Answer, examples_of, tell
 from tests.support.engines import data_directory
+from tests.support.resources import SECRETS_KEY
 
 
 async def answers() -> list[Answer]:
@@ -27,6 +29,8 @@ async def answers() -> list[Answer]:
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
             port=0,
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
             files_directory=str(directory / "files"),
             refresh_default="manual",
         )

@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 
+from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
+from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +22,8 @@ async def service_settings(
         database_url=module_database_url,
         clickhouse_url=module_clickhouse_url,
         port=0,
+        outgoing_allow=LOOPBACK,
+        secrets_keys=(SECRETS_KEY,),
         files_directory=str(tmp_path_factory.mktemp("files")),
         refresh_default="manual",
     )

@@ -52,6 +52,8 @@ SEGMENT: Final = {"segment_id": 1}
 KEY: Final = {"key_id": 2}
 EXPORT: Final = {"export_id": 1}
 SNAPSHOT: Final = {"snapshot_id": 1}
+WEBHOOK: Final = {"webhook_id": 1}
+WEBHOOK_DELIVERY: Final = WEBHOOK | {"webhook_delivery_id": 1}
 ACTIVATION: Final = {"activation_id": 1}
 DELIVERY: Final = {"delivery_id": 1}
 SCHEMA: Final = {"schema_id": 1}
@@ -139,6 +141,18 @@ STORY: Final = (
         until=lambda answer: answer["status"] == "complete",
     ),
     Step("list_snapshot_exports", path=SNAPSHOT),
+    # Webhooks
+    Step("create_webhook", {"url": "https://hooks.example.com/segments", "description": "Mail room"}),
+    Step("list_webhooks"),
+    Step("get_webhook", path=WEBHOOK),
+    Step("update_webhook", {"events": ["segment.recomputed", "segment.entered", "segment.left"]}, WEBHOOK),
+    Step("rotate_webhook_secret", {}, WEBHOOK),
+    Step("recover_webhook", {"since": "2026-04-25T14:32:00Z"}, WEBHOOK),
+    Step("list_webhook_deliveries", path=WEBHOOK),
+    Step("get_webhook_delivery", path=WEBHOOK_DELIVERY, until=lambda answer: answer["status"] == "done"),
+    Step("replay_webhook_delivery", path=WEBHOOK_DELIVERY),
+    Step("test_webhook", {"event": "segment.entered"}, WEBHOOK),
+    Step("list_webhook_messages"),
     # Sending members on
     Step("list_connectors"),
     Step("create_activation", {"segment": 1, "connector_type": "csv", "config": {"directory": "spanish-regulars"}}),
@@ -151,6 +165,7 @@ STORY: Final = (
     Step("list_rejected", path=DELIVERY),
     Step("get_activation_stats", path=ACTIVATION),
     Step("replay_delivery", path=DELIVERY),
+    Step("get_delivery", path=DELIVERY, until=lambda answer: answer["status"] == "done"),
     Step("update_activation", {"status": "active"}, ACTIVATION),
     # Users, and all of it counted
     Step("search_users", query={"q": "an"}),
@@ -206,6 +221,7 @@ STORY: Final = (
     Step("delete_activation", path=ACTIVATION),
     Step("delete_export", path=EXPORT),
     Step("delete_snapshot", path=SNAPSHOT),
+    Step("delete_webhook", path=WEBHOOK),
     Step("delete_schema", path=SCHEMA),
     Step("delete_segment", path=SEGMENT),
 )

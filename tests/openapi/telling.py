@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -9,13 +10,16 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx2
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tests.openapi.story import STORY, Step
+from tests.support.receiver import receiving
 
 PATIENCE: Final = 30.0  # seconds, for work in the background
 LISTED: Final = 3  # items of a list that an example shows
+HOOKS: Final = "https://hooks.example.com"
 SECRETS: Final = (
+    (re.compile(r"\b(wh(?:sec|sk)_)[A-Za-z0-9+/=]{12,}"), r"\1…"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "https://segments.example.com"),
     (re.compile(r"\b([spm]k_)[A-Za-z0-9]{12,}"), r"\1…"),
     (re.compile(r"\bey[\w-]+\.[\w-]+\.[\w-]+"), "eyJhbGciOiJIUzI1NiJ9.…"),
@@ -49,17 +53,23 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
 
 
 async def tell(client: httpx2.AsyncClient, document: Mapping[str, Any]) -> list[Answer]:
-    """Call every step in order."""
+    """Call every step in order. What the story sends to HOOKS comes to a receiver of its own."""
     operations = operations_of(document)
-    return [await _call(client, operations[step.operation], step) for step in STORY]
+    async with receiving() as receiver:
+        told = [await _call(client, operations[step.operation], step, receiver.url) for step in STORY]
+        return [structs.replace(one, content=_renamed(one.content, receiver.url, HOOKS)) for one in told]
 
 
-async def _call(client: httpx2.AsyncClient, operation: Operation, step: Step) -> Answer:
+def _renamed(content: Any, before: str, after: str) -> Any:
+    return json.loads(json.dumps(content).replace(before, after)) if before in json.dumps(content) else content
+
+
+async def _call(client: httpx2.AsyncClient, operation: Operation, step: Step, hooks: str) -> Answer:
     path = operation.path
     for name, value in step.path.items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
     text = step.body if isinstance(step.body, str) else None
-    value = step.body if text is None else None
+    value = _renamed(step.body, HOOKS, hooks) if text is None else None
     deadline = time.monotonic() + PATIENCE
     while True:
         answer = await client.request(

@@ -121,7 +121,15 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 ):
     await live(resources, tenant)
     before = await traces(resources)
-    in_clickhouse = {"events", "traits", "traits_current", "users", "identity_links", "memberships", "snapshot_members"}
+    in_clickhouse = {
+        "events",
+        "traits",
+        "traits_current",
+        "users",
+        "identity_links",
+        "user_numbers",
+        "snapshot_members",
+    }
     assert before >= {f"clickhouse {table}" for table in in_clickhouse} or not any("click" in one for one in before)
     in_postgres = {
         "events",
@@ -152,7 +160,7 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
 
     receipt = done.receipt
     assert receipt is not None
-    elsewhere = {"exports": 1, "snapshots": 1, "answers": 0, "rejected users": 0, "webhook_answers": 0}
+    elsewhere = {"exports": 1, "snapshots": 1, "answers": 0, "rejections": 0, "webhook_answers": 0}
     assert receipt.removed.elsewhere == elsewhere
     assert (receipt.removed.ids, receipt.removed.recent_events, receipt.removed.feedback) == (4, 6, 1)
     assert receipt.removed.rows["events"] == 5
@@ -252,15 +260,13 @@ async def test_a_computation_that_read_the_person_before_may_write_them_and_is_w
     resources: Resources, tenant: Tenant
 ):
     await live(resources, tenant)
+    number = await number_of(resources, WHOLE)
     await resources.postgres.execute("UPDATE computations SET status = 'running' WHERE id = 3")
     requested = await resources.erasures.request(tenant, WHOLE)
     while not await resources.postgres.fetchval("SELECT progress ->> 'awaited' = '[\"computation 3\"]' FROM erasures"):
         await resources.erasures.run_next()
-    sql = """
-        INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
-        SELECT {tenant:UInt32}, 1, generateUUIDv4(), {user:String}, sipHash64({user:String})"""
-    await resources.clickhouse.execute(sql, {"tenant": tenant.id, "user": WHOLE}, purpose="compute")
-    assert "clickhouse memberships" in await traces(resources)
+    await resources.clickhouse.execute(WRITE, {"tenant": tenant.id, "number": number}, purpose="compute")
+    assert await strays(resources)
     await resources.postgres.execute("UPDATE erasures SET lease_until = now()")
     await resources.erasures.run_next()
     assert (await resources.erasures.get(tenant, requested.id)).status == "queued"
@@ -269,22 +275,41 @@ async def test_a_computation_that_read_the_person_before_may_write_them_and_is_w
 
     assert (await erased(resources, tenant, requested)).status == "done"
     assert await traces(resources) == set()
+    assert not await strays(resources)
+
+
+WRITE = """
+INSERT INTO segment_states (tenant_id, segment_id, run_id, members)
+SELECT {tenant:UInt32}, 1, generateUUIDv4(), groupBitmapState({number:UInt32})"""
+
+
+async def number_of(resources: Resources, user_id: str) -> int:
+    sql = "SELECT number FROM user_numbers WHERE user_id = {user:String}"
+    return (await resources.clickhouse.fetch(sql, {"user": user_id}, purpose="catalog")).rows[0][0]
+
+
+async def strays(resources: Resources) -> int:
+    """How many sets, of members or of changes, have numbers that are nobody's."""
+    numbers = "(SELECT groupBitmapState(number) FROM user_numbers)"
+    counts = [
+        f"(SELECT countIf(bitmapAndnotCardinality({column}, {numbers}) > 0) FROM {table})"
+        for table, column in (("segment_states", "members"), ("segment_deltas", "entered"), ("segment_deltas", "gone"))
+    ]
+    return (await resources.clickhouse.fetch(f"SELECT {' + '.join(counts)}", purpose="catalog")).rows[0][0]
 
 
 async def test_a_computation_that_began_and_ended_while_rows_were_removed_leaves_nobody(
     resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ):
     await live(resources, tenant)
-    sql = """
-        INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
-        SELECT {tenant:UInt32}, 1, generateUUIDv4(), {user:String}, sipHash64({user:String})"""
+    params = {"tenant": tenant.id, "number": await number_of(resources, WHOLE)}
     remove, written = Traces.remove, list[str]()
 
     async def and_be_overtaken(self: Traces, table: str) -> None:
         await remove(self, table)
-        if table == "memberships" and not written:
+        if table == "user_numbers" and not written:
             written.append(table)
-            await resources.clickhouse.execute(sql, {"tenant": tenant.id, "user": WHOLE}, purpose="compute")
+            await resources.clickhouse.execute(WRITE, params, purpose="compute")
 
     monkeypatch.setattr(Traces, "remove", and_be_overtaken)
     requested = await resources.erasures.request(tenant, WHOLE)
@@ -292,6 +317,7 @@ async def test_a_computation_that_began_and_ended_while_rows_were_removed_leaves
     assert (await erased(resources, tenant, requested)).status == "done"
     assert written
     assert await traces(resources) == set()
+    assert not await strays(resources)
 
 
 async def test_asking_again_after_a_failure_covers_all_the_ids_that_it_knew(

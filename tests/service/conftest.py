@@ -7,15 +7,23 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
 
 
 @pytest.fixture(scope="module")
-async def service_settings(module_database_url: str, module_clickhouse_url: str) -> Settings:
+async def service_settings(
+    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     return Settings(
-        database_url=module_database_url, clickhouse_url=module_clickhouse_url, port=0, refresh_default="manual"
+        database_url=module_database_url,
+        clickhouse_url=module_clickhouse_url,
+        port=0,
+        secrets_keys=(new_key(),),
+        files_directory=str(tmp_path_factory.mktemp("files")),
+        refresh_default="manual",
     )
 
 

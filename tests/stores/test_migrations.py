@@ -28,12 +28,15 @@ SINCE_HOLDERS = [
     "postgres/0011_schema_violations.sql",
     "postgres/0013_identity.sql",
     "postgres/0014_access.sql",
+    "postgres/0015_user_numbers.sql",
     "postgres/0016_refresh.sql",
     "postgres/0017_webhooks.sql",
     "postgres/0018_deliveries.sql",
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
+    "postgres/0021_computation_progress.sql",
 ]
+BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
 ALL = [
     "postgres/0001_initial.sql",
@@ -49,6 +52,7 @@ ALL = [
     "clickhouse/0003_membership_changes.sql",
     "clickhouse/0004_snapshot_members.sql",
     "clickhouse/0005_identity.sql",
+    BITMAPS,
 ]
 
 
@@ -94,10 +98,10 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "traits",
         "traits_current",
         "users",
-        "memberships",
         "membership_changes",
-        "user_memberships",
-        "user_memberships_view",
+        "user_numbers",
+        "segment_states",
+        "segment_deltas",
         "snapshot_members",
         "identity_links",
         "erasing",
@@ -245,6 +249,46 @@ async def test_traits_of_before_are_current_after_the_migration(empty: Empty, tm
             above = trait_version(occurred_at, "\U0010ffff" * 32)[0]
             below = trait_version(occurred_at + timedelta(microseconds=1), "")[0]
             assert above < version < below
+
+
+async def test_members_of_before_are_bitmaps_after_the_migration(empty: Empty, tmp_path: Path) -> None:
+    """Every run and every set of changes; of both tenants. The statements may be run again."""
+    await migrate(
+        empty.postgres, empty.clickhouse, source=released(tmp_path, *(name for name in ALL if name != BITMAPS))
+    )
+    runs, sets = (UUID(int=1), UUID(int=2)), (UUID(int=3), UUID(int=4))
+    columns = ("tenant_id", "segment_id", "run_id", "user_id")
+    rows = (
+        [(1, 5, runs[0], user) for user in "ab"] + [(1, 5, runs[1], user) for user in "bc"] + [(2, 6, UUID(int=9), "a")]
+    )
+    await empty.clickhouse.insert("memberships", columns, rows, token="a")
+    sql = """
+        INSERT INTO membership_changes SELECT 1, 5, 7, {set:UUID}, user, sipHash64(user), entered
+        FROM values('user String, entered Bool', __ROWS__)"""
+    for change_set, changes in zip(sets, ("('a', true), ('b', true)", "('c', true), ('a', false)"), strict=True):
+        await empty.clickhouse.execute(sql.replace("__ROWS__", changes), {"set": change_set}, purpose="compute")
+    await empty.clickhouse.execute(
+        "INSERT INTO users (tenant_id, user_id, first_seen, last_seen) SELECT 1, 'z', now(), now()", purpose="compute"
+    )
+
+    for _ in range(2):  # as when the process dies before it writes down that it was applied
+        assert await migrate(empty.postgres, empty.clickhouse) == [BITMAPS]
+        await empty.postgres.execute("DELETE FROM schema_migrations WHERE name = '0006_membership_bitmaps.sql'")
+
+    async def rows_of(sql: str) -> list[tuple[object, ...]]:
+        return (await empty.clickhouse.fetch(sql, purpose="catalog")).rows
+
+    named = "arrayStringConcat(arraySort(groupArray(user_id)))"
+    listed = f"""
+        SELECT __KEY__, {named} FROM (SELECT __KEY__, tenant_id, arrayJoin(bitmapToArray(__SET__)) AS number FROM __TABLE__) AS one
+        INNER JOIN user_numbers USING (tenant_id, number) GROUP BY __KEY__ ORDER BY __KEY__"""
+    states = listed.replace("__KEY__", "run_id").replace("__SET__", "members").replace("__TABLE__", "segment_states")
+    assert await rows_of(states) == [(runs[0], "ab"), (runs[1], "bc"), (UUID(int=9), "a")]
+    deltas = listed.replace("__KEY__", "change_set").replace("__TABLE__", "segment_deltas")
+    assert await rows_of(deltas.replace("__SET__", "entered")) == [(sets[0], "ab"), (sets[1], "c")]
+    assert await rows_of(deltas.replace("__SET__", "gone")) == [(sets[1], "a")]
+    numbers = "SELECT tenant_id, arraySort(groupArray(number)) FROM user_numbers GROUP BY tenant_id ORDER BY tenant_id"
+    assert [(tenant, list(given)) for tenant, given in await rows_of(numbers)] == [(1, [1, 2, 3, 4]), (2, [1])]  # type: ignore[call-overload]
 
 
 async def test_blocks_that_were_tried_before_the_migration_are_asked_about(empty: Empty, tmp_path: Path) -> None:

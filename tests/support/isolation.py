@@ -20,6 +20,7 @@ CANARIES: Final = (
     "canary_trait",
     "canary-key",
     "canary-snapshot",
+    "canary-hook",
     "canary-activation",
 )
 """Texts that stand in the tenant's data and in nobody else's, and are never part of a request."""
@@ -42,6 +43,8 @@ NOWHERE: Final[dict[str, Any]] = {
     "snapshot_id": _NEVER + 4,
     "user_id": "nobody@example.com",
     "version": 1,
+    "webhook_id": _NEVER + 20,
+    "webhook_delivery_id": _NEVER + 21,
 }
 """Parameter of a path → what it is of nothing that ever was."""
 
@@ -89,10 +92,16 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     first, _ = [
         await _made(client, "/api/segments/", _segment(name)) for name in ("canary-segment", "canary-segment 2")
     ]
+    target = {"url": "http://127.0.0.1:9/canary-hook", "description": "canary-hook"}
+    hook = await _made(client, "/api/webhooks/", target)
     queued = (await client.post(f"/api/segments/{first['id']}/compute/")).json()
     async with asyncio.timeout(30):
         while (await client.get(f"/api/segments/{first['id']}/")).json()["status"] != "computed":
             pass
+    async with asyncio.timeout(30):
+        while not (sent := (await client.get(f"/api/webhooks/{hook['id']}/deliveries/")).json()["results"]):
+            pass
+    await client.patch(f"/api/webhooks/{hook['id']}/", json={"is_active": False})  # what is tried again would change
     key = await _made(client, "/api/auth/api-keys/", {"name": "canary-key"})
     schema = {"event_type": "their_event", "description": "canary-words", "properties": []}
     declared, _ = [await _made(client, "/api/schemas/", schema | {"event_type": name}) for name in ("their_event", "x")]
@@ -104,12 +113,14 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
     async with asyncio.timeout(30):
         while (await client.get(f"/api/exports/{export['id']}/")).json()["status"] != "complete":
             pass
-    hook = {"url": "https://hooks.example.com/canary-activation"}
-    wanted = {"segment": first["id"], "connector_type": "webhook", "config": hook}
+    config = {"url": "https://hooks.example.com/canary-activation"}
+    wanted = {"segment": first["id"], "connector_type": "webhook", "config": config}
     activation = await _made(client, "/api/activations/", wanted)
     delivery = await _made(client, f"/api/activations/{activation['id']}/sync/", {})
     await client.patch(f"/api/activations/{activation['id']}/", json={"status": "paused"})  # it stays as it is
     ids = {
+        "webhook_delivery_id": sent[0]["id"],
+        "webhook_id": hook["id"],
         "activation_id": activation["id"],
         "delivery_id": delivery["delivery_id"],
         "computation_id": queued["computation_id"],
@@ -147,6 +158,7 @@ async def belongings(client: httpx2.AsyncClient, document: Mapping[str, Any]) ->
         f"/api/segments/membership/?user_id={USER}",
         f"/api/schemas/{declared['id']}/",
         f"/api/snapshots/{taken['id']}/",
+        f"/api/webhooks/{hook['id']}/deliveries/",
         f"/api/activations/{activation['id']}/",
         f"/api/segments/exports/{export['id']}/download/",
     )
@@ -185,6 +197,9 @@ def body_of(operation: Mapping[str, Any], theirs: Belongings) -> Any:
         },
         "update_activation": {"status": "inactive"},
         "create_key": {"name": "Mine"},
+        "create_webhook": {"url": "http://127.0.0.1:9/mine"},
+        "update_webhook": {"description": "Mine"},
+        "recover_webhook": {"since": "2026-01-01T00:00:00Z"},
         "update_key": {"name": "Mine"},
         "open_session": {"scope": "copilot"},
         "stream_copilot": {"messages": asked, "checkpoint": theirs.checkpoint, "context": {"segment_id": segment_id}},

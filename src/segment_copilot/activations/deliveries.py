@@ -132,7 +132,7 @@ class Deliveries:
             await _lock(transaction, tenant, activation_id)
             sql = """
                 SELECT id FROM deliveries WHERE tenant_id = $1 AND activation_id = $2 AND status IN ('queued', 'held')
-                ORDER BY id DESC LIMIT 1"""
+                ORDER BY id DESC LIMIT 1 FOR UPDATE"""  # one that a worker claims meanwhile waits no longer
             waiting = await transaction.fetchval(sql, tenant.id, activation_id)
             if waiting is None:
                 sql = f"""

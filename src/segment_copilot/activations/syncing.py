@@ -100,7 +100,7 @@ WHERE tenant_id = $1 AND id = $2
 
 
 class SyncPlan(Struct, frozen=True):
-    """What a sync would send now. *held* says why it would wait for somebody to allow it."""
+    """A sync as it would be now, and what it would send. *held* says why it would wait for somebody to allow it."""
 
     full: bool
     entered: int
@@ -314,6 +314,7 @@ class Syncing:
         """Write down that all arrived, and that the destination has this state now."""
         row, now = claim.row, datetime.now(UTC)
         async with self._postgres.transaction() as transaction:
+            await _lock(transaction, claim)
             if not await self._leases.end(transaction, claim.lease, "done"):
                 return
             sql = """
@@ -328,6 +329,7 @@ class Syncing:
         said = error[:_MAX_ERROR]
         log.warning("delivery.stopped", delivery_id=claim.lease.id, status=status)
         async with self._postgres.transaction() as transaction:
+            await _lock(transaction, claim)
             if await self._leases.end(transaction, claim.lease, status, error=said):
                 await self._note_end(transaction, claim, is_over=status != "held")
                 await transaction.execute(_STOPPED, claim.tenant.id, claim.row["activation_id"], said)
@@ -352,6 +354,12 @@ class Syncing:
         pause = max(pause_after(failures, spread=random.random()), after or timedelta(0))  # noqa: S311  # no secret
         log.warning("delivery.failed", delivery_id=claim.lease.id, failures=failures, seconds=pause.total_seconds())
         await self._leases.release([claim.lease], pause=pause)
+
+
+async def _lock(transaction: Connection, claim: _Claim) -> None:
+    """Lock the activation before its delivery: in this order all who change both."""
+    sql = "SELECT FROM activations WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+    await transaction.execute(sql, claim.tenant.id, claim.row["activation_id"])
 
 
 def pause_after(failures: int, *, spread: float) -> timedelta:

@@ -18,7 +18,8 @@ from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Parameter
 from segment_copilot.api.http.requests import run_while_connected
 from segment_copilot.api.http.routes import COUNTING_SECONDS, Route
-from segment_copilot.audiences.members import Members, SegmentOfUser
+from segment_copilot.audiences.look_ups import SegmentOfUser
+from segment_copilot.audiences.members import Members
 from segment_copilot.errors import Finding, InvalidInput, QueryTimeout
 from segment_copilot.events.validation import MAX_TYPE_LENGTH, MAX_USER_LENGTH, parse_instant, to_utc
 from segment_copilot.language.lengths import EARLIEST, LATEST, day_start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import State
@@ -16,10 +16,13 @@ from segment_copilot.api.http.pages import FIELDS, LISTING, CursorPage, listing_
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import COUNTING_SECONDS, MAX_ID, Route
 from segment_copilot.audiences.live import LiveMemberships, Unevaluated
-from segment_copilot.audiences.members import Member, Members, SegmentOfUser
+from segment_copilot.audiences.look_ups import SegmentOfUser
+from segment_copilot.audiences.members import Member, Members
 from segment_copilot.errors import Gone, QueryTimeout
 from segment_copilot.events.validation import MAX_USER_LENGTH
 from segment_copilot.lists import Listed
+
+AT: Final = QueryParameter(description="An instant that has passed: the members as they were published then")
 
 
 class MemberList(CursorPage[Member], frozen=True):
@@ -80,16 +83,20 @@ class MemberController(Controller):
         segment_id: FromPath[int],
         members: NamedDependency[Members],
         tenant: NamedDependency[Tenant],
+        as_of: Annotated[datetime | None, AT] = None,
         fields: Annotated[str | None, FIELDS, Names(Member)] = None,
     ) -> Response[MemberList]:
         """List the members as of the last computation, by user id.
 
-        A cursor stays on the computation it began with when a newer one is published meanwhile. Once two are, it has
-        expired (410): start again without it.
+        With `as_of`, as they were published at that instant: what had been computed by then, whatever was computed since. A
+        cursor stays on the computation it began with when newer ones are published meanwhile. Members stay readable for
+        `HISTORY_DAYS` after they were replaced; then the cursor, or the instant, has expired (410).
         """
         listing = listing_of(request)
         part = listing.window
-        found = await members.page(tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor)
+        found = await members.page(
+            tenant, segment_id, limit=part.limit, offset=part.offset, cursor=part.cursor, as_of=as_of
+        )
         return listing.answer(Listed(found.members, found.count, found.cursor), fields)
 
     @get(

@@ -1,7 +1,7 @@
 """USE CASE: the log of who entered a segment and who left it, state after state.
 
-A computation compares what it wrote with the members there are and writes the differences to ClickHouse, as a set of rows
-with an id of its own. The transaction that publishes the members names the set too: what is not named there is never
+A computation compares what it wrote with the members there are and writes the differences to ClickHouse, under an id of
+their own: as two bitmaps, from which older states are read, and as rows, which are the log. The transaction that publishes the members names the set too: what is not named there is never
 read. So the members of one state and the changes after it are the members of the next.
 """
 
@@ -20,25 +20,41 @@ from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres, Record
 
-_WRITE: Final = """
-INSERT INTO membership_changes (tenant_id, segment_id, computation_id, change_set, user_id, user_key, has_entered)
-SELECT tenant_id, segment_id, {computation:UInt64}, {change_set:UUID}, user_id, user_key, run_id = {run:UUID}
-FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND (
-    run_id = {run:UUID} AND user_key NOT IN (
-        SELECT user_key FROM memberships
-        WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {before:UUID})
-    OR run_id = {before:UUID} AND user_key NOT IN (
-        SELECT user_key FROM memberships
-        WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID}))
+_COMPARE: Final = """
+INSERT INTO segment_deltas (tenant_id, segment_id, computation_id, change_set, entered, gone)
+SELECT {tenant:UInt32}, segment_id, {computations:Array(UInt64)}[place], {change_sets:Array(UUID)}[place],
+    bitmapAndnot(after, before), bitmapAndnot(before, after)
+FROM (
+    SELECT segment_id, indexOf({segments:Array(UInt64)}, segment_id) AS place,
+        groupBitmapMergeStateIf(members, has({runs:Array(UUID)}, run_id)) AS after,
+        groupBitmapMergeStateIf(members, has({befores:Array(UUID)}, run_id)) AS before
+    FROM segment_states
+    WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)}
+        AND (has({runs:Array(UUID)}, run_id) OR has({befores:Array(UUID)}, run_id))
+    GROUP BY segment_id)
+WHERE bitmapXorCardinality(after, before) > 0
 """
-_COUNT: Final = """
-SELECT (SELECT count() FROM memberships
-        WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID}),
-    countIf(has_entered), countIf(NOT has_entered)
-FROM membership_changes
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND computation_id = {computation:UInt64}
-    AND change_set = {change_set:UUID}
+_SIZES: Final = """
+SELECT run_id, bitmapCardinality(groupBitmapMergeState(members)) FROM segment_states
+WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+GROUP BY run_id
+"""
+_OF_SETS: Final = """segment_deltas
+WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND change_set IN {change_sets:Array(UUID)}"""
+_DIFFERENCES: Final = f"SELECT change_set, bitmapCardinality(entered), bitmapCardinality(gone) FROM {_OF_SETS}"
+_WRITE: Final = f"""
+INSERT INTO membership_changes (tenant_id, segment_id, computation_id, change_set, user_id, user_key, has_entered)
+SELECT {{tenant:UInt32}}, segment_id, computation_id, change_set, user_id, user_key, has_entered
+FROM (
+    SELECT segment_id, computation_id, change_set, arrayJoin(bitmapToArray(entered)) AS number, true AS has_entered
+    FROM {_OF_SETS}
+    UNION ALL
+    SELECT segment_id, computation_id, change_set, arrayJoin(bitmapToArray(gone)) AS number, false AS has_entered
+    FROM {_OF_SETS}
+) AS moved INNER JOIN (
+    SELECT number, user_id, user_key FROM user_numbers WHERE tenant_id = {{tenant:UInt32}} AND bitmapContains((
+        SELECT bitmapOr(groupBitmapOrState(entered), groupBitmapOrState(gone)) FROM {_OF_SETS}), number)
+) AS users USING (number)
 """
 _PUBLISHED: Final = """
 SELECT id, change_set, finished_at, entered + left_count AS size FROM computations
@@ -53,6 +69,15 @@ WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64}
     AND (computation_id != {begun:UInt64} OR user_id > {last:String})
 ORDER BY computation_id, change_set, user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
+
+
+class Compared(Struct, frozen=True):
+    """Tells what a computation wrote for a segment, and the run of the members before (None: there are none)."""
+
+    segment_id: int
+    computation_id: int
+    run_id: UUID
+    before: UUID | None
 
 
 class Comparison(Struct, frozen=True):
@@ -85,21 +110,32 @@ class MembershipChanges:
         self._postgres = postgres
         self._clickhouse = clickhouse
 
-    async def write(
-        self, tenant: Tenant, segment_id: int, computation_id: int, *, run_id: UUID, before: UUID | None
-    ) -> Comparison:
-        """Write how the members of *run_id* differ from those of *before* (None: nobody); nobody sees it by this."""
-        change_set = uuid4()
+    async def write(self, tenant: Tenant, compared: Sequence[Compared]) -> dict[int, Comparison]:
+        """Write how the states of several segments differ from those before, by computation; nobody sees it by this.
+
+        Each segment is there once.
+        """
+        sets = {one.computation_id: uuid4() for one in compared}
         params = {
             "tenant": tenant.id,
-            "segment": segment_id,
-            "computation": computation_id,
-            "change_set": change_set,
-            "run": run_id,
+            "segments": [one.segment_id for one in compared],
+            "change_sets": list(sets.values()),
         }
-        await self._clickhouse.execute(_WRITE, {**params, "before": before or UUID(int=0)}, purpose="compute")
-        ((members, entered, left),) = (await self._clickhouse.fetch(_COUNT, params, purpose="compute")).rows
-        return Comparison(change_set, members, entered, left)
+        runs = [one.run_id for one in compared]
+        befores = {"befores": [one.before for one in compared if one.before is not None]}
+        await self._clickhouse.execute(
+            _COMPARE, {**params, **befores, "runs": runs, "computations": list(sets)}, purpose="compute"
+        )
+        found = (await self._clickhouse.fetch(_DIFFERENCES, params, purpose="compute")).rows
+        if found:
+            await self._clickhouse.execute(_WRITE, params, purpose="compute")
+        sized = {"tenant": tenant.id, "segments": params["segments"], "runs": runs}
+        sizes = dict((await self._clickhouse.fetch(_SIZES, sized, purpose="compute")).rows)
+        differences = {change_set: (entered, left) for change_set, entered, left in found}
+        return {
+            one.computation_id: Comparison(change_set, sizes.get(one.run_id, 0), *differences.get(change_set, (0, 0)))
+            for one, change_set in zip(compared, sets.values(), strict=True)
+        }
 
     async def page(
         self, tenant: Tenant, segment_id: int, window: Window = FIRST_PAGE, *, since: datetime | None = None

@@ -19,7 +19,7 @@ from segment_copilot.stores.leases import LENGTH
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 
-RECORD: Final = """id, segment_id, version, status, cause, as_of, member_count, entered, left_count, error,
+RECORD: Final = """id, segment_id, version, status, cause, as_of, member_count, entered, left_count, error, progress,
     created_at, started_at, finished_at"""
 IDLE: Final = """
 UPDATE segments SET status = (CASE
@@ -38,7 +38,8 @@ class Computation(Struct, frozen=True):
     """A computation is one run that finds a segment's members at *as_of*, or failed to.
 
     *entered* and *left* say how its members differ from those before it; *error* is of the last attempt. Its *cause* is that
-    somebody asked (`request`), that it was due (`schedule`), or that traits had changed (`traits`).
+    somebody asked (`request`), that it was due (`schedule`), or that traits had changed (`traits`). *progress* is the part of
+    its steps that is done, from 0 to 1; they take unequal times. It is None before it begins.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Computation(Struct, frozen=True):
     status: Status
     cause: Cause
     as_of: datetime
+    progress: float | None
     member_count: int | None
     entered: int | None
     left: int | None
@@ -88,6 +90,11 @@ class ComputationRecords:
             raise not_found(segment_id)
         return page
 
+    async def count_unfinished(self, tenant: Tenant) -> int:
+        """Return how many of the tenant's computations are queued or running."""
+        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
+        return await self._postgres.fetchval(sql, tenant.id)
+
     async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
         """Stop a computation that is not over; the members stay as they are.
 
@@ -124,6 +131,7 @@ def read_computation(row: Record) -> Computation:
         status="computing" if row["status"] == "running" else row["status"],
         cause=row["cause"],
         as_of=row["as_of"],
+        progress=_progress(row),
         member_count=row["member_count"],
         entered=row["entered"],
         left=row["left_count"],
@@ -132,3 +140,15 @@ def read_computation(row: Record) -> Computation:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def _progress(row: Record) -> float | None:
+    match row["status"]:
+        case "done":
+            return 1.0
+        case "queued":
+            return None
+        case "running":
+            return round(row["progress"] or 0.0, 3)
+        case _:
+            return row["progress"] and round(row["progress"], 3)

@@ -14,11 +14,11 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.changes import Comparison, MembershipChanges
+from segment_copilot.audiences.changes import Compared, Comparison, MembershipChanges
+from segment_copilot.audiences.claims import CLAIMED, Claim, read_claim
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import announce, announce_failure
@@ -26,20 +26,19 @@ from segment_copilot.audiences.references import is_static, not_found, without_d
 from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import leave_to_remove
 from segment_copilot.audiences.segments import Segments
-from segment_copilot.audiences.uploads import Mode, merge
+from segment_copilot.audiences.states import drop_runs
+from segment_copilot.audiences.turns import TURNS, note_progress, take_turn
+from segment_copilot.audiences.uploads import merge
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Postgres
 from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-# Whose tenant has waited longest for a worker's turn; of one tenant, what somebody asked for before what was due.
-_TURNS: Final = """
-(SELECT taken_at FROM computation_turns AS turns WHERE turns.tenant_id = computations.tenant_id) NULLS FIRST,
-cause = 'schedule', id"""
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=_TURNS)
+_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=TURNS)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
@@ -51,10 +50,6 @@ AND (tenant_id, as_of, cause = 'traits') = (
     SELECT tenant_id, as_of, cause = 'traits' FROM computations WHERE id = $1 AND upload IS NULL)
 """
 _OF_TRAITS: Final = "cause = 'traits'"
-_TAKE_TURN: Final = """
-INSERT INTO computation_turns (tenant_id, taken_at) SELECT tenant_id, clock_timestamp() FROM computations WHERE id = $1
-ON CONFLICT (tenant_id) DO UPDATE SET taken_at = excluded.taken_at
-"""
 # Uploads of one segment are applied in the order in which they came.
 _IN_TURN: Final = """
 (upload IS NULL OR NOT EXISTS (
@@ -69,42 +64,6 @@ WITH claimed AS (
 UPDATE segments SET status = 'computing' FROM claimed
 WHERE segments.id = claimed.segment_id AND segments.tenant_id = claimed.tenant_id
 """
-_CLAIMED: Final = """
-SELECT computations.id, computations.tenant_id, computations.segment_id, as_of,
-    versions.definition, published_run, upload, mode, slug, timezone, dynamic_plus_limit
-FROM computations
-JOIN segments ON segments.id = computations.segment_id
-JOIN tenants ON tenants.id = computations.tenant_id
-LEFT JOIN segment_versions AS versions
-    ON versions.segment_id = computations.segment_id AND versions.version = computations.version
-LEFT JOIN uploads ON uploads.run_id = computations.upload
-WHERE computations.id = ANY($1::bigint[]) ORDER BY computations.id
-"""
-
-
-class _Claim(Struct, frozen=True):
-    """A computation that this worker holds until its lease ends; the lease's key is the run's id."""
-
-    lease: Lease
-    tenant: Tenant
-    segment_id: int
-    definition: str | None
-    as_of: datetime
-    previous_run: UUID | None
-    upload: UUID | None
-    mode: Mode | None
-
-    @property
-    def id(self) -> int:
-        return self.lease.id
-
-    @property
-    def run_id(self) -> UUID:
-        return self.lease.key
-
-
-Claim = _Claim
-"""A computation that somebody runs who is not `Computations`."""
 
 
 class Computations:
@@ -126,6 +85,7 @@ class Computations:
         self._segments = segments
         self._previews = previews
         self._changes = changes
+        self._numbers = UserNumbers(postgres, clickhouse)
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
     # Ask for them
@@ -181,11 +141,6 @@ class Computations:
             await transaction.execute(sql, tenant.id, ids)
         return len(rows)
 
-    async def count_unfinished(self, tenant: Tenant) -> int:
-        """Return how many of the tenant's computations are queued or running."""
-        sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
-        return await self._postgres.fetchval(sql, tenant.id)
-
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""
         segment = await self._segments.get(tenant, segment_id)
@@ -238,18 +193,22 @@ class Computations:
             finally:
                 await self._leases.release(leases, pause=timedelta(0))  # those that are not over
 
+    async def compare(self, claims: Sequence[Claim], before: Mapping[int, UUID | None]) -> dict[int, Comparison]:
+        """Compare what the caller wrote under the claims' runs, in one tenant, with the runs *before*, by segment."""
+        return await self._changes.write(claims[0].tenant, [_compared(one, before[one.segment_id]) for one in claims])
+
     async def publish(self, claim: Claim, found: Comparison, before: UUID | None) -> bool:
         """Publish what the caller wrote under the claim's run; False if others than *before* were published meanwhile."""
         outcome, _ = await self._publish(claim, found, before)
         return outcome == "done"
 
-    async def _note(self, tenant: Tenant, versions: Mapping[int, int], as_of: datetime) -> list[_Claim]:
+    async def _note(self, tenant: Tenant, versions: Mapping[int, int], as_of: datetime) -> list[Claim]:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
                 sql = """
-                    INSERT INTO computations (tenant_id, segment_id, version, as_of)
-                    SELECT $1, id, segments.version, $4 FROM segments
+                    INSERT INTO computations (tenant_id, segment_id, version, as_of, cause)
+                    SELECT $1, id, segments.version, $4, 'schedule' FROM segments
                     JOIN unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
                         ON id = segment_id AND segments.version = wanted.version
                     WHERE tenant_id = $1 ORDER BY id FOR UPDATE OF segments
@@ -259,13 +218,13 @@ class Computations:
                 leases += await self._leases.claim(transaction, "id = ANY ($1::bigint[])", ids, limit=len(ids))
                 held = {lease.id: lease for lease in leases}
                 await transaction.execute(_COMPUTING, list(held))
-                claimed = await transaction.fetch(_CLAIMED, list(held))
+                claimed = await transaction.fetch(CLAIMED, list(held))
         except BaseException:
             self._leases.forget(leases)
             raise
-        return [_read_claim(row, held[row["id"]]) for row in claimed]
+        return [read_claim(row, held[row["id"]]) for row in claimed]
 
-    async def _claim(self, condition: str = _IN_TURN) -> list[_Claim]:
+    async def _claim(self, condition: str = _IN_TURN) -> list[Claim]:
         """Claim the next computation that waits and has attempts left, with those alike."""
         while claims := await self._claim_alike(condition):
             if not claims[0].lease.spent:
@@ -274,24 +233,24 @@ class Computations:
             await self._fail(claims[0], "computation_crashed", detail, final=True)
         return []
 
-    async def _claim_alike(self, condition: str) -> list[_Claim]:
+    async def _claim_alike(self, condition: str) -> list[Claim]:
         leases: list[Lease] = []
         try:
             async with self._postgres.transaction() as transaction:
                 leases += await self._leases.claim(transaction, condition)
                 if leases and condition == _IN_TURN:
-                    await transaction.execute(_TAKE_TURN, leases[0].id)
+                    await take_turn(transaction, leases[0].id)
                 if leases and leases[0].attempts == 0:
                     leases += await self._leases.claim(transaction, _ALIKE, leases[0].id, limit=_TOGETHER - 1)
                 held = {lease.id: lease for lease in leases}
                 await transaction.execute(_COMPUTING, list(held))
-                rows = await transaction.fetch(_CLAIMED, list(held))
+                rows = await transaction.fetch(CLAIMED, list(held))
         except BaseException:
             self._leases.forget(leases)
             raise
-        return [_read_claim(row, held[row["id"]]) for row in rows]
+        return [read_claim(row, held[row["id"]]) for row in rows]
 
-    async def _run_together(self, claims: Sequence[_Claim]) -> None:
+    async def _run_together(self, claims: Sequence[Claim]) -> None:
         await self._leases.begin([one.lease for one in claims])
         try:
             written = await self._write_together(claims)
@@ -302,10 +261,13 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
+        await note_progress(self._postgres, list(written), done=1, of=2)
+        found = await self._compare_together([one for one in claims if one.id in written])
         for one in claims:
-            await self._settle(one, self._compare_and_publish(one) if one.id in written else self._compute(one))
+            running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
+            await self._settle(one, running)
 
-    async def _settle(self, claim: _Claim, running: Coroutine[Any, Any, None]) -> None:
+    async def _settle(self, claim: Claim, running: Coroutine[Any, Any, None]) -> None:
         """Wait for the end of a computation and write it down. Whatever happens to it happens to no other."""
         try:
             await running
@@ -315,7 +277,7 @@ class Computations:
             log.exception("computation.stumbled", computation_id=claim.id)
             await self._write_down(claim, error, final=False)
 
-    async def _write_down(self, claim: _Claim, error: Exception, *, final: bool) -> None:
+    async def _write_down(self, claim: Claim, error: Exception, *, final: bool) -> None:
         """Write down how a computation ended. If that cannot be written, its lease runs out; it is claimed again."""
         try:
             if isinstance(error, Unavailable):
@@ -330,15 +292,19 @@ class Computations:
         except Exception as trouble:  # noqa: BLE001
             log.warning("computation.left", computation_id=claim.id, error=type(trouble).__name__)
 
-    async def _compute(self, claim: _Claim) -> None:
+    async def _compute(self, claim: Claim) -> None:
         """Run one computation by itself."""
         await self._leases.begin([claim.lease])
-        for query in await self._inserts(claim):
+        if claim.upload is None:
+            await self._numbers.give(claim.tenant)
+        inserts = await self._inserts(claim)
+        for step, query in enumerate(inserts, 1):
             await self._clickhouse.execute(query.sql, query.params, purpose="compute")
+            await note_progress(self._postgres, [claim.id], done=step, of=len(inserts) + 1)
         await self._compare_and_publish(claim)
 
-    async def _inserts(self, claim: _Claim) -> list[compiler.CompiledQuery]:
-        """Return the statements that write the members."""
+    async def _inserts(self, claim: Claim) -> list[compiler.CompiledQuery]:
+        """Return the statements that write the members, who have numbers by now."""
         if claim.upload and claim.mode:
             applied = merge(
                 claim.tenant,
@@ -357,12 +323,12 @@ class Computations:
             for keys in compiled.ranges
         ]
 
-    async def _compile(self, claim: _Claim) -> compiler.Compiled:
+    async def _compile(self, claim: Claim) -> compiler.Compiled:
         definition = (claim.definition or "{}").encode()
         prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
         return prepared.compiled
 
-    async def _write_together(self, claims: Sequence[_Claim]) -> set[int]:
+    async def _write_together(self, claims: Sequence[Claim]) -> set[int]:
         """Write the members of many runs, each slot asked once; return the ids of those that are written.
 
         The others are left to be computed one by one: a definition that no longer compiles, or everything when the
@@ -377,38 +343,35 @@ class Computations:
         if not plans:
             return set()
         planned = [one for one in claims if one.id in plans]
+        segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
         try:
+            await self._numbers.give(claims[0].tenant)
             shared = compiler.SharedSlots(list(plans.values()))
-            statements = [shared.create()]
-            statements += [
-                shared.insert(plans[one.id], segment_id=one.segment_id, run_id=one.run_id) for one in planned
-            ]
+            statements = [shared.create(), shared.insert(segment_ids=segments, run_ids=runs)]
             await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
         except Exception as error:  # noqa: BLE001
             log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
-            await self._drop_runs(planned)  # what was written is not to be written twice
+            # What was written is not to be written twice.
+            await drop_runs(self._clickhouse, claims[0].tenant.id, segments=segments, runs=runs)
             return set()
         return set(plans)
 
-    async def _drop_runs(self, claims: Sequence[_Claim]) -> None:
-        sql = """
-            WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}"""
-        params = {
-            "tenant": claims[0].tenant.id,
-            "segments": [one.segment_id for one in claims],
-            "runs": [one.run_id for one in claims],
-        }
-        for table in ("memberships", "user_memberships"):
-            await self._clickhouse.execute(f"DELETE FROM {table}{sql}", params, purpose="compute")
+    async def _compare_together(self, claims: Sequence[Claim]) -> dict[int, Comparison]:
+        """Compare what many runs wrote with the members there are; what is not compared here is to be by itself."""
+        firsts = list({one.segment_id: one for one in reversed(claims)}.values())
+        try:
+            return await self.compare(firsts, {one.segment_id: one.previous_run for one in firsts}) if firsts else {}
+        except Exception as error:  # noqa: BLE001  # it will be met again, and settled, one by one
+            log.warning("computation.apart", computations=len(claims), error=type(error).__name__)
+            return {}
 
-    async def _compare_and_publish(self, claim: _Claim) -> None:
-        """Compare what was written with the members there are, and publish it with the changes."""
-        outcome, before = "replaced", claim.previous_run
+    async def _compare_and_publish(self, claim: Claim, found: Comparison | None = None) -> None:
+        """Compare what was written with the members there are, unless that is *found*, and publish it with the changes."""
+        outcome, before, compared = "replaced", claim.previous_run, found
         while outcome == "replaced":
-            found = await self._changes.write(
-                claim.tenant, claim.segment_id, claim.id, run_id=claim.run_id, before=before
-            )
+            found = compared or (await self._changes.write(claim.tenant, [_compared(claim, before)]))[claim.id]
             outcome, before = await self._publish(claim, found, before)
+            compared = None
             log.info(
                 "computation.compared",
                 outcome=outcome,
@@ -420,7 +383,7 @@ class Computations:
             )
 
     async def _publish(
-        self, claim: _Claim, found: Comparison, before: UUID | None
+        self, claim: Claim, found: Comparison, before: UUID | None
     ) -> tuple[Literal["done", "overtaken", "replaced"], UUID | None]:
         """Name the run as the segment's members, unless a later computation already did.
 
@@ -468,7 +431,7 @@ class Computations:
             await note_done(transaction, tenant_id, claim.id)
             return "done", claim.run_id
 
-    async def _fail(self, claim: _Claim, code: str, detail: str, *, final: bool) -> None:
+    async def _fail(self, claim: Claim, code: str, detail: str, *, final: bool) -> None:
         """Note an attempt that failed. Once the computation is over, the segment says why and keeps its last good members."""
         error = msgspec.json.encode({"code": code, "detail": detail}).decode()
         log.warning("computation.failed", computation_id=claim.id, segment_id=claim.segment_id, code=code)
@@ -486,14 +449,5 @@ class Computations:
             await note_failed(transaction, claim.tenant.id, claim.id)
 
 
-def _read_claim(row: Record, lease: Lease) -> _Claim:
-    return _Claim(
-        lease,
-        tenant=Tenant(row["tenant_id"], row["slug"], row["timezone"], row["dynamic_plus_limit"]),
-        segment_id=row["segment_id"],
-        definition=row["definition"],
-        as_of=row["as_of"],
-        previous_run=row["published_run"],
-        upload=row["upload"],
-        mode=row["mode"],
-    )
+def _compared(claim: Claim, before: UUID | None) -> Compared:
+    return Compared(claim.segment_id, claim.id, claim.run_id, before)

@@ -2,13 +2,13 @@
 
 The rows are read from ClickHouse page by page and kept in PostgreSQL chunk by chunk (`chunks.py`), so that memory does not
 grow with them. An attempt writes under a file id of its own, and its file is the export's in one transaction at its end:
-nobody ever sees half of one, or two. The run that an open export reads is not removed (`removals.py`).
+nobody ever sees half of one, or two. What it reads stays what it was, however often the segment is computed meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
+from segment_copilot.audiences.kept_states import KeptStates
 from segment_copilot.audiences.member_files import Format, Row, member_file
 from segment_copilot.audiences.references import not_found
-from segment_copilot.audiences.removals import leave_run
+from segment_copilot.audiences.states import KEPT, State
 from segment_copilot.errors import (
     Conflict,
     Finding,
@@ -77,11 +78,10 @@ _EXISTS: Final = {
     "segment": "SELECT EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND id = $2)",
     "snapshot": "SELECT EXISTS (SELECT FROM snapshots WHERE tenant_id = $1 AND id = $2 AND status NOT IN ('deleted', 'removing'))",
 }
-_OF_RUN: Final = {
-    "segment": "memberships WHERE tenant_id = {tenant:UInt32} AND segment_id = {owner:UInt64} AND run_id = {run:UUID}",
-    "snapshot": "snapshot_members WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {owner:UInt64} AND run_id = {run:UUID}",
-}
-"""The members of a run, in the order in which they are stored: by user id."""
+_FROZEN_USERS: Final = (
+    "snapshot_members WHERE tenant_id = {tenant:UInt32} AND snapshot_id = {owner:UInt64} AND run_id = {run:UUID}"
+)
+"""The members of a snapshot, in the order in which they are stored: by user id."""
 
 
 class Source(Struct, frozen=True):
@@ -135,6 +135,14 @@ class _Claim(Struct, frozen=True):
     traits: tuple[str, ...]
 
 
+class _Users(Struct, frozen=True):
+    """What stands after FROM to read members, its parameters, and the state where it is a segment's."""
+
+    sql: str
+    params: Mapping[str, object]
+    state: State | None
+
+
 class Exports:
     """Requests and writes exports of all tenants; a caller's methods take the tenant, a worker's none."""
 
@@ -145,9 +153,11 @@ class Exports:
         discovery: Discovery,
         *,
         limits: ExportLimits,
+        kept: timedelta = KEPT,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
     ) -> None:
+        self._states = KeptStates(postgres, kept=kept)
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._discovery = discovery
@@ -265,13 +275,9 @@ class Exports:
 
     async def delete(self, tenant: Tenant, export_id: int) -> None:
         """Delete an export and its file; its links open nothing any more."""
-        async with self._postgres.transaction() as transaction:
-            sql = "DELETE FROM exports WHERE tenant_id = $1 AND id = $2 RETURNING segment_id, run_id"
-            row = await transaction.fetchrow(sql, tenant.id, export_id)
-            if row is None:
-                raise _not_found(export_id)
-            if row["segment_id"] is not None:
-                await leave_run(transaction, tenant.id, row["segment_id"], row["run_id"])
+        sql = "DELETE FROM exports WHERE tenant_id = $1 AND id = $2"
+        if not await self._postgres.execute(sql, tenant.id, export_id):
+            raise _not_found(export_id)
 
     async def remove_with(self, tenant_id: int, user_ids: Sequence[str]) -> int:
         """Remove every file of the tenant that may hold one of these users, and return how many exports that ends.
@@ -287,13 +293,10 @@ class Exports:
             sql = """
                 UPDATE exports SET status = 'failed', error = $2, lease_until = NULL, row_count = NULL, byte_count = NULL,
                     sha256 = NULL, expires_at = NULL, finished_at = coalesce(finished_at, now())
-                WHERE tenant_id = $1 AND status <> 'failed' RETURNING id, segment_id, run_id"""
+                WHERE tenant_id = $1 AND status <> 'failed' RETURNING id"""
             rows = await transaction.fetch(sql, tenant_id, msgspec.json.encode(error).decode())
             ids = [row["id"] for row in rows]
             await transaction.execute("DELETE FROM export_chunks WHERE export_id = ANY ($1::bigint[])", ids)
-            for row in rows:
-                if row["segment_id"] is not None:
-                    await leave_run(transaction, tenant_id, row["segment_id"], row["run_id"])
         log.info("exports.removed", tenant_id=tenant_id, exports=len(ids))
         return len(ids)
 
@@ -358,32 +361,41 @@ class Exports:
 
     async def _rows(self, claim: _Claim) -> AsyncGenerator[list[Row]]:
         """Yield all members by user id, a page at a time, with their newest traits."""
-        of_run = _OF_RUN[claim.source.kind]
-        run = {"tenant": claim.tenant_id, "owner": claim.source.id, "run": claim.run_id}
-        sql = f"""
-            SELECT user_id, user_key FROM {of_run} AND user_id > {{after:String}}
-            ORDER BY user_id LIMIT {{limit:UInt32}}"""
         after = ""
         while True:
-            params = run | {"after": after, "limit": _PAGE}
+            users = await self._users(claim)
+            sql = f"""
+                SELECT user_id, user_key FROM {users.sql} AND user_id > {{after:String}}
+                ORDER BY user_id LIMIT {{limit:UInt32}}"""
+            params = {**users.params, "after": after, "limit": _PAGE}
             members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+            page = {"after": after, "last": members[-1][0] if members else after}
+            columns = [await self._values(path, users, page) for path in claim.traits] if members else []
+            if users.state is not None and not await self._states.is_there(users.state):
+                continue
             if members:
-                last = members[-1][0]
-                columns = [
-                    await self._values(claim, path, run | {"after": after, "last": last}) for path in claim.traits
-                ]
                 yield [(user, tuple(column.get(key) for column in columns)) for user, key in members]
-                after = last
+                after = members[-1][0]
             if len(members) < _PAGE:
                 return
 
-    async def _values(self, claim: _Claim, path: str, page: dict[str, Any]) -> dict[int, Any]:
+    async def _users(self, claim: _Claim) -> _Users:
+        """Find where the members are by now; raises Gone when they are kept no more."""
+        if claim.source.kind == "snapshot":
+            params = {"tenant": claim.tenant_id, "owner": claim.source.id, "run": claim.run_id}
+            return _Users(_FROZEN_USERS, params, None)
+        kept = await self._states.of_run(claim.tenant_id, claim.source.id, claim.run_id)
+        if kept is None:
+            raise Gone("The members that were to be exported are kept no more. Export again.", code="export_expired")
+        return _Users(kept.state.users, kept.state.params, kept.state)
+
+    async def _values(self, path: str, users: _Users, page: dict[str, Any]) -> dict[int, Any]:
         """Return the newest value of a trait, of all their ids, by the user's key, for those of a page who have one."""
         name, *inside = parse_path(path)
         steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
-        of_run = _OF_RUN[claim.source.kind]
         sql = f"""
-            WITH page AS (SELECT user_key FROM {of_run} AND user_id > {{after:String}} AND user_id <= {{last:String}})
+            WITH page AS (
+                SELECT user_key FROM {users.sql} AND user_id > {{after:String}} AND user_id <= {{last:String}})
             SELECT {PERSON_KEY} AS person, argMax(ifNull(toJSONString(value.{{path:Identifier}}), ''), version) AS text
             FROM {with_links("traits_current")}
             WHERE tenant_id = {{tenant:UInt32}} AND property = {{property:String}} AND stored.user_key IN (
@@ -391,7 +403,7 @@ class Exports:
               SELECT alias_key FROM identity_links FINAL
               WHERE tenant_id = {{tenant:UInt32}} AND person_key IN (SELECT user_key FROM page))
             GROUP BY person HAVING text != ''"""
-        params = page | {"property": name, "path": steps}
+        params = {**users.params, **page, "property": name, "path": steps}
         rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
 
@@ -406,7 +418,7 @@ class Exports:
                 WHERE tenant_id = $1 AND id = $2"""
             args = (rows, size, digest, self._limits.kept)
             await transaction.execute(sql, claim.tenant_id, claim.lease.id, *args)
-            await self._let_go(transaction, claim, keep=claim.lease.key)
+            await self._drop_others(transaction, claim, keep=claim.lease.key)
         return True
 
     async def _fail(self, claim: _Claim, error: ExportError, *, final: bool) -> None:
@@ -416,14 +428,12 @@ class Exports:
             if await self._leases.fail(transaction, claim.lease, text, pause=_PAUSE, final=final):
                 sql = "UPDATE exports SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
                 await transaction.execute(sql, claim.tenant_id, claim.lease.id)
-                await self._let_go(transaction, claim, keep=None)
+                await self._drop_others(transaction, claim, keep=None)
 
-    async def _let_go(self, transaction: Connection, claim: _Claim, *, keep: UUID | None) -> None:
-        """Remove what other attempts have written, and let the run go that this export kept."""
+    async def _drop_others(self, transaction: Connection, claim: _Claim, *, keep: UUID | None) -> None:
+        """Remove what other attempts have written."""
         sql = "DELETE FROM export_chunks WHERE export_id = $1 AND file_id IS DISTINCT FROM $2::uuid"
         await transaction.execute(sql, claim.lease.id, keep)
-        if claim.source.kind == "segment":
-            await leave_run(transaction, claim.tenant_id, claim.source.id, claim.run_id)
 
     async def clean_up(self, *, now: datetime) -> bool:
         """Remove files whose time is over, and later the exports themselves; True if more may be due."""

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.members import Members, SegmentOfUser
+from segment_copilot.audiences.look_ups import SegmentOfUser
+from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.references import References
 from segment_copilot.compiler import Plan, Referenced, Static
 from segment_copilot.errors import InvalidDefinition

@@ -3,7 +3,7 @@
 Whether somebody is a member follows from the rows of that person alone. So from one refresh to the next the members change
 among those for whom something arrived, however late, and those whom the clock moves; they are evaluated anew, whole, and
 all others are what they were. That is exactly what a computation of everybody gives at the same instant. Where only
-everybody can be named, or evaluating all costs no more, everybody is evaluated (docs/decisions/0019-live-refresh.md).
+everybody can be named, or evaluating all costs no more, everybody is evaluated (docs/decisions/0021-live-refresh.md).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import Move, Plan
 from segment_copilot.errors import InvalidDefinition, SegmentCopilotError, Unavailable
 from segment_copilot.events.arrivals import Arrivals, Arrived, Mark
@@ -49,7 +50,7 @@ SELECT $1 WHERE EXISTS (SELECT FROM segments WHERE tenant_id = $1 AND {}) ON CON
 """.replace("{}", _IS_LIVE)
 _LAST: Final = "SELECT as_of, seen FROM live_refreshes WHERE id = $1"
 _SEGMENTS: Final = f"""
-SELECT id, version, published_run, question FROM segments
+SELECT id, version, published_run, question, status = 'failed' AS has_failed FROM segments
 LEFT JOIN live_segments ON live_segments.segment_id = id AND live_segments.run_id = published_run
 WHERE segments.tenant_id = $1 AND {_IS_LIVE} ORDER BY id
 """
@@ -62,7 +63,8 @@ SELECT segments.id, $1, run_id, question FROM unnest($2::bigint[], $3::uuid[], $
 JOIN segments ON segments.id = kept.id AND tenant_id = $1
 """
 _COMPUTED: Final = """
-UPDATE segments SET last_computed_at = $4
+UPDATE segments SET last_computed_at = $4, last_refreshed_at = greatest(last_refreshed_at, $4), refresh_failures = 0,
+    last_error = NULL, status = CASE status WHEN 'failed' THEN 'computed' ELSE status END
 FROM unnest($2::bigint[], $3::uuid[]) AS kept (id, run_id)
 WHERE tenant_id = $1 AND segments.id = kept.id AND published_run = kept.run_id AND last_computed_at < $4
 """
@@ -88,6 +90,7 @@ class _Segment(Struct, frozen=True):
     run_id: UUID | None
     question: bytes | None
     """What was asked when its members were last known to be true; None where that is not known."""
+    has_failed: bool
 
 
 class _Asked(Struct, frozen=True):
@@ -123,7 +126,7 @@ class LiveRefresh:
         self._references = references
         self._links = links
         self._computations = computations
-        self._states = LiveStates(computations)
+        self._states = LiveStates(computations, UserNumbers(postgres, clickhouse))
         self._policy = policy or LivePolicy()
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
@@ -248,7 +251,8 @@ class LiveRefresh:
                     if _question(earlier) == segment.question:
                         moves = compiler.moves_between(earlier, plan)
             except InvalidDefinition:
-                await self._computations.request(tenant, segment.id, as_of=as_of)
+                if not segment.has_failed:  # else it said why already
+                    await self._computations.request(tenant, segment.id, as_of=as_of)
                 continue
             asked.append(_Asked(segment, plan, _question(plan), moves))
         return asked
@@ -321,7 +325,7 @@ def _question(plan: Plan) -> bytes:
 
 
 def _segment(row: Record) -> _Segment:
-    return _Segment(row["id"], row["version"], row["published_run"], row["question"])
+    return _Segment(row["id"], row["version"], row["published_run"], row["question"], row["has_failed"])
 
 
 async def _run(session: Session, queries: Sequence[compiler.CompiledQuery]) -> None:

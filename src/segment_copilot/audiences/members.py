@@ -1,4 +1,4 @@
-"""USE CASE: read who is in a segment, as its last computation published it, and how many there were before."""
+"""USE CASE: read who is in a segment, as its last computation published it or an earlier one did, and how many there were before."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.kept_states import Kept, KeptStates
+from segment_copilot.audiences.look_ups import LookUps, SegmentOfUser
+from segment_copilot.audiences.states import KEPT, State
 from segment_copilot.errors import Finding, Gone, InvalidInput
 from segment_copilot.events.analytics import DayCount
 from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Postgres
 
 
 class Member(Struct, frozen=True):
@@ -36,116 +38,92 @@ class MemberPage(Struct, frozen=True):
     cursor: str | None
 
 
-class SegmentOfUser(Struct, frozen=True):
-    """A segment that a user is in; *member_count* is null where it was never computed."""
-
-    segment_id: int
-    segment_name: str
-    member_count: int | None
-    computed_at: datetime
-
-
 class _Cursor(Struct, frozen=True, array_like=True):
     run_id: UUID
     last: str
 
 
-class _State(Struct, frozen=True):
-    """Holds what one run found, and when."""
-
-    run_id: UUID
-    as_of: datetime
-    member_count: int
-
-
-_STATE: Final = """
-SELECT published_run, previous_run, as_of, computations.member_count
-FROM segments LEFT JOIN computations
-    ON computations.tenant_id = segments.tenant_id AND segment_id = segments.id
-    AND run_id = coalesce($3::uuid, published_run) AND computations.status = 'done'
-WHERE segments.tenant_id = $1 AND segments.id = $2
-"""
 _IDS: Final = """
-SELECT user_id FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID} AND user_id > {last:String}
+SELECT user_id FROM __USERS__ AND user_id > {last:String}
 ORDER BY user_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
-"""
-
-_RUNS_OF_USERS: Final = """
-SELECT DISTINCT indexOf(arrayMap(user_id -> sipHash64(user_id), {users:Array(String)}), user_key), run_id
-FROM user_memberships
-WHERE tenant_id = {tenant:UInt32} AND user_key IN (SELECT sipHash64(arrayJoin({users:Array(String)})))
-    AND run_id IN {runs:Array(UUID)}
 """
 
 
 class Members:
     """Reads the members of all tenants' segments; every method takes the tenant."""
 
-    def __init__(self, postgres: Postgres, clickhouse: ClickHouse, links: IdentityLinks) -> None:
-        self._links = links
+    def __init__(
+        self, postgres: Postgres, clickhouse: ClickHouse, links: IdentityLinks, *, kept: timedelta = KEPT
+    ) -> None:
+        self._look_ups = LookUps(postgres, clickhouse, links)
+        self._states = KeptStates(postgres, kept=kept)
         self._postgres = postgres
         self._clickhouse = clickhouse
 
     async def page(
-        self, tenant: Tenant, segment_id: int, *, limit: int = 100, offset: int = 0, cursor: str | None = None
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        cursor: str | None = None,
+        as_of: datetime | None = None,
     ) -> MemberPage:
-        """Return a page of the published members, by user id. A *cursor* stays on the run it began with.
+        """Return a page of the members that are published, or were at *as_of*, by user id.
+
+        A *cursor* stays on the run it began with, whatever is published meanwhile.
 
         Raises:
-            InvalidInput: *cursor* is none of this segment's.
-            Gone: The run it began with was removed, because two others were published since.
+            InvalidInput: *cursor* is none of this listing, or nothing was published by *as_of*.
+            Gone: What is asked for was replaced longer ago than members are kept.
 
         """
-        begun: _Cursor | None = read_cursor(_listed(tenant, segment_id), cursor, _Cursor) if cursor else None
+        listed = _listed(tenant, segment_id, as_of)
+        begun: _Cursor | None = read_cursor(listed, cursor, _Cursor) if cursor else None
         while True:
-            state = await self._state(tenant, segment_id, begun.run_id if begun else None)
-            if state is None:
+            kept = await self._kept(tenant, segment_id, begun, as_of)
+            if kept is None:
                 return MemberPage(0, (), None)
             last = begun.last if begun else ""
-            ids = await self._ids(tenant, segment_id, state.run_id, last=last, limit=limit + 1, offset=offset)
-            # A run is removed only after it can no longer be read, so what was read before this is whole.
-            if await self._is_kept(tenant, segment_id, state.run_id):
+            ids = await self._ids(kept.state, last=last, limit=limit + 1, offset=offset)
+            count = await self._count(kept)
+            if await self._states.is_there(kept.state):
                 break
-        members = tuple(Member(user_id, state.as_of) for user_id in ids[:limit])
+        members = tuple(Member(user_id, kept.as_of) for user_id in ids[:limit])
         more = None
         if len(ids) > limit:
-            more = write_cursor(_listed(tenant, segment_id), _Cursor(state.run_id, ids[limit - 1]))
-        return MemberPage(state.member_count, members, more)
+            more = write_cursor(listed, _Cursor(kept.run_id, ids[limit - 1]))
+        return MemberPage(count, members, more)
 
-    async def _state(self, tenant: Tenant, segment_id: int, run_id: UUID | None) -> _State | None:
-        """Return what *run_id* found (default: the published run), or None when nothing was published yet."""
-        row = await self._postgres.fetchrow(_STATE, tenant.id, segment_id, run_id)
-        if row is None:
-            raise not_found(segment_id)
-        if run_id is not None and run_id not in {row["published_run"], row["previous_run"]}:
-            detail = "The members that this cursor goes through were replaced twice since; start again without it."
-            raise Gone(detail, code="cursor_expired")
-        wanted = run_id or row["published_run"]
-        return _State(wanted, row["as_of"], row["member_count"]) if wanted else None
+    async def _kept(
+        self, tenant: Tenant, segment_id: int, begun: _Cursor | None, as_of: datetime | None
+    ) -> Kept | None:
+        if begun is not None:
+            found = await self._states.of_run(tenant.id, segment_id, begun.run_id)
+            if found is None:
+                detail = "The members that this cursor goes through are kept no more; start again without it."
+                raise Gone(detail, code="cursor_expired")
+            return found
+        if as_of is not None:
+            return await self._states.at(tenant.id, segment_id, as_of)
+        return await self._states.newest(tenant.id, segment_id)
 
-    async def _ids(
-        self, tenant: Tenant, segment_id: int, run_id: UUID, *, last: str, limit: int, offset: int
-    ) -> list[str]:
-        params = {
-            "tenant": tenant.id,
-            "segment": segment_id,
-            "run": run_id,
-            "last": last,
-            "limit": limit,
-            "offset": offset,
-        }
-        return [user_id for (user_id,) in (await self._clickhouse.fetch(_IDS, params, purpose="members")).rows]
+    async def _ids(self, state: State, *, last: str, limit: int, offset: int) -> list[str]:
+        params = {**state.params, "last": last, "limit": limit, "offset": offset}
+        sql = _IDS.replace("__USERS__", state.users)
+        return [user_id for (user_id,) in (await self._clickhouse.fetch(sql, params, purpose="members")).rows]
 
-    async def _is_kept(self, tenant: Tenant, segment_id: int, run_id: UUID) -> bool:
-        sql = """
-            SELECT EXISTS (SELECT FROM segments
-                WHERE tenant_id = $1 AND id = $2 AND $3::uuid IN (published_run, previous_run))"""
-        return await self._postgres.fetchval(sql, tenant.id, segment_id, run_id)
+    async def _count(self, kept: Kept) -> int:
+        """Return how many there are: of a state that is not stored whole, without those who were erased since."""
+        if not kept.state.undone:
+            return kept.member_count
+        sql = f"SELECT bitmapCardinality({kept.state.sql})"
+        return int((await self._clickhouse.fetch(sql, kept.state.params, purpose="members")).rows[0][0])
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the active segments whose published members include the user, under whichever of their ids."""
-        return (await self.segments_of_users(tenant, [user_id]))[user_id]
+        return await self._look_ups.one(tenant, user_id)
 
     async def segments_of_users(
         self, tenant: Tenant, user_ids: Sequence[str], *, segment_ids: Sequence[int] | None = None
@@ -157,32 +135,10 @@ class Members:
         Raises:
             InvalidInput: Some of *segment_ids* do not exist.
         """
-        sql = """
-            SELECT id, name, published_run, member_count, last_computed_at FROM segments
-            WHERE tenant_id = $1 AND CASE WHEN $2::bigint[] IS NULL THEN is_active ELSE id = ANY($2) END ORDER BY id"""
-        segments = await self._postgres.fetch(sql, tenant.id, None if segment_ids is None else list(segment_ids))
+        segments = await self._look_ups.segments(tenant, segment_ids)
         if segment_ids is not None:
             _check_known(segment_ids, {row["id"] for row in segments})
-        published = {row["published_run"]: row for row in segments if row["published_run"]}
-        found: dict[str, list[Record]] = {user_id: [] for user_id in user_ids}
-        if published and found:
-            persons = await self._links.persons(tenant, list(found))
-            users = list(dict.fromkeys([id_ for one in persons.values() for id_ in (one.user_id, *one.other_ids)]))
-            params = {"tenant": tenant.id, "runs": list(published), "users": users}
-            rows = (await self._clickhouse.fetch(_RUNS_OF_USERS, params, purpose="members")).rows
-            runs = dict[str, set[UUID]]()
-            for number, run_id in rows:
-                runs.setdefault(users[int(number) - 1], set()).add(run_id)
-            for user_id, one in persons.items():
-                theirs = set[UUID]().union(*(runs.get(id_, set()) for id_ in (one.user_id, *one.other_ids)))
-                found[user_id] += [published[run_id] for run_id in theirs]
-        return {
-            user_id: tuple(
-                SegmentOfUser(row["id"], row["name"], row["member_count"], row["last_computed_at"])
-                for row in sorted(rows, key=_id)
-            )
-            for user_id, rows in found.items()
-        }
+        return await self._look_ups.many(tenant, list(dict.fromkeys(user_ids)), segments=segments)
 
     async def trend(self, tenant: Tenant, segment_id: int, *, days: int, as_of: datetime) -> tuple[DayCount, ...]:
         """Count members at the last computation of each local day, for the *days* up to *as_of*; some may be absent."""
@@ -199,12 +155,8 @@ class Members:
         return tuple(DayCount(day, count) for day, count in last.items())
 
 
-def _listed(tenant: Tenant, segment_id: int) -> object:
-    return ["members", tenant.id, segment_id]
-
-
-def _id(row: Record) -> int:
-    return row["id"]
+def _listed(tenant: Tenant, segment_id: int, as_of: datetime | None) -> object:
+    return ["members", tenant.id, segment_id, *([as_of] if as_of else [])]
 
 
 def _check_known(segment_ids: Sequence[int], known: Collection[int]) -> None:

@@ -41,7 +41,7 @@ class Mover(Struct, frozen=True):
 
 
 class Movement(Struct, frozen=True):
-    """How a segment moved: so many entered and left, by so many publications, and the first of them in time.
+    """A movement is how many entered a segment and left it, by how many publications, and the first of them in time.
 
     *first_computed_at* is set when the segment's first publication is one of these: everybody in it has entered then.
     """

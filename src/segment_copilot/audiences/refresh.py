@@ -8,12 +8,12 @@ nobody waits for another's thousands. How often a segment is due, and when next,
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.schedules import Defaults, interval_of, next_after
+from segment_copilot.audiences.schedules import LIVE_EVERY, Defaults, interval_of, next_after
 from segment_copilot.audiences.segments import Segment, Segments
 from segment_copilot.errors import Conflict
 from segment_copilot.stores.postgres import Connection, Postgres
@@ -36,13 +36,13 @@ SELECT EXISTS (SELECT FROM computations WHERE tenant_id = $1 AND cause = $2 AND 
 """
 _DUE_TENANTS: Final = f"""
 SELECT tenant_id FROM segments
-WHERE next_refresh_at <= $1 AND {_FREE} AND tenant_id <> ALL (ARRAY(
+WHERE next_refresh_at <= $1 AND refresh_mode <> 'live' AND {_FREE} AND tenant_id <> ALL (ARRAY(
     SELECT tenant_id FROM computations WHERE cause = 'schedule' AND computations.status IN ('queued', 'running')))
 GROUP BY tenant_id ORDER BY min(next_refresh_at), tenant_id LIMIT $2
 """
 _DUE: Final = f"""
 SELECT id, version, refresh_mode, refresh_every, coalesce(last_refreshed_at >= next_refresh_at, false) AS is_done
-FROM segments WHERE tenant_id = $1 AND next_refresh_at <= $2 AND {_FREE}
+FROM segments WHERE tenant_id = $1 AND next_refresh_at <= $2 AND refresh_mode <> 'live' AND {_FREE}
 ORDER BY next_refresh_at, id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
 _DUE_AGAIN: Final = """
@@ -56,6 +56,16 @@ WITH queued AS (
     ORDER BY segment_id
 )
 UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY ($2::bigint[])
+"""
+
+_LIVE_TENANTS: Final = """
+SELECT tenant_id, slug, timezone, min(next_refresh_at) AS due FROM segments JOIN tenants ON tenants.id = tenant_id
+WHERE next_refresh_at <= $1 AND refresh_mode = 'live' GROUP BY tenant_id, slug, timezone ORDER BY due, tenant_id LIMIT $2
+"""
+_TICKED: Final = """
+UPDATE segments SET next_refresh_at = $3,
+    last_refreshed_at = CASE WHEN last_computed_at >= $2 THEN greatest(last_refreshed_at, $2) ELSE last_refreshed_at END
+WHERE tenant_id = $1 AND refresh_mode = 'live' AND next_refresh_at <= $2
 """
 
 _CHANGED_TENANTS: Final = """
@@ -100,12 +110,21 @@ WHERE tenant_id = $1 AND id = $2 AND paused_since IS NOT NULL
 """
 
 
+class Live(Protocol):
+    """Makes a tenant's live segments true at an instant."""
+
+    async def tick(self, tenant: Tenant, *, as_of: datetime) -> bool:
+        """Return False where another worker is at it."""
+        ...
+
+
 class Refreshing:
     """Refreshes the segments of all tenants; a caller's methods take the tenant, a worker's none, but all the time."""
 
-    def __init__(self, postgres: Postgres, segments: Segments, defaults: Defaults | None = None) -> None:
+    def __init__(self, postgres: Postgres, segments: Segments, live: Live, defaults: Defaults | None = None) -> None:
         self._postgres = postgres
         self._segments = segments
+        self._live = live
         self._usual = (defaults or Defaults()).every
 
     # What a worker does
@@ -132,6 +151,15 @@ class Refreshing:
         due = [row for row in rows if not row["is_done"]]
         await _queue(transaction, tenant_id, due, now, "schedule")
         return bool(rows)
+
+    async def refresh_live(self, *, now: datetime) -> bool:
+        """Make the live segments true at *now* of the tenant whose have been due longest; False when none is due."""
+        for row in await self._postgres.fetch(_LIVE_TENANTS, now, _TENANTS):
+            tenant = Tenant(row["tenant_id"], row["slug"], row["timezone"])
+            if await self._live.tick(tenant, as_of=now):
+                await self._postgres.execute(_TICKED, tenant.id, now, next_after(now, LIVE_EVERY, tenant.id))
+                return True
+        return False
 
     async def retest_dynamic(self, *, now: datetime) -> bool:
         """Queue, at the instant *now*, the dynamic segments of a tenant whose traits changed; False when there is none.

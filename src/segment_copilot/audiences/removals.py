@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from segment_copilot.audiences.states import KEPT
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres
@@ -43,10 +44,8 @@ WHERE tenant_id = $1 AND segment_id = ANY ($2::bigint[])
 _DUE: Final = """
 SELECT DISTINCT tenant_id, segment_id FROM member_removals WHERE id = ANY ($1::bigint[])
 """
-_FOUND: Final = """
-SELECT DISTINCT run_id FROM memberships
-WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
-"""
+_OF_SEGMENTS: Final = "WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}"
+_FOUND: Final = f"SELECT DISTINCT run_id FROM segment_states {_OF_SEGMENTS}"
 _READ: Final = """
 SELECT run_id FROM (
     SELECT unnest(ARRAY[published_run, previous_run]) AS run_id FROM segments WHERE id = ANY ($1::bigint[])
@@ -56,33 +55,31 @@ SELECT run_id FROM (
     SELECT run_id FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND (created_at > now() - $2::interval
         OR EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running')))
     UNION ALL
-    SELECT run_id FROM exports WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
-    UNION ALL
     SELECT source_run FROM snapshots WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
 ) AS runs WHERE run_id IS NOT NULL
 """
-_TABLES: Final = ("user_memberships", "memberships")  # what is left of a run is found by the second
-
-_REMOVE: Final = """
-WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+_REMOVE: Final = f"""
+ALTER TABLE segment_states DELETE {_OF_SEGMENTS} AND run_id IN {{runs:Array(UUID)}} SETTINGS mutations_sync = 1
 """
 _FORGET_UPLOADS: Final = """
 DELETE FROM uploads WHERE segment_id = ANY ($1::bigint[]) AND created_at <= now() - $2::interval
     AND NOT EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running'))
 """
-_FOUND_CHANGES: Final = """
-SELECT DISTINCT computation_id, change_set FROM membership_changes
-WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
+_FOUND_CHANGES: Final = f"""
+SELECT change_set, any(computation_id), max(is_delta) FROM (
+    SELECT computation_id, change_set, 0 AS is_delta FROM membership_changes {_OF_SEGMENTS}
+    UNION ALL SELECT computation_id, change_set, 1 AS is_delta FROM segment_deltas {_OF_SEGMENTS})
+GROUP BY change_set
 """
 _READ_CHANGES: Final = """
-SELECT id, change_set, status = 'running' AS is_running FROM computations
+SELECT id, change_set, status = 'running' AS is_running, finished_at < now() - $2::interval AS is_old FROM computations
 WHERE id = ANY ($1::bigint[]) AND (change_set IS NOT NULL OR status = 'running')
 """
-_REMOVE_CHANGES: Final = """
-DELETE FROM membership_changes
-WHERE tenant_id IN {tenants:Array(UInt32)} AND segment_id IN {segments:Array(UInt64)}
-    AND change_set IN {change_sets:Array(UUID)}
+_REMOVE_CHANGES: Final = f"DELETE FROM membership_changes {_OF_SEGMENTS} AND change_set IN {{change_sets:Array(UUID)}}"
+_REMOVE_DELTAS: Final = f"""
+ALTER TABLE segment_deltas DELETE {_OF_SEGMENTS} AND change_set IN {{change_sets:Array(UUID)}} SETTINGS mutations_sync = 1
 """
+_MARGIN: Final = timedelta(hours=1)  # after a state may be read no more, for who reads it still
 
 
 _LEAVE_RUN: Final = """
@@ -106,7 +103,7 @@ async def leave_deleted(transaction: Connection, tenant_id: int, segment_ids: Se
 
 
 async def leave_run(transaction: Connection, tenant_id: int, segment_id: int, run_id: UUID) -> None:
-    """Decide that a run may go which an export or a snapshot has kept, unless the segment's readers have it still."""
+    """Decide that a run may go which a snapshot has kept, unless the segment's readers have it still."""
     await transaction.execute(_LEAVE_RUN, tenant_id, segment_id, run_id)
 
 
@@ -118,9 +115,11 @@ class Removals:
         postgres: Postgres,
         clickhouse: ClickHouse,
         *,
+        kept: timedelta = KEPT,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
     ) -> None:
+        self._kept = kept
         self._postgres = postgres
         self._clickhouse = clickhouse
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
@@ -147,20 +146,25 @@ class Removals:
         found: set[UUID] = {run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute")).rows}
         read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments, LATER)}
         if unread := sorted(found - read, key=str):
-            for table in _TABLES:
-                sql = f"DELETE FROM {table}{_REMOVE}"
-                await self._clickhouse.execute(sql, params | {"runs": unread}, purpose="compute")
+            await self._clickhouse.execute(_REMOVE, params | {"runs": unread}, purpose="compute")
         await self._postgres.execute(_FORGET_UPLOADS, segments, LATER)
         sets = await self._remove_changes(params)
         log.info("members.removed", segments=len(segments), runs=len(unread), change_sets=sets)
 
     async def _remove_changes(self, params: Mapping[str, object]) -> int:
-        """Remove the sets of changes that were never published, or whose segment is gone; return their number."""
+        """Remove the sets of changes that were never published, or whose segment is gone; return their number.
+
+        Of those from which no state is read any more the bitmaps go too; their rows stay.
+        """
         found = (await self._clickhouse.fetch(_FOUND_CHANGES, params, purpose="compute")).rows
-        kept = await self._postgres.fetch(_READ_CHANGES, list({computation for computation, _ in found}))
+        computations = list({computation for _, computation, _ in found})
+        kept = await self._postgres.fetch(_READ_CHANGES, computations, self._kept + _MARGIN)
         published = {row["change_set"] for row in kept}
+        old = {row["change_set"] for row in kept if row["is_old"]}
         running = {row["id"] for row in kept if row["is_running"]}
-        unread = [one for computation, one in found if one not in published and computation not in running]
+        unread = [one for one, computation, _ in found if one not in published and computation not in running]
         if unread:
             await self._clickhouse.execute(_REMOVE_CHANGES, {**params, "change_sets": unread}, purpose="compute")
+        if deltas := [one for one, _, is_delta in found if is_delta and (one in old or one in unread)]:
+            await self._clickhouse.execute(_REMOVE_DELTAS, {**params, "change_sets": deltas}, purpose="compute")
         return len(unread)

@@ -22,6 +22,7 @@ from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.audiences.removals import leave_run
+from segment_copilot.audiences.states import State
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.language import Definition, decode
 from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
@@ -59,8 +60,7 @@ FROM snapshots JOIN tenants ON tenants.id = tenant_id WHERE snapshots.id = $1
 _INTO: Final = "INSERT INTO snapshot_members (tenant_id, snapshot_id, run_id, user_id, user_key)"
 _COPY: Final = f"""
 {_INTO}
-SELECT tenant_id, {{snapshot:UInt64}}, {{run:UUID}}, user_id, user_key FROM memberships
-WHERE tenant_id = {{tenant:UInt32}} AND segment_id = {{segment:UInt64}} AND run_id = {{source:UUID}}
+SELECT tenant_id, {{snapshot:UInt64}}, {{attempt:UUID}}, user_id, user_key FROM __USERS__
 """
 _COUNT: Final = """
 SELECT count() FROM snapshot_members
@@ -379,8 +379,9 @@ class Snapshots:
         await self._leases.begin([claim.lease])
         run = {"snapshot": claim.lease.id, "run": claim.lease.key}
         if claim.source_run is not None:
-            params = run | {"tenant": claim.tenant.id, "segment": claim.segment_id, "source": claim.source_run}
-            await self._clickhouse.execute(_COPY, params, purpose="compute")
+            state = State(claim.tenant.id, claim.segment_id, claim.source_run)
+            params = {**state.params, "snapshot": claim.lease.id, "attempt": claim.lease.key}
+            await self._clickhouse.execute(_COPY.replace("__USERS__", state.users), params, purpose="compute")
         else:
             assert claim.definition is not None  # noqa: S101  # `request` refuses it
             prepared = await self._previews.prepare(

@@ -47,17 +47,11 @@ _KEPT: Final = """
 SELECT count(*) FROM segments
 WHERE tenant_id = $1 AND (published_run = ANY($2::uuid[]) OR previous_run = ANY($2::uuid[]))
 """
-# Users that are in several segments are numbered from 1, so that a set of them is a small bitmap and two are compared in
-# microseconds; a count by pairs would have a row for each user and pair. The sets are made once, in a table: written twice
-# into one query, each would have numbers of its own.
 _SETS: Final = """
 CREATE TEMPORARY TABLE sets ENGINE = Memory AS
-SELECT segment, groupBitmapState(toUInt32(number)) AS members FROM (
-    SELECT row_number() OVER () AS number, segments FROM (
-        SELECT groupArray(segment_id) AS segments FROM memberships
-        WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
-        GROUP BY user_key HAVING length(segments) > 1))
-ARRAY JOIN segments AS segment GROUP BY segment
+SELECT segment_id AS segment, groupBitmapMergeState(members) AS members FROM segment_states
+WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
+GROUP BY segment_id
 """
 _OVERLAPS: Final = """
 SELECT first.segment, second.segment, bitmapAndCardinality(first.members, second.members) AS shared

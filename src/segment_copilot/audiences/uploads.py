@@ -1,6 +1,6 @@
 """USE CASE: give a static segment its members: a list of users that replaces them, is added to them, or taken from them.
 
-The users are written among the members in ClickHouse under a run of their own, which nobody reads, and a computation is
+The users get numbers where they have none, and are written in ClickHouse as a state under a run of its own, which nobody reads, and a computation is
 queued. It makes the next members of them and of the members there are then, and publishes them as any other does. The
 uploads of a segment are worked on one after the other, in the order in which they came.
 """
@@ -17,6 +17,8 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import LATER, leave_to_remove
+from segment_copilot.audiences.states import NOBODY
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Conflict
 from segment_copilot.stores.clickhouse import ClickHouse
@@ -24,28 +26,32 @@ from segment_copilot.stores.postgres import Connection, Postgres
 
 Mode = Literal["replace", "add", "remove"]
 
-_BLOCK: Final = 50_000  # users in one INSERT
-_COLUMNS: Final = ("tenant_id", "segment_id", "run_id", "user_id")
 _MARGIN: Final = timedelta(minutes=1)
 
 _UNKNOWN: Final = """
-SELECT count() FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {run:UUID}
-    AND user_key NOT IN (SELECT user_key FROM users WHERE tenant_id = {tenant:UInt32})
+SELECT count() FROM listed_users
+WHERE sipHash64(user_id) NOT IN (SELECT user_key FROM users WHERE tenant_id = {tenant:UInt32})
 """
-_INTO: Final = """
-INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)
-SELECT tenant_id, segment_id, {run:UUID}, user_id, user_key FROM memberships
-WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND """
-_LISTED: Final = "run_id = {upload:UUID}"
-_OTHERS: Final = """run_id = {before:UUID} AND user_key NOT IN (
-    SELECT user_key FROM memberships
-    WHERE tenant_id = {tenant:UInt32} AND segment_id = {segment:UInt64} AND run_id = {upload:UUID})"""
-_MERGE: Final[dict[Mode, str]] = {
-    "replace": f"{_INTO}{_LISTED}",
-    "add": f"{_INTO}({_LISTED} OR {_OTHERS})",
-    "remove": f"{_INTO}{_OTHERS}",
+_INTO: Final = "INSERT INTO segment_states (tenant_id, segment_id, run_id, members)"
+_RECEIVE: Final = f"""
+{_INTO}
+SELECT {{tenant:UInt32}}, {{segment:UInt64}}, {{run:UUID}}, groupBitmapState(number) FROM user_numbers
+WHERE tenant_id = {{tenant:UInt32}} AND user_id IN (SELECT user_id FROM listed_users)
+"""
+_MERGED: Final[dict[Mode, str]] = {
+    "replace": "listed",
+    "add": "bitmapOr(before, listed)",
+    "remove": "bitmapAndnot(before, listed)",
 }
+_MERGE: Final = f"""
+{_INTO}
+SELECT {{tenant:UInt32}}, {{segment:UInt64}}, {{run:UUID}}, __MERGED__
+FROM (
+    SELECT groupBitmapMergeStateIf(members, run_id = {{upload:UUID}}) AS listed,
+        groupBitmapMergeStateIf(members, run_id = {{before:UUID}}) AS before
+    FROM segment_states
+    WHERE tenant_id = {{tenant:UInt32}} AND segment_id = {{segment:UInt64}} AND run_id IN ({{upload:UUID}}, {{before:UUID}}))
+"""
 
 
 class Upload(Struct, frozen=True):
@@ -61,7 +67,7 @@ class Uploads:
 
     def __init__(self, postgres: Postgres, clickhouse: ClickHouse) -> None:
         self._postgres = postgres
-        self._clickhouse = clickhouse
+        self._numbers = UserNumbers(postgres, clickhouse)
 
     async def receive(self, tenant: Tenant, segment_id: int, user_ids: Sequence[str], *, mode: Mode) -> Upload:
         """Keep a list of distinct users, and queue the computation that applies it.
@@ -79,11 +85,9 @@ class Uploads:
             await transaction.execute(sql, run_id, tenant.id, segment_id, mode)
             # If nothing comes of it, what was written goes then; the row above keeps it until then.
             await leave_to_remove(transaction, tenant.id, [segment_id], after=LATER + _MARGIN)
-        for start in range(0, len(user_ids), _BLOCK):
-            rows = [(tenant.id, segment_id, run_id, user_id) for user_id in user_ids[start : start + _BLOCK]]
-            await self._clickhouse.insert("memberships", _COLUMNS, rows, token=f"{run_id}-{start}")
-        params = {"tenant": tenant.id, "segment": segment_id, "run": run_id}
-        unknown = (await self._clickhouse.fetch(_UNKNOWN, params, purpose="compute")).rows[0][0]
+        async with self._numbers.listed(tenant, user_ids) as session:
+            await session.fetch(_RECEIVE, {"tenant": tenant.id, "segment": segment_id, "run": run_id})
+            unknown = (await session.fetch(_UNKNOWN, {"tenant": tenant.id})).rows[0][0]
         async with self._postgres.transaction() as transaction:
             await _check_static(transaction, tenant, segment_id)
             sql = """
@@ -100,10 +104,8 @@ def merge(
     tenant: Tenant, segment_id: int, *, mode: Mode, upload: UUID, run_id: UUID, before: UUID | None
 ) -> CompiledQuery:
     """Return the statement that writes, as the members of *run_id*, those of *before* (None: nobody) with the *upload* applied."""
-    params = {"tenant": tenant.id, "segment": segment_id, "run": run_id, "upload": upload}
-    if mode != "replace":
-        params["before"] = before or UUID(int=0)
-    return CompiledQuery(_MERGE[mode], params)
+    params = {"tenant": tenant.id, "segment": segment_id, "run": run_id, "upload": upload, "before": before or NOBODY}
+    return CompiledQuery(_MERGE.replace("__MERGED__", _MERGED[mode]), params)
 
 
 async def _check_static(transaction: Connection, tenant: Tenant, segment_id: int) -> None:

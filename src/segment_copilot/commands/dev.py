@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from segment_copilot.commands.options import Service
 from segment_copilot.commands.prompt import PROMPT, confirm
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.screen import Screen
-from segment_copilot.commands.serving import running
+from segment_copilot.commands.serving import catching, running
 from segment_copilot.commands.shell import command_line, data_dir_arguments
 from segment_copilot.embedded import default_data_dir, start_engines
 from segment_copilot.errors import InvalidInput, NotFound, SegmentCopilotError, Unavailable
@@ -80,7 +80,7 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
             outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
-            secrets_keys=settings.secrets_keys or (_secrets_key(engines.data_dir / "secrets-key"),),
+            secrets_keys=settings.secrets_keys or (secrets_key(engines.data_dir / "secrets-key"),),
         )
         try:
             code = asyncio.run(_dev(console, settings, engines.data_dir, options))
@@ -106,7 +106,13 @@ def _say_how_to_go_on(console: Console, directory: Path, options: DevOptions, *,
 
 
 async def _dev(console: Console, settings: Settings, directory: Path, options: DevOptions) -> int:
-    tenant, keys = await _prepare(console, settings, directory, options)
+    async with contextlib.AsyncExitStack() as stack:
+        catcher = await stack.enter_async_context(_catching(directory)) if options.with_demo else ""
+        return await _serve(console, settings, directory, options, catcher=catcher)
+
+
+async def _serve(console: Console, settings: Settings, directory: Path, options: DevOptions, *, catcher: str) -> int:
+    tenant, keys = await _prepare(console, settings, directory, options, catcher=catcher)
     async with running(settings) as (url, serving):
         await _until_ready(url)
         runtime = Runtime(
@@ -130,13 +136,15 @@ async def _dev(console: Console, settings: Settings, directory: Path, options: D
         if not options.once:
             console.print(f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/].", soft_wrap=True)
             chat = command_line("ask", "--chat", *data_dir_arguments(options.data_dir))
+            if catcher:
+                console.print(f"The demo's activations send to {catcher}, which tells what arrived.", soft_wrap=True)
             console.print(f"Ask it from another terminal: [bold]{escape(chat)}[/]. Ctrl-C stops it.", soft_wrap=True)
             await asyncio.wait([serving])
         return code
 
 
 async def _prepare(
-    console: Console, settings: Settings, directory: Path, options: DevOptions
+    console: Console, settings: Settings, directory: Path, options: DevOptions, *, catcher: str
 ) -> tuple[Tenant, DevKeys]:
     async with open_resources(settings) as resources:
         with _step(console, "Migrating"):
@@ -148,9 +156,20 @@ async def _prepare(
                 tenant = await demo.load_demo(
                     resources, ends_at=datetime.now(UTC), progress=progress, notice=console.print
                 )
+                await demo.connect_demo(resources, tenant, catcher)
         else:
             tenant = await _empty_tenant(resources)
         return tenant, await _keys(resources, tenant, directory / f"keys-{tenant.slug}.json")
+
+
+@contextlib.asynccontextmanager
+async def _catching(directory: Path) -> AsyncGenerator[str]:
+    """Run the demo's catcher, on the port that it had before if that is free; yield its URL."""
+    path = directory / "catcher-port"
+    before = path.read_text().strip() if path.exists() else ""
+    async with catching(demo.Catcher(), port=int(before) if before.isdecimal() else 0) as url:
+        path.write_text(f"{url.rpartition(':')[2]}\n")
+        yield url
 
 
 async def _discard_demo(console: Console, resources: Resources, *, yes: bool) -> None:
@@ -189,7 +208,7 @@ async def _keys(resources: Resources, tenant: Tenant, path: Path) -> DevKeys:
     return keys
 
 
-def _secrets_key(path: Path) -> str:
+def secrets_key(path: Path) -> str:
     """Return the key that this data directory's secrets are kept with, made at the first start."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text().strip()

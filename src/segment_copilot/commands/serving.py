@@ -195,6 +195,23 @@ async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[
             stop.set()
 
 
+@contextlib.asynccontextmanager
+async def catching(app: Any, *, port: int = 0) -> AsyncGenerator[str]:
+    """Serve an application of ASGI on a loopback port beside all else, on another if it is taken; yield the URL."""
+    try:
+        listener = _listener("127.0.0.1", port, hint="another port")
+    except Unavailable:
+        listener = _listener("127.0.0.1", 0, hint="another port")
+    server = _Server(server_config(app))
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await asyncio.wait([serving])
+
+
 async def migrate_stores(settings: Settings) -> list[str]:
     """Migrate both stores, and return the names of the migrations that were applied."""
     async with open_resources(settings) as resources:

@@ -33,6 +33,7 @@ _CHAIN_SOURCES: Final = 24
 _CHAIN_READS: Final = 2  # of each source, on the average
 _SOURCES_IN_A_RANGE: Final[dict[Shape, int]] = {"chain": 16, "bitmasks": 7}
 """Each source holds a table of its users while it is read; so many fit into 200 MB for half a million users."""
+_INTO_STATES: Final = "INSERT INTO segment_states (tenant_id, segment_id, run_id, members)\n"
 _SMALL: Final = 1_000_000  # events: of fewer no plan needs much memory
 
 
@@ -118,9 +119,13 @@ def render_preview(
 def render_membership_insert(
     plan: Plan, *, segment_id: int, run_id: UUID, shape: Shape | None = None, keys: KeyRange | None = None
 ) -> CompiledQuery:
-    """Write the members of one run, those in the range; they never pass through Python."""
+    """Write the numbers of the members of one run, those in the range; they never pass through Python."""
     rendering = _Rendering(plan, shape, keys=keys)
-    return _insert(rendering.tables.tenant, segment_id, run_id, rendering.users([rendering.is_member]))
+    members = is_in(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
+    segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")
+    tenant = rendering.tables.tenant
+    template = "SELECT {}, {}, {}, groupBitmapState(number)\nFROM user_numbers\nWHERE tenant_id = {} AND {}"
+    return query(sql(_INTO_STATES + template, tenant, segment, run, tenant, members))
 
 
 class SharedSlots:
@@ -145,19 +150,29 @@ class SharedSlots:
         self._tests = [self._masks.test(tree) for tree in trees]
 
     def create(self) -> CompiledQuery:
-        """Ask for every slot; users are in the order in which members are stored."""
+        """Ask for every slot."""
         rendering = _Rendering(self._first, "bitmasks", names=self._names)
         template = (
             "CREATE TEMPORARY TABLE shared_slots ENGINE = Memory AS\nSELECT user_id, user_key, {}\n"
-            "FROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)\nORDER BY user_id"
+            "FROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
         )
         universe = nested(sql("SELECT user_id, user_key\n{}", rendering.users()))
         return query(sql(template, self._masks.columns, universe, nested(self._masks.rows(rendering.sources))))
 
-    def insert(self, plan: Plan, *, segment_id: int, run_id: UUID) -> CompiledQuery:
-        """Write the members of one run of one of the plans."""
-        rows = sql("FROM shared_slots\nWHERE {}", self._masks.test(normal(plan.root)))
-        return _insert(bind(plan.tenant_id, "UInt32", name="tenant"), segment_id, run_id, rows)
+    def insert(self, *, segment_ids: Sequence[int], run_ids: Sequence[UUID]) -> CompiledQuery:
+        """Write the members of a run of each plan, in their order; of a run that nobody is in there is nothing to write."""
+        tenant = bind(self._first.tenant_id, "UInt32", name="tenant")
+        places = bind(list(range(1, len(self._tests) + 1)), "Array(UInt16)", name="places")
+        tests = _listed([sql("toUInt8({})", test) for test in self._tests])
+        numbers = nested(sql("SELECT user_key, number FROM user_numbers WHERE tenant_id = {}", tenant))
+        template = (
+            "SELECT number, arrayFilter((place, is_in) -> is_in, {}, [\n{}\n]) AS found\n"
+            "FROM shared_slots INNER ANY JOIN {} AS numbers USING (user_key)"
+        )
+        rows = nested(sql(template, places, tests, numbers))
+        segments, runs = bind(list(segment_ids), "Array(UInt64)"), bind(list(run_ids), "Array(UUID)")
+        insert = "SELECT {}, {}[place], {}[place], groupBitmapState(number)\nFROM {}\nARRAY JOIN found AS place\nGROUP BY place"
+        return query(sql(_INTO_STATES + insert, tenant, segments, runs, rows))
 
     def create_members(self, segment_ids: Sequence[int]) -> CompiledQuery:
         """Make another temporary table, of the members of each plan: `segment_id, user_key, user_id`.
@@ -178,12 +193,6 @@ class SharedSlots:
 def _check_alike(plans: Sequence[Plan]) -> None:
     if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
         raise ValueError("plans that share slots are of one tenant and one instant")
-
-
-def _insert(tenant: Fragment, segment_id: int, run_id: UUID, rows: Fragment) -> CompiledQuery:
-    segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")
-    into = "INSERT INTO memberships (tenant_id, segment_id, run_id, user_id, user_key)\n"
-    return query(sql(into + "SELECT {}, {}, {}, user_id, user_key\n{}", tenant, segment, run, rows))
 
 
 def render_is_member(

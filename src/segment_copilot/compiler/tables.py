@@ -18,6 +18,9 @@ INSTANT: Final = "DateTime64(6, 'UTC')"
 Keys = Literal["user_key", "property, user_key"]
 """What tells rows of users, or of the traits of users, apart."""
 
+_STATE: Final = (
+    "SELECT groupBitmapMergeState(members) FROM segment_states WHERE tenant_id = {} AND segment_id = {} AND run_id = {}"
+)
 _LINKS: Final = "SELECT alias_key, person_key, person_id FROM {} FINAL WHERE tenant_id = {}"
 
 
@@ -168,8 +171,8 @@ class Tables:
 
     def members(self, segment_id: int, run_id: UUID) -> Fragment:
         """Read the stored members of a segment, as one run left them; they have no instant."""
-        run = sql("run_id = {}", bind(run_id, "UUID"))
-        return self._read("memberships", [sql("segment_id = {}", bind(segment_id, "UInt64")), run])
+        stored = nested(sql(_STATE, self.tenant, bind(segment_id, "UInt64"), bind(run_id, "UUID")), margin=2)
+        return self._read("user_numbers", [sql("bitmapContains({}, number)", stored)])
 
     def _read(self, table: LiteralString, conditions: Iterable[Fragment], *, final: bool = False) -> Fragment:
         rows = sql(table)

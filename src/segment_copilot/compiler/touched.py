@@ -4,7 +4,7 @@
     → touched_events, touched_traits, touched_traits_current, touched_users, touched_identity_links → SharedSlots(names=TOUCHED)
 
 All are temporary tables of one session. To add `user_key IN (touched)` to every read instead saves little: keys are hashes,
-and lie everywhere (docs/decisions/0019-live-refresh.md).
+and lie everywhere (docs/decisions/0021-live-refresh.md).
 """
 
 from __future__ import annotations

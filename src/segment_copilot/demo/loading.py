@@ -18,7 +18,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.demo.moving import MOVING, move_to_now
 from segment_copilot.demo.schemas import SCHEMAS
-from segment_copilot.demo.segments import ACTIVATIONS, SEGMENTS
+from segment_copilot.demo.segments import SEGMENTS
 from segment_copilot.demo.shop import SEED, USERS, event_prefix, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
 from segment_copilot.lists import Window
@@ -89,7 +89,6 @@ async def load_demo(
             )
         resources.discovery.forget(tenant)
         ids = await _save_segments(resources, tenant, ends_at=ends_at)
-        await _connect(resources, tenant, ids, ends_at=ends_at)
         days = [ends_at - timedelta(days=ago) for ago in range(history_days - 1, 0, -1)]
         await _compute_history(resources, tenant, ids.values(), days=days, progress=progress)
         await _compute(resources, tenant, as_of=ends_at)
@@ -157,6 +156,7 @@ async def _clear_away(resources: Resources) -> None:
         return
     await resources.activations.delete_all(left)
     await resources.snapshots.delete_all(left)
+    await resources.user_numbers.delete_all(left)
     await resources.segments.delete_all(left)
     await resources.history.delete(left)
     await resources.tenants.delete(left)
@@ -178,19 +178,6 @@ async def _save_segments(resources: Resources, tenant: Tenant, *, ends_at: datet
         )
         ids[segment.name] = saved.segment.id
     return ids
-
-
-async def _connect(resources: Resources, tenant: Tenant, ids: dict[str, int], *, ends_at: datetime) -> None:
-    for activation in ACTIVATIONS:
-        await resources.activations.create(
-            tenant,
-            ids[activation.segment],
-            connector_type=activation.connector_type,
-            config=activation.config,
-            status="active" if activation.active else "inactive",
-            last_synced_at=ends_at - timedelta(minutes=20) if activation.active else None,
-            is_judged=False,
-        )
 
 
 # Members, on each day before and now
@@ -229,7 +216,7 @@ async def _wait_until_computed(resources: Resources, tenant: Tenant) -> None:
     """Compute what was requested, or wait for a worker that took some of it."""
     try:
         async with asyncio.timeout(_COMPUTING_SECONDS):
-            while await resources.computations.count_unfinished(tenant):
+            while await resources.computation_records.count_unfinished(tenant):
                 done = await asyncio.gather(*(resources.computations.run_next() for _ in range(_AT_ONCE)))
                 if not any(done):
                     await asyncio.sleep(0.05)

@@ -33,7 +33,6 @@ _MOVES: Final = (  # what lies after the end of the shop is people's own
     """UPDATE segments SET created_at = created_at + $2, updated_at = greatest(
            created_at + $2, CASE WHEN updated_at <= $3 THEN updated_at + $2 ELSE updated_at END)
        WHERE tenant_id = $1 AND created_at <= $3""",
-    "UPDATE activations SET last_synced_at = last_synced_at + $2 WHERE tenant_id = $1 AND last_synced_at <= $3",
 )
 
 

@@ -108,18 +108,3 @@ SEGMENTS: Final = (
         ({"type": "event_sequence", "events": ["trial_started", "order_placed"], "window_days": 30},),
     ),
 )
-
-
-class DemoActivation(Struct, frozen=True):
-    """A connector that the members of a segment would be sent to."""
-
-    segment: str
-    connector_type: str
-    config: Mapping[str, str]
-    active: bool
-
-
-ACTIVATIONS: Final = (
-    DemoActivation("High LTV", "klaviyo", {"list_id": "DEMO01"}, active=True),
-    DemoActivation("Churn Risk", "braze", {"rest_endpoint": "https://rest.example.com"}, active=False),
-)

@@ -24,6 +24,9 @@ WHERE database = currentDatabase() AND name IN ('tenant_id', 'user_key')
     AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')
 GROUP BY table HAVING count() = 2 ORDER BY table
 """
+# Tables that have users in sets of their numbers (user_numbers), in these columns. They are first: which numbers were theirs
+# is known for as long as the other rows are there, and numbers that nobody has are no one's.
+_SETS: Final = {"segment_states": ("members",), "segment_deltas": ("entered", "gone")}
 _HIDDEN: Final = """
 SELECT count() FROM system.parts
 WHERE database = currentDatabase() AND table = {table:String} AND active AND has_lightweight_delete
@@ -53,6 +56,11 @@ class Traces:
         self._tenant = {"tenant": tenant_id}
         self._marked = f"(SELECT user_key FROM erasing WHERE erasure_id = {erasure_id})"
         self._theirs = f"tenant_id = {tenant_id} AND user_key IN {self._marked}"
+        self._of_tenant = f"tenant_id = {tenant_id}"
+        # Their numbers, and those that belong to nobody: who wrote a state had read the numbers before.
+        self._others = f"""(
+            SELECT groupBitmapState(number) FROM user_numbers
+            WHERE tenant_id = {tenant_id} AND user_key NOT IN {self._marked})"""
         self._links = f"tenant_id = {tenant_id} AND (alias_key IN {self._marked} OR person_key IN {self._marked})"
 
     async def mark(self, ids: Sequence[str]) -> None:
@@ -62,7 +70,7 @@ class Traces:
 
     async def tables(self) -> list[str]:
         """Return the tables that may have rows of theirs."""
-        return [*await self._column(_TABLES), "identity_links"]
+        return [*_SETS, *await self._column(_TABLES), "identity_links"]
 
     async def count(self, table: str) -> int:
         """Return how many rows of theirs a table has."""
@@ -79,7 +87,10 @@ class Traces:
             await self._execute(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2")
         if await self.count(table):
             condition = self._condition(table)
-            await self._execute(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
+            change = "DELETE"
+            if table in _SETS:
+                change = "UPDATE " + ", ".join(f"{one} = bitmapAnd({one}, {self._others})" for one in _SETS[table])
+            await self._execute(f"ALTER TABLE {table} {change} WHERE {condition} SETTINGS mutations_sync = 2")
 
     async def now(self) -> int:
         """Return the server's time in seconds, rounded up: whatever was replaced was replaced before."""
@@ -148,11 +159,16 @@ class Traces:
 
     async def member_counts(self) -> dict[UUID, int]:
         """Return how many members each run of the tenant has."""
-        sql = "SELECT run_id, count() FROM memberships WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"
+        sql = """
+            SELECT run_id, bitmapCardinality(groupBitmapMergeState(members)) FROM segment_states
+            WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"""
         rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
         return {run_id: int(count) for run_id, count in rows}
 
     def _condition(self, table: str) -> str:
+        if table in _SETS:
+            has_more = " OR ".join(f"bitmapAndnotCardinality({one}, {self._others}) > 0" for one in _SETS[table])
+            return f"{self._of_tenant} AND ({has_more})"
         return self._links if table == "identity_links" else self._theirs
 
     async def _execute(self, sql: str) -> None:

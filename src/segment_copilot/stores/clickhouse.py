@@ -171,13 +171,16 @@ class Session:
         self._query_id = query_id
         self._turn = turn
 
-    async def fetch(self, sql: str, params: Mapping[str, object] | None = None) -> Result:
-        """Run a query and return all its rows, like `ClickHouse.fetch`."""
+    async def fetch(
+        self, sql: str, params: Mapping[str, object] | None = None, *, query_id: str | None = None
+    ) -> Result:
+        """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
         started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
+        query_id = query_id or self._query_id
         async with self._turn(sql, params, self._purpose) as turn:
-            columns, rows = await self._connection.run(text, query_id=self._query_id, settings=settings, turn=turn)
-        duration_ms = _log_query(self._purpose, self._query_id, started=started, rows=len(rows))
-        return Result(columns, rows, self._query_id, duration_ms)
+            columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
+        duration_ms = _log_query(self._purpose, query_id, started=started, rows=len(rows))
+        return Result(columns, rows, query_id, duration_ms)
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert *rows* as one block, like `ClickHouse.insert`."""

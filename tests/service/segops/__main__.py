@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
@@ -24,7 +25,12 @@ async def outcomes() -> list[Outcome]:
     """How every call went, against engines, API and worker that live as long as this."""
     with data_directory() as directory, start_engines(directory) as engines, tempfile.TemporaryDirectory() as scratch:
         settings = Settings(
-            database_url=engines.database_url, clickhouse_url=engines.clickhouse_url, port=0, refresh_default="manual"
+            database_url=engines.database_url,
+            clickhouse_url=engines.clickhouse_url,
+            port=0,
+            secrets_keys=(new_key(),),
+            files_directory=str(directory / "files"),
+            refresh_default="manual",
         )
         async with open_resources(settings) as resources:
             await migrate(resources.postgres, resources.clickhouse)

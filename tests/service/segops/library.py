@@ -333,8 +333,3 @@ def tells_the_usage(world: World) -> None:
 
     assert told["events"] >= 4
     assert told["mtu_computed"] >= 3
-
-
-@calls("analytics.activations", "GET /api/analytics/activations/")
-def tells_how_activations_fare(world: World) -> None:
-    assert world.admin.analytics.activations() == []

@@ -13,15 +13,14 @@ from segops import SegOpsClient
 from segops_admin import SegOpsAdmin
 from segops_admin._cli import COMMANDS
 
-from tests.service.segops import commands, ingestion, library
+from tests.service.segops import activations, commands, ingestion, library
 from tests.service.segops.calls import CALLS, Call
 from tests.service.segops.world import Wire, World
 
 OF_ANOTHER_PRODUCT: Final = {"product_segments", "products", "queries", "pages"}
-NOT_THERE_YET: Final = {"activations"}
 LIFECYCLE: Final = {"close"}  # SegOpsClient.shutdown by another name
 
-ROOMS: Final = (library, ingestion, commands)
+ROOMS: Final = (library, activations, ingestion, commands)
 """Imported so that their calls are in the table."""
 
 
@@ -54,11 +53,10 @@ def resource_of(method: str) -> str:
 
 def expected() -> list[str]:
     """The methods that are to work: those of this product."""
-    left_out = OF_ANOTHER_PRODUCT | NOT_THERE_YET
     return [
         method
         for method in methods()
-        if resource_of(method) not in left_out and method.removeprefix("SegOpsClient.") not in LIFECYCLE
+        if resource_of(method) not in OF_ANOTHER_PRODUCT and method.removeprefix("SegOpsClient.") not in LIFECYCLE
     ]
 
 
@@ -97,7 +95,6 @@ def _is(route: str, sent: str) -> bool:
 def page(outcomes: list[Outcome]) -> str:
     """The matrix as a page of the docs."""
     working = sum(not outcome.failure for outcome in outcomes)
-    left = [method for method in methods() if resource_of(method) in NOT_THERE_YET]
     foreign = [method for method in methods() if resource_of(method) in OF_ANOTHER_PRODUCT]
     rows = [f"| `{outcome.method}` | `{outcome.route}` | {outcome.failure or 'yes'} |" for outcome in outcomes]
     return "\n".join(
@@ -113,8 +110,6 @@ def page(outcomes: list[Outcome]) -> str:
             "| method | route | works |",
             "| --- | --- | --- |",
             *rows,
-            "",
-            f"Not there yet ({len(left)}): " + ", ".join(f"`{method}`" for method in left) + ".",
             "",
             f"Of other products of SegOps ({len(foreign)}), and not part of this one: those of "
             + ", ".join(f"`{name}`" for name in sorted(OF_ANOTHER_PRODUCT))

@@ -176,7 +176,7 @@ RESULTS: Mapping[str, Any] = {
     "query_top_events": {"event_types": [{"event_type": "page_viewed", "count": 9001}, {"event_type": "cart_add", "count": 803}], "total": 10404, "from": _TIME, "to": _TIME, "timezone": "UTC", "truncated": False},
     "query_event_volume": {"points": _POINTS, "total": 3601, "from": _TIME, "to": _TIME, "timezone": "UTC", "event_type": "order_placed"},
     "query_segment_membership_trend": {"segment_id": 3, "name": "High LTV", "points": _POINTS, "from": _TIME, "to": _TIME, "timezone": "UTC"},
-    "query_segment_changes": {"segment_id": 5, "name": "Churn Risk", "entered": 812, "left": 73, "entered_users": [{"user_id": "u_11", "at": _TIME}], "left_users": [{"user_id": "u_12", "at": _TIME}], "users_withheld": False, "computations": 4, "first_computed_at": None, "last_computed_at": _TIME, "member_count": 1204, "from": _TIME, "to": _TIME, "timezone": "UTC"},
+    "query_segment_changes": {"segment_id": 5, "name": "Churn Risk", "entered": 812, "left": 73, "entered_users": [{"user_id": "u_11", "at": _TIME}], "left_users": [{"user_id": "u_12", "at": _TIME}], "names_withheld": False, "computations": 4, "first_computed_at": None, "last_computed_at": _TIME, "member_count": 1204, "from": _TIME, "to": _TIME, "timezone": "UTC"},
     "list_property_values": {"values": [{"value": "pro", "count": 312}], "total_distinct": 1, "truncated": False},
     "preview_segment": {"matched_users": 1211, **_COUNTED},
     "propose_segment": {"draft_id": "draft_1", "name": "Named", "tier_reason": "it looks at events", "count": 1211, "warnings": [], **_COUNTED},

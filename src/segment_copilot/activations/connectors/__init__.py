@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from segment_copilot.activations.connectors.braze import Braze
 from segment_copilot.activations.connectors.configs import Config, Secret, Url
 from segment_copilot.activations.connectors.contract import (
     Batch,
@@ -18,6 +19,7 @@ from segment_copilot.activations.connectors.contract import (
     TryLater,
 )
 from segment_copilot.activations.connectors.files import Files
+from segment_copilot.activations.connectors.klaviyo import Klaviyo
 from segment_copilot.activations.connectors.webhook import Webhook
 
 __all__ = [
@@ -41,5 +43,7 @@ def connectors(*, files_directory: str = "") -> Mapping[str, Connector]:
         Webhook(),
         Files("csv", files_directory),
         Files("parquet", files_directory),
+        Klaviyo(),
+        Braze(),
     )
     return {connector.name: connector for connector in table}

@@ -35,10 +35,9 @@ class Piece(Struct, frozen=True):
         return dict(_CHANGES).get(self.event)
 
 
-class Recomputed(Struct, frozen=True):
+class Recomputed(Struct, frozen=True, tag_field="event", tag="segment.recomputed"):
     """Says that a segment was computed and how many members it has; *computed_at* is the instant that it is of."""
 
-    event: Literal["segment.recomputed"]
     tenant_slug: str
     segment_id: int
     segment_name: str
@@ -50,10 +49,7 @@ class Recomputed(Struct, frozen=True):
     published_at: datetime
 
 
-class Changed(Struct, frozen=True):
-    """Lists users who entered a segment or left it: one of *parts*; *user_count* is of all of them together."""
-
-    event: Literal["segment.entered", "segment.left"]
+class _Changed(Struct, frozen=True):
     tenant_slug: str
     segment_id: int
     segment_name: str
@@ -67,17 +63,24 @@ class Changed(Struct, frozen=True):
     published_at: datetime
 
 
+class Entered(_Changed, frozen=True, tag_field="event", tag="segment.entered"):
+    """Lists users who entered a segment: one of *parts*; *user_count* is of all of them together."""
+
+
+class Left(_Changed, frozen=True, tag_field="event", tag="segment.left"):
+    """Lists users who left a segment: one of *parts*; *user_count* is of all of them together."""
+
+
 class Reason(Struct, frozen=True):
-    """Why a computation failed."""
+    """Says why a computation failed."""
 
     code: str
     detail: str
 
 
-class Failed(Struct, frozen=True):
+class Failed(Struct, frozen=True, tag_field="event", tag="computation.failed"):
     """Says that a computation failed, and why; the segment keeps the members that it had."""
 
-    event: Literal["computation.failed"]
     tenant_slug: str
     segment_id: int
     segment_name: str
@@ -87,7 +90,7 @@ class Failed(Struct, frozen=True):
     failed_at: datetime
 
 
-Body = Recomputed | Changed | Failed
+Body = Recomputed | Entered | Left | Failed
 
 
 def pieces(publication: Publication, events: Iterable[str]) -> Iterator[Piece]:
@@ -119,25 +122,14 @@ def body(publication: Publication, piece: Piece, *, tenant_slug: str, user_ids: 
         case "computation.failed":
             reason = msgspec.json.decode(publication.error or "{}", type=Reason)
             ended = (publication.computation_id, publication.computed_at, publication.published_at)
-            return Failed(piece.event, *about, reason, *ended)
+            return Failed(*about, reason, *ended)
         case "segment.recomputed":
             counts = (publication.entered, publication.left)
-            return Recomputed(
-                piece.event, *about, *counted, *counts, publication.computation_id, publication.published_at
-            )
+            return Recomputed(*about, *counted, *counts, publication.computation_id, publication.published_at)
         case "segment.entered" | "segment.left":
-            count = publication.count("entered" if piece.event == "segment.entered" else "left")
-            parts = (piece.part, piece.parts)
-            return Changed(
-                piece.event,
-                *about,
-                *counted,
-                user_ids,
-                count,
-                *parts,
-                publication.computation_id,
-                publication.published_at,
-            )
+            kind, change = (Entered, "entered") if piece.event == "segment.entered" else (Left, "left")
+            parts = (piece.part, piece.parts, publication.computation_id, publication.published_at)
+            return kind(*about, *counted, user_ids, publication.count(change), *parts)
 
 
 def message_id(publication_id: int, piece: Piece) -> str:

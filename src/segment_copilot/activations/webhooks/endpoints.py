@@ -41,8 +41,8 @@ _COLUMNS: Final = """id, url, description, events, is_active, signature, public_
     disabled_at, disabled_reason, created_at, updated_at"""
 
 _INSERT: Final = f"""
-INSERT INTO webhooks (tenant_id, url, description, events, signature, secret, public_key)
-SELECT $1, $2, $3, $4, $5, $6, $7 FROM tenants
+INSERT INTO webhooks (tenant_id, url, description, events, is_active, signature, secret, public_key)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM tenants
 WHERE id = $1 AND (SELECT count(*) FROM webhooks WHERE tenant_id = $1) < {MAX_WEBHOOKS}
 RETURNING {_COLUMNS}
 """
@@ -106,6 +106,7 @@ class Webhooks:
         *,
         description: str = "",
         events: Sequence[Event] = DEFAULT_EVENTS,
+        is_active: bool = True,
         secret: str | None = None,
         signature: Signature = "hmac",
         by: Caller | None = None,
@@ -130,6 +131,7 @@ class Webhooks:
                 url,
                 description,
                 list(dict.fromkeys(events)),
+                is_active,
                 chosen.signature,
                 sealed,
                 chosen.public_key,

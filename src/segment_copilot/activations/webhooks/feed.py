@@ -8,7 +8,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.webhooks.bodies import EVENTS, Body, Event, Piece, message_id, pieces
 from segment_copilot.activations.webhooks.queue import make_body
@@ -24,7 +23,7 @@ _ALL: Final = 2**31 - 1  # every place of a publication
 
 
 class Message(Struct, frozen=True):
-    """What a webhook is sent: its id, which every repetition has too, and its body."""
+    """Holds what a webhook is sent: its id, which every repetition has too, and its body."""
 
     id: str
     body: Body
@@ -56,16 +55,12 @@ class WebhookFeed:
         events: Sequence[Event] = EVENTS,
         limit: int = MAX_MESSAGES,
         wait: float = 0,
-        by: Caller | None = None,
     ) -> Messages:
         """Return messages after *cursor* (None: from now on), if need be after a *wait* of so many seconds for the first.
 
         Raises:
             InvalidInput: The cursor is none of the tenant's.
-            Forbidden: Users would be told, whom *by* may not know.
         """
-        if by is not None and any(Piece(event, 0).change for event in events):
-            by.require("members:read")
         if cursor is None:
             place = _Cursor(await self._publications.newest(tenant), _ALL)
         else:

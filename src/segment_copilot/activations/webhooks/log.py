@@ -85,9 +85,10 @@ class LoggedDelivery(WebhookDelivery, frozen=True):
 
 
 class Recovery(Struct, frozen=True):
-    """Says how many deliveries were queued."""
+    """Says how many deliveries were queued, and of publications since when: older ones are not kept."""
 
     queued: int
+    since: datetime
 
 
 class TestResult(Struct, frozen=True):
@@ -129,7 +130,7 @@ class WebhookDeliveries:
             ("webhook_id = {}", webhook_id),
             ("status = {}", status),
             ("event = {}", event),
-            ("created_at > {}", created_after),
+            ("created_at >= {}", created_after),
             ("created_at < {}", created_before),
         )
         return await Rows(_COLUMNS, _LISTED, conditions, _SORTINGS).page(self._postgres, window, order, _delivery)
@@ -176,11 +177,10 @@ class WebhookDeliveries:
         Raises:
             NotFound: The tenant has no such endpoint.
             Conflict: It is switched off.
-            InvalidInput: *since* is older than publications are kept, or more than 20,000 would be sent.
+            InvalidInput: More than 20,000 would be sent.
         """
         now = now or datetime.now(UTC)
-        if since < now - KEPT:
-            raise _wrong(f"What was published is kept for {KEPT.days} days. Give a later instant.")
+        since = max(since, now - KEPT)
         async with self._postgres.transaction() as transaction:
             events = await self._hold(transaction, tenant, webhook_id)
             found = await self._publications.since(tenant, since, connection=transaction)
@@ -201,7 +201,7 @@ class WebhookDeliveries:
                 WHERE webhook_id = $1 AND status IN ('queued', 'failed')"""
             lanes = [row["lane_id"] for row in await transaction.fetch(sql, webhook_id)]
             await transaction.execute(_NOW, lanes, now)
-        return Recovery(again + fresh)
+        return Recovery(again + fresh, since)
 
     async def test(
         self, tenant: Tenant, webhook_id: int, *, event: Event | None = None, now: datetime | None = None

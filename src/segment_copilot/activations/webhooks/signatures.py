@@ -33,7 +33,7 @@ _SHARED_BYTES: Final = 32
 
 
 class Secret(Struct, frozen=True):
-    """What deliveries are signed with, as text; *public_key* verifies those of ed25519."""
+    """Holds what deliveries are signed with, as text; *public_key* verifies those of ed25519."""
 
     text: str
     signature: Signature

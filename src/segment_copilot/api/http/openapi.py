@@ -50,6 +50,7 @@ TAGS: Final[Mapping[str, str]] = {
     "schemas": "What event types look like: declare it, infer it, hold events against it.",
     "catalog": "What a definition may refer to, as declared and as seen, with the values.",
     "activations": "Where members are sent.",
+    "webhooks": "Your servers, told of what becomes of segments; what was sent, and sending it again.",
     "sessions": "Short tokens for browsers and apps, in exchange for a key.",
     "keys": "Keys that speak for the tenant, and what each may do.",
     "health": "For probes; no key needed.",

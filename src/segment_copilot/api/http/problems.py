@@ -51,12 +51,21 @@ HTTP_CODES: Mapping[int, str] = {
 """Codes of what the framework itself refuses."""
 
 TITLES: Mapping[str, str] = {
+    "activation_not_found": "Nothing is here",
+    "activation_paused": "The activation is paused",
     "bad_cursor": "The cursor was not made for this list",
     "body_too_large": "The body is too large",
     "client_left": "The client left before the answer",
     "conflict": "The request contradicts what is stored",
     "computation_finished": "The computation is over",
     "computation_not_found": "Nothing is here",
+    "delivery_held": "The delivery waits for somebody to allow it",
+    "delivery_not_found": "Nothing is here",
+    "delivery_open": "The delivery is not over",
+    "delivery_superseded": "A later delivery came after this one",
+    "no_secrets_key": "The service has no key to keep secrets with",
+    "secret_unreadable": "A stored secret cannot be opened",
+    "unknown_connector": "There is no such connector",
     "cursor_expired": "What the cursor goes through is no longer kept",
     "duplicate_key": "A key occurs twice in one JSON object",
     "head_too_large": "The request line and its headers are too large",

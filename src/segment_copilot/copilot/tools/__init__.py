@@ -74,7 +74,7 @@ _ALL = (
     _tool(analytics.query_top_events, "Ranking event types", "clickhouse", scope="analytics:read"),
     _tool(analytics.query_event_volume, "Counting events by day", "clickhouse", scope="analytics:read"),
     _tool(analytics.query_segment_membership_trend, "Reading the membership trend", "postgres", scope="analytics:read"),
-    _tool(analytics.query_segment_changes, "Reading who joined and left", "clickhouse", scope="members:read"),
+    _tool(analytics.query_segment_changes, "Reading who joined and left", "clickhouse", scope="segments:read"),
     _tool(analytics.list_property_values, "Reading the values of a property", "clickhouse", scope="catalog:read"),
     _tool(drafts.preview_segment, "Counting users", "clickhouse", scope="segments:read", seconds=PREVIEW_SECONDS),
     _tool(

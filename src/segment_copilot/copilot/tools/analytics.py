@@ -65,7 +65,7 @@ class SegmentChanges(Struct, frozen=True, rename={"from_": "from"}):
     left: int
     entered_users: tuple[Mover, ...]
     left_users: tuple[Mover, ...]
-    users_withheld: bool
+    names_withheld: bool
     computations: int
     first_computed_at: datetime | None
     last_computed_at: datetime | None
@@ -165,7 +165,7 @@ async def query_segment_changes(
     to: str | None = None,
     limit: Annotated[int, Meta(ge=0, le=50)] = 10,
 ) -> SegmentChanges:
-    """Who joined a segment and who left it in a range: how many, and the first of them by user id. Members change when the segment is computed, so nothing moves between two computations.
+    """Count who joined a segment and who left it in a range, and name the first of them by user id. Members change when the segment is computed, so nothing moves between two computations.
 
     Args:
         segment: The segment's id or name.
@@ -189,7 +189,7 @@ async def query_segment_changes(
         left=moved.left,
         entered_users=moved.entered_users,
         left_users=moved.left_users,
-        users_withheld=not context.sees_users,
+        names_withheld=not context.sees_users,
         computations=moved.publications,
         first_computed_at=moved.first_computed_at,
         last_computed_at=found.last_computed_at,

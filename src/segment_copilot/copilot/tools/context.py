@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.activations.activations import Activations
+from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.movements import Movements
@@ -42,7 +42,7 @@ class UseCases(Struct, frozen=True):
     explanations: Explanations
     members: Members
     movements: Movements
-    activations: Activations
+    deliveries: Deliveries
 
 
 class EarlierResult(Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from segment_copilot.activations.deliveries import ActivationStanding, success_rate
 from segment_copilot.audiences.previews import conditions_in_words
 from segment_copilot.audiences.segments import Only
 from segment_copilot.copilot.tools.context import ToolContext
@@ -71,8 +72,16 @@ class SegmentDetail(Struct, frozen=True):
     members: tuple[str, ...] | UnsetType = UNSET
 
 
+class LastDelivery(Struct, frozen=True):
+    """Holds what became of the newest delivery that ended, and of how many users."""
+
+    status: str
+    users: int
+    at: datetime
+
+
 class ActivationSummary(Struct, frozen=True):
-    """Holds a connector without its configuration."""
+    """Holds a connector without its configuration. *success_rate* is a percentage of the latest deliveries, null before any ended."""
 
     id: int
     connector_type: str
@@ -81,6 +90,9 @@ class ActivationSummary(Struct, frozen=True):
     status: str
     last_synced_at: datetime | None
     last_error: str | None
+    member_count: int | None
+    last_delivery: LastDelivery | None
+    success_rate: int | None
 
 
 class ActivationList(Struct, frozen=True):
@@ -205,10 +217,26 @@ async def get_segment_detail(
 
 
 async def list_activations(context: ToolContext) -> ActivationList:
-    """List the connectors that send segments to other systems, with their status and last error."""
-    found = await context.use_cases.activations.list(context.tenant)
-    listed = tuple(msgspec.convert(one, ActivationSummary, from_attributes=True) for one in found)
+    """List the connectors that send segments to other systems: their status, when they last sent, what came of it and their last error."""
+    found = await context.use_cases.deliveries.standings(context.tenant)
+    listed = tuple(_activation(one) for one in found)
     return ActivationList(listed, len(listed))
+
+
+def _activation(found: ActivationStanding) -> ActivationSummary:
+    last = found.logs[0] if found.logs else None
+    return ActivationSummary(
+        id=found.id,
+        connector_type=found.connector_type,
+        segment_id=found.segment_id,
+        segment_name=found.segment_name,
+        status=found.status,
+        last_synced_at=found.last_synced_at,
+        last_error=found.last_error,
+        member_count=found.member_count,
+        last_delivery=LastDelivery(last.status, last.user_count, last.synced_at) if last else None,
+        success_rate=success_rate(found.logs),
+    )
 
 
 async def list_event_schemas(context: ToolContext) -> SchemaList:

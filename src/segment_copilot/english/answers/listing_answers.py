@@ -215,5 +215,7 @@ def _connector(item: Mapping[str, Any], context: Context) -> str:
     synced = (
         f", last synced {moment(item['last_synced_at'], context)}" if item.get("last_synced_at") else ", not synced yet"
     )
+    last: Mapping[str, Any] = item.get("last_delivery") or {}
+    sent = f" ({counted(last['users'], 'user')} sent)" if synced and last.get("status") == "success" else ""
     error = f", last error: {item['last_error']}" if item.get("last_error") else ""
-    return f"- {item['connector_type']} for {item['segment_name']}: {item['status']}{synced}{error}"
+    return f"- {item['connector_type']} for {item['segment_name']}: {item['status']}{synced}{sent}{error}"

@@ -31,7 +31,3 @@ CREATE TABLE live_segments (
     question bytea NOT NULL -- a hash of the plan at that instant
 );
 CREATE INDEX live_segments_tenant ON live_segments (tenant_id);
-
--- TEMPORARY until 0016 is merged
-ALTER TABLE segments ADD COLUMN IF NOT EXISTS refresh_mode text NOT NULL DEFAULT 'manual';
-ALTER TABLE segments ADD COLUMN IF NOT EXISTS paused_since timestamptz;
