@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test clients contract segops mutants chaos bench evals examples openapi
+.PHONY: help demo fmt check quick test clients contract segops mutants chaos kills bench evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,9 @@ mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 
 chaos: $(UV) ## Kill and freeze the service under load, fault after fault; nothing may be lost (FAULT=name …: these alone)
 	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT))
+
+kills: $(UV) ## Kill workers and stores while changes are delivered; none may be lost (KILLS=200 SEED=1)
+	$(RUN) python -m tests.chaos.deliveries --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 bench: $(UV) ## Measure; the tables are in benchmarks/README.md
 	$(RUN) python benchmarks/run.py

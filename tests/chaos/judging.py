@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -52,8 +52,10 @@ async def recover(service: Service) -> Recovery:
     return Recovery(*times)
 
 
-async def time_until(condition: Callable[[], Awaitable[bool]], *, since: float) -> float:
-    while time.monotonic() - since < PATIENCE_SECONDS:
+async def time_until(
+    condition: Callable[[], Awaitable[bool]], *, since: float, patience: float = PATIENCE_SECONDS
+) -> float:
+    while time.monotonic() - since < patience:
         try:
             if await condition():
                 break
@@ -72,7 +74,7 @@ async def judge(service: Service, load: Load, *, run: str, segments: dict[str, i
     return [
         *await _wrong_events(service, load, run=run, refused=refused),
         *await _failed_computations(service),
-        *await _wrong_members(service, segments),
+        *await wrong_members(service, segments, SEGMENTS),
     ]
 
 
@@ -102,7 +104,9 @@ async def _failed_computations(service: Service) -> list[str]:
     return [f"a computation failed: {row['error']}" for row in rows]
 
 
-async def _wrong_members(service: Service, segments: dict[str, int]) -> list[str]:
+async def wrong_members(
+    service: Service, segments: Mapping[str, int], definitions: Mapping[str, dict[str, Any]]
+) -> list[str]:
     """Compute every segment at one instant; who is listed must be whom a preview finds then."""
     wrong = list[str]()
     as_of = now().isoformat()
@@ -118,15 +122,16 @@ async def _wrong_members(service: Service, segments: dict[str, int]) -> list[str
             if await time_until(computed, since=time.monotonic()) >= PATIENCE_SECONDS:
                 wrong.append(f"{name} is stuck: {(await client.get(f'/{id_}/')).text[:300]}")
                 continue
-            asked = {"definition": SEGMENTS[name], "as_of": as_of, "limit": 1000}
+            asked = {"definition": definitions[name], "as_of": as_of, "limit": 1000}
             preview = (await client.post("/preview/", json=asked, timeout=PREVIEW_SECONDS)).json()
-            listed = await _listed(client, f"/{id_}/members/")
+            listed = await list_members(client, f"/{id_}/members/")
             if listed != preview["sample_user_ids"]:
                 wrong.append(f"{name} lists {len(listed)} members where a preview finds {preview['matched_users']}")
     return wrong
 
 
-async def _listed(client: httpx2.AsyncClient, path: str) -> list[str]:
+async def list_members(client: httpx2.AsyncClient, path: str) -> list[str]:
+    """Return the members that *path* answers, page after page."""
     found: list[str] = []
     params: dict[str, Any] = {"limit": 100}
     while True:

@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import httpx2
 import msgspec
@@ -23,12 +23,22 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.embedded import Engine, Engines
 from segment_copilot.resources import Resources, open_resources
-from segment_copilot.settings import Settings
+from segment_copilot.settings import read_settings
 from tests.support.proxies import Proxy, eventually, run_proxy
 
 Role = Literal["serve", "worker"]
 _PORTS: dict[Role, str] = {"serve": "PORT", "worker": "WORKER_PORT"}
 _START_SECONDS = 60
+
+
+class Spawned(Protocol):
+    """A process that was started, as subprocess.Popen has it."""
+
+    @property
+    def pid(self) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def wait(self) -> int: ...
+    def poll(self) -> int | None: ...
 
 
 class Process:
@@ -38,28 +48,37 @@ class Process:
         self.role: Role = role
         self.log = log
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Spawned | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *, database_url: str, clickhouse_url: str) -> None:
+    def start(self, *, database_url: str, clickhouse_url: str, settings: Mapping[str, str] = {}) -> None:
         """Return at once; `Service.until_ready` waits."""
         environment = os.environ | {
             "DATABASE_URL": database_url,
             "CLICKHOUSE_URL": clickhouse_url,
             "LOG_LEVEL": "info",
             _PORTS[self.role]: str(self.port),
+            **settings,
         }
         command = [sys.executable, "-m", "segment_copilot", self.role]
+        self._process = self._spawn(command, environment)
+
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> Spawned:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
+            return subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """True when it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     async def end(self, number: signal.Signals) -> int:
         """Send it a signal that ends it, and return its exit code."""
@@ -90,11 +109,14 @@ class Stores(Struct, frozen=True):
 class Service:
     """Engines, API and worker, with a tenant and its key; what faults are planted in."""
 
-    def __init__(self, engines: Engines, directory: Path, resources: Resources, *, stores: Stores) -> None:
+    def __init__(
+        self, engines: Engines, directory: Path, resources: Resources, *, stores: Stores, settings: Mapping[str, str]
+    ) -> None:
         self.engines = engines
         self.resources = resources
         self.directory = directory
         self.stores = stores
+        self.settings = settings
         self.proxies: tuple[Proxy, ...] = ()  # PostgreSQL's and ClickHouse's, while there are any
         self.api = Process("serve", log=directory / "api.log")
         self.worker = Process("worker", log=directory / "worker.log")
@@ -116,13 +138,26 @@ class Service:
         self.key = (await self.resources.keys.create(self.tenant))[1]
 
     def start(self, process: Process) -> None:
-        process.start(database_url=self.stores.database_url, clickhouse_url=self.stores.clickhouse_url)
+        urls = self.stores
+        process.start(database_url=urls.database_url, clickhouse_url=urls.clickhouse_url, settings=self.settings)
 
     async def restart(self, process: Process) -> None:
         """Start it again, and return when it answers at all: until then it is still away."""
         self.start(process)
         async with httpx2.AsyncClient(timeout=5) as client:
             await eventually(lambda: answers(client, process, "live"), seconds=_START_SECONDS)
+
+    async def supervise(self, process: Process) -> None:
+        """Start it until it stays, as Docker does: one that finds no PostgreSQL when it starts says so and ends."""
+
+        async def stays() -> bool:
+            if process.has_ended:
+                self.start(process)
+            return await answers(client, process, "live")
+
+        self.start(process)
+        async with httpx2.AsyncClient(timeout=5) as client:
+            await eventually(stays, seconds=2 * _START_SECONDS)
 
     async def start_all(self) -> None:
         for process in (self.api, self.worker):
@@ -181,13 +216,17 @@ class _Environment(Struct, frozen=True, rename=str.upper):
 
 
 @asynccontextmanager
-async def run_service(engines: Engines, directory: Path, stores: Stores) -> AsyncGenerator[Service]:
-    """A service on *stores*, not started yet; its own access to them is what faults and checks use."""
-    settings = Settings(
-        database_url=stores.database_url, clickhouse_url=stores.clickhouse_url, refresh_default="manual"
-    )
-    async with open_resources(settings) as resources:
-        service = Service(engines, directory, resources, stores=stores)
+async def run_service(
+    engines: Engines, directory: Path, stores: Stores, settings: Mapping[str, str] = {}
+) -> AsyncGenerator[Service]:
+    """A service on *stores*, not started yet; its own access to them is what faults and checks use.
+
+    *settings* are those of its processes beside the usual ones, as environment variables.
+    """
+    urls = {"DATABASE_URL": stores.database_url, "CLICKHOUSE_URL": stores.clickhouse_url}
+    read = read_settings({**urls, "REFRESH_DEFAULT": "manual", **settings})
+    async with open_resources(read) as resources:
+        service = Service(engines, directory, resources, stores=stores, settings=settings)
         try:
             yield service
         finally:

@@ -50,6 +50,11 @@ class Receiver:
     def bodies(self, target: str = "/") -> list[bytes]:
         return [one.body for one in self.received if one.target == target]
 
+    def reply_to(self, received: Received) -> Reply:
+        """Note a request, and return what it is answered."""
+        self.received.append(received)
+        return self.always.get(received.target) or (self.replies.popleft() if self.replies else Reply())
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
@@ -63,9 +68,8 @@ class Receiver:
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        self.received.append(Received(method, target, headers, body))
+        reply = self.reply_to(Received(method, target, headers, body))
         self.came.set()
-        reply = self.always.get(target) or (self.replies.popleft() if self.replies else Reply())
         if reply.does == "stall":
             await reader.read()  # until the other side goes
             return
@@ -83,10 +87,17 @@ class Receiver:
 async def receiving(tls: ssl.SSLContext | None = None) -> AsyncGenerator[Receiver]:
     """A receiver on a free port of this loop."""
     receiver = Receiver("https" if tls else "http")
+    async with listening(receiver, tls):
+        yield receiver
+
+
+@asynccontextmanager
+async def listening(receiver: Receiver, tls: ssl.SSLContext | None = None) -> AsyncGenerator[None]:
+    """Let *receiver* listen while the block runs."""
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
-        yield receiver
+        yield
     finally:
         server.close()
         await server.wait_closed()

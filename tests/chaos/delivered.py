@@ -1,0 +1,92 @@
+"""What has to be true of deliveries once the kills are over: all arrived, and what was told gives the members that there are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from tests.chaos.judging import list_members, time_until, wrong_members
+from tests.chaos.receiving import CRASHED, MoodyReceiver
+from tests.chaos.service import Service
+from tests.chaos.traffic import ACTIVATED, DEFINITIONS, client_of
+
+_PATIENCE: Final = 420.0  # an attempt that failed twice is made again after five minutes
+
+_COMPUTING: Final = "SELECT count(*) FROM computations WHERE status IN ('queued', 'running')"
+_UNTOLD: Final = """
+SELECT (SELECT count(*) FROM publications WHERE sequence IS NULL)
+    + (SELECT count(*) FROM webhook_deliveries WHERE status IN ('queued', 'failed'))
+"""
+_UNSYNCED: Final = """
+SELECT (SELECT count(*) FROM deliveries WHERE status IN ('queued', 'sending'))
+    + (SELECT count(*) FROM activations WHERE synced_computation IS NULL OR EXISTS (
+        SELECT FROM computations WHERE computations.segment_id = activations.segment_id AND computations.status = 'done'
+            AND entered + left_count > 0 AND computations.id > synced_computation))
+"""
+_TOLD: Final = """
+SELECT 'msg_' || publication_id || '_' || replace(event, '.', '_') || '_' || part AS id, status FROM webhook_deliveries
+"""
+_UNPUBLISHED: Final = """
+SELECT count(*) FROM computations WHERE status = 'done' AND change_set IS NOT NULL
+    AND NOT EXISTS (SELECT FROM publications WHERE computation_id = computations.id)
+"""
+_STOPPED: Final = "SELECT status, error FROM deliveries WHERE status IN ('dead', 'failed', 'held')"
+_FAILED: Final = "SELECT id, error::text AS error FROM computations WHERE status = 'failed' AND error->>'code' <> $1"
+
+
+async def settle(service: Service, segments: Mapping[str, int]) -> tuple[float, list[str]]:
+    """Let everything end that was begun: return how long that took, and what did not end or is computed wrongly."""
+    began = time.monotonic()
+    wrong = list[str]()
+
+    async def forwarded() -> bool:
+        status = await service.resources.ingestion.status(service.tenant)
+        return not status.pending and not status.failed
+
+    async def nothing(sql: str) -> bool:
+        return not await service.resources.postgres.fetchval(sql)
+
+    await service.until_ready()
+    if await time_until(forwarded, since=began) >= _PATIENCE:
+        wrong.append("events are not forwarded")
+    async with client_of(service) as client:
+        for id_ in segments.values():
+            (await client.post(f"/api/segments/{id_}/refresh/pause/")).raise_for_status()
+    for sql, what in ((_COMPUTING, "computed"), (_UNTOLD, "told to the webhook"), (_UNSYNCED, "sent by activations")):
+        if await time_until(lambda sql=sql: nothing(sql), since=began, patience=_PATIENCE) >= _PATIENCE:
+            wrong.append(f"not all is {what} after {_PATIENCE:.0f} s")
+    seconds = time.monotonic() - began
+    wrong += await wrong_members(service, dict(segments), DEFINITIONS)
+    again = time.monotonic()
+    for sql in (_COMPUTING, _UNTOLD, _UNSYNCED):
+        await time_until(lambda sql=sql: nothing(sql), since=again, patience=_PATIENCE)
+    return seconds, wrong
+
+
+async def judge(service: Service, receiver: MoodyReceiver, segments: Mapping[str, int]) -> list[str]:
+    """Return what is wrong with what the receiver was told."""
+    postgres = service.resources.postgres
+    wrong = list[str]()
+    rows = await postgres.fetch(_TOLD)
+    if missing := {row["id"] for row in rows} - receiver.taken.keys():
+        wrong.append(f"{len(missing)} webhooks never arrived, such as {min(missing)}")
+    if dead := [row["id"] for row in rows if row["status"] != "done"]:
+        wrong.append(f"{len(dead)} webhooks are not done, such as {dead[0]}")
+    if count := await postgres.fetchval(_UNPUBLISHED):
+        wrong.append(f"{count} computations are done and were not announced")
+    wrong += [f"a delivery is {row['status']}: {row['error']}" for row in await postgres.fetch(_STOPPED)]
+    wrong += [f"computation {row['id']} failed: {row['error']}" for row in await postgres.fetch(_FAILED, CRASHED)]
+    async with client_of(service) as client:
+        for name, id_ in segments.items():
+            members = set(await list_members(client, f"/api/segments/{id_}/members/"))
+            replays = [receiver.published.get(id_), *([receiver.synced.get(id_)] if name in ACTIVATED else [])]
+            for replay in replays:
+                if replay is None:
+                    wrong.append(f"nothing was told of {name}")
+                elif replay.members != members:
+                    difference = len(replay.members ^ members)
+                    wrong.append(f"{replay.name} ({name}): {difference} users differ from its {len(members)} members")
+            if replays[0] is not None:
+                wrong += replays[0].counted(None)
+    return wrong
