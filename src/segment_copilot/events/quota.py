@@ -64,7 +64,7 @@ def quota_reached(tenant: Tenant, *, limit: int, accepted: int, new: int, at: da
     ends = month_of(at, tenant.timezone).ends
     left = max(limit - accepted, 0)
     detail = (
-        f"This tenant may send {limit:,} events a month, and can still send {left:,} until {ends:%Y-%m-%dT%H:%M:%SZ}: "
+        f"This tenant may send {limit:,} events a month, and {left:,} are left until {ends:%Y-%m-%dT%H:%M:%SZ}: "
         f"of the {new:,} that are new here, none was stored. Send them then, or have the limit raised."
     )
     context = {"limit": limit, "remaining": left, "retry_after_seconds": ceil((ends - at).total_seconds())}

@@ -124,9 +124,7 @@ class ToolContext(Struct, frozen=True):
     def check_sees_users(self) -> None:
         """Raise Forbidden when the caller may know how many there are, and not who."""
         if not self.sees_users:
-            raise Forbidden(
-                "The credential may have users counted, and see none of them.", code="users_withheld"
-            )
+            raise Forbidden("The credential may have users counted, and see none of them.", code="users_withheld")
 
     def instant(self, text: str, pointer: str) -> datetime:
         """Read an RFC 3339 instant, or a date that is local midnight."""
