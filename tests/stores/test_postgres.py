@@ -266,6 +266,22 @@ async def test_a_read_whose_connection_says_goodbye_before_it_is_tried_again(pos
         assert all(answer == 8 or isinstance(answer, Unavailable) for answer in answers)
 
 
+async def test_a_connection_that_ends_between_two_statements_of_a_block_is_unavailable(postgres: Postgres) -> None:
+    async with postgres.connection() as connection:
+        number = await connection.fetchval("SELECT pg_backend_pid()")
+        await postgres.fetchval("SELECT pg_terminate_backend($1)", number)
+
+        async def noticed() -> bool:
+            with suppress(Unavailable):
+                await connection.fetchval("SELECT 1")
+                return False
+            return True
+
+        await eventually(noticed)
+        with pytest.raises(Unavailable):  # its place in the pool is another's by now
+            await connection.execute("SELECT 1")
+
+
 @pytest.mark.parametrize("method", ["execute", "fetchval"])
 async def test_a_write_whose_connection_is_cut_is_not_tried_again(postgres: Postgres, method: str) -> None:
     sql = "INSERT INTO parent SELECT 1, 'a' FROM pg_sleep(0.3) RETURNING id"

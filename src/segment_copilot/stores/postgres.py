@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NoReturn, Protocol
@@ -464,9 +465,8 @@ def _ours(error: BaseException) -> Exception | None:
             return _ConnectionLost("The connection to PostgreSQL was lost.")
         case _ if isinstance(error, _UNAVAILABLE):
             return Unavailable("PostgreSQL does not answer.")
-        case asyncpg.InterfaceError() if "clos" in str(
-            error
-        ):  # "connection is closed", "pool is closing"; others are ours
+        # "connection is closed", "pool is closing", "has been released back to the pool" by its end; others are ours
+        case asyncpg.InterfaceError() if re.search("clos|released back", str(error)):
             return _ConnectionLost("The connection to PostgreSQL was lost.")
         case _:
             return None
