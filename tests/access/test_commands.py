@@ -84,7 +84,14 @@ async def test_a_tenants_limits_are_changed_one_by_one(run, module_postgres):
     usual = await tenants.get("acme")
     await run("limit", "acme", "--events-per-month", "0", group=tenant_commands)
     any_number = await tenants.get("acme")
+    for wrong in ((), ("--dynamic-plus", "few"), ("--dynamic-plus", "-1")):
+        with pytest.raises(InvalidInput, match="--dynamic-plus"):
+            await run("limit", "acme", *wrong, group=tenant_commands)
+    kept = await tenants.get("acme")
+    await run("limit", "acme", "--dynamic-plus", "any", group=tenant_commands)
 
+    assert kept.dynamic_plus_limit == 3
+    assert (await tenants.get("acme")).dynamic_plus_limit is None
     assert (both.dynamic_plus_limit, both.requests_per_minute) == (3, 100)
     assert (usual.dynamic_plus_limit, usual.requests_per_minute, usual.events_per_month) == (3, None, 5000)
     assert (any_number.dynamic_plus_limit, any_number.events_per_month) == (3, None)

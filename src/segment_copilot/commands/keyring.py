@@ -174,7 +174,9 @@ def list_tenants(*, json: AsJson = False) -> None:
 def limit_tenant(
     slug: str,
     *,
-    dynamic_plus: Annotated[int | None, typer.Option(min=0, help="Most Dynamic Plus segments; left out: any")] = None,
+    dynamic_plus: Annotated[
+        str | None, typer.Option(metavar="N|any", help="Most Dynamic Plus segments, or any; left out: as it is")
+    ] = None,
     requests_per_minute: Annotated[
         int | None,
         typer.Option(min=0, help="Most requests a minute, to each process; 0: the usual; left out: as it is"),
@@ -189,6 +191,10 @@ def limit_tenant(
     zone.
     """
 
+    if dynamic_plus is None and requests_per_minute is None and events_per_month is None:
+        raise InvalidInput("Say which limit: --dynamic-plus, --requests-per-minute or --events-per-month.")
+    most = None if dynamic_plus in {None, ANY} else _whole(dynamic_plus or "")
+
     async def limit(postgres: Postgres) -> None:
         stored = Tenants(postgres)
         tenant = await stored.get(slug)
@@ -196,10 +202,16 @@ def limit_tenant(
             await stored.set_requests_per_minute(tenant, requests_per_minute or None)
         if events_per_month is not None:
             await stored.set_events_per_month(tenant, events_per_month or None)
-        if dynamic_plus is not None or (requests_per_minute is None and events_per_month is None):
-            await stored.set_dynamic_plus_limit(tenant, dynamic_plus)
+        if dynamic_plus is not None:
+            await stored.set_dynamic_plus_limit(tenant, most)
 
     _on_postgres(limit)
+
+
+def _whole(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 2**31:
+        return int(text)
+    raise InvalidInput(f"--dynamic-plus is a number of segments or {ANY}, not {text!r}.")
 
 
 def _print_key(issued: IssuedKey, *, json: bool) -> None:
