@@ -15,6 +15,8 @@ from litestar.types import ControllerRouterHandler
 
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.activations.deliveries import Deliveries
+from segment_copilot.activations.syncing import Syncing
 from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
 from segment_copilot.api.capabilities import CapabilitiesController
@@ -154,7 +156,6 @@ USE_CASES: Final = (
     "webhook_deliveries",
     "webhook_feed",
     "deliveries",
-    "syncing",
 )
 """Names the fields of `Resources` that a handler may take as an argument."""
 
@@ -270,6 +271,9 @@ def dependencies() -> dict[str, Provide]:
     def provide_live_memberships(request: _Connection, members: NamedDependency[Members]) -> LiveMemberships:  # noqa: ARG001
         return request.app.state.resources.live_memberships
 
+    def provide_syncing(request: _Connection, deliveries: NamedDependency[Deliveries]) -> Syncing:  # noqa: ARG001
+        return request.app.state.resources.syncing
+
     def use_case(name: str) -> Callable[..., Any]:
         def provide(request: _Connection, tenant: NamedDependency[Tenant]) -> Any:  # noqa: ARG001
             return getattr(request.app.state.resources, name)
@@ -287,6 +291,7 @@ def dependencies() -> dict[str, Provide]:
         "signed_links": provide_signed_links,
         "live_memberships": provide_live_memberships,
         "file_links": provide_file_links,
+        "syncing": provide_syncing,
         **{name: use_case(name) for name in USE_CASES},
     }
     return {name: Provide(provide, sync_to_thread=False) for name, provide in providers.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -286,11 +287,16 @@ async def test_every_query_runs_under_the_limits_of_its_callers_purpose(previews
     assert purposes == ["preview", "preview", "copilot", "copilot", "copilot", "history"]
 
 
-async def slow_down(clickhouse: ClickHouse) -> None:
-    """Let every read of the events wait for a set that is not whole for minutes."""
+@pytest.fixture
+async def slowed(resources: Resources, told: Tenant) -> AsyncGenerator[None]:  # what is told is there before
+    """Every read of the events waits for a set that is not whole for minutes."""
+    clickhouse = resources.clickhouse
     waits = "SELECT toString(number) FROM numbers(10000) WHERE sleepEachRow(0.05) SETTINGS max_block_size = 1"
     view = f"CREATE VIEW events AS SELECT * FROM happened WHERE event_id NOT IN ({waits})"
     for sql in ("RENAME TABLE events TO happened", view):
+        await clickhouse.execute(sql, purpose="migrate")
+    yield
+    for sql in ("DROP VIEW events", "RENAME TABLE happened TO events"):
         await clickhouse.execute(sql, purpose="migrate")
 
 
@@ -299,8 +305,8 @@ async def running(clickhouse: ClickHouse) -> bool:
     return (await clickhouse.fetch(sql, purpose="catalog")).rows[0][0] > 1  # itself
 
 
+@pytest.mark.usefixtures("slowed")
 async def test_who_goes_away_leaves_no_query_behind(resources: Resources, previews: Previews, told: Tenant):
-    await slow_down(resources.clickhouse)
     asking = asyncio.create_task(previews.preview(told, definition(WISHED), as_of=NOW))
     await eventually(lambda: running(resources.clickhouse))
 
@@ -317,10 +323,10 @@ async def test_who_goes_away_leaves_no_query_behind(resources: Resources, previe
     await eventually(gone)
 
 
+@pytest.mark.usefixtures("slowed")
 async def test_a_count_that_takes_too_long_is_given_up(
     resources: Resources, previews: Previews, told: Tenant, monkeypatch: pytest.MonkeyPatch
 ):
-    await slow_down(resources.clickhouse)
     monkeypatch.setitem(store.LIMITS, "preview", structs.replace(store.LIMITS["preview"], seconds=1))
 
     with pytest.raises(QueryTimeout):

@@ -168,7 +168,7 @@ async def test_connectors_are_listed_without_their_configuration(large: Large):
     told = await told_of(large, ("list_activations", {}))
 
     assert set(told.result()["activations"][0]) == {
-        "id", "connector_type", "segment_id", "segment_name", "status", "last_synced_at", "last_error",
+        "id", "connector_type", "segment_id", "segment_name", "status", "last_synced_at", "last_error", "member_count", "last_delivery", "success_rate",
     }  # fmt: skip
     assert "hunter2" not in str(told.frames)
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import (
     Conditions,
     KeyRange,
@@ -160,8 +161,9 @@ async def test_one_person_is_explained_by_all_of_their_ids(
 
 
 async def test_members_that_are_written_are_persons_alone_and_together(
-    module_clickhouse: ClickHouse, data: DataSet, as_of: datetime
+    module_postgres: Postgres, module_clickhouse: ClickHouse, data: DataSet, as_of: datetime
 ):
+    await UserNumbers(module_postgres, module_clickhouse).give(data.tenant)
     universe = data.universe(as_of)
     drawn = definitions(data, 4, seed=4)
     plans = [data.plan(definition, as_of) for definition in drawn]

@@ -29,6 +29,7 @@ from tests.support.language.compiled_text import (
     as_key,
     as_name,
     compiled,
+    compiled_for_touched,
     definitions,
     in_every_place,
     string_tests,
@@ -112,6 +113,7 @@ def test_every_operator_and_every_renderer_is_asked():
     assert {test["operator"] for test in string_tests()} == set(OPERATORS)
     renderers = {name for name in compiler.__all__ if name.startswith("render_")}
     assert renderers == {
+        "render_copies",
         "render_counts",
         "render_event_filter",
         "render_evidence",
@@ -120,6 +122,7 @@ def test_every_operator_and_every_renderer_is_asked():
         "render_members",
         "render_membership_insert",
         "render_narrowing",
+        "render_persons",
         "render_preview",
         "render_trait_filter",
     }
@@ -147,9 +150,13 @@ def test_a_corpus_that_is_not_installed_is_a_failure_in_ci_and_a_skip_elsewhere(
 def test_the_text_is_the_same_for_every_payload_in_every_place():
     everywhere = in_every_place()
     usual = [query.sql for query in compiled(with_strings(everywhere, "usual"))]
-    for payload in payloads():
+    touched = [query.sql for query in compiled_for_touched(with_strings(everywhere, "usual"))]
+    for number, payload in enumerate(payloads()):
         queries = compiled(with_strings(everywhere, payload), user_id=payload)
         assert [query.sql for query in queries] == usual, payload
+        if number % 10 == 0:  # planning at two instants, ten times as slow
+            queries = compiled_for_touched(with_strings(everywhere, payload))
+            assert [query.sql for query in queries] == touched, payload
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_another_tenant_and_another_instant_do_not_change_the_text():
 def test_every_table_is_read_for_the_one_tenant():
     for definition in definitions(100):
         for query in compiled(definition):
-            reads = re.findall(r"FROM (?:events|traits|traits_current|users)\b.*\n *WHERE (.*)", query.sql)
+            reads = re.findall(r"FROM (?:events|traits|traits_current|users|user_numbers)\b.*\n *WHERE (.*)", query.sql)
             assert reads
             assert len(reads) == len(re.findall(r"FROM \w", query.sql))
             assert all(read.startswith("tenant_id = {tenant:UInt32}") for read in reads)

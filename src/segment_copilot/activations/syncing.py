@@ -23,6 +23,7 @@ from segment_copilot.activations.connectors import Batch, Config, Connector, Out
 from segment_copilot.activations.deliveries import FROM_THE_BEGINNING, MAX_REJECTED
 from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed, OutgoingRefused
 from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, SegmentCopilotError, Unavailable
+from segment_copilot.language.describe.shares import in_percent, percent
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
@@ -372,10 +373,10 @@ def _shrinks(span: Span, before: int | None, most: int, activation_id: int) -> s
     if before is None or span.member_count >= before:
         return None
     lost = before - span.member_count
-    percent = 100 * lost / before
-    if span.member_count and (percent <= most or lost < MIN_LOST):
+    fewer = percent(lost, before)
+    if span.member_count and (fewer <= most or lost < MIN_LOST):
         return None
     return (
-        f"The audience would shrink from {before:,} to {span.member_count:,} members, {percent:.0f} % fewer. If that is meant, "
+        f"The audience would shrink from {before:,} to {span.member_count:,} members, {in_percent(fewer)} fewer. If that is meant, "
         f'POST {{"allow_empty": true}} to /api/activations/{activation_id}/sync/; if not, mend the segment and sync.'
     )

@@ -190,7 +190,6 @@ def limit_tenant(
     Its quota of Dynamic Plus segments, how many requests a minute it may send, or how many events in a month of its time
     zone.
     """
-
     if dynamic_plus is None and requests_per_minute is None and events_per_month is None:
         raise InvalidInput("Say which limit: --dynamic-plus, --requests-per-minute or --events-per-month.")
     most = None if dynamic_plus in {None, ANY} else _whole(dynamic_plus or "")

@@ -121,11 +121,18 @@ def render_membership_insert(
 ) -> CompiledQuery:
     """Write the numbers of the members of one run, those in the range; they never pass through Python."""
     rendering = _Rendering(plan, shape, keys=keys)
-    members = is_in(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
+    members = nested(sql("SELECT user_key\n{}", rendering.users([rendering.is_member])))
     segment, run = bind(segment_id, "UInt64", name="segment"), bind(run_id, "UUID", name="run")
     tenant = rendering.tables.tenant
-    template = "SELECT {}, {}, {}, groupBitmapState(number)\nFROM user_numbers\nWHERE tenant_id = {} AND {}"
-    return query(sql(_INTO_STATES + template, tenant, segment, run, tenant, members))
+    template = (
+        "SELECT {}, {}, {}, groupBitmapState(number)\nFROM {} AS members INNER ANY JOIN {} AS numbers USING (user_key)"
+    )
+    return query(sql(_INTO_STATES + template, tenant, segment, run, members, _numbers(tenant)))
+
+
+def _numbers(tenant: Fragment) -> Fragment:
+    """The numbers of users, to be joined: in another `IN` the server would plan all that stands in it once more."""
+    return nested(sql("SELECT user_key, number\nFROM user_numbers\nWHERE tenant_id = {}", tenant))
 
 
 class SharedSlots:
@@ -164,7 +171,7 @@ class SharedSlots:
         tenant = bind(self._first.tenant_id, "UInt32", name="tenant")
         places = bind(list(range(1, len(self._tests) + 1)), "Array(UInt16)", name="places")
         tests = _listed([sql("toUInt8({})", test) for test in self._tests])
-        numbers = nested(sql("SELECT user_key, number FROM user_numbers WHERE tenant_id = {}", tenant))
+        numbers = _numbers(tenant)
         template = (
             "SELECT number, arrayFilter((place, is_in) -> is_in, {}, [\n{}\n]) AS found\n"
             "FROM shared_slots INNER ANY JOIN {} AS numbers USING (user_key)"

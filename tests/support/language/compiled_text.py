@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from segment_copilot.compiler import (
     TraitTable,
     compile_definition,
     leaves,
+    moves_between,
+    render_copies,
     render_counts,
     render_evidence,
     render_is_member,
@@ -23,6 +25,7 @@ from segment_copilot.compiler import (
     render_members,
     render_membership_insert,
     render_narrowing,
+    render_persons,
     render_preview,
 )
 from segment_copilot.language import decode, parse
@@ -80,6 +83,14 @@ def compiled(
         render_is_member(plan, user_id=user_id),
         render_evidence(plan, user_id=user_id),
     ]
+
+
+def compiled_for_touched(definition: Json, *, as_of: datetime = AS_OFS[0]) -> list[CompiledQuery]:
+    """Every query that finds and copies the users whom a day touched or moved."""
+    since = as_of - timedelta(days=1)
+    plan = planned(definition, as_of=as_of)
+    moves = moves_between(planned(definition, as_of=since), plan)
+    return [*render_persons(plan, moves or (), since=since), *render_copies([plan])]
 
 
 # One string in every place.
