@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -26,6 +28,8 @@ WATCHERS = (
 )
 """The tests that are asked, in this order; the first failure is enough."""
 
+AT_ONCE = 2  # a run keeps one core busy
+
 FAILED = 1  # pytest's exit code for failed tests; others are errors of the run itself
 
 
@@ -36,37 +40,42 @@ def run_tests(source: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
-def verdict(patch: Path | None) -> str | None:
-    """None when all is well, else what is wrong. Without a patch the tests must pass."""
+class Verdict(NamedTuple):
+    """What became of a planted bug, or of none."""
+
+    is_right: bool
+    words: str
+
+
+def verdict(patch: Path | None) -> Verdict:
+    """Plant a bug, which some test must see; without one the tests must pass."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(PROJECT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
         if patch:
             command = ["git", "apply", "--unsafe-paths", f"--directory={folder}", str(patch)]
             applied = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if applied.returncode:
-                return f"does not apply: {applied.stderr.strip()}"
+                return Verdict(is_right=False, words=f"does not apply: {applied.stderr.strip()}")
         ran = run_tests(Path(folder) / "src")
     if patch is None:
-        return None if ran.returncode == 0 else f"fails without any bug:\n{ran.stdout[-3000:]}"
+        words = "passes" if ran.returncode == 0 else f"fails without any bug:\n{ran.stdout[-3000:]}"
+        return Verdict(ran.returncode == 0, words)
     if ran.returncode != FAILED:
-        return f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}"
+        words = f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}"
+        return Verdict(is_right=False, words=words)
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    sys.stdout.write(f"caught by {found[1] if found else '?'}\n")
-    return None
+    return Verdict(is_right=True, words=f"caught by {found[1] if found else '?'}")
 
 
 def main(names: list[str]) -> int:
-    """Run all patches, or those named."""
+    """Run all patches, or those named: two at a time, each with engines of its own."""
     patches = [None, *(path for path in sorted(HERE.glob("*.patch")) if not names or path.stem in names)]
     wrong = 0 if len(patches) > 1 else 1  # no bug was planted: nothing was shown
-    for patch in patches:
-        sys.stdout.write(f"{patch.stem if patch else 'no bug'}: ")
-        sys.stdout.flush()
-        if problem := verdict(patch):
-            wrong += 1
-            sys.stdout.write(f"{problem}\n")
-        elif patch is None:
-            sys.stdout.write("passes\n")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for patch, found in zip(patches, pool.map(verdict, patches), strict=True):
+            wrong += not found.is_right
+            sys.stdout.write(f"{patch.stem if patch else 'no bug'}: {found.words}\n")
+            sys.stdout.flush()
     sys.stdout.write(f"{len(patches) - wrong} passed, {wrong} failed\n")
     return 1 if wrong else 0
 
