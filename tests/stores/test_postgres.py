@@ -257,7 +257,7 @@ async def test_a_read_whose_connection_is_cut_is_tried_again(postgres: Postgres)
 
 async def test_a_read_whose_connection_says_goodbye_before_it_is_tried_again(postgres: Postgres) -> None:
     for _ in range(20):
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user AND datname = current_database()"
         _, answers = await asyncio.gather(
             postgres.fetch(cut),
             asyncio.gather(*(postgres.fetchval("SELECT 8") for _ in range(5)), return_exceptions=True),
