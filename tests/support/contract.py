@@ -44,7 +44,11 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "payload_too_deep": "objects within objects",
     "payload_too_large": "the size of a payload",
     "conflicting_fields": "a role or scopes; what is of one kind of key only",
+    "unexpected_interval": "only one mode takes every",
+    "missing_interval": "one mode needs every",
     # What a text means
+    "bad_interval": "how much 99,999 of a unit is",
+    "url_not_allowed": "which hosts are on the public internet",
     "unknown_timezone": "the list of zones is as long as a book, and grows",
     "unknown_scope": "which kind of key has which scopes",
     "bad_regex": "whether an expression compiles",
@@ -60,6 +64,8 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "invalid_row": "an id in a CSV",
     "static_definition": "a static segment has none",
     # What is stored or set
+    "fixed": "what it is now, and what only a sync says of it",
+    "masked_secret": "which secrets are stored",
     "type_is_fixed": "whether it is static",
     "past_instant": "what time it is",
     "unknown_segment": "which segments there are",

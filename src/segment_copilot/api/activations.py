@@ -26,7 +26,7 @@ from segment_copilot.activations.activations import (
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import MAX_ID, Route
-from segment_copilot.errors import Conflict, Finding, InvalidInput
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound
 from segment_copilot.lists import Listed
 
 ReadOnly = Annotated[
@@ -115,7 +115,7 @@ class ActivationList(CursorPage[ActivationRecord], frozen=True):
     """A page of activations."""
 
 
-_LOCATED: Final = Route(problems=(Conflict,)).opt
+_LOCATED: Final = Route(problems=(Conflict, NotFound)).opt
 
 
 class ConnectorController(Controller):

@@ -47,7 +47,6 @@ Events = Annotated[
         min_length=1,
         max_length=len(EVENTS),
         description="What it is told of; users who entered or left need members:read",
-        extra_json_schema={"uniqueItems": True},
     ),
 ]
 GivenSecret = Annotated[

@@ -178,7 +178,8 @@ class Webhooks:
         if url is not UNSET or events is not UNSET or is_active is True:
             url = self._check(before.url if url is UNSET else url, before.events if events is UNSET else events, by)
         async with self._postgres.transaction() as transaction:
-            given = [None if one is UNSET else one for one in (url, description, events, is_active)]
+            told = UNSET if events is UNSET else list(dict.fromkeys(events))
+            given = [None if one is UNSET else one for one in (url, description, told, is_active)]
             row = await transaction.fetchrow(_UPDATE, tenant.id, webhook_id, *given)
             if row is None:
                 raise not_found(webhook_id)
