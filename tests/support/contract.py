@@ -48,6 +48,7 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "missing_interval": "one mode needs every",
     # What a text means
     "bad_interval": "how much 99,999 of a unit is",
+    "invalid_secret": "what whsec_ says of the text after it",
     "url_not_allowed": "which hosts are on the public internet",
     "unknown_timezone": "the list of zones is as long as a book, and grows",
     "unknown_scope": "which kind of key has which scopes",
@@ -66,6 +67,9 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     # What is stored or set
     "fixed": "what it is now, and what only a sync says of it",
     "masked_secret": "which secrets are stored",
+    "unknown_connector": "which connectors there are",
+    "invalid_since": "what time it is, and how long what is published is kept",
+    "static_refresh": "whether it is static",
     "type_is_fixed": "whether it is static",
     "past_instant": "what time it is",
     "unknown_segment": "which segments there are",
