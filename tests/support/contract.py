@@ -75,6 +75,7 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "unknown_segment": "which segments there are",
     "unknown_trait": "which traits there are",
     "still_to_come": "what time it is",
+    "not_computed_then": "what was computed when",
     "segment_without_definition": "which segments are drafts",
     "definition_required": "which segments are drafts",
     "segment_cycle": "which segments refer to it",
