@@ -71,12 +71,15 @@ def bare(settings: Settings) -> Litestar:
     async def get_segment(segment_id: FromPath[int], request: Any) -> Response[bytes]:
         row = await request.app.state.pool.fetchrow(
             "SELECT id, name, description, segment_type, tier, status, definition, words, version, is_active, "
-            "member_count, last_computed_at, last_error, created_at, updated_at "
+            "member_count, last_computed_at, last_error, refresh_mode, refresh_every, paused_since, next_refresh_at, "
+            "last_refreshed_at, created_at, updated_at "
             "FROM segments WHERE tenant_id = $1 AND id = $2",
             1,
             segment_id,
         )
         answer = dict(row) | {"definition": msgspec.Raw(row["definition"])}
+        names = {"refresh_mode": "mode", "refresh_every": "every", "paused_since": "paused_since"}
+        answer["refresh"] = {name: answer.pop(column) for column, name in names.items()}
         return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
 
     return Litestar([get_segment], on_startup=[open_pool], openapi_config=None, logging_config=None)
