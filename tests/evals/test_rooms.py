@@ -21,7 +21,17 @@ ALLOWED = {
     },
     "commands.py": {"errors", "settings"},
     "judge": {"settings"},
-    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "events.schemas", "events.shapes"},
+    "fixtures": {
+        "demo.schemas",
+        "demo.segments",
+        "demo.shop",
+        "events.schemas",
+        "events.shapes",
+        "language.catalog",
+        "language.nodes",
+        "language.operators",
+        "language.paths",
+    },
     "lint.py": {"copilot.conversation.prompt", "copilot.tools"},
     "graders": {"copilot.conversation.prompt"},
 }
