@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_told_in_a_sentence(text, told):
     assert told in str(error.value)
 
 
-README = Path("evals/corpus/README.md").read_text("utf-8").replace("\\|", "|")
+README = re.sub(r"```[^`]*```", "", Path("evals/corpus/README.md").read_text("utf-8")).replace("\\|", "|")
 SAVED = {"shop": SEGMENTS}
 
 
