@@ -17,6 +17,7 @@ from rich.console import Console
 from evals.cases import BadCase, Case, choose, load_cases
 from evals.client import HarnessError
 from evals.comparing import compare, comparison_markdown, show_comparison
+from evals.corpus.commands import app as corpus
 from evals.fixtures import TENANTS, believable, datasets
 from evals.fixtures.catalogs import catalog_markdown
 from evals.gates import Exit, exit_code, write_baseline
@@ -47,6 +48,7 @@ Folder = Annotated[Path, typer.Option("--report", help="Where the reports go")]
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Evaluate the copilot.", pretty_exceptions_enable=False
 )
+app.add_typer(corpus, name="corpus")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
