@@ -22,8 +22,6 @@ ALLOWED = {
     "commands.py": {"errors", "settings"},
     "corpus": {
         "errors",
-        "events.names",
-        "events.rows",
         "language",
         "language.canonical",
         "language.catalog",
