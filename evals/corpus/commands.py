@@ -31,3 +31,12 @@ def lint_command(files: Files = None) -> None:
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     typer.echo(f"{kinds.total()} examples ({told}), {wrong} faults")
     raise typer.Exit(Exit.GATE if wrong else Exit.OK)
+
+
+@app.command("train")
+def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
+    """Learn the weights of the model without a key from the examples; `--write` keeps them."""
+    from evals.corpus import training  # here, as it takes a while to read a language
+
+    for line in training.train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
+        typer.echo(line)
