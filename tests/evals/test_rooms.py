@@ -22,8 +22,6 @@ ALLOWED = {
     "commands.py": {"errors", "settings"},
     "corpus": {
         "errors",
-        "events.names",
-        "events.rows",
         "language",
         "language.canonical",
         "language.catalog",
@@ -31,7 +29,17 @@ ALLOWED = {
         "language.operators",
     },
     "judge": {"settings"},
-    "fixtures": {"demo.schemas", "demo.segments", "demo.shop", "events.schemas", "events.shapes"},
+    "fixtures": {
+        "demo.schemas",
+        "demo.segments",
+        "demo.shop",
+        "events.schemas",
+        "events.shapes",
+        "language.catalog",
+        "language.nodes",
+        "language.operators",
+        "language.paths",
+    },
     "lint.py": {"copilot.conversation.prompt", "copilot.tools"},
     "graders": {"copilot.conversation.prompt"},
 }
