@@ -16,13 +16,13 @@ from msgspec import Struct
 
 import segment_copilot.english_next
 from evals.corpus.examples import Example, load
-from evals.corpus.tenants import catalog_of, segment_ids
-from evals.fixtures.datasets import AS_OF, TENANTS
+from evals.corpus.tenants import tenant
 from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
 from segment_copilot.english_next.chart import TooLong
 from segment_copilot.english_next.meanings import write
-from segment_copilot.english_next.same import members_key
+from segment_copilot.english_next.same import members
 from segment_copilot.english_next.weights import learned
+from segment_copilot.language.equivalence import Form
 
 EPOCHS: Final = 40
 RATE: Final = 0.25
@@ -41,7 +41,7 @@ class Option(Struct, frozen=True):
     """One reading of a sentence: its features, which definition it is, whether it is right, and whether it explains every word."""
 
     features: Weights
-    meaning: bytes
+    meaning: Form
     right: bool
     clean: bool
 
@@ -115,7 +115,7 @@ def judge(sample: Sample, weights: Weights, *, clear: float = CLEAR, likely: flo
     """Return what is made of a sentence under some weights."""
     scores = [_score(option.features, weights) for option in sample.options] + [weights.get("null", 0.0)]
     shares = _softmax(scores)
-    groups: dict[bytes, list[tuple[float, Option]]] = {}
+    groups: dict[Form, list[tuple[float, Option]]] = {}
     for share, option in zip(shares, sample.options, strict=False):
         groups.setdefault(option.meaning, []).append((share, option))
     ranked = sorted(
@@ -193,25 +193,26 @@ def curve(
 
 def sample(example: Example, weights: Weights) -> Sample:
     """Return an example of the corpus as its readings, found with these weights."""
-    catalog = catalog_of(example.tenant)
-    golds = {members_key(definition) for definition in example.meaning.drafts}
+    whose = tenant(example.tenant)
+    golds = {members(definition) for definition in example.meaning.drafts}
     try:
-        readings = understand(example.text, catalog, AS_OF, catalog.timezone, weights=weights).readings
+        readings = understand(
+            example.text, whose.catalog, whose.as_of, whose.catalog.timezone, weights=weights
+        ).readings
     except TooLong:
         readings = ()
     options: list[Option] = []
     for one in readings:
         written = write(one)
         if written is not None:
-            meaning = members_key(written.definition)
+            meaning = members(written.definition)
             options.append(Option(one.all_features(), meaning, meaning in golds, not left_of(one)))
     return Sample(f"{example.place} {example.text}", example.family or example.text, tuple(options), refuse=not golds)
 
 
 def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:
     """Learn from the audiences of some files, twice, as the weights decide which readings are found; tell the rates."""
-    segments = {tenant: segment_ids(tenant) for tenant in TENANTS}
-    examples = [one for one in load(paths, segments=segments) if one.kind in _LEARNED]
+    examples = [one for one in load(paths) if one.kind in _LEARNED]
     guesses = {name: float(value) for name, value in tomllib.loads(GUESSES.read_text("utf-8")).items()}
     weights: Weights = learned() or guesses
     samples: list[Sample] = []
