@@ -103,6 +103,7 @@ class Anchors(Struct, frozen=True, dict=True):
     negations: tuple[WordAnchor, ...]
     pronouns: tuple[WordAnchor, ...]
     head: int  # so many words at the head give an order: "make a list of"
+    title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -130,6 +131,8 @@ class Anchors(Struct, frozen=True, dict=True):
         for at, token in enumerate(self.tokens):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
+            following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
+            silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
             if (at >= self.head and (shouted or not silent)) or (token.kind == "sign" and token.lower in "+/%"):
                 told |= 1 << at
@@ -152,7 +155,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
         tuple(_closed(tokens, lexicon.words("negations"), "not")),
-        tuple(_pronouns(tokens)), _head(tokens, _union((*values, *segments))),
+        tuple(_pronouns(tokens)), _head(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
 
@@ -331,8 +334,9 @@ def _closed(tokens: tuple[Token, ...], words: frozenset[str], kind: str) -> Iter
 def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
     """Yield words that point back; "those who" points to nobody."""
     for at, token in enumerate(tokens):
-        following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-        whom = token.lower in {"those", "these"} and following in _WHOM | lexicon.stems("people")
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
+        whom = token.lower in {"those", "these"} and not ends
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
 
@@ -352,6 +356,16 @@ _WHOM: Final = {
     "having",
     "aged",
 }
+
+
+def _title(tokens: tuple[Token, ...]) -> int:
+    """Return the positions of a name that was given: "a segment called “Lapsed”"."""
+    named = {"called", "named", "titled", "name", "labelled", "labeled"}
+    found = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
+            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
+    return found
 
 
 def _head(tokens: tuple[Token, ...], names: int) -> int:

@@ -125,9 +125,13 @@ class Span(Struct, frozen=True, dict=True):
     def orders(self) -> tuple[WordAnchor, ...]:
         """First, last, every; not those inside of windows."""
         when = union(self.windows)
-        people = lexicon.stems("people")
+        people = lexicon.stems("people") - {"visitor"}
         found = (one for one in longest(self._within(self.found.orders)) if not one.mask & when)
-        return tuple(one for one in found if one.end >= self.end or self.found.tokens[one.end].stem not in people)
+        return tuple(
+            one
+            for one in found
+            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+        )
 
     @cached_property
     def negations(self) -> tuple[WordAnchor, ...]:

@@ -34,7 +34,7 @@ _FALSE: Final = frozenset(
         "unconfirmed",
     }
 )
-_TRUE: Final = frozenset({"true", "yes", "on", "enabled"})
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
 _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
@@ -43,6 +43,7 @@ _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 """Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
 _YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
+_OLDEST: Final = 120
 _COMBINATIONS: Final = 6
 
 
@@ -55,7 +56,8 @@ class Rule(Struct, frozen=True):
 
 def _negative(span: Span, at: int, used: int) -> tuple[bool, int, float]:
     """Return whether words before *at* turn it around, which ones, and how many do."""
-    before = [one for one in span.negations if one.start < at and not one.mask & used]
+    none = (one for one in span.quantities if one.quantity.none and not one.quantity.times)
+    before = [one for one in (*span.negations, *none) if one.start < at and not one.mask & used]
     return len(before) % 2 == 1, union(before), len(before)
 
 
@@ -190,7 +192,7 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
         if field.place.path not in seen:
             seen.add(field.place.path)
             yield field.place, field.mask, "whole" if field.share == 1 else "part"
-    if "age" in seen or one.quantity.currency:
+    if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
         return
     older = bool({*one.words} & {"older", "younger"})
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
@@ -207,8 +209,6 @@ def _presence(span: Span) -> Iterator[Reading]:
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
-        none = union(one for one in span.quantities if one.quantity.none and one.start < field.start)
-        negative, turning = negative != bool(none), turning | none
         unset, there = span.having(_UNSET), span.having(_SET)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
@@ -229,6 +229,8 @@ def _dates(span: Span) -> Iterator[Reading]:
         tests = date_tests(said, negated=negative)
         if any(test["operator"] == "not_in_last" for test in tests) and not negative:
             tests = (*tests, {"operator": "is_set"})
+        if span.having(_BIRTH) and (said.kind != "next" or not said.length):
+            continue
         if said.kind == "next" and said.length and span.having(_BIRTH):
             tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
         used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
