@@ -171,6 +171,24 @@ async def test_what_is_refused_stops_the_activation_until_it_is_mended(sending: 
     assert (stats.deliveries, stats.done, stats.failed, stats.success_rate, stats.sent) == (2, 1, 1, 50, 2)
 
 
+async def test_a_delivery_on_which_three_workers_died_is_tried_again_later(sending: Sending):
+    await sending.publish("a")
+    activation = await sending.activate()
+    sending.receiver.replies.append(Reply(does="reset"))
+    await sending.work()
+    died = "UPDATE deliveries SET attempts = 3, status = 'sending', lease_until = NULL"
+    await sending.resources.postgres.execute(died)
+    await sending.work()
+
+    (waiting,) = await sending.deliveries(activation)
+    assert (waiting.status, waiting.error) == ("queued", "The worker died 3 times on this delivery.")
+    assert (await sending.read(activation)).status == "active"
+    await sending.resources.postgres.execute("UPDATE deliveries SET lease_until = NULL")
+    await sending.work()
+    assert [one.status for one in await sending.deliveries(activation)] == ["done"]
+    assert sending.sent()[-1].entered == ["a"]
+
+
 async def test_a_delivery_that_fails_for_a_day_is_dead_and_can_be_replayed(sending: Sending):
     await sending.publish("a")
     activation = await sending.activate()

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations import circuits
@@ -193,8 +193,9 @@ class Syncing:
 
     async def _settle(self, claim: _Claim) -> None:
         """Send a delivery, and write down how that ended. If that cannot be written, its lease runs out."""
-        if claim.lease.spent:
-            await self._stop(claim, "dead", f"The worker died {MAX_ATTEMPTS} times on this delivery.")
+        if claim.lease.spent:  # perhaps it was not to blame; if it was, it kills a worker once in a while, for a day
+            afresh = structs.replace(claim, lease=structs.replace(claim.lease, attempts=0))
+            await self._try_later(afresh, f"The worker died {MAX_ATTEMPTS} times on this delivery.", None)
             return
         await self._leases.begin([claim.lease])
         try:
