@@ -96,7 +96,7 @@ def _measured(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[tup
     named: set[str] = set()
     for field in span.fields:
         place = field.place
-        if place.event == mention.event and place.field.numeric and not field.mask & one.mask and gap(field, one) <= 4:  # noqa: PLR2004
+        if place.event == mention.event and place.numeric and not field.mask & one.mask and gap(field, one) <= 4:  # noqa: PLR2004
             named.add(place.path)
             yield place.path, field.mask & ~mention.mask, "named" if money_rank(place.field) >= 10 else "money_named"  # noqa: PLR2004
     for place in span.names.numeric(mention.event):
@@ -127,7 +127,7 @@ def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:
         if not may_count(one) or one.quantity.none or one.quantity.times:
             continue
         for field in span.fields:
-            if field.place.event != mention.event or field.place.field.numeric or not 0 <= field.start - one.end <= 2:  # noqa: PLR2004
+            if field.place.event != mention.event or field.place.numeric or not 0 <= field.start - one.end <= 2:  # noqa: PLR2004
                 continue
             yield from _values_counted(span, mention, words, field, one)
         pages = [FieldAnchor(at, at + 1, place, 1.0) for at in range(one.end, min(span.end, one.end + 3)) if span.found.tokens[at].stem == "pag"

@@ -18,7 +18,7 @@ from segment_copilot.english.times.dates import local_date
 from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
-from segment_copilot.english_next import lexicon
+from segment_copilot.english_next import lexicon, when
 from segment_copilot.english_next.names import Names, Place, Value, concept, field_word
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.language.catalog import Catalog
@@ -185,7 +185,7 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     today = local_date(as_of, timezone)
     at = 0
     while at < len(tokens):
-        read_window = windows.window(tokens, at, today)
+        read_window = when.window(tokens, at, today)
         if read_window is not None and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0])
             at = read_window[1]

@@ -63,9 +63,9 @@ def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
     tested = {test.property for test in values.tests}
     for field in span.fields:
         place = field.place
-        if place.event != mention.event or field.share < 1 or place.path in tested or place.field.numeric:
+        if place.event != mention.event or field.share < 1 or place.path in tested or place.numeric:
             continue
-        if field.mask & (mention.mask | values.used | taken) or place.field.boolean or place.field.dated:
+        if field.mask & (mention.mask | values.used | taken) or place.field.boolean or place.dated:
             continue
         without = [
             one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Final
@@ -16,6 +17,8 @@ from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.language.catalog import Catalog, Scalar
 
+_AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
+_DAY: Final = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}")
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
     "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
@@ -39,11 +42,43 @@ def concept(key: str) -> str:
     return _concepts().get(key) or _concepts().get(stem(known)) or known
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, dict=True):
     """A field and whose it is: a property of an event type, or (no event) a trait."""
 
     event: str
     field: Field
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers, be they texts."""
+        return self.field.numeric or self.texts_are_numbers
+
+    @property
+    def dated(self) -> bool:
+        """Whether its values are days or instants, be they written in several ways."""
+        return self.field.dated or self.texts_are_dates
+
+    @cached_property
+    def texts_are_numbers(self) -> bool:
+        """Whether texts among its values are numbers, most of them: "1,050.50", "2"."""
+        texts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
+        if self.field.listed or self.field.dated or self.field.known.declared == "number":
+            return False
+        return bool(texts) and 2 * len(texts) > len(self.field.texts)
+
+    @cached_property
+    def texts_are_dates(self) -> bool:
+        """Whether its texts are days in other ways than the language writes them."""
+        texts = self.field.texts
+        return bool(texts) and not self.field.dated and all(_DAY.fullmatch(text.strip()) for text in texts)
+
+    @cached_property
+    def spellings(self) -> Mapping[str, tuple[str, ...]]:
+        """Its values by what they are in lower case, the likeliest way to write each first."""
+        found: dict[str, list[str]] = {}
+        for text in self.field.texts:
+            found.setdefault(text.lower(), []).append(text)
+        return {key: tuple(sorted(said, key=lambda one: (one.islower() or one.isupper(), one))) for key, said in found.items()}
 
     @property
     def path(self) -> str:
@@ -91,6 +126,11 @@ class Names:
         events = {known.name: known for known in self.index.events}
         properties = (Place(name, field) for name, known in events.items() for field in known.fields)
         return (*(Place("", field) for field in self.index.traits), *properties)
+
+    @cached_property
+    def by_path(self) -> Mapping[tuple[str, str], Place]:
+        """The event type (none of a trait) and the path of a field → the field."""
+        return {(place.event, place.path): place for place in self.places}
 
     @cached_property
     def evidence(self) -> Mapping[str, tuple[tuple[int, str], ...]]:
@@ -180,7 +220,7 @@ class Names:
 
     def numeric(self, event: str) -> tuple[Place, ...]:
         """Return the fields of an event type whose values are numbers."""
-        return tuple(place for place in self.places if place.event == event and place.field.numeric)
+        return tuple(place for place in self.places if place.event == event and place.numeric)
 
     @cache  # noqa: B019  # a catalog is read once, and lives as long as this
     def money(self, event: str) -> Place | None:

@@ -10,8 +10,10 @@ from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
 from segment_copilot.english.words import known as grammar
+from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
 from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.when import opened
 
 _NEAR: Final = 24  # characters: further on the same word is another one
 _SHORTEST: Final = 4
@@ -36,7 +38,7 @@ class Sentence(Struct, frozen=True):
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
     tokens = tuple(_first_time(token) for token in read(text))
-    tokens, spans = _rewritten(tokens, _aligned(text, tokens), is_name)
+    tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -83,14 +85,17 @@ def _word_end(text: str, at: int) -> int:
 
 
 def _rewritten(
-    tokens: Sequence[Token], spans: Sequence[tuple[int, int]], is_name: Callable[[Sequence[Token]], bool]
+    tokens: Sequence[Token],
+    spans: Sequence[tuple[int, int]],
+    vocabulary: frozenset[str],
+    is_name: Callable[[Sequence[Token]], bool],
 ) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
     made: list[Token] = []
     placed: list[tuple[int, int]] = []
     at = 0
     while at < len(tokens):
-        size, plain = _rewrite(tokens, at)
-        if size and not is_name(tokens[at : at + size]):
+        size, plain = _rewrite(tokens, at, vocabulary, is_name)
+        if size:
             made += plain
             placed += [(spans[at][0], spans[at + size - 1][1])] * len(plain)
             at += size
@@ -101,11 +106,28 @@ def _rewritten(
     return tuple(made), placed
 
 
-def _rewrite(tokens: Sequence[Token], at: int) -> tuple[int, tuple[Token, ...]]:
-    for key, plain in lexicon.rewrites().get(tokens[at].lower, ()):
-        if tuple(token.lower for token in tokens[at : at + len(key)]) == key:
-            return len(key), plain
+def _rewrite(
+    tokens: Sequence[Token], at: int, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]
+) -> tuple[int, tuple[Token, ...]]:
+    """Return how many words are opened, and what they stand for; a name and a word of the tenant's stay as they are."""
+    first = tokens[at]
+    if first.kind in {"word", "name"} and (short := opened(first.lower)) is not None:
+        return 1, read(short)
+    for key, plain in lexicon.rewrites().get(first.lower, ()):
+        size = len(key)
+        if tuple(token.lower for token in tokens[at : at + size]) != key:
+            continue
+        if size == 1 and len(first.lower) == 1:  # "n" joins, unless it is the value N or the unit of a number
+            if first.text.islower() and (at == 0 or tokens[at - 1].kind != "number"):
+                return size, plain
+        elif not is_name(tokens[at : at + size]) and not (size == 1 and _is_own(first, vocabulary)):
+            return size, plain
     return 0, ()
+
+
+def _is_own(token: Token, vocabulary: frozenset[str]) -> bool:
+    """Return whether a non-word of English is a word of the tenant's."""
+    return token.lower in vocabulary and token.lower not in lexicon.english_words() and token.lower not in ALIASES
 
 
 def _meant(token: Token, vocabulary: frozenset[str]) -> str | None:

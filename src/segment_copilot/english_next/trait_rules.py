@@ -187,7 +187,7 @@ def _numbers(span: Span) -> Iterator[Reading]:
 def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str]]:
     seen: set[str] = set()
     for field in span.fields:
-        if field.place.event or not field.place.field.numeric or field.mask & one.mask or gap(field, one) > 3:  # noqa: PLR2004
+        if field.place.event or not field.place.numeric or field.mask & one.mask or gap(field, one) > 3:  # noqa: PLR2004
             continue
         if field.place.path not in seen:
             seen.add(field.place.path)
@@ -197,7 +197,7 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
     older = bool({*one.words} & {"older", "younger"})
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
-        if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
+        if not place.event and "age" in place.field.words and place.numeric and (older or alone):
             yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
             return
 
@@ -223,7 +223,7 @@ def _dates(span: Span) -> Iterator[Reading]:
         return
     said = span.windows[0].window
     for field in span.fields:
-        if field.place.event or not field.place.field.dated or field.mask & span.windows[0].mask:
+        if field.place.event or not field.place.dated or field.mask & span.windows[0].mask:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
@@ -249,7 +249,7 @@ def _dates(span: Span) -> Iterator[Reading]:
 def _texts(span: Span) -> Iterator[Reading]:
     """City starts with B; email contains gmail; path /new."""
     for field in span.fields:
-        if field.place.event or field.place.field.numeric or field.place.field.boolean or field.end >= span.end:
+        if field.place.event or field.place.numeric or field.place.field.boolean or field.end >= span.end:
             continue
         for at in range(field.end, min(span.end - 1, field.end + 2)):
             operator = _TEXTS.get(span.found.tokens[at].stem)
@@ -270,7 +270,7 @@ def _free(span: Span) -> Iterator[Reading]:
         at, known = field.end, field.place.field.known
         while span.lower(at) in {"is", "=", ":", "was", "of"}:
             at += 1
-        if field.place.event or at >= span.end or (known.is_whole and known.samples) or field.place.field.numeric:
+        if field.place.event or at >= span.end or (known.is_whole and known.samples) or field.place.numeric:
             continue
         token = span.found.tokens[at]
         if token.kind in {"quoted", "name", "path"}:
