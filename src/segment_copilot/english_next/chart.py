@@ -149,6 +149,9 @@ def _soft(found: Anchors) -> Mapping[int, str]:
     for one in found.windows:
         if one.start in starts and one.end < len(found.tokens):
             cuts.setdefault(one.end, "soft")
+    for share in found.shares if found.salt else ():
+        cuts.setdefault(share.start, "soft")
+        cuts.setdefault(share.end, "soft")
     if 0 < found.head < len(found.tokens):
         cuts.setdefault(found.head, "soft")
     return cuts

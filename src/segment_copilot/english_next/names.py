@@ -19,13 +19,16 @@ from segment_copilot.language.catalog import Catalog, Scalar
 
 _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
 _DAY: Final = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}")
+SECONDS: Final = {"ms": 0.001, "millisecond": 0.001, "second": 1.0, "sec": 1.0, "minut": 60.0, "min": 60.0, "hour": 3_600.0, "hr": 3_600.0, "day": 86_400.0}
+"""A unit of time → its seconds."""
+_TOLD: Final = {"how long": "duration", "why": "reason", "how much": "amount"}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
     "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
     "pric": "price", "keyword": "query", "term": "query", "url": "path", "aged": "age", "old": "age", "ag": "age",
     "voucher": "coupon", "agree": "optin", "accept": "optin", "consent": "optin", "allow": "optin", "permit": "optin",
     "opt": "optin", "subscrib": "optin", "acquir": "acquisition", "stag": "lifecycle", "cod": "code", "older": "age",
-    "younger": "age", "sex": "gender", "subscribe": "optin", "aging": "age",
+    "younger": "age", "sex": "gender", "optout": "optin", "mailing": "email", "subscribe": "optin", "aging": "age",
 }  # fmt: skip
 
 
@@ -47,6 +50,24 @@ class Place(Struct, frozen=True, dict=True):
 
     event: str
     field: Field
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of its name, but for "is" and "has"."""
+        return tuple(word for word in self.field.words if word not in {"be", "have"}) or self.field.words
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """Words that name it by its description alone: "How long it lasted" is its duration."""
+        text = self.field.known.description.lower()
+        return frozenset(word for phrase, word in _TOLD.items() if phrase in text) - {*self.words}
+
+    @cached_property
+    def second(self) -> float | None:
+        """How many of its units a second has, where its numbers are lengths of time."""
+        stems = [*stems_of(self.field.path), *stems_of(self.field.known.description)]
+        unit = next((SECONDS[one] for one in stems if one in SECONDS), None) if self.numeric else None
+        return None if unit is None else 1 / unit
 
     @property
     def numeric(self) -> bool:
@@ -94,6 +115,21 @@ class Value(Struct, frozen=True):
     how: str
 
 
+Evidence = tuple[int, str, str]
+"""The number of a name of an event type; whether a word is its own or of its description; and the concept there."""
+_ENDINGS: Final = re.compile(r"(ations?|itions?|ions?|ments?|als?|ances?|ences?|ers?|ors?|ees?|ings?|ed|es|e|ures?|ages?)$")
+_ROOT: Final = 5
+
+
+@cache
+def roots(key: str) -> frozenset[str]:
+    """Return what a stem has in common with others of its family, without its endings; none of a short one."""
+    found = {key}
+    for _ in range(2):
+        found |= {_ENDINGS.sub("", one) for one in found}
+    return frozenset(one for one in found if len(one) >= _ROOT)
+
+
 class Named(Struct, frozen=True):
     """An event type under one of its names: what its words weigh."""
 
@@ -133,17 +169,26 @@ class Names:
         return {(place.event, place.path): place for place in self.places}
 
     @cached_property
-    def evidence(self) -> Mapping[str, tuple[tuple[int, str], ...]]:
+    def evidence(self) -> Mapping[str, tuple[Evidence, ...]]:
         """A concept → which names of event types have it: as a word of theirs, or of their description."""
-        found: dict[str, list[tuple[int, str]]] = {}
+        found: dict[str, list[Evidence]] = {}
         for number, one in enumerate(self.events):
             for key in one.own:
-                found.setdefault(key, []).append((number, "own"))
+                found.setdefault(key, []).append((number, "own", key))
             for key in one.known.meanings:
-                found.setdefault(concept(key), []).append((number, "own"))
+                found.setdefault(concept(key), []).append((number, "own", concept(key)))
             for key in one.described - one.own.keys():
-                found.setdefault(key, []).append((number, "described"))
+                found.setdefault(key, []).append((number, "described", key))
         return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def evidence_by_root(self) -> Mapping[str, tuple[Evidence, ...]]:
+        """What words of one family have in common ("activat" of activation, activated) → the evidence of these words."""
+        found: dict[str, dict[Evidence, None]] = {}
+        for key, rows in self.evidence.items():
+            for root in roots(key):
+                found.setdefault(root, {}).update(dict.fromkeys(rows))
+        return {root: tuple(rows) for root, rows in found.items()}
 
     @cached_property
     def by_name(self) -> Mapping[str, int]:
@@ -162,6 +207,12 @@ class Names:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for word, value in _parts(place.field).items():
+                found.setdefault((word,), []).append(Value(place, value, "part"))
+            for words, value in place.field.values.items():
+                for other in lexicon.alike().get(words[0], ()) if len(words) == 1 else ():
+                    if (other,) not in place.field.values:
+                        found.setdefault((other,), []).append(Value(place, value, "alias"))
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
@@ -194,7 +245,7 @@ class Names:
         """A word of a field's name → the numbers of the fields that have it, among `places`."""
         found: dict[str, list[int]] = {}
         for number, place in enumerate(self.places):
-            for key in {field_word(part) for part in place.field.words}:
+            for key in {field_word(part) for part in (*place.words, *place.told)}:
                 found.setdefault(key, []).append(number)
         return {key: tuple(rows) for key, rows in found.items()}
 
@@ -207,6 +258,23 @@ class Names:
             for number, parts in self.index.segments.items()
         )
         return tuple((number, parts) for number, parts in named if parts)
+
+    @cached_property
+    def shorter_segments(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The stems of segments' names without the people at the end ("Power Users"), where that leaves something of its own."""
+        people = lexicon.stems("people") - lexicon.stems("group")
+        short = [(number, parts[:-1]) for number, parts in self.segments if len(parts) > 1 and parts[-1] in people]
+        whole = {parts for _, parts in self.segments}
+        return tuple((number, parts) for number, parts in short if parts not in whole and not all(map(self._is_known, parts)))
+
+    def _is_known(self, key: str) -> bool:
+        return concept(key) in self.evidence or (key,) in self.values or field_word(key) in self.field_words
+
+    @cached_property
+    def answered(self) -> frozenset[str]:
+        """The words of traits that are yes or no: "students" says that somebody is one."""
+        yes = (place for place in self.places if not place.event and (place.field.boolean or place.field.answers))
+        return frozenset(word for place in yes for word in place.words)
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -237,7 +305,8 @@ class Names:
         described = {
             one.name for one in self.events if "purchase" in one.described and not {*one.own} & grammar.REVERSALS
         }
-        return tuple(sorted(with_money, key=lambda name: (name not in bought, name not in described)))
+        undone = {one.name for one in self.events if {*one.own} & grammar.REVERSALS}
+        return tuple(sorted(with_money, key=lambda name: (name not in bought, name not in described, name in undone)))
 
     @cache  # noqa: B019
     def things(self, event: str) -> frozenset[str]:
@@ -263,6 +332,24 @@ def money_rank(field: Field) -> int:
     """Return how far a field is from being what money is told in; the number of such words for none."""
     words = {*field.words, *stems_of(field.path)}
     return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
+
+
+_PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",
+                                                     "teacher", "trainer", "instructor", "seller", "assignee", "artist"])  # fmt: skip
+
+
+def _parts(field: Field) -> Mapping[str, Scalar]:
+    """Return single words that tell one value of several words from all others: of somebody's name, and what is no English."""
+    found: dict[str, set[Scalar]] = {}
+    persons = bool(_PERSONS & {*field.words, *stems_of(field.path)})
+    for words, value in field.values.items():
+        for word in words if len(words) > 1 else ():
+            found.setdefault(word, set()).add(value)
+    several = {word: values for word, values in found.items() if len({str(value).lower() for value in values}) == 1}
+    return {
+        word: next(iter(values)) for word, values in several.items()
+        if len(word) >= _ROOT - 1 and word.isalpha() and (persons or word not in lexicon.english_words()) and (word,) not in field.values
+    }  # fmt: skip
 
 
 @cache

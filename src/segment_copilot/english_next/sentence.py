@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
@@ -39,6 +40,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
     tokens = tuple(_first_time(token) for token in read(text))
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
+    tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -123,6 +125,67 @@ def _rewrite(
         elif not is_name(tokens[at : at + size]) and not (size == 1 and _is_own(first, vocabulary)):
             return size, plain
     return 0, ()
+
+
+_BEHIND: Final = tuple(
+    tuple(words.split())
+    for words in (
+        "or more", "or less", "or fewer", "or above", "or below", "or over", "or under", "at least", "at most", "minimum",
+        "maximum", "or higher", "or lower", "or longer", "and more", "tops",
+    )
+)  # fmt: skip
+_UNIT: Final = {"min": "minutes", "sec": "seconds", "secs": "seconds", "s": "seconds", "ms": "milliseconds"}
+
+
+def _gathered(
+    tokens: Sequence[Token], spans: Sequence[tuple[int, int]]
+) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
+    """Return the words with what compares a number beside it: "3 visits or more" is read as "3 or more visits".
+
+    Numbers in the plural ("500s") and units in short ("30 min") become the plain ones.
+    """
+    made: list[tuple[Token, tuple[int, int]]] = []
+    for at, (token, span) in enumerate(zip(tokens, spans, strict=True)):
+        before = tokens[at - 1] if at else None
+        plural = _PLURAL.fullmatch(token.lower)
+        if plural is not None and token.kind == "word":
+            made.append((read(plural[1])[0], span))
+        elif before is not None and before.kind == "number" and token.lower in _UNIT:
+            made.append((word(_UNIT[token.lower]), span))
+        elif token.lower == "up" and before is not None and before.kind in _NUMBERS and _number_behind(tokens, at):
+            made.append((word("to"), span))
+        elif not (token.lower == "to" and before is not None and before.lower == "up" and made and made[-1][0].lower == "to"):
+            made.append((token, span))
+    at = 0
+    while at < len(made):
+        size = next((len(words) for words in _BEHIND if tuple(one[0].lower for one in made[at : at + len(words)]) == words), 0)
+        number = _number_before(made, at) if size else None
+        if number is not None and not (at + size < len(made) and made[at + size][0].kind in _NUMBERS):
+            made[number + 1 : at + size] = [*made[at : at + size], *made[number + 1 : at]]
+        at += size or 1
+    return tuple(token for token, _ in made), [span for _, span in made]
+
+
+_PLURAL: Final = re.compile(r"(\d{1,4})s")
+_NUMBERS: Final = frozenset({"number", "money"})
+_BEHIND_UNITS: Final = frozenset(
+    {"days", "day", "weeks", "week", "months", "month", "years", "year", "hours", "hour", "ago", "times", "time", "-", "/"}
+)  # fmt: skip
+
+
+def _number_behind(tokens: Sequence[Token], at: int) -> bool:
+    return at + 2 < len(tokens) and tokens[at + 1].lower == "to" and tokens[at + 2].kind in _NUMBERS
+
+
+def _number_before(made: Sequence[tuple[Token, tuple[int, int]]], at: int) -> int | None:
+    """Return where the number stands that words behind it compare, with one or two words of what is counted between."""
+    for back in (2, 3):
+        between = [token for token, _ in made[max(at - back + 1, 0) : at]]
+        if at - back < 0 or any(token.kind != "word" or token.lower in _BEHIND_UNITS | {"and", "or", "in"} for token in between):
+            return None
+        if made[at - back][0].kind in _NUMBERS:
+            return at - back
+    return None
 
 
 def _is_own(token: Token, vocabulary: frozenset[str]) -> bool:

@@ -205,8 +205,7 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
     for at in range(span.start, span.end):
         if taken >> at & 1:
             continue
-        key = concept(span.found.tokens[at].stem)
-        for number, how in span.found.evidence[at]:
+        for number, how, key in span.found.evidence[at]:
             if how == "name":
                 exact[number] = 1 << at
             else:

@@ -11,12 +11,13 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import add, beside, gap, one_of, test_of, value_tests
+from segment_copilot.english_next.amounts import add, beside, gap, measured, one_of, test_of, truth, value_tests
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
+from segment_copilot.english_next.shares import words_about
 from segment_copilot.english_next.spans import Span, one_tree, reading, union
-from segment_copilot.language import SegmentMembership, UserProperty
+from segment_copilot.language import Sample, SegmentMembership, UserProperty
 from segment_copilot.language.nodes import PropertyTest
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
@@ -34,7 +35,7 @@ _FALSE: Final = frozenset(
         "unconfirmed",
     }
 )
-_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
 _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
@@ -148,22 +149,14 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
-        if place.field.boolean:
-            node = _says(place, says=says)
+        node = _says(place, says=says)
         yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
     """Return the test for yes or no, by the values that say so whatever their type."""
-    if not place.field.answers:
-        return UserProperty(property=place.path, operator="is_true" if says else "is_false")
-    wanted, others = place.field.answers[says], place.field.answers[not says]
-    if wanted:
-        values: Any = wanted[0] if len(wanted) == 1 else list(wanted)
-        return UserProperty(property=place.path, operator="eq" if len(wanted) == 1 else "in", value=values)
-    values = others[0] if len(others) == 1 else list(others)
-    return UserProperty(property=place.path, operator="neq" if len(others) == 1 else "not_in", value=values)
+    operator, value = truth(place, says=says)
+    return UserProperty(property=place.path, operator=operator, value=value)
 
 
 def _numbers(span: Span) -> Iterator[Reading]:
@@ -173,11 +166,12 @@ def _numbers(span: Span) -> Iterator[Reading]:
             continue
         for place, words, how in _compared(span, one):
             negative, turning, _ = _negative(span, one.start, 0)
-            used = one.mask | words | turning
+            scaled, unit = measured(span, place, one) or (one, 0)
+            used = one.mask | words | turning | unit
             yield reading(
                 span,
                 "number",
-                clause(test_of(place.path, one.quantity), used, negative=negative),
+                clause(test_of(place.path, scaled.quantity), used, negative=negative),
                 used,
                 "trait",
                 {f"number:{how}": 1},
@@ -316,10 +310,29 @@ def _segments(span: Span) -> Iterator[Reading]:
         "segment:said" if said else "segment:bare": 1.0,
         "segment:capital": float(capital),
         "segment:several": len(parts) - 1.0,
+        "segment:part": float(any(one.share < 1 for one in span.segments)),
     }
     yield reading(
         span, "segment", parts[0] if len(parts) == 1 else Joined(logic, tuple(parts)), used, "segment", features
     )
+
+
+def _sample(span: Span) -> Iterator[Reading]:
+    """Half of them for the test "summer"; 10% of donors, key "thanks": some of the people, the same ones each time."""
+    salt = span.found.salt
+    about = words_about(span.found.tokens) & span.mask
+    shares = [one for one in span.found.shares if span.start <= one.start and one.end <= span.end]
+    if salt is None or not span.found.shares or len(shares) > 1:
+        return
+    used = about | salt.mask & span.mask | union(span.windows)
+    if not shares:  # only its name
+        if salt.mask & span.mask:
+            yield reading(span, "split_name", None, used, "", {})
+        return
+    one = shares[0]
+    low, high = (int(edge) if float(edge).is_integer() else edge for edge in (one.low, one.high))
+    node = Sample(salt=salt.text, from_=low, to=high)
+    yield reading(span, "sample", Clause(node, used | one.mask | salt.mask), used | one.mask, "sample", {})
 
 
 def _window(span: Span) -> Iterator[Reading]:
@@ -377,6 +390,7 @@ RULES: Final = (
     Rule("texts", _texts),
     Rule("free", _free),
     Rule("segments", _segments),
+    Rule("sample", _sample),
     Rule("window", _window),
     Rule("empty", _empty),
     Rule("label", _label),
