@@ -1,14 +1,15 @@
-"""`python -m evals corpus`: lint."""
+"""`python -m evals corpus`: lint, score."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evals.corpus.examples import FOLDER
+from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
 from evals.gates import Exit
 
@@ -31,3 +32,21 @@ def lint_command(files: Files = None) -> None:
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     typer.echo(f"{kinds.total()} examples ({told}), {wrong} faults")
     raise typer.Exit(Exit.GATE if wrong else Exit.OK)
+
+
+@app.command("score")
+def score_command(
+    files: Files = None,
+    model: Annotated[str, typer.Option(help="offline or offline-next")] = "offline",
+    out: Annotated[Path | None, typer.Option(help="Also write every sentence and what came of it")] = None,
+) -> None:
+    """Ask a model every sentence, and print what came of it as Markdown."""
+    from evals.corpus.playing import open_model  # noqa: PLC0415  # only this command asks
+    from evals.corpus.scoring import listing, score, summary  # noqa: PLC0415
+
+    examples = load(tuple(files or ()))
+    with typer.progressbar(length=len(examples), label=model, file=sys.stderr) as bar:
+        scored = score(open_model(model), examples, done=lambda: bar.update(1))
+    typer.echo(summary(scored, f"{model}, {', '.join(path.stem for path in files or ()) or 'the whole corpus'}"))
+    if out is not None:
+        out.write_text(listing(scored), "utf-8")
