@@ -1,4 +1,4 @@
-"""`python -m evals corpus`: lint, score."""
+"""`python -m evals corpus`: lint, train, score."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
+from evals.corpus.training import train
 from evals.gates import Exit
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
@@ -50,3 +51,10 @@ def score_command(
     typer.echo(summary(scored, f"{model}, {', '.join(path.stem for path in files or ()) or 'the whole corpus'}"))
     if out is not None:
         out.write_text(listing(scored), "utf-8")
+
+
+@app.command("train")
+def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
+    """Learn the weights of the model without a key from the examples; `--write` keeps them."""
+    for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
+        typer.echo(line)
