@@ -1,4 +1,4 @@
-"""`python -m evals corpus`: lint, train, score."""
+"""`python -m evals corpus`: lint, train, score, seal, open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
+from evals.corpus.sealing import SEALED, check, seal
 from evals.corpus.training import train
 from evals.gates import Exit
 
@@ -58,3 +59,15 @@ def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -
     """Learn the weights of the model without a key from the examples; `--write` keeps them."""
     for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
         typer.echo(line)
+
+
+@app.command("seal")
+def seal_command(file: Annotated[Path, typer.Argument(help="Sentences that nobody has measured on")]) -> None:
+    """Write the hash of a file into SEALED.md; commit it before the file is asked."""
+    typer.echo(f"{seal(file)}  {file.name}: sealed in {SEALED.name}; commit that first")
+
+
+@app.command("open")
+def open_command(file: Annotated[Path, typer.Argument(help="A file that was sealed")]) -> None:
+    """Say whether a file is the one that was sealed."""
+    typer.echo(f"{check(file)}  {file.name}: as it was sealed")
