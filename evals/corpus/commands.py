@@ -1,4 +1,4 @@
-"""`python -m evals corpus`: lint, train, score, seal, open."""
+"""`python -m evals corpus`: lint, train, score, curve, seal, open."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import typer
 from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
 from evals.corpus.sealing import SEALED, check, seal
-from evals.corpus.training import train
+from evals.corpus.training import curve, sample, train
 from evals.gates import Exit
+from segment_copilot.english_next.weights import learned
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
 
@@ -71,3 +72,12 @@ def seal_command(file: Annotated[Path, typer.Argument(help="Sentences that nobod
 def open_command(file: Annotated[Path, typer.Argument(help="A file that was sealed")]) -> None:
     """Say whether a file is the one that was sealed."""
     typer.echo(f"{check(file)}  {file.name}: as it was sealed")
+
+
+@app.command("curve")
+def curve_command(files: Files = None) -> None:
+    """Print what the weights as they are make of the audiences at each threshold; for sets that were not learned from."""
+    examples = [one for one in load(tuple(files or ())) if one.kind in {"audience", "refuse"}]
+    samples = [sample(one, learned()) for one in examples]
+    for line in curve([(one, learned()) for one in samples]):
+        typer.echo(line)
