@@ -81,7 +81,8 @@ def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: s
     row = OPERATORS[test["operator"]]
     values = test.get("value")
     listed: list[Any] = values if isinstance(values, list) else [values]
-    if row.seeks == "whole" and found.is_whole and found.samples:
+    is_element = row.seeks == "part" and found.told_types == ("list",)
+    if (row.seeks == "whole" or is_element) and found.is_whole and found.samples:
         for value in listed:
             if not _is_stored(value, found):
                 near = nearest(str(value), [str(one) for one in found.samples])
