@@ -122,6 +122,7 @@ def test_ways_of_saying_one_thing_agree_or_not():
 
 def test_a_set_is_sealed_by_its_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(sealing, "SEALED", tmp_path / "SEALED.md")
+    (tmp_path / "SEALED.md").write_text("| file | sentences | sha256 |\n|---|---:|---|\n", "utf-8")
     path = tmp_path / "round1.txt"
     path.write_text("@tenant shop\nx => country=ES\n", "utf-8")
     with pytest.raises(HarnessError, match="never sealed"):
