@@ -370,7 +370,15 @@ async def test_what_cannot_be_exported_is_refused(
     with pytest.raises(TooManyRequests):
         await resources.exports.request(tenant, source, "csv")
 
-    assert uncomputed.value.code == "segment_not_computed"
+    assert (uncomputed.value.code, "compute it first" in uncomputed.value.detail) == ("segment_not_computed", True)
+    draft = (await resources.segments.create(tenant, name="Draft")).segment
+    with pytest.raises(Conflict) as undefined:
+        await resources.exports.request(tenant, Source("segment", draft.id), "csv")
+    assert undefined.value.code == "segment_without_definition"
+    static = (await resources.segments.create(tenant, name="List", segment_type="static")).segment
+    with pytest.raises(Conflict, match="upload them first") as unlisted:
+        await resources.exports.request(tenant, Source("segment", static.id), "csv")
+    assert unlisted.value.code == "segment_not_computed"
     assert [(one.pointer, one.suggestions) for one in unknown.value.findings] == [
         ("/include/0", ("traits.email",)),
         ("/include/1", ()),

@@ -332,7 +332,10 @@ async def test_what_cannot_be_frozen_is_refused(
     with pytest.raises(Conflict) as undefined:
         await resources.snapshots.request(tenant, draft.id, name="Kept", as_of=NOW)
 
-    assert undefined.value.code == "segment_without_definition"
+    with pytest.raises(Conflict) as still_undefined:
+        await resources.snapshots.request(tenant, draft.id, name="Kept")
+
+    assert undefined.value.code == still_undefined.value.code == "segment_without_definition"
     assert uncomputed.value.code == "segment_not_computed"
     assert [(one.pointer, one.code) for one in to_come.value.findings] == [("/as_of", "still_to_come")]
     attempts: list[Callable[[], Any]] = [

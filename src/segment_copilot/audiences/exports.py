@@ -22,7 +22,7 @@ from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
 from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.kept_states import KeptStates
 from segment_copilot.audiences.member_files import Format, Row, member_file
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import no_members, not_found
 from segment_copilot.audiences.states import KEPT, State
 from segment_copilot.errors import (
     Conflict,
@@ -177,7 +177,7 @@ class Exports:
             if found is None:
                 raise _no_source(source)
             if found["run_id"] is None:
-                raise _no_members(source)
+                raise await _no_members(transaction, tenant, source)
             await self._check_room(transaction, tenant)
             sql = f"""
                 INSERT INTO exports (tenant_id, segment_id, snapshot_id, run_id, computed_at, format, traits)
@@ -480,8 +480,7 @@ def _no_source(source: Source) -> NotFound:
     return NotFound(f"There is no snapshot {source.id}.", code="snapshot_not_found")
 
 
-def _no_members(source: Source) -> Conflict:
+async def _no_members(transaction: Connection, tenant: Tenant, source: Source) -> Conflict:
     if source.kind == "segment":
-        detail = f"Segment {source.id} has no members yet: compute it first."
-        return Conflict(detail, code="segment_not_computed")
+        return await no_members(transaction, tenant, source.id)
     return Conflict(f"Snapshot {source.id} is not complete.", code="snapshot_not_complete")

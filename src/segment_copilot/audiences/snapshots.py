@@ -21,7 +21,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found, without_definition
+from segment_copilot.audiences.references import no_members, not_found, without_definition
 from segment_copilot.audiences.removals import leave_run
 from segment_copilot.audiences.states import State
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, SegmentCopilotError, Unavailable
@@ -184,7 +184,12 @@ class Snapshots:
             segment = await transaction.fetchrow(sql, tenant.id, segment_id)
             if segment is None:
                 raise not_found(segment_id)
-            source = self._source(segment, segment_id, as_of)
+            if as_of is None and segment["published_run"] is None:
+                raise await no_members(transaction, tenant, segment_id, more=", or say as_of")
+            if as_of is not None and segment["definition"] is None:
+                raise without_definition(segment_id)
+            # Without a run the definition is evaluated, at that instant.
+            source: UUID | None = segment["published_run"] if as_of is None else None
             version, definition = segment["version"], segment["definition"]
             if source is not None:  # the definition may have changed since it was computed
                 sql = """
@@ -202,16 +207,6 @@ class Snapshots:
             row = await transaction.fetchrow(sql, tenant.id, segment_id, name, definition, version, instant, source)
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return _snapshot(row)
-
-    @staticmethod
-    def _source(segment: Record, segment_id: int, as_of: datetime | None) -> UUID | None:
-        """Return the run to copy; None where the definition is to be evaluated."""
-        if as_of is None and segment["published_run"] is None:
-            detail = f"Segment {segment_id} has no members yet: compute it first, or say as_of."
-            raise Conflict(detail, code="segment_not_computed")
-        if as_of is not None and segment["definition"] is None:
-            raise without_definition(segment_id)
-        return segment["published_run"] if as_of is None else None
 
     # Read them
 
