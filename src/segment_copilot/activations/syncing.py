@@ -141,7 +141,7 @@ class Syncing:
         self._outgoing = outgoing
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
-    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool) -> SyncPlan:
+    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool, allow_empty: bool = False) -> SyncPlan:
         """Return what a sync would send now, sending nothing.
 
         Raises:
@@ -158,7 +158,8 @@ class Syncing:
         span = await self._changes.span(tenant, activation.segment_id, since=row["synced_computation"], is_full=wanted)
         if span is None:
             raise await no_members(self._postgres, tenant, activation.segment_id)
-        held = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+        shrinks = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+        held = None if allow_empty else shrinks
         return SyncPlan(span.is_full, span.entered, span.left, span.member_count, held)
 
     async def notice(self) -> bool:
