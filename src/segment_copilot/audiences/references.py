@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -11,6 +12,11 @@ from segment_copilot.compiler import Referenced, Static, all_conditions, referen
 from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.language import Definition, decode
 from segment_copilot.stores.postgres import Connection, Postgres, Record
+
+
+def lists_among(references: Iterable[Referenced]) -> frozenset[UUID]:
+    """Return the runs that have the members of the static segments among *references*."""
+    return frozenset(one.run_id for one in references if isinstance(one, Static) and one.run_id is not None)
 
 
 class Saved(Struct, frozen=True):

@@ -22,7 +22,7 @@ from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import no_members, not_found, without_definition
-from segment_copilot.audiences.removals import leave_run
+from segment_copilot.audiences.removals import keep_lists, leave_run
 from segment_copilot.audiences.states import State
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.language import Definition, decode
@@ -373,9 +373,10 @@ class Snapshots:
             await self._clickhouse.execute(_COPY.replace("__USERS__", state.users), params, purpose="compute")
         else:
             assert claim.definition is not None  # noqa: S101  # `request` refuses it
-            prepared = await self._previews.prepare(
-                claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
-            )
+            definition = claim.definition.encode()
+            prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+            while not await keep_lists(self._postgres, "snapshots", claim.lease.id, prepared.lists):
+                prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
             for keys in prepared.compiled.ranges:
                 query = compiler.render_members(prepared.compiled.plan, keys=keys)
                 columns = "{tenant:UInt32}, {snapshot:UInt64}, {run:UUID}, user_id, user_key"
