@@ -146,12 +146,12 @@ async def test_when_its_worker_dies_another_takes_it_once(
     """It dies after its INSERT."""
     as_of = None if days_ago is None else NOW - timedelta(days=days_ago)
     asked = await resources.snapshots.request(tenant, segment.id, name="Kept", as_of=as_of)
-    claim = await resources.snapshots._claim()
+    claim = await resources.snapshots._jobs._claim()
     assert claim is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(resources.snapshots), "_publish", dies)
         with pytest.raises(KeyboardInterrupt):
-            await resources.snapshots._take(claim)
+            await resources.snapshots._jobs._settle(claim)
     half_way = await stored(resources)
     with pytest.raises(Conflict) as pending:
         await resources.snapshots.members(tenant, asked.id)
@@ -259,12 +259,12 @@ async def test_a_deleted_snapshot_is_gone_at_once_and_its_members_when_the_worke
     kept = await taken(resources, tenant, segment)
     snapshot = await taken(resources, tenant, segment)
     running = await resources.snapshots.request(tenant, segment.id, name="Still running")
-    claim = await resources.snapshots._claim()
+    claim = await resources.snapshots._jobs._claim()
     assert claim is not None
 
     for one in (snapshot, running):
         await resources.snapshots.delete(tenant, one.id)
-    await resources.snapshots._take(claim)  # it finds out when it publishes
+    await resources.snapshots._jobs._settle(claim)  # it finds out when it publishes
     gone: list[Callable[[], Any]] = [
         lambda: resources.snapshots.get(tenant, snapshot.id),
         lambda: resources.snapshots.members(tenant, snapshot.id),
