@@ -10,7 +10,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.audiences.uploads import Mode, Upload, Uploads
-from segment_copilot.errors import Conflict, NotFound, Unavailable
+from segment_copilot.errors import Conflict, InvalidInput, NotFound, Unavailable
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import open_clickhouse
@@ -72,7 +72,12 @@ async def test_uploads_replace_add_and_remove(resources: Resources, tenant: Tena
     assert "".join(one.user_id for one in begun.members) == "bx"  # to the end of the state it began in
     await upload(resources, tenant, segment, "az", "remove")
     assert await members(resources, tenant, segment) == "bcxy"
-    await upload(resources, tenant, segment, "", "replace")
+    with pytest.raises(InvalidInput, match="allow_empty=true"):
+        await upload(resources, tenant, segment, "")
+    await upload(resources, tenant, segment, "", "add")
+    assert await members(resources, tenant, segment) == "bcxy"
+    await resources.uploads.receive(tenant, segment.id, [], mode="replace", allow_empty=True)
+    await run_all(resources)
     assert await members(resources, tenant, segment) == ""
 
     log = (await resources.changes.page(tenant, segment.id, Window(100))).results

@@ -1,0 +1,261 @@
+"""Rules of what people did, how often and how long ago: each gives what a part may mean of an event type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from msgspec import UNSET, structs
+
+from segment_copilot.english.times.date_tests import date_tests
+from segment_copilot.english.times.phrases import Quantity
+from segment_copilot.english.words.stems import stem
+from segment_copilot.english_next.amounts import Plan, add, may_count, plans
+from segment_copilot.english_next.events import (
+    Rule,
+    Said,
+    all_tests,
+    clause,
+    counted,
+    days_of,
+    is_countable,
+    order_words,
+    said,
+    tell_window,
+)
+from segment_copilot.english_next.meanings import Reading, Tree, join
+from segment_copilot.english_next.spans import Mention, Span, one_tree, reading
+from segment_copilot.language import EventPeriods, EventTime, Recency
+from segment_copilot.language.operators import OPPOSITE_NUMBER
+
+# How often
+
+
+def _count(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Ordered at least 3 times in the last 90 days; never ordered; ordered shoes over 50."""
+    told = said(span, mention)
+    if told is None or mention.how == "inactive" or not is_countable(told.window):
+        return
+    for plan in plans(span, mention, told.used):
+        for tree, used, features in _counts(span, mention, told, plan):
+            yield reading(span, "count", tree, used, "event", features)
+
+
+def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tuple[Tree, int, dict[str, float]]]:
+    amount = plan.count.quantity if plan.count else Quantity("gte", 1)
+    negative = told.negative and not (amount.none and plan.count is not None)
+    used = told.used | plan.used | (told.window.mask if told.window else 0)
+    features = {**told.features, **plan.features}
+    tell_window(features, told, "no" if negative or amount.none else "count")
+    if mention.how == "any" and not told.window and plan.count is None:
+        add(features, "any:bare")
+    tests = (*told.tests, *plan.tests)
+    if plan.count is not None and amount.operator == "eq":
+        used |= span.having(frozenset({"only", "just", "exact"}))
+    node = counted(mention.event, tests, amount.operator, amount.value, amount.value2, negative=negative)
+    plain = plan.count is None or amount.none
+    positive = not negative and not amount.none
+    if told.each and plain and positive:
+        parts = [
+            clause(counted(mention.event, (one, *(test for test in tests if test.property != one.property)), "gte", 1, None, negative=False),
+                   used, (one,), told.window, counts=True)
+            for one in told.each
+        ]  # fmt: skip
+        yield one_tree(parts), used, {**features, "value:each": 1}
+    yield clause(node, used, tests, told.window, positive=positive, counts=plain), used, features
+
+
+# How long ago
+
+
+def _not_for(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Has not ordered for 60 days; inactive for 60 days."""
+    told = said(span, mention)
+    if (
+        told is None
+        or told.window is None
+        or told.window.window.kind != "last"
+        or not (told.negative or mention.how == "inactive")
+    ):
+        return
+    days = days_of(told.window.window.length)
+    if days is None or any(not one.mask & told.used for one in span.quantities):
+        return
+    if told.negative and mention.how == "inactive":
+        return
+    operator = "gte" if told.window.window.operator == "gte" else "gt"
+    used = told.used | told.window.mask
+    tell_window(told.features, told, "not_for")
+    node = Recency(event_type=mention.event, operator=operator, window_days=days, where=list(told.tests) or UNSET)
+    yield reading(span, "not_for", clause(node, used, told.tests, positive=False), used, "event", told.features)
+
+
+def _ago(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Last ordered more than 90 days ago; ordered less than a week ago."""
+    told = said(span, mention)
+    if told is None or told.window is None or told.window.window.kind != "ago" or told.negative:
+        return
+    said_window, days = told.window.window, days_of(told.window.window.length)
+    if days is None or said_window.operator not in {"gt", "gte", "lt", "lte", "eq"}:
+        return
+    last, used = order_words(span, "last"), told.used | told.window.mask
+    node = Recency(
+        event_type=mention.event,
+        operator=cast("Any", said_window.operator),
+        window_days=days,
+        where=list(told.tests) or UNSET,
+    )
+    features = {**told.features, "ago:last" if last else "ago:plain": 1, "ago:eq": float(said_window.operator == "eq")}
+    if mention.how == "inactive":
+        return
+    for plan in all_tests(span, mention, told):
+        node = structs.replace(node, where=[*told.tests, *plan.tests] or UNSET)
+        yield reading(
+            span, "ago", clause(node, used, told.tests), used | last | plan.used, "event", {**features, **plan.features}
+        )
+
+
+def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Last order within 3 days; last visit between 14 and 28 days ago."""
+    told, last = said(span, mention), order_words(span, "last")
+    if told is None or told.window is None or not last or told.negative:
+        return
+    said_window, used = told.window.window, told.used | told.window.mask | last
+    length, near = days_of(said_window.length), days_of(said_window.near)
+    node: Any = None
+    if said_window.kind == "last" and length is not None:
+        node = Recency(event_type=mention.event, operator="lt", window_days=length, where=list(told.tests) or UNSET)
+    elif said_window.kind == "between" and length is not None and near is not None:
+        node = Recency(
+            event_type=mention.event,
+            operator="between",
+            window_days=near,
+            value2=length,
+            where=list(told.tests) or UNSET,
+        )
+    if node is not None:
+        yield reading(span, "last_within", clause(node, used, told.tests), used, "event", told.features)
+
+
+def _since_last(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Days since the last order: more than 30."""
+    told, last = said(span, mention), order_words(span, "last")
+    since = span.having(frozenset({"day", "since"}))
+    numbers = [one for one in span.quantities if may_count(one)]
+    if told is None or told.window or since.bit_count() != 2 or len(numbers) != 1 or told.negative:  # noqa: PLR2004
+        return
+    amount, used = numbers[0].quantity, told.used | since | last | numbers[0].mask
+    if amount.operator in {"neq", "not_between"}:
+        return
+    upper = UNSET if amount.value2 is None else int(amount.value2)
+    node = Recency(
+        event_type=mention.event,
+        operator=cast("Any", amount.operator),
+        window_days=int(amount.value),
+        value2=upper,
+        where=list(told.tests) or UNSET,
+    )
+    yield reading(span, "since_last", clause(node, used, told.tests), used, "event", told.features)
+
+
+def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Ordered for the first time in the last 30 days; first order before May; last order in March."""
+    told = said(span, mention)
+    if told is None or told.window is None or told.negative:
+        return
+    for which in ("first", "last"):
+        words = order_words(span, which)
+        if not words or (which == "last" and told.window.window.kind not in {"period", "range"}):
+            continue
+        used, tests = told.used | told.window.mask | words, date_tests(told.window.window, negated=False)
+        parts = [
+            clause(
+                EventTime(
+                    event_type=mention.event, occurrence=cast("Any", which), where=list(told.tests) or UNSET, **test
+                ),
+                used,
+                told.tests,
+            )
+            for test in tests
+        ]
+        if parts:
+            yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
+
+
+def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Ordered in at least 3 of the last 6 months; visited in every one of the last 4 weeks."""
+    told = said(span, mention)
+    if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
+        return
+    units, length = {"d": "day", "w": "week", "mo": "month"}, told.window.window.length
+    if length.unit not in units or span.lower(told.window.start - 1) != "of":
+        return
+    every = order_words(span, "every")
+    numbers = [
+        one for one in span.quantities if may_count(one) and one.end in {told.window.start - 1, told.window.start - 2}
+    ]
+    amount = numbers[0].quantity if numbers else Quantity("eq", length.count) if every else None
+    if amount is None:
+        return
+    operator = "gte" if amount.bare else amount.operator
+    operator = OPPOSITE_NUMBER[operator] if told.negative else operator
+    used = told.used | told.window.mask | every | (numbers[0].mask if numbers else 0)
+    upper = UNSET if amount.value2 is None else amount.value2
+    node = EventPeriods(
+        event_type=mention.event,
+        period=cast("Any", units[length.unit]),
+        last=length.count,
+        operator=operator,
+        value=amount.value,
+        value2=upper,
+        where=list(told.tests) or UNSET,
+    )
+    yield reading(
+        span, "periods", clause(node, used, told.tests, positive=not told.negative), used, "event", told.features
+    )
+
+
+_ABANDONED: Final = frozenset({stem("abandon"), stem("abandoned"), stem("abandoner"), stem("deserted")})
+
+
+def _abandoned(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Abandoned their cart: put something in and bought nothing, in the same time."""
+    words, told = span.having(_ABANDONED), said(span, mention, span.having(_ABANDONED))
+    bought = next((name for name in span.names.purchases if name != mention.event), None) or _bought(span)
+    if (
+        not words
+        or told is None
+        or bought is None
+        or told.negative
+        or not is_countable(told.window)
+        or mention.how != "words"
+    ):
+        return
+    numbers = [one for one in span.quantities if not one.mask & told.used]
+    if numbers or mention.event in {bought, *span.names.purchases[:1]}:
+        return
+    used = told.used | words | (told.window.mask if told.window else 0)
+    did = clause(
+        counted(mention.event, told.tests, "gte", 1, None, negative=False), used, told.tests, told.window, counts=True
+    )
+    did_not = clause(
+        counted(bought, (), "gte", 1, None, negative=True), used, (), told.window, positive=False, counts=True
+    )
+    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", told.features)
+
+
+def _bought(span: Span) -> str | None:
+    return next((one.name for one in span.names.events if "purchase" in {*one.own, *one.known.meanings}), None)
+
+
+RULES: Final = (
+    Rule("count", _count),
+    Rule("not_for", _not_for),
+    Rule("ago", _ago),
+    Rule("last_within", _last_within),
+    Rule("since_last", _since_last),
+    Rule("first_date", _first_date),
+    Rule("periods", _periods),
+    Rule("abandoned", _abandoned),
+)
+"""Every way to say that something was done, or not; when says where one is tried, the weights say which is likeliest."""
