@@ -15,6 +15,7 @@ from msgspec import Struct
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.times import phrases, windows
 from segment_copilot.english.times.dates import local_date
+from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english_next import lexicon
@@ -24,6 +25,7 @@ from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
 _APART: Final = 3  # words inside of a field's name
+_WORDS_THAT_ARE_CODES: Final = frozenset({"can", "per", "and", "are", "fin", "pan", "col", "lux", "bel", "nor"})
 _BARE: Final = {"path", "quoted", "name", "date"}
 
 
@@ -139,7 +141,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
     found_windows = tuple(_windows(tokens, as_of, timezone))
-    taken = _union(found_windows)
+    taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
@@ -244,6 +246,8 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:
         found = list(names.meant.get(frozenset(map(_old_concept, key)), ()))
+    if len(run) == 1 and not first.text.isupper() and first.lower in CODES_THAT_ARE_WORDS | _WORDS_THAT_ARE_CODES:
+        return []
     if country_code(run) is not None:
         there = {(one.place.event, one.place.path) for one in found}
         for place in names.countries:

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import UNSET, Struct, structs
 
-from segment_copilot.english.times.phrases import Length
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import Plan, Tests, add, plans, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
@@ -143,13 +142,6 @@ def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
     add(features, f"window:{rule}:{said_window.kind}:{form}")
     if said_window.operator:
         add(features, f"window:{rule}:{said_window.operator}")
-
-
-def days_of(length: Length | None) -> int | None:
-    """Return a length in whole days, as recency counts them; none for less than a day."""
-    if length is None or length.unit in {"m", "h"}:
-        return None
-    return length.count * {"d": 1, "w": 7, "mo": 30, "y": 365}[length.unit]
 
 
 def is_countable(at: WindowAnchor | None) -> bool:

@@ -39,7 +39,10 @@ _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
 }.items()}  # fmt: skip
+_NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
+"""Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
+_YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
 _COMBINATIONS: Final = 6
 
 
@@ -143,7 +146,10 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        yield reading(span, "truth", Clause(_says(place, says=says), used, positive=says), used, "trait", features)
+        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
+        if place.field.boolean:
+            node = _says(place, says=says)
+        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
@@ -161,7 +167,7 @@ def _says(place: Place, *, says: bool) -> UserProperty:
 def _numbers(span: Span) -> Iterator[Reading]:
     """Aged 18 to 25; older than 40; more than 3 seats."""
     for one in span.quantities:
-        if one.quantity.times:
+        if one.quantity.times or one.quantity.none:
             continue
         for place, words, how in _compared(span, one):
             negative, turning, _ = _negative(span, one.start, 0)
@@ -187,7 +193,7 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
     if "age" in seen or one.quantity.currency:
         return
     older = bool({*one.words} & {"older", "younger"})
-    alone = not span.found.content & span.mask & ~one.mask
+    alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
             yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
@@ -221,9 +227,11 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        if any(test["operator"] == "not_in_last" for test in tests) and not negative:
+            tests = (*tests, {"operator": "is_set"})
         if said.kind == "next" and said.length and span.having(_BIRTH):
             tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
-        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH)
+        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
         parts = [clause(PropertyTest(field.place.path, **cast("Any", test)), used) for test in tests]
         if parts:
             yield reading(
@@ -325,8 +333,8 @@ def _empty(span: Span) -> Iterator[Reading]:
 
 def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
-    following = [one for one in span.found.joints if one.start == span.end and one.kind == "colon"]
-    if span.start == 0 and following and span.end <= 6:  # noqa: PLR2004
+    following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
+    if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
