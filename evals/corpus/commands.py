@@ -1,15 +1,17 @@
-"""`python -m evals corpus`: lint."""
+"""`python -m evals corpus`: lint, train, score, seal, open."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evals.corpus.examples import FOLDER
+from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
+from evals.corpus.sealing import SEALED, check, seal
 from evals.corpus.training import train
 from evals.gates import Exit
 
@@ -34,8 +36,38 @@ def lint_command(files: Files = None) -> None:
     raise typer.Exit(Exit.GATE if wrong else Exit.OK)
 
 
+@app.command("score")
+def score_command(
+    files: Files = None,
+    model: Annotated[str, typer.Option(help="offline or offline-next")] = "offline",
+    out: Annotated[Path | None, typer.Option(help="Also write every sentence and what came of it")] = None,
+) -> None:
+    """Ask a model every sentence, and print what came of it as Markdown."""
+    from evals.corpus.playing import open_model  # noqa: PLC0415  # only this command asks
+    from evals.corpus.scoring import listing, score, summary  # noqa: PLC0415
+
+    examples = load(tuple(files or ()))
+    with typer.progressbar(length=len(examples), label=model, file=sys.stderr) as bar:
+        scored = score(open_model(model), examples, done=lambda: bar.update(1))
+    typer.echo(summary(scored, f"{model}, {', '.join(path.stem for path in files or ()) or 'the whole corpus'}"))
+    if out is not None:
+        out.write_text(listing(scored), "utf-8")
+
+
 @app.command("train")
 def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
     """Learn the weights of the model without a key from the examples; `--write` keeps them."""
     for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
         typer.echo(line)
+
+
+@app.command("seal")
+def seal_command(file: Annotated[Path, typer.Argument(help="Sentences that nobody has measured on")]) -> None:
+    """Write the hash of a file into SEALED.md; commit it before the file is asked."""
+    typer.echo(f"{seal(file)}  {file.name}: sealed in {SEALED.name}; commit that first")
+
+
+@app.command("open")
+def open_command(file: Annotated[Path, typer.Argument(help="A file that was sealed")]) -> None:
+    """Say whether a file is the one that was sealed."""
+    typer.echo(f"{check(file)}  {file.name}: as it was sealed")

@@ -281,3 +281,19 @@ def test_too_many_conditions_are_compared_as_they_stand():
     turned = " | ".join(f"t{number}=1" for number in reversed(range(20)))
     assert form_of(parse_definition(many)) == form_of(parse_definition(turned))
     assert form_of(parse_definition(many)) != form_of(parse_definition(f"{many} | age=3"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("last(a)≤7d", "last(a)<7d"),
+        ("last(a)<7d", "count(a)≥1 in 7d"),
+        ("last(a)≥30d", "count(a)≥1 & count(a)=0 in 30d"),
+        ("last(a) 7d..30d", "count(a)≥1 in 30d & count(a)=0 in 7d"),
+    ],
+)
+def test_the_instant_at_which_a_length_begins_can_be_left_out_of_account(one, other):
+    assert form_of(parse_definition(one), is_exact=False) == form_of(parse_definition(other), is_exact=False)
+    assert form_of(parse_definition("last(a)<7d"), is_exact=False) != form_of(
+        parse_definition("last(a)>7d"), is_exact=False
+    )

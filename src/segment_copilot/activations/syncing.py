@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations import circuits
@@ -193,8 +193,9 @@ class Syncing:
 
     async def _settle(self, claim: _Claim) -> None:
         """Send a delivery, and write down how that ended. If that cannot be written, its lease runs out."""
-        if claim.lease.spent:
-            await self._stop(claim, "dead", f"The worker died {MAX_ATTEMPTS} times on this delivery.")
+        if claim.lease.spent:  # perhaps it was not to blame; if it was, it kills a worker once in a while, for a day
+            afresh = structs.replace(claim, lease=structs.replace(claim.lease, attempts=0))
+            await self._try_later(afresh, f"The worker died {MAX_ATTEMPTS} times on this delivery.", None)
             return
         await self._leases.begin([claim.lease])
         try:
@@ -255,7 +256,7 @@ class Syncing:
             )
             if row["position"] is None:
                 return span, self._changes.beginning(span, is_snapshot=is_snapshot), row["batches"], row["round"]
-            position = msgspec.json.decode(row["position"], type=Position)
+            position = msgspec.json.decode(row["position"], type=Position | None)  # null: the last batch arrived
             return span, position, row["batches"], row["round"]
         round_ = await self._postgres.fetchval(_BEGUN, *claim.key)
         span = await self._changes.span(
@@ -299,7 +300,7 @@ class Syncing:
 
     async def _arrived(self, claim: _Claim, batch: Batch, outcome: Outcome, then: Position | None) -> bool:
         """Write down that a batch arrived; False when the delivery is not ours any more."""
-        at = None if then is None else msgspec.json.encode(then).decode()
+        at = msgspec.json.encode(then).decode()
         count, rejected = len(batch.entered) + len(batch.left), outcome.rejected
         async with self._postgres.transaction() as transaction:
             if not await transaction.execute(_ARRIVED, *claim.key, at, count - len(rejected), len(rejected)):

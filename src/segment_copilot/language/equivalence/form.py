@@ -19,6 +19,7 @@ from segment_copilot.language.equivalence.history import (
     excludes,
     happened,
     implies,
+    loose,
 )
 from segment_copilot.language.equivalence.propositions import (
     Statement,
@@ -92,16 +93,19 @@ class Form(Struct, frozen=True):
         return self.told == Table((), 1)
 
 
-def form_of(definition: Definition, declared: Declared = lambda _types, _path: None) -> Form:
+def form_of(definition: Definition, declared: Declared = lambda _types, _path: None, *, is_exact: bool = True) -> Form:
     """Return the form of a definition.
 
-    *declared* tells what the tenant's schemas say; it is not needed of a definition whose types are settled.
+    *declared* tells what the tenant's schemas say; it is not needed of a definition whose types are settled. Where it is
+    not exact, the very instant at which a length before now begins or ends makes no difference ("within 7 days").
     """
     reader = _Reader(declared)
     statement = reader.joined(definition.logic, definition.conditions)
     if definition.exclude is not UNSET:
         out = reader.joined(definition.exclude.logic, definition.exclude.conditions)
         statement = all_of([statement, negation(out)])
+    if not is_exact:
+        statement = mapped(statement, loose)
     table = table_of(statement, implies, excludes)
     return Form(definition.timezone or "", repr(statement) if table is None else table)
 

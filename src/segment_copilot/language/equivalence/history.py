@@ -92,6 +92,13 @@ def happened(events: Events, least: int = 1) -> Statement:
     )
 
 
+def loose(atom: Any) -> Any:
+    """Return an atom in whose span the very instants of its ends make no difference."""
+    if isinstance(atom, Count | OneEvent | Amount | Periods):
+        return replace(atom, events=replace(atom.events, span=atom.events.span.loose()))
+    return atom
+
+
 def implies(one: Any, other: Any) -> bool:
     """Return whether the first is true of nobody without the second."""
     match one, other:

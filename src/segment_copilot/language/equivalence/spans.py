@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from segment_copilot.language.lengths import parse_length
 from segment_copilot.language.nodes import Window
@@ -31,6 +32,15 @@ class Span(Struct, frozen=True):
 
     lower: Bound | None = None
     upper: Bound | None = None
+
+    def loose(self) -> Span:
+        """Return the span that holds its first instant and not its last, where these are lengths before now."""
+        lower, upper = self.lower, self.upper
+        if lower is not None and lower.kind == "ago":
+            lower = replace(lower, is_in=True)
+        if upper is not None and upper.kind == "ago":
+            upper = replace(upper, is_in=False)
+        return Span(lower, upper)
 
     def lies_in(self, other: Span) -> bool:
         """Return whether whatever happens in this span surely happens in the other."""
