@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET, structs
 
 from segment_copilot.english.times.date_tests import date_tests
-from segment_copilot.english.times.phrases import Length, Quantity
+from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next.amounts import Plan, add, may_count, plans
 from segment_copilot.english_next.anchors import mask
@@ -33,12 +33,15 @@ from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 def _count(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered at least 3 times in the last 90 days; never ordered; ordered shoes over 50."""
-    told = said(span, mention)
-    if told is None or mention.how == "inactive" or not is_countable(told.window):
-        return
-    for plan in plans(span, mention, told.used):
-        for tree, used, features in _counts(span, mention, told, plan):
-            yield reading(span, "count", tree, used, "event", features)
+    measured = any(at.bare and at.mask & one.mask for at in span.windows for one in span.quantities)
+    for bare in (True, False) if measured else (True,):
+        told = said(span, mention, bare=bare)
+        if told is None or mention.how == "inactive" or not is_countable(told.window):
+            continue
+        for plan in plans(span, mention, told.used | (told.window.mask if told.window else 0)):
+            if bare or plan.tests:
+                for tree, used, features in _counts(span, mention, told, plan):
+                    yield reading(span, "count", tree, used, "event", features)
 
 
 def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tuple[Tree, int, dict[str, float]]]:
@@ -142,36 +145,39 @@ def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
 def _since_last(span: Span, mention: Mention) -> Iterator[Reading]:
     """Days since the last order: more than 30; more than 30 days since they last ordered."""
     last, since = order_words(span, "last"), span.having(frozenset({"since"}))
-    told = said(span, mention, last | since | span.having(frozenset({"it", "be"})))
+    when = union(span.windows)
+    told = said(span, mention, last | since | when | union(span.quantities) | span.having(frozenset({"it"})))
     if told is None or not since or told.negative:
         return
-    for one in span.quantities:
-        window = next((at for at in span.windows if at.bare and at.start < one.end <= at.end), None)
-        unit = span.having(frozenset({"day"})) if window is None and not span.windows else 0
-        length = (
-            window.window.length
-            if window is not None
-            else Length(max(int(one.quantity.value), 1), "d")
-            if unit
-            else None
-        )
-        days, amount = days_in(length), one.quantity
-        if (
-            days is None
-            or amount.operator in {"neq", "not_between"}
-            or (window is not None and amount.value2 is not None)
-        ):
-            continue
-        used = told.used | one.mask | unit | (window.mask if window else 0)
-        upper = UNSET if amount.value2 is None else int(amount.value2)
+    for operator, low, high, words in _days_since(span):
+        used = told.used | words
         node = Recency(
             event_type=mention.event,
-            operator=cast("Any", "gt" if amount.bare else amount.operator),
-            window_days=days,
-            value2=upper,
+            operator=cast("Any", operator),
+            window_days=low,
+            value2=UNSET if high is None else high,
             where=list(told.tests) or UNSET,
         )
         yield reading(span, "since_last", clause(node, used, told.tests), used, "event", told.features)
+
+
+def _days_since(span: Span) -> Iterator[tuple[str, int, int | None, int]]:
+    """Yield how many days a part may count, in which comparison, and the words that say so."""
+    for at in span.windows:
+        amount = next((one for one in span.quantities if one.mask & at.mask), None)
+        days, operator = days_in(at.window.length), at.window.operator or (amount.quantity.operator if amount else None)
+        if at.window.kind == "last" and days is not None and operator in {"gt", "gte", "lt", "lte"}:
+            yield operator, days, None, at.mask | (amount.mask if amount else 0)
+    unit = span.having(frozenset({"day"}))
+    for one in span.quantities if unit and not span.windows else ():
+        said_amount = one.quantity
+        if may_count(one) and said_amount.operator in {"gt", "gte", "lt", "lte", "eq", "between"}:
+            yield (
+                said_amount.operator,
+                int(said_amount.value),
+                None if said_amount.value2 is None else int(said_amount.value2),
+                one.mask | unit,
+            )
 
 
 def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -200,18 +206,69 @@ def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
             yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
 
 
+_EACH: Final = frozenset({"each", "every", "all", "one"})
+
+
+def _every(span: Span, unit: str) -> int:
+    """Return the words of "every week" or "each single day"; 0 where they are not said."""
+    for at in range(span.start, span.end - 1):
+        end = at + 2 if span.lower(at + 1) in {"single", "calendar"} else at + 1
+        if span.lower(at) in {"every", "each", "weekly", "daily"} and span.lower(end) == unit:
+            return mask(at, end + 1)
+    return 0
+
+
+def _different_days(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Visited on at least 3 different days in the last 30."""
+    told = said(span, mention)
+    units = {"d": 1, "w": 7, "mo": 30}
+    if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
+        return
+    length, words = told.window.window.length, span.having(frozenset({"different", "distinct", "separat", "day"}))
+    for one in span.quantities:
+        if (
+            not may_count(one)
+            or length.unit not in units
+            or words.bit_count() < 2  # noqa: PLR2004
+            or "day" not in {span.lower(at).rstrip("s") for at in range(one.end, one.end + 3)}
+        ):
+            continue
+        amount, used = one.quantity, told.used | told.window.mask | one.mask | words
+        operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
+        upper = UNSET if amount.value2 is None else amount.value2
+        node = EventPeriods(
+            event_type=mention.event,
+            period="day",
+            last=length.count * units[length.unit],
+            operator=operator,
+            value=amount.value,
+            value2=upper,
+            where=list(told.tests) or UNSET,
+        )
+        yield reading(
+            span,
+            "different_days",
+            clause(node, used, told.tests, positive=not told.negative),
+            used,
+            "event",
+            told.features,
+        )
+
+
 def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered in at least 3 of the last 6 months; visited at least twice in each of the last 4 weeks."""
     told = said(span, mention)
     if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
         return
     units, length = {"d": "day", "w": "week", "mo": "month"}, told.window.window.length
-    if length.unit not in units or span.lower(told.window.start - 1) != "of":
+    if length.unit not in units:
         return
     of = told.window.start - 1
     numbers = [one for one in span.quantities if may_count(one)]
-    counted_in = next((one for one in numbers if of - 1 <= one.end <= of), None)
-    every = mask(of - 2, of) & span.having(frozenset({"each", "every", "all", "one"}))
+    counted_in = next((one for one in numbers if of - 1 <= one.end <= of and span.lower(of) == "of"), None)
+    every = _every(span, units[length.unit]) or (
+        mask(max(of - 2, 0), of) & span.having(_EACH) if span.lower(of) == "of" else 0
+    )
     least = next((one for one in numbers if one is not counted_in), None)
     if (counted_in is None and not every) or (least is not None and least.quantity.operator not in {"gte", "gt"}):
         return
@@ -262,7 +319,8 @@ def _abandoned(span: Span, mention: Mention) -> Iterator[Reading]:
     did_not = clause(
         counted(bought, (), "gte", 1, None, negative=True), used, (), told.window, positive=False, counts=True
     )
-    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", told.features)
+    features = {**told.features, "abandoned:added": float("add" in span.names.doings(mention.event))}
+    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", features)
 
 
 def _bought(span: Span) -> str | None:
@@ -277,6 +335,7 @@ RULES: Final = (
     Rule("since_last", _since_last),
     Rule("first_date", _first_date),
     Rule("periods", _periods),
+    Rule("different_days", _different_days),
     Rule("abandoned", _abandoned),
 )
 """Every way to say that something was done, or not; when says where one is tried, the weights say which is likeliest."""

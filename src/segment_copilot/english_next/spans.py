@@ -125,9 +125,13 @@ class Span(Struct, frozen=True, dict=True):
     def orders(self) -> tuple[WordAnchor, ...]:
         """First, last, every; not those inside of windows."""
         when = union(self.windows)
-        people = lexicon.stems("people")
+        people = lexicon.stems("people") - {"visitor"}
         found = (one for one in longest(self._within(self.found.orders)) if not one.mask & when)
-        return tuple(one for one in found if one.end >= self.end or self.found.tokens[one.end].stem not in people)
+        return tuple(
+            one
+            for one in found
+            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+        )
 
     @cached_property
     def negations(self) -> tuple[WordAnchor, ...]:
@@ -154,6 +158,16 @@ class Span(Struct, frozen=True, dict=True):
     def lower(self, at: int) -> str:
         """Return the word at a position, in lower case; nothing outside of the part."""
         return self.found.tokens[at].lower if self.start <= at < self.end else ""
+
+    @property
+    def lower_before(self) -> str:
+        """The word before the part, in lower case."""
+        return self.found.tokens[self.start - 1].lower if self.start else ""
+
+    @property
+    def lower_after(self) -> str:
+        """The word behind the part, in lower case."""
+        return self.found.tokens[self.end].lower if self.end < len(self.found.tokens) else ""
 
     @cached_property
     def mentions(self) -> tuple[Mention, ...]:
