@@ -276,7 +276,7 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
         if found is not None and (sure or found.slots.segments or not found.slots.text):
             return found
     question = _sorted(text, context)
-    if (gate := asked(_plain(text, context), only=("abilities", "acknowledged"))) is not None:
+    if (gate := asked(_plain(text, context), only=_GATE)) is not None:
         return gate
     earlier = before.question if before.question is not None and before.question.intent.follows else None
     base = before.base is not None and not question.mentions
@@ -309,6 +309,9 @@ def _sorted(text: str, context: Context, *, user: str = "") -> Question:
     return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
 
 
+_GATE: Final = ("abilities", "acknowledged")
+
+
 def _plain(text: str, context: Context) -> Question:
     return Question(read(text), context.index, dates.local_date(context.as_of, context.timezone))
 
@@ -320,7 +323,7 @@ def _one_sentence(question: Question, context: Context) -> Understood | None:
     for start, end in reversed(list(pairwise([-1, *ends]))):
         if question.tokens[end].text == "?" and (start, end) != (-1, len(question.tokens) - 1):
             found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
-            if found is not None:
+            if found is not None and found.intent.answer not in _GATE:
                 return found
     return None
 

@@ -2,7 +2,7 @@
 
 A way is a set of items that have to occur, in any order, each on words of its own:
 
-- `word`: a word of that stem; `=word`: that very word, or `=?`; `two_words`: these words side by side; `@class`: a word or phrase of a class;
+- `word`: a word of that stem; `=word`: that very word; `?`, `:`: a sign; `two_words`: these words side by side; `@class`: a word or phrase of a class;
   `one|@another`: any of them; `^item`: at the head of the message, whatever else stands on its words; `!item`: must not occur.
 - `{segment}`, `{two}`: one segment, two; `{base}`: what the person looks at, pointed to; `{window}`, `{windows}`: one time
   span, two; `{window?}`, `{number?}`: may be there; `{user}`: the id of a user; `{event}`, `{kind}`, `{field}`: the words left over
@@ -135,8 +135,10 @@ def _words(item: str) -> Words:
 def _class(said: Sequence[str]) -> Words:
     return Words(
         stems=frozenset(stem(one) for one in said if "_" not in one and not one.startswith("=")),
-        exact=frozenset(one[1:] for one in said if one.startswith("=") and one != "=?"),
-        phrases=tuple(tuple(one.removeprefix("=").split("_")) for one in said if "_" in one or one == "=?"),
+        exact=frozenset(one[1:] for one in said if one.startswith("=") and one[1:].isalnum()),
+        phrases=tuple(
+            tuple((one.removeprefix("=") or one).split("_")) for one in said if "_" in one or not one.strip("=").isalnum()
+        ),
     )
 
 
@@ -291,6 +293,8 @@ def _filled(
             unfit = found.sentence
         field = found if isinstance(found, Owned) else None
         if field is None and not unfit:
+            return None
+        if field is not None and not field.event_type and ("noun" in slots or question.windows):
             return None
     elif slots & {"event", "kind"}:
         event = event_in(question, spent, left) if left else before.event

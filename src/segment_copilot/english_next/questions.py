@@ -67,7 +67,7 @@ class Question:
         """Return whether it speaks of people and what they did, and does not ask: "users who …", "everybody with …"."""
         for at in self.free:
             token, behind = self.tokens[at], self.lowers[at + 1 : at + 2]
-            if token.lower == "who" and at > self.free[0]:
+            if token.lower == "who":
                 return True
             if token.stem in _WHOM or token.lower in {"those", "ones", "anyone", "everyone"}:
                 return behind in _THAT
