@@ -145,7 +145,7 @@ class ChangesToSend:
         """Return users with the newest values of the *traits* that they have."""
         if not traits or not user_ids:
             return tuple(Recipient(user_id) for user_id in user_ids)
-        rows = (await self._clickhouse.fetch(_KEYS, {"users": list(user_ids)}, purpose="delivery")).rows
+        rows = (await self._clickhouse.fetch(_KEYS, {"users": list(user_ids)}, purpose="transfer")).rows
         keys: dict[str, int] = dict(rows)
         columns = {path: await self._values(tenant, path, list(keys.values())) for path in traits}
         return tuple(
@@ -159,7 +159,7 @@ class ChangesToSend:
         name, *inside = parse_path(path)
         steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
         params = {"tenant": tenant.id, "property": name, "path": steps, "keys": keys}
-        rows = (await self._clickhouse.fetch(_VALUES, params, purpose="delivery")).rows
+        rows = (await self._clickhouse.fetch(_VALUES, params, purpose="transfer")).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
 
     async def _sets(self, tenant: Tenant, segment_id: int, since: int, until: int) -> list[Record]:
@@ -172,7 +172,7 @@ class ChangesToSend:
             return {}, until
         sql = f"SELECT is_in, count() FROM ({_NET}) GROUP BY is_in"
         params = _params(tenant, segment_id, sets, 0)
-        rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
         return {bool(is_in): count for is_in, count in rows}, sets[-1]["id"] if len(sets) == _TOGETHER else until
 
     async def _net(
@@ -182,7 +182,7 @@ class ChangesToSend:
             return []
         sql = f"{_NET}{' AND NOT is_in' if only_left else ''} ORDER BY user_key LIMIT {{limit:UInt32}}"
         params = _params(tenant, segment_id, sets, after) | {"limit": limit}
-        return (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+        return (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
 
 
 def _params(tenant: Tenant, segment_id: int, sets: Sequence[Record], after: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(text))
+    tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
     tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
@@ -131,7 +131,7 @@ _BEHIND: Final = tuple(
     tuple(words.split())
     for words in (
         "or more", "or less", "or fewer", "or above", "or below", "or over", "or under", "at least", "at most", "minimum",
-        "maximum", "or higher", "or lower", "or longer", "and more", "tops",
+        "maximum", "or higher", "or lower", "or longer", "and more", "tops", "at minimum", "at maximum",
     )
 )  # fmt: skip
 _UNIT: Final = {"min": "minutes", "sec": "seconds", "secs": "seconds", "s": "seconds", "ms": "milliseconds"}
