@@ -301,17 +301,17 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
             continue
         numbers = dict.fromkeys((*names.field_words.get(keys[at], ()), *names.field_words.get(own[at], ())))
         for place in (names.places[number] for number in numbers):
-            words = {field_word(part) for part in place.words}
-            end, said = _run(tokens, keys, own, at, words)
+            runs = ((*_run(tokens, keys, own, at, words), len(words)) for words in place.names)
+            end, said, many = max(runs, key=lambda run: (len(run[1]) / run[2], run[0]))
             mark = (at, end, place.event, place.path)
             if not said and {keys[at], own[at]} & {field_word(one) for one in place.told}:
                 yield FieldAnchor(at, at + 1, place, 1.0)
             elif said and mark not in seen:
                 seen.add(mark)
-                yield FieldAnchor(at, end, place, len(said) / len(words))
+                yield FieldAnchor(at, end, place, len(said) / many)
 
 
-def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: set[str]) -> tuple[int, set[str]]:
+def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]) -> tuple[int, set[str]]:
     """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
     said: set[str] = set()
     end = position = at

@@ -21,7 +21,7 @@ _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$
 _DAY: Final = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}")
 SECONDS: Final = {"ms": 0.001, "millisecond": 0.001, "second": 1.0, "sec": 1.0, "minut": 60.0, "min": 60.0, "hour": 3_600.0, "hr": 3_600.0, "day": 86_400.0}
 """A unit of time → its seconds."""
-_TOLD: Final = {"how long": "duration", "why": "reason", "how much": "amount"}
+_TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
     "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
@@ -54,13 +54,20 @@ class Place(Struct, frozen=True, dict=True):
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The words of its name, but for "is" and "has"."""
-        return tuple(word for word in self.field.words if word not in {"be", "have"}) or self.field.words
+        return _without_being(self.field.words)
+
+    @cached_property
+    def names(self) -> tuple[frozenset[str], ...]:
+        """The words of each of its names, as they are looked up: as it is called, and as it is written."""
+        written = _without_being(tuple(concept(word) for word in stems_of(self.field.path)))
+        both = (self.words, written if len(written) <= len(self.words) or len(written) == 1 else ())
+        return tuple(dict.fromkeys(frozenset(map(field_word, words)) for words in both if words))
 
     @cached_property
     def told(self) -> frozenset[str]:
         """Words that name it by its description alone: "How long it lasted" is its duration."""
         text = self.field.known.description.lower()
-        return frozenset(word for phrase, word in _TOLD.items() if phrase in text) - {*self.words}
+        return frozenset(word for phrase, words in _TOLD.items() if phrase in text for word in words) - {*self.words}
 
     @cached_property
     def second(self) -> float | None:
@@ -250,7 +257,7 @@ class Names:
         """A word of a field's name → the numbers of the fields that have it, among `places`."""
         found: dict[str, list[int]] = {}
         for number, place in enumerate(self.places):
-            for key in {field_word(part) for part in (*place.words, *place.told)}:
+            for key in {*(part for words in place.names for part in words), *map(field_word, place.told)}:
                 found.setdefault(key, []).append(number)
         return {key: tuple(rows) for key, rows in found.items()}
 
@@ -294,6 +301,13 @@ class Names:
     def numeric(self, event: str) -> tuple[Place, ...]:
         """Return the fields of an event type whose values are numbers."""
         return tuple(place for place in self.places if place.event == event and place.numeric)
+
+    @cache  # noqa: B019
+    def timed_in(self, unit: str) -> tuple[str, ...]:
+        """Return the event types that tell how long they took, in minutes where a sentence says minutes or hours."""
+        if unit not in SECONDS or SECONDS[unit] >= SECONDS["day"]:
+            return ()
+        return tuple(dict.fromkeys(place.event for place in self.places if place.event and place.second is not None))
 
     @cache  # noqa: B019  # a catalog is read once, and lives as long as this
     def money(self, event: str) -> Place | None:
@@ -375,6 +389,10 @@ def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
 def same_country(field: Field, code: str) -> tuple[str, ...]:
     """Return every spelling of a country among the texts of a field."""
     return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
+
+
+def _without_being(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in {"be", "have"}) or words
 
 
 def _named(known: Known) -> Named:

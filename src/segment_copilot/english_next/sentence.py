@@ -40,7 +40,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
     tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
-    tokens, spans = _gathered(tokens, spans)
+    tokens, spans = _gathered(_countries(tokens), spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -49,6 +49,17 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, tuple(mended), tuple(spans), tuple(notes))
+
+
+def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Return the words with "us" as a country where it stands beside one: "from us or canada"."""
+    made = list(tokens)
+    for at, token in enumerate(tokens):
+        beside = [tokens[other].lower for other in (at - 2, at + 2) if 0 <= other < len(tokens)]
+        joined = {tokens[other].lower for other in (at - 1, at + 1) if 0 <= other < len(tokens)} & {"or", "and", ",", "/", "&"}
+        if token.lower == "us" and joined and any(one in ALIASES or one.rstrip("s") in ALIASES for one in beside):
+            made[at] = word("US")
+    return tuple(made)
 
 
 def _first_time(token: Token) -> Token:

@@ -146,6 +146,30 @@ def _months(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     return _range(first, dates.add_months(last, 1), lead or "in"), end
 
 
+def _years(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
+    """1980 through 1989; from 1990 to 1999."""
+    del today
+    start, lead = _behind_lead(tokens, at)
+    start += _lower(tokens, start) in {"between", "from"}
+    opened = start > at and _lower(tokens, start - 1) in {"between", "from"}
+    low, high = _year(tokens, start)[0], _year(tokens, start + 2)[0]
+    joint = _lower(tokens, start + 1)
+    if low is None or high is None or low >= high or joint not in _BETWEEN or (joint == "and" and not opened):
+        return None
+    return _range(date(low, 1, 1), date(high + 1, 1, 1), lead or "in"), start + 3
+
+
+def _early_year(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
+    """Before 1960; in 1958; since 1949: years in which people are born."""
+    del today
+    word, (year, end) = _lower(tokens, at), _year(tokens, at + 1)
+    if year is None or year >= 1970 or word not in {"before", "after", "since", "in", "until"}:  # noqa: PLR2004
+        return None
+    first, after = date(year, 1, 1), date(year + 1, 1, 1)
+    ends = {"before": (None, first), "after": (after, None), "since": (first, None), "in": (first, after), "until": (None, after)}
+    return windows.Window("range", lead="in" if word == "in" else "", first=ends[word][0], after=ends[word][1]), end
+
+
 def _half(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     """H1 2026; the first half of the year; the second half of June."""
     start, lead = _behind_lead(tokens, at)
@@ -247,7 +271,7 @@ def _is_date(tokens: tuple[Token, ...], at: int, end: int) -> bool:
 _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one", "not", "also"}
 """What stands behind "May" where it asks for leave."""
 _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...]] = (
-    _days, _months, _half, _before_last, _running, _since_length, _bare,
+    _days, _months, _years, _early_year, _half, _before_last, _running, _since_length, _bare,
 )  # fmt: skip
 _SHORT: Final = re.compile(r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?")
 _UNITS: Final = {"d": "days", "w": "weeks", "wk": "weeks", "wks": "weeks", "m": "months", "mo": "months", "mos": "months",
