@@ -47,7 +47,7 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
     for one in span.quantities:
         if one.quantity.times or one.quantity.none or one.mask & metric.mask:
             continue
-        for path, words, how, scaled in _measured(span, mention, one):
+        for path, words, how, scaled in _measured(span, mention, one, metric):
             told = said(span, mention, words | one.mask | metric.mask)
             if (
                 told is None
@@ -91,13 +91,16 @@ def _aggregate(
     return reading(span, rule, made, used, "event", features)
 
 
-def _measured(span: Span, mention: Mention, given: QuantityAnchor) -> Iterator[tuple[str, int, str, QuantityAnchor]]:
+def _measured(
+    span: Span, mention: Mention, given: QuantityAnchor, metric: WordAnchor
+) -> Iterator[tuple[str, int, str, QuantityAnchor]]:
     """Yield what an amount may be of, in its unit: a field that is named, else money."""
     seen: set[str] = set()
     for field in span.fields:
         place = field.place
         read = measured(span, place, given) if place.event == mention.event and place.numeric else None
-        if read is not None and not field.mask & given.mask and gap(field, given) <= 4:  # noqa: PLR2004
+        near = gap(field, given) <= 4 or (gap(field, metric) <= 2 and metric.end > metric.start)  # noqa: PLR2004
+        if read is not None and not field.mask & given.mask and near:
             seen.add(place.path)
             how = ("named" if money_rank(place.field) >= 10 else "money_named") + ("" if field.share == 1 else "_part")  # noqa: PLR2004
             yield place.path, field.mask & ~mention.mask | read[1], how, read[0]
@@ -133,7 +136,8 @@ def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:
         if not may_count(one) or one.quantity.none or one.quantity.times:
             continue
         for field in span.fields:
-            if field.place.event != mention.event or field.place.numeric or not 0 <= field.start - one.end <= 2:  # noqa: PLR2004
+            behind = 0 <= field.start - one.end <= 2 or (bool(words) and field.end <= one.start)  # noqa: PLR2004
+            if field.place.event != mention.event or field.place.numeric or not behind:
                 continue
             yield from _values_counted(span, mention, words, field, one)
         pages = [FieldAnchor(at, at + 1, place, 1.0) for at in range(one.end, min(span.end, one.end + 3)) if span.found.tokens[at].stem == "pag"

@@ -185,6 +185,8 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
             yield place, one, mask(one.end, one.end + 1), "unit"
         elif one.quantity.bare and one.quantity.value >= _CODE and one.quantity.value in place.field.known.samples and place.field.known.is_whole:
             yield place, one, 0, "sample"
+        elif span.orders and len(span.names.numeric(event)) == 1:
+            yield place, one, 0, "only"
         elif money is not None and place.path == money.path and money_rank(place.field) < 10:  # noqa: PLR2004
             how = _of_money(span, one)
             if how or not one.quantity.bare:

@@ -195,7 +195,8 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     at = 0
     while at < len(tokens):
         read_window = when.window(tokens, at, today)
-        if read_window is not None and not _is_old(tokens, at, read_window[1]):
+        grown = read_window is not None and _is_grown(read_window[0])
+        if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
             at = read_window[1]
             continue
@@ -210,6 +211,12 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             at = bare[1]
             continue
         at += 1
+
+
+def _is_grown(said: windows.Window) -> bool:
+    """Return whether a length is rather somebody's age: "over 50 years"."""
+    long = said.length is not None and said.length.unit == "y" and said.length.count >= 14  # noqa: PLR2004
+    return said.kind == "last" and long and not said.rolling and said.operator is not None
 
 
 def _is_measure(said: windows.Window) -> bool:

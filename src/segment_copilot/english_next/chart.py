@@ -89,7 +89,11 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
             and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
     whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
-    joints = {joint.start: joint for joint in longest(found.joints) if not joint.mask & whole}
+    joints = {
+        joint.start: joint
+        for joint in longest(found.joints)
+        if not joint.mask & whole and not (joint.kind == "colon" and _tells_number(found, joint.end))
+    }
     soft = _soft(found)
     at = 0
     while at < len(found.tokens):
@@ -103,6 +107,12 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _tells_number(found: Anchors, at: int) -> bool:
+    """Return whether a number alone follows, as in "visits last week: at least two"."""
+    end = next((one.end for one in found.quantities if one.start == at), None)
+    return end is not None and (end >= len(found.tokens) or found.tokens[end].lower in {",", ".", ";", ")", "and"})
 
 
 def _inner(found: Anchors) -> int:
@@ -155,6 +165,9 @@ def _soft(found: Anchors) -> Mapping[int, str]:
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
         if one.start in starts and one.end < len(found.tokens):
+            cuts.setdefault(one.end, "soft")
+    for one in longest(found.segments):
+        if one.end < len(found.tokens):
             cuts.setdefault(one.end, "soft")
     for share in found.shares if found.salt else ():
         cuts.setdefault(share.start, "soft")

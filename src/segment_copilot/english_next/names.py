@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.english.linking.index import Field, Index, Known, stems_of
+from segment_copilot.english.linking.index import Field, Index, Known, spoken, stems_of
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token
@@ -219,6 +219,9 @@ class Names:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for text in place.field.texts:  # "WhatsApp" is one word, however it is written
+                if text.isalpha() and text.lower() != text and (stem(text.lower()),) not in place.field.values:
+                    found.setdefault((stem(text.lower()),), []).append(Value(place, text, "value"))
             for word, value in _parts(place.field).items():
                 found.setdefault((word,), []).append(Value(place, value, "part"))
             for words, value in place.field.values.items():
@@ -277,10 +280,15 @@ class Names:
         people = lexicon.stems("people") - lexicon.stems("group")
         short = [(number, parts[:-1]) for number, parts in self.segments if len(parts) > 1 and parts[-1] in people]
         whole = {parts for _, parts in self.segments}
-        return tuple((number, parts) for number, parts in short if parts not in whole and not all(map(self._is_known, parts)))
+        return tuple((number, parts) for number, parts in short if parts not in whole and not self._written & {*_plain_words(self.catalog.segments[number].name)})
 
-    def _is_known(self, key: str) -> bool:
-        return concept(key) in self.evidence or (key,) in self.values or field_word(key) in self.field_words
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        """Every word of the names of event types and fields, and of values, as they are written; not of people."""
+        names = [*self.catalog.event_types, *(place.path for place in self.places)]
+        names += [text for place in self.places for text in place.field.texts]
+        people = lexicon.stems("people")
+        return frozenset(word for name in names for word in _plain_words(name) if stem(word) not in people)
 
     @cached_property
     def answered(self) -> frozenset[str]:
@@ -389,6 +397,10 @@ def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
 def same_country(field: Field, code: str) -> tuple[str, ...]:
     """Return every spelling of a country among the texts of a field."""
     return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
+
+
+def _plain_words(name: str) -> tuple[str, ...]:
+    return tuple(spoken(name).lower().split())
 
 
 def _without_being(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
@@ -38,7 +39,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
+    tokens = tuple(_first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";"))))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
     tokens, spans = _gathered(_countries(tokens), spans)
     notes: list[tuple[int, str]] = []
@@ -159,7 +160,13 @@ def _gathered(
     for at, (token, span) in enumerate(zip(tokens, spans, strict=True)):
         before = tokens[at - 1] if at else None
         plural = _PLURAL.fullmatch(token.lower)
-        if plural is not None and token.kind == "word":
+        if made and made[-1][0].kind in {"number", "name"} and _is_version(tokens, spans, at):
+            last, where = made.pop()
+            text = last.text + token.text
+            made.append((Token("name", text, text, text), (where[0], span[1])))
+        elif token.lower == "st" and before is not None and before.lower == "1" and _is_first(tokens, at):
+            made[-1] = (word("first"), made[-1][1])
+        elif plural is not None and token.kind == "word":
             made.append((read(plural[1])[0], span))
         elif before is not None and before.kind == "number" and token.lower in _UNIT:
             made.append((word(_UNIT[token.lower]), span))
@@ -177,11 +184,28 @@ def _gathered(
     return tuple(token for token, _ in made), [span for _, span in made]
 
 
+_POINT: Final = re.compile(r"(?<![\w.])(\.\d)")
+"""A number without the zero before its point: ".8"."""
 _PLURAL: Final = re.compile(r"(\d{1,4})s")
 _NUMBERS: Final = frozenset({"number", "money"})
 _BEHIND_UNITS: Final = frozenset(
     {"days", "day", "weeks", "week", "months", "month", "years", "year", "hours", "hour", "ago", "times", "time", "-", "/"}
 )  # fmt: skip
+
+
+def _is_version(tokens: Sequence[Token], spans: Sequence[tuple[int, int]], at: int) -> bool:
+    """Return whether a token goes on with a number of a version: "5.2.1"."""
+    if spans[at][0] != spans[at - 1][1]:
+        return False
+    if tokens[at].lower == ".":
+        return "." in tokens[at - 1].text and at + 1 < len(tokens) and tokens[at + 1].kind == "number" and spans[at + 1][0] == spans[at][1]
+    return tokens[at].kind == "number" and tokens[at - 1].lower == "."
+
+
+def _is_first(tokens: Sequence[Token], at: int) -> bool:
+    """Return whether "1st" is the first of something, and not of a month."""
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    return following.isalpha() and following not in {"of", "to", "and", "until", "till", "through", *MONTHS}
 
 
 def _number_behind(tokens: Sequence[Token], at: int) -> bool:

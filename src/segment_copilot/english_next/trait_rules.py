@@ -46,6 +46,8 @@ _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
 _YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
 _OLDEST: Final = 120
+_GROWN: Final = 14
+"""So many years are somebody's age, and not how long ago something was."""
 _COMBINATIONS: Final = 6
 
 
@@ -193,11 +195,12 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
             yield field.place, field.mask, "whole" if field.share == 1 else "part"
     if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
         return
-    older = bool({*one.words} & {"older", "younger"})
+    years = one.end < span.end and span.found.tokens[one.end].stem == stem("years") and one.quantity.value >= _GROWN
+    older = bool({*one.words} & {"older", "younger"}) or years
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.numeric and (older or alone):
-            yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
+            yield place, mask(one.end, one.end + 1) if years else 0, "older" if older else "bare" if one.quantity.bare else "implied"
             return
 
 
@@ -207,8 +210,8 @@ def _presence(span: Span) -> Iterator[Reading]:
         place = field.place
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
-        negative, turning, _ = _negative(span, span.end, field.mask)
         unset, there = span.having(_UNSET), span.having(_SET)
+        negative, turning, _ = _negative(span, span.end, field.mask | unset)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
         test = PropertyTest(place.path, "is_not_set" if missing else "is_set")

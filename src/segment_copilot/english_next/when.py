@@ -264,7 +264,7 @@ def _is_date(tokens: tuple[Token, ...], at: int, end: int) -> bool:
         return _lower(tokens, at + 1) == "quarter" and end > at + 2
     if end > at + 1:
         return True
-    capital = token.text[:1].isupper() and (at > 0 and _lower(tokens, at - 1) not in {".", "!", "?"})
+    capital = token.text[:1].isupper() and _lower(tokens, at - 1) not in {".", "!", "?"}
     return token.lower in _LONG_MONTHS if token.lower not in _LOOSE else capital and _lower(tokens, at + 1) not in _MODAL
 
 
