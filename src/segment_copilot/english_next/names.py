@@ -21,6 +21,9 @@ _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$
 _DAY: Final = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}")
 SECONDS: Final = {"ms": 0.001, "millisecond": 0.001, "second": 1.0, "sec": 1.0, "minut": 60.0, "min": 60.0, "hour": 3_600.0, "hr": 3_600.0, "day": 86_400.0}
 """A unit of time → its seconds."""
+_COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")
+_CURRENCIES: Final = frozenset({"dollars", "euros", "pounds", "us", "australian", "usd", "eur", "cents", "full", "the", "percent"})
+_BAND: Final = re.compile(r"(\d+) ?(?:\+|[-–] ?(\d+))")
 _TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
@@ -67,7 +70,24 @@ class Place(Struct, frozen=True, dict=True):
     def told(self) -> frozenset[str]:
         """Words that name it by its description alone: "How long it lasted" is its duration."""
         text = self.field.known.description.lower()
-        return frozenset(word for phrase, words in _TOLD.items() if phrase in text for word in words) - {*self.words}
+        found = {word for phrase, words in _TOLD.items() if phrase in text for word in words}
+        return frozenset(found | (self.units - SECONDS.keys())) - {*self.words}
+
+    @cached_property
+    def units(self) -> frozenset[str]:
+        """The stems of what its numbers count: "How many pieces", "in words"; not of money."""
+        told = _COUNTS.findall(self.field.known.description.lower()) if self.numeric else ()
+        return frozenset(stem(word) for word in told if word not in _CURRENCIES)
+
+    @cached_property
+    def bands(self) -> Mapping[tuple[float, float | None], Scalar]:
+        """Its values where each is a stretch of numbers ("18-34", "55+"), by their ends."""
+        read = {text: _BAND.fullmatch(text.strip()) for text in self.field.texts}
+        if len(read) < 2 or not all(read.values()):  # noqa: PLR2004
+            return {}
+        return {
+            (float(found[1]), float(found[2]) if found[2] else None): text for text, found in read.items() if found
+        }
 
     @cached_property
     def second(self) -> float | None:
