@@ -21,8 +21,8 @@ from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon, when
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
-from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.english_next.sentence import Sentence, read_sentence
+from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -258,7 +258,9 @@ def _bands(quantities: Iterable[QuantityAnchor], names: Names) -> Iterator[Value
     for one in quantities:
         ends = (one.quantity.value, one.quantity.value2) if one.quantity.operator in {"between", "gte"} else None
         found = tuple(
-            Value(place, place.bands[ends], "band") for place in names.places if ends is not None and ends in place.bands
+            Value(place, place.bands[ends], "band")
+            for place in names.places
+            if ends is not None and ends in place.bands
         )
         if found and not one.quantity.bare:
             yield ValueAnchor(one.start, one.end, found)
@@ -317,7 +319,11 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
     worth = {field_word(stem("lifetime")), field_word(stem("value"))}
     for at, token in enumerate(tokens):
         if token.lower in {"ltv", "clv", "cltv"}:
-            yield from (FieldAnchor(at, at + 1, place, 1.0) for place in names.places if worth <= {*map(field_word, place.words)})
+            yield from (
+                FieldAnchor(at, at + 1, place, 1.0)
+                for place in names.places
+                if worth <= {*map(field_word, place.words)}
+            )
         if token.kind == "name":
             for place in names.places:
                 if place.path.lower() == token.lower:
@@ -337,7 +343,9 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
                 yield FieldAnchor(at, end, place, len(said) / many)
 
 
-def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]) -> tuple[int, set[str]]:
+def _run(
+    tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]
+) -> tuple[int, set[str]]:
     """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
     said: set[str] = set()
     end = position = at

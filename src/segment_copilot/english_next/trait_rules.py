@@ -11,7 +11,17 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import add, beside, gap, measured, one_of, test_of, text_test, truth, value_tests
+from segment_copilot.english_next.amounts import (
+    add,
+    beside,
+    gap,
+    measured,
+    one_of,
+    test_of,
+    text_test,
+    truth,
+    value_tests,
+)
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
@@ -196,7 +206,11 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.numeric and (older or alone):
-            yield place, mask(one.end, one.end + 1) if years else 0, "older" if older else "bare" if one.quantity.bare else "implied"
+            yield (
+                place,
+                mask(one.end, one.end + 1) if years else 0,
+                "older" if older else "bare" if one.quantity.bare else "implied",
+            )
             return
 
 
