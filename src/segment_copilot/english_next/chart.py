@@ -148,8 +148,12 @@ def _soft(found: Anchors) -> Mapping[int, str]:
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
-        if one.start in starts and one.end < len(found.tokens):
+        if one.end < len(found.tokens) and (one.start in starts or not one.bare):
             cuts.setdefault(one.end, "soft")
+    numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
+    for one in (*found.negations, *numbers):
+        if one.start:
+            cuts.setdefault(one.start, "soft")
     for at in heads:
         if at < len(found.tokens):
             cuts.setdefault(at, "soft")
