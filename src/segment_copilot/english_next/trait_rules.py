@@ -32,7 +32,10 @@ from segment_copilot.language.nodes import PropertyTest
 from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
-_SET: Final = frozenset(stem(word) for word in ["set", "known", "know", "present", "filled", "available", "given", "specified", "recorded", "provided"])
+_SET: Final = frozenset(
+    stem(word)
+    for word in ["set", "known", "know", "present", "filled", "available", "given", "specified", "recorded", "provided"]
+)
 _FALSE: Final = frozenset(
     {
         stem("optout"),
