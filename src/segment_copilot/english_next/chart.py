@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, pointing, trait_rules
+from segment_copilot.english_next.amounts import TEXTS
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
 from segment_copilot.english_next.meanings import Reading, key
 from segment_copilot.english_next.sharing import Between
@@ -92,7 +93,11 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     joints = {
         joint.start: joint
         for joint in longest(found.joints)
-        if not joint.mask & whole and not (joint.kind == "colon" and _tells_number(found, joint.end))
+        if not joint.mask & whole
+        and not (joint.kind == "colon" and _tells_number(found, joint.end))
+        and not (
+            joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
+        )
     }
     soft = _soft(found)
     at = 0
@@ -160,12 +165,8 @@ def _soft(found: Anchors) -> Mapping[int, str]:
     for one in found.windows:
         if one.end < len(found.tokens) and (one.start in starts or not one.bare):
             cuts.setdefault(one.end, "soft")
-    for one in longest(found.segments):
-        if one.end < len(found.tokens):
-            cuts.setdefault(one.end, "soft")
-    for share in found.shares if found.salt else ():
-        cuts.setdefault(share.start, "soft")
-        cuts.setdefault(share.end, "soft")
+    for at in _edges(found):
+        cuts.setdefault(at, "soft")
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
     for one in (*found.negations, *numbers):
         if one.start:
@@ -174,6 +175,14 @@ def _soft(found: Anchors) -> Mapping[int, str]:
         if at < len(found.tokens):
             cuts.setdefault(at, "soft")
     return cuts
+
+
+def _edges(found: Anchors) -> Iterator[int]:
+    """Yield where a segment ends, and where a share of people begins and ends: what is said of them is a part of its own."""
+    ends = [one.end for one in longest(found.segments)]
+    if found.salt:
+        ends += [at for share in found.shares for at in (share.start, share.end)]
+    return (at for at in ends if 0 < at < len(found.tokens))
 
 
 class Chart:

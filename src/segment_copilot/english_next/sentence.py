@@ -137,7 +137,7 @@ def _rewrite(
         return 1, read(short)
     for key, plain in lexicon.rewrites().get(first.lower, ()):
         size = len(key)
-        if tuple(token.lower for token in tokens[at : at + size]) != key:
+        if tuple(token.lower for token in tokens[at : at + size]) != key or first.kind == "quoted":
             continue
         if size == 1 and len(first.lower) == 1:  # "n" joins, unless it is the value N or the unit of a number
             if first.text.islower() and (at == 0 or tokens[at - 1].kind != "number"):

@@ -9,10 +9,23 @@ from msgspec import UNSET, structs
 from segment_copilot.english_next.names import Names, Place
 from segment_copilot.language import Condition, Definition, EventProperty, Group, UserProperty
 from segment_copilot.language.nodes import EventSequence, PropertyTest, Scalar, Step
-from segment_copilot.language.operators import OPERATORS
 
 _T = TypeVar("_T", PropertyTest, EventProperty, UserProperty)
 _COMPARED: Final = {"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"}
+
+
+_DATED: Final = {
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "not_between",
+    "in_last",
+    "not_in_last",
+    "in_next",
+    "anniversary_in_next",
+}
 
 
 def as_stored(definition: Definition, names: Names) -> Definition:
@@ -78,7 +91,7 @@ def _test(test: _T, place: Place | None) -> _T:
         return test
     if test.operator in _COMPARED and _is_number(test.value) and place.texts_are_numbers:
         return structs.replace(test, value_type="number")
-    if place.texts_are_dates and "datetime" in OPERATORS[test.operator].types and test.operator != "eq":
+    if place.texts_are_dates and test.operator in _DATED:
         return structs.replace(test, value_type="datetime")
     if test.ignore_case and isinstance(test.value, str):
         return structs.replace(test, value=_best_spelled(test.value, place))
