@@ -17,6 +17,7 @@ from segment_copilot.english_next.meanings import (
     Clause,
     Features,
     Fragment,
+    Joined,
     Reading,
     Tree,
     changed,
@@ -292,6 +293,20 @@ def _then(one: Reading, two: Reading, between: Between, found: Anchors) -> Itera
         yield both(one, two, features, tree=tree, left=(one.left | two.left) & ~words)
 
 
+def _in_order(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Viewed a product, put it into the cart and ordered, in that order within 3 days."""
+    del between, found
+    parts = one.tree.parts if isinstance(one.tree, Joined) and one.tree.logic == "AND" else ()
+    steps = [part for part in parts if isinstance(part, Clause) and _step(part)]
+    if not two.ordered or len(steps) < 2 or len(steps) != len(parts) or one.exclude is not None:  # noqa: PLR2004
+        return
+    made: Clause | None = steps[0]
+    for part in steps[1:]:
+        made = _sequence(made, part, two.window.window if two.window else None) if made is not None else None
+    if made is not None:
+        yield both(one, two, {"in_order": 1}, tree=structs.replace(made, used=made.used | two.ordered), window=None)
+
+
 def _split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
     """Return the last (or first) part of a tree, and what is beside it."""
     if isinstance(tree, Clause):
@@ -352,6 +367,7 @@ RULES: Final = (
     Rule("object_behind", frozenset({"and", "but"}), _object_behind),
     Rule("since", ANDS, _since),
     Rule("none_between", ANDS, _none_between),
+    Rule("in_order", frozenset(), _in_order),
     Rule("then", frozenset({"then", "after", "before", "within_of", "and", "comma"}), _then),
 )
 """Every way to lean on another part."""

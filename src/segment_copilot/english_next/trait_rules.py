@@ -50,6 +50,24 @@ _FALSE: Final = frozenset(
     }
 )
 _TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
+_AHEAD: Final = frozenset(
+    stem(word)
+    for word in [
+        "end",
+        "ends",
+        "renewal",
+        "renew",
+        "renews",
+        "expire",
+        "expires",
+        "expiry",
+        "due",
+        "upcoming",
+        "next",
+        "falls",
+    ]
+)
+"""Words of what is still to come."""
 _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 """Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
@@ -242,6 +260,27 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        ahead = (
+            said.kind == "last"
+            and said.length
+            and not said.rolling
+            and said.lead in {"within", "in", ""}
+            and not negative
+        )
+        future = bool(
+            _AHEAD & {*field.place.field.words, *(span.found.tokens[at].stem for at in range(field.start, field.end))}
+        )
+        if ahead and said.length and (future or span.having(_AHEAD)):
+            used = field.mask | span.windows[0].mask | span.having(_AHEAD)
+            test = PropertyTest(field.place.path, "in_next", said.length.json)
+            yield reading(
+                span,
+                "date_ahead",
+                clause(test, used),
+                used,
+                "trait",
+                {"date:share": field.share, "date:whole": float(field.share == 1)},
+            )
         if any(test["operator"] == "not_in_last" for test in tests) and not negative:
             tests = (*tests, {"operator": "is_set"})
         if span.having(_BIRTH) and (said.kind != "next" or not said.length):
@@ -356,6 +395,19 @@ def _window(span: Span) -> Iterator[Reading]:
         yield reading(span, "window", None, span.windows[0].mask, "", {}, window=span.windows[0])
 
 
+def _in_order(span: Span) -> Iterator[Reading]:
+    """In that order, within 3 days: what stood before happened one after the other."""
+    for at in range(span.start, span.end - 1):
+        if (
+            span.lower(at) in {"that", "this"}
+            and span.lower(at + 1) in {"order", "sequence"}
+            and len(span.windows) <= 1
+        ):
+            words = mask(at, at + 2) | span.having(frozenset({"exact", "precis", "all"}))
+            when = span.windows[0] if span.windows else None
+            yield reading(span, "in_order", None, words | union(span.windows), "", {}, window=when, ordered=words)
+
+
 def _empty(span: Span) -> Iterator[Reading]:
     """Users; show me everyone; I would love to know: nobody in particular."""
     if not span.found.content & span.mask:
@@ -395,6 +447,8 @@ def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
     following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
     if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
+        if any(one.kind not in {"rel", "soft", "and"} for one in span.inside) or span.windows or span.quantities:
+            return
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
@@ -442,6 +496,7 @@ RULES: Final = (
     Rule("segments", _segments),
     Rule("sample", _sample),
     Rule("window", _window),
+    Rule("in_order", _in_order),
     Rule("empty", _empty),
     Rule("aside", aside),
     Rule("label", _label),
