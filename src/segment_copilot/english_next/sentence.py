@@ -43,7 +43,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
         _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
     )  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
-    tokens, spans = _gathered(_countries(tokens), spans)
+    tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -51,7 +51,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
         if meant is not None:
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
-    return Sentence(text, tuple(mended), tuple(spans), tuple(notes))
+    return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
 
 
 def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
