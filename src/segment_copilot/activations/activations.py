@@ -294,8 +294,9 @@ class Activations:
     async def _unknown(self, tenant: Tenant, traits: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the traits that nobody has; what a remembered catalog lacks is looked for in a fresh one."""
         for fresh in (False, True):
-            known = (await self._discovery.catalog(tenant, fresh=fresh)).traits if traits else {}
-            traits = tuple(name for name in traits if name not in known)
+            if traits:
+                known = (await self._discovery.catalog(tenant, fresh=fresh)).traits
+                traits = tuple(name for name in traits if name not in known)
         return traits
 
     def open(self, tenant: Tenant, row: Record) -> tuple[Connector, Config]:
