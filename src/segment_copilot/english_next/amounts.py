@@ -186,8 +186,15 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
     for anchor, value in mine:
         groups.setdefault(value.place.path, []).append((anchor, value))
         field = beside(span, anchor, value.place)
-        used |= anchor.mask | (field.mask if field and not field.mask & taken else 0)
-        add(features, "value:named" if field else "value:bare")
+        far = union(
+            one
+            for one in span.fields
+            if one.share == 1
+            and (one.place.event, one.place.path) == (event, value.place.path)
+            and not one.mask & taken
+        )
+        used |= anchor.mask | (field.mask if field and not field.mask & taken else far)
+        add(features, "value:named" if field else "value:named_far" if far else "value:bare")
         if any(not other.place.event for other in anchor.values):
             add(features, "value:also_trait")
         if value.how not in {"value", "exact"}:
@@ -214,11 +221,19 @@ def one_of(span: Span, path: str, group: Sequence[tuple[ValueAnchor, Value]]) ->
     used = union(joint for joint in joints if joint.kind in {"or", "comma", "and"})
     listed = group[0][1].place.field.listed
     by_and = any(joint.kind == "and" for joint in joints) and not any(joint.kind == "or" for joint in joints)
-    return PropertyTest(path, "contains_any" if listed else "in", values), used, by_and
+    spelled = list(dict.fromkeys(one for _, value in group for one in (value.value, *value.also)))
+    return PropertyTest(path, "contains_any" if listed else "in", spelled), used, by_and
 
 
 def _single(path: str, value: Value) -> PropertyTest:
-    return PropertyTest(path, "contains" if value.place.field.listed else "eq", value.value)
+    """Return the test for one value, in every spelling that it has."""
+    if value.place.field.listed:
+        return PropertyTest(path, "contains", value.value)
+    if not value.also:
+        return PropertyTest(path, "eq", value.value)
+    if {str(one).lower() for one in value.also} == {str(value.value).lower()}:
+        return PropertyTest(path, "eq", value.value, ignore_case=True)
+    return PropertyTest(path, "in", [value.value, *value.also])
 
 
 def beside(span: Span, anchor: Anchor, place: Place) -> FieldAnchor | None:

@@ -29,14 +29,14 @@ _FIELD_WORDS: Final = {
 @cache
 def _concepts() -> Mapping[str, str]:
     lines = (line.split() for line in lexicon.lines("concepts.txt"))
-    return {stem(word): stem(line[0]) for line in lines for word in line}
+    return {stem(word): grammar.concept(stem(line[0])) for line in lines for word in line}
 
 
 @cache
 def concept(key: str) -> str:
     """Return the concept of a stem; the stem itself where it has none."""
     known = grammar.concept(key)
-    return _concepts().get(key, _concepts().get(known, known))
+    return _concepts().get(key) or _concepts().get(stem(known)) or known
 
 
 class Place(Struct, frozen=True):
@@ -57,6 +57,7 @@ class Value(Struct, frozen=True):
     place: Place
     value: Scalar
     how: str
+    also: tuple[Scalar, ...] = ()  # the same in other spellings
 
 
 class Named(Struct, frozen=True):
@@ -115,9 +116,13 @@ class Names:
         """The stems of a value → the fields that have it."""
         found: dict[tuple[str, ...], list[Value]] = {}
         for place in self.places:
+            if place.field.numeric or place.field.boolean:
+                continue
+            spelled = _spelled(place.field)
             for words, value in place.field.values.items():
                 exact = len(words) == len(stems_of(str(value)))
-                found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss"))
+                also = tuple(one for one in spelled.get(stems_of(str(value)), ()) if one != value)
+                found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss", also))
                 if place.field.words and set(place.field.words) & {"path", "url", "page"} and len(words) > 1:
                     turned = tuple(sorted(words))
                     if turned != words:
@@ -206,6 +211,11 @@ class Names:
         return frozenset(key for key in known if key not in grammar.ACTIONS)
 
     @cache  # noqa: B019
+    def doings(self, event: str) -> frozenset[str]:
+        """Return what is done when an event of a type happens: the actions of its name."""
+        return frozenset(key for one in self.events if one.name == event for key in one.actions)
+
+    @cache  # noqa: B019
     def _paths(self, event: str) -> frozenset[str]:
         return frozenset(place.path for place in self.places if place.event == event)
 
@@ -224,6 +234,20 @@ def money_rank(field: Field) -> int:
 def field_word(key: str) -> str:
     """Return the word under which a word of a field's name is looked up."""
     return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
+
+
+def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    """Return the texts of a field by their stems: more than one where a value is spelled in several ways."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for text in field.texts:
+        key = stems_of(text)
+        found[key] = (*found.get(key, ()), text)
+    return found
+
+
+def same_country(field: Field, code: str) -> tuple[str, ...]:
+    """Return every spelling of a country among the texts of a field."""
+    return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
 
 
 def _named(known: Known) -> Named:

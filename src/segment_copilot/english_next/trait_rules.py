@@ -16,8 +16,9 @@ from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, Va
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
 from segment_copilot.english_next.spans import Span, one_tree, reading, union
-from segment_copilot.language import SegmentMembership, UserProperty
+from segment_copilot.language import Sample, SegmentMembership, UserProperty
 from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
 _SET: Final = frozenset(stem(word) for word in ["set", "known", "present", "filled", "available", "given", "specified"])
@@ -34,12 +35,16 @@ _FALSE: Final = frozenset(
         "unconfirmed",
     }
 )
-_TRUE: Final = frozenset({"true", "yes", "on", "enabled"})
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
 _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
 }.items()}  # fmt: skip
+_NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
+"""Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
+_YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
+_OLDEST: Final = 120
 _COMBINATIONS: Final = 6
 
 
@@ -52,7 +57,8 @@ class Rule(Struct, frozen=True):
 
 def _negative(span: Span, at: int, used: int) -> tuple[bool, int, float]:
     """Return whether words before *at* turn it around, which ones, and how many do."""
-    before = [one for one in span.negations if one.start < at and not one.mask & used]
+    none = (one for one in span.quantities if one.quantity.none and not one.quantity.times)
+    before = [one for one in (*span.negations, *none) if one.start < at and not one.mask & used]
     return len(before) % 2 == 1, union(before), len(before)
 
 
@@ -123,7 +129,11 @@ def _part(
 
 def clause(test: PropertyTest, used: int, *, negative: bool = False) -> Clause:
     """Return the test of a trait as a clause."""
-    node: Any = UserProperty(property=test.property, operator=test.operator, value=test.value, value2=test.value2)
+    dated = test.operator == "eq" and isinstance(test.value, str) and parse_date(test.value) is not None
+    node: Any = UserProperty(
+        property=test.property, operator=test.operator, value=test.value, value2=test.value2,
+        value_type="datetime" if dated else UNSET, ignore_case=test.ignore_case,
+    )  # fmt: skip
     return Clause(opposite(node) if negative else node, used, positive=not negative)
 
 
@@ -143,7 +153,10 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        yield reading(span, "truth", Clause(_says(place, says=says), used, positive=says), used, "trait", features)
+        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
+        if place.field.boolean:
+            node = _says(place, says=says)
+        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
@@ -161,7 +174,7 @@ def _says(place: Place, *, says: bool) -> UserProperty:
 def _numbers(span: Span) -> Iterator[Reading]:
     """Aged 18 to 25; older than 40; more than 3 seats."""
     for one in span.quantities:
-        if one.quantity.times:
+        if one.quantity.times or one.quantity.none:
             continue
         for place, words, how in _compared(span, one):
             negative, turning, _ = _negative(span, one.start, 0)
@@ -184,10 +197,10 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
         if field.place.path not in seen:
             seen.add(field.place.path)
             yield field.place, field.mask, "whole" if field.share == 1 else "part"
-    if "age" in seen or one.quantity.currency:
+    if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
         return
     older = bool({*one.words} & {"older", "younger"})
-    alone = not span.found.content & span.mask & ~one.mask
+    alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
             yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
@@ -201,8 +214,6 @@ def _presence(span: Span) -> Iterator[Reading]:
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
-        none = union(one for one in span.quantities if one.quantity.none and one.start < field.start)
-        negative, turning = negative != bool(none), turning | none
         unset, there = span.having(_UNSET), span.having(_SET)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
@@ -221,9 +232,13 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        if any(test["operator"] == "not_in_last" for test in tests) and not negative:
+            tests = (*tests, {"operator": "is_set"})
+        if span.having(_BIRTH) and (said.kind != "next" or not said.length):
+            continue
         if said.kind == "next" and said.length and span.having(_BIRTH):
             tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
-        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH)
+        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
         parts = [clause(PropertyTest(field.place.path, **cast("Any", test)), used) for test in tests]
         if parts:
             yield reading(
@@ -252,6 +267,37 @@ def _texts(span: Span) -> Iterator[Reading]:
             used = field.mask | mask(at, value + 1) | turning
             test = PropertyTest(field.place.path, cast("Any", operator), span.found.tokens[value].text)
             yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
+
+
+def _sample(span: Span) -> Iterator[Reading]:
+    """A random 10% for the test "June"; half of them, call the split "June"."""
+    quoted = [at for at in range(span.start, span.end) if span.found.tokens[at].kind == "quoted"]
+    if len(quoted) != 1:
+        return
+    salt = span.found.tokens[quoted[0]].text
+    for at in range(span.start, span.end):
+        token = span.found.tokens[at]
+        half = token.stem in {"half", "halv"}
+        share = (
+            50.0
+            if half
+            else token.value
+            if token.kind in {"percent", "number"} and span.lower(at + 1) in {"%", "percent"}
+            else 0
+        )
+        if 0 < share < _WHOLE:
+            last = half and bool({"second", "other", "upper"} & {span.lower(at - 1), span.lower(at - 2)})
+            used = mask(at, at + (1 if half else 2)) | 1 << quoted[0] | span.having(_SPLITS)
+            node = Sample(salt=salt, from_=_plain(share) if last else 0, to=_WHOLE if last else _plain(share))
+            yield reading(span, "sample", Clause(node, used), used, "", {})
+
+
+def _plain(share: float) -> int | float:
+    return int(share) if float(share).is_integer() else share
+
+
+_WHOLE: Final = 100
+_SPLITS: Final = frozenset(stem(word) for word in ["split", "test", "holdout", "random", "stable", "sample", "share", "half", "part", "first", "second", "other", "upper", "lower", "call", "called", "name", "named", "key", "keyed", "salt", "take", "pick", "group", "control", "percent"])  # fmt: skip
 
 
 def _free(span: Span) -> Iterator[Reading]:
@@ -319,16 +365,49 @@ def _window(span: Span) -> Iterator[Reading]:
 
 
 def _empty(span: Span) -> Iterator[Reading]:
-    """Users; show me everyone: nobody in particular."""
-    yield reading(span, "empty", None, 0, "", {})
+    """Users; show me everyone; I would love to know: nobody in particular."""
+    if not span.found.content & span.mask:
+        yield reading(span, "empty", None, span.pronouns, "", {})
+        return
+    mentioned = span.windows or span.quantities or span.values or span.segments or span.negations
+    words = span.having(lexicon.stems("chat"))
+    if not mentioned and not span.found.content & span.mask & ~words:
+        yield reading(
+            span, "chat", None, span.mask, "", {"chat:words": min((span.found.content & span.mask).bit_count(), 6)}
+        )
+
+
+def aside(span: Span) -> Iterator[Reading]:
+    """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
+    before = span.start == 0 or span.lower_before in _SENTENCE_ENDS
+    after = span.end == len(span.found.tokens) or span.lower_after in _SENTENCE_ENDS
+    whole = before and after and not (span.start == 0 and span.end == len(span.found.tokens))
+    told = {span.lower(at) for at in range(span.start, span.end)}
+    if not whole or told & lexicon.words("binding") or not told & lexicon.words("first_person"):
+        return
+    if (
+        any(not one.quantity.bare for one in span.quantities)
+        or span.segments
+        or any(not value.place.event for one in span.values for value in one.values)
+    ):
+        return
+    features = {"aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
+                "aside:number": float(bool(span.quantities)), "aside:first": float(span.start == 0)}  # fmt: skip
+    yield reading(span, "aside", None, span.mask, "", features)
+
+
+_SENTENCE_ENDS: Final = frozenset({".", "!", "?", ";"})
 
 
 def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
-    following = [one for one in span.found.joints if one.start == span.end and one.kind == "colon"]
-    if span.start == 0 and following and span.end <= 6:  # noqa: PLR2004
+    following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
+    if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
+
+
+_SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
 
 
 def _fragment(span: Span) -> Iterator[Reading]:
@@ -339,15 +418,17 @@ def _fragment(span: Span) -> Iterator[Reading]:
     events = dict.fromkeys(value.place.event for anchor in span.values for value in anchor.values if value.place.event)
     for event in events or ("",):
         tests = value_tests(span, event, when) if event else None
-        if not tests and not number and not (span.windows and (span.negations or span.pronouns)):
+        back = span.having(_SINCE) if span.negations and not span.windows else 0
+        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns)):
             continue
-        used = when | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
+        used = when | back | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
         part = Fragment(
             used,
             bool(span.negations),
             number,
             tests.tests if tests else (),
             span.windows[0].window if span.windows else None,
+            since=bool(back),
         )
         features: dict[str, float] = {
             "fragment:value": float(bool(tests)),
@@ -365,10 +446,12 @@ RULES: Final = (
     Rule("presence", _presence),
     Rule("dates", _dates),
     Rule("texts", _texts),
+    Rule("sample", _sample),
     Rule("free", _free),
     Rule("segments", _segments),
     Rule("window", _window),
     Rule("empty", _empty),
+    Rule("aside", aside),
     Rule("label", _label),
     Rule("fragment", _fragment),
 )
