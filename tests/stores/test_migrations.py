@@ -35,6 +35,7 @@ SINCE_HOLDERS = [
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
     "postgres/0021_computation_progress.sql",
+    "postgres/0023_kept_slots.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
@@ -53,6 +54,7 @@ ALL = [
     "clickhouse/0004_snapshot_members.sql",
     "clickhouse/0005_identity.sql",
     BITMAPS,
+    "clickhouse/0007_kept_slots.sql",
 ]
 
 

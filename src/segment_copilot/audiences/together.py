@@ -4,7 +4,7 @@ Every slot of all the definitions is asked once, those of one source by one stat
 (`kept_slots.py`). A slot that was kept as of an earlier instant is asked again about those users only for whom something arrived
 since, or whom the clock moves; where there is none of them, it is not asked. Then the members of all segments are made of
 the sets by one statement. A statement that is killed or refused is tried again, and what was found before it stays; so it does
-when the worker dies (docs/decisions/0026-kept-slots.md).
+when the worker dies (docs/decisions/0028-kept-slots.md).
 """
 
 from __future__ import annotations
