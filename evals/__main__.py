@@ -1,4 +1,4 @@
-"""`python -m evals`: run, lint, prove, load, record, replay, judge, compare."""
+"""`python -m evals`: run, lint, prove, load, record, replay, judge, compare, corpus."""
 
 from evals.commands import main
 

@@ -118,7 +118,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     category: Category
-    tenant: Literal["shop", "gym"]
+    tenant: Literal["shop", "gym", "saas", "media"]
     source: Name  # where the question comes from
     messages: Annotated[tuple[Turn, ...], Meta(min_length=1)]
     expect: Expect

@@ -17,7 +17,9 @@ from rich.console import Console
 from evals.cases import BadCase, Case, choose, load_cases
 from evals.client import HarnessError
 from evals.comparing import compare, comparison_markdown, show_comparison
-from evals.fixtures import datasets
+from evals.corpus.commands import app as corpus
+from evals.fixtures import TENANTS, believable, datasets
+from evals.fixtures.catalogs import catalog_markdown
 from evals.gates import Exit, exit_code, write_baseline
 from evals.lint import lint, lint_data, write_schema
 from evals.prices import Budget
@@ -46,6 +48,7 @@ Folder = Annotated[Path, typer.Option("--report", help="Where the reports go")]
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Evaluate the copilot.", pretty_exceptions_enable=False
 )
+app.add_typer(corpus, name="corpus")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
@@ -91,7 +94,7 @@ def on_embedded(cases: Sequence[Case], work: Callable[[Loaded], Awaitable[T]]) -
 def run_command(
     only: Only = None,
     model: Annotated[
-        Literal["offline", "claude"], typer.Option(help="Which model the started service runs")
+        Literal["offline", "offline-next", "claude"], typer.Option(help="Which model the started service runs")
     ] = "offline",
     report: Folder = REPORTS,
     trials: Annotated[int, typer.Option(min=1, help="How often each case is asked")] = 1,
@@ -190,6 +193,14 @@ def load_command(
     out.touch(mode=0o600)
     out.write_bytes(msgspec.json.encode(dict(loaded.keys)))
     console.print(f"keys of {len(loaded.keys)} workspaces: {out}")
+
+
+@app.command("catalog")
+def catalog_command(tenant: Annotated[str, typer.Argument(help="A tenant of the fixtures")]) -> None:
+    """Write the catalog of a tenant as a page for whoever writes sentences, who need not see the cases or the code."""
+    if tenant not in TENANTS:
+        raise HarnessError(f"There is no tenant {tenant}: {', '.join(TENANTS)}.")
+    console.out(catalog_markdown(believable(tenant)), highlight=False, end="")
 
 
 @app.command("compare")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from evals.cases import Fact
 from evals.fixtures.edges import midnight
-from evals.fixtures.rows import AS_OF, IDENTIFY, Dataset
+from evals.fixtures.rows import AS_OF, IDENTIFY, Dataset, values_by_path
 
 
 class Truth:
@@ -30,7 +30,7 @@ class Truth:
 
     def _see(self, event_type: str, payload: Mapping[str, Any]) -> None:
         paths = self.event_types.setdefault(event_type, set())
-        for path, value in _paths(payload):
+        for path, value in values_by_path(payload):
             paths.add(path)
             for one in value if isinstance(value, list) else [value]:
                 self._values.setdefault((event_type, path), set()).add(str(one))
@@ -69,12 +69,3 @@ class Truth:
 
 def _start(day: str, zone: ZoneInfo) -> datetime | None:
     return midnight(date.fromisoformat(day), zone) if day else None
-
-
-def _paths(payload: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in payload.items():
-        path = before + key.replace(".", "\\.")
-        if isinstance(value, dict):
-            yield from _paths(value, f"{path}.")
-        else:
-            yield path, value

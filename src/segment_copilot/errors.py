@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
@@ -146,3 +146,18 @@ class QueryTimeout(SegmentCopilotError):
     """The store gave up on a query after its time limit."""
 
     code = "query_timeout"
+
+
+def check_fixed(given: Mapping[str, object], kept: Mapping[str, object], *, instead: str) -> None:
+    """Refuse a record that comes back with something else in a field that is chosen once; UNSET says nothing.
+
+    Raises:
+        InvalidInput: with a finding for each such field, `fixed`; *instead* says what to do.
+    """
+    findings = list[Finding]()
+    for name, value in given.items():
+        if value is not UNSET and value != kept[name]:
+            stays = repr(kept[name]) if isinstance(kept[name], str | int) else "as it is"
+            findings.append(Finding(f"/{name}", "fixed", f"{name} stays {stays}: {instead}."))
+    if findings:
+        raise InvalidInput(" ".join(one.detail for one in findings), findings=findings)

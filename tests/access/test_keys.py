@@ -187,6 +187,28 @@ async def test_who_may_send_no_events_makes_and_rotates_no_public_key(keys: Keys
         assert raised.value.context == {"scope": "events:write"}
 
 
+async def test_who_may_less_does_nothing_to_a_key_that_may_more(keys: Keys, acme: Tenant):
+    _, text = await keys.create(acme)
+    owner = await keys.identify(text)
+    manager = await keys.identify((await keys.issue(acme, NewKey(scopes=["keys:manage", "segments:read"]))).text)
+    more = (await keys.issue(acme, NewKey(scopes=["segments:read", "members:read"]))).key
+    public = (await keys.issue(acme, NewKey(kind="public"))).key
+    less = (await keys.issue(acme, NewKey(scopes=["segments:read"]))).key
+
+    for key, lacking in ((more, "members:read"), (public, "events:write")):
+        for attempt in (keys.change, keys.rotate, keys.revoke):
+            with pytest.raises(Forbidden) as raised:
+                await attempt(acme, key.id, by=manager)
+            assert raised.value.context == {"scope": lacking}
+            assert await keys.get(acme, key.id) == key
+
+    for by in (manager, owner):
+        renamed = await keys.change(acme, less.id, name="read", by=by)
+        less = (await keys.rotate(acme, renamed.id, by=by)).key
+    await keys.revoke(acme, less.id, by=manager)
+    await keys.revoke(acme, manager.key_id or 0, by=manager)
+
+
 async def test_of_many_rotations_at_once_one_makes_a_key(keys: Keys, acme: Tenant):
     key, _ = await keys.create(acme)
 

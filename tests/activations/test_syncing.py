@@ -94,6 +94,46 @@ async def test_a_worker_that_dies_between_batches_leaves_the_rest_to_another(
     assert [one.status for one in await sending.deliveries(activation)] == ["done"]
 
 
+async def test_a_first_sync_sends_the_members_that_it_began_with(sending: Sending):
+    await sending.publish("ab")
+    await sending.activate()
+    sending.receiver.replies.append(Reply(does="stall"))
+    await sending.resources.syncing.notice()
+    dying = asyncio.create_task(sending.resources.syncing.send_next())
+    async with asyncio.timeout(10):
+        await sending.receiver.came.wait()
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    await sending.publish("bc")
+    await sending.work()
+    await sending.work()
+
+    first, again, then = sending.sent()
+    assert first == again
+    assert (again.entered, again.full) == (["a", "b"], True)
+    assert (then.entered, then.left) == (["c"], ["a"])
+
+
+async def test_whoever_dies_between_the_last_batch_and_the_end_sends_nothing_again(sending: Sending):
+    await sending.publish("ab")
+    activation = await sending.activate()
+    # PostgreSQL goes away just then, as a server that is shut down does.
+    dies = """
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'gone' USING ERRCODE = '57P01'; END $$;
+        CREATE TRIGGER die BEFORE UPDATE OF synced_computation ON activations FOR EACH ROW EXECUTE FUNCTION die()"""
+    await sending.resources.postgres.execute(dies)
+    await sending.work()
+    (waiting,) = await sending.deliveries(activation)
+    assert (waiting.status, waiting.sent) == ("queued", 2)
+
+    await sending.resources.postgres.execute("DROP TRIGGER die ON activations")
+    await sending.resources.postgres.execute("UPDATE deliveries SET lease_until = NULL")
+    await sending.work()
+    assert [one.status for one in await sending.deliveries(activation)] == ["done"]
+    assert [one.entered for one in sending.sent()] == [["a", "b"]]
+
+
 async def test_an_emptied_audience_is_held_until_somebody_says_so(sending: Sending):
     await sending.publish("abc")
     activation = await sending.activate()
@@ -169,6 +209,24 @@ async def test_what_is_refused_stops_the_activation_until_it_is_mended(sending: 
         await sending.resources.deliveries.replay(sending.tenant, failed.id)
     stats = await sending.resources.deliveries.stats(sending.tenant, activation.id)
     assert (stats.deliveries, stats.done, stats.failed, stats.success_rate, stats.sent) == (2, 1, 1, 50, 2)
+
+
+async def test_a_delivery_on_which_three_workers_died_is_tried_again_later(sending: Sending):
+    await sending.publish("a")
+    activation = await sending.activate()
+    sending.receiver.replies.append(Reply(does="reset"))
+    await sending.work()
+    died = "UPDATE deliveries SET attempts = 3, status = 'sending', lease_until = NULL"
+    await sending.resources.postgres.execute(died)
+    await sending.work()
+
+    (waiting,) = await sending.deliveries(activation)
+    assert (waiting.status, waiting.error) == ("queued", "The worker died 3 times on this delivery.")
+    assert (await sending.read(activation)).status == "active"
+    await sending.resources.postgres.execute("UPDATE deliveries SET lease_until = NULL")
+    await sending.work()
+    assert [one.status for one in await sending.deliveries(activation)] == ["done"]
+    assert sending.sent()[-1].entered == ["a"]
 
 
 async def test_a_delivery_that_fails_for_a_day_is_dead_and_can_be_replayed(sending: Sending):

@@ -67,6 +67,23 @@ async def test_a_key_that_may_only_ask_is_told_of_nothing_and_why(server, use, s
     assert not any(word in repr(first.messages) or word in repr(first.catalog) for word in secret)
 
 
+async def test_an_answer_in_one_piece_tells_what_was_not_read_as_the_stream_does(server, use):
+    tenant = await server.resources.tenants.get("first")
+    issued = await server.resources.keys.issue(tenant, NewKey(scopes=["copilot:ask"]))
+    use(Script(says("Fine."), says("Fine.")))
+    streamed = told(await ask(server), "warning")
+    async with server.client(issued.text) as client:
+        answer = (await client.post("/api/copilot/generate/", json={"description": "Secret buyers"})).json()
+    said = [(warning["code"], warning["message"]) for warning in answer["warnings"]]
+    assert said == [(warning["code"], warning["message"]) for warning in streamed]
+    assert [code for code, _ in said] == ["missing_scope"]
+
+    use(Script(says("Fine.")))
+    async with server.client() as client:
+        answer = (await client.post("/api/copilot/generate/", json={"description": "Secret buyers"})).json()
+    assert answer["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("scope", "heard", "unheard"),
     [

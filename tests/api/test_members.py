@@ -237,6 +237,8 @@ async def test_an_upload_that_is_wrong_says_what_to_do_and_changes_nothing(clien
         (await upload(client, segment_id, "user_id\na\n", "application/json"), 415, "unsupported_media_type"),
         (await upload(client, segment_id, "user_id\na\n", mode="delete"), 400, "invalid_parameter"),
         (await upload(client, segment_id, ""), 400, "missing_body"),
+        (await upload(client, segment_id, "user_id\n"), 400, "empty_list"),
+        (await upload(client, segment_id, "\n \n", "application/x-ndjson"), 400, "empty_list"),
         (await client.post(path, files={"other": ("a.csv", b"user_id\na\n", "text/csv")}), 400, "missing_field"),
         (await upload(client, segment_id, "--x", "multipart/form-data; boundary=x"), 400, "invalid_input"),
         (await upload(client, segment_id, "--x", "multipart/form-data"), 400, "invalid_input"),

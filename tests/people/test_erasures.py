@@ -177,6 +177,43 @@ async def test_nothing_is_left_of_a_person_and_all_of_everybody_else(
     assert (preview.universe, preview.sample_user_ids) == (2, ("other", WHOLE))
 
 
+async def test_counts_of_events_and_of_changes_are_those_of_who_is_left(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    await accept(resources, other_tenant, {"user_id": WHOLE, "event_type": "seen"})
+    await live(resources, tenant)
+    segment_id = (await resources.segments.list(tenant)).results[0].id
+    alone = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "alone"}]}
+    lonely = (await resources.segments.create(tenant, name="Alone", definition=msgspec.json.encode(alone))).segment
+    await accept(resources, tenant, {"user_id": WHOLE, "event_type": "alone"})
+    await forward(resources)
+    await resources.computations.request(tenant, lonely.id)
+    await resources.computations.run_next()
+    elsewhere = await resources.discovery.catalog(other_tenant, fresh=True)
+    remove = Traces.remove
+
+    async def and_die(self: Traces, table: str) -> None:
+        await remove(self, table)
+        raise _Died
+
+    requested = await resources.erasures.request(tenant, WHOLE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Traces, "remove", and_die)
+        with pytest.raises(_Died):
+            await erased(resources, tenant, requested, by=_worker(resources))
+    await resources.postgres.execute("UPDATE erasures SET lease_until = now(), attempts = 0")
+    await erased(resources, tenant, requested, by=_worker(resources))
+
+    catalog = await resources.discovery.catalog(tenant, fresh=True)
+    assert {name: kind.event_count for name, kind in catalog.event_types.items()} == {"seen": 1, "alone": 0}
+    assert (await resources.discovery.catalog(other_tenant, fresh=True)).event_types == elsewhere.event_types
+    for found, others in ((segment_id, ["other"]), (lonely.id, [])):
+        changes = await resources.changes.page(tenant, found)
+        assert ([one.user_id for one in changes.results], changes.count) == (others, len(others))
+        recorded = (await resources.computation_records.list(tenant, found)).results
+        assert sum(one.entered or 0 for one in recorded) == len(others)
+
+
 async def test_what_is_on_its_way_is_waited_for_and_what_comes_meanwhile_begins_a_new_person(
     resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ):

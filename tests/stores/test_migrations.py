@@ -35,6 +35,7 @@ SINCE_HOLDERS = [
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
     "postgres/0021_computation_progress.sql",
+    "postgres/0022_read_lists.sql",
     "postgres/0023_kept_slots.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
@@ -107,6 +108,7 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "snapshot_members",
         "identity_links",
         "erasing",
+        "kept_slots",
     }
 
 

@@ -63,6 +63,7 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "lone_surrogate": "half a pair in a text or a key",
     "invalid_list": "a CSV, by its text",
     "invalid_row": "an id in a CSV",
+    "empty_list": "whether a CSV names anybody",
     "static_definition": "a static segment has none",
     # What is stored or set
     "fixed": "what it is now, and what only a sync says of it",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from segment_copilot.access import origins
 from segment_copilot.access.scopes import (
@@ -25,7 +26,16 @@ from segment_copilot.access.scopes import (
     missing,
 )
 from segment_copilot.access.tenants import Tenant, tenant_of
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, QueryTimeout, Unauthenticated, Unavailable
+from segment_copilot.errors import (
+    Conflict,
+    Finding,
+    InvalidInput,
+    NotFound,
+    QueryTimeout,
+    Unauthenticated,
+    Unavailable,
+    check_fixed,
+)
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, Postgres, Record
@@ -192,14 +202,21 @@ class Keys:
         name: str | UnsetType = UNSET,
         allowed_origins: Sequence[str] | UnsetType = UNSET,
         require_signed_user_id: bool | UnsetType = UNSET,
+        fixed: Mapping[str, object] = MappingProxyType({}),
+        by: Caller | None = None,
     ) -> Key:
         """Change what is given of a key: its name, and where and how a public one may be used.
 
+        *fixed* is what is said of its other fields, by their names: they have to be as they are.
+
         Raises:
             NotFound: There is no such key.
-            InvalidInput: An origin is none, or the key is not public.
+            InvalidInput: An origin is none, the key is not public, or something else than may be is to change.
+            Forbidden: It grants what *by* lacks.
         """
         key = await self.get(tenant, key_id)
+        _check_reach(key, by)
+        check_fixed(fixed, structs.asdict(key), instead="make another key")
         signed = None if require_signed_user_id is UNSET else require_signed_user_id
         given = () if allowed_origins is UNSET else allowed_origins
         checked = _origins(key.kind, given, signed=bool(signed))
@@ -215,8 +232,14 @@ class Keys:
             raise _not_found(key_id)
         return _key(row)
 
-    async def revoke(self, tenant: Tenant, key_id: int) -> None:
-        """Revoke the key: from now on it answers 401."""
+    async def revoke(self, tenant: Tenant, key_id: int, *, by: Caller | None = None) -> None:
+        """Revoke the key: from now on it answers 401.
+
+        Raises:
+            NotFound: There is no such key.
+            Forbidden: It grants what *by* lacks.
+        """
+        _check_reach(await self.get(tenant, key_id), by)
         sql = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND id = $2"
         if not await self._postgres.execute(sql, tenant.id, key_id):
             raise _not_found(key_id)
@@ -245,7 +268,7 @@ class Keys:
             if row["replaced_by"] is not None:
                 detail = f"This key was rotated before: key {row['replaced_by']} is in its place."
                 raise Conflict(detail, code="key_rotated")
-            _check_grants(key.kind, key.role, key.scopes, by)
+            _check_reach(key, by)
             _check_end(key.expires_at, by)
             issued = await self._insert(
                 transaction,
@@ -343,15 +366,15 @@ class Keys:
 
 def _grants(new: NewKey) -> tuple[Role | None, tuple[str, ...]]:
     """Return the role and the scopes that a new key is kept with."""
-    if new.role is not None and new.scopes is not None:
+    if new.role is not None and new.scopes:
         raise _wrong("/role", "Give the key a role or its scopes, not both.")
     if new.kind == "public":
-        if new.role is not None or new.scopes is not None:
+        if new.role is not None or new.scopes:
             raise _wrong(
                 "/role" if new.role else "/scopes", "A public key opens sessions, and has no role or scopes of its own."
             )
         return None, ()
-    if new.scopes is not None:
+    if new.role is None and new.scopes is not None:
         check_scopes(new.scopes, new.kind)
         if not new.scopes:
             raise _wrong("/scopes", "A key without any scope may do nothing; leave scopes out for what is usual.")
@@ -369,11 +392,23 @@ def _origins(kind: KeyKind, allowed: Sequence[str], *, signed: bool) -> list[str
 
 
 def _check_grants(kind: KeyKind, role: Role | None, scopes: Sequence[str], by: Caller | None) -> None:
-    """Refuse a key that may do what *by* may not; a public one opens sessions that send anybody's events."""
-    wanted = SESSIONS["track"] if kind == "public" else granted(kind, role, scopes)
-    if by is not None and (lacking := sorted(wanted - by.scopes)):
+    """Refuse to make a key that may do what *by* may not."""
+    if lacking := _lacking(kind, role, scopes, by):
         said = f"A key grants no more than the one that makes it, which lacks {', '.join(lacking)}."
         raise missing(lacking[0], detail=said)
+
+
+def _check_reach(key: Key, by: Caller | None) -> None:
+    """Refuse to touch a key that may do what *by* may not: who has less takes nothing away from who has more."""
+    if lacking := _lacking(key.kind, key.role, key.scopes, by):
+        said = f"Key {key.id} may do more than yours, which lacks {', '.join(lacking)}: it is changed by one that may as much."
+        raise missing(lacking[0], detail=said)
+
+
+def _lacking(kind: KeyKind, role: Role | None, scopes: Sequence[str], by: Caller | None) -> list[str]:
+    """Return what *by* lacks of what a key grants; a public one opens sessions that send anybody's events."""
+    grants = SESSIONS["track"] if kind == "public" else granted(kind, role, scopes)
+    return [] if by is None else sorted(grants - by.scopes)
 
 
 def _check_end(expires_at: datetime | None, by: Caller | None) -> None:

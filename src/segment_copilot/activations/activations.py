@@ -30,7 +30,7 @@ from segment_copilot.activations.connectors.configs import (
 from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed, OutgoingRefused
 from segment_copilot.activations.secrets import Secrets
 from segment_copilot.audiences.references import not_found, without_definition
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, check_fixed
 from segment_copilot.language.catalog import nearest
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
@@ -391,10 +391,9 @@ def _among(connectors: Mapping[str, Connector]) -> str:
 
 def _check_fixed(row: Record, changes: ActivationChanges) -> None:
     """Refuse to change what an activation is: where it has sent to, and whom, is remembered for it."""
-    for name, wire in (("segment_id", "segment"), ("connector_type", "connector_type")):
-        if getattr(changes, name) not in (UNSET, row[name]):
-            detail = f"{wire} stays {row[name]!r}: make another activation, and delete this one."
-            raise InvalidInput(detail, findings=[Finding(f"/{wire}", "fixed", detail)])
+    given = {"segment": changes.segment_id, "connector_type": changes.connector_type}
+    kept = {"segment": row["segment_id"], "connector_type": row["connector_type"]}
+    check_fixed(given, kept, instead="make another activation, and delete this one")
     if changes.status == "error" and row["status"] != "error":
         detail = "status is set to error by a sync that failed; set it to active, inactive or paused."
         raise InvalidInput(detail, findings=[Finding("/status", "fixed", detail)])

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations import circuits
@@ -22,6 +22,7 @@ from segment_copilot.activations.changes_to_send import ChangesToSend, Part, Pos
 from segment_copilot.activations.connectors import Batch, Config, Connector, Outcome, Refused, TryLater
 from segment_copilot.activations.deliveries import FROM_THE_BEGINNING, MAX_REJECTED
 from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed, OutgoingRefused
+from segment_copilot.audiences.references import no_members
 from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.language.describe.shares import in_percent, percent
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -140,7 +141,7 @@ class Syncing:
         self._outgoing = outgoing
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
-    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool) -> SyncPlan:
+    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool, allow_empty: bool = False) -> SyncPlan:
         """Return what a sync would send now, sending nothing.
 
         Raises:
@@ -156,9 +157,9 @@ class Syncing:
         wanted = full or connector.is_full(config)
         span = await self._changes.span(tenant, activation.segment_id, since=row["synced_computation"], is_full=wanted)
         if span is None:
-            detail = f"Segment {activation.segment_id} has no members yet: compute it first."
-            raise Conflict(detail, code="segment_not_computed")
-        held = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+            raise await no_members(self._postgres, tenant, activation.segment_id)
+        shrinks = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+        held = None if allow_empty else shrinks
         return SyncPlan(span.is_full, span.entered, span.left, span.member_count, held)
 
     async def notice(self) -> bool:
@@ -193,8 +194,9 @@ class Syncing:
 
     async def _settle(self, claim: _Claim) -> None:
         """Send a delivery, and write down how that ended. If that cannot be written, its lease runs out."""
-        if claim.lease.spent:
-            await self._stop(claim, "dead", f"The worker died {MAX_ATTEMPTS} times on this delivery.")
+        if claim.lease.spent:  # perhaps it was not to blame; if it was, it kills a worker once in a while, for a day
+            afresh = structs.replace(claim, lease=structs.replace(claim.lease, attempts=0))
+            await self._try_later(afresh, f"The worker died {MAX_ATTEMPTS} times on this delivery.", None)
             return
         await self._leases.begin([claim.lease])
         try:
@@ -255,14 +257,14 @@ class Syncing:
             )
             if row["position"] is None:
                 return span, self._changes.beginning(span, is_snapshot=is_snapshot), row["batches"], row["round"]
-            position = msgspec.json.decode(row["position"], type=Position)
+            position = msgspec.json.decode(row["position"], type=Position | None)  # null: the last batch arrived
             return span, position, row["batches"], row["round"]
         round_ = await self._postgres.fetchval(_BEGUN, *claim.key)
         span = await self._changes.span(
             claim.tenant, row["segment_id"], since=row["synced_computation"], is_full=row["is_full"] or is_snapshot
         )
         if span is None:
-            raise Conflict(f"Segment {row['segment_id']} has no members yet: compute it first.")
+            raise await no_members(self._postgres, claim.tenant, row["segment_id"])
         since, counts = row["synced_computation"], (span.member_count, span.entered, span.left)
         await self._postgres.execute(_DECIDED, *claim.key, since, span.until, span.is_full, *counts)
         held = _shrinks(span, row["synced_count"], row["max_shrink_percent"], row["activation_id"])
@@ -299,7 +301,7 @@ class Syncing:
 
     async def _arrived(self, claim: _Claim, batch: Batch, outcome: Outcome, then: Position | None) -> bool:
         """Write down that a batch arrived; False when the delivery is not ours any more."""
-        at = None if then is None else msgspec.json.encode(then).decode()
+        at = msgspec.json.encode(then).decode()
         count, rejected = len(batch.entered) + len(batch.left), outcome.rejected
         async with self._postgres.transaction() as transaction:
             if not await transaction.execute(_ARRIVED, *claim.key, at, count - len(rejected), len(rejected)):

@@ -23,15 +23,13 @@ from segment_copilot.activations.activations import (
     Order,
     Status,
 )
+from segment_copilot.api.http.bodies import ReadOnly
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import MAX_ID, Route
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound
 from segment_copilot.lists import Listed
 
-ReadOnly = Annotated[
-    Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
-]
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 ConnectorType = Annotated[
     str, Meta(min_length=1, max_length=64, examples=["webhook"], description="As GET /api/connectors/ lists them")

@@ -32,7 +32,7 @@ from segment_copilot.copilot.stream.encoders.ai_sdk import AI_SDK, AiSdkEncoder,
 from segment_copilot.copilot.stream.encoders.ai_sdk import HEADERS as AI_SDK_HEADERS
 from segment_copilot.copilot.stream.encoders.native import NativeEncoder
 from segment_copilot.copilot.stream.protocol import PROTOCOL, protocol_document
-from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError, Unmapped
+from segment_copilot.copilot.stream.run_events import Clarification, Event, Outcome, RunError, Unmapped, Warned
 from segment_copilot.errors import Conflict, InvalidInput, TooManyRequests, Unavailable
 from segment_copilot.language.lengths import Instant
 
@@ -57,7 +57,10 @@ class GenerateRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generated(Struct, frozen=True):
-    """What the copilot answered. *draft* is absent when it made none: *text* then says why."""
+    """What the copilot answered. *draft* is absent when it made none: *text* then says why.
+
+    *warnings* are those of the stream: `missing_scope` says what the credential may not hear of.
+    """
 
     outcome: Outcome
     text: str
@@ -65,6 +68,7 @@ class Generated(Struct, frozen=True):
     draft: Draft | UnsetType = UNSET
     clarification: Clarification | UnsetType = UNSET
     unmapped: tuple[Unmapped, ...] | UnsetType = UNSET
+    warnings: tuple[Warned, ...] = ()
 
 
 def _copilot_route(stream: Any = None, *, seconds: float | None = SECONDS) -> dict[str, Any]:
@@ -177,6 +181,7 @@ class CopilotController(Controller):
             draft=collected.draft or UNSET,
             clarification=collected.clarification or UNSET,
             unmapped=collected.end.unmapped,
+            warnings=collected.warnings,
         )
 
     @get(

@@ -15,6 +15,7 @@ from segment_copilot.access.keys import MAX_GRACE, Caller, IssuedKey, Key, Keys,
 from segment_copilot.access.origins import MAX_ORIGINS, PATTERN
 from segment_copilot.access.scopes import MCP, SCOPES, KeyKind, Role
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.bodies import ReadOnly
 from segment_copilot.api.http.etags import IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
@@ -41,7 +42,20 @@ Scopes = Annotated[
 ]
 
 
-class KeyCreate(Struct, frozen=True, forbid_unknown_fields=True):
+AS_IT_IS = Meta(description="As it is: it cannot be changed")
+
+
+class _AsRead(Struct, frozen=True, kw_only=True):
+    """Holds what a key that was read has beside what is decided of it."""
+
+    id: ReadOnly = None
+    prefix: ReadOnly = None
+    created_at: ReadOnly = None
+    last_used_at: ReadOnly = None
+    revoked_at: ReadOnly = None
+
+
+class KeyCreate(_AsRead, frozen=True, forbid_unknown_fields=True):
     """A key to make."""
 
     name: Name
@@ -55,12 +69,16 @@ class KeyCreate(Struct, frozen=True, forbid_unknown_fields=True):
     expires_at: Instant | None = None
 
 
-class KeyPatch(Struct, frozen=True, forbid_unknown_fields=True):
+class KeyPatch(_AsRead, frozen=True, forbid_unknown_fields=True):
     """Some changes of a key; what is left out stays. What a key may do never changes: make another."""
 
     name: Name | UnsetType = UNSET
     allowed_origins: Origins | UnsetType = UNSET
     require_signed_user_id: Signed | UnsetType = UNSET
+    kind: Annotated[KeyKind, AS_IT_IS] | UnsetType = UNSET
+    role: Annotated[Role | None, AS_IT_IS] | UnsetType = UNSET
+    scopes: Annotated[tuple[str, ...], AS_IT_IS] | UnsetType = UNSET
+    expires_at: Annotated[datetime | None, AS_IT_IS] | UnsetType = UNSET
 
 
 class KeyRotation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +153,8 @@ class KeyController(Controller):
     ) -> Response[IssuedKeyRecord]:
         """Make a key.
 
-        It grants no more than the key that makes it: 403 `missing_scope` otherwise.
+        It grants no more than the key that makes it: 403 `missing_scope` otherwise. A key as it was read may be sent: it becomes
+        another one.
         """
         new = NewKey(
             kind=data.kind,
@@ -168,18 +187,21 @@ class KeyController(Controller):
         key_id: FromPath[int],
         data: JSONBody[KeyPatch],
         keys: NamedDependency[Keys],
-        tenant: NamedDependency[Tenant],
+        caller: NamedDependency[Caller],
     ) -> KeyRecord:
         """Change a key's name, or where a public key may be used.
 
-        In force everywhere within a second.
+        In force everywhere within a second. A key as it was read may be sent: what may not be changed has to be as it is. One
+        that may do more than yours is left alone: 403 `missing_scope`.
         """
         changed = await keys.change(
-            tenant,
+            caller.tenant,
             key_id,
             name=data.name,
             allowed_origins=data.allowed_origins,
             require_signed_user_id=data.require_signed_user_id,
+            fixed={name: getattr(data, name) for name in ("kind", "role", "scopes", "expires_at")},
+            by=caller,
         )
         return KeyRecord.of(changed)
 
@@ -197,20 +219,21 @@ class KeyController(Controller):
     ) -> Response[IssuedKeyRecord]:
         """Make a new key in the place of one.
 
-        It may do the same. The old one holds for `grace_seconds` more; a public key's `hmac_secret` is a new one too.
+        It may do the same, which is no more than yours: 403 `missing_scope` otherwise. The old one holds for `grace_seconds` more; a public key's `hmac_secret` is a new one too.
         """
         grace = timedelta(seconds=data.grace_seconds if data else 0)
         return _issued(await keys.rotate(caller.tenant, key_id, grace=grace, by=caller))
 
     @delete("/{key_id:int}", response_description="It is revoked.")
     async def revoke_key(
-        self, key_id: FromPath[int], keys: NamedDependency[Keys], tenant: NamedDependency[Tenant]
+        self, key_id: FromPath[int], keys: NamedDependency[Keys], caller: NamedDependency[Caller]
     ) -> None:
         """Revoke a key.
 
-        It answers 401 everywhere within a second, and its sessions with it.
+        It answers 401 everywhere within a second, and its sessions with it. One that may do more than yours is left alone:
+        403 `missing_scope`.
         """
-        await keys.revoke(tenant, key_id)
+        await keys.revoke(caller.tenant, key_id, by=caller)
 
 
 def _issued(issued: IssuedKey) -> Response[IssuedKeyRecord]:

@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.bodies import ReadOnly
 from segment_copilot.api.http.etags import ETAG, IfMatch, IfNoneMatch, etag_of, revisions_of, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
@@ -28,9 +29,6 @@ MAX_EVENTS: Final = 5_000
 MAX_EVENT_TYPES: Final = 50
 MAX_EVENTS_BYTES: Final = 16 * 2**20
 
-ReadOnly = Annotated[
-    Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
-]
 EventTypeName = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order_placed"])]
 Description = Annotated[str, Meta(max_length=10_000, examples=["A purchase was paid"])]
 _PROPERTIES: Final = [{"name": "total", "type": "number", "required": True, "description": "With tax"}]

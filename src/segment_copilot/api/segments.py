@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.api.http.bodies import ReadOnly
 from segment_copilot.api.http.definitions import (
     MAX_DEFINITION_BYTES,
     RawOrNull,
@@ -47,9 +48,6 @@ from segment_copilot.audiences.segments import (
 from segment_copilot.errors import Conflict, Finding, PreconditionFailed
 from segment_copilot.language import Tier
 
-ReadOnly = Annotated[
-    Any, Meta(description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True})
-]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"\S"})]
 Description = Annotated[str, Meta(max_length=10_000)]
 

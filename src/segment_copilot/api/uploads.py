@@ -68,6 +68,9 @@ class UploadController(Controller):
         mode: Annotated[
             Mode, QueryParameter(description="What becomes of the members: these instead, these too, or all but these")
         ] = "replace",
+        allow_empty: Annotated[
+            bool, QueryParameter(description="A list without any user may replace the members: nobody is in it then")
+        ] = False,
     ) -> Uploaded:
         """Upload the members of a static segment.
 
@@ -75,11 +78,12 @@ class UploadController(Controller):
         `"ana"`; other columns and keys are left aside. Or a form with either as its part `file`. All of it is taken, or
         nothing and the answer names the lines. At most 1,000,000 users and 32 MB. Users whom nobody has seen are kept
         and counted as unknown: they are members, and rules that refer to the segment find them from their first event
-        on. Uploads of one segment are applied one after the other.
+        on. Uploads of one segment are applied one after the other. A list without any user empties no segment unless
+        `allow_empty` says so.
         """
         kind, content = await _content(request)
         user_ids = await asyncio.to_thread(_READERS[kind], content)  # a large one takes a second
-        found = await uploads.receive(tenant, segment_id, user_ids, mode=mode)
+        found = await uploads.receive(tenant, segment_id, user_ids, mode=mode, allow_empty=allow_empty)
         return Uploaded(found.accepted, found.unknown, "queued", found.computation_id)
 
 

@@ -25,6 +25,7 @@ from segment_copilot.activations.webhooks.endpoints import (
 from segment_copilot.activations.webhooks.feed import MAX_MESSAGES, MAX_WAIT, Messages, WebhookFeed
 from segment_copilot.activations.webhooks.log import TestResult, WebhookDeliveries
 from segment_copilot.activations.webhooks.signatures import MAX_SECRET, MIN_SECRET, Signature
+from segment_copilot.api.http.bodies import ReadOnly
 from segment_copilot.api.http.pages import FIELDS, LISTING, MAX_CURSOR, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
@@ -60,7 +61,21 @@ GivenSecret = Annotated[
 ]
 
 
-class WebhookCreate(Struct, frozen=True, forbid_unknown_fields=True):
+class _AsRead(Struct, frozen=True, kw_only=True):
+    """Fields that only the server writes."""
+
+    id: ReadOnly = None
+    public_key: ReadOnly = None
+    previous_secret_until: ReadOnly = None
+    failing_since: ReadOnly = None
+    notice: ReadOnly = None
+    disabled_at: ReadOnly = None
+    disabled_reason: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
+
+
+class WebhookCreate(_AsRead, frozen=True, forbid_unknown_fields=True):
     """A webhook to register."""
 
     url: Url
@@ -73,13 +88,14 @@ class WebhookCreate(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "hmac"
 
 
-class WebhookPatch(Struct, frozen=True, forbid_unknown_fields=True):
+class WebhookPatch(_AsRead, frozen=True, forbid_unknown_fields=True):
     """Some changes of a webhook; what is left out stays."""
 
     url: Url | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     events: Events | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
+    signature: Annotated[Signature, Meta(description="As it is: it cannot be changed")] | UnsetType = UNSET
 
 
 class SecretRotation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,6 +241,8 @@ class WebhookController(Controller):
     ) -> WebhookRecord:
         """Change a webhook, or switch it on or off.
 
+        A webhook as it was read may be sent: what only the server writes is ignored. Its secret is changed by `rotate-secret/`.
+
         Switched off, what waits for it is given up, and can be recovered once it is on again. One that was switched off
         for its failures begins anew.
         """
@@ -235,6 +253,7 @@ class WebhookController(Controller):
             description=data.description,
             events=data.events,
             is_active=data.is_active,
+            signature=data.signature,
             by=caller,
         )
         return WebhookRecord.of(changed)

@@ -42,7 +42,7 @@ class Copies:
         if not user_ids:
             return saved
         try:
-            await self._uploads.receive(tenant, saved.segment.id, user_ids, mode="replace")
+            await self._uploads.receive(tenant, saved.segment.id, user_ids, mode="replace", allow_empty=True)
         except SegmentCopilotError:  # a copy without its members would look like one of nobody
             with suppress(SegmentCopilotError):
                 await self._segments.delete(tenant, saved.segment.id)

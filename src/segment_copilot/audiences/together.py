@@ -22,6 +22,8 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.claims import Claim
 from segment_copilot.audiences.kept_slots import KeptSlot, KeptSlots, question_of
 from segment_copilot.audiences.planning import Planner, Planning
+from segment_copilot.audiences.references import lists_among
+from segment_copilot.audiences.removals import keep_lists
 from segment_copilot.audiences.turns import note_progress
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import (
@@ -118,6 +120,10 @@ class Together:
         """
         tenant, as_of = claims[0].tenant, claims[0].as_of
         planner = await self._planning.of(tenant, fresh=True)
+        while not await keep_lists(
+            self._postgres, "computations", claims[0].id, lists_among(planner.references.values())
+        ):
+            planner = await self._planning.of(tenant, fresh=True)
         parsed, plans = dict[int, Parsed](), dict[int, Plan]()
         for one in claims:
             await asyncio.sleep(0)  # compiling hundreds takes a while, in which others are served

@@ -20,7 +20,7 @@ from segment_copilot.audiences.removals import LATER, leave_to_remove
 from segment_copilot.audiences.states import NOBODY
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import CompiledQuery
-from segment_copilot.errors import Conflict
+from segment_copilot.errors import Conflict, Finding, InvalidInput
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Connection, Postgres
 
@@ -69,7 +69,9 @@ class Uploads:
         self._postgres = postgres
         self._numbers = UserNumbers(postgres, clickhouse)
 
-    async def receive(self, tenant: Tenant, segment_id: int, user_ids: Sequence[str], *, mode: Mode) -> Upload:
+    async def receive(
+        self, tenant: Tenant, segment_id: int, user_ids: Sequence[str], *, mode: Mode, allow_empty: bool = False
+    ) -> Upload:
         """Keep a list of distinct users, and queue the computation that applies it.
 
         A user whom nobody has seen is kept as a member, and found by rules from their first event on.
@@ -77,10 +79,13 @@ class Uploads:
         Raises:
             NotFound: There is no such segment.
             Conflict: It is not static.
+            InvalidInput: The list has nobody and would replace all members, and *allow_empty* does not say that it is meant.
         """
         run_id = uuid4()
         async with self._postgres.transaction() as transaction:
             await _check_static(transaction, tenant, segment_id)
+            if mode == "replace" and not user_ids and not allow_empty:
+                raise _empty()
             sql = "INSERT INTO uploads (run_id, tenant_id, segment_id, mode) VALUES ($1, $2, $3, $4)"
             await transaction.execute(sql, run_id, tenant.id, segment_id, mode)
             # If nothing comes of it, what was written goes then; the row above keeps it until then.
@@ -106,6 +111,14 @@ def merge(
     """Return the statement that writes, as the members of *run_id*, those of *before* (None: nobody) with the *upload* applied."""
     params = {"tenant": tenant.id, "segment": segment_id, "run": run_id, "upload": upload, "before": before or NOBODY}
     return CompiledQuery(_MERGE.replace("__MERGED__", _MERGED[mode]), params)
+
+
+def _empty() -> InvalidInput:
+    detail = (
+        "The list names no user, and in its mode, replace, it would take out every member. If that is meant, send it with "
+        "allow_empty=true; to take out some, send these with mode=remove."
+    )
+    return InvalidInput(detail, code="empty_list", findings=[Finding("", "empty_list", detail)])
 
 
 async def _check_static(transaction: Connection, tenant: Tenant, segment_id: int) -> None:

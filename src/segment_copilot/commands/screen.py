@@ -218,6 +218,8 @@ def draft_panel(draft: Mapping[str, Any]) -> Panel:
     ]
     lines.extend(Text(f"Assumed: {sentence}", style="yellow") for sentence in draft["assumptions"])
     lines.extend(Text(f"Not expressed: {sentence}", style="red") for sentence in draft["unmapped"])
+    unread = [read["text"] for read in draft.get("reading", ()) if read.get("unmapped")]
+    lines.extend(Text(f"In no condition: “{text}”", style="red") for text in unread)
     lines.extend(Text(f"Note: {warning['detail']}", style="yellow") for warning in draft["warnings"])
     return Panel(Group(*lines), title=Text(f"Draft: {draft['name']}"), title_align="left")
 

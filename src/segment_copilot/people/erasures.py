@@ -107,6 +107,19 @@ _RECOUNT: Final = (
         WHERE tenant_id = $1 AND run_id = run.id AND run_id = ANY ($4::uuid[]) AND status = 'done'
             AND member_count <> run.count""",
 )
+_RECOUNT_CHANGES: Final = """
+UPDATE computations SET entered = coalesce(found.entered, 0), left_count = coalesce(found.gone, 0)
+FROM computations AS old LEFT JOIN unnest($3::uuid[], $4::bigint[], $5::bigint[]) AS found (change_set, entered, gone)
+    ON found.change_set = old.change_set
+WHERE old.id = computations.id AND computations.tenant_id = $1 AND computations.id = ANY ($2::bigint[])
+    AND computations.change_set IS NOT NULL
+"""
+_RECOUNT_EVENTS: Final = """
+UPDATE observed_names AS names SET event_count = greatest(names.event_count - theirs.count, 0)
+FROM unnest($2::text[], $3::bigint[]) AS theirs (event_type, count)
+WHERE tenant_id = $1 AND names.event_type = theirs.event_type AND path = ''
+"""
+_NOTE: Final = "UPDATE erasures SET progress = $2 WHERE id = $1"
 _WIPE: Final = """
 UPDATE erasures SET ids = '{}'
 WHERE tenant_id = $1 AND (id = $2 OR status IN ('done', 'failed') AND ids && $3::text[])
@@ -165,6 +178,8 @@ class _Progress(Struct):
     samples: int = 0
     rows: dict[str, int] = field(default_factory=dict[str, int])
     elsewhere: dict[str, int] = field(default_factory=dict[str, int])
+    is_counted_out: bool = False  # their events are in no count of the catalog any more
+    publications: list[int] = field(default_factory=list[int])  # computations whose changes named them
     awaited: list[str] | None = None  # computations and snapshots that began before the rows were gone
     is_clean: bool = False  # rows were removed once more, since what began and ended meanwhile may have written some
     replaced_until: int = 0  # when the last files were replaced, by ClickHouse's clock
@@ -326,6 +341,7 @@ class Erasures:
         if progress.awaited is None:
             await traces.mark(claim.ids)
             await self._remove_samples(claim, traces)
+            await self._count_events_out(claim, traces)
             await self._remove_rows(claim, traces, tables)
             progress.awaited = await self._running(claim)
             await self._note(claim)
@@ -345,6 +361,7 @@ class Erasures:
 
     async def _remove_rows(self, claim: _Claim, traces: Traces, tables: Sequence[str]) -> None:
         """Remove what there is, and note how much before it goes: whoever takes over cannot count it any more."""
+        claim.progress.publications = sorted({*claim.progress.publications, *await traces.publications()})
         for table in tables:
             count = await traces.count(table)
             if count:
@@ -367,6 +384,16 @@ class Erasures:
                     claim.progress.samples += len(gone)
         await self._note(claim)
 
+    async def _count_events_out(self, claim: _Claim, traces: Traces) -> None:
+        """Take their events out of the catalog's counts, once: others count up meanwhile, so these are not counted anew."""
+        if claim.progress.is_counted_out:
+            return
+        counts = await traces.event_counts()
+        claim.progress.is_counted_out = True
+        async with self._postgres.transaction() as transaction:
+            await transaction.execute(_RECOUNT_EVENTS, claim.tenant_id, list(counts), list(counts.values()))
+            await transaction.execute(_NOTE, claim.lease.id, _json(claim.progress))
+
     async def _erase_elsewhere(self, claim: _Claim) -> None:
         """Have the rooms below remove what they keep in forms of their own, such as files of members."""
         for name, erase in self._elsewhere.items():
@@ -375,22 +402,24 @@ class Erasures:
             await self._note(claim)
 
     async def _recount(self, claim: _Claim, traces: Traces) -> None:
-        """Correct how many members the kept runs have."""
+        """Correct how many members the kept runs have, and how many entered and left where they did."""
         whole = [
             row["run_id"] for row in await self._postgres.fetch(_WHOLE, claim.tenant_id)
         ]  # others are being written
         counts = await traces.member_counts()
         for sql in _RECOUNT:
             await self._postgres.execute(sql, claim.tenant_id, list(counts), list(counts.values()), whole)
+        if moved := claim.progress.publications:
+            changes = await traces.change_counts(moved)
+            entered, left = [one for one, _ in changes.values()], [one for _, one in changes.values()]
+            await self._postgres.execute(_RECOUNT_CHANGES, claim.tenant_id, moved, list(changes), entered, left)
 
     async def _clickhouse_keeps(self, claim: _Claim, tables: Sequence[str]) -> bool:
         traces = Traces(self._clickhouse, erasure_id=claim.lease.id, tenant_id=claim.tenant_id)
         return await traces.is_replaced_kept(tables, claim.progress.replaced_until)
 
     async def _note(self, claim: _Claim) -> None:
-        await self._postgres.execute(
-            "UPDATE erasures SET progress = $2 WHERE id = $1", claim.lease.id, _json(claim.progress)
-        )
+        await self._postgres.execute(_NOTE, claim.lease.id, _json(claim.progress))
 
     # Receipts
 

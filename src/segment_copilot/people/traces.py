@@ -165,6 +165,30 @@ class Traces:
         rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
         return {run_id: int(count) for run_id, count in rows}
 
+    async def event_counts(self) -> dict[str, int]:
+        """Return how many events of theirs there are of each type."""
+        sql = f"SELECT event_type, count() FROM events WHERE {self._theirs} GROUP BY event_type"
+        rows = (await self._clickhouse.fetch(sql, purpose="compute")).rows
+        return {event_type: int(count) for event_type, count in rows}
+
+    async def publications(self) -> set[int]:
+        """Return the computations whose changes name them."""
+        return {
+            int(one)
+            for one in await self._column(
+                f"SELECT DISTINCT computation_id FROM membership_changes WHERE {self._theirs}"
+            )
+        }
+
+    async def change_counts(self, computations: Sequence[int]) -> dict[UUID, tuple[int, int]]:
+        """Return how many have entered and left by each set of changes that these computations wrote."""
+        sql = """
+            SELECT change_set, countIf(has_entered), countIf(NOT has_entered) FROM membership_changes
+            WHERE tenant_id = {tenant:UInt32} AND computation_id IN {computations:Array(UInt64)} GROUP BY change_set"""
+        params = {**self._tenant, "computations": list(computations)}
+        rows = (await self._clickhouse.fetch(sql, params, purpose="compute")).rows
+        return {change_set: (int(entered), int(left)) for change_set, entered, left in rows}
+
     def _condition(self, table: str) -> str:
         if table in _SETS:
             has_more = " OR ".join(f"bitmapAndnotCardinality({one}, {self._others}) > 0" for one in _SETS[table])

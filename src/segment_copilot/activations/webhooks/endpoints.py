@@ -15,7 +15,7 @@ from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.secrets import Secrets
 from segment_copilot.activations.webhooks.bodies import Event
 from segment_copilot.activations.webhooks.signatures import Secret, Signature, new_secret, read_secret
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, check_fixed
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, Postgres, Record
@@ -165,17 +165,22 @@ class Webhooks:
         description: str | UnsetType = UNSET,
         events: Sequence[Event] | UnsetType = UNSET,
         is_active: bool | UnsetType = UNSET,
+        signature: Signature | UnsetType = UNSET,
         by: Caller | None = None,
     ) -> WebhookEndpoint:
         """Change what is given. Switched off, nothing more is sent to it, and what waited is dead until it is recovered.
 
         Raises:
             NotFound: The tenant has none of this id.
-            InvalidInput: The URL may not be sent to.
+            InvalidInput: The URL may not be sent to, or it is to sign in another way.
             Forbidden: It would be told of users, whom *by* may not know.
         """
         before = await self.get(tenant, webhook_id)
-        if url is not UNSET or events is not UNSET or is_active is True:
+        check_fixed({"signature": signature}, {"signature": before.signature}, instead="make another webhook")
+        # What comes back as it was read is no change: it was judged when it was given.
+        url = UNSET if url == before.url else url
+        events = UNSET if events is not UNSET and tuple(events) == before.events else events
+        if url is not UNSET or events is not UNSET or (is_active is True and not before.is_active):
             url = self._check(before.url if url is UNSET else url, before.events if events is UNSET else events, by)
         async with self._postgres.transaction() as transaction:
             told = UNSET if events is UNSET else list(dict.fromkeys(events))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Annotated, Any, Final, NoReturn, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +18,14 @@ from segment_copilot.mistakes import Mistake, mistakes, unreadable
 
 MAX_FINDINGS: Final = 100
 MAX_TOLD: Final = 10  # in the one sentence that stands above the findings
+
+ReadOnly = Annotated[
+    Any,
+    msgspec.Meta(
+        description="Ignored; here so that what was read can be sent back", extra_json_schema={"readOnly": True}
+    ),
+]
+"""A field that the server alone writes, such as a count: what was read may be old, so it is not compared."""
 
 T = TypeVar("T")
 

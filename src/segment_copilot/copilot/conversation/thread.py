@@ -6,7 +6,7 @@ A checkpoint counts only where the client tells the same history; what the clien
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -46,6 +46,11 @@ class Thread(Struct):
     def continues(self) -> bool:
         """Return whether the thread goes on with what the model was told already."""
         return self.as_of is not None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Return what the person wrote, answers to questions too, the latest last."""
+        return tuple(text for message in self.messages for text in _said(message))
 
     def show(self, workspace: str) -> None:
         """Let *workspace* stand with what was said last."""
@@ -251,6 +256,20 @@ def _answer(
 
 
 _DECLINED: Final = "The person would rather not answer. Go on without it, or say what is missing."
+
+
+def _said(message: Message) -> Iterator[str]:
+    match message:
+        case UserMessage():
+            yield message.text
+        case ToolResults():
+            for result in message.results:
+                if result.name == "ask_user" and not result.is_error:
+                    answer = msgspec.json.decode(result.content, type=dict[str, Any]).get("answer")
+                    if isinstance(answer, str):
+                        yield answer
+        case _:
+            return
 
 
 def _person_speaks(messages: Sequence[ChatMessage], last: int) -> None:

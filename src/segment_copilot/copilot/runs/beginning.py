@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, structs
 
 from segment_copilot.access.scopes import sees_users
 from segment_copilot.access.tenants import Tenant
@@ -107,7 +107,7 @@ class Beginning(Struct, frozen=True):
             messages=messages,
             utterances=tuple(thread.utterances),
             catalog=thread.catalog,
-            drafts=(*thread.drafts, *drafts),
+            drafts=(*thread.drafts, *(structs.replace(draft, reading=UNSET) for draft in drafts)),
             question=waits,
             user=self.user,
             unfinished=unfinished,

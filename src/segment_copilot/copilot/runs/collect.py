@@ -18,6 +18,7 @@ class RunResult(Struct, frozen=True):
     text: str
     draft: Draft | None
     clarification: run_events.Clarification | None
+    warnings: tuple[run_events.Warned, ...] = ()
 
 
 async def collect(run: Run, *, draining: asyncio.Event | None = None) -> RunResult:
@@ -37,6 +38,7 @@ class _Collector:
         self._texts: dict[str, list[str]] = {}
         self._draft: Draft | None = None
         self._clarification: run_events.Clarification | None = None
+        self._warnings = list[run_events.Warned]()
         self._end: run_events.Terminal | None = None
 
     def hear(self, event: run_events.Event) -> None:
@@ -50,6 +52,8 @@ class _Collector:
                 self._draft = Draft(**{name: getattr(event, name) for name in Draft.__struct_fields__})
             case run_events.Clarification():
                 self._clarification = event
+            case run_events.Warned():
+                self._warnings.append(event)
             case run_events.RunFinished() | run_events.RunError():
                 self._end = event
             case _:
@@ -58,4 +62,5 @@ class _Collector:
     def result(self) -> RunResult:
         assert self._end is not None  # noqa: S101  # a run's last event is its end
         texts = [text for pieces in self._texts.values() if (text := "".join(pieces).strip())]
-        return RunResult(self._end, "\n\n".join(texts), self._draft, self._clarification)
+        text = "\n\n".join(texts)
+        return RunResult(self._end, text, self._draft, self._clarification, tuple(self._warnings))

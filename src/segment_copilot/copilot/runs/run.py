@@ -23,7 +23,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.copilot.conversation.checkpoint import Secret, Signer
 from segment_copilot.copilot.conversation.prompt import PROMPT_VERSION
 from segment_copilot.copilot.conversation.request import CopilotRequest, check_request
-from segment_copilot.copilot.models import Model, UserMessage
+from segment_copilot.copilot.models import Model
 from segment_copilot.copilot.runs.beginning import Beginning, begin
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.calls import Calls
@@ -297,7 +297,7 @@ def _surroundings(
 ) -> Callable[[str], ToolContext]:
     """Return what makes the context of a call from the call's id."""
     question = beginning.request.context
-    said = tuple(one.text for one in beginning.thread.messages if isinstance(one, UserMessage))
+    said = beginning.thread.said
 
     def surroundings(call_id: str) -> ToolContext:
         return ToolContext(

@@ -119,10 +119,28 @@ class DraftBase(Struct, frozen=True):
     version: int | UnsetType = UNSET
 
 
+class ReadWords(Struct, frozen=True):
+    """Tells what became of some words of the person: `text` is theirs from *start* to *end*, in characters.
+
+    It has one of three. *pointers* are the places in the definition that the words made; without any they ask and greet,
+    and say nothing of who is meant. *assumed* says how words were settled that left something open. *unmapped* words are
+    in no condition. *message* is there when the words are not of the latest message: 1 is the one before it.
+    """
+
+    text: str
+    start: int
+    end: int
+    pointers: tuple[str, ...] | UnsetType = UNSET
+    assumed: str | UnsetType = UNSET
+    unmapped: bool | UnsetType = UNSET
+    message: int | UnsetType = UNSET
+
+
 class Draft(Struct, frozen=True):
     """A draft is a validated, previewed, unsaved segment, as `segment.draft` carries it.
 
     *diff* is the JSON Patch (RFC 6902) that makes its definition from its base's; both are there when it has a base.
+    *reading* has every word of the person's message once, in order; it is there when the model said how it read them.
     """
 
     draft_id: str
@@ -139,3 +157,4 @@ class Draft(Struct, frozen=True):
     warnings: tuple[Finding, ...]
     base: DraftBase | UnsetType = UNSET
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
+    reading: tuple[ReadWords, ...] | UnsetType = UNSET

@@ -13,12 +13,13 @@ from segment_copilot.audiences.explanations import EmptiedBy
 from segment_copilot.audiences.previews import PreparedDefinition, Preview
 from segment_copilot.copilot.guards.bounds import fits
 from segment_copilot.copilot.guards.links import remove_links
-from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview
+from segment_copilot.copilot.stream.components import Draft, DraftBase, DraftPreview, ReadWords
 from segment_copilot.copilot.stream.run_events import SegmentDraft
 from segment_copilot.copilot.tools.audiences import ConditionEffect, condition_effects
 from segment_copilot.copilot.tools.context import Memory, ToolContext, require_words
 from segment_copilot.copilot.tools.definitions import NAMES_NOTHING, add_timezone, argument_pointer, unmapped_of
 from segment_copilot.copilot.tools.display import button
+from segment_copilot.copilot.tools.quoting import Quote, Reading, read_words
 from segment_copilot.copilot.tools.signature import DefinitionDocument
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Tier, encode, invalid
@@ -106,6 +107,7 @@ async def propose_segment(
     definition: DefinitionDocument,
     assumptions: Sentences = [],  # noqa: B006 — copied by the argument struct
     unmapped: Sentences = [],  # noqa: B006
+    reading: Reading = [],  # noqa: B006
 ) -> ProposedDraft:
     """Draft a segment: the definition is checked, counted and shown to the person, who may save it. Nothing is saved. Answers with a draft_id for display_create_segment_cta, or with every mistake and the nearest existing names.
 
@@ -115,6 +117,7 @@ async def propose_segment(
         definition: The definition in the segment language. It may name only what exists in this workspace.
         assumptions: Each thing the person left open and how you settled it, one sentence each.
         unmapped: Each part of the request that the workspace's data cannot express, in the person's words.
+        reading: What became of the person's words: each word of the message once, in short quotes, in order.
     """
     stop_repairing(context.memory)
     try:
@@ -130,6 +133,7 @@ async def propose_segment(
         definition=msgspec.json.decode(encode(found.prepared.definition)),
         assumptions=tuple(assumptions),
         unmapped=tuple(unmapped),
+        reading=reading,
     )
 
 
@@ -202,12 +206,18 @@ async def draft(
     definition: Mapping[str, Any],
     assumptions: tuple[str, ...],
     unmapped: tuple[str, ...],
+    reading: Sequence[Quote] = (),
     revision: int = 1,
     base: DraftBase | UnsetType = UNSET,
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET,
 ) -> ProposedDraft:
-    """Make the draft of a definition that was counted, remember it, and have it sent after this call."""
+    """Make the draft of a definition that was counted, remember it, and have it sent after this call.
+
+    Raises:
+        InvalidInput: It is too long to be sent, or *reading* is not of the person's words.
+    """
     prepared, preview = found.prepared, found.preview
+    read = _read(context, reading, definition)
     made = Draft(
         draft_id=context.memory.new_id("draft"),
         revision=revision,
@@ -233,6 +243,7 @@ async def draft(
         ),
         base=base,
         diff=diff,
+        reading=read,
     )
     event = SegmentDraft(**structs.asdict(made))
     if not (fits(event) and fits(button(made))):
@@ -258,6 +269,17 @@ async def draft(
         base=base,
         diff=diff,
     )
+
+
+def _read(
+    context: ToolContext, reading: Sequence[Quote], definition: Mapping[str, Any]
+) -> tuple[ReadWords, ...] | UnsetType:
+    """Return the reading; one that does not fit counts as a failed proposal."""
+    try:
+        return read_words(context, reading, definition)
+    except InvalidInput:
+        context.memory.failed_proposals += 1
+        raise
 
 
 def _sentences(written: Sequence[str]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from segment_copilot.copilot.tools.drafts import (
     draft,
     stop_repairing,
 )
+from segment_copilot.copilot.tools.quoting import Reading
 from segment_copilot.errors import Finding, InvalidDefinition, InvalidInput
 from segment_copilot.language import Definition, decode, edits, encode, fingerprint
 from segment_copilot.language.describe import entitle
@@ -48,6 +49,7 @@ async def revise_segment(
     description: Description | None = None,
     assumptions: Sentences | None = None,
     unmapped: Sentences | None = None,
+    reading: Reading = [],  # noqa: B006 — copied by the argument struct
 ) -> ProposedDraft:
     """Change a draft or a saved segment, for requests such as "make it 5", "drop the country" or "or Germany too". What the patch does not name stays exactly as it is. The result is a new draft, checked and counted; nothing is saved. Answers as propose_segment does, with the diff.
 
@@ -59,6 +61,7 @@ async def revise_segment(
         description: One sentence on who is in it now; without it the definition in words.
         assumptions: All assumptions that hold now; without it those of the base that speak of nothing the patch took away.
         unmapped: All that cannot be expressed; without it that of the base.
+        reading: What became of the person's words, as propose_segment takes it; pointers are into the changed definition.
     """
     stop_repairing(context.memory)
     base = await _base(context, draft_id, segment_id)
@@ -84,6 +87,7 @@ async def revise_segment(
         definition=definition,
         assumptions=_that_hold(base, definition) if assumptions is None else tuple(assumptions),
         unmapped=base.unmapped if unmapped is None else tuple(unmapped),
+        reading=reading,
         revision=base.revision + 1,
         base=base.origin,
         diff=edits.difference(base.definition, definition),

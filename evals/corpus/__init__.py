@@ -1,0 +1,1 @@
+"""Sentences and what they mean: the notation, the files, and how well a model reads them."""

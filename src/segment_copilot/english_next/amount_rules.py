@@ -1,0 +1,193 @@
+"""Rules of how much: what the values of events add up to, how many different ones there are, and those of one event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, cast
+
+from msgspec import UNSET, structs
+
+from segment_copilot.english_next.amounts import add, currency_test, gap, may_count
+from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
+from segment_copilot.english_next.events import (
+    Rule,
+    Said,
+    all_tests,
+    clause,
+    is_countable,
+    order_words,
+    said,
+)
+from segment_copilot.english_next.meanings import Reading
+from segment_copilot.english_next.names import money_rank
+from segment_copilot.english_next.spans import Mention, Span, reading, union
+from segment_copilot.language import EventProperty, Monetary
+from segment_copilot.language.operators import OPPOSITE_NUMBER
+
+# How much
+
+
+def _money(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Spent more than 500; average order value above 80; total refunds over 200."""
+    for metric in span.money:
+        yield from _amount(span, mention, metric, "money")
+
+
+def _metric(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Average total of orders; 3 items in total; the largest order over 400."""
+    for metric in span.metrics:
+        if metric.kind != "distinct":
+            yield from _amount(span, mention, metric, "metric")
+
+
+def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iterator[Reading]:
+    if mention.event == "*" or not mention.event:
+        return
+    mention = structs.replace(mention, mask=mention.mask & ~metric.mask)
+    for one in span.quantities:
+        if one.quantity.times or one.quantity.none or one.mask & metric.mask:
+            continue
+        for path, words, how in _measured(span, mention, one):
+            told = said(span, mention, words | one.mask | metric.mask)
+            if (
+                told is None
+                or not is_countable(told.window)
+                or any(not other.mask & told.used for other in span.quantities)
+            ):
+                continue
+            yield _aggregate(span, mention, told, path, metric.kind, one, rule, how)
+
+
+def _aggregate(
+    span: Span, mention: Mention, told: Said, path: str, metric: str, one: QuantityAnchor, rule: str, how: str
+) -> Reading:
+    amount = one.quantity
+    operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
+    upper = UNSET if amount.value2 is None else amount.value2
+    tests = (
+        *told.tests,
+        *(
+            test
+            for test in currency_test(span, mention.event, amount)
+            if test.property not in {t.property for t in told.tests}
+        ),
+    )
+    node = Monetary(
+        event_type=mention.event,
+        property=path,
+        metric=cast("Any", metric),
+        operator=operator,
+        value=amount.value,
+        value2=upper,
+        where=list(tests) or UNSET,
+    )
+    used = told.used | (told.window.mask if told.window else 0)
+    if metric == "sum":
+        used |= union(other for other in span.metrics if other.kind == "sum")
+    features = {**told.features, f"{rule}:{metric}": 1, f"measured:{how}": 1}
+    if amount.currency:
+        add(features, "measured:currency")
+    made = clause(node, used, told.tests, told.window, positive=not told.negative)
+    return reading(span, rule, made, used, "event", features)
+
+
+def _measured(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[tuple[str, int, str]]:
+    """Yield what an amount may be of: a field that is named, else money."""
+    named: set[str] = set()
+    for field in span.fields:
+        place = field.place
+        if place.event == mention.event and place.field.numeric and not field.mask & one.mask and gap(field, one) <= 4:  # noqa: PLR2004
+            named.add(place.path)
+            yield place.path, field.mask & ~mention.mask, "named" if money_rank(place.field) >= 10 else "money_named"  # noqa: PLR2004
+    for place in span.names.numeric(mention.event):
+        if place.path not in named and span.having(place.field.units) & mask(one.end, one.end + 1):
+            named.add(place.path)
+            yield place.path, mask(one.end, one.end + 1), "unit"
+    money = span.names.money(mention.event)
+    if money is not None and money.path not in named:
+        yield money.path, 0, "money"
+
+
+def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Over $200 in refunds: an amount of money, and the events that it adds up from."""
+    if mention.how in {"property", "visit", "any", "inactive"}:
+        return
+    for one in span.quantities:
+        if one.quantity.currency and mention.mask:
+            behind = one.end <= mention.mask.bit_length() - 1
+            yield from _amount(
+                span, mention, WordAnchor(one.start, one.start, "sum"), f"implied_sum_{'of' if behind else 'by'}"
+            )
+
+
+def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Bought in at least 3 different categories; in more than 2 categories; looked at 3 different pages."""
+    words = [one for one in span.metrics if one.kind == "distinct"]
+    for one in span.quantities:
+        if not may_count(one) or one.quantity.none or one.quantity.times:
+            continue
+        for field in span.fields:
+            if field.place.event != mention.event or field.place.field.numeric or not 0 <= field.start - one.end <= 2:  # noqa: PLR2004
+                continue
+            yield from _values_counted(span, mention, words, field, one)
+        pages = [FieldAnchor(at, at + 1, place, 1.0) for at in range(one.end, min(span.end, one.end + 3)) if span.found.tokens[at].stem == "pag"
+                 for place in span.names.places if place.event == mention.event and "path" in place.field.words and words]  # fmt: skip
+        for field in pages:
+            yield from _values_counted(span, mention, words, field, one)
+
+
+def _values_counted(
+    span: Span, mention: Mention, words: Sequence[WordAnchor], field: FieldAnchor, one: QuantityAnchor
+) -> Iterator[Reading]:
+    kept = mention.mask & ~field.mask or mention.mask
+    told = said(span, structs.replace(mention, mask=kept), field.mask | union(words) | one.mask)
+    if told is not None and is_countable(told.window):
+        made = _aggregate(span, mention, told, field.place.path, "count_distinct", one, "distinct", "named")
+        features = {
+            **made.features,
+            "distinct:said" if words else "distinct:implied": 1.0,
+            "distinct:share": field.share,
+        }
+        yield structs.replace(made, features=features)
+
+
+# Of one event
+
+
+def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
+    """The last order used a coupon; the first order was over 100; every order was over 100."""
+    told = said(span, mention)
+    words = {"last": "latest", "first": "first", "every": "every"}
+    if told is None or not is_countable(told.window):
+        return
+    for order in {one.kind: one for one in span.orders}.values():
+        for plan in all_tests(span, mention, told):
+            tests = (*told.tests, *plan.tests)
+            if len(tests) != 1:
+                continue
+            test, used = (
+                tests[0],
+                told.used | plan.used | order_words(span, order.kind) | (told.window.mask if told.window else 0),
+            )
+            node = EventProperty(
+                event_type=mention.event, property=test.property, operator=test.operator, value=test.value, value2=test.value2,
+                occurrence=cast("Any", words[order.kind]), negate=told.negative,
+            )  # fmt: skip
+            yield reading(
+                span,
+                f"of_{words[order.kind]}",
+                clause(node, used, (), told.window, positive=not told.negative),
+                used,
+                "event",
+                {**told.features, **plan.features},
+            )
+
+
+RULES: Final = (
+    Rule("money", _money),
+    Rule("metric", _metric),
+    Rule("implied_sum", _implied_sum),
+    Rule("distinct", _distinct),
+    Rule("one_event", _one_event),
+)
+"""Every way to say how much."""

@@ -1,0 +1,269 @@
+"""What the numbers and values of a part of a sentence may say of an event type: how often, how much, which of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import UNSET, Struct
+
+from segment_copilot.english.times.phrases import Quantity
+from segment_copilot.english.words.stems import stem
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.anchors import Anchor, FieldAnchor, QuantityAnchor, ValueAnchor, mask
+from segment_copilot.english_next.meanings import Features
+from segment_copilot.english_next.names import Place, Value, money_rank
+from segment_copilot.english_next.spans import Mention, Span, longest, union
+from segment_copilot.language.nodes import PropertyTest
+
+_SIZES: Final = frozenset(
+    [
+        "bigger",
+        "larger",
+        "higher",
+        "greater",
+        "lower",
+        "smaller",
+        "cheaper",
+        "exceeding",
+        "exceeds",
+        "exceed",
+        "exceeded",
+        "better",
+        "above",
+        "below",
+    ]
+)
+_AGES: Final = frozenset(["older", "younger", "old"])
+_WORTH: Final = frozenset(
+    stem(word)
+    for word in [
+        "worth",
+        "costing",
+        "cost",
+        "total",
+        "totalling",
+        "totaling",
+        "value",
+        "amount",
+        "priced",
+        "of",
+        "at",
+        "for",
+    ]
+)
+_CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+_NEAR: Final = 3
+
+
+class Tests(Struct, frozen=True):
+    """Tests of the events that are meant, and the words that said them."""
+
+    tests: tuple[PropertyTest, ...]
+    used: int
+    features: Features
+    each: tuple[PropertyTest, ...] = ()  # of values joined by "and": each of them of an event of its own
+
+
+class Plan(Struct, frozen=True):
+    """What each number of a part says: how often, or a test."""
+
+    count: QuantityAnchor | None
+    tests: tuple[PropertyTest, ...]
+    used: int
+    features: Features
+
+
+def test_of(path: str, said: Quantity) -> PropertyTest:
+    """Return the comparison with a property."""
+    operator = "eq" if said.bare else said.operator
+    upper = UNSET if said.value2 is None else said.value2
+    return PropertyTest(path, operator, said.value, upper)
+
+
+def gap(one: Anchor, other: Anchor) -> int:
+    """Return how many words stand between two anchors."""
+    return max(one.start - other.end, other.start - one.end, 0)
+
+
+def may_count(said: QuantityAnchor) -> bool:
+    """Return whether a number may say how often: an amount of money, a size and an age never do."""
+    whole = float(said.quantity.value).is_integer()
+    return not said.quantity.currency and whole and not {*said.words} & (_SIZES | _AGES)
+
+
+def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
+    """Yield what the numbers of the part may say of an event type, at most one of them how often."""
+    numbers = [one for one in span.quantities if not one.mask & taken]
+    if len(numbers) > 2:  # noqa: PLR2004  # more than one clause says
+        return
+    for roles in itertools.product(*(list(_roles(span, mention, one)) for one in numbers)):
+        counts = [role for role in roles if role.count is not None]
+        if len(counts) > 1:
+            continue
+        features: dict[str, float] = {}
+        used = 0
+        for role in roles:
+            features |= role.features
+            used |= role.used
+        tests = tuple(test for role in roles for test in role.tests)
+        if len({test.property for test in tests}) == len(tests):
+            yield Plan(counts[0].count if counts else None, tests, used, features)
+
+
+def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
+    said = one.quantity
+    if may_count(one):
+        yield Plan(one, (), one.mask, _counted(span, mention, one))
+    if said.times:
+        return
+    for place, used, how in numeric_places(span, mention.event, one):
+        if said.none and not how.startswith("named"):
+            continue
+        yield Plan(None, (test_of(place.path, said),), one.mask | used, {f"where:{how}": 1})
+
+
+def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
+    """Say what tells that a number is how often something was done: "times", or the thing itself behind it."""
+    if one.quantity.times:
+        return {"count:times": 1}
+    if one.quantity.none:
+        return {"count:none": 1}
+    following = next((at for at in range(one.end, min(span.end, one.end + _NEAR + 1)) if mention.mask >> at & 1), None)
+    if following is not None:
+        return {"count:noun": 1}
+    return {"count:before" if mention.mask and mention.mask.bit_length() <= one.start else "count:far": 1}
+
+
+def numeric_places(span: Span, event: str, one: QuantityAnchor) -> Iterator[tuple[Place, int, str]]:
+    """Yield the numeric fields of an event type that a number may be compared with, and by what words."""
+    money = span.names.money(event)
+    for place in span.names.numeric(event):
+        named = [
+            field for field in span.fields
+            if field.place.event == event and field.place.path == place.path and gap(field, one) <= _NEAR and not field.mask & one.mask
+        ]  # fmt: skip
+        if named:
+            nearest = min(named, key=lambda field: gap(field, one))
+            yield place, nearest.mask, f"named{min(gap(nearest, one), 2)}"
+        elif one.end < span.end and span.found.tokens[one.end].stem in place.field.units:
+            yield place, mask(one.end, one.end + 1), "unit"
+        elif money is not None and place.path == money.path and money_rank(place.field) < 10:  # noqa: PLR2004
+            how = (
+                "money"
+                if one.quantity.currency
+                else "size"
+                if {*one.words} & _SIZES
+                else "worth"
+                if _worth(span, one)
+                else ""
+            )
+            if how:
+                yield place, 0, how
+            elif not one.quantity.bare:
+                yield place, 0, "amount"
+
+
+def _worth(span: Span, one: QuantityAnchor) -> bool:
+    around = (*range(max(span.start, one.start - 2), one.start), *range(one.end, min(span.end, one.end + 1)))
+    return any(span.found.tokens[at].stem in _WORTH for at in around)
+
+
+def value_tests(span: Span, event: str, taken: int) -> Tests:
+    """Return the tests that values say of the events of a type, each word used once."""
+    mine = [
+        (anchor, next(value for value in anchor.values if value.place.event == event))
+        for anchor in longest(
+            anchor for anchor in span.found.values
+            if anchor.start >= span.start and anchor.end <= span.end and not anchor.mask & taken
+            and any(value.place.event == event for value in anchor.values)
+        )
+    ]  # fmt: skip
+    features: dict[str, float] = {}
+    groups: dict[str, list[tuple[ValueAnchor, Value]]] = {}
+    used = 0
+    for anchor, value in mine:
+        groups.setdefault(value.place.path, []).append((anchor, value))
+        field = beside(span, anchor, value.place)
+        far = union(
+            one
+            for one in span.fields
+            if one.share == 1
+            and (one.place.event, one.place.path) == (event, value.place.path)
+            and not one.mask & taken
+        )
+        used |= anchor.mask | (field.mask if field and not field.mask & taken else far)
+        add(features, "value:named" if field else "value:named_far" if far else "value:bare")
+        if any(not other.place.event for other in anchor.values):
+            add(features, "value:also_trait")
+        if value.how not in {"value", "exact"}:
+            add(features, f"value:{value.how}")
+    tests: list[PropertyTest] = []
+    each: tuple[PropertyTest, ...] = ()
+    for path, group in groups.items():
+        test, joint, by_and = one_of(span, path, group)
+        used |= joint
+        tests.append(test)
+        if by_and:
+            add(features, "value:and")
+            each = tuple(_single(path, value) for _, value in group)
+    return Tests(tuple(tests), used, features, each)
+
+
+def one_of(span: Span, path: str, group: Sequence[tuple[ValueAnchor, Value]]) -> tuple[PropertyTest, int, bool]:
+    """Return the test for any of some values of one field, the joints between them, and whether these were "and"."""
+    values = list(dict.fromkeys(value.value for _, value in group))
+    if len(values) == 1:
+        return _single(path, group[0][1]), 0, False
+    between = mask(group[0][0].end, group[-1][0].start)
+    joints = [joint for joint in span.found.joints if joint.mask & between and joint.mask & ~between == 0]
+    used = union(joint for joint in joints if joint.kind in {"or", "comma", "and"})
+    listed = group[0][1].place.field.listed
+    by_and = any(joint.kind == "and" for joint in joints) and not any(joint.kind == "or" for joint in joints)
+    spelled = list(dict.fromkeys(one for _, value in group for one in (value.value, *value.also)))
+    return PropertyTest(path, "contains_any" if listed else "in", spelled), used, by_and
+
+
+def _single(path: str, value: Value) -> PropertyTest:
+    """Return the test for one value, in every spelling that it has."""
+    if value.place.field.listed:
+        return PropertyTest(path, "contains", value.value)
+    if not value.also:
+        return PropertyTest(path, "eq", value.value)
+    if {str(one).lower() for one in value.also} == {str(value.value).lower()}:
+        return PropertyTest(path, "eq", value.value, ignore_case=True)
+    return PropertyTest(path, "in", [value.value, *value.also])
+
+
+def beside(span: Span, anchor: Anchor, place: Place) -> FieldAnchor | None:
+    """Return the name of the field that stands beside a value: "the pro plan", "priority high", "tagged vip"."""
+    light = lexicon.words("light")
+    for field in span.fields:
+        if (field.place.event, field.place.path) != (place.event, place.path) or field.mask & anchor.mask:
+            continue
+        low, high = (field.end, anchor.start) if field.end <= anchor.start else (anchor.end, field.start)
+        if high - low <= _NEAR and all(
+            span.lower(at) in light or span.lower(at) in _JOINING for at in range(low, high)
+        ):
+            return field
+    return None
+
+
+_JOINING: Final = frozenset({"-", "=", ":", "or", ",", "not", "(", "equals", "named"})
+
+
+def currency_test(span: Span, event: str, said: Quantity) -> tuple[PropertyTest, ...]:
+    """Return the test for the currency that an amount was said in, where the events have one; dollars go without saying."""
+    code = _CURRENCIES.get(said.currency, said.currency)
+    if not code or code == "USD":
+        return ()
+    for place in span.names.places:
+        if place.event == event and "currency" in place.field.words and code in place.field.known.samples:
+            return (PropertyTest(place.path, "eq", code),)
+    return ()
+
+
+def add(features: dict[str, float], name: str, value: float = 1) -> None:
+    """Count a feature once more."""
+    features[name] = features.get(name, 0) + value

@@ -1,0 +1,403 @@
+"""Finds what the words of a sentence mention, once, with every alternative kept; rules refer to these and read no words.
+
+A set of token positions is a whole number, one bit for each: sets are united and compared all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from msgspec import Struct
+
+from segment_copilot.english.linking.places import country_code, country_of
+from segment_copilot.english.times import phrases, windows
+from segment_copilot.english.times.dates import local_date
+from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
+from segment_copilot.english.words.lexer import Token, read
+from segment_copilot.english.words.lexicon import agent
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.names import Names, Place, Value, concept, field_word, same_country
+from segment_copilot.english_next.sentence import Sentence, read_sentence
+from segment_copilot.language.catalog import Catalog
+
+_LONGEST: Final = 5  # words of a value
+_APART: Final = 3  # words inside of a field's name
+_WORDS_THAT_ARE_CODES: Final = frozenset({"can", "per", "and", "are", "fin", "pan", "col", "lux", "bel", "nor"})
+_BARE: Final = {"path", "quoted", "name", "date"}
+
+
+def mask(start: int, end: int) -> int:
+    """Return the positions from *start* up to *end*."""
+    return (1 << end) - (1 << start)
+
+
+class Anchor(Struct, frozen=True):
+    """Words that mention something: the tokens from *start* up to *end*."""
+
+    start: int
+    end: int
+
+    @property
+    def mask(self) -> int:
+        """The positions of its words."""
+        return mask(self.start, self.end)
+
+
+class WindowAnchor(Anchor, frozen=True):
+    """When; *bare* where only a length was said."""
+
+    window: windows.Window
+    bare: bool = False
+
+
+class QuantityAnchor(Anchor, frozen=True):
+    """A comparison with a number; *words* are those that say how to compare."""
+
+    quantity: phrases.Quantity
+    words: tuple[str, ...] = ()
+
+
+class ValueAnchor(Anchor, frozen=True):
+    """A value that fields have."""
+
+    values: tuple[Value, ...]
+
+
+class FieldAnchor(Anchor, frozen=True):
+    """The name of a field, and which share of it was said."""
+
+    place: Place
+    share: float
+
+
+class SegmentAnchor(Anchor, frozen=True):
+    """The name of a segment."""
+
+    segment: int
+    share: float
+
+
+class WordAnchor(Anchor, frozen=True):
+    """A word or phrase of a closed kind: a joint, a metric, an order, a negation, a pronoun."""
+
+    kind: str
+
+
+class Anchors(Struct, frozen=True, dict=True):
+    """Everything that a sentence mentions."""
+
+    sentence: Sentence
+    names: Names
+    windows: tuple[WindowAnchor, ...]
+    quantities: tuple[QuantityAnchor, ...]
+    values: tuple[ValueAnchor, ...]
+    fields: tuple[FieldAnchor, ...]
+    segments: tuple[SegmentAnchor, ...]
+    joints: tuple[WordAnchor, ...]
+    metrics: tuple[WordAnchor, ...]
+    money_metrics: tuple[WordAnchor, ...]
+    orders: tuple[WordAnchor, ...]
+    negations: tuple[WordAnchor, ...]
+    pronouns: tuple[WordAnchor, ...]
+    heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
+    title: int  # the position of a name that was given to the audience: "called “Lapsed”"
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The words."""
+        return self.sentence.tokens
+
+    @cached_property
+    def evidence(self) -> tuple[tuple[tuple[int, str], ...], ...]:
+        """For each token, which names of event types have its concept."""
+        return tuple(self._evidence(token) for token in self.tokens)
+
+    def _evidence(self, token: Token) -> tuple[tuple[int, str], ...]:
+        if token.kind == "name" and token.lower in self.names.by_name:
+            return ((self.names.by_name[token.lower], "name"),)
+        if token.kind != "word" or token.lower in lexicon.words("light"):
+            return ()
+        done = agent(token.stem, token.lower)
+        return self.names.evidence.get(concept(token.stem), ()) or self.names.evidence.get(concept(done or ""), ())
+
+    @cached_property
+    def content(self) -> int:
+        """The positions of the words that a reading must explain."""
+        light, people = lexicon.words("light"), lexicon.stems("people")
+        told, back = 0, _union(self.pronouns)
+        for at, token in enumerate(self.tokens):
+            shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
+            silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
+            following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
+            silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
+            silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
+            if (not self.heads >> at & 1 and (shouted or not silent)) or (
+                token.kind == "sign" and token.lower in "+/%"
+            ):
+                told |= 1 << at
+        return told
+
+
+def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
+    """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
+    sentence = read_sentence(text, names.vocabulary, names.is_name)
+    tokens = sentence.tokens
+    found_windows = tuple(_windows(tokens, as_of, timezone))
+    taken = _union(one for one in found_windows if not one.bare)
+    segments = tuple(_segments(tokens, names))
+    values = tuple(_values(tokens, names))
+    metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
+    quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
+    return Anchors(
+        sentence, names, found_windows, quantities, values, tuple(_fields(tokens, names)), segments,
+        tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
+        tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
+        tuple(_phrases(tokens, lexicon.phrases("orders"))),
+        tuple(_closed(tokens, lexicon.words("negations"), "not")),
+        tuple(_pronouns(tokens)), _heads(tokens, _union((*values, *segments))), _title(tokens),
+    )  # fmt: skip
+
+
+def names_of(catalog: Catalog) -> Names:
+    """Return a catalog's names; those of the catalogs read last are kept, as reading one takes a while."""
+    for known in _KEPT:
+        if known.catalog is catalog:
+            return known
+    made = Names(catalog)
+    _KEPT.insert(0, made)
+    del _KEPT[_MOST:]
+    return made
+
+
+_KEPT: Final[list[Names]] = []
+_MOST: Final = 8
+
+
+def _union(anchors: Iterable[Anchor]) -> int:
+    united = 0
+    for one in anchors:
+        united |= one.mask
+    return united
+
+
+def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Iterator[WindowAnchor]:
+    today = local_date(as_of, timezone)
+    at = 0
+    while at < len(tokens):
+        read_window = windows.window(tokens, at, today)
+        if read_window is not None and not _is_old(tokens, at, read_window[1]):
+            yield WindowAnchor(at, read_window[1], read_window[0])
+            at = read_window[1]
+            continue
+        behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
+        if behind is not None:  # "since 2 weeks", as is said in many languages
+            yield WindowAnchor(at, behind[1], windows.Window("last", text="since", lead="for", length=behind[0]))
+            at = behind[1]
+            continue
+        bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
+        if bare is not None and not _is_age(tokens, bare[1]):
+            yield WindowAnchor(at, bare[1], windows.Window("last", text="", length=bare[0]), bare=True)
+            at = bare[1]
+            continue
+        at += 1
+
+
+def _is_old(tokens: tuple[Token, ...], at: int, end: int) -> bool:
+    """Return whether a length is somebody's age: "over 30 years old", "60 years of age"."""
+    following = tuple(token.lower for token in tokens[end : end + 2])
+    years = any(token.lower in {"year", "years", "yrs", "yr"} for token in tokens[at:end])
+    return years and (following[:1] == ("old",) or following == ("of", "age"))
+
+
+def _is_age(tokens: tuple[Token, ...], at: int) -> bool:
+    """Return whether a length is an age: "30 years old", "60 years of age"."""
+    return at > 0 and tokens[at - 1].lower in {"years", "year", "yrs", "y", "yr"}
+
+
+def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
+    end = 0
+    for at in range(len(tokens)):
+        read_quantity = phrases.quantity(tokens, at) if at >= end else None
+        if read_quantity is None:
+            continue
+        quantity, end = read_quantity
+        said = tuple(token.lower for token in tokens[at:end] if token.kind not in {"number", "money"})
+        yield QuantityAnchor(at, end, quantity, said)
+
+
+def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
+    light = lexicon.words("light")
+    for at, first in enumerate(tokens):
+        for end in range(at + 1, min(len(tokens), at + _LONGEST) + 1):
+            found = _values_of(tokens[at:end], names)
+            shouted = first.text.isupper() and len(first.text) > 1
+            if end == at + 1 and first.lower in light and not shouted:
+                found = [one for one in found if end < len(tokens) and tokens[end].stem == "pag"]
+            if found:
+                yield ValueAnchor(at, end, tuple(found))
+
+
+def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
+    first, last = run[0], run[-1]
+    if len(run) == 1 and first.kind in _BARE:
+        return list(names.texts.get(first.lower, ()))
+    if (
+        first.kind == "sign"
+        or (last.kind == "sign" and last.lower != "+")
+        or any(token.kind not in {"word", "number", "sign"} for token in run)
+    ):
+        return []
+    key = tuple(token.stem for token in run if token.kind != "sign")
+    found = list(names.values.get(key, ()))
+    if not found and len(key) > 1:
+        found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
+    if not found and len(key) > 1:
+        found = list(names.meant.get(frozenset(map(_old_concept, key)), ()))
+    if len(run) == 1 and not first.text.isupper() and first.lower in CODES_THAT_ARE_WORDS | _WORDS_THAT_ARE_CODES:
+        return []
+    if country_code(run) is not None:
+        there = {(one.place.event, one.place.path) for one in found}
+        for place in names.countries:
+            country = country_of(run, place.field)
+            spellings = same_country(place.field, country_code(run) or "")
+            if country is not None and ((place.event, place.path) not in there or len(spellings) > 1):
+                found = [one for one in found if (one.place.event, one.place.path) != (place.event, place.path)]
+                found.append(Value(place, country, "country", tuple(one for one in spellings if one != country)))
+    return found
+
+
+def _old_concept(key: str) -> str:
+    return concept(key)
+
+
+def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
+    keys = [field_word(concept(token.stem)) if token.kind == "word" else "" for token in tokens]
+    own = [field_word(token.stem) if token.kind == "word" else "" for token in tokens]
+    light = lexicon.words("light")
+    seen: set[tuple[int, int, str, str]] = set()
+    for at, token in enumerate(tokens):
+        if token.kind == "name":
+            for place in names.places:
+                if place.path.lower() == token.lower:
+                    yield FieldAnchor(at, at + 1, place, 1.0)
+            continue
+        if token.lower in light and own[at] == token.stem:
+            continue
+        numbers = dict.fromkeys((*names.field_words.get(keys[at], ()), *names.field_words.get(own[at], ())))
+        for place in (names.places[number] for number in numbers):
+            words = {field_word(part) for part in place.field.words}
+            end, said = _run(tokens, keys, own, at, words)
+            mark = (at, end, place.event, place.path)
+            if mark not in seen:
+                seen.add(mark)
+                yield FieldAnchor(at, end, place, len(said) / len(words))
+
+
+def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: set[str]) -> tuple[int, set[str]]:
+    """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
+    said: set[str] = set()
+    end = position = at
+    while position < len(tokens) and position - end < _APART:
+        hit = {keys[position], own[position]} & words
+        if hit:
+            said |= hit
+            end = position + 1
+        elif tokens[position].lower not in lexicon.words("light"):
+            break
+        position += 1
+    return end, said
+
+
+def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor]:
+    keys = [token.stem for token in tokens]
+    for number, parts in names.segments:
+        for at in range(len(tokens) - len(parts) + 1):
+            if tuple(keys[at : at + len(parts)]) == parts:
+                yield SegmentAnchor(at, at + len(parts), number, 1.0)
+    for at, token in enumerate(tokens):
+        if token.kind == "quoted":
+            key = tuple(part.stem for part in read(token.text) if part.kind != "sign")
+            for number, parts in names.segments:
+                if parts == key:
+                    yield SegmentAnchor(at, at + 1, number, 1.0)
+
+
+def _phrases(tokens: tuple[Token, ...], table: Mapping[tuple[str, ...], str]) -> Iterator[WordAnchor]:
+    """Yield the longest phrase of the table at each position."""
+    longest = max(map(len, table))
+    lowers = tuple(token.lower for token in tokens)
+    for at in range(len(tokens)):
+        for size in range(min(longest, len(tokens) - at), 0, -1):
+            if (kind := table.get(lowers[at : at + size])) is not None:
+                yield WordAnchor(at, at + size, kind)
+                break
+
+
+def _closed(tokens: tuple[Token, ...], words: frozenset[str], kind: str) -> Iterator[WordAnchor]:
+    return (WordAnchor(at, at + 1, kind) for at, token in enumerate(tokens) if token.lower in words)
+
+
+def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
+    """Yield words that point back; "those who" points to nobody."""
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
+        whom = token.lower in {"those", "these"} and not ends
+        whom = whom or (token.lower == "it" and following is not None and following.lower in _IS)
+        if token.lower in lexicon.words("pronouns") and not whom:
+            yield WordAnchor(at, at + 1, "pronoun")
+
+
+_WHOM: Final = {
+    "who",
+    "that",
+    "which",
+    "whose",
+    "in",
+    "with",
+    "from",
+    "on",
+    "users",
+    "customers",
+    "people",
+    "having",
+    "aged",
+}
+
+
+_IS: Final = frozenset(
+    {"is", "was", "would", "will", "should", "seems", "has", "were", "could", "might", "be", "for", "to", "and"}
+)
+
+
+def _title(tokens: tuple[Token, ...]) -> int:
+    """Return the positions of a name that was given: "a segment called “Lapsed”"."""
+    named = {"called", "named", "titled", "name", "labelled", "labeled"}
+    found = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
+            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
+    return found
+
+
+def _heads(tokens: tuple[Token, ...], names: int) -> int:
+    """Return the words at the heads of sentences that only ask for a segment."""
+    commands, people = lexicon.words("commands"), lexicon.stems("people") - lexicon.stems("group")
+    found, asking = 0, True
+    for at, token in enumerate(tokens):
+        if token.lower in _ENDS:
+            asking = True
+        elif asking and token.kind == "sign" and token.lower not in {":", "("}:
+            continue
+        elif asking and not names >> at & 1 and token.lower in commands:
+            found |= 1 << at
+            asking = token.stem not in people and token.lower not in {"who", "that"}
+        else:
+            asking = False
+    return found
+
+
+_ENDS: Final = frozenset({".", "!", "?", ";"})

@@ -1,0 +1,237 @@
+"""Puts the parts of a sentence together, bottom up: a few likeliest readings of each stretch, within a budget of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct, structs
+
+from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, pointing, trait_rules
+from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
+from segment_copilot.english_next.meanings import Reading, key
+from segment_copilot.english_next.sharing import Between
+from segment_copilot.english_next.spans import Span, longest, union
+
+MOST_UNITS: Final = 24
+_LEAF: Final = 5  # units of which one clause may consist
+_BEAM: Final = 8
+_KEPT: Final = 10
+_STEPS: Final = 3_000  # readings made for one sentence, of clauses and of what joins them
+_PAIRS: Final = 10
+_ORDER: Final = (
+    "except",
+    "within_of",
+    "then",
+    "after",
+    "before",
+    "nor",
+    "or",
+    "but",
+    "and",
+    "colon",
+    "dash",
+    "stop",
+    "rel",
+    "without",
+    "comma",
+    "soft",
+)
+
+
+class Unit(Struct, frozen=True):
+    """A stretch without a joint, and the joints before it."""
+
+    start: int
+    end: int
+    before: tuple[WordAnchor, ...]
+    window: WindowAnchor | None = None
+
+    @property
+    def between(self) -> Between:
+        """What stands before it, as the rules look at it."""
+        kinds = frozenset(joint.kind for joint in self.before)
+        main = next((kind for kind in _ORDER if kind in kinds), "soft")
+        return Between(main, kinds, self.window, union(self.before))
+
+
+class TooLong(Exception):
+    """A sentence has more parts than are read."""
+
+
+def units(found: Anchors) -> tuple[Unit, ...]:
+    """Return the stretches between the joints of a sentence.
+
+    Raises:
+        TooLong: There are more than are read.
+    """
+    made: list[Unit] = []
+    before: list[WordAnchor] = []
+    window: WindowAnchor | None = None
+    start = 0
+    for joint, said in _cuts(found):
+        if joint.start > start:
+            made.append(Unit(start, joint.start, tuple(before), window))
+            before, window = [], None
+        before.append(joint)
+        window = said or window
+        start = joint.end
+    if start < len(found.tokens):
+        made.append(Unit(start, len(found.tokens), tuple(before), window))
+    if len(made) > MOST_UNITS:
+        raise TooLong
+    return tuple(made)
+
+
+def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
+    """Yield the joints, left to right, and the window that one may hold: "within 2 days of"."""
+    inner = _inner(found)
+    near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
+            and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
+    whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
+    joints = {joint.start: joint for joint in longest(found.joints) if not joint.mask & whole}
+    soft = _soft(found)
+    at = 0
+    while at < len(found.tokens):
+        if at in near:
+            yield WordAnchor(at, near[at].end + 1, "within_of"), near[at]
+            at = near[at].end + 1
+        elif at in joints and not inner >> at & 1:
+            yield joints[at], None
+            at = joints[at].end
+        else:
+            if at in soft and not inner >> at & 1:
+                yield WordAnchor(at, at, soft[at]), None
+            at += 1
+
+
+def _inner(found: Anchors) -> int:
+    """Return the positions at which nothing may be cut: inside of windows, numbers and names."""
+    held = 0
+    for one in (
+        *found.windows,
+        *found.quantities,
+        *longest(found.segments),
+        *longest(found.values),
+        *longest(found.money_metrics),
+    ):
+        held |= one.mask & ~(1 << one.start)
+    for one in found.fields:
+        held |= (
+            1 << one.end
+            if found.tokens[one.end : one.end + 1] and found.tokens[one.end].lower in {"=", ":"} and one.share == 1
+            else 0
+        )
+    return held
+
+
+_BEFORE_TRAITS: Final = frozenset({"in", "from", "on", "living", "based", "aged", "tagged", "of", "located", "within"})
+
+
+def _soft(found: Anchors) -> Mapping[int, str]:
+    """Return where one part may end without a joint: behind the people, before a place they are of, before "without"."""
+    people, light = lexicon.stems("people"), lexicon.words("light")
+    traits = {anchor.start for anchor in found.values if any(not value.place.event for value in anchor.values)}
+    held = union(found.values) | union(found.segments)
+    cuts: dict[int, str] = {}
+    for at, token in enumerate(found.tokens):
+        following = at + 1 if at + 1 < len(found.tokens) else -1
+        if token.stem in people and token.kind == "word" and following > 0 and not held >> at & 1:
+            cuts[following] = "soft"
+        skip = at + 1
+        while skip < len(found.tokens) and found.tokens[skip].lower in light and skip < at + 3:
+            skip += 1
+        if token.lower in _BEFORE_TRAITS and (skip in traits or at + 1 in traits) and at:
+            cuts[at] = "soft"
+        if token.lower in {"without", "never", "aged"} and at:
+            cuts.setdefault(at, "without" if token.lower == "without" else "soft")
+    heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
+    starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
+    for one in found.windows:
+        if one.start in starts and one.end < len(found.tokens):
+            cuts.setdefault(one.end, "soft")
+    for at in heads:
+        if at < len(found.tokens):
+            cuts.setdefault(at, "soft")
+    return cuts
+
+
+class Chart:
+    """Reads one sentence. *weights* say what each feature is worth."""
+
+    def __init__(self, found: Anchors, weights: Mapping[str, float]) -> None:
+        self.found = found
+        self.weights = weights
+        self.steps = 0
+        self.units = units(found)
+        self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
+
+    def read(self) -> tuple[Reading, ...]:
+        """Return the likeliest readings of the whole sentence, best first."""
+        count = len(self.units)
+        for size in range(1, count + 1):
+            for start in range(count - size + 1):
+                self._cells[start, start + size] = self._cell(start, start + size)
+        return self._cells.get((0, count), ())
+
+    def _cell(self, start: int, end: int) -> tuple[Reading, ...]:
+        best: dict[bytes, Reading] = {}
+        for one in self._made(start, end):
+            self.steps += 1
+            mark = key(one)
+            if mark not in best or best[mark].score < one.score:
+                best[mark] = one
+        return tuple(
+            sorted(best.values(), key=lambda one: -one.score)[: _KEPT if end - start == len(self.units) else _BEAM]
+        )
+
+    def _made(self, start: int, end: int) -> Iterator[Reading]:
+        if self.steps < _STEPS:
+            yield from self._leaves(start, end)
+        for middle in range(start + 1, end):
+            if self.steps < _STEPS:
+                yield from self._joined(start, middle, end)
+
+    def _leaves(self, start: int, end: int) -> Iterator[Reading]:
+        inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
+        span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
+        if end - start > _LEAF:
+            for one in trait_rules.aside(span):
+                yield structs.replace(one, score=self._score(one.features))
+            return
+        if any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
+            return
+        front = start == 0 and self.units[0].between.main == "except"
+        for one in _leaves_of(span):
+            scored = structs.replace(one, score=self._score(one.features))
+            yield (
+                structs.replace(scored, tree=None, exclude=scored.tree) if front and scored.tree is not None else scored
+            )
+
+    def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
+        lefts, rights = self._cells[start, middle], self._cells[middle, end]
+        between = self.units[middle].between
+        for rule in (*joins.RULES, *pointing.RULES):
+            if rule.joints and between.main not in rule.joints:
+                continue
+            for at, one in enumerate(lefts):
+                for two in rights[: max(1, _PAIRS // (at + 1))]:
+                    for made in rule.make(one, two, between, self.found):
+                        score = one.score + two.score + self._score(made.features)
+                        yield structs.replace(made, score=score)
+
+    def _score(self, features: Mapping[str, float]) -> float:
+        return sum(self.weights.get(name, 0.0) * value for name, value in features.items())
+
+
+def _leaves_of(span: Span) -> Iterator[Reading]:
+    for rule in trait_rules.RULES:
+        yield from rule.make(span)
+    for mention in span.mentions:
+        for rule in (*event_rules.RULES, *amount_rules.RULES):
+            yield from rule.make(span, mention)
+
+
+def kinds(units_of: Iterable[Unit]) -> list[str]:
+    """Return what stands before each unit, for showing how a sentence was cut."""
+    return [unit.between.main for unit in units_of]

@@ -1,0 +1,163 @@
+"""What a part of a sentence says of an event type, whatever the rule: which of them, when, and whether not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import UNSET, Struct, structs
+
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.amounts import Plan, Tests, add, plans, value_tests
+from segment_copilot.english_next.anchors import WindowAnchor, mask
+from segment_copilot.english_next.meanings import Clause, Reading, timed
+from segment_copilot.english_next.spans import Mention, Span, union
+from segment_copilot.language import EventCount
+from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator
+
+
+class Rule(Struct, frozen=True):
+    """One row of the table: a name, and the readings that it gives of a part in which an event type is mentioned."""
+
+    name: str
+    make: Callable[[Span, Mention], Iterator[Reading]]
+
+
+class Said(Struct, frozen=True):
+    """What a part says of an event type besides how often: which of them, when, whether not."""
+
+    tests: tuple[PropertyTest, ...]
+    each: tuple[PropertyTest, ...]
+    used: int
+    features: dict[str, float]
+    negative: bool
+    window: WindowAnchor | None
+
+
+def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> Said | None:
+    """Return what the part says of the events; none where it says two things of one kind, which is more than one clause.
+
+    Without *bare*, a length such as "80 minutes" is no window.
+    """
+    values = value_tests(span, mention.event, mention.mask | taken | union(span.windows) | union(span.quantities))
+    more = _presence(span, mention, values, taken) or _searched(span, mention, values, taken)
+    tests, used = values.tests, values.used | mention.mask | taken
+    features = {**mention.features, **values.features}
+    if more is not None:
+        tests, used = (*tests, *more.tests), used | more.used
+        features |= more.features
+    negations = [one for one in span.negations if not one.mask & used]
+    windows = [one for one in span.windows if not one.mask & taken and (bare or not one.bare)]
+    if len(negations) > 1 or len(windows) > 1:
+        return None
+    if negations:
+        used |= union(negations)
+        if negations[0].start > max(mention.mask.bit_length() - 1, 0) and mention.mask:
+            features["not:behind"] = 1
+    return Said(tests, values.each, used, features, bool(negations), windows[0] if windows else None)
+
+
+def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
+    """Of "ordered with a coupon", "without a coupon": a property that some of the events have."""
+    tested = {test.property for test in values.tests}
+    for field in span.fields:
+        place = field.place
+        if place.event != mention.event or field.share < 1 or place.path in tested or place.field.numeric:
+            continue
+        if field.mask & (mention.mask | values.used | taken) or place.field.boolean or place.field.dated:
+            continue
+        without = [
+            one
+            for one in span.negations
+            if one.end <= field.start <= one.end + 2 and span.lower(one.start) == "without"
+        ]
+        behind = mention.mask and without and without[0].start > mention.mask.bit_length() - 1
+        test = PropertyTest(place.path, "is_not_set" if behind else "is_set")
+        return Tests((test,), field.mask | (union(without) if behind else 0), {"value:presence": 1})
+    return None
+
+
+def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
+    """Of "searched for boots": a text that is looked for in what was searched."""
+    fields = [place for place in span.names.places
+              if place.event == mention.event and {"query", "search", "term", "keyword"} & {*place.field.words}]  # fmt: skip
+    start = next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
+    if not fields or start is None or not mention.mask or values.tests:
+        return None
+    blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken
+    while start < span.end and span.lower(start) in {"a", "an", "the", "any"}:
+        start += 1
+    end = start
+    while end < span.end and not blocked >> end & 1 and span.found.tokens[end].kind in {"word", "quoted", "name"}:
+        if span.lower(end) in lexicon.words("light") | {"something", "anything"}:
+            break
+        end += 1
+    text = " ".join(token.text for token in span.found.tokens[start:end])
+    return (
+        Tests((PropertyTest(fields[0].path, "contains", text),), mask(start, end), {"value:searched": 1})
+        if text
+        else None
+    )
+
+
+def counted(
+    event: str,
+    tests: tuple[PropertyTest, ...],
+    operator: NumberOperator,
+    low: float,
+    high: float | None,
+    *,
+    negative: bool,
+) -> EventCount:
+    """Return how many of the events there are; turned around where that was said."""
+    if negative:
+        operator = OPPOSITE_NUMBER[operator]
+    if operator == "lt" and low == 1:
+        operator, low = "eq", 0
+    upper = UNSET if high is None else high
+    return EventCount(event_type=event, where=list(tests) or UNSET, operator=operator, value=low, value2=upper)
+
+
+def clause(
+    node: Any,
+    used: int,
+    tests: tuple[PropertyTest, ...],
+    at: WindowAnchor | None = None,
+    *,
+    positive: bool = True,
+    counts: bool = False,
+) -> Clause:
+    """Return a clause about an event, in a window where one was said."""
+    made = Clause(node, used, node.event_type, tests, positive=positive, counts=counts)
+    if at is None:
+        return made
+    if at.window.kind == "same":
+        return structs.replace(made, window=at.window)
+    return timed(made, at.window, at.mask)
+
+
+def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
+    """Say in features how a window stands beside a negation: what "in 30 days" and "in the last 30 days" tell apart."""
+    if told.window is None:
+        return
+    said_window = told.window.window
+    form = "bare" if told.window.bare else "rolling" if said_window.rolling else said_window.lead or "none"
+    add(features, f"window:{rule}:{said_window.kind}:{form}")
+    if said_window.operator:
+        add(features, f"window:{rule}:{said_window.operator}")
+
+
+def is_countable(at: WindowAnchor | None) -> bool:
+    """Return whether events can be counted in a window of this kind."""
+    return at is None or at.window.kind in {"last", "period", "range", "between", "ever", "same"}
+
+
+def all_tests(span: Span, mention: Mention, told: Said) -> Iterator[Plan]:
+    """Yield the ways in which every number of the part is a test."""
+    return (plan for plan in plans(span, mention, told.used) if plan.count is None)
+
+
+def order_words(span: Span, kind: str) -> int:
+    """Return the words that say first or last; 0 where none do."""
+    return union(one for one in span.orders if one.kind == kind)

@@ -1,0 +1,460 @@
+"""Rules of who people are: traits, segments, and parts that say nothing by themselves or lean on another part."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal, cast
+
+from msgspec import UNSET, Struct, structs
+
+from segment_copilot.english.times.date_tests import date_tests
+from segment_copilot.english.words.stems import stem
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.amounts import add, beside, gap, one_of, test_of, value_tests
+from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
+from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
+from segment_copilot.english_next.names import Place, Value
+from segment_copilot.english_next.spans import Span, one_tree, reading, union
+from segment_copilot.language import Sample, SegmentMembership, UserProperty
+from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.value_types import parse_date
+
+_UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
+_SET: Final = frozenset(stem(word) for word in ["set", "known", "present", "filled", "available", "given", "specified"])
+_FALSE: Final = frozenset(
+    {
+        stem("optout"),
+        stem("unsubscribe"),
+        stem("unsubscribed"),
+        "false",
+        stem("declined"),
+        stem("refused"),
+        "off",
+        "disabled",
+        "unconfirmed",
+    }
+)
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
+_TEXTS: Final = {stem(key): value for key, value in {
+    "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
+    "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
+}.items()}  # fmt: skip
+_NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
+"""Words that say no more than the window beside them."""
+_BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
+_YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
+_OLDEST: Final = 120
+_COMBINATIONS: Final = 6
+
+
+class Rule(Struct, frozen=True):
+    """One row of the table: a name, and the readings that it gives of a part."""
+
+    name: str
+    make: Callable[[Span], Iterator[Reading]]
+
+
+def _negative(span: Span, at: int, used: int) -> tuple[bool, int, float]:
+    """Return whether words before *at* turn it around, which ones, and how many do."""
+    none = (one for one in span.quantities if one.quantity.none and not one.quantity.times)
+    before = [one for one in (*span.negations, *none) if one.start < at and not one.mask & used]
+    return len(before) % 2 == 1, union(before), len(before)
+
+
+def _values(span: Span) -> Iterator[Reading]:
+    """From Spain; gold or platinum; on the pro plan; loyal mobile."""
+    anchors = [one for one in span.values if any(not value.place.event for value in one.values)]
+    options = [_traits_of(one) for one in anchors]
+    for chosen in itertools.islice(itertools.product(*options), _COMBINATIONS if anchors else 0):
+        yield from _tested(span, list(zip(anchors, chosen, strict=True)))
+
+
+def _traits_of(anchor: ValueAnchor) -> list[Value]:
+    found: dict[str, Value] = {}
+    for value in anchor.values:
+        if not value.place.event:
+            found.setdefault(value.place.path, value)
+    return list(found.values())
+
+
+def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator[Reading]:
+    groups: dict[str, list[tuple[ValueAnchor, Value]]] = {}
+    for anchor, value in chosen:
+        groups.setdefault(value.place.path, []).append((anchor, value))
+    used, features = 0, dict[str, float]()
+    parts: list[Any] = []
+    for path, group in groups.items():
+        for anchor, value in group:
+            field = beside(span, anchor, value.place)
+            used |= anchor.mask | (field.mask if field else 0)
+            add(features, "trait:named" if field else "trait:bare")
+            _tell_value(features, anchor, value)
+            if any(anchor.mask & one.mask and one.end - one.start > anchor.end - anchor.start for one in span.segments):
+                add(features, "trait:inside_name")
+        negative, turning, many = _negative(span, group[0][0].start, used)
+        used |= turning
+        test, joints, by_and = one_of(span, path, group)
+        used |= joints
+        if many > 1:
+            add(features, "trait:not_twice")
+        parts.append(_part(test, group, used, negative=negative, by_and=by_and))
+    if len(groups) > 1:
+        add(features, "trait:several", len(groups) - 1)
+        if span.negations:
+            add(features, "trait:several_not")
+    yield reading(span, "trait", one_tree(parts), used, "trait", features)
+
+
+def _tell_value(features: dict[str, float], anchor: ValueAnchor, value: Value) -> None:
+    if any(other.place.event for other in anchor.values):
+        add(features, "trait:also_property")
+    if len({other.place.path for other in anchor.values if not other.place.event}) > 1:
+        add(features, "trait:of_several")
+    if value.how not in {"value", "exact"}:
+        add(features, f"trait:{value.how}")
+
+
+def _part(
+    test: PropertyTest, group: Sequence[tuple[ValueAnchor, Value]], used: int, *, negative: bool, by_and: bool
+) -> Any:
+    """Return the test of a trait; of a list, one test for each value."""
+    if test.operator == "contains_any":
+        logic: Literal["AND", "OR"] = "AND" if by_and != negative else "OR"
+        each = dict.fromkeys(value.value for _, value in group)
+        parts = [clause(PropertyTest(test.property, "contains", one), used, negative=negative) for one in each]
+        return Joined(logic, tuple(parts))
+    return clause(test, used, negative=negative)
+
+
+def clause(test: PropertyTest, used: int, *, negative: bool = False) -> Clause:
+    """Return the test of a trait as a clause."""
+    dated = test.operator == "eq" and isinstance(test.value, str) and parse_date(test.value) is not None
+    node: Any = UserProperty(
+        property=test.property, operator=test.operator, value=test.value, value2=test.value2,
+        value_type="datetime" if dated else UNSET, ignore_case=test.ignore_case,
+    )  # fmt: skip
+    return Clause(opposite(node) if negative else node, used, positive=not negative)
+
+
+def _truths(span: Span) -> Iterator[Reading]:
+    """Opted in to email; not subscribed; email opt-in is no."""
+    for field in span.fields:
+        place = field.place
+        if place.event or not (place.field.boolean or place.field.answers):
+            continue
+        negative, turning, many = _negative(span, span.end, field.mask)
+        denied, agreed = span.having(_FALSE | frozenset({"no"})), span.having(_TRUE)
+        if many > 1:
+            continue
+        used = field.mask | turning | denied | agreed
+        for more in span.fields:
+            if more.place.path == place.path and not more.place.event:
+                used |= more.mask
+        says = negative == bool(denied & ~turning)
+        features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
+        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
+        if place.field.boolean:
+            node = _says(place, says=says)
+        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
+
+
+def _says(place: Place, *, says: bool) -> UserProperty:
+    """Return the test for yes or no, by the values that say so whatever their type."""
+    if not place.field.answers:
+        return UserProperty(property=place.path, operator="is_true" if says else "is_false")
+    wanted, others = place.field.answers[says], place.field.answers[not says]
+    if wanted:
+        values: Any = wanted[0] if len(wanted) == 1 else list(wanted)
+        return UserProperty(property=place.path, operator="eq" if len(wanted) == 1 else "in", value=values)
+    values = others[0] if len(others) == 1 else list(others)
+    return UserProperty(property=place.path, operator="neq" if len(others) == 1 else "not_in", value=values)
+
+
+def _numbers(span: Span) -> Iterator[Reading]:
+    """Aged 18 to 25; older than 40; more than 3 seats."""
+    for one in span.quantities:
+        if one.quantity.times or one.quantity.none:
+            continue
+        for place, words, how in _compared(span, one):
+            negative, turning, _ = _negative(span, one.start, 0)
+            used = one.mask | words | turning
+            yield reading(
+                span,
+                "number",
+                clause(test_of(place.path, one.quantity), used, negative=negative),
+                used,
+                "trait",
+                {f"number:{how}": 1},
+            )
+
+
+def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str]]:
+    seen: set[str] = set()
+    for field in span.fields:
+        if field.place.event or not field.place.field.numeric or field.mask & one.mask or gap(field, one) > 3:  # noqa: PLR2004
+            continue
+        if field.place.path not in seen:
+            seen.add(field.place.path)
+            yield field.place, field.mask, "whole" if field.share == 1 else "part"
+    if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
+        return
+    older = bool({*one.words} & {"older", "younger"})
+    alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
+    for place in span.names.places:
+        if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
+            yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
+            return
+
+
+def _presence(span: Span) -> Iterator[Reading]:
+    """Country is not set; with a loyalty tier; without a city."""
+    for field in span.fields:
+        place = field.place
+        if place.event or field.share < 1 or place.field.boolean or place.field.answers:
+            continue
+        negative, turning, _ = _negative(span, span.end, field.mask)
+        unset, there = span.having(_UNSET), span.having(_SET)
+        missing = bool(unset) != negative
+        used = field.mask | turning | unset | there
+        test = PropertyTest(place.path, "is_not_set" if missing else "is_set")
+        features = {"presence:said" if unset or there else "presence:plain": 1.0}
+        yield reading(span, "presence", clause(test, used), used, "trait", features)
+
+
+def _dates(span: Span) -> Iterator[Reading]:
+    """Signed up since March; joined in the last 30 days; renewal in the next 2 weeks; birthday in the next week."""
+    if len(span.windows) != 1:
+        return
+    said = span.windows[0].window
+    for field in span.fields:
+        if field.place.event or not field.place.field.dated or field.mask & span.windows[0].mask:
+            continue
+        negative, turning, _ = _negative(span, span.end, field.mask)
+        tests = date_tests(said, negated=negative)
+        if any(test["operator"] == "not_in_last" for test in tests) and not negative:
+            tests = (*tests, {"operator": "is_set"})
+        if span.having(_BIRTH) and (said.kind != "next" or not said.length):
+            continue
+        if said.kind == "next" and said.length and span.having(_BIRTH):
+            tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
+        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
+        parts = [clause(PropertyTest(field.place.path, **cast("Any", test)), used) for test in tests]
+        if parts:
+            yield reading(
+                span,
+                "date",
+                one_tree(parts),
+                used,
+                "trait",
+                {"date:share": field.share, "date:whole": float(field.share == 1)},
+            )
+
+
+def _texts(span: Span) -> Iterator[Reading]:
+    """City starts with B; email contains gmail; path /new."""
+    for field in span.fields:
+        if field.place.event or field.place.field.numeric or field.place.field.boolean or field.end >= span.end:
+            continue
+        for at in range(field.end, min(span.end - 1, field.end + 2)):
+            operator = _TEXTS.get(span.found.tokens[at].stem)
+            if operator is None:
+                continue
+            value = at + 2 if span.lower(at + 1) in {"with", "in", "the", "by"} else at + 1
+            if value >= span.end:
+                continue
+            negative, turning, _ = _negative(span, value, 0)
+            used = field.mask | mask(at, value + 1) | turning
+            test = PropertyTest(field.place.path, cast("Any", operator), span.found.tokens[value].text)
+            yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
+
+
+def _sample(span: Span) -> Iterator[Reading]:
+    """A random 10% for the test "June"; half of them, call the split "June"."""
+    quoted = [at for at in range(span.start, span.end) if span.found.tokens[at].kind == "quoted"]
+    if len(quoted) != 1:
+        return
+    salt = span.found.tokens[quoted[0]].text
+    for at in range(span.start, span.end):
+        token = span.found.tokens[at]
+        half = token.stem in {"half", "halv"}
+        share = (
+            50.0
+            if half
+            else token.value
+            if token.kind in {"percent", "number"} and span.lower(at + 1) in {"%", "percent"}
+            else 0
+        )
+        if 0 < share < _WHOLE:
+            last = half and bool({"second", "other", "upper"} & {span.lower(at - 1), span.lower(at - 2)})
+            used = mask(at, at + (1 if half else 2)) | 1 << quoted[0] | span.having(_SPLITS)
+            node = Sample(salt=salt, from_=_plain(share) if last else 0, to=_WHOLE if last else _plain(share))
+            yield reading(span, "sample", Clause(node, used), used, "", {})
+
+
+def _plain(share: float) -> int | float:
+    return int(share) if float(share).is_integer() else share
+
+
+_WHOLE: Final = 100
+_SPLITS: Final = frozenset(stem(word) for word in ["split", "test", "holdout", "random", "stable", "sample", "share", "half", "part", "first", "second", "other", "upper", "lower", "call", "called", "name", "named", "key", "keyed", "salt", "take", "pick", "group", "control", "percent"])  # fmt: skip
+
+
+def _free(span: Span) -> Iterator[Reading]:
+    """Referral code "SUMMER": a text that no sample holds, of a field with more values than are known."""
+    for field in span.fields:
+        at, known = field.end, field.place.field.known
+        while span.lower(at) in {"is", "=", ":", "was", "of"}:
+            at += 1
+        if field.place.event or at >= span.end or (known.is_whole and known.samples) or field.place.field.numeric:
+            continue
+        token = span.found.tokens[at]
+        if token.kind in {"quoted", "name", "path"}:
+            negative, turning, _ = _negative(span, at, 0)
+            used = field.mask | 1 << at | turning
+            note = (1 << at, f"“{token.text}” is taken for a value of `{field.place.path}` as it is written.")
+            yield reading(
+                span,
+                "free",
+                clause(PropertyTest(field.place.path, "eq", token.text), used, negative=negative),
+                used,
+                "trait",
+                {},
+                notes=(note,),
+            )
+
+
+def _segments(span: Span) -> Iterator[Reading]:
+    """In the Newsletter segment; VIP Buyers."""
+    if not span.segments:
+        return
+    used = union(span.segments)
+    negative, turning, many = _negative(span, span.segments[0].start, used)
+    joints = [one for one in span.inside if one.kind in {"or", "and", "comma"}]
+    if (len(span.segments) > 1 and not joints) or many > 1:
+        return
+    by_and = any(one.kind == "and" for one in joints) and not any(one.kind == "or" for one in joints)
+    logic: Literal["AND", "OR"] = "AND" if by_and != negative else "OR"
+    used |= turning | (union(joints) if len(span.segments) > 1 else 0)
+    parts = [
+        Clause(
+            SegmentMembership(segment_id=one.segment, operator="not_in" if negative else "in"),
+            used,
+            positive=not negative,
+        )
+        for one in span.segments
+    ]
+    said = any(
+        span.lower(at) in {"segment", "list", "members", "member", "in", "group"} for at in range(span.start, span.end)
+    )
+    capital = any(span.found.tokens[one.start].text[:1].isupper() or one.end - one.start > 1 for one in span.segments)
+    features = {
+        "segment:said" if said else "segment:bare": 1.0,
+        "segment:capital": float(capital),
+        "segment:several": len(parts) - 1.0,
+    }
+    yield reading(
+        span, "segment", parts[0] if len(parts) == 1 else Joined(logic, tuple(parts)), used, "segment", features
+    )
+
+
+def _window(span: Span) -> Iterator[Reading]:
+    """In the last 30 days: only when, of what stands beside it."""
+    if len(span.windows) == 1:
+        yield reading(span, "window", None, span.windows[0].mask, "", {}, window=span.windows[0])
+
+
+def _empty(span: Span) -> Iterator[Reading]:
+    """Users; show me everyone; I would love to know: nobody in particular."""
+    if not span.found.content & span.mask:
+        yield reading(span, "empty", None, span.pronouns, "", {})
+        return
+    mentioned = span.windows or span.quantities or span.values or span.segments or span.negations
+    words = span.having(lexicon.stems("chat"))
+    if not mentioned and not span.found.content & span.mask & ~words:
+        yield reading(
+            span, "chat", None, span.mask, "", {"chat:words": min((span.found.content & span.mask).bit_count(), 6)}
+        )
+
+
+def aside(span: Span) -> Iterator[Reading]:
+    """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
+    before = span.start == 0 or span.lower_before in _SENTENCE_ENDS
+    after = span.end == len(span.found.tokens) or span.lower_after in _SENTENCE_ENDS
+    whole = before and after and not (span.start == 0 and span.end == len(span.found.tokens))
+    told = {span.lower(at) for at in range(span.start, span.end)}
+    if not whole or told & lexicon.words("binding") or not told & lexicon.words("first_person"):
+        return
+    if (
+        any(not one.quantity.bare for one in span.quantities)
+        or span.segments
+        or any(not value.place.event for one in span.values for value in one.values)
+    ):
+        return
+    features = {"aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
+                "aside:number": float(bool(span.quantities)), "aside:first": float(span.start == 0)}  # fmt: skip
+    yield reading(span, "aside", None, span.mask, "", features)
+
+
+_SENTENCE_ENDS: Final = frozenset({".", "!", "?", ";"})
+
+
+def _label(span: Span) -> Iterator[Reading]:
+    """Summer sale: a name for what follows, which says nothing by itself."""
+    following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
+    if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
+        mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
+        yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
+
+
+_SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
+
+
+def _fragment(span: Span) -> Iterator[Reading]:
+    """But not in the last 7 days; but fewer than 10; but not shoes: of the event that was spoken of before."""
+    if len(span.windows) > 1 or len(span.negations) > 1 or len(span.quantities) > 1:
+        return
+    when, number = union(span.windows), span.quantities[0] if span.quantities else None
+    events = dict.fromkeys(value.place.event for anchor in span.values for value in anchor.values if value.place.event)
+    for event in events or ("",):
+        tests = value_tests(span, event, when) if event else None
+        back = span.having(_SINCE) if span.negations and not span.windows else 0
+        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns)):
+            continue
+        used = when | back | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
+        part = Fragment(
+            used,
+            bool(span.negations),
+            number,
+            tests.tests if tests else (),
+            span.windows[0].window if span.windows else None,
+            since=bool(back),
+        )
+        features: dict[str, float] = {
+            "fragment:value": float(bool(tests)),
+            "fragment:number": float(bool(number)),
+            "fragment:window": float(bool(when)),
+        }
+        made = reading(span, "fragment", None, used, "event", features, fragment=part)
+        yield structs.replace(made, fragment=structs.replace(part, used=used))
+
+
+RULES: Final = (
+    Rule("values", _values),
+    Rule("truths", _truths),
+    Rule("numbers", _numbers),
+    Rule("presence", _presence),
+    Rule("dates", _dates),
+    Rule("texts", _texts),
+    Rule("sample", _sample),
+    Rule("free", _free),
+    Rule("segments", _segments),
+    Rule("window", _window),
+    Rule("empty", _empty),
+    Rule("aside", aside),
+    Rule("label", _label),
+    Rule("fragment", _fragment),
+)
+"""Every way to say who people are, and the parts that lean on others."""
+
+__all__ = ["RULES", "UNSET", "FieldAnchor", "Rule", "lexicon"]
