@@ -124,4 +124,6 @@ async def _clean_up(resources: Resources) -> bool:
     )
     more = await resources.activations.reseal() or more
     await resources.publications.clean_up(now=now)
+    kept = timedelta(days=max(settings.computation_days, settings.history_days + 1))
+    more = await resources.computation_records.clean_up(before=now - kept) or more
     return await resources.exports.clean_up(now=now) or more

@@ -11,6 +11,9 @@ CREATE TABLE kept_slots (
 );
 CREATE INDEX kept_slots_set ON kept_slots (set_id);
 
+-- Computations that are over are forgotten after a while.
+CREATE INDEX computations_finished ON computations (finished_at) WHERE status IN ('done', 'failed', 'cancelled');
+
 -- The sets that were begun, before anything is written: those that nothing names after a while are removed from ClickHouse.
 CREATE TABLE slot_sets (
     set_id uuid PRIMARY KEY,
