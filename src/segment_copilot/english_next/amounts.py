@@ -54,6 +54,7 @@ _WORTH: Final = frozenset(
         "for",
     ]
 )
+_PRICED: Final = frozenset({"worth", "costing", "cost", "priced", "total", "totalling", "totaling"})
 _CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _NEAR: Final = 3
 
@@ -142,7 +143,7 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     said = one.quantity
-    if may_count(one):
+    if may_count(one) and span.lower(one.start - 1) not in _PRICED:
         yield Plan(one, (), one.mask, _counted(span, mention, one))
     if said.times:
         return

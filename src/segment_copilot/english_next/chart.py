@@ -15,10 +15,10 @@ from segment_copilot.english_next.spans import Span, longest, union
 
 MOST_UNITS: Final = 24
 _LEAF: Final = 5  # units of which one clause may consist
-_BEAM: Final = 8
+_BEAM: Final = 6
 _KEPT: Final = 10
-_STEPS: Final = 3_000  # readings made for one sentence, of clauses and of what joins them
-_PAIRS: Final = 10
+_STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what joins them
+_PAIRS: Final = 8
 _ORDER: Final = (
     "except",
     "within_of",

@@ -36,6 +36,15 @@ class Said(Struct, frozen=True):
 
 
 def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> Said | None:
+    """Return what the part says of the events, found once for all rules that ask."""
+    mark = (mention.event, mention.how, mention.mask, taken, bare)
+    if mark not in span.memo:
+        span.memo[mark] = _said(span, mention, taken, bare=bare)
+    found: Said | None = span.memo[mark]
+    return found if found is None else structs.replace(found, features=dict(found.features))
+
+
+def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | None:
     """Return what the part says of the events; none where it says two things of one kind, which is more than one clause.
 
     Without *bare*, a length such as "80 minutes" is no window.
@@ -107,10 +116,11 @@ def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
 
 def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
     """Of "searched for boots": a text that is looked for in what was searched."""
-    fields = [place for place in span.names.places
-              if place.event == mention.event and {"query", "search", "term", "keyword"} & {*place.field.words}]  # fmt: skip
+    fields = span.names.searched(mention.event)
+    if not fields or not mention.mask or values.tests:
+        return None
     start = next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
-    if not fields or start is None or not mention.mask or values.tests:
+    if start is None:
         return None
     blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken
     while start < span.end and span.lower(start) in {"a", "an", "the", "any"}:

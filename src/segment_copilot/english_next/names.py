@@ -342,6 +342,12 @@ class Names:
         return frozenset(key for key in known if key not in grammar.ACTIONS)
 
     @cache  # noqa: B019
+    def searched(self, event: str) -> tuple[Place, ...]:
+        """Return the fields of an event type that hold what was searched for."""
+        words = {"query", "search", "term", "keyword", "q"}
+        return tuple(place for place in self.places if place.event == event and words & {*place.field.words})
+
+    @cache  # noqa: B019
     def doings(self, event: str) -> frozenset[str]:
         """Return what is done when an event of a type happens: the actions of its name."""
         return frozenset(key for one in self.events if one.name == event for key in one.actions)

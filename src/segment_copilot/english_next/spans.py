@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -71,6 +71,11 @@ class Span(Struct, frozen=True, dict=True):
     start: int
     end: int
     inside: tuple[WordAnchor, ...] = ()
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What rules found of the part and others ask for again."""
+        return {}
 
     @cached_property
     def mask(self) -> int:
@@ -331,6 +336,8 @@ def reading(
         left |= union(one for one in span.negations if not one.mask & used)
     if taken := (rest & swallowed).bit_count():
         counted["swallowed"] = min(taken, 4)
+    if span.pronouns & ~used:
+        counted["left:pronoun"] = 1
     for joint in span.inside:
         if not joint.mask & used:
             name = f"inside:{joint.kind}"
