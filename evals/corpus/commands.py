@@ -1,19 +1,24 @@
-"""`python -m evals corpus`: lint, train, score, seal, open."""
+"""`python -m evals corpus`: lint, train, score, curve, seal, open."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evals.corpus.examples import FOLDER, load
+from evals.corpus.examples import FOLDER, Example, load, read
 from evals.corpus.linting import lint_text
+from evals.corpus.playing import open_model
+from evals.corpus.scoring import Scored, comparison, listing, score, summary
 from evals.corpus.sealing import SEALED, check, seal
-from evals.corpus.training import train
+from evals.corpus.tenants import segment_ids
+from evals.corpus.training import curve, sample, train
 from evals.gates import Exit
+from segment_copilot.english_next.weights import learned
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
 
@@ -39,19 +44,28 @@ def lint_command(files: Files = None) -> None:
 @app.command("score")
 def score_command(
     files: Files = None,
-    model: Annotated[str, typer.Option(help="offline or offline-next")] = "offline",
-    out: Annotated[Path | None, typer.Option(help="Also write every sentence and what came of it")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="offline, offline-next, or both, side by side")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write every sentence that went wrong, and what came of it")
+    ] = None,
 ) -> None:
     """Ask a model every sentence, and print what came of it as Markdown."""
-    from evals.corpus.playing import open_model  # noqa: PLC0415  # only this command asks
-    from evals.corpus.scoring import listing, score, summary  # noqa: PLC0415
-
-    examples = load(tuple(files or ()))
-    with typer.progressbar(length=len(examples), label=model, file=sys.stderr) as bar:
-        scored = score(open_model(model), examples, done=lambda: bar.update(1))
-    typer.echo(summary(scored, f"{model}, {', '.join(path.stem for path in files or ()) or 'the whole corpus'}"))
-    if out is not None:
-        out.write_text(listing(scored), "utf-8")
+    examples = list[Example]()
+    for path in files or sorted(FOLDER.rglob("*.txt")):  # a sealed file stays as it is: what cannot be read is left out
+        read_from, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
+        examples += read_from
+        for fault in faults:
+            typer.echo(f"{path}:{fault.line}: left out: {fault.sentence}", err=True)
+    title = ", ".join(path.stem for path in files or ()) or "the whole corpus"
+    found = dict[str, list[Scored]]()
+    for name in model or ["offline"]:
+        with typer.progressbar(length=len(examples), label=name, file=sys.stderr) as bar:
+            found[name] = score(open_model(name), examples, done=partial(bar.update, 1))
+        typer.echo(summary(found[name], f"{name}: {title}"))
+        if out is not None:
+            (out if len(model or ()) < 2 else out.with_stem(f"{out.stem}-{name}")).write_text(listing(found[name]))
+    if len(found) > 1:
+        typer.echo(comparison(found, title))
 
 
 @app.command("train")
@@ -71,3 +85,12 @@ def seal_command(file: Annotated[Path, typer.Argument(help="Sentences that nobod
 def open_command(file: Annotated[Path, typer.Argument(help="A file that was sealed")]) -> None:
     """Say whether a file is the one that was sealed."""
     typer.echo(f"{check(file)}  {file.name}: as it was sealed")
+
+
+@app.command("curve")
+def curve_command(files: Files = None) -> None:
+    """Print what the weights as they are make of the audiences at each threshold; for sets that were not learned from."""
+    examples = [one for one in load(tuple(files or ())) if one.kind in {"audience", "refuse"}]
+    samples = [sample(one, learned()) for one in examples]
+    for line in curve([(one, learned()) for one in samples]):
+        typer.echo(line)

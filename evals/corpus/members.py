@@ -116,7 +116,13 @@ def _edges(name: str, documents: list[dict[str, Any]]) -> list[Row]:
                 str(place), named, vocabulary=_vocabulary(name), segments=here.seeds, timezone=here.catalog.timezone
             )
             found += made
-        except (KeyError, ValueError, TypeError, RuntimeError):  # a form that the fixtures do not know
+        except (
+            LookupError,
+            ArithmeticError,
+            ValueError,
+            TypeError,
+            RuntimeError,
+        ):  # a form that the fixtures do not know
             continue
     return found
 

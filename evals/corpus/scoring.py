@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
 from evals.corpus.examples import Example
@@ -110,20 +109,52 @@ def summary(scored: Sequence[Scored], title: str) -> str:
     return "\n".join(lines)
 
 
+def comparison(scored: Mapping[str, Sequence[Scored]], title: str) -> str:
+    """Write what several models made of the same sentences, side by side, as Markdown."""
+    told = [_rates(found) for found in scored.values()]
+    lines = [f"## {title}", "", f"| | {' | '.join(scored)} |", "|---|" + "---:|" * len(scored)]
+    lines += [f"| {name} | {' | '.join(rates[name] for rates in told)} |" for name in told[0]]
+    return "\n".join(lines)
+
+
 def _headlines(scored: Sequence[Scored]) -> Iterator[str]:
+    for name, rate in _rates(scored).items():
+        yield f"- {name}: {rate}"
+
+
+def _rates(scored: Sequence[Scored]) -> dict[str, str]:
+    """Return what is measured, by what it is of."""
     expressible = [one for one in scored if one.example.meaning.drafts and one.example.kind in _AUDIENCES]
     impossible = [one for one in scored if one.example.kind in {"refuse", "ask", "ack"}]
-    right, click = _count(expressible, "right"), _count(expressible, "one click")
-    yield f"- {len(scored)} sentences; drafts of other people than were asked for: {_share(_count(scored, 'wrong'), len(scored))}"
-    yield f"- of {len(expressible)} audiences that can be expressed: right {_share(right, len(expressible))}, right or one click away {_share(right + click, len(expressible))}"
-    yield f"- of {len(impossible)} that are impossible, open or no request: drafted {_share(_count(impossible, 'wrong'), len(impossible))}"
-    families = agreement(scored)
-    if families:
-        alike, all_right = (sum(getattr(one, name) for one in families.values()) for name in ("is_alike", "is_right"))
-        yield (
-            f"- of {len(families)} meanings said in several ways: understood alike each time "
-            f"{_share(alike, len(families))}, right each time {_share(all_right, len(families))}"
-        )
+    edits = [one for one in scored if one.example.kind == "edit"]
+    questions = [one for one in scored if one.example.kind == "question"]
+    families = agreement(scored).values()
+    rates = {
+        "sentences": str(len(scored)),
+        "drafts of other people than were asked for": _of(scored, "wrong"),
+        f"{len(expressible)} audiences that can be expressed: right": _of(expressible, "right"),
+        "… right or one click away": _of(expressible, "right", "one click"),
+        "… wrong": _of(expressible, "wrong"),
+    }
+    for tenant_name in sorted({one.example.tenant for one in expressible}):
+        here = [one for one in expressible if one.example.tenant == tenant_name]
+        rates[f"… right, {tenant_name} ({len(here)})"] = _of(here, "right")
+    rates |= {
+        f"{len(impossible)} that are impossible, open or no request: drafted": _of(impossible, "wrong"),
+        f"{len(edits)} edits: right": _of(edits, "right"),
+        "… edits wrong": _of(edits, "wrong"),
+        f"{len(questions)} questions: right": _of(questions, "right"),
+        "… drafted": _of(questions, "wrong"),
+        f"{len(families)} meanings said in several ways: understood alike": _share(
+            sum(one.is_alike for one in families), len(families)
+        ),
+        "… all of them right": _share(sum(one.is_right for one in families), len(families)),
+    }
+    return rates
+
+
+def _of(scored: Sequence[Scored], *verdicts: Verdict) -> str:
+    return _share(sum(_count(scored, verdict) for verdict in verdicts), len(scored))
 
 
 _AUDIENCES: Final = frozenset({"audience", "followup"})
@@ -145,8 +176,12 @@ def agreement(scored: Iterable[Scored]) -> dict[str, Agreement]:
     return {
         name: Agreement(len({_understood(one) for one in members}) == 1, all(one.verdict == "right" for one in members))
         for name, members in families.items()
-        if len(members) > 1 and len({msgspec.json.encode(one.example.meaning) for one in members}) == 1
+        if len(members) > 1 and len({_meant(one.example) for one in members}) == 1
     }
+
+
+def _meant(example: Example) -> frozenset[Form]:
+    return frozenset(form_in(example.tenant, definition) for definition in example.meaning.drafts)
 
 
 def _understood(one: Scored) -> Form | str:

@@ -10,14 +10,6 @@ from evals.client import HarnessError
 from evals.corpus.linting import lint_text
 
 SEALED: Final = Path(__file__).parent / "SEALED.md"
-_HEAD: Final = """# Sealed sets
-
-Sentences by people who have not seen the parser, sealed before they were asked. `python -m evals corpus open FILE` says whether a
-file is the one that was sealed; afterwards it moves to `examples/`.
-
-| set | sentences | SHA-256 of the file |
-|---|---:|---|
-"""
 
 
 def seal(path: Path) -> str:
@@ -26,20 +18,20 @@ def seal(path: Path) -> str:
     examples, faults = lint_text(content.decode(), path.stem)
     if faults:
         raise HarnessError(f"{path.name}, line {faults[0].line}: {faults[0].sentence} Mend it before it is sealed.")
-    known = SEALED.read_text("utf-8") if SEALED.exists() else _HEAD
-    if f"| {path.stem} |" in known:
-        raise HarnessError(f"{path.stem} is sealed already: give another set another name.")
+    known = SEALED.read_text("utf-8")
+    if f"| {path.name} " in known:
+        raise HarnessError(f"{path.name} is sealed already: give another set another name.")
     found = _hash(content)
-    SEALED.write_text(f"{known}| {path.stem} | {len(examples)} | `{found}` |\n", "utf-8")
+    SEALED.write_text(f"{known}| {path.name} | {len(examples)} | {found} |\n", "utf-8")
     return found
 
 
 def check(path: Path) -> str:
     """Return the file's hash. Raises HarnessError when it was not sealed as it is now."""
     found = _hash(path.read_bytes())
-    known = SEALED.read_text("utf-8") if SEALED.exists() else ""
-    if f"`{found}`" not in known:
-        told = "was changed since it was sealed" if f"| {path.stem} |" in known else "was never sealed"
+    known = SEALED.read_text("utf-8")
+    if found not in known:
+        told = "was changed since it was sealed" if f"| {path.name} " in known else "was never sealed"
         raise HarnessError(f"{path.name} {told}: its hash is not in {SEALED.name}.")
     return found
 

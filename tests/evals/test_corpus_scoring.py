@@ -11,7 +11,7 @@ from evals.corpus.examples import read
 from evals.corpus.members import are_same
 from evals.corpus.notation import parse_definition
 from evals.corpus.playing import Heard, open_model, play
-from evals.corpus.scoring import Scored, agreement, judge, listing, summary
+from evals.corpus.scoring import Scored, agreement, comparison, judge, listing, summary
 from evals.corpus.tenants import segment_ids
 
 BUYERS = "count(order_placed)≥1 in 30d"
@@ -113,13 +113,16 @@ def test_ways_of_saying_one_thing_agree_or_not():
     scored = [Scored(family[0], right, "right"), Scored(family[1], wrong, "wrong")]
     assert [(found.is_alike, found.is_right) for found in agreement(scored).values()] == [(False, False)]
     text = summary(scored, "offline")
-    assert "2 sentences; drafts of other people than were asked for: 1 (50 %)" in text
+    assert "- drafts of other people than were asked for: 1 (50 %)" in text
     assert "| audience | 2 | 1 (50 %) |" in text
     assert "heard: country=FR" in listing(scored)
+    compared = comparison({"old": scored, "new": [scored[0], scored[0]]}, "both")
+    assert "| drafts of other people than were asked for | 1 (50 %) | 0 (0 %) |" in compared
 
 
 def test_a_set_is_sealed_by_its_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(sealing, "SEALED", tmp_path / "SEALED.md")
+    (tmp_path / "SEALED.md").write_text("| file | sentences | sha256 |\n|---|---:|---|\n", "utf-8")
     path = tmp_path / "round1.txt"
     path.write_text("@tenant shop\nx => country=ES\n", "utf-8")
     with pytest.raises(HarnessError, match="never sealed"):
