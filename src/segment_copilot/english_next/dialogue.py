@@ -170,9 +170,14 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, question=understood)
     if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
         return Said(text, edit=edit)
+    if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
+        return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     return structs.replace(_audience(kept, reads), orders=orders)
 
+
+_NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
+"""What begins so asks, and is no audience even where its other words would make one."""
 
 _COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
 """An audience, and behind an arrow that its number is asked for."""
