@@ -72,7 +72,7 @@ def gates_of(
     baseline = read_baseline(facts.model, folder)
     found = [_absolute(name, asked) for name in ABSOLUTE]
     found.append(_no_drop(asked, baseline))
-    if facts.model != "offline":
+    if not facts.model.startswith("offline"):
         found += [_pass_rate(asked), _pass_3(asked, baseline), _category_drop(asked, baseline, trials=facts.trials)]
     if budget.limited:
         found.append(Gate("budget", not budget.exhausted, _spent(facts), str(budget)))

@@ -29,7 +29,7 @@ PRICES: Final[Mapping[str, Price]] = {
 def cost(model: str, usage: Mapping[str, int]) -> float | None:
     """Return the US dollars of a run's tokens; None for a model without a price. The input count includes the cached tokens."""
     price = PRICES.get(model)
-    if model == "offline":
+    if model.startswith("offline"):
         return 0.0
     if price is None:
         return None

@@ -210,8 +210,8 @@ async def _settled(client: httpx2.AsyncClient) -> None:
 
 def model_settings(model: str) -> dict[str, Any]:
     """Return the settings of the started service for *model*; those of claude come from the environment. Raises HarnessError."""
-    if model == "offline":
-        return {"copilot_model": "offline"}
+    if model.startswith("offline"):
+        return {"copilot_model": model}
     given = read_settings(os.environ)
     if not given.anthropic_api_key:
         raise HarnessError("A run with claude needs ANTHROPIC_API_KEY.")

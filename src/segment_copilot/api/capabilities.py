@@ -127,7 +127,7 @@ class CapabilitiesController(Controller):
 def capabilities_of(copilot: Copilot) -> Capabilities:
     """Return the capabilities of this service as it runs now."""
     limits = limits_of(copilot)
-    reasons = copilot.model.name != "offline"
+    reasons = not copilot.model.name.startswith("offline")
     return Capabilities(
         identity=_IDENTITY,
         transport=Transport(),

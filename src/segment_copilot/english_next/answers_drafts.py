@@ -1,0 +1,119 @@
+"""Answers about an audience that is not saved: a draft, a count, a question about its words, a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from segment_copilot.english_next.answers_words import card, listed
+from segment_copilot.english_next.outcomes import Asked, Drafted, Refused
+from segment_copilot.english_next.plan import ASK, PREVIEW, PROPOSE, Answer, Call, Context, Unmapped, say
+from segment_copilot.language import Definition, encode
+from segment_copilot.language.describe import describe, in_percent
+
+_CTA: Final = "display_create_segment_cta"
+_NAME: Final = 80
+_LABEL: Final = 80
+_VALUE: Final = 200
+_LINE: Final = 500
+_QUOTES: Final = 200
+_NOT_DONE: Final = "What else your message asks of me is not part of the segment, and I did not do it."
+_SAVE: Final = "Nothing is saved yet: save the draft, or tell me what to change."
+
+
+class Request(Struct, frozen=True):
+    """A request is what was understood of an audience: the outcome, and the *quotes* by which its words are told.
+
+    *orders* when the message also asks something of the answer, which is not done.
+    """
+
+    outcome: Drafted
+    quotes: tuple[Mapping[str, Any], ...] = ()
+    orders: bool = False
+
+
+def quotes_of(drafted: Drafted) -> tuple[Mapping[str, Any], ...]:
+    """Return the reading of a draft as the tools take it."""
+    found: list[Mapping[str, Any]] = []
+    for part in drafted.reading:
+        if part.unmapped:
+            found.append({"text": part.text, "unmapped": True})
+        elif part.assumed:
+            found.append({"text": part.text, "assumed": part.assumed})
+        else:
+            found.append({"text": part.text, "pointers": list(part.pointers)})
+    return tuple(found[:_QUOTES])
+
+
+def document_of(definition: Definition) -> dict[str, Any]:
+    """Return a definition as the tools take it."""
+    return msgspec.json.decode(encode(definition))
+
+
+def draft(asked: Request, context: Context) -> Answer:
+    """Draft a segment and offer its button. What the draft shows by itself is not said again."""
+    drafted = asked.outcome
+    names = {number: one.name for number, one in context.catalog.segments.items()}
+    words = describe(drafted.definition, names)
+    arguments = {
+        "name": drafted.name[:_NAME] or words[:_NAME],
+        "description": words[:_LINE],
+        "definition": document_of(drafted.definition),
+        "assumptions": list(drafted.assumptions[:10]),
+        "unmapped": [],
+    }
+    quotes = {"reading": list(asked.quotes)} if asked.quotes else {}
+    proposed = yield Call(PROPOSE, arguments | quotes)
+    yield Call(_CTA, {"draft_id": proposed["draft_id"]})
+    return (*drafted_words(proposed), _NOT_DONE if asked.orders else "", _SAVE)
+
+
+def drafted_words(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is said beside a draft: its name, and what each condition does where nobody or nearly everybody matches."""
+    matched = f"{document['count']:,} of {document['universe']:,} users"
+    alone = [f"{item['words']}: {item['matched_users']:,}" for item in document.get("conditions") or ()]
+    emptied: Mapping[str, Any] = document.get("emptied_by") or {}
+    return (
+        f"I drafted “{document['name']}”: {matched}.",
+        listed("Each condition by itself matches:", alone),
+        str(emptied.get("detail", "")),
+    )
+
+
+def count(asked: Request, context: Context) -> Answer:
+    """Count an audience without drafting it."""
+    del context
+    drafted = asked.outcome
+    counted = yield Call(PREVIEW, {"definition": document_of(drafted.definition)})
+    matched = counted["matched_users"]
+    yield card(drafted.name or "Users", matched, "users")
+    share = f" ({in_percent(counted['percent'])})" if isinstance(counted.get("percent"), int | float) else ""
+    alone = [f"{item['words']}: {item['matched_users']:,}" for item in counted.get("conditions") or ()]
+    return (
+        f"{matched:,} of {counted['universe']:,} users match{share}: {str(counted.get('words') or drafted.name).rstrip('.')}.",
+        f"I assumed: {' '.join(drafted.assumptions)}" if drafted.assumptions else "",
+        listed("Each condition by itself matches:", alone),
+        *(f"Note: {one['detail']}" for one in counted.get("warnings") or () if one.get("detail")),
+    )
+
+
+def ask(asked: Asked, context: Context) -> Answer:
+    """Ask which of several readings is meant, by the tool or in plain text where there is none."""
+    labels = [option.label for option in asked.options]
+    if ASK in context.tools and context.tools_allowed:
+        options = [{"label": label[:_LABEL], "value": label[:_VALUE]} for label in labels]
+        yield Call(ASK, {"question": asked.question[:300], "options": options})
+        return ()
+    return (asked.question, "\n".join(f"{number}. {label}" for number, label in enumerate(labels, 1)))
+
+
+def refuse(outcome: Refused) -> Answer:
+    """Say in a sentence or two what could not be placed, and what would work."""
+    unmapped = [Unmapped(one.text, one.reason, one.names) for one in outcome.unplaced]
+    names = tuple(dict.fromkeys(name for one in outcome.unplaced for name in one.names))
+    near = [name for name in names if f"`{name}`" not in outcome.reason]
+    nearest = f"The nearest here: {', '.join(f'`{name}`' for name in near[:4])}." if near else ""
+    return say(outcome.reason, nearest, refuses=True, unmapped=unmapped)

@@ -1,0 +1,309 @@
+"""A conversation up to its last message: what is asked now, what an answer settles, what a short question leans on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct, structs
+from rapidfuzz import fuzz, process, utils
+
+from segment_copilot.english.budget import TooInvolved, limited
+from segment_copilot.english.times import dates
+from segment_copilot.english.words.languages import said_in_english_only
+from segment_copilot.english.words.lexer import depth, read, word
+from segment_copilot.english.words.lexicon import stems
+from segment_copilot.english.words.spelling import corrected
+from segment_copilot.english_next.answers_drafts import document_of, quotes_of
+from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, words_of
+from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
+from segment_copilot.english_next.plan import Base, Context
+from segment_copilot.english_next.questions import Question, user_in
+from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
+from segment_copilot.language.decode import MAX_DEPTH
+
+LONGEST: Final = 2_000
+"""Characters of a message that is read."""
+STEPS: Final = 600_000
+"""What the names of one message may take; a step is about a microsecond."""
+_REMEMBERED: Final = 12
+_ALIKE: Final = 80  # of 100
+_LONGEST_ANSWER: Final = 12  # words
+_BARE: Final = 3  # words of "refunds?"
+_SHORT: Final = 7  # words of a message that leans on another without saying so
+_ORDINALS: Final = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
+    "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1,
+}  # fmt: skip
+_AROUND: Final = frozenset(
+    [
+        "the",
+        "option",
+        "number",
+        "one",
+        "please",
+        "i",
+        "mean",
+        "meant",
+        "take",
+        "use",
+        "go",
+        "with",
+        "answer",
+        "is",
+        "it",
+        "yes",
+        "ok",
+        "okay",
+        "let",
+        "us",
+        "choose",
+        "pick",
+        ".",
+        ",",
+        "!",
+        "#",
+        ":",
+        ")",
+        "(",
+        "that",
+        "would",
+        "be",
+        "want",
+    ]
+)
+_FORMS: Final = stems(
+    "table chart graph plot list bar bars number text card picture diagram line csv again please same"
+)
+
+ReadAudience = Callable[[str], Outcome]
+ReadEdit = Callable[[str, Base], Outcome | None]
+
+
+class Reads(Struct, frozen=True):
+    """Holds the readers of sentences: of an audience, and (where there is one) of a change to a base."""
+
+    audience: ReadAudience
+    edit: ReadEdit | None = None
+
+
+class Said(Struct, frozen=True):
+    """A message and what it was understood as; exactly one of the four is there, or none when nothing was said.
+
+    *text* is the request as it stands with its answers. *quotes* tell its words, where that is known.
+    """
+
+    text: str = ""
+    question: Understood | None = None
+    outcome: Outcome | None = None
+    edit: Outcome | None = None
+    aside: tuple[str, ...] = ()
+    base: Base | None = None  # what is on the table after it
+    counts: bool = False  # the audience was only asked to be counted
+    quotes: tuple[Mapping[str, Any], ...] = ()
+
+
+def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
+    """Return the last message as it was understood after those before it."""
+    now = Said(base=context.base)
+    for text in said[-_REMEMBERED:]:
+        now = _next(now, text, context, reads)
+    return now
+
+
+def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
+    if len(text) > LONGEST:
+        return Said(text, aside=(too_long(text),), base=before.base)
+    found = _settled(before, text, reads)
+    if found is None:
+        try:
+            with limited(STEPS):
+                found = _read(before, text, context, reads)
+        except TooInvolved:
+            found = Said(text, aside=(_INVOLVED,), base=before.base)
+        except OverflowError:
+            found = Said(text, aside=(_TOO_LARGE,), base=before.base)
+    table = _on_the_table(found)
+    return structs.replace(
+        found, base=context.base if context.base is not None and table is None else table or before.base
+    )
+
+
+_INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
+_TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
+
+
+def too_long(text: str) -> str:
+    """Return the sentence that refuses a long message."""
+    return f"The offline model reads at most {LONGEST:,} characters, and this message has {len(text):,}: please say it in fewer words."
+
+
+def _on_the_table(found: Said) -> Base | None:
+    """Return what a message made: a draft, which the next one may speak of."""
+    drafted = found.edit if isinstance(found.edit, Drafted) else found.outcome
+    if not isinstance(drafted, Drafted) or found.counts:
+        return None
+    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions)
+
+
+def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
+    if (foreign := said_in_english_only(text, context.index.vocabulary)) is not None:
+        return Said(text, aside=foreign)
+    if not content(read(text)) and not any(token.kind != "sign" for token in read(text)):
+        return Said(text, aside=("There is no question in this message.",))
+    if depth(read(text)) > MAX_DEPTH:
+        raise TooInvolved
+    understood = _question(before, text, context)
+    if understood is not None and understood.intent.answer == "count":
+        outcome = reads.audience(understood.slots.text)
+        return Said(text, outcome=outcome, counts=True)
+    if understood is not None:
+        return Said(text, question=understood)
+    if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
+        return Said(text, edit=edit)
+    outcome = reads.audience(text)
+    return Said(text, outcome=outcome, quotes=quotes_of(outcome) if isinstance(outcome, Drafted) else ())
+
+
+# Answers to a question of ours
+
+
+def _settled(before: Said, text: str, reads: Reads) -> Said | None:
+    """Return the request before with this answer in it; None when nothing was asked, or this is no answer."""
+    if isinstance(before.outcome, Asked):
+        option = picked(text, [one.label for one in before.outcome.options])
+        if option is not None:
+            drafted = before.outcome.options[option].draft
+            quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(drafted))
+            return Said(before.text, outcome=drafted, counts=before.counts, quotes=quotes if text.strip() else ())
+    open_words = [one.text for one in before.outcome.unplaced] if isinstance(before.outcome, Refused) else []
+    if not isinstance(before.outcome, Asked) and not open_words:
+        return None
+    words = content(read(text))
+    if not words or len(words) > _LONGEST_ANSWER or text.rstrip().endswith("?"):
+        return None
+    for whole in _placed(before.text, text, open_words):
+        outcome = reads.audience(whole)
+        if isinstance(outcome, Drafted) and not isinstance(reads.audience(text), Drafted):
+            quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
+            return Said(
+                whole, outcome=outcome, counts=before.counts, quotes=quotes if len(before.text) < LONGEST else ()
+            )
+    return None
+
+
+def _placed(before: str, text: str, phrases: Sequence[str]) -> Sequence[str]:
+    """Return the request with the answer in the place of the words that were asked about, or at its end."""
+    replaced = [before.replace(phrase, text.strip(), 1) for phrase in phrases if phrase and phrase in before]
+    return (*replaced, f"{before.rstrip(' .!')} {text.strip()}")
+
+
+def picked(text: str, labels: Sequence[str]) -> int | None:
+    """Return which option an answer names: by its words, or by its place in the list."""
+    for at, label in enumerate(labels):
+        if text.strip().casefold() in {label.casefold(), label[:80].casefold(), label[:200].casefold()}:
+            return at
+    tokens = read(text)
+    words = [token.lower for token in tokens]
+    told = [one for one in words if one not in _AROUND] or [one for one in words if one == "one"][:1]
+    if len(told) == 1 and told[0] in _ORDINALS and labels and (place := _ORDINALS[told[0]]) <= len(labels):
+        return place - 1 if place > 0 else len(labels) - 1
+    if any(token.kind in {"number", "money"} for token in tokens):
+        return None  # another number than the option's is another answer
+    found = process.extractOne(text, labels, scorer=fuzz.token_set_ratio, processor=utils.default_process, score_cutoff=_ALIKE)  # fmt: skip
+    return found[2] if found else None
+
+
+# Questions, and those that lean on the one before
+
+
+def _question(before: Said, text: str, context: Context) -> Understood | None:
+    user, rest, sure = user_in(text)
+    if user:
+        found = asked(_sorted(rest, context, user=user))
+        if found is not None and (sure or found.slots.segments):
+            return found
+    question = _sorted(text, context)
+    earlier = before.question if before.question is not None and before.question.intent.follows else None
+    base = before.base is not None and not question.mentions
+    if earlier is None:
+        return asked(question, base=base) or _last_sentence(question, text, context)
+    core, opened = _opened(question, context)
+    leans = opened or _points(question) or len(question.free) <= _BARE
+    if leans and (found := _substituted(earlier, core)) is not None:
+        return found
+    if leans and (found := asked(core, inherited=earlier.slots)) is not None:
+        return found
+    found = asked(question, base=base)
+    if found is None and len(question.free) <= _SHORT:
+        found = asked(core, inherited=earlier.slots)
+    return found or _last_sentence(question, text, context)
+
+
+def _sorted(text: str, context: Context, *, user: str = "") -> Question:
+    tokens, _ = corrected(read(text), context.index, also=known_words())
+    return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
+
+
+def _last_sentence(question: Question, text: str, context: Context) -> Understood | None:
+    """Of "that sounds wrong. How many members does it have?": the question behind remarks."""
+    ends = [at for at, token in enumerate(question.tokens[:-1]) if token.text in {".", "!", "?"}]
+    if not ends or not text.rstrip().endswith("?"):
+        return None
+    today = dates.local_date(context.as_of, context.timezone)
+    return asked(Question(question.tokens[ends[-1] + 1 :], context.index, today))
+
+
+def _opened(question: Question, context: Context) -> tuple[Question, bool]:
+    """Return the question without the words that lean on what was said before, and whether there were any."""
+    tokens, opened = question.tokens, False
+    phrases = sorted((*words_of("openers").phrases, *((one,) for one in _single("openers"))), key=len, reverse=True)
+    while found := next((one for one in phrases if tuple(token.lower for token in tokens[: len(one)]) == one), None):
+        tokens, opened = tokens[len(found) :], True
+    by = bool(tokens) and tokens[0].lower in {"by", "per", "in", "on", "as"}
+    today = dates.local_date(context.as_of, context.timezone)
+    return Question(tokens, context.index, today), opened or by
+
+
+def _single(name: str) -> frozenset[str]:
+    return frozenset(one for one in known_words() if word(one).stem in words_of(name).stems)
+
+
+def _points(question: Question) -> bool:
+    return not question.mentions and bool(
+        {"it", "its", "they", "them", "their", "that", "those"} & set(question.lowers)
+    )
+
+
+def _substituted(earlier: Understood, core: Question) -> Understood | None:
+    """Return the earlier question with the time span, segment, event or property of this one; None when it says more."""
+    before = earlier.slots
+    left = tuple(at for at in core.free if core.tokens[at].stem not in _FORMS and content((core.tokens[at],)))
+    spent = frozenset(core.free) - frozenset(left)
+    event, field = before.event, before.field
+    if left and event is not None:
+        found = other_value(core, left, event) or event_in(core, spent, left)
+        event = None if isinstance(found, Unfit) else found
+    elif left and field is not None:
+        owned = field_in(core, spent, left, "")
+        field = None if isinstance(owned, Unfit) else owned
+    elif left:
+        return None
+    if (event, field) == (None, None) and left:
+        return None
+    if core.segments and len(core.segments) != len(before.segments):
+        return None
+    if not (left or core.windows or core.segments or any(core.tokens[at].stem in _FORMS for at in core.free)):
+        return None
+    return structs.replace(earlier, slots=_merged(before, core, event, field))
+
+
+def _merged(before: Slots, core: Question, event: Any, field: Any) -> Slots:
+    return structs.replace(
+        before,
+        segments=core.segments or before.segments,
+        windows=core.windows or before.windows,
+        event=event,
+        field=field,
+        notes=tuple(one.note for one in core.mentions if one.note),
+    )
