@@ -9,6 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from evals.corpus.notation import NotationError, parse_definition
+from evals.corpus.tenants import segment_ids
 from segment_copilot.language import Definition
 
 FOLDER: Final = Path(__file__).parent / "examples"
@@ -74,7 +75,7 @@ class Example(Struct, frozen=True):
         if meaning.questions:
             return "question"
         if not meaning.drafts:
-            return "ask" if meaning.ask is not None else "refuse"
+            return "ask" if meaning.refuse is None else "refuse"
         if self.draft is not None or self.viewing:
             return "edit"
         return "followup" if len(self.texts) > 1 else "audience"
@@ -87,11 +88,11 @@ class Fault(Struct, frozen=True):
     sentence: str
 
 
-def load(paths: Sequence[Path] = (), *, segments: Mapping[str, Mapping[str, int]]) -> tuple[Example, ...]:
+def load(paths: Sequence[Path] = ()) -> tuple[Example, ...]:
     """Return the examples of the files, or of all of the corpus. Raises NotationError at the first fault."""
     found = list[Example]()
     for path in paths or sorted(FOLDER.rglob("*.txt")):
-        examples, faults = read(path.read_text("utf-8"), segments=segments, name=path.stem)
+        examples, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
         if faults:
             raise NotationError(f"{path.name}, line {faults[0].line}: {faults[0].sentence}")
         found += examples
@@ -188,7 +189,7 @@ def _question(text: str, segments: Mapping[str, int]) -> tuple[str, str]:
     intent, about = intent.strip(), about.strip()
     if intent not in INTENTS:
         raise NotationError(f"There is no question “{intent}”; there are {', '.join(INTENTS)}.")
-    if intent == "how_many":
+    if intent == "how_many" and about:
         parse_definition(about, segments)
     return intent, about
 

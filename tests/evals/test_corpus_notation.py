@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from evals.corpus.examples import Example, read
+from evals.corpus.examples import FOLDER, Example, read
 from evals.corpus.linting import lint_text
 from evals.corpus.notation import NotationError, parse_definition
 from evals.corpus.printing import write_definition
@@ -166,3 +166,12 @@ def test_lint_says_what_is_wrong_with_a_line(line, told):
 def test_what_is_said_twice_is_told():
     _, (fault,) = lint_text("@tenant shop\nx => age>3\nx => age>4")
     assert fault.sentence == "The same was said in line 2."
+
+
+def test_nothing_is_wrong_with_any_line_of_the_corpus():
+    faults = [
+        f"{path.name}:{one.line}: {one.sentence}"
+        for path in sorted(FOLDER.rglob("*.txt"))
+        for one in lint_text(path.read_text("utf-8"), path.stem)[1]
+    ]
+    assert not faults

@@ -27,6 +27,7 @@ ALLOWED = {
         "language.catalog",
         "language.nodes",
         "language.operators",
+        "language.value_types",
     },
     "judge": {"settings"},
     "fixtures": {
