@@ -10,6 +10,7 @@ import typer
 
 from evals.corpus.examples import FOLDER
 from evals.corpus.linting import lint_text
+from evals.corpus.training import train
 from evals.gates import Exit
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
@@ -31,3 +32,10 @@ def lint_command(files: Files = None) -> None:
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     typer.echo(f"{kinds.total()} examples ({told}), {wrong} faults")
     raise typer.Exit(Exit.GATE if wrong else Exit.OK)
+
+
+@app.command("train")
+def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
+    """Learn the weights of the model without a key from the examples; `--write` keeps them."""
+    for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
+        typer.echo(line)

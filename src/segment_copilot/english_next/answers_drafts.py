@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ _LABEL: Final = 80
 _VALUE: Final = 200
 _LINE: Final = 500
 _QUOTES: Final = 200
+_SENTENCE: Final = 300
 _NOT_DONE: Final = "What else your message asks of me is not part of the segment, and I did not do it."
 _SAVE: Final = "Nothing is saved yet: save the draft, or tell me what to change."
 
@@ -35,17 +37,38 @@ class Request(Struct, frozen=True):
     orders: bool = False
 
 
-def quotes_of(drafted: Drafted) -> tuple[Mapping[str, Any], ...]:
-    """Return the reading of a draft as the tools take it."""
-    found: list[Mapping[str, Any]] = []
-    for part in drafted.reading:
-        if part.unmapped:
-            found.append({"text": part.text, "unmapped": True})
-        elif part.assumed:
-            found.append({"text": part.text, "assumed": part.assumed})
-        else:
-            found.append({"text": part.text, "pointers": list(part.pointers)})
-    return tuple(found[:_QUOTES])
+def quotes_of(text: str, drafted: Drafted) -> tuple[Mapping[str, Any], ...]:
+    """Return the reading of a draft as the tools take it: whole words, each once; what made no condition only asks or joins."""
+    told: list[tuple[int, int, Mapping[str, Any]]] = []
+    for part in sorted(drafted.reading, key=lambda one: one.start):
+        start, end = _whole(text, part.start, part.end)
+        became = {"unmapped": True} if part.unmapped else {"assumed": part.assumed[:_SENTENCE]} if part.assumed else {"pointers": list(part.pointers)}  # fmt: skip
+        if told and start < told[-1][1]:  # two conditions of one word
+            first, last, before = told.pop()
+            both = [*before.get("pointers", ()), *part.pointers]
+            became = (
+                {"pointers": list(dict.fromkeys(both))} if "pointers" in before and "pointers" in became else before
+            )
+            start, end = min(first, start), max(last, end)
+        told.append((start, end, became))
+    spans = [(0, 0, {}), *told, (len(text), len(text), {})]
+    gaps = [(one[1], two[0], {"pointers": []}) for one, two in pairwise(spans)]
+    found = [(start, {"text": text[start:end].strip(), **became}) for start, end, became in (*told, *gaps)]
+    said = [one for _, one in sorted(found, key=lambda one: one[0]) if any(map(str.isalnum, one["text"]))]
+    return tuple(said) if len(said) <= _QUOTES else ()
+
+
+def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the span up to the ends of the words that it begins and ends in."""
+    while 0 < start < len(text) and _inside(text, start):
+        start -= 1
+    while 0 < end < len(text) and _inside(text, end):
+        end += 1
+    return start, end
+
+
+def _inside(text: str, at: int) -> bool:
+    return all(character.isalnum() or character in "'’" for character in text[at - 1 : at + 1])
 
 
 def document_of(definition: Definition) -> dict[str, Any]:

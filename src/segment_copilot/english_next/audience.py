@@ -14,11 +14,12 @@ from segment_copilot.english_next.chart import Chart, TooLong
 from segment_copilot.english_next.meanings import Reading, clauses, write
 from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Part, Refused
 from segment_copilot.english_next.refusals import unplaced
+from segment_copilot.english_next.same import members
 from segment_copilot.english_next.weights import NULL, learned
 from segment_copilot.language import Definition
-from segment_copilot.language.canonical import meaning
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, entitle
+from segment_copilot.language.equivalence import Form
 
 LONGEST: Final = 2_000
 """Characters of a request: a longer one is not read."""
@@ -90,12 +91,12 @@ def candidates(readings: Sequence[Reading], weights: Mapping[str, float]) -> tup
     top = max([*scores, weights.get(NULL, 0.0)])
     masses = [math.exp(score - top) for score in scores]
     total = sum(masses) + math.exp(weights.get(NULL, 0.0) - top)
-    made: dict[str, Candidate] = {}
+    made: dict[Form, Candidate] = {}
     for one, mass in zip(readings, masses, strict=True):
         written = write(one)
         if written is None:
             continue
-        mark = meaning(written.definition)
+        mark = members(written.definition)
         left = left_of(one)
         known = made.get(mark)
         if known is None:

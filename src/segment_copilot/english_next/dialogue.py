@@ -162,7 +162,7 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
         return Said(text, edit=edit)
     outcome = reads.audience(text)
-    return Said(text, outcome=outcome, quotes=quotes_of(outcome) if isinstance(outcome, Drafted) else ())
+    return Said(text, outcome=outcome, quotes=quotes_of(text, outcome) if isinstance(outcome, Drafted) else ())
 
 
 # Answers to a question of ours
@@ -174,7 +174,7 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
         option = picked(text, [one.label for one in before.outcome.options])
         if option is not None:
             drafted = before.outcome.options[option].draft
-            quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(drafted))
+            quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(before.text, drafted))
             return Said(before.text, outcome=drafted, counts=before.counts, quotes=quotes if text.strip() else ())
     open_words = [one.text for one in before.outcome.unplaced] if isinstance(before.outcome, Refused) else []
     if not isinstance(before.outcome, Asked) and not open_words:

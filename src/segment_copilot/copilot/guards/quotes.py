@@ -6,13 +6,9 @@ Which words made which condition is told by a model; that they are the person's 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import Struct
-
-_SAYS_NOTHING: Final = frozenset("PZC")  # categories of Unicode: punctuation, separators, what cannot be seen
 
 
 class Span(Struct, frozen=True):
@@ -56,7 +52,7 @@ def unquoted(said: Sequence[str], quoted: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _pattern(quote: str) -> re.Pattern[str] | None:
-    if not any(_says(character) for character in quote):
+    if not any(map(str.isalnum, quote)):
         return None
     words = quote.split()
     before = r"(?<![^\W_])" if words[0][0].isalnum() else ""
@@ -84,10 +80,6 @@ def _find_in(said: Sequence[str], ago: int, start: int, pattern: re.Pattern[str]
 
 
 def _words(ago: int, text: str, start: int, end: int) -> list[Span]:
-    """Return the part between two places without the punctuation around it, if any word is in it."""
-    saying = [at for at in range(start, end) if _says(text[at])]
+    """Return the part between two places without the signs around it, if any word is in it."""
+    saying = [at for at in range(start, end) if text[at].isalnum()]
     return [Span(ago, saying[0], saying[-1] + 1)] if saying else []
-
-
-def _says(character: str) -> bool:
-    return unicodedata.category(character)[0] not in _SAYS_NOTHING

@@ -1,0 +1,231 @@
+"""Learns what each feature of a reading is worth, so that the right reading of a sentence of the corpus is the likeliest.
+
+A softmax over the readings of a sentence and the one that it means nothing; several may be right. Sentences that must be
+refused belong to it, and so does one whose right reading is not among those found: of both, nothing is the answer.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+import segment_copilot.english_next
+from evals.corpus.examples import Example, load
+from evals.corpus.tenants import tenant
+from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
+from segment_copilot.english_next.chart import TooLong
+from segment_copilot.english_next.meanings import write
+from segment_copilot.english_next.same import members
+from segment_copilot.english_next.weights import learned
+from segment_copilot.language.equivalence import Form
+
+EPOCHS: Final = 40
+RATE: Final = 0.25
+PRIOR: Final = 0.02
+"""How strongly each weight is drawn to zero, for every hundred sentences."""
+
+GUESSES: Final = Path(__file__).parent / "guesses.toml"
+"""What some features were thought to be worth before there was a corpus: where learning begins."""
+WEIGHTS: Final = Path(segment_copilot.english_next.__file__).parent / "weights.toml"
+_LEARNED: Final = frozenset({"audience", "refuse"})
+
+Weights = Mapping[str, float]
+
+
+class Option(Struct, frozen=True):
+    """One reading of a sentence: its features, which definition it is, whether it is right, and whether it explains every word."""
+
+    features: Weights
+    meaning: Form
+    right: bool
+    clean: bool
+
+
+class Sample(Struct, frozen=True):
+    """A sentence with its readings; *refuse* when nothing is the answer."""
+
+    text: str
+    family: str
+    options: tuple[Option, ...]
+    refuse: bool = False
+    ask: bool = False
+
+
+class Verdict(Struct, frozen=True):
+    """What is made of a sentence at some bar: drafted right, drafted wrong, asked (with the right one among two), refused."""
+
+    drafted: bool = False
+    right: bool = False
+    asked: bool = False
+    offered: bool = False
+    probability: float = 0
+
+
+def learn(samples: Sequence[Sample], start: Weights, *, epochs: int = EPOCHS, prior: float = PRIOR) -> dict[str, float]:
+    """Return the weights under which what is right is likeliest, from *start* on (AdaGrad, drawn to zero)."""
+    weights = dict(start)
+    squares = dict.fromkeys(weights, 1e-6)
+    drawn = prior / max(len(samples), 1)
+    for epoch in range(epochs):
+        for sample in samples if epoch % 2 else reversed(samples):
+            for name, slope in _slopes(sample, weights).items():
+                total = slope - drawn * weights.get(name, 0.0)
+                squares[name] = squares.get(name, 1e-6) + total * total
+                weights[name] = weights.get(name, 0.0) + RATE * total / math.sqrt(squares[name])
+    return {name: round(value, 3) for name, value in sorted(weights.items()) if abs(value) > 0.01}
+
+
+def _slopes(sample: Sample, weights: Weights) -> dict[str, float]:
+    scores = [_score(option.features, weights) for option in sample.options] + [weights.get("null", 0.0)]
+    shares = _softmax(scores)
+    right = [option.right and option.clean for option in sample.options]
+    right.append(sample.refuse or not any(right))
+    wanted = sum(share for share, good in zip(shares, right, strict=True) if good)
+    slopes: dict[str, float] = {}
+    if wanted <= 0:
+        return slopes
+    for share, good, features in zip(
+        shares, right, (*(option.features for option in sample.options), {"null": 1.0}), strict=True
+    ):
+        pull = (share / wanted if good else 0.0) - share
+        if abs(pull) < 1e-4:
+            continue
+        for name, value in features.items():
+            slopes[name] = slopes.get(name, 0.0) + pull * value
+    return slopes
+
+
+def _score(features: Weights, weights: Weights) -> float:
+    return sum(weights.get(name, 0.0) * value for name, value in features.items())
+
+
+def _softmax(scores: Sequence[float]) -> list[float]:
+    top = max(scores)
+    masses = [math.exp(score - top) for score in scores]
+    total = sum(masses)
+    return [mass / total for mass in masses]
+
+
+def judge(sample: Sample, weights: Weights, *, clear: float = CLEAR, likely: float = LIKELY) -> Verdict:
+    """Return what is made of a sentence under some weights."""
+    scores = [_score(option.features, weights) for option in sample.options] + [weights.get("null", 0.0)]
+    shares = _softmax(scores)
+    groups: dict[Form, list[tuple[float, Option]]] = {}
+    for share, option in zip(shares, sample.options, strict=False):
+        groups.setdefault(option.meaning, []).append((share, option))
+    ranked = sorted(
+        (
+            (
+                sum(share for share, one in group if one.clean) or sum(share for share, _ in group),
+                any(one.clean for _, one in group),
+                group[0][1].right,
+            )
+            for group in groups.values()
+        ),
+        key=lambda row: -row[0],
+    )
+    if not ranked or not ranked[0][1]:
+        return Verdict()
+    probability, _, right = ranked[0]
+    if probability >= clear:
+        return Verdict(drafted=True, right=right, probability=probability)
+    two = [row for row in ranked if row[1]][:2]
+    if sum(row[0] for row in two) >= likely:
+        return Verdict(asked=True, offered=any(row[2] for row in two), right=right, probability=probability)
+    return Verdict(probability=probability)
+
+
+def folds(samples: Sequence[Sample], count: int) -> Iterator[tuple[list[Sample], list[Sample]]]:
+    """Yield what to learn from and what to judge; a family is never on both sides."""
+    families = sorted({sample.family for sample in samples})
+    place = {family: number % count for number, family in enumerate(families)}
+    for fold in range(count):
+        yield (
+            [one for one in samples if place[one.family] != fold],
+            [one for one in samples if place[one.family] == fold],
+        )
+
+
+def crossed(
+    samples: Sequence[Sample], start: Weights, *, count: int = 5, epochs: int = EPOCHS
+) -> list[tuple[Sample, Weights]]:
+    """Return each sentence with weights that were learned without its family."""
+    judged: list[tuple[Sample, Weights]] = []
+    for known, unknown in folds(samples, count):
+        weights = learn(known, start, epochs=epochs)
+        judged += [(sample, weights) for sample in unknown]
+    return judged
+
+
+def curve(
+    judged: Sequence[tuple[Sample, Weights]], bars: Iterable[float] = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)
+) -> list[str]:
+    """Return the rates at each bar, in lines: of what can be said, and what is made of the rest."""
+    lines = ["bar    right  wrong  asked (offered)  refused   of what must be refused: drafted  asked"]
+    can = [(sample, weights) for sample, weights in judged if not sample.refuse]
+    cannot = [(sample, weights) for sample, weights in judged if sample.refuse]
+    for bar in bars:
+        made = [judge(sample, weights, clear=bar) for sample, weights in can]
+        rest = [judge(sample, weights, clear=bar) for sample, weights in cannot]
+        right, wrong = (
+            sum(one.drafted and one.right for one in made),
+            sum(one.drafted and not one.right for one in made),
+        )
+        asked, offered = sum(one.asked for one in made), sum(one.offered for one in made)
+        total = max(len(made), 1)
+        share = [
+            f"{100 * part / total:5.1f}%" for part in (right, wrong, asked, offered, total - right - wrong - asked)
+        ]
+        drafted, questions = sum(one.drafted for one in rest), sum(one.asked for one in rest)
+        lines.append(
+            f"{bar:.2f}  {share[0]} {share[1]} {share[2]} ({share[3]})  {share[4]}      of {len(rest)}: {drafted:4} {questions:6}"
+        )
+    return lines
+
+
+# From the corpus' files
+
+
+def sample(example: Example, weights: Weights) -> Sample:
+    """Return an example of the corpus as its readings, found with these weights."""
+    whose = tenant(example.tenant)
+    golds = {members(definition) for definition in example.meaning.drafts}
+    try:
+        readings = understand(
+            example.text, whose.catalog, whose.as_of, whose.catalog.timezone, weights=weights
+        ).readings
+    except TooLong:
+        readings = ()
+    options: list[Option] = []
+    for one in readings:
+        written = write(one)
+        if written is not None:
+            meaning = members(written.definition)
+            options.append(Option(one.all_features(), meaning, meaning in golds, not left_of(one)))
+    return Sample(f"{example.place} {example.text}", example.family or example.text, tuple(options), refuse=not golds)
+
+
+def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:
+    """Learn from the audiences of some files, twice, as the weights decide which readings are found; tell the rates."""
+    examples = [one for one in load(paths) if one.kind in _LEARNED]
+    guesses = {name: float(value) for name, value in tomllib.loads(GUESSES.read_text("utf-8")).items()}
+    weights: Weights = learned() or guesses
+    samples: list[Sample] = []
+    for _ in range(2):
+        samples = [sample(one, weights) for one in examples]
+        weights = learn(samples, guesses)
+    told = [one for one in samples if not one.refuse]
+    found = sum(any(option.right and option.clean for option in one.options) for one in told)
+    yield f"{len(samples)} sentences; of {len(told)} that can be said, the right reading is found for {found}"
+    yield "by weights that were learned without the family:"
+    yield from curve(crossed(samples, guesses, count=count))
+    if keep:
+        lines = [f'"{name}" = {value}' for name, value in weights.items()]
+        WEIGHTS.write_text(
+            "# Learned by `python -m evals corpus train --write`.\n" + "\n".join(lines) + "\n", encoding="utf-8"
+        )
