@@ -5,5 +5,6 @@ sentence changes nothing: then it is somebody else's to read.
 """
 
 from segment_copilot.english_next.edits.outcome import Edited
+from segment_copilot.english_next.edits.reading import read_edit
 
-__all__ = ["Edited"]
+__all__ = ["Edited", "read_edit"]
