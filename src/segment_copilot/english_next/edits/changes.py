@@ -13,7 +13,6 @@ from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import (
     WINDOWED,
-    compared,
     events_of,
     has_window,
     is_number,
@@ -32,13 +31,20 @@ from segment_copilot.english_next.edits.aspects import (
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.targets import Target, spoken, targets
 from segment_copilot.english_next.edits.tree import Place, Unfit, as_one, excluding, joined, put
+from segment_copilot.english_next.events import all_tests, said
 from segment_copilot.english_next.meanings import opposite
 from segment_copilot.english_next.names import Value
-from segment_copilot.english_next.spans import union
-from segment_copilot.language import Condition, Definition, EventCount, Monetary, PropertyTest, Recency, UserProperty
+from segment_copilot.english_next.spans import Mention, Span, union
+from segment_copilot.language import Condition, Definition, EventCount, Group, Monetary, PropertyTest, Recency, UserProperty
+from segment_copilot.language.operators import OPERATORS, NumberOperator
 
+_LIKELY: Final = 0.3
+"""How likely the readings of some words must be together to be taken at all."""
 _CLEAR: Final = 0.75
 """Which share of what the readings of some words weigh together the likeliest must have to be taken without asking."""
+_SAME: Final = 6
+"""The rank of values that a draft tests already."""
+_METRIC: Final = {"distinct": "count_distinct"}
 _POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
 _TURNED: Final = {"eq": "neq", "in": "not_in", "contains": "does_not_contain", "contains_any": "contains_none"}
 
@@ -76,7 +82,8 @@ def set_to(desk: Desk, parts: Parts) -> list[Made]:
 
 def _everywhere(desk: Desk, new: Part, among: Sequence[Target]) -> list[Made]:
     definition = desk.definition
-    for target in among:
+    timed = [target for target in among if has_window(target.place.node)] if new.windows else among
+    for target in timed or among:
         fitted = _fitted(desk, new, target)
         definition = put(definition, target.place.path, fitted[0]) if fitted else definition
     return [Made(definition)]
@@ -91,6 +98,10 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
     """Return the condition with all that the words say set in it, and how well that fits; None where some does not."""
     place = target.place
     node, used, rank = place.node, 0, 0.0
+    if len(new.windows) > 1 or len(new.quantities) > 1:
+        return None
+    for one in new.metrics if isinstance(node, Monetary) else ():
+        node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
     for one in new.windows:
         made = with_window(node, one.window) if target.side in {"", "window"} or not target.open else None
         if made is None:
@@ -102,7 +113,7 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
             length = length_of(node)
             made = with_window(node, When("last", length=Length(int(one.quantity.value), length.unit))) if length else None
         else:
-            made = with_number(node, one.quantity) if target.tested is None else None
+            made = with_number(node, one.quantity) if not _of_age(one.words) or isinstance(node, UserProperty) else None
         if made is None:
             return None
         rank += _likely_number(place.node, one.quantity.currency)
@@ -115,6 +126,10 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
     if new.content & ~used or (new.negated and not new.values):
         return None
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
+
+
+def _of_age(words: Sequence[str]) -> bool:
+    return any(word in {"older", "younger", "old"} for word in words)
 
 
 def _likely_number(node: Condition, currency: str) -> float:
@@ -148,7 +163,7 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
                 said = [one for old in tested.values for one in (said if old == target.values[0] else [] if old in target.values else [old])]
             test = with_values(tested.test, list(dict.fromkeys(said)), "neq" if operator else "")
             made = retested(node, tested, test)
-            rank += 6
+            rank += _SAME
         else:
             made = with_test(node, _test(values, negated=bool(new.negated)))
             rank += 1
@@ -214,13 +229,22 @@ def _says_less(new: EventCount) -> bool:
 
 
 def _readings(desk: Desk, new: Part) -> list[tuple[Definition, float]]:
-    found = desk.audiences(new.text)
+    """Return what words mean as an audience of their own; a bare number or time is none."""
+    if not new.content & ~union((*new.quantities, *new.windows)) and not any(_of_age(one.words) for one in new.quantities):
+        return []
+    found = [one for one in desk.audiences(new.text) if not _is_presence(one.definition, new)]
     weight = sum(one.probability for one in found)
-    if not found or not weight:
+    if not found or not weight or weight < _LIKELY:
         return []
     if found[0].probability / weight >= _CLEAR:
         return [(found[0].definition, 0.0)]
     return [(one.definition, 0.0) for one in found[:2]]
+
+
+def _is_presence(definition: Definition, new: Part) -> bool:
+    """Return whether a reading is only that something is known, of words that name a field: "the country"."""
+    tests = [tested.test.operator for node in definition.conditions for tested in tests_of(node) if tested.at is None]
+    return any(one in {"is_set", "is_not_set"} for one in tests) and not any(new.found.tokens[at].lower in {"known", "set", "unknown"} for at in range(len(new.found.tokens)))
 
 
 def _said(desk: Desk, new: Part) -> list[tuple[Condition, float]]:
@@ -297,36 +321,65 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
     new = parts["new"]
     if new.values and not new.windows and not new.quantities:
         made = [one for place in desk.places if not place.excluded for one in _set(desk, new, Target(place, open=True))]
-        best = max((one.rank for one in made), default=0)
-        trait = any(not value.place.event for anchor in new.values for value in anchor.values)
-        if made and (best >= 6 or not trait):  # noqa: PLR2004
+        if max((one.rank for one in made), default=0) >= _SAME:
             return made
-    if not new.values and not (new.content & ~union(new.windows) & ~union(new.quantities)):
+    if not _has_people(new) and not new.content & ~union((*new.windows, *new.quantities)):
         return set_to(desk, parts)
-    return _filtered(desk, new) or add(desk, parts)
+    return _filtered(desk, new) or _narrowed(desk, new) or add(desk, parts)
+
+
+def _narrowed(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with more said of what was done at all: "only those who opened the flash sale campaign"."""
+    plain = [place for place in desk.places if isinstance(place.node, EventCount) and (place.node.operator, place.node.value) == ("gte", 1)]
+    made = [(place, _merge(place.node, node)) for node, _ in _said(desk, new) if node.__class__ is EventCount for place in plain if not place.excluded]
+    return [one for place, node in made if node is not None for one in _at(desk, place, node, 0.0)]
 
 
 def _filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
-    """Return the draft whose events are fewer: of "only orders over $50", "ignore orders under $20"."""
-    if _has_people(new):
-        return []
+    """Return the draft whose events are fewer: of "only orders over $50", "ignore orders under $20", "the urgent ones"."""
     made: list[Made] = []
-    for node, rank in _said(desk, new):
-        tests = [one.test for one in tests_of(node) if one.at is not None]
-        plain = isinstance(node, EventCount) and (node.operator, node.value) == ("gte", 1) and not has_window(node)
-        for place in desk.places:
-            if plain and len(tests) == 1 and events_of(place.node) == events_of(node) and not place.excluded:
-                test: Any = opposite(cast("Any", tests[0])) if turned and False else _turned(tests[0]) if turned else tests[0]
-                changed = with_test(place.node, test)
-                made += _at(desk, place, changed, rank) if changed is not None else []
+    for place in desk.places:
+        events = events_of(place.node)
+        tests = _tests(new, events[0]) if len(events) == 1 and not place.excluded and not _whose(new) else ()
+        changed: Condition | None = place.node
+        for test in tests if len(tests) == 1 or not turned else ():
+            known = next((one for one in tests_of(changed) if one.at is not None and one.test.property == test.property), None) if changed else None
+            said = _turned(test) if turned else test
+            changed = (retested(changed, known, said) if known and not turned else with_test(changed, said)) if changed else None
+        if changed is not None and changed != place.node:
+            made += _at(desk, place, changed, float(len(tests)))
     return made
 
 
-def _turned(test: Any) -> Any:
-    from segment_copilot.language.operators import OPERATORS
+def _tests(new: Part, event: str) -> tuple[PropertyTest, ...]:
+    """Return what the words test of the events of a type; nothing where they say more, or say when."""
+    bits = [at for at in range(len(new.found.tokens)) if new.span >> at & 1]
+    span = Span(new.found, bits[0], bits[-1] + 1)
+    named = sum(1 << at for at in bits if event in new.named(at))
+    mention = Mention(event, named, "words", {})
+    told = said(span, mention)
+    if told is None or told.negative or told.window is not None:
+        return ()
+    swallowed = sum(1 << at for at in bits if new.found.tokens[at].stem in lexicon.swallowed("event"))
+    for plan in all_tests(span, mention, told):
+        if not new.content & ~(told.used | plan.used | named | swallowed):
+            return (*told.tests, *plan.tests)
+    return ()
 
+
+def _turned(test: PropertyTest) -> PropertyTest:
     other = OPERATORS[test.operator].opposite
     return structs.replace(test, operator=other) if other else structs.replace(test, negate=not test.negate)
+
+
+def _whose(new: Part) -> bool:
+    """Return whether words are about people, and not about what they did: "from Spain", "who bought shoes"."""
+    tokens, start = new.found.tokens, (new.span & -new.span).bit_length() - 1
+    traits = any(not value.place.event and value.place.field.country for one in new.values for value in one.values)
+    return traits or _has_people(new) or tokens[start].lower in _LIVING
+
+
+_LIVING: Final = frozenset({"in", "from", "living", "based", "aged", "over", "under"})
 
 
 def _has_people(new: Part) -> bool:
@@ -376,11 +429,12 @@ def exclude(desk: Desk, parts: Parts) -> list[Made]:
         return made
     if made := _filtered(desk, new, turned=True):
         return made
-    if not _has_people(new) and (made := _not_these(desk, new)):
-        return made
     made: list[Made] = []
     for definition, rank in _readings(desk, new):
-        if not definition.exclude:
+        known = next((place for place in desk.places if not place.excluded and [place.node] == definition.conditions), None)
+        if known is not None and desk.definition.logic == "AND":
+            made += _at(desk, known, opposite(known.node), rank)
+        elif not definition.exclude:
             more = definition.conditions if definition.logic == "OR" else [as_one(definition)]
             made.append(Made(excluding(desk.definition, more), rank))
     return made
@@ -403,19 +457,12 @@ def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
     return made
 
 
-def _not_these(desk: Desk, new: Part) -> list[Made]:
-    """Return the draft that counts no events with a value that only these events have."""
-    if not new.values or any(not value.place.event for anchor in new.values for value in anchor.values):
-        return []
-    made: list[Made] = []
-    for place in desk.places:
-        found = [_own(anchor.values, place.node) for anchor in new.values]
-        mine = [one for one in found if one is not None]
-        left = new.content & ~union(new.values) & ~desk.explained(new, place)
-        if len(mine) == len(found) and not left and not place.excluded and len({one.place.path for one in mine}) == 1:
-            changed = with_test(place.node, _test(mine, negated=True))
-            made += _at(desk, place, changed, 0.0) if changed is not None else []
-    return made
+def drop_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
+    new = parts["new"]
+    if new.segments or _has_people(new):
+        return exclude(desk, parts)
+    return _filtered(desk, new, turned=True)
 
 
 def include(desk: Desk, parts: Parts) -> list[Made]:
@@ -463,6 +510,44 @@ def swap(desk: Desk, parts: Parts) -> list[Made]:
     return made
 
 
+def instead(desk: Desk, parts: Parts) -> list[Made]:
+    """Count visits instead; spent over $300 instead: of the one condition of that kind."""
+    new = parts["new"]
+    made = [one for place in desk.places for one in _set(desk, new, Target(place, open=True))]
+    if made:
+        return made
+    for node, rank in _whole(desk, new):
+        alike = [place for place in desk.places if not place.excluded and bool(events_of(place.node)) == bool(events_of(node))]
+        for place in alike:
+            made += _at(desk, place, _replaced(desk, place, node, new), rank + (type(place.node) is type(node)))
+    return made
+
+
+def at(operator: NumberOperator) -> Change:
+    """Return the change to a number at which it is enough, or at which it ends: "2 orders are enough", "cap it at 10"."""
+
+    def change(desk: Desk, parts: Parts) -> list[Made]:
+        new = parts["new"]
+        if not new.quantities:
+            return set_to(desk, parts)
+        made: list[Made] = []
+        for place in desk.places:
+            fitted = _fitted(desk, new, Target(place, open=True))
+            node: Any = fitted[0] if fitted else None
+            if fitted and hasattr(node, "operator") and is_number(node):
+                said = new.quantities[0].quantity
+                made += _at(desk, place, structs.replace(node, operator=operator if said.bare else node.operator), fitted[1])
+        return made
+
+    return change
+
+
+def nothing(desk: Desk, parts: Parts) -> list[Made]:
+    """That is too many; 3 is too few: a reason, which changes nothing by itself."""
+    del parts
+    return [Made(desk.definition)]
+
+
 def _replaced(desk: Desk, place: Place, node: Condition, old: Part) -> Condition:
     """Return what takes the place of a condition: of one that counts, another event, if only that is said."""
     was = place.node
@@ -477,7 +562,11 @@ def _replaced(desk: Desk, place: Place, node: Condition, old: Part) -> Condition
 
 
 def negate(desk: Desk, parts: Parts) -> list[Made]:
-    """Flip the second condition."""
+    """Flip the second condition; the opposite."""
+    if "target" not in parts:
+        one = as_one(desk.definition)
+        node = structs.replace(one, negate=not one.negate) if isinstance(one, Group) else opposite(one)
+        return [Made(structs.replace(desk.definition, conditions=[node]))]
     return [made for one in targets(desk, parts["target"]) if not one.open or len(desk.places) == 1 for made in _at(desk, one.place, opposite(one.place.node), one.rank)]
 
 
@@ -507,6 +596,8 @@ def _moved(desk: Desk, target: Target, new: Part | None, by: Callable[[float, fl
         return _at(desk, target.place, made, target.rank) if made else []
     if new is not None and not new.quantities or not is_number(node) or isinstance(cast("Any", node).value, list):
         return []
+    if new is not None and new.content & ~union(new.quantities) & ~desk.explained(new, target.place):
+        return []
     value = by(cast("Any", node).value, new.quantities[0].quantity.value if new is not None else 0)
     return _at(desk, target.place, structs.replace(cast("Any", node), value=whole(value)), target.rank) if value >= 0 else []
 
@@ -525,10 +616,10 @@ def logic(name: Any) -> Change:
 
 KINDS: Final[Mapping[str, Change]] = {
     "set": set_to, "bare": set_to, "swap": swap, "add": add, "too": too, "or": either, "only": only, "remove": remove, "exclude": exclude, "include": include,
-    "keep": keep, "negate": negate, "any": logic("OR"), "all": logic("AND"),
+    "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "negate": negate, "any": logic("OR"), "all": logic("AND"),
     "up": moved(lambda was, step: was + step), "down": moved(lambda was, step: was - step),
     "times": moved(lambda was, step: was * 2 + 0 * step), "half": moved(lambda was, step: was / 2 + 0 * step),
 }  # fmt: skip
 """Every kind of change but those of a name, and of taking the last one back."""
 
-__all__ = ["KINDS", "Made", "compared", "lexicon"]
+__all__ = ["KINDS", "Made"]

@@ -9,9 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from segment_copilot.english.times import phrases
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.anchors import Anchor, Anchors, QuantityAnchor, SegmentAnchor, ValueAnchor, WindowAnchor
+from segment_copilot.english_next.anchors import Anchor, Anchors, QuantityAnchor, SegmentAnchor, ValueAnchor, WindowAnchor, WordAnchor
 from segment_copilot.english_next.audience import Candidate, Understood, understand
 from segment_copilot.english_next.chart import TooLong
 from segment_copilot.english_next.edits import ways
@@ -53,8 +54,21 @@ class Part(Struct, frozen=True, dict=True):
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
-        """Its numbers; "only" and "just" before one do not compare."""
-        return tuple(one for one in self.found.quantities if self._has(one))
+        """Its numbers; of one whose comparison stands before it ("up to 10"), the number alone. "This one" is none."""
+        found: list[QuantityAnchor] = []
+        tokens, start = self.found.tokens, (self.span & -self.span).bit_length() - 1
+        for one in self.found.quantities:
+            pointing = tokens[one.start].lower in {"one", "ones"} and one.start and tokens[one.start - 1].lower in ways.words("pointed")
+            if self._has(one) and not pointing:
+                found.append(one)
+            elif one.start < start < one.end and (plain := phrases.quantity(tokens, start)) is not None:
+                found.append(QuantityAnchor(start, plain[1], plain[0]))
+        return tuple(found)
+
+    @cached_property
+    def metrics(self) -> tuple[WordAnchor, ...]:
+        """What is made of several values: "average", "spend"."""
+        return tuple(longest(one for one in (*self.found.money_metrics, *self.found.metrics) if self._has(one)))
 
     @cached_property
     def values(self) -> tuple[ValueAnchor, ...]:
@@ -140,12 +154,14 @@ class Desk(Struct, frozen=True, dict=True):
         """Return the words of a part that tell of a condition."""
         node, found = place.node, self.found
         used = union(one for one in part.windows if _same_window(one, place))
-        used |= union(one for one in part.quantities if float(one.quantity.value) in numbers_of(node))
+        length = length_of(node)
+        numbers = (*numbers_of(node), *([length.count] if length else []))
+        used |= union(one for one in part.quantities if float(one.quantity.value) in numbers)
         used |= union(one for one in part.segments if is_member(node, one.segment))
         used |= union(one for one in part.values if any(self.has_value(place, value) for value in one.values))
         used |= union(one for one in found.fields if one.mask & part.span == one.mask and self._has_field(place, one.place.event, one.place.path))
         if isinstance(node, Monetary):
-            used |= union(one for one in (*found.money_metrics, *found.metrics) if one.mask & part.span == one.mask)
+            used |= union(one for one in part.metrics if one.kind == node.metric)
         events = {*events_of(node)}
         said = self._described(place)
         for at, token in enumerate(found.tokens):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from segment_copilot.english_next.edits import ways
-from segment_copilot.english_next.edits.aspects import Tested, has_window, tests_field, tests_of
+from segment_copilot.english_next.edits.aspects import Tested, has_window, length_of, numbers_of, tests_field, tests_of
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.tree import Place, Unfit
 from segment_copilot.language import UserProperty
@@ -47,8 +47,9 @@ class Spoken(Struct, frozen=True):
 def spoken(part: Part) -> Spoken:
     """Sort the words of a part that name no thing, but a side of one."""
     words, told, place = 0, set[str](), 0
+    taken = union_of(part)
     for at, token in enumerate(part.found.tokens):
-        if not part.span >> at & 1:
+        if not part.span >> at & 1 or (taken >> at & 1 and token.kind != "number"):
             continue
         if ordinal := ways.place_of(token.lower):
             place, words = ordinal, words | 1 << at
@@ -131,7 +132,8 @@ def _sides(desk: Desk, part: Part, place: Place) -> list[tuple[Side, Tested | No
     if part.windows:
         return [("window", None, ())] if has_window(node) else []
     if part.quantities:
-        return [("number", None, ())]
+        length, value = length_of(node), float(part.quantities[0].quantity.value)
+        return [("window" if length and length.count == value and value not in numbers_of(node) else "number", None, ())]
     fields = {one.place.path for one in part.found.fields if one.mask & part.span == one.mask and one.share == 1}
     inner = [tested for tested in tests_of(node) if tested.at is not None and tested.test.property in fields]
     if inner and not isinstance(node, UserProperty):
