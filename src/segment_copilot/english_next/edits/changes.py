@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as When
 from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.amounts import may_count
 from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import (
     WINDOWED,
@@ -35,7 +36,7 @@ from segment_copilot.english_next.events import all_tests, said
 from segment_copilot.english_next.meanings import opposite
 from segment_copilot.english_next.names import Value
 from segment_copilot.english_next.spans import Mention, Span, union
-from segment_copilot.language import Condition, Definition, EventCount, Group, Monetary, PropertyTest, Recency, UserProperty
+from segment_copilot.language import Condition, Definition, EventCount, Group, Monetary, PropertyTest, Recency, SegmentMembership, UserProperty
 from segment_copilot.language.operators import OPERATORS, NumberOperator
 
 _LIKELY: Final = 0.3
@@ -109,11 +110,11 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
         rank += 4 if has_window(place.node) else 0
         node, used = made, used | one.mask
     for one in new.quantities:
-        if target.side == "window":
-            length = length_of(node)
+        if target.side == "window" or (spoken(new).window and not new.windows):
+            length = length_of(node) if not new.windows else None
             made = with_window(node, When("last", length=Length(int(one.quantity.value), length.unit))) if length else None
         else:
-            made = with_number(node, one.quantity) if not _of_age(one.words) or isinstance(node, UserProperty) else None
+            made = with_number(node, one.quantity) if isinstance(node, UserProperty | Monetary) or may_count(one) else None
         if made is None:
             return None
         rank += _likely_number(place.node, one.quantity.currency)
@@ -258,12 +259,37 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
         return [one for place in desk.places for one in _set(desk, new, Target(place, open=True))]
     if values := _in_lists(desk, new):
         return values
+    if second := _second_bound(desk, new):
+        return second
     made: list[Made] = []
     for definition, rank in _readings(desk, new):
         more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
         changed = joined(desk.definition, more, "AND")
         made.append(Made(excluding(changed, definition.exclude.conditions) if definition.exclude else changed, rank))
     return made
+
+
+def _second_bound(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with another end of a number: of "more than 3", and "at most 10"."""
+    made: list[Made] = []
+    for place in desk.places if len(new.quantities) == 1 and not new.quantities[0].quantity.bare else ():
+        fitted = _fitted(desk, new, Target(place, open=True))
+        sides = [getattr(node, "operator", "")[:1] for node in (place.node, fitted[0])] if fitted else []
+        if sorted(sides) == ["g", "l"] and fitted and not place.excluded:
+            made.append(Made(joined(desk.definition, [fitted[0]], "AND"), fitted[1]))
+    return made
+
+
+def who(desk: Desk, parts: Parts) -> list[Made]:
+    """Who bought shoes: one condition more; those who ordered at least 10 times, who did not open it: the one there is."""
+    new = parts["new"]
+    anew = new.quantities or new.negated or new.windows
+    return (_merged(desk, new) if anew else []) or add(desk, parts)
+
+
+def add_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Add people who started a trial: these too, or only these? Both may be meant."""
+    return _in_lists(desk, parts["new"]) or [*add(desk, parts), *either(desk, parts)]
 
 
 def _in_lists(desk: Desk, new: Part) -> list[Made]:
@@ -325,6 +351,10 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
             return made
     if not _has_people(new) and not new.content & ~union((*new.windows, *new.quantities)):
         return set_to(desk, parts)
+    if new.quantities and not _whose(new):
+        made = [one for place in desk.places for one in _set(desk, new, Target(place, open=True)) if isinstance(place.node, EventCount)]
+        if made:
+            return made
     return _filtered(desk, new) or _narrowed(desk, new) or add(desk, parts)
 
 
@@ -425,6 +455,8 @@ def without(target: Target) -> Condition | None:
 def exclude(desk: Desk, parts: Parts) -> list[Made]:
     """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
     new = parts["new"]
+    if new.text.lower().startswith("only "):
+        return []
     if made := _out_of_lists(desk, new):
         return made
     if made := _filtered(desk, new, turned=True):
@@ -551,6 +583,8 @@ def nothing(desk: Desk, parts: Parts) -> list[Made]:
 def _replaced(desk: Desk, place: Place, node: Condition, old: Part) -> Condition:
     """Return what takes the place of a condition: of one that counts, another event, if only that is said."""
     was = place.node
+    if place.excluded and isinstance(node, SegmentMembership) and node.operator == "not_in":
+        return opposite(node)
     plain = isinstance(node, EventCount) and (node.operator, node.value) == ("gte", 1) and not has_window(node)
     if not plain or not isinstance(was, EventCount) or old.quantities or old.windows:
         return node
@@ -587,6 +621,8 @@ def moved(by: Callable[[float, float], float]) -> Change:
 def _moved(desk: Desk, target: Target, new: Part | None, by: Callable[[float, float], float]) -> list[Made]:
     node, length = target.place.node, length_of(target.place.node)
     said = new.windows[0].window.length if new is not None and new.windows else None
+    if new is not None and new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, target.place):
+        return []
     if said is not None or target.side == "window":
         step = said.count if said is not None else new.quantities[0].quantity.value if new is not None and new.quantities else 0
         if length is None or (said is not None and said.unit != length.unit):
@@ -595,8 +631,6 @@ def _moved(desk: Desk, target: Target, new: Part | None, by: Callable[[float, fl
         made = with_window(node, When("last", length=Length(count, length.unit))) if count > 0 else None
         return _at(desk, target.place, made, target.rank) if made else []
     if new is not None and not new.quantities or not is_number(node) or isinstance(cast("Any", node).value, list):
-        return []
-    if new is not None and new.content & ~union(new.quantities) & ~desk.explained(new, target.place):
         return []
     value = by(cast("Any", node).value, new.quantities[0].quantity.value if new is not None else 0)
     return _at(desk, target.place, structs.replace(cast("Any", node), value=whole(value)), target.rank) if value >= 0 else []
@@ -616,7 +650,7 @@ def logic(name: Any) -> Change:
 
 KINDS: Final[Mapping[str, Change]] = {
     "set": set_to, "bare": set_to, "swap": swap, "add": add, "too": too, "or": either, "only": only, "remove": remove, "exclude": exclude, "include": include,
-    "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "negate": negate, "any": logic("OR"), "all": logic("AND"),
+    "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "who": who, "add_people": add_people, "negate": negate, "any": logic("OR"), "all": logic("AND"),
     "up": moved(lambda was, step: was + step), "down": moved(lambda was, step: was - step),
     "times": moved(lambda was, step: was * 2 + 0 * step), "half": moved(lambda was, step: was / 2 + 0 * step),
 }  # fmt: skip

@@ -26,12 +26,14 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.changes import changes
 from segment_copilot.language.describe import describe, entitle
 from segment_copilot.language.edits import difference
+from segment_copilot.language.lint import lint
 
 LONGEST: Final = 500
 """Characters of a change: a longer message is none."""
 _STEPS: Final = 4
 _TRIES: Final = 40
 _OPTIONS: Final = 4
+_TAKING: Final = frozenset({"exclude", "remove", "drop_people"})
 
 
 class Done(Struct, frozen=True):
@@ -85,6 +87,8 @@ class _Trial:
                 return None
             self.left -= 1
             parts = {name: desk.part(*at) for name, at in fit.slots.items()}
+            if fit.kind in _TAKING and any(one.start < at < one.end for one in found.quantities for at, _ in fit.slots.values()):
+                continue  # "no" and "less" are of a comparison: "no more than 10 orders"
             if fit.kind == "rename":
                 return Done((desk.definition,), fit.kind, start, end, name=_name(parts["name"]))
             made = self._made(desk, fit, parts)
@@ -96,7 +100,7 @@ class _Trial:
         if fit.kind == "bare" and _is_anew(desk, parts["new"]):
             return ()
         try:
-            found = [one for one in KINDS[fit.kind](desk, parts) if _holds(one.definition)]
+            found = [one for one in KINDS[fit.kind](desk, parts) if _holds(one.definition, desk)]
         except Unfit as error:
             if fit.sure:
                 self.wrong.append((str(error), None))
@@ -113,13 +117,14 @@ def _best(found: Sequence[Made]) -> tuple[Definition, ...]:
     return tuple({meaning(one.definition): one.definition for one in found if one.rank == top}.values())
 
 
-def _holds(definition: Definition) -> bool:
-    """Return whether the language takes a definition."""
+def _holds(definition: Definition, desk: Desk) -> bool:
+    """Return whether the language takes a definition, and some people can be in it, if any could before."""
     try:
         decode(msgspec.json.decode(msgspec.json.encode(definition)))
     except InvalidDefinition:
         return False
-    return True
+    found, before = (len(lint(one, as_of=desk.as_of, timezone=desk.timezone)) for one in (definition, desk.definition))
+    return found <= before
 
 
 def _is_anew(desk: Desk, part: Part) -> bool:
@@ -152,7 +157,8 @@ def read_edit(text: str, base: Base, catalog: Catalog, as_of: datetime, timezone
         return None
     found = find(text, names_of(catalog), as_of, timezone)
     tokens = found.tokens
-    if not tokens or ways.begins(found, "anew") or (ways.begins(found, "asking") and not ways.begins(found, "about")):
+    orders = ways.begins(found, "orders") and bool(found.segments)
+    if not tokens or orders or ways.begins(found, "anew") or (ways.begins(found, "asking") and not ways.begins(found, "about")):
         return None
     memory: dict[str, Any] = {}
 

@@ -54,15 +54,17 @@ class Part(Struct, frozen=True, dict=True):
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
-        """Its numbers; of one whose comparison stands before it ("up to 10"), the number alone. "This one" is none."""
+        """Its numbers; of one that goes on beyond it ("up to 10", "3 to 5"), what is in it. "This one" is none."""
         found: list[QuantityAnchor] = []
-        tokens, start = self.found.tokens, (self.span & -self.span).bit_length() - 1
+        tokens, bits = self.found.tokens, [at for at in range(len(self.found.tokens)) if self.span >> at & 1]
         for one in self.found.quantities:
-            pointing = tokens[one.start].lower in {"one", "ones"} and one.start and tokens[one.start - 1].lower in ways.words("pointed")
-            if self._has(one) and not pointing:
+            inside = [at for at in bits if one.start <= at < one.end]
+            pointing = tokens[one.start].lower in {"one", "ones"} and one.start > 0 and tokens[one.start - 1].lower in ways.words("pointed")
+            if len(inside) == one.end - one.start and not pointing:
                 found.append(one)
-            elif one.start < start < one.end and (plain := phrases.quantity(tokens, start)) is not None:
-                found.append(QuantityAnchor(start, plain[1], plain[0]))
+            elif inside and not pointing and (plain := phrases.quantity(tokens[: bits[-1] + 1], inside[0])) is not None:
+                exact = one.quantity.operator == "eq" and not one.quantity.bare
+                found.append(QuantityAnchor(inside[0], plain[1], one.quantity if exact else plain[0]))
         return tuple(found)
 
     @cached_property
@@ -73,7 +75,7 @@ class Part(Struct, frozen=True, dict=True):
     @cached_property
     def values(self) -> tuple[ValueAnchor, ...]:
         """The values that it names, the longest of those that overlap."""
-        return tuple(longest(one for one in self.found.values if self._has(one) and not one.mask & union(self.segments)))
+        return tuple(longest(one for one in self.found.values if self._has(one)))
 
     @cached_property
     def segments(self) -> tuple[SegmentAnchor, ...]:
