@@ -1,17 +1,23 @@
-"""`python -m evals corpus`: lint."""
+"""`python -m evals corpus`: lint, train, score, curve, seal, open."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evals.corpus.examples import FOLDER
+from evals.corpus.examples import FOLDER, load
 from evals.corpus.linting import lint_text
-from evals.corpus.training import train
+from evals.corpus.playing import open_model
+from evals.corpus.scoring import Scored, comparison, listing, score, summary
+from evals.corpus.sealing import SEALED, check, seal
+from evals.corpus.training import curve, sample, train
 from evals.gates import Exit
+from segment_copilot.english_next.weights import learned
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
 
@@ -34,8 +40,51 @@ def lint_command(files: Files = None) -> None:
     raise typer.Exit(Exit.GATE if wrong else Exit.OK)
 
 
+@app.command("score")
+def score_command(
+    files: Files = None,
+    model: Annotated[list[str] | None, typer.Option(help="offline, offline-next, or both, side by side")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write every sentence that went wrong, and what came of it")
+    ] = None,
+) -> None:
+    """Ask a model every sentence, and print what came of it as Markdown."""
+    examples = load(tuple(files or ()))
+    title = ", ".join(path.stem for path in files or ()) or "the whole corpus"
+    found = dict[str, list[Scored]]()
+    for name in model or ["offline"]:
+        with typer.progressbar(length=len(examples), label=name, file=sys.stderr) as bar:
+            found[name] = score(open_model(name), examples, done=partial(bar.update, 1))
+        typer.echo(summary(found[name], f"{name}: {title}"))
+        if out is not None:
+            (out if len(model or ()) < 2 else out.with_stem(f"{out.stem}-{name}")).write_text(listing(found[name]))
+    if len(found) > 1:
+        typer.echo(comparison(found, title))
+
+
 @app.command("train")
 def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
     """Learn the weights of the model without a key from the examples; `--write` keeps them."""
     for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
+        typer.echo(line)
+
+
+@app.command("seal")
+def seal_command(file: Annotated[Path, typer.Argument(help="Sentences that nobody has measured on")]) -> None:
+    """Write the hash of a file into SEALED.md; commit it before the file is asked."""
+    typer.echo(f"{seal(file)}  {file.name}: sealed in {SEALED.name}; commit that first")
+
+
+@app.command("open")
+def open_command(file: Annotated[Path, typer.Argument(help="A file that was sealed")]) -> None:
+    """Say whether a file is the one that was sealed."""
+    typer.echo(f"{check(file)}  {file.name}: as it was sealed")
+
+
+@app.command("curve")
+def curve_command(files: Files = None) -> None:
+    """Print what the weights as they are make of the audiences at each threshold; for sets that were not learned from."""
+    examples = [one for one in load(tuple(files or ())) if one.kind in {"audience", "refuse"}]
+    samples = [sample(one, learned()) for one in examples]
+    for line in curve([(one, learned()) for one in samples]):
         typer.echo(line)

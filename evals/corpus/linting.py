@@ -13,7 +13,7 @@ from evals.definitions import walk, where_tests
 from segment_copilot.language import Definition
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
 from segment_copilot.language.operators import OPERATORS
-from segment_copilot.language.value_types import parse_date
+from segment_copilot.language.value_types import is_number_text, parse_date
 
 _NUMBERS = ("gt", "gte", "lt", "lte", "between", "not_between")
 
@@ -81,14 +81,23 @@ def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: s
     row = OPERATORS[test["operator"]]
     values = test.get("value")
     listed: list[Any] = values if isinstance(values, list) else [values]
-    if row.seeks == "whole" and found.is_whole and found.samples:
+    is_element = row.seeks == "part" and found.told_types == ("list",)
+    if (row.seeks == "whole" or is_element) and found.is_whole and found.samples:
         for value in listed:
-            if value not in found.samples and not (isinstance(value, str) and parse_date(value)):
+            if not _is_stored(value, found):
                 near = nearest(str(value), [str(one) for one in found.samples])
                 told = f"; near is {', '.join(near)}" if near else f"; there are {_some(found)}"
                 yield f"{path} is never {value!r}{told}."
     elif test["operator"] in _NUMBERS and found.told_types == ("number",) and isinstance(values, str):
         yield f"{path} is a number, and {values!r} is a text."
+
+
+def _is_stored(value: Any, found: Property) -> bool:
+    """Return whether a value is among the samples, as a number too; of dates every day is plausible."""
+    if isinstance(value, str):
+        return value in found.samples or parse_date(value) is not None
+    numbers = (float(one) for one in found.samples if isinstance(one, str) and is_number_text(one))
+    return value in found.samples or value in numbers
 
 
 def _some(found: Property) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from evals.fixtures import TENANTS, believable
 from evals.fixtures.catalogs import catalog_of
-from evals.fixtures.rows import AS_OF, Dataset, Row
+from evals.fixtures.rows import AS_OF, Dataset, Row, SegmentSeed
 from segment_copilot.language.catalog import Catalog
 from tests.support.english import catalogs as tests  # the tests' own: their sentences are said of them
 
@@ -22,13 +22,13 @@ PUBLIC_AS_OF: Final = datetime.fromisoformat("2026-06-30T12:00:00Z")
 
 
 class Tenant(Struct, frozen=True):
-    """Whose sentences they are. Without *rows* there is only the catalog."""
+    """Holds whose sentences they are. Without *rows* there is only the catalog."""
 
     name: str
     catalog: Catalog
     as_of: datetime
     rows: tuple[Row, ...] = ()
-    definitions: Mapping[int, Mapping[str, Any]] = {}  # of its saved segments, which name others
+    seeds: tuple[SegmentSeed, ...] = ()  # its saved segments, which name others
 
     @property
     def segments(self) -> Mapping[str, int]:
@@ -51,8 +51,7 @@ def tenant(name: str) -> Tenant:
     """Return a tenant: of the fixtures, of the tests, or one of the small public ones. Raises KeyError for any other."""
     if name in TENANTS:
         data = believable(name)
-        definitions = {number: segment.definition for number, segment in enumerate(data.segments, 1)}
-        return Tenant(name, catalog_of(data), AS_OF, data.rows, definitions)
+        return Tenant(name, catalog_of(data), AS_OF, data.rows, data.segments)
     if name == "demo":  # the same shop, a week before and elsewhere
         rows = tuple(row for row in believable("shop").rows if row.occurred_at <= tests.AS_OF)
         return Tenant(name, tests.DEMO, tests.AS_OF, rows)

@@ -94,6 +94,25 @@ async def test_a_worker_that_dies_between_batches_leaves_the_rest_to_another(
     assert [one.status for one in await sending.deliveries(activation)] == ["done"]
 
 
+async def test_whoever_dies_between_the_last_batch_and_the_end_sends_nothing_again(sending: Sending):
+    await sending.publish("ab")
+    activation = await sending.activate()
+    # PostgreSQL goes away just then, as a server that is shut down does.
+    dies = """
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'gone' USING ERRCODE = '57P01'; END $$;
+        CREATE TRIGGER die BEFORE UPDATE OF synced_computation ON activations FOR EACH ROW EXECUTE FUNCTION die()"""
+    await sending.resources.postgres.execute(dies)
+    await sending.work()
+    (waiting,) = await sending.deliveries(activation)
+    assert (waiting.status, waiting.sent) == ("queued", 2)
+
+    await sending.resources.postgres.execute("DROP TRIGGER die ON activations")
+    await sending.resources.postgres.execute("UPDATE deliveries SET lease_until = NULL")
+    await sending.work()
+    assert [one.status for one in await sending.deliveries(activation)] == ["done"]
+    assert [one.entered for one in sending.sent()] == [["a", "b"]]
+
+
 async def test_an_emptied_audience_is_held_until_somebody_says_so(sending: Sending):
     await sending.publish("abc")
     activation = await sending.activate()

@@ -119,7 +119,7 @@ class MoodyReceiver(Receiver):
         if received.target == WEBHOOK:
             self._take_event(told)
         else:
-            self._take_batch(told)
+            self._take_batch(id_, told)
 
     def _take_event(self, told: dict[str, Any]) -> None:
         event, segment_id = told["event"], told["segment_id"]
@@ -136,12 +136,14 @@ class MoodyReceiver(Receiver):
                 if told["error"]["code"] != CRASHED:
                     self.broken.append(f"{event}: {told['error']}")
 
-    def _take_batch(self, told: dict[str, Any]) -> None:
+    def _take_batch(self, id_: str, told: dict[str, Any]) -> None:
         segment_id = told["segment_id"]
         replay = self.synced.setdefault(segment_id, Replay(f"activation, segment {segment_id}"))
         self.counts["batches"] += 1
         entered, left = ([user["user_id"] for user in told[change]] for change in ("entered", "left"))
-        self.broken += replay.apply(entered, left, is_full=told["full"])
+        wrong = replay.apply(entered, left, is_full=told["full"])
+        before = next((key for key, body in self.taken.items() if _users(json.loads(body)) == _users(told)), "none")
+        self.broken += [f"{one} ({id_}; {before} told the same)" for one in wrong]
 
 
 def _users(told: dict[str, Any]) -> tuple[Any, ...]:

@@ -256,7 +256,7 @@ class Syncing:
             )
             if row["position"] is None:
                 return span, self._changes.beginning(span, is_snapshot=is_snapshot), row["batches"], row["round"]
-            position = msgspec.json.decode(row["position"], type=Position)
+            position = msgspec.json.decode(row["position"], type=Position | None)  # null: the last batch arrived
             return span, position, row["batches"], row["round"]
         round_ = await self._postgres.fetchval(_BEGUN, *claim.key)
         span = await self._changes.span(
@@ -300,7 +300,7 @@ class Syncing:
 
     async def _arrived(self, claim: _Claim, batch: Batch, outcome: Outcome, then: Position | None) -> bool:
         """Write down that a batch arrived; False when the delivery is not ours any more."""
-        at = None if then is None else msgspec.json.encode(then).decode()
+        at = msgspec.json.encode(then).decode()
         count, rejected = len(batch.entered) + len(batch.left), outcome.rejected
         async with self._postgres.transaction() as transaction:
             if not await transaction.execute(_ARRIVED, *claim.key, at, count - len(rejected), len(rejected)):
