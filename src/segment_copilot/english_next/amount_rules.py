@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET, structs
 
 from segment_copilot.english_next.amounts import add, currency_test, gap, may_count
-from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, WordAnchor
+from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
 from segment_copilot.english_next.events import (
     Rule,
     Said,
@@ -99,6 +99,10 @@ def _measured(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[tup
         if place.event == mention.event and place.field.numeric and not field.mask & one.mask and gap(field, one) <= 4:  # noqa: PLR2004
             named.add(place.path)
             yield place.path, field.mask & ~mention.mask, "named" if money_rank(place.field) >= 10 else "money_named"  # noqa: PLR2004
+    for place in span.names.numeric(mention.event):
+        if place.path not in named and span.having(place.field.units) & mask(one.end, one.end + 1):
+            named.add(place.path)
+            yield place.path, mask(one.end, one.end + 1), "unit"
     money = span.names.money(mention.event)
     if money is not None and money.path not in named:
         yield money.path, 0, "money"

@@ -186,8 +186,15 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
     for anchor, value in mine:
         groups.setdefault(value.place.path, []).append((anchor, value))
         field = beside(span, anchor, value.place)
-        used |= anchor.mask | (field.mask if field and not field.mask & taken else 0)
-        add(features, "value:named" if field else "value:bare")
+        far = union(
+            one
+            for one in span.fields
+            if one.share == 1
+            and (one.place.event, one.place.path) == (event, value.place.path)
+            and not one.mask & taken
+        )
+        used |= anchor.mask | (field.mask if field and not field.mask & taken else far)
+        add(features, "value:named" if field else "value:named_far" if far else "value:bare")
         if any(not other.place.event for other in anchor.values):
             add(features, "value:also_trait")
         if value.how not in {"value", "exact"}:

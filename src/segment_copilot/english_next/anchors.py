@@ -15,6 +15,7 @@ from msgspec import Struct
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.times import phrases, windows
 from segment_copilot.english.times.dates import local_date
+from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english_next import lexicon
@@ -24,6 +25,7 @@ from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
 _APART: Final = 3  # words inside of a field's name
+_WORDS_THAT_ARE_CODES: Final = frozenset({"can", "per", "and", "are", "fin", "pan", "col", "lux", "bel", "nor"})
 _BARE: Final = {"path", "quoted", "name", "date"}
 
 
@@ -101,6 +103,7 @@ class Anchors(Struct, frozen=True, dict=True):
     negations: tuple[WordAnchor, ...]
     pronouns: tuple[WordAnchor, ...]
     head: int  # so many words at the head give an order: "make a list of"
+    title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -128,6 +131,8 @@ class Anchors(Struct, frozen=True, dict=True):
         for at, token in enumerate(self.tokens):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
+            following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
+            silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
             if (at >= self.head and (shouted or not silent)) or (token.kind == "sign" and token.lower in "+/%"):
                 told |= 1 << at
@@ -139,7 +144,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
     found_windows = tuple(_windows(tokens, as_of, timezone))
-    taken = _union(found_windows)
+    taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
@@ -150,7 +155,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
         tuple(_closed(tokens, lexicon.words("negations"), "not")),
-        tuple(_pronouns(tokens)), _head(tokens, _union((*values, *segments))),
+        tuple(_pronouns(tokens)), _head(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
 
@@ -244,6 +249,8 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:
         found = list(names.meant.get(frozenset(map(_old_concept, key)), ()))
+    if len(run) == 1 and not first.text.isupper() and first.lower in CODES_THAT_ARE_WORDS | _WORDS_THAT_ARE_CODES:
+        return []
     if country_code(run) is not None:
         there = {(one.place.event, one.place.path) for one in found}
         for place in names.countries:
@@ -327,8 +334,9 @@ def _closed(tokens: tuple[Token, ...], words: frozenset[str], kind: str) -> Iter
 def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
     """Yield words that point back; "those who" points to nobody."""
     for at, token in enumerate(tokens):
-        following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-        whom = token.lower in {"those", "these"} and following in _WHOM | lexicon.stems("people")
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
+        whom = token.lower in {"those", "these"} and not ends
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
 
@@ -348,6 +356,16 @@ _WHOM: Final = {
     "having",
     "aged",
 }
+
+
+def _title(tokens: tuple[Token, ...]) -> int:
+    """Return the positions of a name that was given: "a segment called “Lapsed”"."""
+    named = {"called", "named", "titled", "name", "labelled", "labeled"}
+    found = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
+            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
+    return found
 
 
 def _head(tokens: tuple[Token, ...], names: int) -> int:

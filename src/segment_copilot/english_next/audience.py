@@ -145,7 +145,9 @@ def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
     names = {number: segment.name for number, segment in catalog.segments.items()}
     sentence = found.sentence
     notes = [note for _, note in sentence.notes] + [note for _, note in one.reading.notes]
-    label = sentence.said([at for at in range(len(found.tokens)) if one.reading.label >> at & 1]).strip(" :\"'“”")
+    label = sentence.said(
+        [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
+    ).strip(" :\"'“”")
     name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
     return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
 

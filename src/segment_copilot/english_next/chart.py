@@ -30,6 +30,7 @@ _ORDER: Final = (
     "but",
     "and",
     "colon",
+    "dash",
     "stop",
     "rel",
     "without",
@@ -87,7 +88,8 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     inner = _inner(found)
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
             and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
-    joints = {joint.start: joint for joint in longest(found.joints)}
+    whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
+    joints = {joint.start: joint for joint in longest(found.joints) if not joint.mask & whole}
     soft = _soft(found)
     at = 0
     while at < len(found.tokens):
@@ -114,10 +116,6 @@ def _inner(found: Anchors) -> int:
         *longest(found.money_metrics),
     ):
         held |= one.mask & ~(1 << one.start)
-    for one in found.windows:
-        held |= one.mask
-    for one in (*found.quantities, *longest(found.values)):
-        held |= one.mask
     for one in found.fields:
         held |= (
             1 << one.end
@@ -147,6 +145,10 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             cuts[at] = "soft"
         if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
+    starts = {0, found.head, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
+    for one in found.windows:
+        if one.start in starts and one.end < len(found.tokens):
+            cuts.setdefault(one.end, "soft")
     if 0 < found.head < len(found.tokens):
         cuts.setdefault(found.head, "soft")
     return cuts

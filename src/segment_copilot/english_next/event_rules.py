@@ -11,20 +11,20 @@ from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next.amounts import Plan, add, may_count, plans
+from segment_copilot.english_next.anchors import mask
 from segment_copilot.english_next.events import (
     Rule,
     Said,
     all_tests,
     clause,
     counted,
-    days_of,
     is_countable,
     order_words,
     said,
     tell_window,
 )
 from segment_copilot.english_next.meanings import Reading, Tree, join
-from segment_copilot.english_next.spans import Mention, Span, one_tree, reading
+from segment_copilot.english_next.spans import Mention, Span, days_in, one_tree, reading, union
 from segment_copilot.language import EventPeriods, EventTime, Recency
 from segment_copilot.language.operators import OPPOSITE_NUMBER
 
@@ -33,12 +33,15 @@ from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 def _count(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered at least 3 times in the last 90 days; never ordered; ordered shoes over 50."""
-    told = said(span, mention)
-    if told is None or mention.how == "inactive" or not is_countable(told.window):
-        return
-    for plan in plans(span, mention, told.used):
-        for tree, used, features in _counts(span, mention, told, plan):
-            yield reading(span, "count", tree, used, "event", features)
+    measured = any(at.bare and at.mask & one.mask for at in span.windows for one in span.quantities)
+    for bare in (True, False) if measured else (True,):
+        told = said(span, mention, bare=bare)
+        if told is None or mention.how == "inactive" or not is_countable(told.window):
+            continue
+        for plan in plans(span, mention, told.used | (told.window.mask if told.window else 0)):
+            if bare or plan.tests:
+                for tree, used, features in _counts(span, mention, told, plan):
+                    yield reading(span, "count", tree, used, "event", features)
 
 
 def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tuple[Tree, int, dict[str, float]]]:
@@ -52,6 +55,8 @@ def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tu
     tests = (*told.tests, *plan.tests)
     if plan.count is not None and amount.operator == "eq":
         used |= span.having(frozenset({"only", "just", "exact"}))
+    if told.window is not None and not negative:
+        used |= span.having(frozenset({"new", "fresh", "recent"}))
     node = counted(mention.event, tests, amount.operator, amount.value, amount.value2, negative=negative)
     plain = plan.count is None or amount.none
     positive = not negative and not amount.none
@@ -78,7 +83,7 @@ def _not_for(span: Span, mention: Mention) -> Iterator[Reading]:
         or not (told.negative or mention.how == "inactive")
     ):
         return
-    days = days_of(told.window.window.length)
+    days = days_in(told.window.window.length)
     if days is None or any(not one.mask & told.used for one in span.quantities):
         return
     if told.negative and mention.how == "inactive":
@@ -95,7 +100,7 @@ def _ago(span: Span, mention: Mention) -> Iterator[Reading]:
     told = said(span, mention)
     if told is None or told.window is None or told.window.window.kind != "ago" or told.negative:
         return
-    said_window, days = told.window.window, days_of(told.window.window.length)
+    said_window, days = told.window.window, days_in(told.window.window.length)
     if days is None or said_window.operator not in {"gt", "gte", "lt", "lte", "eq"}:
         return
     last, used = order_words(span, "last"), told.used | told.window.mask
@@ -121,7 +126,7 @@ def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
     if told is None or told.window is None or not last or told.negative:
         return
     said_window, used = told.window.window, told.used | told.window.mask | last
-    length, near = days_of(said_window.length), days_of(said_window.near)
+    length, near = days_in(said_window.length), days_in(said_window.near)
     node: Any = None
     if said_window.kind == "last" and length is not None:
         node = Recency(event_type=mention.event, operator="lt", window_days=length, where=list(told.tests) or UNSET)
@@ -138,30 +143,47 @@ def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
 
 
 def _since_last(span: Span, mention: Mention) -> Iterator[Reading]:
-    """Days since the last order: more than 30."""
-    told, last = said(span, mention), order_words(span, "last")
-    since = span.having(frozenset({"day", "since"}))
-    numbers = [one for one in span.quantities if may_count(one)]
-    if told is None or told.window or since.bit_count() != 2 or len(numbers) != 1 or told.negative:  # noqa: PLR2004
+    """Days since the last order: more than 30; more than 30 days since they last ordered."""
+    last, since = order_words(span, "last"), span.having(frozenset({"since"}))
+    when = union(span.windows)
+    told = said(span, mention, last | since | when | union(span.quantities) | span.having(frozenset({"it"})))
+    if told is None or not since or told.negative:
         return
-    amount, used = numbers[0].quantity, told.used | since | last | numbers[0].mask
-    if amount.operator in {"neq", "not_between"}:
-        return
-    upper = UNSET if amount.value2 is None else int(amount.value2)
-    node = Recency(
-        event_type=mention.event,
-        operator=cast("Any", amount.operator),
-        window_days=int(amount.value),
-        value2=upper,
-        where=list(told.tests) or UNSET,
-    )
-    yield reading(span, "since_last", clause(node, used, told.tests), used, "event", told.features)
+    for operator, low, high, words in _days_since(span):
+        used = told.used | words
+        node = Recency(
+            event_type=mention.event,
+            operator=cast("Any", operator),
+            window_days=low,
+            value2=UNSET if high is None else high,
+            where=list(told.tests) or UNSET,
+        )
+        yield reading(span, "since_last", clause(node, used, told.tests), used, "event", told.features)
+
+
+def _days_since(span: Span) -> Iterator[tuple[str, int, int | None, int]]:
+    """Yield how many days a part may count, in which comparison, and the words that say so."""
+    for at in span.windows:
+        amount = next((one for one in span.quantities if one.mask & at.mask), None)
+        days, operator = days_in(at.window.length), at.window.operator or (amount.quantity.operator if amount else None)
+        if at.window.kind == "last" and days is not None and operator in {"gt", "gte", "lt", "lte"}:
+            yield operator, days, None, at.mask | (amount.mask if amount else 0)
+    unit = span.having(frozenset({"day"}))
+    for one in span.quantities if unit and not span.windows else ():
+        said_amount = one.quantity
+        if may_count(one) and said_amount.operator in {"gt", "gte", "lt", "lte", "eq", "between"}:
+            yield (
+                said_amount.operator,
+                int(said_amount.value),
+                None if said_amount.value2 is None else int(said_amount.value2),
+                one.mask | unit,
+            )
 
 
 def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered for the first time in the last 30 days; first order before May; last order in March."""
     told = said(span, mention)
-    if told is None or told.window is None or told.negative:
+    if told is None or told.window is None or told.negative or told.window.window.kind == "next":
         return
     for which in ("first", "last"):
         words = order_words(span, which)
@@ -178,28 +200,32 @@ def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
             )
             for test in tests
         ]
+        if any(test["operator"] == "not_in_last" for test in tests):
+            parts.append(clause(counted(mention.event, told.tests, "gte", 1, None, negative=False), used, told.tests))
         if parts:
             yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
 
 
 def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
-    """Ordered in at least 3 of the last 6 months; visited in every one of the last 4 weeks."""
+    """Ordered in at least 3 of the last 6 months; visited at least twice in each of the last 4 weeks."""
     told = said(span, mention)
     if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
         return
     units, length = {"d": "day", "w": "week", "mo": "month"}, told.window.window.length
     if length.unit not in units or span.lower(told.window.start - 1) != "of":
         return
-    every = order_words(span, "every")
-    numbers = [
-        one for one in span.quantities if may_count(one) and one.end in {told.window.start - 1, told.window.start - 2}
-    ]
-    amount = numbers[0].quantity if numbers else Quantity("eq", length.count) if every else None
-    if amount is None:
+    of = told.window.start - 1
+    numbers = [one for one in span.quantities if may_count(one)]
+    counted_in = next((one for one in numbers if of - 1 <= one.end <= of), None)
+    every = mask(of - 2, of) & span.having(frozenset({"each", "every", "all", "one"}))
+    least = next((one for one in numbers if one is not counted_in), None)
+    if (counted_in is None and not every) or (least is not None and least.quantity.operator not in {"gte", "gt"}):
         return
+    amount = counted_in.quantity if counted_in is not None and not every else Quantity("gte", length.count)
+    each = 1 if least is None else int(least.quantity.value) + (least.quantity.operator == "gt")
     operator = "gte" if amount.bare else amount.operator
     operator = OPPOSITE_NUMBER[operator] if told.negative else operator
-    used = told.used | told.window.mask | every | (numbers[0].mask if numbers else 0)
+    used = told.used | told.window.mask | every | union(numbers) | span.having(frozenset({units[length.unit]}))
     upper = UNSET if amount.value2 is None else amount.value2
     node = EventPeriods(
         event_type=mention.event,
@@ -208,6 +234,7 @@ def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
         operator=operator,
         value=amount.value,
         value2=upper,
+        min_per_period=each,
         where=list(told.tests) or UNSET,
     )
     yield reading(
@@ -241,7 +268,8 @@ def _abandoned(span: Span, mention: Mention) -> Iterator[Reading]:
     did_not = clause(
         counted(bought, (), "gte", 1, None, negative=True), used, (), told.window, positive=False, counts=True
     )
-    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", told.features)
+    features = {**told.features, "abandoned:added": float("add" in span.names.doings(mention.event))}
+    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", features)
 
 
 def _bought(span: Span) -> str | None:

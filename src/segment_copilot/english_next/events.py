@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import UNSET, Struct, structs
 
-from segment_copilot.english.times.phrases import Length
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import Plan, Tests, add, plans, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
@@ -36,8 +35,11 @@ class Said(Struct, frozen=True):
     window: WindowAnchor | None
 
 
-def said(span: Span, mention: Mention, taken: int = 0) -> Said | None:
-    """Return what the part says of the events; none where it says two things of one kind, which is more than one clause."""
+def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> Said | None:
+    """Return what the part says of the events; none where it says two things of one kind, which is more than one clause.
+
+    Without *bare*, a length such as "80 minutes" is no window.
+    """
     values = value_tests(span, mention.event, mention.mask | taken | union(span.windows) | union(span.quantities))
     more = _presence(span, mention, values, taken) or _searched(span, mention, values, taken)
     tests, used = values.tests, values.used | mention.mask | taken
@@ -46,13 +48,14 @@ def said(span: Span, mention: Mention, taken: int = 0) -> Said | None:
         tests, used = (*tests, *more.tests), used | more.used
         features |= more.features
     negations = [one for one in span.negations if not one.mask & used]
-    if len(negations) > 1 or len(span.windows) > 1:
+    windows = [one for one in span.windows if not one.mask & taken and (bare or not one.bare)]
+    if len(negations) > 1 or len(windows) > 1:
         return None
     if negations:
         used |= union(negations)
         if negations[0].start > max(mention.mask.bit_length() - 1, 0) and mention.mask:
             features["not:behind"] = 1
-    return Said(tests, values.each, used, features, bool(negations), span.windows[0] if span.windows else None)
+    return Said(tests, values.each, used, features, bool(negations), windows[0] if windows else None)
 
 
 def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
@@ -143,13 +146,6 @@ def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
     add(features, f"window:{rule}:{said_window.kind}:{form}")
     if said_window.operator:
         add(features, f"window:{rule}:{said_window.operator}")
-
-
-def days_of(length: Length | None) -> int | None:
-    """Return a length in whole days, as recency counts them; none for less than a day."""
-    if length is None or length.unit in {"m", "h"}:
-        return None
-    return length.count * {"d": 1, "w": 7, "mo": 30, "y": 365}[length.unit]
 
 
 def is_countable(at: WindowAnchor | None) -> bool:

@@ -191,8 +191,8 @@ def _nothing(one: Reading, two: Reading, between: Between, found: Anchors) -> It
 
 def _label(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Summer sale: customers who …: the name and what it is to hold."""
-    del found
-    if one.label and one.tree is None and not leans(two) and between.main == "colon":
+    del found, between
+    if one.label and one.tree is None and not leans(two):
         yield both(one, two, {"labelled": 1}, tree=two.tree, exclude=two.exclude)
 
 
@@ -240,7 +240,7 @@ RULES: Final = (
     Rule("or", frozenset({"or", "comma"}), _or),
     Rule("nor", frozenset({"or", "nor", "and", "comma"}), _nor),
     Rule("except", frozenset({"except"}), _except),
-    Rule("label", frozenset({"colon"}), _label),
+    Rule("label", frozenset({"colon", "dash"}), _label),
     Rule("front_window", frozenset(), _front_window),
     Rule("back_window", frozenset(), _back_window),
 )

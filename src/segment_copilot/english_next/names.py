@@ -29,14 +29,14 @@ _FIELD_WORDS: Final = {
 @cache
 def _concepts() -> Mapping[str, str]:
     lines = (line.split() for line in lexicon.lines("concepts.txt"))
-    return {stem(word): stem(line[0]) for line in lines for word in line}
+    return {stem(word): grammar.concept(stem(line[0])) for line in lines for word in line}
 
 
 @cache
 def concept(key: str) -> str:
     """Return the concept of a stem; the stem itself where it has none."""
     known = grammar.concept(key)
-    return _concepts().get(key, _concepts().get(known, known))
+    return _concepts().get(key) or _concepts().get(stem(known)) or known
 
 
 class Place(Struct, frozen=True):
@@ -204,6 +204,11 @@ class Names:
         """Return what an event type is about: the concepts of its name that are not done."""
         known = {key for one in self.events if one.name == event for key in one.own}
         return frozenset(key for key in known if key not in grammar.ACTIONS)
+
+    @cache  # noqa: B019
+    def doings(self, event: str) -> frozenset[str]:
+        """Return what is done when an event of a type happens: the actions of its name."""
+        return frozenset(key for one in self.events if one.name == event for key in one.actions)
 
     @cache  # noqa: B019
     def _paths(self, event: str) -> frozenset[str]:

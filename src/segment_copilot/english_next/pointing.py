@@ -154,6 +154,29 @@ def _with(part: Clause, which: Clause, tests: tuple[PropertyTest, ...]) -> Claus
     return structs.replace(part, condition=structs.replace(part.condition, where=list(where)), where=where)
 
 
+def _object_behind(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Viewed but did not buy shoes: what stands behind the second verb is meant for the first too."""
+    before, after = last_event(one.tree), next((part for part in clauses(two.tree) if part.event), None)
+    if (
+        before is None
+        or after is None
+        or one.tree is None
+        or leans(one)
+        or leans(two)
+        or before.where
+        or not after.where
+    ):
+        return
+    tests = tuple(test for test in after.where if found.names.has(before.event, {test.property}))
+    if not tests or not before.counts or one.left:
+        return
+    features: dict[str, float] = {"object_behind": 1, f"object_behind:{between.main}": 1}
+    given = structs.replace(
+        one, tree=changed(one.tree, lambda part: _with(part, before, tests)), features=features, parts=(one,)
+    )
+    yield from join_both(given, two, between, found)
+
+
 def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Ordered 60 to 90 days ago and not since: from the end of that time on."""
     del between
@@ -181,7 +204,6 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
 
 def _then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Viewed a product, then added it to the cart; ordered after opening an email; within a day of it."""
-    del found
     if one.tree is None or two.tree is None or leans(one) or leans(two) or one.exclude or two.exclude:
         return
     before, first = _split(one.tree, last=True)
@@ -202,9 +224,9 @@ def _then(one: Reading, two: Reading, between: Between, found: Anchors) -> Itera
             f"then:{between.main}:{'list' if following else 'two'}": 1.0,
             "then:windows": float(first.timed) + float(second.timed),
         }
-        yield both(
-            one, two, features, tree=join("AND", before, structs.replace(made, used=made.used | between.used), after)
-        )
+        words = sum(1 << at for at, token in enumerate(found.tokens) if token.lower == "first")
+        tree = join("AND", before, structs.replace(made, used=made.used | between.used), after)
+        yield both(one, two, features, tree=tree, left=(one.left | two.left) & ~words)
 
 
 def _split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
@@ -264,6 +286,7 @@ RULES: Final = (
     Rule("borrow", frozenset(), _borrow),
     Rule("borrow_ahead", frozenset({"and", "or", "but"}), _borrow_ahead),
     Rule("pointing", ANDS | {"then"}, _pointing),
+    Rule("object_behind", frozenset({"and", "but"}), _object_behind),
     Rule("since", ANDS, _since),
     Rule("then", frozenset({"then", "after", "before", "within_of", "and", "comma"}), _then),
 )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from msgspec import UNSET, structs
 
-from segment_copilot.language import Condition, Definition, Group, Recency
+from segment_copilot.language import Condition, Definition, Group, Recency, UserProperty
 from segment_copilot.language.equivalence import Form, form_of
+from segment_copilot.language.nodes import Logic
+from segment_copilot.language.operators import RecencyOperator
 
-_EDGES = {"gte": "gt", "lte": "lt"}
+_EDGES: Final[Mapping[str, RecencyOperator]] = {"gte": "gt", "lte": "lt"}
+_LISTS: Final[Mapping[str, tuple[Logic, bool]]] = {
+    "contains_any": ("OR", False),
+    "contains_all": ("AND", False),
+    "contains_none": ("OR", True),
+}
 
 
 def members(definition: Definition) -> Form:
@@ -22,6 +32,10 @@ def members(definition: Definition) -> Form:
 def _edgeless(condition: Condition) -> Condition:
     if isinstance(condition, Group):
         return structs.replace(condition, conditions=[_edgeless(one) for one in condition.conditions])
+    if isinstance(condition, UserProperty) and condition.operator in _LISTS and isinstance(condition.value, list):
+        each = [structs.replace(condition, operator="contains", value=one, negate=False) for one in condition.value]
+        logic, negate = _LISTS[condition.operator]
+        return Group(logic=logic, conditions=list(each), negate=negate != condition.negate)
     if isinstance(condition, Recency) and condition.operator in _EDGES:
         return structs.replace(condition, operator=_EDGES[condition.operator])
     return condition

@@ -35,7 +35,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = read(text)
+    tokens = tuple(_first_time(token) for token in read(text))
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), is_name)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
@@ -45,6 +45,11 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, tuple(mended), tuple(spans), tuple(notes))
+
+
+def _first_time(token: Token) -> Token:
+    """Return "first" for "first-time", which the reader of words takes for "one-time"."""
+    return word("first") if token.lower == "onetime" and token.text.lower().startswith("first") else token
 
 
 def _aligned(text: str, tokens: Sequence[Token]) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ from segment_copilot.english_next.meanings import (
 )
 from segment_copilot.language import EventCount
 
-ANDS: Final = frozenset({"and", "but", "comma", "rel", "soft", "stop", "colon", "without"})
+ANDS: Final = frozenset({"and", "but", "comma", "rel", "soft", "stop", "colon", "dash", "without"})
 
 
 class Between(Struct, frozen=True):
@@ -44,11 +44,12 @@ class Rule(Struct, frozen=True):
 def both(one: Reading, two: Reading, features: Features, **fields: Any) -> Reading:
     """Return a reading of two parts: what each leaves over, both leave over."""
     kept: dict[str, Any] = {
+        "left": one.left | two.left,
         "pronoun": one.pronoun | two.pronoun,
         "label": one.label | two.label,
         "notes": (*one.notes, *two.notes),
     }
-    return Reading(features, 0.0, one.left | two.left, (one, two), **{**kept, **fields})
+    return Reading(features, 0.0, parts=(one, two), **{**kept, **fields})
 
 
 def polarity(tree: Tree | None, *, last: bool) -> str:

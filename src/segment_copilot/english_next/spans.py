@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
@@ -83,8 +84,12 @@ class Span(Struct, frozen=True, dict=True):
 
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
-        """When."""
-        return self._within(self.found.windows)
+        """When; the same length once more, as in "two weeks (14 days)", is no other."""
+        found = self._within(self.found.windows)
+        lengths = {days_in(one.window.length) for one in found}
+        if len(found) > 1 and len(lengths) == 1 and None not in lengths:
+            return found[:1]
+        return found
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
@@ -120,9 +125,13 @@ class Span(Struct, frozen=True, dict=True):
     def orders(self) -> tuple[WordAnchor, ...]:
         """First, last, every; not those inside of windows."""
         when = union(self.windows)
-        people = lexicon.stems("people")
+        people = lexicon.stems("people") - {"visitor"}
         found = (one for one in longest(self._within(self.found.orders)) if not one.mask & when)
-        return tuple(one for one in found if one.end >= self.end or self.found.tokens[one.end].stem not in people)
+        return tuple(
+            one
+            for one in found
+            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+        )
 
     @cached_property
     def negations(self) -> tuple[WordAnchor, ...]:
@@ -163,6 +172,13 @@ class Span(Struct, frozen=True, dict=True):
                 best[one.event] = one
         kept = sorted(best.values(), key=lambda one: -one.rank)[:_MENTIONS]
         return (*kept, *(one for one in _by_property(self) if one.event not in {other.event for other in kept}))
+
+
+def days_in(length: Length | None) -> int | None:
+    """Return a length in whole days, as recency counts them; none for less than a day."""
+    if length is None or length.unit in {"m", "h"}:
+        return None
+    return length.count * {"d": 1, "w": 7, "mo": 30, "y": 365}[length.unit]
 
 
 def union(anchors: Iterable[Anchor]) -> int:
@@ -288,6 +304,8 @@ def reading(
     left = rest & ~swallowed
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
     when = sum(1 for one in span.windows if not one.mask & used)
+    if len(span.windows) == 1 and not when:
+        used |= union(one for one in span.found.windows if one.bare and one.mask & ~span.mask == 0)
     amounts = sum(1 for one in span.quantities if not one.mask & used)
     if amounts or when:
         counted["left:anchor"] = when + amounts

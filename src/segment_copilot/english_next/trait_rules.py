@@ -34,12 +34,16 @@ _FALSE: Final = frozenset(
         "unconfirmed",
     }
 )
-_TRUE: Final = frozenset({"true", "yes", "on", "enabled"})
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
 _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
 }.items()}  # fmt: skip
+_NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
+"""Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
+_YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
+_OLDEST: Final = 120
 _COMBINATIONS: Final = 6
 
 
@@ -52,7 +56,8 @@ class Rule(Struct, frozen=True):
 
 def _negative(span: Span, at: int, used: int) -> tuple[bool, int, float]:
     """Return whether words before *at* turn it around, which ones, and how many do."""
-    before = [one for one in span.negations if one.start < at and not one.mask & used]
+    none = (one for one in span.quantities if one.quantity.none and not one.quantity.times)
+    before = [one for one in (*span.negations, *none) if one.start < at and not one.mask & used]
     return len(before) % 2 == 1, union(before), len(before)
 
 
@@ -143,7 +148,10 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        yield reading(span, "truth", Clause(_says(place, says=says), used, positive=says), used, "trait", features)
+        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
+        if place.field.boolean:
+            node = _says(place, says=says)
+        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
@@ -161,7 +169,7 @@ def _says(place: Place, *, says: bool) -> UserProperty:
 def _numbers(span: Span) -> Iterator[Reading]:
     """Aged 18 to 25; older than 40; more than 3 seats."""
     for one in span.quantities:
-        if one.quantity.times:
+        if one.quantity.times or one.quantity.none:
             continue
         for place, words, how in _compared(span, one):
             negative, turning, _ = _negative(span, one.start, 0)
@@ -184,10 +192,10 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
         if field.place.path not in seen:
             seen.add(field.place.path)
             yield field.place, field.mask, "whole" if field.share == 1 else "part"
-    if "age" in seen or one.quantity.currency:
+    if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
         return
     older = bool({*one.words} & {"older", "younger"})
-    alone = not span.found.content & span.mask & ~one.mask
+    alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
             yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
@@ -201,8 +209,6 @@ def _presence(span: Span) -> Iterator[Reading]:
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
-        none = union(one for one in span.quantities if one.quantity.none and one.start < field.start)
-        negative, turning = negative != bool(none), turning | none
         unset, there = span.having(_UNSET), span.having(_SET)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
@@ -221,9 +227,13 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        if any(test["operator"] == "not_in_last" for test in tests) and not negative:
+            tests = (*tests, {"operator": "is_set"})
+        if span.having(_BIRTH) and (said.kind != "next" or not said.length):
+            continue
         if said.kind == "next" and said.length and span.having(_BIRTH):
             tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
-        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH)
+        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
         parts = [clause(PropertyTest(field.place.path, **cast("Any", test)), used) for test in tests]
         if parts:
             yield reading(
@@ -325,8 +335,8 @@ def _empty(span: Span) -> Iterator[Reading]:
 
 def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
-    following = [one for one in span.found.joints if one.start == span.end and one.kind == "colon"]
-    if span.start == 0 and following and span.end <= 6:  # noqa: PLR2004
+    following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
+    if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
