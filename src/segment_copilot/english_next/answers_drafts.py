@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +19,8 @@ _NAME: Final = 80
 _LABEL: Final = 80
 _VALUE: Final = 200
 _LINE: Final = 500
-_QUOTES: Final = 200
-_SENTENCE: Final = 300
+_TOLD: Final = 3
+_NEAR: Final = 4
 _NOT_DONE: Final = "What else your message asks of me is not part of the segment, and I did not do it."
 _SAVE: Final = "Nothing is saved yet: save the draft, or tell me what to change."
 
@@ -35,40 +34,6 @@ class Request(Struct, frozen=True):
     outcome: Drafted
     quotes: tuple[Mapping[str, Any], ...] = ()
     orders: bool = False
-
-
-def quotes_of(text: str, drafted: Drafted) -> tuple[Mapping[str, Any], ...]:
-    """Return the reading of a draft as the tools take it: whole words, each once; what made no condition only asks or joins."""
-    told: list[tuple[int, int, Mapping[str, Any]]] = []
-    for part in sorted(drafted.reading, key=lambda one: one.start):
-        start, end = _whole(text, part.start, part.end)
-        became = {"unmapped": True} if part.unmapped else {"assumed": part.assumed[:_SENTENCE]} if part.assumed else {"pointers": list(part.pointers)}  # fmt: skip
-        if told and start < told[-1][1]:  # two conditions of one word
-            first, last, before = told.pop()
-            both = [*before.get("pointers", ()), *part.pointers]
-            became = (
-                {"pointers": list(dict.fromkeys(both))} if "pointers" in before and "pointers" in became else before
-            )
-            start, end = min(first, start), max(last, end)
-        told.append((start, end, became))
-    spans = [(0, 0, {}), *told, (len(text), len(text), {})]
-    gaps = [(one[1], two[0], {"pointers": []}) for one, two in pairwise(spans)]
-    found = [(start, {"text": text[start:end].strip(), **became}) for start, end, became in (*told, *gaps)]
-    said = [one for _, one in sorted(found, key=lambda one: one[0]) if any(map(str.isalnum, one["text"]))]
-    return tuple(said) if len(said) <= _QUOTES else ()
-
-
-def _whole(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the span up to the ends of the words that it begins and ends in."""
-    while 0 < start < len(text) and _inside(text, start):
-        start -= 1
-    while 0 < end < len(text) and _inside(text, end):
-        end += 1
-    return start, end
-
-
-def _inside(text: str, at: int) -> bool:
-    return all(character.isalnum() or character in "'’" for character in text[at - 1 : at + 1])
 
 
 def document_of(definition: Definition) -> dict[str, Any]:
@@ -127,16 +92,27 @@ def ask(asked: Asked, context: Context) -> Answer:
     """Ask which of several readings is meant, by the tool or in plain text where there is none."""
     labels = [option.label for option in asked.options]
     if ASK in context.tools and context.tools_allowed:
-        options = [{"label": label[:_LABEL], "value": label[:_VALUE]} for label in labels]
+        options = [{"label": short(label), "value": label[:_VALUE]} for label in labels]
         yield Call(ASK, {"question": asked.question[:300], "options": options})
         return ()
     return (asked.question, "\n".join(f"{number}. {label}" for number, label in enumerate(labels, 1)))
 
 
+def short(label: str) -> str:
+    """Return a label as it is offered: cut between two words where it is too long."""
+    return label if len(label) <= _LABEL else f"{label[: _LABEL - 1].rsplit(maxsplit=1)[0]}…"
+
+
 def refuse(outcome: Refused) -> Answer:
-    """Say in a sentence or two what could not be placed, and what would work."""
+    """Say what could not be placed, and what would work."""
     unmapped = [Unmapped(one.text, one.reason, one.names) for one in outcome.unplaced]
-    names = tuple(dict.fromkeys(name for one in outcome.unplaced for name in one.names))
-    near = [name for name in names if f"`{name}`" not in outcome.reason]
-    nearest = f"The nearest here: {', '.join(f'`{name}`' for name in near[:4])}." if near else ""
-    return say(outcome.reason, nearest, refuses=True, unmapped=unmapped)
+    told = [f"“{one.text}”: {one.reason}{_nearest(one.names)}." for one in outcome.unplaced[:_TOLD]]
+    if len(told) == 1:
+        told = [f"I could not place {told[0]}"]
+    elif told:
+        told = [listed("I could not place:", told)]
+    return say(*(told or [outcome.reason]), refuses=True, unmapped=unmapped)
+
+
+def _nearest(names: tuple[str, ...]) -> str:
+    return f" (nearest: {', '.join(f'`{name}`' for name in names[:_NEAR])})" if names else ""

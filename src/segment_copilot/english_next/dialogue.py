@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -11,15 +13,17 @@ from rapidfuzz import fuzz, process, utils
 from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.times import dates
 from segment_copilot.english.words.languages import said_in_english_only
-from segment_copilot.english.words.lexer import depth, read, word
+from segment_copilot.english.words.lexer import depth, read
 from segment_copilot.english.words.lexicon import stems
 from segment_copilot.english.words.spelling import corrected
-from segment_copilot.english_next.answers_drafts import document_of, quotes_of
-from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, words_of
+from segment_copilot.english_next.answers_drafts import document_of, short
+from segment_copilot.english_next.answers_quotes import quotes_of
+from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, phrases_of, words_of
 from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Base, Context
 from segment_copilot.english_next.questions import Question, user_in
 from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
+from segment_copilot.english_next.questions_open import answered, ask_about
 from segment_copilot.language.decode import MAX_DEPTH
 
 LONGEST: Final = 2_000
@@ -100,6 +104,7 @@ class Said(Struct, frozen=True):
     aside: tuple[str, ...] = ()
     base: Base | None = None  # what is on the table after it
     counts: bool = False  # the audience was only asked to be counted
+    orders: bool = False  # it asks something of the answer too
     quotes: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -155,14 +160,39 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         raise TooInvolved
     understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
-        outcome = reads.audience(understood.slots.text)
-        return Said(text, outcome=outcome, counts=True)
+        return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
         return Said(text, question=understood)
     if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
         return Said(text, edit=edit)
+    kept, orders = without_orders(text)
+    return structs.replace(_audience(kept, reads), orders=orders)
+
+
+def _audience(text: str, reads: Reads, *, counts: bool = False) -> Said:
+    """Return what is asked for people: a draft, or a question where words have no number."""
     outcome = reads.audience(text)
-    return Said(text, outcome=outcome, quotes=quotes_of(text, outcome) if isinstance(outcome, Drafted) else ())
+    if isinstance(outcome, Refused):
+        outcome = ask_about(text, outcome, reads.audience) or outcome
+    quotes = quotes_of(text, outcome) if isinstance(outcome, Drafted) else ()
+    return Said(text, outcome=outcome, counts=counts, quotes=quotes)
+
+
+@cache
+def _orders() -> re.Pattern[str]:
+    """Return what asks something of the answer, up to the end of its sentence: "and tell me it is saved"."""
+    starts, verbs, objects = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("starts", "orders", "objects"))
+    order = rf"(?:(?:{verbs})\s+(?:{objects})\b|(?:{starts})\b)"
+    joint = r"(?:and|then|also|please|finally|but|now)"
+    return re.compile(
+        rf"(?:[.!;,]|\s{joint})\s+(?:{joint}\s+)*{order}.*?(?:[.!?;](?=\s|$)|$)", re.IGNORECASE | re.DOTALL
+    )
+
+
+def without_orders(text: str) -> tuple[str, bool]:
+    """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
+    kept = _orders().sub(" ", text).strip()
+    return (kept, True) if kept and kept != text.strip() else (text, False)
 
 
 # Answers to a question of ours
@@ -176,32 +206,41 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
             drafted = before.outcome.options[option].draft
             quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(before.text, drafted))
             return Said(before.text, outcome=drafted, counts=before.counts, quotes=quotes if text.strip() else ())
-    open_words = [one.text for one in before.outcome.unplaced] if isinstance(before.outcome, Refused) else []
-    if not isinstance(before.outcome, Asked) and not open_words:
-        return None
     words = content(read(text))
-    if not words or len(words) > _LONGEST_ANSWER or text.rstrip().endswith("?"):
+    if not isinstance(before.outcome, Asked | Refused) or not words or len(words) > _LONGEST_ANSWER:
         return None
-    for whole in _placed(before.text, text, open_words):
-        outcome = reads.audience(whole)
-        if isinstance(outcome, Drafted) and not isinstance(reads.audience(text), Drafted):
-            quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
-            return Said(
-                whole, outcome=outcome, counts=before.counts, quotes=quotes if len(before.text) < LONGEST else ()
-            )
-    return None
+    if text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
+        return None
+    found = _in_own_words(before, text.strip(), reads)
+    if found is None:
+        return None
+    quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
+    return Said(before.text, outcome=found, counts=before.counts, quotes=quotes)
 
 
-def _placed(before: str, text: str, phrases: Sequence[str]) -> Sequence[str]:
-    """Return the request with the answer in the place of the words that were asked about, or at its end."""
-    replaced = [before.replace(phrase, text.strip(), 1) for phrase in phrases if phrase and phrase in before]
-    return (*replaced, f"{before.rstrip(' .!')} {text.strip()}")
+def _names_people(text: str) -> bool:
+    """Return whether a message says of whom it speaks, as a request does and an answer does not."""
+    return any(words_of("people").has(token) for token in read(text))
+
+
+def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
+    """Return the request with the answer in the place of the words that it is about, else at its end."""
+    refused = reads.audience(before.text)
+    if isinstance(refused, Refused):
+        if (found := answered(before.text, refused, text, reads.audience)) is not None:
+            return found
+        places = [one.text for one in refused.unplaced if one.text and one.text in before.text]
+        wholes = [before.text.replace(place, text, 1) for place in places[:1]]
+    else:
+        wholes = [f"{before.text.rstrip(' .!')} {text}"]
+    outcomes = (reads.audience(whole) for whole in wholes)
+    return next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
 
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
     """Return which option an answer names: by its words, or by its place in the list."""
     for at, label in enumerate(labels):
-        if text.strip().casefold() in {label.casefold(), label[:80].casefold(), label[:200].casefold()}:
+        if text.strip().casefold() in {label.casefold(), short(label).casefold(), label[:200].casefold()}:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]
@@ -257,16 +296,12 @@ def _last_sentence(question: Question, text: str, context: Context) -> Understoo
 def _opened(question: Question, context: Context) -> tuple[Question, bool]:
     """Return the question without the words that lean on what was said before, and whether there were any."""
     tokens, opened = question.tokens, False
-    phrases = sorted((*words_of("openers").phrases, *((one,) for one in _single("openers"))), key=len, reverse=True)
+    phrases = [tuple(phrase.split()) for phrase in phrases_of("openers")]
     while found := next((one for one in phrases if tuple(token.lower for token in tokens[: len(one)]) == one), None):
         tokens, opened = tokens[len(found) :], True
     by = bool(tokens) and tokens[0].lower in {"by", "per", "in", "on", "as"}
     today = dates.local_date(context.as_of, context.timezone)
     return Question(tokens, context.index, today), opened or by
-
-
-def _single(name: str) -> frozenset[str]:
-    return frozenset(one for one in known_words() if word(one).stem in words_of(name).stems)
 
 
 def _points(question: Question) -> bool:

@@ -6,7 +6,7 @@ A way is a set of items that have to occur, in any order, each on words of its o
   `one|@another`: any of them; `^item`: at the head of the message, whatever else stands on its words; `!item`: must not occur.
 - `{segment}`, `{two}`: one segment, two; `{base}`: what the person looks at, pointed to; `{window}`, `{windows}`: one time
   span, two; `{window?}`, `{number?}`: may be there; `{user}`: the id of a user; `{event}`, `{field}`: the words left over
-  name an event type, a property or trait; `{unknown}`: they would be a segment's name; `{audience}`: they are one;
+  name an event type, a property or trait; `{unknown}`: they would be a segment's name; `{audience}`: from the first people on it is one;
   `{rest}`: whatever they are. `{noun}`: the message is no clause of what people did.
 
 What an intent `may` say besides are words and classes that count for nothing there.
@@ -135,6 +135,12 @@ def _class(said: Sequence[str]) -> Words:
         exact=frozenset(one[1:] for one in said if one.startswith("=")),
         phrases=tuple(tuple(one.split("_")) for one in said if "_" in one),
     )
+
+
+@cache
+def phrases_of(name: str) -> tuple[str, ...]:
+    """Return the words and phrases of a class as they are written, the longest first."""
+    return tuple(sorted((one.replace("_", " ") for one in _document()["words"][name].split()), key=len, reverse=True))
 
 
 @cache
@@ -280,7 +286,8 @@ def _filled(
         if event is None and not unfit:
             return None
     elif slots & {"rest", "audience", "unknown"}:
-        kept = tuple(at for at in range(len(question.tokens)) if at not in spent) if "audience" in slots else left
+        people = next((at for at in question.free if words_of("people").has(question.tokens[at])), 0)
+        kept = range(people, len(question.tokens)) if "audience" in slots else left
         text = written([question.tokens[at] for at in kept])
         if "rest" not in slots and not left:
             return None

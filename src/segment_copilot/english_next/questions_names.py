@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct, structs
@@ -80,7 +81,10 @@ def event_in(question: Question, spent: frozenset[int], left: tuple[int, ...]) -
         return Unfit(" ".join(told))
     if link.unexplained:
         return None
-    return _with_amount(link) if link.quantities else link
+    counts = any(
+        isinstance(one, Quantity) and isinstance(two, Token) and two.stem not in NOISE for one, two in pairwise(items)
+    )
+    return (None if counts else _with_amount(link)) if link.quantities else link
 
 
 def other_value(question: Question, left: tuple[int, ...], link: Link) -> Link | None:

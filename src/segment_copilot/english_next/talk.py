@@ -127,7 +127,7 @@ def _answer(said: Said, context: Context) -> Answer:
         return ANSWERS[said.question.intent.answer](said.question, context)
     match said.edit or said.outcome:
         case Drafted() as drafted:
-            request = Request(drafted, said.quotes)
+            request = Request(drafted, said.quotes, orders=said.orders)
             return count(request, context) if said.counts else draft(request, context)
         case Asked() as question:
             return ask(question, context)

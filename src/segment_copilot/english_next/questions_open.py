@@ -1,0 +1,121 @@
+"""Asks what words without a number are to mean ("loyal", "recently"): each option stands in their place and can be drafted.
+
+Which words, and what people mean by them, stands in questions_open.toml.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Outcome, Refused
+
+_MOST: Final = 4
+
+
+class Open(Struct, frozen=True):
+    """A row of the table: words that mean the same, what is asked about them, and the phrases that may be meant."""
+
+    words: tuple[str, ...]
+    ask: str
+    options: tuple[str, ...]
+    template: str
+
+
+class Found(Struct, frozen=True):
+    """Open words as they stand in a text."""
+
+    row: Open
+    start: int
+    end: int
+
+
+@cache
+def _table() -> tuple[tuple[re.Pattern[str], Open], ...]:
+    text = (resources.files("segment_copilot.english_next") / "questions_open.toml").read_text(encoding="utf-8")
+    rows = msgspec.convert(tomllib.loads(text)["open"], tuple[Open, ...])
+    return tuple((re.compile(rf"\b(?:{'|'.join(map(re.escape, row.words))})\b", re.IGNORECASE), row) for row in rows)
+
+
+def open_words(text: str, refused: Refused) -> tuple[Found, ...]:
+    """Return the words of a refused text that have no number, in order: only those for which it was refused."""
+    unplaced = [one.text.casefold() for one in refused.unplaced]
+    found: list[Found] = []
+    for pattern, row in _table():
+        for match in pattern.finditer(text):
+            said = match.group().casefold()
+            blamed = any(said in one or one in said for one in unplaced)
+            if blamed and not any(one.start < match.end() and match.start() < one.end for one in found):
+                found.append(Found(row, *match.span()))
+    return tuple(sorted(found, key=lambda one: one.start))
+
+
+def ask_about(text: str, refused: Refused, read: Callable[[str], Outcome]) -> Asked | None:
+    """Return the question about the open words of *text*; None when there are none, or nothing that they may mean can be drafted."""
+    found = open_words(text, refused)
+    if not found:
+        return None
+    options: list[Choice] = []
+    for number in range(_MOST):
+        phrases = [one.row.options[min(number, len(one.row.options) - 1)] for one in found]
+        drafted = settled(text, found, phrases, read) if any(number < len(one.row.options) for one in found) else None
+        if drafted is not None and all(drafted.definition != one.draft.definition for one in options):
+            label = ", ".join(phrases)
+            options.append(Choice(f"{label[:1].upper()}{label[1:]}", drafted))
+    if not options:
+        return None
+    said = " and ".join(f"“{text[one.start : one.end]}”" for one in found)
+    one = len(found) == 1
+    return Asked(
+        f"{said} {'has' if one else 'have'} no number: {found[0].row.ask if one else 'what do you mean by them?'}",
+        tuple(options),
+    )
+
+
+def answered(text: str, refused: Refused, answer: str, read: Callable[[str], Outcome]) -> Drafted | None:
+    """Return the draft of *text* with an answer in the person's own words in the place of its open words."""
+    found = open_words(text, refused)
+    if not found:
+        return None
+    first, *others = found
+    rest = [one.row.options[0] for one in others]
+    for phrase in (answer, f"who {answer}", first.row.template.format(answer)):
+        drafted = settled(text, found, [phrase, *rest], read)
+        if drafted is not None:
+            return drafted
+    return None
+
+
+def settled(text: str, found: tuple[Found, ...], phrases: list[str], read: Callable[[str], Outcome]) -> Drafted | None:
+    """Return the draft of *text* with phrases in the place of open words, whichever place they fit; its words are told anew."""
+    for whole in _written(text, found, phrases):
+        outcome = read(whole)
+        if isinstance(outcome, Drafted):
+            return structs.replace(outcome, reading=())
+    return None
+
+
+def _written(text: str, found: tuple[Found, ...], phrases: list[str]) -> Iterator[str]:
+    """Yield *text* with the phrases in the place of the words; and with those of them that say who at its end."""
+    kept, behind, at = "", list[str](), 0
+    for one, phrase in zip(found, phrases, strict=True):
+        kept += text[at : one.start]
+        moves = phrase.split()[0] in {"who", "whose"}
+        behind += [phrase] if moves else []
+        kept += "" if moves else phrase
+        at = one.end
+    kept = re.sub(r"\s+", " ", kept + text[at:]).strip(" .!?")
+    ends = " and ".join(behind)
+    if ends:
+        yield f"{kept} {ends}"
+        yield f"{kept} and {ends}"
+        yield f"users {ends} and {kept}"
+    else:
+        yield kept
