@@ -12,6 +12,7 @@ from evals.corpus.tenants import segment_ids, tenant
 from evals.definitions import walk, where_tests
 from segment_copilot.language import Definition
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
+from segment_copilot.language.equivalence import form_of
 from segment_copilot.language.operators import OPERATORS
 from segment_copilot.language.value_types import is_number_text, parse_date
 
@@ -36,6 +37,9 @@ def lint_text(text: str, name: str = "") -> tuple[tuple[Example, ...], tuple[Fau
 
 
 def _faults(definition: Definition, catalog: Catalog) -> Iterator[str]:
+    form = form_of(definition)
+    if form.is_nobody or form.is_everybody:
+        yield f"This selects {'nobody' if form.is_nobody else 'everybody'}, whatever the data."
     for _path, condition in walk(msgspec.to_builtins(definition)):
         match condition["type"]:
             case "group" | "sample":

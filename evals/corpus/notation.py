@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from evals.cases import BadCase
 from evals.corpus.printing import BARE_EVENT, BARE_NAME, BARE_PATH, BARE_VALUE, NUMBER, SIGNS
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, decode
@@ -33,7 +34,7 @@ _ZONE: Final = re.compile(r"@([\w/+-]+)")
 _WORD: Final = re.compile(r"[\w*]+")
 
 
-class NotationError(Exception):
+class NotationError(BadCase):
     """Tells in a sentence what cannot be read, and before which part of the line."""
 
 
