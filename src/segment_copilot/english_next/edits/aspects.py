@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english.times.phrases import Length, Quantity
 from segment_copilot.english.times.windows import Window as Said
-from segment_copilot.english_next.events import days_of
+from segment_copilot.english_next.spans import days_in
 from segment_copilot.english_next.meanings import when
 from segment_copilot.english_next.names import Place as Field
 from segment_copilot.language import (
@@ -126,9 +126,9 @@ def with_window(node: Condition, said: Said) -> Condition | None:
         case EventCount() | Monetary() | EventProperty():
             fields = when(said)
             return structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields}) if fields or said.kind == "ever" else None
-        case Recency() if said.kind == "between" and (low := days_of(said.near)) and (high := days_of(length)):
+        case Recency() if said.kind == "between" and (low := days_in(said.near)) and (high := days_in(length)):
             return structs.replace(node, operator="between", window_days=low, value2=high)
-        case Recency() if said.kind in {"last", "ago"} and (days := days_of(length)):
+        case Recency() if said.kind in {"last", "ago"} and (days := days_in(length)):
             return structs.replace(node, window_days=days, value2=UNSET, operator="gt" if node.operator == "between" else node.operator)
         case EventSequence() if said.kind == "last" and length and (node.search_window is UNSET or has_window(node)):
             return structs.replace(node, window=Window(last=length.json), window_days=UNSET)
