@@ -177,12 +177,15 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
+    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
+    if isinstance(edit, Drafted | Asked):
+        return Said(text, edit=edit)
     understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
         return Said(text, question=understood)
-    if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
+    if edit is not None:
         return Said(text, edit=edit)
     kept, orders = without_orders(text)
     return structs.replace(_audience(kept, reads), orders=orders)

@@ -78,7 +78,8 @@ def set_to(desk: Desk, parts: Parts) -> list[Made]:
         return _everywhere(desk, new, among)
     if made or (among and not among[0].open):
         return made
-    return _merged(desk, new) or (add(desk, parts) if "old" not in parts else [])
+    alone = all(len(one.conditions) == 1 and not one.exclude for one, _ in _readings(desk, new))
+    return _merged(desk, new) or (add(desk, parts) if "old" not in parts and alone else [])
 
 
 def _everywhere(desk: Desk, new: Part, among: Sequence[Target]) -> list[Made]:
@@ -114,7 +115,8 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
             length = length_of(node) if not new.windows else None
             made = with_window(node, When("last", length=Length(int(one.quantity.value), length.unit))) if length else None
         else:
-            made = with_number(node, one.quantity) if isinstance(node, UserProperty | Monetary) or may_count(one) else None
+            counts = may_count(one) and not any(ways.is_part(token.stem, "subject") for at, token in enumerate(new.found.tokens) if new.span >> at & 1)
+            made = with_number(node, one.quantity) if counts or isinstance(node, UserProperty | Monetary) else None
         if made is None:
             return None
         rank += _likely_number(place.node, one.quantity.currency)
@@ -123,8 +125,10 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
     if valued is None:
         return None
     node, told, more = valued
-    used |= told | desk.explained(new, place) | spoken(new).words
-    if new.content & ~used or (new.negated and not new.values):
+    words = spoken(new)
+    ends = sum(1 << at for at, token in enumerate(new.found.tokens) if ways.is_part(token.stem, "end"))
+    used |= told | desk.explained(new, place) | words.words & ~ends
+    if words.exclusion or new.content & ~used or (new.negated and not new.values):
         return None
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
@@ -492,7 +496,7 @@ def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
 def drop_people(desk: Desk, parts: Parts) -> list[Made]:
     """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
     new = parts["new"]
-    if new.segments or _has_people(new):
+    if (new.segments and not new.values) or _has_people(new):
         return exclude(desk, parts)
     return _filtered(desk, new, turned=True)
 
@@ -508,13 +512,7 @@ def include(desk: Desk, parts: Parts) -> list[Made]:
 
 def keep(desk: Desk, parts: Parts) -> list[Made]:
     """Keep only the spend; only the country matters; drop everything except the first condition."""
-    part = parts["target"]
-    if part.values or part.windows or part.quantities:
-        return only(desk, {"new": part})
-    try:
-        kept = targets(desk, part)
-    except Unfit:
-        return only(desk, {"new": part})
+    kept = targets(desk, parts["target"])
     paths = {one.place.path for one in kept}
     if all(one.open for one in kept) or len(paths) != 1:
         return []

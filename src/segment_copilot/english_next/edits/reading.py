@@ -33,7 +33,7 @@ LONGEST: Final = 500
 _STEPS: Final = 4
 _TRIES: Final = 40
 _OPTIONS: Final = 4
-_TAKING: Final = frozenset({"exclude", "remove", "drop_people"})
+_TAKING: Final = frozenset({"exclude", "remove", "drop_people", "up", "down"})
 
 
 class Done(Struct, frozen=True):
@@ -80,6 +80,9 @@ class _Trial:
         start = ways.lead(found, start, end)
         end = ways.tail(found, start, end)
         fits = [*ways.fits(found, start, end)]
+        typed = found.sentence.text[found.sentence.spans[start][0] :].lower()
+        if typed.startswith(("only ", "just ")) and found.tokens[start].lower not in {"only", "just"}:  # an idiom took it along
+            fits.insert(0, ways.Fit("only", sure=True, slots={"new": (start, end)}))
         if kind in {"remove", "exclude", "add", "or", "include"}:
             fits.insert(-1, ways.Fit(kind, sure=False, slots={"target": (start, end), "new": (start, end)}))
         for fit in fits:
@@ -87,7 +90,7 @@ class _Trial:
                 return None
             self.left -= 1
             parts = {name: desk.part(*at) for name, at in fit.slots.items()}
-            if fit.kind in _TAKING and any(one.start < at < one.end for one in found.quantities for at, _ in fit.slots.values()):
+            if fit.kind in _TAKING and any(one.start < at < one.end for one in found.quantities for slot in fit.slots.values() for at in slot):
                 continue  # "no" and "less" are of a comparison: "no more than 10 orders"
             if fit.kind == "rename":
                 return Done((desk.definition,), fit.kind, start, end, name=_name(parts["name"]))

@@ -57,13 +57,13 @@ class Part(Struct, frozen=True, dict=True):
         """Its numbers; of one that goes on beyond it ("up to 10", "3 to 5"), what is in it. "This one" is none."""
         found: list[QuantityAnchor] = []
         tokens, bits = self.found.tokens, [at for at in range(len(self.found.tokens)) if self.span >> at & 1]
-        for one in self.found.quantities:
+        for one in (one for one in self.found.quantities if not one.mask & union(self.windows)):
             inside = [at for at in bits if one.start <= at < one.end]
-            pointing = tokens[one.start].lower in {"one", "ones"} and one.start > 0 and tokens[one.start - 1].lower in ways.words("pointed")
+            pointing = tokens[one.start].lower == "ones" or (tokens[one.start].lower == "one" and tokens[one.start - 1].lower in ways.words("pointed"))
             if len(inside) == one.end - one.start and not pointing:
                 found.append(one)
             elif inside and not pointing and (plain := phrases.quantity(tokens[: bits[-1] + 1], inside[0])) is not None:
-                exact = one.quantity.operator == "eq" and not one.quantity.bare
+                exact = one.quantity.operator == "eq" and bool({"only", "just", "exactly"} & {*one.words})
                 found.append(QuantityAnchor(inside[0], plain[1], one.quantity if exact else plain[0]))
         return tuple(found)
 

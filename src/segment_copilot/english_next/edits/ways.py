@@ -159,6 +159,7 @@ def words(name: str) -> frozenset[str]:
 
 
 def begins(found: Anchors, name: str) -> bool:
-    """Return whether a message begins with a phrase of a class, words such as "please" aside."""
-    start = lead(found, 0, len(found.tokens)) if name != "about" else 0
-    return any(" ".join(token.lower for token in found.tokens[start : start + size]) in _phrases(name) for size in range(1, 6))
+    """Return whether a message begins with a phrase of a class, words such as "please" aside or not."""
+    starts = {0, lead(found, 0, len(found.tokens))}
+    lowers = [token.lower for token in found.tokens]
+    return any(" ".join(lowers[start : start + size]) in _phrases(name) for start in starts for size in range(1, 6))
