@@ -41,6 +41,8 @@ from segment_copilot.language.operators import OPERATORS, NumberOperator
 
 _LIKELY: Final = 0.3
 """How likely the readings of some words must be together to be taken at all."""
+_LEAST: Final = 0.1
+"""The same of what is said of a condition that the draft has: it speaks for the reading."""
 _CLEAR: Final = 0.75
 """Which share of what the readings of some words weigh together the likeliest must have to be taken without asking."""
 _SAME: Final = 6
@@ -72,6 +74,8 @@ def _at(desk: Desk, place: Place, node: Condition | None, rank: float) -> list[M
 def set_to(desk: Desk, parts: Parts) -> list[Made]:
     """Make it 5; change the window to 60 days; the country should be Spain; Germany instead."""
     new = parts["new"]
+    if new.says({"also", "too"}):
+        return add(desk, parts) if "old" not in parts else []
     among = targets(desk, parts["old"]) if "old" in parts else tuple(Target(place, open=True) for place in desk.places)
     made = [one for target in among for one in _set(desk, new, target)]
     if "old" in parts and spoken(parts["old"]).all and len({target.place.path for target in among}) > 1:
@@ -128,7 +132,8 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
     words = spoken(new)
     ends = sum(1 << at for at, token in enumerate(new.found.tokens) if ways.is_part(token.stem, "end"))
     used |= told | desk.explained(new, place) | words.words & ~ends
-    if words.exclusion or new.content & ~used or (new.negated and not new.values):
+    behind = new.values and new.negated and new.negated > new.values[0].mask
+    if words.exclusion or behind or new.content & ~used or (new.negated and not new.values):
         return None
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
@@ -194,15 +199,16 @@ def _test(values: Sequence[Value], *, negated: bool = False) -> PropertyTest:
 def _merged(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with one condition said anew: "at least 5 orders in 60 days" of one that counts orders."""
     made: list[Made] = []
-    for node, rank in _said(desk, new):
+    for node, rank in _said(desk, new, _LEAST):
         for place in desk.places:
-            merged = _merge(place.node, node)
+            number = any(one.quantity.value == getattr(node, "value", None) for one in new.quantities)
+            merged = _merge(place.node, node, said_number=number)
             if merged is not None and not place.excluded:
                 made += _at(desk, place, merged, rank)
     return made
 
 
-def _merge(old: Condition, new: Condition) -> Condition | None:
+def _merge(old: Condition, new: Condition, *, said_number: bool = False) -> Condition | None:
     """Return *old* with all that *new* says; None where they are not about the same."""
     if type(old) is not type(new) or events_of(old) != events_of(new):
         return None
@@ -211,8 +217,10 @@ def _merge(old: Condition, new: Condition) -> Condition | None:
     if isinstance(new, UserProperty) or not isinstance(new, (*WINDOWED, Recency)):
         return new
     fields = {name: getattr(new, name) for name in ("operator", "value", "value2", "negate") if hasattr(new, name)}
-    if isinstance(new, EventCount) and (new.operator, new.value) == ("gte", 1) and _says_less(new):
-        fields = {}
+    if isinstance(new, EventCount) and (new.operator, new.value) == ("gte", 1):
+        if not said_number and not _says_less(new):
+            return None
+        fields = fields if said_number else {}
     if has_window(new):
         fields |= {name: getattr(new, name, UNSET) for name in ("window", "window_days") if hasattr(new, name)}
     made: Condition = structs.replace(cast("Any", old), **fields)
@@ -233,17 +241,33 @@ def _says_less(new: EventCount) -> bool:
 # What words mean as conditions
 
 
-def _readings(desk: Desk, new: Part) -> list[tuple[Definition, float]]:
+def _readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Definition, float]]:
     """Return what words mean as an audience of their own; a bare number or time is none."""
     if not new.content & ~union((*new.quantities, *new.windows)) and not any(_of_age(one.words) for one in new.quantities):
         return []
     found = [one for one in desk.audiences(new.text) if not _is_presence(one.definition, new)]
     weight = sum(one.probability for one in found)
-    if not found or not weight or weight < _LIKELY:
-        return []
+    if not found or weight < likely:
+        return [(Definition("AND", [node]), 0.0) for node in _named(new)]
     if found[0].probability / weight >= _CLEAR:
         return [(found[0].definition, 0.0)]
     return [(one.definition, 0.0) for one in found[:2]]
+
+
+def _named(new: Part) -> list[Condition]:
+    """Return what words mean that only name values of one trait, or a segment: "premium", "opt-ins", "Staff"."""
+    swallowed = lexicon.swallowed("trait") | lexicon.swallowed("segment")
+    light = sum(1 << at for at, token in enumerate(new.found.tokens) if token.stem in swallowed)
+    fields = {value.place.path: value.place for one in new.values for value in one.values if not value.place.event}
+    made: list[Condition] = []
+    for path in fields if new.values and not new.content & ~union(new.values) & ~light else ():
+        own = [next((value for value in one.values if value.place.path == path and not value.place.event), None) for one in new.values]
+        if all(own):
+            test = _test([one for one in own if one is not None])
+            made.append(UserProperty(property=path, operator=test.operator, value=test.value))
+    if new.segments and not new.content & ~union(new.segments) & ~light:
+        made += [SegmentMembership(segment_id=one.segment) for one in new.segments[:1]]
+    return made
 
 
 def _is_presence(definition: Definition, new: Part) -> bool:
@@ -252,8 +276,8 @@ def _is_presence(definition: Definition, new: Part) -> bool:
     return any(one in {"is_set", "is_not_set"} for one in tests) and not any(new.found.tokens[at].lower in {"known", "set", "unknown"} for at in range(len(new.found.tokens)))
 
 
-def _said(desk: Desk, new: Part) -> list[tuple[Condition, float]]:
-    return [(as_one(one), rank) for one, rank in _readings(desk, new) if not one.exclude and len(one.conditions) == 1]
+def _said(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Condition, float]]:
+    return [(as_one(one), rank) for one, rank in _readings(desk, new, likely) if not one.exclude and len(one.conditions) == 1]
 
 
 def add(desk: Desk, parts: Parts) -> list[Made]:
@@ -459,7 +483,7 @@ def without(target: Target) -> Condition | None:
 def exclude(desk: Desk, parts: Parts) -> list[Made]:
     """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
     new = parts["new"]
-    if new.text.lower().startswith("only "):
+    if new.text.lower().startswith(("only ", "it,", "that,", "this,")):
         return []
     if made := _out_of_lists(desk, new):
         return made
@@ -514,13 +538,13 @@ def keep(desk: Desk, parts: Parts) -> list[Made]:
     """Keep only the spend; only the country matters; drop everything except the first condition."""
     kept = targets(desk, parts["target"])
     paths = {one.place.path for one in kept}
-    if all(one.open for one in kept) or len(paths) != 1:
+    if any(one.open or one.side for one in kept) or len(paths) != 1:
         return []
     definition = desk.definition
     for place in reversed(desk.places):
         if place.path not in paths and not place.excluded:
             definition = put(definition, place.path, None)
-    return [Made(definition)]
+    return [Made(definition)] if definition != desk.definition else []
 
 
 # Putting one thing in the place of another
@@ -570,6 +594,46 @@ def at(operator: NumberOperator) -> Change:
         return made
 
     return change
+
+
+def bound(*, upper: bool) -> Change:
+    """Return the change to the one end of a number, whatever the other: "upper bound 8", "at most 12 of them"."""
+
+    def change(desk: Desk, parts: Parts) -> list[Made]:
+        new = parts.get("new")
+        made: list[Made] = []
+        for place in desk.places:
+            node: Any = place.node
+            said = [float(one.quantity.value) for one in new.quantities] if new else []
+            said = said or ([float(one.window.length.count) for one in new.windows if one.window.length] if new and isinstance(node, Recency) else [])
+            if new is not None and (len(said) != 1 or new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, place)):
+                continue
+            changed = _ended(node, whole(said[0]) if said else None, upper=upper)
+            made += _at(desk, place, changed, 0.0) if changed is not None and not place.excluded else []
+        return made
+
+    return change
+
+
+def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
+    """Return a condition on a number with another end; without one where there is no *value*."""
+    name = "window_days" if isinstance(node, Recency) else "value"
+    low, high = getattr(node, name, UNSET), getattr(node, "value2", UNSET)
+    low, high = (low[0], low[1]) if isinstance(low, list) and len(low) == 2 else (low, high)  # noqa: PLR2004
+    if not (isinstance(node, Recency) or is_number(node)) or isinstance(low, list):
+        return None
+    if node.operator == "between":
+        ends = [low, value] if upper else [value, high]
+        if value is None:
+            return structs.replace(node, **{"operator": "gte" if upper else "lte", name: low if upper else high, "value2": UNSET})
+        return structs.replace(node, **{name: ends[0], "value2": ends[1]}) if ends[0] <= ends[1] else None
+    if value is None or isinstance(node, Recency):
+        return None
+    if (node.operator in {"lt", "lte"}) == upper or node.operator in {"eq", "neq"}:
+        return structs.replace(node, value=value)
+    if node.operator in {"gte", "lte"} and (low <= value if upper else value <= low):
+        return structs.replace(node, operator="between", value=low if upper else value, value2=value if upper else low)
+    return None
 
 
 def nothing(desk: Desk, parts: Parts) -> list[Made]:
@@ -648,7 +712,7 @@ def logic(name: Any) -> Change:
 
 KINDS: Final[Mapping[str, Change]] = {
     "set": set_to, "bare": set_to, "swap": swap, "add": add, "too": too, "or": either, "only": only, "remove": remove, "exclude": exclude, "include": include,
-    "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "who": who, "add_people": add_people, "negate": negate, "any": logic("OR"), "all": logic("AND"),
+    "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "upper": bound(upper=True), "lower": bound(upper=False), "who": who, "add_people": add_people, "negate": negate, "any": logic("OR"), "all": logic("AND"),
     "up": moved(lambda was, step: was + step), "down": moved(lambda was, step: was - step),
     "times": moved(lambda was, step: was * 2 + 0 * step), "half": moved(lambda was, step: was / 2 + 0 * step),
 }  # fmt: skip

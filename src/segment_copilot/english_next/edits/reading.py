@@ -33,6 +33,7 @@ LONGEST: Final = 500
 _STEPS: Final = 4
 _TRIES: Final = 40
 _OPTIONS: Final = 4
+_CUTS: Final = frozenset({"and", "but", ",", ".", ";", ":", "!", "then", "+", "—", "-"})
 _TAKING: Final = frozenset({"exclude", "remove", "drop_people", "up", "down"})
 
 
@@ -63,15 +64,16 @@ class _Trial:
             return (whole,)
         if depth == 1:
             return None
-        for joint in sorted(desk.found.joints, key=lambda one: -one.start):
-            if not start < joint.start or not joint.end < end:
-                continue
-            first = self.one(desk, start, joint.start, kind)
+        for cut in (at for at in range(end - 2, start, -1) if desk.found.tokens[at].lower in _CUTS):
+            first = self.one(desk, start, cut, kind)
             if first is None or len(first.made) != 1:
                 continue
-            rest = self.steps(self.again(first.made[0]), joint.end, end, first.kind, depth - 1)
+            rest = self.steps(self.again(first.made[0]), cut + 1, end, first.kind, depth - 1)
             if rest is not None:
                 return (first, *rest)
+            again = self.one(desk, cut + 1, end, first.kind)
+            if again is not None and again.made == first.made:  # it only says the same again
+                return (structs.replace(first, end=again.end),)
         return None
 
     def one(self, desk: Desk, start: int, end: int, kind: str) -> Done | None:
@@ -80,6 +82,8 @@ class _Trial:
         start = ways.lead(found, start, end)
         end = ways.tail(found, start, end)
         fits = [*ways.fits(found, start, end)]
+        if start >= end:
+            return None
         typed = found.sentence.text[found.sentence.spans[start][0] :].lower()
         if typed.startswith(("only ", "just ")) and found.tokens[start].lower not in {"only", "just"}:  # an idiom took it along
             fits.insert(0, ways.Fit("only", sure=True, slots={"new": (start, end)}))

@@ -95,6 +95,10 @@ class Part(Struct, frozen=True, dict=True):
     def _has(self, one: Anchor) -> bool:
         return one.mask & self.span == one.mask
 
+    def says(self, words: set[str]) -> bool:
+        """Return whether one of these words is in it."""
+        return any(token.lower in words for at, token in enumerate(self.found.tokens) if self.span >> at & 1)
+
     def named(self, at: int) -> tuple[str, ...]:
         """Return the event types that a word may mean."""
         return tuple(self.found.names.events[number].name for number, _ in self.found.evidence[at])

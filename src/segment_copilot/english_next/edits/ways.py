@@ -66,7 +66,8 @@ def _item(item: str) -> str:
     if slot:
         made = f"(?P<{slot[1]}>.+? )"
     elif plain.startswith("("):
-        made = "(?:" + "|".join(f"{re.escape(one.strip())} " for one in plain[1:-1].split("|")) + ")"
+        said = sorted((one.strip() for one in plain[1:-1].split("|")), key=len, reverse=True)
+        made = "(?:" + "|".join(f"{re.escape(one)} " for one in said) + ")"
     else:
         made = f"{re.escape(plain)} "
     return f"(?:{made})?" if optional else made
@@ -90,26 +91,37 @@ def fits(found: Anchors, start: int, end: int) -> Iterator[Fit]:
 
 
 def lead(found: Anchors, start: int, end: int) -> int:
-    """Return where a step begins: behind words such as "please", "can you", "ok now"."""
-    phrases = _phrases("lead")
-    while start < end:
-        size = next((size for size in range(5, 0, -1) if " ".join(token.lower for token in found.tokens[start : start + size]) in phrases
-                     and start + size < end), 0)  # fmt: skip
-        if not size:
+    """Return where a step begins: behind words such as "please", "can you", "ok now"; never inside of what is mentioned."""
+    phrases, polite, held = _phrases("lead"), _phrases("polite"), _mentioned(found)
+    while start < end - 1:
+        lowers = [token.lower for token in found.tokens[start : min(end - 1, start + 5)]]
+        size = next((size for size in range(len(lowers), 0, -1) if " ".join(lowers[:size]) in phrases), 0) or (lowers[0] in polite)
+        if not size or held & ((1 << start + size) - (1 << start)):
             return start
         start += size
     return start
 
 
 def tail(found: Anchors, start: int, end: int) -> int:
-    """Return where a step ends: before "please", "thanks", "."."""
-    phrases = _phrases("tail")
+    """Return where a step ends: before "please", "thanks", ", if you would be so kind"."""
+    phrases, polite, held = _phrases("tail"), _phrases("polite"), _mentioned(found)
     while end > start + 1:
-        size = next((size for size in range(4, 0, -1) if end - size > start and " ".join(token.lower for token in found.tokens[end - size : end]) in phrases), 0)  # fmt: skip
-        if not size:
+        lowers = [token.lower for token in found.tokens[max(start + 1, end - 10) : end]]
+        size = next((size for size in range(min(5, len(lowers)), 0, -1) if " ".join(lowers[-size:]) in phrases), 0)
+        cut = max((at for at, word in enumerate(lowers) if word in {",", ".", "!", ";", "—"}), default=-1)
+        if not size and cut >= 0 and all(word in polite | phrases for word in lowers[cut + 1 :]):
+            size = len(lowers) - cut
+        if not size or held & ((1 << end) - (1 << end - size)):
             return end
         end -= size
     return end
+
+
+def _mentioned(found: Anchors) -> int:
+    held = 0
+    for one in (*found.windows, *found.quantities, *found.segments):
+        held |= one.mask
+    return held
 
 
 @cache
