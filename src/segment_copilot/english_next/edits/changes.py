@@ -76,7 +76,11 @@ def set_to(desk: Desk, parts: Parts) -> list[Made]:
     new = parts["new"]
     if new.says({"also", "too"}):
         return add(desk, parts) if "old" not in parts else []
+    if new.negated and not new.values and new.says({","}):
+        return []
     among = targets(desk, parts["old"]) if "old" in parts else tuple(Target(place, open=True) for place in desk.places)
+    if "old" in parts and any(one.open for one in among):
+        return []
     made = [one for target in among for one in _set(desk, new, target)]
     if "old" in parts and spoken(parts["old"]).all and len({target.place.path for target in among}) > 1:
         return _everywhere(desk, new, among)
@@ -104,7 +108,7 @@ def _fitted(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | 
     """Return the condition with all that the words say set in it, and how well that fits; None where some does not."""
     place = target.place
     node, used, rank = place.node, 0, 0.0
-    if len(new.windows) > 1 or len(new.quantities) > 1:
+    if len(new.windows) > 1 or len(new.quantities) > 1 or len(new.metrics) > 1:
         return None
     for one in new.metrics if isinstance(node, Monetary) else ():
         node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
@@ -291,6 +295,8 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
         return second
     made: list[Made] = []
     for definition, rank in _readings(desk, new):
+        if any(_is_implied(desk, node) for node in definition.conditions):
+            continue
         more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
         changed = joined(desk.definition, more, "AND")
         made.append(Made(excluding(changed, definition.exclude.conditions) if definition.exclude else changed, rank))
@@ -318,6 +324,12 @@ def who(desk: Desk, parts: Parts) -> list[Made]:
 def add_people(desk: Desk, parts: Parts) -> list[Made]:
     """Add people who started a trial: these too, or only these? Both may be meant."""
     return _in_lists(desk, parts["new"]) or [*add(desk, parts), *either(desk, parts)]
+
+
+def _is_implied(desk: Desk, node: Condition) -> bool:
+    """Return whether a condition is only that something was done that the draft counts already."""
+    plain = isinstance(node, EventCount) and (node.operator, node.value, node.where) == ("gte", 1, UNSET) and not has_window(node)
+    return plain and any(events_of(place.node) == events_of(node) and any(numbers_of(place.node)) for place in desk.places)
 
 
 def _in_lists(desk: Desk, new: Part) -> list[Made]:
@@ -389,7 +401,7 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
 def _narrowed(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with more said of what was done at all: "only those who opened the flash sale campaign"."""
     plain = [place for place in desk.places if isinstance(place.node, EventCount) and (place.node.operator, place.node.value) == ("gte", 1)]
-    made = [(place, _merge(place.node, node)) for node, _ in _said(desk, new) if node.__class__ is EventCount for place in plain if not place.excluded]
+    made = [(place, _merge(place.node, node)) for node, _ in _said(desk, new, _LEAST) if node.__class__ is EventCount for place in plain if not place.excluded]
     return [one for place, node in made if node is not None for one in _at(desk, place, node, 0.0)]
 
 

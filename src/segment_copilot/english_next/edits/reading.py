@@ -10,7 +10,7 @@ import jsonpointer
 import msgspec
 from msgspec import Struct, structs
 
-from segment_copilot.english_next.anchors import Anchors, find, names_of
+from segment_copilot.english_next.anchors import Anchors, QuantityAnchor, find, names_of
 from segment_copilot.english_next.audience import left_of
 from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.changes import KINDS, Made
@@ -34,7 +34,7 @@ _STEPS: Final = 4
 _TRIES: Final = 40
 _OPTIONS: Final = 4
 _CUTS: Final = frozenset({"and", "but", ",", ".", ";", ":", "!", "then", "+", "—", "-"})
-_TAKING: Final = frozenset({"exclude", "remove", "drop_people", "up", "down"})
+_BEFORE: Final = frozenset({"up", "to", "only", "just", "="})
 
 
 class Done(Struct, frozen=True):
@@ -94,7 +94,7 @@ class _Trial:
                 return None
             self.left -= 1
             parts = {name: desk.part(*at) for name, at in fit.slots.items()}
-            if fit.kind in _TAKING and any(one.start < at < one.end for one in found.quantities for slot in fit.slots.values() for at in slot):
+            if any(_cuts(one, at, desk) for one in found.quantities for slot in fit.slots.values() for at in slot):
                 continue  # "no" and "less" are of a comparison: "no more than 10 orders"
             if fit.kind == "rename":
                 return Done((desk.definition,), fit.kind, start, end, name=_name(parts["name"]))
@@ -117,6 +117,14 @@ class _Trial:
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
         return _best(found)
+
+
+def _cuts(one: QuantityAnchor, at: int, desk: Desk) -> bool:
+    """Return whether a slot begins or ends inside of a comparison; "bump that up to 10", "3 to 5" are read so."""
+    if not one.start < at < one.end:
+        return False
+    tokens = desk.found.tokens
+    return not ({token.lower for token in tokens[one.start : at]} <= _BEFORE or tokens[at].lower in {"to", "-"} or tokens[at - 1].lower in {"to", "-"})
 
 
 def _best(found: Sequence[Made]) -> tuple[Definition, ...]:

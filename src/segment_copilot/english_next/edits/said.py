@@ -90,7 +90,7 @@ class Part(Struct, frozen=True, dict=True):
     @property
     def negated(self) -> int:
         """The words in it that say not."""
-        return union(one for one in self.found.negations if self._has(one))
+        return union(one for one in self.found.negations if self._has(one) and not one.mask & union(self.quantities))
 
     def _has(self, one: Anchor) -> bool:
         return one.mask & self.span == one.mask
