@@ -35,5 +35,9 @@ def revise(edited: Edited, base: Base | None, text: str, context: Context) -> An
     yield Call(_CTA, {"draft_id": drafted["draft_id"]})
     _, *rest = drafted_words(drafted)
     count = f"{drafted['count']:,} of {drafted['universe']:,} users match now."
-    kept = "The saved segment stays as it is until you save this." if shown and base is not None and base.segment_id is not None else _SAVE
+    kept = (
+        "The saved segment stays as it is until you save this."
+        if shown and base is not None and base.segment_id is not None
+        else _SAVE
+    )
     return (*edited.said, count, *rest, kept)

@@ -9,9 +9,9 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english.times.phrases import Length, Quantity
 from segment_copilot.english.times.windows import Window as Said
-from segment_copilot.english_next.spans import days_in
 from segment_copilot.english_next.meanings import when
 from segment_copilot.english_next.names import Place as Field
+from segment_copilot.english_next.spans import days_in
 from segment_copilot.language import (
     Condition,
     EventCount,
@@ -54,8 +54,13 @@ def events_of(node: Condition) -> tuple[str, ...]:
     if isinstance(node, EventSequence):
         found = [one if isinstance(one, str) else one.event_type for one in node.events]
     else:
-        found = [getattr(node, "event_type", None)]
-    named = [name for one in found if one is not None for name in (one if isinstance(one, list) else [one])]
+        found = [cast("Any", getattr(node, "event_type", None))]
+    named: list[Any] = [
+        name
+        for one in found
+        if one is not None
+        for name in (cast("list[Any]", one) if isinstance(one, list) else [one])
+    ]
     return tuple(str(name) for name in named)
 
 
@@ -89,7 +94,9 @@ def with_test(node: Condition, test: PropertyTest) -> Condition | None:
     if where is None or (isinstance(where, WhereGroup) and where.logic == "OR" and len(where.conditions) > 1):
         return None
     if isinstance(where, WhereGroup):
-        return structs.replace(cast("Any", node), where=structs.replace(where, logic="AND", conditions=[*where.conditions, test]))
+        return structs.replace(
+            cast("Any", node), where=structs.replace(where, logic="AND", conditions=[*where.conditions, test])
+        )
     return structs.replace(cast("Any", node), where=[*(where or ()), test])
 
 
@@ -125,11 +132,17 @@ def with_window(node: Condition, said: Said) -> Condition | None:
     match node:
         case EventCount() | Monetary() | EventProperty():
             fields = when(said)
-            return structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields}) if fields or said.kind == "ever" else None
+            return (
+                structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields})
+                if fields or said.kind == "ever"
+                else None
+            )
         case Recency() if said.kind == "between" and (low := days_in(said.near)) and (high := days_in(length)):
             return structs.replace(node, operator="between", window_days=low, value2=high)
         case Recency() if said.kind in {"last", "ago"} and (days := days_in(length)):
-            return structs.replace(node, window_days=days, value2=UNSET, operator="gt" if node.operator == "between" else node.operator)
+            return structs.replace(
+                node, window_days=days, value2=UNSET, operator="gt" if node.operator == "between" else node.operator
+            )
         case EventSequence() if said.kind == "last" and length and (node.search_window is UNSET or has_window(node)):
             return structs.replace(node, window=Window(last=length.json), window_days=UNSET)
         case UserProperty() | EventTime() if has_window(node) and length and said.kind in {"last", "next"}:
@@ -144,7 +157,13 @@ def length_of(node: Condition) -> Length | None:
     if isinstance(days, int):
         return Length(days, "d")
     window: Any = getattr(node, "window", UNSET)
-    text = window.last if isinstance(window, Window) else node.value if isinstance(node, UserProperty | EventTime) else UNSET
+    text = (
+        window.last
+        if isinstance(window, Window)
+        else node.value
+        if isinstance(node, UserProperty | EventTime)
+        else UNSET
+    )
     if not isinstance(text, str) or not text[:1].isdigit():
         return None
     digits = "".join(char for char in text if char.isdigit())
@@ -154,7 +173,12 @@ def length_of(node: Condition) -> Length | None:
 def with_number(node: Condition, said: Quantity) -> Condition | None:
     """Return the condition with another number to compare with; None where it has none, or none of that kind."""
     if isinstance(node, Recency) and said.bare and not said.currency and not said.times and said.value > 0:
-        return structs.replace(node, window_days=int(said.value), value2=UNSET, operator="gt" if node.operator == "between" else node.operator)
+        return structs.replace(
+            node,
+            window_days=int(said.value),
+            value2=UNSET,
+            operator="gt" if node.operator == "between" else node.operator,
+        )
     if isinstance(node, EventCount) and (said.currency or not float(said.value).is_integer()):
         return None
     if (isinstance(node, NUMBERED) or is_number(node)) and not (said.times and not isinstance(node, EventCount)):
@@ -165,7 +189,7 @@ def with_number(node: Condition, said: Quantity) -> Condition | None:
 def is_number(test: Any) -> bool:
     """Return whether a test compares a number."""
     value: Any = getattr(test, "value", UNSET)
-    first = value[0] if isinstance(value, list) and value else value
+    first: Any = cast("list[Any]", value)[0] if isinstance(value, list) and value else value
     return isinstance(first, int | float) and not isinstance(first, bool)
 
 
@@ -177,7 +201,9 @@ def compared(test: Any, said: Quantity) -> Any:
         operator = "gte" if test.operator in _RANGES or test.value == 0 else test.operator
     if isinstance(test, EventCount) and operator == "lt" and low == 1:
         operator, low = "eq", 0
-    return structs.replace(test, operator=operator, value=low, value2=UNSET if said.value2 is None else whole(said.value2))
+    return structs.replace(
+        test, operator=operator, value=low, value2=UNSET if said.value2 is None else whole(said.value2)
+    )
 
 
 def whole(value: float) -> int | float:
@@ -187,8 +213,12 @@ def whole(value: float) -> int | float:
 
 def numbers_of(node: Condition) -> tuple[float, ...]:
     """Return the numbers that a condition compares with."""
-    sides: list[Any] = [getattr(node, "value", UNSET), getattr(node, "value2", UNSET), *(test.value for test in _where(node))]
-    flat = [one for side in sides for one in (side if isinstance(side, list) else [side])]
+    sides: list[Any] = [
+        getattr(node, "value", UNSET),
+        getattr(node, "value2", UNSET),
+        *(test.value for test in _where(node)),
+    ]
+    flat: list[Any] = [one for side in sides for one in (cast("list[Any]", side) if isinstance(side, list) else [side])]
     return tuple(float(one) for one in flat if isinstance(one, int | float) and not isinstance(one, bool))
 
 

@@ -17,7 +17,7 @@ class Edited(Drafted, frozen=True):
     into it. *said* tells what is another, in sentences; *named* when a person gave the name.
     """
 
-    document: Json = {}
+    document: Json = {}  # noqa: RUF012  # a struct copies its defaults
     patch: tuple[Json, ...] = ()
     said: tuple[str, ...] = ()
     named: bool = False

@@ -13,11 +13,13 @@ from msgspec import Struct, structs
 from segment_copilot.english_next.anchors import Anchors, QuantityAnchor, find, names_of
 from segment_copilot.english_next.audience import left_of
 from segment_copilot.english_next.edits import ways
-from segment_copilot.english_next.edits.changes import KINDS, Made
+from segment_copilot.english_next.edits.kinds import KINDS
+from segment_copilot.english_next.edits.meant import Made
 from segment_copilot.english_next.edits.outcome import Edited, Json
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.tree import Unfit, document
-from segment_copilot.english_next.outcomes import Asked, Choice, Part as Told, Refused, Unplaced
+from segment_copilot.english_next.outcomes import Asked, Choice, Refused, Unplaced
+from segment_copilot.english_next.outcomes import Part as Told
 from segment_copilot.english_next.plan import Base
 from segment_copilot.english_next.refusals import unplaced
 from segment_copilot.errors import InvalidDefinition
@@ -85,7 +87,10 @@ class _Trial:
         if start >= end:
             return None
         typed = found.sentence.text[found.sentence.spans[start][0] :].lower()
-        if typed.startswith(("only ", "just ")) and found.tokens[start].lower not in {"only", "just"}:  # an idiom took it along
+        if typed.startswith(("only ", "just ")) and found.tokens[start].lower not in {
+            "only",
+            "just",
+        }:  # an idiom took it along
             fits.insert(0, ways.Fit("only", sure=True, slots={"new": (start, end)}))
         if kind in {"remove", "exclude", "add", "or", "include"}:
             fits.insert(-1, ways.Fit(kind, sure=False, slots={"target": (start, end), "new": (start, end)}))
@@ -124,7 +129,11 @@ def _cuts(one: QuantityAnchor, at: int, desk: Desk) -> bool:
     if not one.start < at < one.end:
         return False
     tokens = desk.found.tokens
-    return not ({token.lower for token in tokens[one.start : at]} <= _BEFORE or tokens[at].lower in {"to", "-"} or tokens[at - 1].lower in {"to", "-"})
+    return not (
+        {token.lower for token in tokens[one.start : at]} <= _BEFORE
+        or tokens[at].lower in {"to", "-"}
+        or tokens[at - 1].lower in {"to", "-"}
+    )
 
 
 def _best(found: Sequence[Made]) -> tuple[Definition, ...]:
@@ -146,13 +155,17 @@ def _is_anew(desk: Desk, part: Part) -> bool:
     """Return whether words without a verb of change are an audience of their own: with a subject, or of several conditions."""
     tokens = part.found.tokens
     start = (part.span & -part.span).bit_length() - 1
-    if any(ways.is_part(token.stem, "subject") for token in tokens[start : start + 3]) and tokens[start].lower not in ways.words("pointing"):
+    if any(ways.is_part(token.stem, "subject") for token in tokens[start : start + 3]) and tokens[
+        start
+    ].lower not in ways.words("pointing"):
         return True
     found = desk.audiences(part.text)
     if not found or part.content & ~_mentioned(part) == 0:
         return False
     nodes = found[0].definition.conditions
-    return any(isinstance(node, EventSequence) for node in nodes) or (len(nodes) > 1 and not all(isinstance(node, UserProperty) for node in nodes))
+    return any(isinstance(node, EventSequence) for node in nodes) or (
+        len(nodes) > 1 and not all(isinstance(node, UserProperty) for node in nodes)
+    )
 
 
 def _mentioned(part: Part) -> int:
@@ -162,7 +175,9 @@ def _mentioned(part: Part) -> int:
     return made
 
 
-def read_edit(text: str, base: Base, catalog: Catalog, as_of: datetime, timezone: str) -> Edited | Asked | Refused | None:
+def read_edit(
+    text: str, base: Base, catalog: Catalog, as_of: datetime, timezone: str
+) -> Edited | Asked | Refused | None:
     """Return what *base* is after the change that *text* asks for; None where it asks for none."""
     if len(text) > LONGEST:
         return None
@@ -173,7 +188,12 @@ def read_edit(text: str, base: Base, catalog: Catalog, as_of: datetime, timezone
     found = find(text, names_of(catalog), as_of, timezone)
     tokens = found.tokens
     orders = ways.begins(found, "orders") and bool(found.segments)
-    if not tokens or orders or ways.begins(found, "anew") or (ways.begins(found, "asking") and not ways.begins(found, "about")):
+    if (
+        not tokens
+        or orders
+        or ways.begins(found, "anew")
+        or (ways.begins(found, "asking") and not ways.begins(found, "about"))
+    ):
         return None
     memory: dict[str, Any] = {}
 
@@ -191,20 +211,44 @@ def read_edit(text: str, base: Base, catalog: Catalog, as_of: datetime, timezone
     return _outcome(base, definition, done, catalog, found)
 
 
-def _outcome(base: Base, before: Definition, done: Sequence[Done], catalog: Catalog, found: Anchors) -> Edited | Asked | Refused:
+def _outcome(
+    base: Base, before: Definition, done: Sequence[Done], catalog: Catalog, found: Anchors
+) -> Edited | Asked | Refused:
     *first, last = done
     name = next((one.name for one in done if one.name), "")
     notes = tuple(note for _, note in found.sentence.notes)
-    made = [_edited(base, before, after, name, notes, catalog, _read(found, before, [*first, structs.replace(last, made=(after,))], catalog)) for after in last.made]
+    made = [
+        _edited(
+            base,
+            before,
+            after,
+            name,
+            notes,
+            catalog,
+            _read(found, before, [*first, structs.replace(last, made=(after,))], catalog),
+        )
+        for after in last.made
+    ]
     if len(made) == 1:
         if made[0].definition == before and not name:
             return Refused("That is how the draft is already.")
         return made[0]
     labels = [_label(before, one, catalog) for one in made]
-    return Asked("Which of these do you mean?", tuple(Choice(label, one) for label, one in zip(labels, made, strict=True))[:_OPTIONS])
+    return Asked(
+        "Which of these do you mean?",
+        tuple(Choice(label, one) for label, one in zip(labels, made, strict=True))[:_OPTIONS],
+    )
 
 
-def _edited(base: Base, before: Definition, after: Definition, name: str, notes: tuple[str, ...], catalog: Catalog, reading: tuple[Told, ...] = ()) -> Edited:
+def _edited(
+    base: Base,
+    before: Definition,
+    after: Definition,
+    name: str,
+    notes: tuple[str, ...],
+    catalog: Catalog,
+    reading: tuple[Told, ...] = (),
+) -> Edited:
     names = _names(catalog)
     written = document(base.definition, before, after)
     keeps = bool(name) or base.named or base.segment_id is not None or after == before
@@ -247,8 +291,12 @@ def _read(found: Anchors, before: Definition, done: Sequence[Done], catalog: Cat
     parts: list[Told] = []
     for step in done:
         after = step.made[0]
-        pointers = tuple(one.pointer for one in changes(before, after, _names(catalog)) if one.change in {"added", "changed"})
-        there = tuple(dict.fromkeys(one for one in pointers if jsonpointer.resolve_pointer(final, one, None) is not None))
+        pointers = tuple(
+            one.pointer for one in changes(before, after, _names(catalog)) if one.change in {"added", "changed"}
+        )
+        there = tuple(
+            dict.fromkeys(one for one in pointers if jsonpointer.resolve_pointer(final, one, None) is not None)
+        )
         first, last = found.sentence.spans[step.start][0], found.sentence.spans[step.end - 1][1]
         parts.append(Told(found.sentence.text[first:last], first, last, there or ("",)))
         before = after
@@ -270,18 +318,38 @@ def _refused(trial: _Trial, desk: Desk) -> Refused | None:
     if part is None:
         return Refused(reason)
     understood = desk.understood(part.text)
-    words = unplaced(understood.found, understood.readings, left_of) if understood and understood.readings else (Unplaced(part.text, "nothing here has this name"),)
+    words = (
+        unplaced(understood.found, understood.readings, left_of)
+        if understood and understood.readings
+        else (Unplaced(part.text, "nothing here has this name"),)
+    )
     told = ", ".join(f"“{one.text}”" for one in words)
     return Refused(f"I could not place {told} in this change of the draft, so nothing was changed.", words)
 
 
 def _undone(base: Base, definition: Definition, catalog: Catalog, found: Anchors) -> Edited | Refused:
     if base.earlier is None:
-        return Refused("I do not see an earlier version of this draft. Tell me what it should be, for example: make it 5.")
+        return Refused(
+            "I do not see an earlier version of this draft. Tell me what it should be, for example: make it 5."
+        )
     earlier = decode(base.earlier.definition)
-    made = _edited(base, definition, earlier, base.earlier.name, (), catalog, (Told(found.sentence.text, 0, len(found.sentence.text), ("",)),))
+    made = _edited(
+        base,
+        definition,
+        earlier,
+        base.earlier.name,
+        (),
+        catalog,
+        (Told(found.sentence.text, 0, len(found.sentence.text), ("",)),),
+    )
     kept: Json = base.earlier.definition
-    return structs.replace(made, document=kept, patch=difference(base.definition, kept), assumptions=base.earlier.assumptions, named=base.earlier.named)
+    return structs.replace(
+        made,
+        document=kept,
+        patch=difference(base.definition, kept),
+        assumptions=base.earlier.assumptions,
+        named=base.earlier.named,
+    )
 
 
 def _name(part: Part) -> str:

@@ -12,7 +12,15 @@ from msgspec import Struct
 from segment_copilot.english.times import phrases
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.anchors import Anchor, Anchors, QuantityAnchor, SegmentAnchor, ValueAnchor, WindowAnchor, WordAnchor
+from segment_copilot.english_next.anchors import (
+    Anchor,
+    Anchors,
+    QuantityAnchor,
+    SegmentAnchor,
+    ValueAnchor,
+    WindowAnchor,
+    WordAnchor,
+)
 from segment_copilot.english_next.audience import Candidate, Understood, understand
 from segment_copilot.english_next.chart import TooLong
 from segment_copilot.english_next.edits import ways
@@ -59,7 +67,9 @@ class Part(Struct, frozen=True, dict=True):
         tokens, bits = self.found.tokens, [at for at in range(len(self.found.tokens)) if self.span >> at & 1]
         for one in (one for one in self.found.quantities if not one.mask & union(self.windows)):
             inside = [at for at in bits if one.start <= at < one.end]
-            pointing = tokens[one.start].lower == "ones" or (tokens[one.start].lower == "one" and tokens[one.start - 1].lower in ways.words("pointed"))
+            pointing = tokens[one.start].lower == "ones" or (
+                tokens[one.start].lower == "one" and tokens[one.start - 1].lower in ways.words("pointed")
+            )
             if len(inside) == one.end - one.start and not pointing:
                 found.append(one)
             elif inside and not pointing and (plain := phrases.quantity(tokens[: bits[-1] + 1], inside[0])) is not None:
@@ -85,7 +95,9 @@ class Part(Struct, frozen=True, dict=True):
     @cached_property
     def text(self) -> str:
         """The words, as they were typed."""
-        return self.found.sentence.said([at for at in range(len(self.found.tokens)) if self.span >> at & 1]).strip(" ,.;:!?")
+        return self.found.sentence.said([at for at in range(len(self.found.tokens)) if self.span >> at & 1]).strip(
+            " ,.;:!?"
+        )
 
     @property
     def negated(self) -> int:
@@ -165,14 +177,18 @@ class Desk(Struct, frozen=True, dict=True):
         used |= union(one for one in part.quantities if float(one.quantity.value) in numbers)
         used |= union(one for one in part.segments if is_member(node, one.segment))
         used |= union(one for one in part.values if any(self.has_value(place, value) for value in one.values))
-        used |= union(one for one in found.fields if one.mask & part.span == one.mask and self._has_field(place, one.place.event, one.place.path))
+        used |= union(
+            one
+            for one in found.fields
+            if one.mask & part.span == one.mask and self._has_field(place, one.place.event, one.place.path)
+        )
         if isinstance(node, Monetary):
             used |= union(one for one in part.metrics if one.kind == node.metric)
         events = {*events_of(node)}
         said = self._described(place)
         for at, token in enumerate(found.tokens):
             if part.content >> at & 1 and not used >> at & 1 and token.kind == "word":
-                by_kind = ways.names_kind(token.stem, node.__struct_config__.tag)
+                by_kind = ways.names_kind(token.stem, str(node.__struct_config__.tag))
                 if events.intersection(part.named(at)) or by_kind or concept(token.stem) in said:
                     used |= 1 << at
         return used
@@ -185,7 +201,9 @@ class Desk(Struct, frozen=True, dict=True):
     def _has_field(self, place: Place, event: str, path: str) -> bool:
         node = place.node
         mine = event in events_of(node) if event else not events_of(node)
-        return mine and (any(one.test.property == path for one in tests_of(node)) or getattr(node, "property", None) == path)
+        return mine and (
+            any(one.test.property == path for one in tests_of(node)) or getattr(node, "property", None) == path
+        )
 
     def _described(self, place: Place) -> frozenset[str]:
         return _concepts(self.words(place))
@@ -203,5 +221,7 @@ def _same_window(one: WindowAnchor, place: Place) -> bool:
         return False
     mine, length = when(said), length_of(node)
     if said.kind == "last" and said.length is not None and length is not None:
-        return (said.length.count, said.length.unit) == (length.count, length.unit) or (said.length.days or 0) == length.days
+        return (said.length.count, said.length.unit) == (length.count, length.unit) or (
+            said.length.days or 0
+        ) == length.days
     return bool(mine) and mine.get("window") == getattr(node, "window", None)

@@ -59,7 +59,9 @@ def spoken(part: Part) -> Spoken:
                 words |= 1 << at
         if token.kind == "number" and told & {"condition"} and not place:
             place, words = int(token.value), words | 1 << at
-    return Spoken(words, "window" in told, "number" in told, "condition" in told, "exclusion" in told, "all" in told, place)
+    return Spoken(
+        words, "window" in told, "number" in told, "condition" in told, "exclusion" in told, "all" in told, place
+    )
 
 
 def targets(desk: Desk, part: Part) -> tuple[Target, ...]:
@@ -79,7 +81,9 @@ def targets(desk: Desk, part: Part) -> tuple[Target, ...]:
     found = [made for place in among for made in _alike(desk, part, place, said)]
     best = max((one.rank for one in found), default=-1.0)
     if best < 0 or not found:
-        raise Unfit(f"I find nothing about “{part.text}” in the draft. It has: {', '.join(desk.words(place) for place in desk.places[:4])}.")
+        raise Unfit(
+            f"I find nothing about “{part.text}” in the draft. It has: {', '.join(desk.words(place) for place in desk.places[:4])}."
+        )
     return tuple(one for one in found if one.rank == best)
 
 
@@ -103,8 +107,10 @@ def _alike(desk: Desk, part: Part, place: Place, said: Spoken) -> list[Target]:
     told = desk.explained(part, place)
     if part.content & ~told & ~said.words:
         return []
-    strong = (part.content & told & ~said.words).bit_count() + 0.5 * (told & said.words).bit_count() - 0.25 * place.excluded
-    if said.exclusion or said.condition and not said.number:
+    strong = (
+        (part.content & told & ~said.words).bit_count() + 0.5 * (told & said.words).bit_count() - 0.25 * place.excluded
+    )
+    if said.exclusion or (said.condition and not said.number):
         strong += 0.1
     sides = [] if said.condition and not part.values else list(_sides(desk, part, place))
     if sides:
@@ -133,7 +139,9 @@ def _sides(desk: Desk, part: Part, place: Place) -> list[tuple[Side, Tested | No
         return [("window", None, ())] if has_window(node) else []
     if part.quantities:
         length, value = length_of(node), float(part.quantities[0].quantity.value)
-        return [("window" if length and length.count == value and value not in numbers_of(node) else "number", None, ())]
+        return [
+            ("window" if length and length.count == value and value not in numbers_of(node) else "number", None, ())
+        ]
     fields = {one.place.path for one in part.found.fields if one.mask & part.span == one.mask and one.share == 1}
     inner = [tested for tested in tests_of(node) if tested.at is not None and tested.test.property in fields]
     if inner and not isinstance(node, UserProperty):

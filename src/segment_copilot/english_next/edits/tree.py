@@ -68,7 +68,11 @@ def _put(node: Any, path: Path, condition: Condition | None) -> Any:
     step, *rest = path
     inner = _put(node[step] if isinstance(step, int) else getattr(node, step), tuple(rest), condition)
     if isinstance(step, int):
-        return [one for at, one in enumerate(node) if at != step] if inner is None else [*node[:step], inner, *node[step + 1 :]]
+        return (
+            [one for at, one in enumerate(node) if at != step]
+            if inner is None
+            else [*node[:step], inner, *node[step + 1 :]]
+        )
     if step in _LISTS and not inner:
         return None
     return structs.replace(node, **{step: UNSET if inner is None else inner})
@@ -115,7 +119,10 @@ def document(base: Json, before: Definition, after: Definition) -> Json:
         out = dict(cast("Json", base.get("exclude") or {}))
         same = bool(before.exclude) and before.exclude.logic == after.exclude.logic
         logic = out.get("logic") if same else after.exclude.logic
-        made["exclude"] = out | {"logic": logic, "conditions": [_written(one, known) for one in after.exclude.conditions]}
+        made["exclude"] = out | {
+            "logic": logic,
+            "conditions": [_written(one, known) for one in after.exclude.conditions],
+        }
     return made
 
 

@@ -49,7 +49,9 @@ def _document() -> Mapping[str, Any]:
 def table() -> tuple[Way, ...]:
     """Return every way, in the order in which they are tried."""
     return tuple(
-        Way(row["kind"], _compiled(way), bool(row.get("sure", True))) for row in _document()["change"] for way in row["ways"]
+        Way(row["kind"], _compiled(way), bool(row.get("sure", True)))
+        for row in _document()["change"]
+        for way in row["ways"]
     )
 
 
@@ -86,7 +88,9 @@ def fits(found: Anchors, start: int, end: int) -> Iterator[Fit]:
     for way in table():
         match = way.pattern.fullmatch(text)
         if match is not None:
-            slots = {name: (at[match.start(name)], at[match.end(name)]) for name, said in match.groupdict().items() if said}
+            slots = {
+                name: (at[match.start(name)], at[match.end(name)]) for name, said in match.groupdict().items() if said
+            }
             yield Fit(way.kind, way.sure, slots)
 
 
@@ -95,7 +99,9 @@ def lead(found: Anchors, start: int, end: int) -> int:
     phrases, polite, held = _phrases("lead"), _phrases("polite"), _mentioned(found)
     while start < end - 1:
         lowers = [token.lower for token in found.tokens[start : min(end - 1, start + 5)]]
-        size = next((size for size in range(len(lowers), 0, -1) if " ".join(lowers[:size]) in phrases), 0) or (lowers[0] in polite)
+        size = next((size for size in range(len(lowers), 0, -1) if " ".join(lowers[:size]) in phrases), 0) or (
+            lowers[0] in polite
+        )
         if not size or held & ((1 << start + size) - (1 << start)):
             return start
         start += size
