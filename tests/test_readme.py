@@ -106,3 +106,18 @@ def test_every_other_block_works_after_the_one_before(environment: dict[str, str
     assert "read 31106 rows" in told[len(others) - 1]
     assert re.fullmatch(r"[0-9]+\n", told[len(others)])
     assert EXPORTED.read_text().startswith("user_id,computed_at\n")
+
+
+@pytest.mark.timeout(300)
+def test_activations_work_as_their_page_shows_where_dev_runs(environment: dict[str, str], service: Runtime):
+    page = (PROJECT / "docs" / "activations.md").read_text()
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    typed = environment | {"URL": service.url, "API_KEY": service.api_key, "SEGMENT": "3"}
+    try:
+        told = run(blocks, typed)
+    finally:
+        (PROJECT / "delivery.json").unlink(missing_ok=True)
+
+    assert '"ok":true' in told
+    assert re.search(r'"status":"done".*"sent":[1-9]', told)
+    assert list((Path(environment["DATA_DIR"]) / "files").rglob("*.csv"))

@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from evals.corpus.examples import FOLDER, load
+from evals.corpus.examples import FOLDER, Example, load, read
 from evals.corpus.linting import lint_text
 from evals.corpus.playing import open_model
 from evals.corpus.scoring import Scored, comparison, listing, score, summary
 from evals.corpus.sealing import SEALED, check, seal
+from evals.corpus.tenants import segment_ids
 from evals.corpus.training import curve, sample, train
 from evals.gates import Exit
 from segment_copilot.english_next.weights import learned
@@ -49,7 +50,12 @@ def score_command(
     ] = None,
 ) -> None:
     """Ask a model every sentence, and print what came of it as Markdown."""
-    examples = load(tuple(files or ()))
+    examples = list[Example]()
+    for path in files or sorted(FOLDER.rglob("*.txt")):  # a sealed file stays as it is: what cannot be read is left out
+        read_from, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
+        examples += read_from
+        for fault in faults:
+            typer.echo(f"{path}:{fault.line}: left out: {fault.sentence}", err=True)
     title = ", ".join(path.stem for path in files or ()) or "the whole corpus"
     found = dict[str, list[Scored]]()
     for name in model or ["offline"]:

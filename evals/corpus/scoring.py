@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
 from evals.corpus.examples import Example
@@ -177,8 +176,12 @@ def agreement(scored: Iterable[Scored]) -> dict[str, Agreement]:
     return {
         name: Agreement(len({_understood(one) for one in members}) == 1, all(one.verdict == "right" for one in members))
         for name, members in families.items()
-        if len(members) > 1 and len({msgspec.json.encode(one.example.meaning) for one in members}) == 1
+        if len(members) > 1 and len({_meant(one.example) for one in members}) == 1
     }
+
+
+def _meant(example: Example) -> frozenset[Form]:
+    return frozenset(form_in(example.tenant, definition) for definition in example.meaning.drafts)
 
 
 def _understood(one: Scored) -> Form | str:

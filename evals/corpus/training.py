@@ -15,8 +15,8 @@ from typing import Final
 from msgspec import Struct
 
 import segment_copilot.english_next
-from evals.corpus.examples import Example, load
-from evals.corpus.tenants import tenant
+from evals.corpus.examples import Example, read
+from evals.corpus.tenants import segment_ids, tenant
 from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
 from segment_copilot.english_next.chart import TooLong
 from segment_copilot.english_next.meanings import write
@@ -212,7 +212,12 @@ def sample(example: Example, weights: Weights) -> Sample:
 
 def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:
     """Learn from the audiences of some files, twice, as the weights decide which readings are found; tell the rates."""
-    examples = [one for one in load(paths) if one.kind in _LEARNED]
+    examples: list[Example] = []
+    for path in paths:
+        found, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
+        examples += [one for one in found if one.kind in _LEARNED]
+        if faults:
+            yield f"{path.name}: {len(faults)} lines are not read; `corpus lint` says why"
     guesses = {name: float(value) for name, value in tomllib.loads(GUESSES.read_text("utf-8")).items()}
     weights: Weights = learned() or guesses
     samples: list[Sample] = []

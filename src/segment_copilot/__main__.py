@@ -23,16 +23,25 @@ from segment_copilot.commands.chat import COMMANDS, converse
 from segment_copilot.commands.dev import DevOptions, run_dev
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
 from segment_copilot.commands.listen import listen as show_messages
-from segment_copilot.commands.mistakes import explain_failure
+from segment_copilot.commands.mistakes import explain_failure, tell
 from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, Url, Yes, find_service, service_arguments
 from segment_copilot.commands.printing import print_json, print_rows, printable
 from segment_copilot.commands.prompt import open_prompt
+from segment_copilot.commands.usage import Commands, MissingColumns
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import InvalidInput
-from segment_copilot.importing import NAMED_FORMATS, guess_preset, import_file, make_layout, missing_columns, presets
+from segment_copilot.importing import (
+    NAMED_FORMATS,
+    check_file,
+    guess_preset,
+    import_file,
+    make_layout,
+    missing_columns,
+    presets,
+)
 from segment_copilot.settings import Settings, read_settings, written_default
 
-cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.add_typer(keyring.keys, name="keys")
 cli.add_typer(keyring.tenants, name="tenants")
 cli.add_typer(failed_events.cli, name="events")
@@ -298,7 +307,8 @@ def import_(
     """
     if user is None and preset is None and map_ is None:
         hint = f" By its columns it is one for --preset {found}." if (found := guess_preset(file)) else ""
-        raise typer.BadParameter(f"Missing option '--user', or --preset or --map, which name the columns.{hint}")
+        raise MissingColumns(f"Missing option '--user', or --preset or --map, which name the columns.{hint}")
+    check_file(file)
     layout = make_layout(
         preset=preset or "",
         map_file=map_,
@@ -316,7 +326,7 @@ def import_(
         separator=separator,
     )
     if missing := missing_columns(layout):
-        raise typer.BadParameter(f"Missing option {missing[0]!r}, or --preset or --map, which name the columns.")
+        raise MissingColumns(f"Missing option {missing[0]!r}, or --preset or --map, which name the columns.")
     service = Service("", "") if dry_run else find_service(url, key, data_dir)
     report = asyncio.run(
         import_file(
@@ -359,9 +369,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         console = Console(stderr=True, highlight=False)
         console.soft_wrap = not console.is_terminal  # on a terminal words stay whole, elsewhere lines do
-        console.print(f"segment-copilot: {error.detail}", markup=False)
-        for finding in error.findings:
-            console.print(f"  {finding.pointer or '/'}: {finding.detail}", markup=False)
+        first, *others = tell(error)
+        console.print(f"segment-copilot: {first}", markup=False)
+        for other in others:
+            console.print(other, markup=False)
         sys.exit(1)
 
 

@@ -83,7 +83,8 @@ def _in_struct(document: Mapping[str, object], structs: Sequence[type[Struct]], 
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name in document:
         if name not in fields and name != tag_field and struct.__struct_config__.forbid_unknown_fields:
-            yield Mistake(pointer, "unknown_field", f"has no field {shown(name)}", name, tuple(fields))
+            written = tuple(one for one, field in fields.items() if not is_marked(field.type, "readOnly"))
+            yield Mistake(pointer, "unknown_field", f"has no field {shown(name)}", name, written)
     for name, field in fields.items():
         if name in document:
             yield from mistakes(document[name], field.type, f"{pointer}/{escape(name)}")
@@ -92,10 +93,12 @@ def _in_struct(document: Mapping[str, object], structs: Sequence[type[Struct]], 
 
 
 def _about(value: object, type_: Any, pointer: str) -> Mistake:
-    """Return the mistake of a value that is, as a whole, not what it must be."""
+    """Return the mistake of a value that is, as a whole, not what it must be; a secret is not repeated."""
     kinds = _kinds(type_)
     choices = tuple(str(choice) for kind in kinds if isinstance(kind, inspect.LiteralType) for choice in kind.values)
-    sentence = f"must be {described(type_)}; it {_is(value, kinds)}"
+    sentence = f"must be {described(type_)}"
+    if not is_marked(type_, "writeOnly"):
+        sentence += f"; it {_is(value, kinds)}"
     if choices and isinstance(value, str):
         return Mistake(pointer, "unknown_value", sentence, value, choices)
     is_bounded = any(_is_out_of_bounds(value, kind) for kind in kinds)
@@ -162,6 +165,27 @@ def _flat(kind: inspect.Type) -> Iterator[inspect.Type]:
             pass
         case _:
             yield kind
+
+
+def is_marked(type_: Any, key: str, *, mark: object = True) -> bool:
+    """Return whether the JSON Schema of *type_* says *key*: `readOnly` of what is not written, `writeOnly` of what is not shown."""
+    return _is_marked(_info(type_), key, mark)
+
+
+@cache
+def _info(type_: Any) -> inspect.Type:
+    return inspect.type_info(type_)
+
+
+def _is_marked(kind: inspect.Type, key: str, mark: object) -> bool:
+    match kind:
+        case inspect.Metadata():
+            schema = cast("dict[str, Any] | None", kind.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
+            return (schema or {}).get(key) == mark or _is_marked(kind.type, key, mark)
+        case inspect.UnionType():
+            return any(_is_marked(part, key, mark) for part in kind.types)
+        case _:
+            return False
 
 
 # Sentences

@@ -54,8 +54,9 @@ async def test_a_key_is_made_with_what_it_may_do(run, module_postgres):
     assert (await keys.identify(viewer)).expires_at is not None
     assert (page["allowed_origins"], page["require_signed_user_id"]) == (["https://shop.example"], True)
     assert len(bytes.fromhex(page["hmac_secret"])) == 32
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refused:
         await run("create", "--tenant", "acme", "--scope", "segments:reed")
+    assert refused.value.findings[0].suggestions[0] == "segments:read"
 
 
 async def test_a_key_is_rotated_with_a_grace_listed_and_revoked(run, module_postgres):

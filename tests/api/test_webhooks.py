@@ -98,6 +98,7 @@ async def test_a_webhook_is_told_and_its_signatures_are_right(client: httpx2.Asy
         ({"url": "https://169.254.169.254/latest/"}, "/url", "url_not_allowed"),
         ({"url": "ftp://hooks.example.com/"}, "/url", "url_not_allowed"),
         ({"url": "https://hooks.example.com/", "secret": "whsk_AAAAAAAA"}, "/secret", "invalid_secret"),
+        ({"url": "https://hooks.example.com/", "secret": "s3cr3t!"}, "/secret", "invalid_input"),
         ({"url": "https://hooks.example.com/", "events": []}, "/events", "invalid_input"),
         ({"url": "https://hooks.example.com/", "events": ["segment.renamed"]}, "/events/0", "invalid_input"),
         ({}, "/url", "invalid_input"),
@@ -110,6 +111,12 @@ async def test_a_webhook_that_cannot_be_is_refused_with_its_place(
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (400, code)
     assert problem["errors"][0]["pointer"] in {pointer, ""}
+    assert "s3cr3t!" not in refused.text
+
+
+async def test_fields_that_nobody_writes_are_not_suggested(client: httpx2.AsyncClient):
+    refused = await client.post("/api/webhooks/", json={"url": "https://hooks.example.com/", "disabled_att": True})
+    assert refused.json()["errors"][0].get("suggestions", []) == []
 
 
 async def test_a_key_without_members_is_told_of_no_users(server: Server, client: httpx2.AsyncClient):

@@ -18,7 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences import chunks, exports
 from segment_copilot.audiences.exports import Export, ExportLimits, Exports, Source
 from segment_copilot.audiences.segments import Segment
-from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests
+from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests, Unavailable
 from segment_copilot.resources import Resources
 from tests.support.resources import NOW, Remember, remembering
 
@@ -198,7 +198,7 @@ async def test_when_its_worker_dies_another_writes_the_file_whole_and_once(
 ):
     """It dies with half of the file written."""
     asked = await resources.exports.request(tenant, Source("segment", segment.id), "csv")
-    claim = await resources.exports._claim()
+    claim = await resources.exports._jobs._claim()
     assert claim is not None
     await resources.exports._leases.begin([claim.lease])
     half = chunks.Chunks(resources.postgres, claim.lease)
@@ -216,7 +216,7 @@ async def test_when_its_worker_dies_another_writes_the_file_whole_and_once(
     assert content.count(b"user_id") == 1
     assert b"xxx" not in content
     assert await chunk_count(resources) == -(-len(content) // 100)
-    with pytest.raises(exports.Unavailable):  # the dead one comes back
+    with pytest.raises(Unavailable):  # the dead one comes back
         await half.add(b"y" * 100)
     assert await chunk_count(resources) == -(-len(content) // 100)
 
@@ -224,7 +224,7 @@ async def test_when_its_worker_dies_another_writes_the_file_whole_and_once(
 async def test_a_worker_that_dies_on_it_three_times_ends_it(resources: Resources, tenant: Tenant, segment: Segment):
     asked = await resources.exports.request(tenant, Source("segment", segment.id), "csv")
     for _ in range(3):
-        claim = await resources.exports._claim()
+        claim = await resources.exports._jobs._claim()
         assert claim is not None
         await resources.exports._leases.begin([claim.lease])
         await chunks.Chunks(resources.postgres, claim.lease).end()
@@ -336,7 +336,7 @@ async def test_no_file_outlives_the_erasure_of_a_user_not_even_one_that_is_being
     assert await resources.exports.run_next()
     assert await resources.exports.run_next()
     open_one = await resources.exports.request(tenant, source, "csv")
-    claim = await resources.exports._claim()
+    claim = await resources.exports._jobs._claim()
     assert claim is not None
     half = chunks.Chunks(resources.postgres, claim.lease)
     await half.add(b"user-000" * 50)
@@ -348,7 +348,7 @@ async def test_no_file_outlives_the_erasure_of_a_user_not_even_one_that_is_being
         found = await resources.exports.get(tenant, export.id)
         assert found.error is not None
         assert (found.status, found.error.code) == ("failed", "user_erased")
-    with pytest.raises(exports.Unavailable):
+    with pytest.raises(Unavailable):
         await half.add(b"user-000" * 50)
     assert (await resources.exports.get(other_tenant, untouched.id)).status == "complete"
     sql = "SELECT count(*) FROM export_chunks JOIN exports ON exports.id = export_id WHERE tenant_id = $1"
@@ -370,7 +370,15 @@ async def test_what_cannot_be_exported_is_refused(
     with pytest.raises(TooManyRequests):
         await resources.exports.request(tenant, source, "csv")
 
-    assert uncomputed.value.code == "segment_not_computed"
+    assert (uncomputed.value.code, "compute it first" in uncomputed.value.detail) == ("segment_not_computed", True)
+    draft = (await resources.segments.create(tenant, name="Draft")).segment
+    with pytest.raises(Conflict) as undefined:
+        await resources.exports.request(tenant, Source("segment", draft.id), "csv")
+    assert undefined.value.code == "segment_without_definition"
+    static = (await resources.segments.create(tenant, name="List", segment_type="static")).segment
+    with pytest.raises(Conflict, match="upload them first") as unlisted:
+        await resources.exports.request(tenant, Source("segment", static.id), "csv")
+    assert unlisted.value.code == "segment_not_computed"
     assert [(one.pointer, one.suggestions) for one in unknown.value.findings] == [
         ("/include/0", ("traits.email",)),
         ("/include/1", ()),

@@ -178,8 +178,13 @@ async def test_segments_may_not_refer_to_one_another_in_a_circle(resources: Reso
     second = (await resources.segments.create(tenant, name="B", definition=inside)).segment
     circle = definition({"type": "segment_membership", "segment_id": second.id})
 
-    with pytest.raises(InvalidDefinition, match="circle"):
+    with pytest.raises(InvalidDefinition, match="circle") as refused:
         await resources.segments.update(tenant, first.id, Changes(definition=circle))
+    said = f"Segment {second.id} refers to this one: segments may not refer to one another in a circle."
+    assert refused.value.detail == said
+    own = definition({"type": "segment_membership", "segment_id": first.id})
+    with pytest.raises(InvalidDefinition, match="A segment may not refer to itself"):
+        await resources.segments.update(tenant, first.id, Changes(definition=own))
     with pytest.raises(Conflict, match="B"):
         await resources.segments.delete(tenant, first.id)
 

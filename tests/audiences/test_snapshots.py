@@ -146,12 +146,12 @@ async def test_when_its_worker_dies_another_takes_it_once(
     """It dies after its INSERT."""
     as_of = None if days_ago is None else NOW - timedelta(days=days_ago)
     asked = await resources.snapshots.request(tenant, segment.id, name="Kept", as_of=as_of)
-    claim = await resources.snapshots._claim()
+    claim = await resources.snapshots._jobs._claim()
     assert claim is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(resources.snapshots), "_publish", dies)
         with pytest.raises(KeyboardInterrupt):
-            await resources.snapshots._take(claim)
+            await resources.snapshots._jobs._settle(claim)
     half_way = await stored(resources)
     with pytest.raises(Conflict) as pending:
         await resources.snapshots.members(tenant, asked.id)
@@ -259,12 +259,12 @@ async def test_a_deleted_snapshot_is_gone_at_once_and_its_members_when_the_worke
     kept = await taken(resources, tenant, segment)
     snapshot = await taken(resources, tenant, segment)
     running = await resources.snapshots.request(tenant, segment.id, name="Still running")
-    claim = await resources.snapshots._claim()
+    claim = await resources.snapshots._jobs._claim()
     assert claim is not None
 
     for one in (snapshot, running):
         await resources.snapshots.delete(tenant, one.id)
-    await resources.snapshots._take(claim)  # it finds out when it publishes
+    await resources.snapshots._jobs._settle(claim)  # it finds out when it publishes
     gone: list[Callable[[], Any]] = [
         lambda: resources.snapshots.get(tenant, snapshot.id),
         lambda: resources.snapshots.members(tenant, snapshot.id),
@@ -332,7 +332,10 @@ async def test_what_cannot_be_frozen_is_refused(
     with pytest.raises(Conflict) as undefined:
         await resources.snapshots.request(tenant, draft.id, name="Kept", as_of=NOW)
 
-    assert undefined.value.code == "segment_without_definition"
+    with pytest.raises(Conflict) as still_undefined:
+        await resources.snapshots.request(tenant, draft.id, name="Kept")
+
+    assert undefined.value.code == still_undefined.value.code == "segment_without_definition"
     assert uncomputed.value.code == "segment_not_computed"
     assert [(one.pointer, one.code) for one in to_come.value.findings] == [("/as_of", "still_to_come")]
     attempts: list[Callable[[], Any]] = [

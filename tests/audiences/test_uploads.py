@@ -10,6 +10,7 @@ import pytest
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Segment
 from segment_copilot.audiences.uploads import Mode, Upload, Uploads
+from segment_copilot.compiler import render
 from segment_copilot.errors import Conflict, InvalidInput, NotFound, Unavailable
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
@@ -140,6 +141,59 @@ async def test_a_rule_refers_to_a_static_segment(
         assert [one.segment_id for one in live.segments] == ([segment.id] if user != "c" else []) + [rule.id] * is_in
     with pytest.raises(Conflict):
         await resources.segments.delete(tenant, segment.id)
+
+
+@pytest.mark.parametrize("reader", ["computation", "snapshot"])
+async def test_who_reads_a_list_by_several_statements_reads_one_state_of_it(
+    resources: Resources, tenant: Tenant, remember: Remember, monkeypatch: pytest.MonkeyPatch, reader: str
+):
+    monkeypatch.setattr(render, "_SMALL", 0)
+    monkeypatch.setattr(render, "_SOURCES_IN_A_RANGE", {"chain": 1, "bitmasks": 1})
+    segment = await static(resources, tenant)
+    await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcdefgh"])
+    await upload(resources, tenant, segment, "abcdefgh")
+    inside = {"type": "segment_membership", "segment_id": segment.id}
+    definition = {"logic": "AND", "conditions": [*BUYERS["conditions"], inside]}
+    rule = (await resources.segments.create(tenant, name="Few", definition=definition)).segment
+    execute, statements = resources.clickhouse.execute, list[str]()
+
+    async def remove() -> None:
+        await resources.postgres.execute("UPDATE uploads SET created_at = created_at - interval '1 hour'")
+        await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
+        await resources.removals.remove_due()
+
+    async def and_be_overtaken(sql: str, *args: Any, **kwargs: Any) -> Any:
+        done = await execute(sql, *args, **kwargs)
+        if "INSERT INTO segment_states" in sql or "INSERT INTO snapshot_members" in sql:
+            statements.append(sql)
+            if len(statements) == 1:
+                monkeypatch.setattr(resources.clickhouse, "execute", execute)
+                await upload(resources, tenant, segment, "x")
+                await upload(resources, tenant, segment, "y")
+                await remove()
+                monkeypatch.setattr(resources.clickhouse, "execute", and_be_overtaken)
+        return done
+
+    if reader == "computation":
+        await resources.computations.request(tenant, rule.id, as_of=NOW)
+        monkeypatch.setattr(resources.clickhouse, "execute", and_be_overtaken)
+        await resources.computations.run_next()
+        found = await members(resources, tenant, rule)
+    else:
+        snapshot = await resources.snapshots.request(tenant, rule.id, name="Then", as_of=NOW, now=NOW + DAY)
+        monkeypatch.setattr(resources.clickhouse, "execute", and_be_overtaken)
+        await resources.snapshots.run_next()
+        page = await resources.snapshots.members(tenant, snapshot.id, Window(100))
+        found = "".join(one.user_id for one in page.results)
+
+    assert len(statements) > 1
+    assert found == "abcdefgh"
+    await resources.removals.remove_due()
+    await upload(resources, tenant, segment, "z")  # after which nobody reads the first list
+    await remove()
+    left = "SELECT uniqExact(run_id) FROM segment_states WHERE segment_id = {segment:UInt64}"
+    params = {"segment": segment.id}
+    assert (await resources.clickhouse.fetch(left, params, purpose="catalog")).rows == [(2,)]
 
 
 async def test_what_has_no_definition_is_not_computed_and_what_has_one_takes_no_upload(

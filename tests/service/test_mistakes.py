@@ -19,8 +19,8 @@ import pytest
 from msgspec import Struct
 
 from segment_copilot.__main__ import main
-from segment_copilot.commands.mistakes import explain_failure
-from segment_copilot.errors import NotFound
+from segment_copilot.commands.mistakes import explain_failure, tell
+from segment_copilot.errors import Finding, InvalidInput, NotFound
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouseError
@@ -161,6 +161,8 @@ IMPORT_OPTIONS = [
         (["explain", "broken.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
         (["explain", "latin.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
         (["explain", "deep.json", "--url", NOBODY, "--key", "sk_x"], "not JSON"),
+        (["import", "nowhere.csv", "--user", "user"], "nowhere.csv cannot be read: No such file or directory"),
+        (["import", "folder", "--user", "user", "--event", "event"], "folder cannot be read: Is a directory"),
         *((["import", file, *COLUMNS, "--url", NOBODY, "--key", "sk_x"], said) for file, said in IMPORT_FILES),
         *((["import", file, *COLUMNS, "--dry-run"], said) for file, said in IMPORT_FILES),
         *(
@@ -300,7 +302,8 @@ def test_another_server_at_the_address_is_one_sentence(run, impostor: tuple[str,
         (["segments", "show"], "Missing argument"),
         (["segments", "show", "0"], "greater than or equal to 1"),
         (["segments", "show", "High LTV"], "valid integer"),
-        (["segments", "export", "1", "--format", "xlsx"], "'csv'"),
+        (["segments", "export", "1", "--format", "xlsx"], "for '--format': 'xlsx' is not one of 'csv',"),
+        (["keys", "create", "--kind", "secrt"], "for '--kind': 'secrt' is not one of 'secret',"),
         (["segments", "members", "1", "--limit", "0"], "greater than or equal to 1"),
         (["segments", "lst"], "No such command"),
     ],
@@ -310,7 +313,23 @@ def test_a_mistake_in_the_typing_is_told_with_the_usage(run, arguments: list[str
 
     assert told.code == 2
     assert told.error.startswith("Usage: ")
-    assert sentence in told.error.splitlines()[-1]
+    last = told.error.splitlines()[-1]
+    assert sentence in last
+    assert "Value error" not in last
+    assert "Invalid value: Missing" not in last
+
+
+def test_what_may_have_been_meant_is_told_with_what_is_wrong():
+    near = Finding("/scopes/1", "unknown_scope", "There is no scope 'a:b'.", ("a:c", "a:d"))
+    told = tell(InvalidInput("There is no scope 'a:b'.", findings=[near]))
+    alone = tell(InvalidInput("No such.", findings=[Finding("", "none", "No such.", ("one",))]))
+
+    assert told == [
+        "There is no scope 'a:b'.",
+        "  /scopes/1: There is no scope 'a:b'. Did you mean 'a:c' or 'a:d'?",
+    ]
+    assert alone == ["No such. Did you mean 'one'?"]
+    assert tell(NotFound("It is not there.")) == ["It is not there."]
 
 
 @pytest.mark.parametrize(

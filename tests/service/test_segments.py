@@ -109,6 +109,28 @@ async def test_a_segment_from_its_definition_to_a_file_of_its_members_and_away(r
     assert gone.out == f"Deleted segment {number} (Buyers)\n"
 
 
+async def test_who_lists_nobody_is_told_why(run, url: str, key: str, client: httpx2.AsyncClient, buyers: None):
+    async def made(**body: Any) -> str:
+        answer = await client.post("/api/segments/", json={"name": "Nobody", "refresh": {"mode": "manual"}, **body})
+        return str(answer.json()["id"])
+
+    async def lists(segment: str) -> str:
+        listed = await run("segments", "members", segment)
+        assert json.loads((await run("segments", "members", segment, "--json")).out) == []
+        return listed.told
+
+    nobody = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 99}]}
+    rule, static, draft = await made(definition=nobody), await made(segment_type="static"), await made()
+
+    told = await lists(rule)
+    assert told.startswith(f"Segment {rule} was not computed yet: ")
+    assert told.endswith(f"segment-copilot compute {rule}\n")
+    assert "upload them" in await lists(static)
+    assert "is a draft without a definition" in await lists(draft)
+    await run("compute", rule)
+    assert f"Nobody was in segment {rule} at 2" in await lists(rule)
+
+
 async def test_all_pages_of_segments_are_read(
     monkeypatch: pytest.MonkeyPatch, url: str, key: str, client: httpx2.AsyncClient, buyers: None
 ):

@@ -91,7 +91,7 @@ async def test_sums_and_counts_of_any_size_come_back(clickhouse: ClickHouse) -> 
 
 
 async def test_many_blocks_come_back_whole(clickhouse: ClickHouse) -> None:
-    result = await clickhouse.fetch("SELECT number FROM numbers(300000)", purpose="delivery")
+    result = await clickhouse.fetch("SELECT number FROM numbers(300000)", purpose="transfer")
     assert [number for (number,) in result.rows] == list(range(300_000))
 
 

@@ -198,8 +198,8 @@ async def test_a_connection_cut_in_the_middle_is_never_a_short_answer(
         await clickhouse.ping()
         proxy.hang_up_after(after_bytes)
         with pytest.raises(Unavailable):
-            await clickhouse.fetch(sql, purpose="delivery")
-        result = await clickhouse.fetch(sql, purpose="delivery")
+            await clickhouse.fetch(sql, purpose="transfer")
+        result = await clickhouse.fetch(sql, purpose="transfer")
         assert len(result.rows) == 50_000
 
 

@@ -35,6 +35,7 @@ SINCE_HOLDERS = [
     "postgres/0019_event_quota_and_answers.sql",
     "postgres/0020_live_refresh.sql",
     "postgres/0021_computation_progress.sql",
+    "postgres/0022_read_lists.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"

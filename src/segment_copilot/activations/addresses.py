@@ -96,7 +96,10 @@ class Allowed(Struct, frozen=True):
         if self.covers(address):
             return ""
         if not is_public(address):
-            return "is in a network that this service does not send to: private, local, reserved or a cloud's own"
+            return (
+                "is in a network that this service does not send to (private, local, reserved or a cloud's own), unless its "
+                "operator allows that by OUTGOING_ALLOW"
+            )
         return "" if is_secure else "is only sent to with https://"
 
 
@@ -158,7 +161,7 @@ def read_place(url: str, allowed: Allowed) -> Place:
         scheme, str(address) if address else host, port, target if target[0] == "/" else f"/{target}", address
     )
     if not (address and allowed.covers(address)) and port < _FIRST_FREE_PORT and port not in PORTS.values():
-        raise _refused(f"The URL's port {port} is not one to send to; take 443, or one from {_FIRST_FREE_PORT} on.")
+        raise _refused(f"The URL's port {port} is not one to send to; take 443, 80, or one from {_FIRST_FREE_PORT} on.")
     if address and (reason := allowed.check(address, is_secure=place.is_secure)):
         raise _refused(f"The URL's host {reason}.")
     if not place.is_secure and not allowed.networks:

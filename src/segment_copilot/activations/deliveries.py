@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.activations import Status, activation_not_found
+from segment_copilot.audiences.references import no_members
 from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows
@@ -274,8 +275,7 @@ async def _lock(transaction: Connection, tenant: Tenant, activation_id: int) -> 
         detail = f"Activation {activation_id} is paused: set its status to active or inactive first."
         raise Conflict(detail, code="activation_paused")
     if row["is_empty"]:
-        detail = f"Segment {row['segment_id']} has no members yet: compute it first."
-        raise Conflict(detail, code="segment_not_computed")
+        raise await no_members(transaction, tenant, row["segment_id"])
 
 
 def _check_over(delivery_id: int, row: Record) -> None:

@@ -22,6 +22,7 @@ from segment_copilot.activations.changes_to_send import ChangesToSend, Part, Pos
 from segment_copilot.activations.connectors import Batch, Config, Connector, Outcome, Refused, TryLater
 from segment_copilot.activations.deliveries import FROM_THE_BEGINNING, MAX_REJECTED
 from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed, OutgoingRefused
+from segment_copilot.audiences.references import no_members
 from segment_copilot.errors import Conflict, Gone, InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.language.describe.shares import in_percent, percent
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
@@ -140,7 +141,7 @@ class Syncing:
         self._outgoing = outgoing
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
-    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool) -> SyncPlan:
+    async def plan(self, tenant: Tenant, activation_id: int, *, full: bool, allow_empty: bool = False) -> SyncPlan:
         """Return what a sync would send now, sending nothing.
 
         Raises:
@@ -156,9 +157,9 @@ class Syncing:
         wanted = full or connector.is_full(config)
         span = await self._changes.span(tenant, activation.segment_id, since=row["synced_computation"], is_full=wanted)
         if span is None:
-            detail = f"Segment {activation.segment_id} has no members yet: compute it first."
-            raise Conflict(detail, code="segment_not_computed")
-        held = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+            raise await no_members(self._postgres, tenant, activation.segment_id)
+        shrinks = _shrinks(span, row["synced_count"], row["max_shrink_percent"], activation_id)
+        held = None if allow_empty else shrinks
         return SyncPlan(span.is_full, span.entered, span.left, span.member_count, held)
 
     async def notice(self) -> bool:
@@ -263,7 +264,7 @@ class Syncing:
             claim.tenant, row["segment_id"], since=row["synced_computation"], is_full=row["is_full"] or is_snapshot
         )
         if span is None:
-            raise Conflict(f"Segment {row['segment_id']} has no members yet: compute it first.")
+            raise await no_members(self._postgres, claim.tenant, row["segment_id"])
         since, counts = row["synced_computation"], (span.member_count, span.entered, span.left)
         await self._postgres.execute(_DECIDED, *claim.key, since, span.until, span.is_full, *counts)
         held = _shrinks(span, row["synced_count"], row["max_shrink_percent"], row["activation_id"])

@@ -77,7 +77,8 @@ class ActivationDeliveryController(Controller):
         """
         asked = data or SyncRequest()
         if asked.dry_run:
-            return SyncAnswer("dry_run", None, await syncing.plan(tenant, activation_id, full=asked.full))
+            plan = await syncing.plan(tenant, activation_id, full=asked.full, allow_empty=asked.allow_empty)
+            return SyncAnswer("dry_run", None, plan)
         delivery = await deliveries.request(tenant, activation_id, full=asked.full, allow_empty=asked.allow_empty)
         return SyncAnswer("queued", delivery.id, None)
 

@@ -24,7 +24,7 @@ from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
 from segment_copilot.audiences.refresh import note_done, note_failed
-from segment_copilot.audiences.removals import leave_to_remove
+from segment_copilot.audiences.removals import keep_lists, leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.states import drop_runs
 from segment_copilot.audiences.turns import TURNS, note_progress, take_turn
@@ -324,9 +324,12 @@ class Computations:
         ]
 
     async def _compile(self, claim: Claim) -> compiler.Compiled:
+        """Compile what is to be computed; the lists that it reads stay until it is over, whatever is uploaded meanwhile."""
         definition = (claim.definition or "{}").encode()
-        prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
-        return prepared.compiled
+        while True:
+            prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+            if await keep_lists(self._postgres, "computations", claim.id, prepared.lists):
+                return prepared.compiled
 
     async def _write_together(self, claims: Sequence[Claim]) -> set[int]:
         """Write the members of many runs, each slot asked once; return the ids of those that are written.

@@ -20,9 +20,10 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.chunks import Chunks, StoredFile, read_range
 from segment_copilot.audiences.failures import Failure
+from segment_copilot.audiences.jobs import Jobs
 from segment_copilot.audiences.kept_states import KeptStates
 from segment_copilot.audiences.member_files import Format, Row, member_file
-from segment_copilot.audiences.references import not_found
+from segment_copilot.audiences.references import no_members, not_found
 from segment_copilot.audiences.states import KEPT, State
 from segment_copilot.errors import (
     Conflict,
@@ -30,9 +31,7 @@ from segment_copilot.errors import (
     Gone,
     InvalidInput,
     NotFound,
-    SegmentCopilotError,
     TooManyRequests,
-    Unavailable,
 )
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.identity_links import PERSON_KEY, with_links
@@ -40,7 +39,7 @@ from segment_copilot.language.catalog import nearest
 from segment_copilot.language.paths import parse_path
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.pages import BY_ID, Rows
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
@@ -52,8 +51,6 @@ MAX_OPEN: Final = 20
 """Exports of a tenant that wait or are written."""
 
 _QUEUE: Final = Queue("exports", waiting="pending", working="running", failed="failed", key="file_id")
-_PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
-_AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 _PAGE: Final = 50_000  # rows read at once
 _TRAIT: Final = "traits."
 _KEPT_FOR: Final = timedelta(days=30)
@@ -157,6 +154,15 @@ class Exports:
         self._discovery = discovery
         self._limits = limits
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
+        self._jobs = Jobs(
+            postgres,
+            self._leases,
+            named="export",
+            claimed=_CLAIMED,
+            read=_read_claim,
+            work=self._write,
+            failed=self._note_failure,
+        )
 
     # Ask for them
 
@@ -177,7 +183,7 @@ class Exports:
             if found is None:
                 raise _no_source(source)
             if found["run_id"] is None:
-                raise _no_members(source)
+                raise await _no_members(transaction, tenant, source)
             await self._check_room(transaction, tenant)
             sql = f"""
                 INSERT INTO exports (tenant_id, segment_id, snapshot_id, run_id, computed_at, format, traits)
@@ -298,43 +304,9 @@ class Exports:
 
     async def run_next(self) -> bool:
         """Claim an export that waits (or whose worker died) and write it; False when there is none."""
-        claim = await self._claim()
-        if claim is None:
-            return False
-        async with self._leases.renewed([claim.lease]):
-            await self._settle(claim)
-        return True
-
-    async def _claim(self) -> _Claim | None:
-        while leases := await self._leases.claim(self._postgres):
-            (lease,) = leases
-            row = await self._postgres.fetchrow(_CLAIMED, lease.id)
-            if row is None:
-                self._leases.forget(leases)
-                continue
-            claim = _read_claim(row, lease)
-            if not lease.spent:
-                return claim
-            detail = f"The worker died {MAX_ATTEMPTS} times on this export."
-            await self._fail(claim, Failure("export_crashed", detail), final=True)
-        return None
-
-    async def _settle(self, claim: _Claim) -> None:
-        """Write an export, and write down how that ended. If that cannot be written, its lease runs out."""
-        try:
-            await self._write(claim)
-        except Unavailable as error:
-            log.warning("export.waits", export_id=claim.lease.id, code=error.code)
-            await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
-        except SegmentCopilotError as error:
-            await self._fail(claim, Failure(error.code, error.detail), final=True)
-        except Exception as error:  # its message is for the log alone: ClickHouse quotes the data in it
-            log.exception("export.stumbled", export_id=claim.lease.id)
-            detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({type(error).__name__}); the worker's log has it."
-            await self._fail(claim, Failure("export_failed", detail), final=False)
+        return await self._jobs.run_next()
 
     async def _write(self, claim: _Claim) -> None:
-        await self._leases.begin([claim.lease])
         room = await self._room(claim)
         chunks, count = Chunks(self._postgres, claim.lease), 0
         with member_file(claim.format, computed_at=claim.computed_at, traits=claim.traits) as file:
@@ -362,7 +334,7 @@ class Exports:
                 SELECT user_id, user_key FROM {users.sql} AND user_id > {{after:String}}
                 ORDER BY user_id LIMIT {{limit:UInt32}}"""
             params = {**users.params, "after": after, "limit": _PAGE}
-            members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+            members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
             page = {"after": after, "last": members[-1][0] if members else after}
             columns = [await self._values(path, users, page) for path in claim.traits] if members else []
             if users.state is not None and not await self._states.is_there(users.state):
@@ -398,7 +370,7 @@ class Exports:
               WHERE tenant_id = {{tenant:UInt32}} AND person_key IN (SELECT user_key FROM page))
             GROUP BY person HAVING text != ''"""
         params = {**users.params, **page, "property": name, "path": steps}
-        rows = (await self._clickhouse.fetch(sql, params, purpose="delivery")).rows
+        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
 
     async def _publish(self, claim: _Claim, *, rows: int, size: int, digest: bytes) -> bool:
@@ -415,14 +387,10 @@ class Exports:
             await self._drop_others(transaction, claim, keep=claim.lease.key)
         return True
 
-    async def _fail(self, claim: _Claim, error: Failure, *, final: bool) -> None:
-        log.warning("export.failed", export_id=claim.lease.id, code=error.code)
-        async with self._postgres.transaction() as transaction:
-            text = msgspec.json.encode(error).decode()
-            if await self._leases.fail(transaction, claim.lease, text, pause=_PAUSE, final=final):
-                sql = "UPDATE exports SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
-                await transaction.execute(sql, claim.tenant_id, claim.lease.id)
-                await self._drop_others(transaction, claim, keep=None)
+    async def _note_failure(self, transaction: Connection, claim: _Claim) -> None:
+        sql = "UPDATE exports SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
+        await transaction.execute(sql, claim.tenant_id, claim.lease.id)
+        await self._drop_others(transaction, claim, keep=None)
 
     async def _drop_others(self, transaction: Connection, claim: _Claim, *, keep: UUID | None) -> None:
         """Remove what other attempts have written."""
@@ -480,8 +448,7 @@ def _no_source(source: Source) -> NotFound:
     return NotFound(f"There is no snapshot {source.id}.", code="snapshot_not_found")
 
 
-def _no_members(source: Source) -> Conflict:
+async def _no_members(transaction: Connection, tenant: Tenant, source: Source) -> Conflict:
     if source.kind == "segment":
-        detail = f"Segment {source.id} has no members yet: compute it first."
-        return Conflict(detail, code="segment_not_computed")
+        return await no_members(transaction, tenant, source.id)
     return Conflict(f"Snapshot {source.id} is not complete.", code="snapshot_not_complete")

@@ -9,7 +9,7 @@ everybody can be named, or evaluating all costs no more, everybody is evaluated 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, Literal
@@ -23,9 +23,10 @@ from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.live_states import LiveStates
-from segment_copilot.audiences.references import References
+from segment_copilot.audiences.references import References, Saved, lists_among
+from segment_copilot.audiences.removals import keep_lists
 from segment_copilot.audiences.user_numbers import UserNumbers
-from segment_copilot.compiler import Move, Plan
+from segment_copilot.compiler import Move, Plan, Referenced
 from segment_copilot.errors import InvalidDefinition, SegmentCopilotError, Unavailable
 from segment_copilot.events.arrivals import Arrivals, Arrived, Mark
 from segment_copilot.events.discovery import Discovery
@@ -190,7 +191,10 @@ class LiveRefresh:
         most = int(users * self._policy.share)
         arrived = await self._arrivals.since(tenant, mark, most=most)  # before anything else is read
         catalog = await self._discovery.catalog(tenant)
-        asked = await self._plan(tenant, segments, catalog, as_of=as_of, since=since)
+        every = await self._references.every(tenant)
+        while not await keep_lists(self._postgres, "live_refreshes", lease.id, lists_among(_behind(every).values())):
+            every = await self._references.every(tenant)
+        asked = await self._plan(tenant, segments, catalog, _behind(every), as_of=as_of, since=since)
         on = [one for one in asked if one.moves is not None and not arrived.why]
         if not self._is_worth_it(len(on), catalog):
             on = []
@@ -219,13 +223,12 @@ class LiveRefresh:
         tenant: Tenant,
         segments: Sequence[_Segment],
         catalog: Catalog,
+        behind: Mapping[int, Referenced],
         *,
         as_of: datetime,
         since: datetime | None,
     ) -> list[_Asked]:
         """Plan the segments as they are defined now; one that does not compile any more is left to a computation."""
-        every = await self._references.every(tenant)
-        behind = {segment_id: one.referenced for segment_id, one in every.items()}
         linked = await self._links.has_any(tenant)
         asked = list[_Asked]()
 
@@ -317,6 +320,10 @@ class LiveRefresh:
             await transaction.execute(_FORGET, tenant.id)
             await transaction.execute(_KEEP, tenant.id, ids, kept, [one.question for one in asked])
             await transaction.execute(_COMPUTED, tenant.id, ids, kept, as_of)
+
+
+def _behind(every: Mapping[int, Saved]) -> dict[int, Referenced]:
+    return {segment_id: one.referenced for segment_id, one in every.items()}
 
 
 def _question(plan: Plan) -> bytes:

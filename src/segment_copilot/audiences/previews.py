@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.references import References
+from segment_copilot.audiences.references import References, lists_among
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
@@ -66,7 +67,7 @@ class Overlap(Struct, frozen=True):
 
 
 class PreparedDefinition(Struct, frozen=True):
-    """A definition that compiled, with everything derived from it."""
+    """A definition that compiled, with everything derived from it; *lists* are the runs of static segments that it reads."""
 
     compiled: Compiled
     definition: Definition
@@ -75,6 +76,7 @@ class PreparedDefinition(Struct, frozen=True):
     tier_reason: str
     words: str
     warnings: tuple[Finding, ...]
+    lists: frozenset[UUID]
 
 
 class Previews:
@@ -123,7 +125,8 @@ class Previews:
         tier, reason = tier_of(bound)
         odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
         warnings = (*compiled.bound.warnings, *odd)
-        return PreparedDefinition(compiled, bound, names, tier, reason, describe(bound, names), warnings)
+        lists = lists_among(references.values())
+        return PreparedDefinition(compiled, bound, names, tier, reason, describe(bound, names), warnings, lists)
 
     def _compile(
         self,

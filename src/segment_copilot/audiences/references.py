@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -10,7 +11,12 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.compiler import Referenced, Static, all_conditions, referenced_segments
 from segment_copilot.errors import Conflict, NotFound
 from segment_copilot.language import Definition, decode
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Connection, Postgres, Record
+
+
+def lists_among(references: Iterable[Referenced]) -> frozenset[UUID]:
+    """Return the runs that have the members of the static segments among *references*."""
+    return frozenset(one.run_id for one in references if isinstance(one, Static) and one.run_id is not None)
 
 
 class Saved(Struct, frozen=True):
@@ -82,6 +88,19 @@ def without_definition(segment_id: int) -> Conflict:
     """Return the error for a question to a draft that has no definition yet."""
     detail = f"Segment {segment_id} has no definition yet; give it one first, by PATCH."
     return Conflict(detail, code="segment_without_definition")
+
+
+async def no_members(connection: Connection | Postgres, tenant: Tenant, segment_id: int, *, more: str = "") -> Conflict:
+    """Return the error for members that are asked for and were never published: it says how this segment gets some."""
+    sql = "SELECT segment_type, definition IS NOT NULL AS is_defined FROM segments WHERE tenant_id = $1 AND id = $2"
+    row = await connection.fetchrow(sql, tenant.id, segment_id)
+    if row is not None and row["segment_type"] == "static":
+        detail = f"Segment {segment_id} has no members yet: upload them first, to /api/segments/{segment_id}/upload/."
+    elif row is not None and not row["is_defined"]:
+        return without_definition(segment_id)
+    else:
+        detail = f"Segment {segment_id} has no members yet: compute it first{more}."
+    return Conflict(detail, code="segment_not_computed")
 
 
 def not_found(segment_id: int) -> NotFound:

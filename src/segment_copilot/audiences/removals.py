@@ -7,9 +7,9 @@ tenants share; while ClickHouse is away it tries again until it is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import structlog
@@ -56,6 +56,12 @@ SELECT run_id FROM (
         OR EXISTS (SELECT FROM computations WHERE upload = uploads.run_id AND status IN ('queued', 'running')))
     UNION ALL
     SELECT source_run FROM snapshots WHERE segment_id = ANY ($1::bigint[]) AND status IN ('pending', 'running')
+    UNION ALL
+    SELECT unnest(lists) FROM computations WHERE status = 'running'
+    UNION ALL
+    SELECT unnest(lists) FROM snapshots WHERE status = 'running'
+    UNION ALL
+    SELECT unnest(lists) FROM live_refreshes WHERE status = 'working'
 ) AS runs WHERE run_id IS NOT NULL
 """
 _REMOVE: Final = f"""
@@ -82,11 +88,31 @@ ALTER TABLE segment_deltas DELETE {_OF_SEGMENTS} AND change_set IN {{change_sets
 _MARGIN: Final = timedelta(hours=1)  # after a state may be read no more, for who reads it still
 
 
+# Whoever decides what to remove after this sees what is kept; whoever did before saw these runs as ones to be read.
+_STILL_READ: Final = """
+SELECT bool_and(EXISTS (SELECT FROM segments WHERE run IN (published_run, previous_run))) FROM unnest($1::uuid[]) AS run
+"""
 _LEAVE_RUN: Final = """
 INSERT INTO member_removals (tenant_id, segment_id)
 SELECT $1, $2 WHERE NOT EXISTS (
     SELECT FROM segments WHERE tenant_id = $1 AND id = $2 AND $3::uuid IN (published_run, previous_run))
 """
+
+
+async def keep_lists(
+    postgres: Postgres,
+    reader: Literal["computations", "snapshots", "live_refreshes"],
+    id_: int,
+    lists: Collection[UUID],
+) -> bool:
+    """Decide that these runs of static segments stay for as long as a reader's row is being worked on.
+
+    False if they may have been removed before this was known: the reader has to look again which ones there are.
+    """
+    if not lists:
+        return True
+    await postgres.execute(f"UPDATE {reader} SET lists = $2 WHERE id = $1", id_, list(lists))
+    return bool(await postgres.fetchval(_STILL_READ, list(lists)))
 
 
 async def leave_to_remove(

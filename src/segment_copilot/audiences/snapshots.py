@@ -19,18 +19,19 @@ from msgspec import Meta, Struct
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.failures import Failure
+from segment_copilot.audiences.jobs import Jobs
 from segment_copilot.audiences.members import Member
 from segment_copilot.audiences.previews import Previews
-from segment_copilot.audiences.references import not_found, without_definition
-from segment_copilot.audiences.removals import leave_run
+from segment_copilot.audiences.references import no_members, not_found, without_definition
+from segment_copilot.audiences.removals import keep_lists, leave_run
 from segment_copilot.audiences.states import State
-from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, SegmentCopilotError, Unavailable
+from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound
 from segment_copilot.language import Definition, decode
 from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
+from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
-from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
@@ -42,7 +43,6 @@ Order = Literal["id", "-id", "name", "-name", "as_of", "-as_of"]
 _TAKING: Final = Queue("snapshots", waiting="pending", working="running", failed="failed", key="run_id")
 _REMOVING: Final = Queue("snapshots", waiting="deleted", working="removing", key="removal_id")
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
-_AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 _LATER: Final = timedelta(minutes=10)
 """Longer than an INSERT under a snapshot that was deleted meanwhile may go on writing."""
 
@@ -156,6 +156,15 @@ class Snapshots:
         self._clickhouse = clickhouse
         self._previews = previews
         self._leases = Leases(postgres, _TAKING, length=lease, presence=presence)
+        self._jobs = Jobs(
+            postgres,
+            self._leases,
+            named="snapshot",
+            claimed=_CLAIMED,
+            read=_read_claim,
+            work=self._take,
+            failed=self._note_failure,
+        )
         self._removals = Leases(postgres, _REMOVING, length=lease, presence=presence)
 
     # Take them
@@ -184,7 +193,12 @@ class Snapshots:
             segment = await transaction.fetchrow(sql, tenant.id, segment_id)
             if segment is None:
                 raise not_found(segment_id)
-            source = self._source(segment, segment_id, as_of)
+            if as_of is None and segment["published_run"] is None:
+                raise await no_members(transaction, tenant, segment_id, more=", or say as_of")
+            if as_of is not None and segment["definition"] is None:
+                raise without_definition(segment_id)
+            # Without a run the definition is evaluated, at that instant.
+            source: UUID | None = segment["published_run"] if as_of is None else None
             version, definition = segment["version"], segment["definition"]
             if source is not None:  # the definition may have changed since it was computed
                 sql = """
@@ -202,16 +216,6 @@ class Snapshots:
             row = await transaction.fetchrow(sql, tenant.id, segment_id, name, definition, version, instant, source)
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return _snapshot(row)
-
-    @staticmethod
-    def _source(segment: Record, segment_id: int, as_of: datetime | None) -> UUID | None:
-        """Return the run to copy; None where the definition is to be evaluated."""
-        if as_of is None and segment["published_run"] is None:
-            detail = f"Segment {segment_id} has no members yet: compute it first, or say as_of."
-            raise Conflict(detail, code="segment_not_computed")
-        if as_of is not None and segment["definition"] is None:
-            raise without_definition(segment_id)
-        return segment["published_run"] if as_of is None else None
 
     # Read them
 
@@ -334,43 +338,9 @@ class Snapshots:
 
     async def run_next(self) -> bool:
         """Claim a snapshot that waits (or whose worker died) and take it; False when there is none."""
-        claim = await self._claim()
-        if claim is None:
-            return False
-        async with self._leases.renewed([claim.lease]):
-            await self._settle(claim)
-        return True
-
-    async def _claim(self) -> _Claim | None:
-        while leases := await self._leases.claim(self._postgres):
-            (lease,) = leases
-            row = await self._postgres.fetchrow(_CLAIMED, lease.id)
-            if row is None:
-                self._leases.forget(leases)
-                continue
-            claim = _read_claim(row, lease)
-            if not lease.spent:
-                return claim
-            detail = f"The worker died {MAX_ATTEMPTS} times on this snapshot."
-            await self._fail(claim, Failure("snapshot_crashed", detail), final=True)
-        return None
-
-    async def _settle(self, claim: _Claim) -> None:
-        """Take a snapshot, and write down how that ended. If that cannot be written, its lease runs out."""
-        try:
-            await self._take(claim)
-        except Unavailable as error:
-            log.warning("snapshot.waits", snapshot_id=claim.lease.id, code=error.code)
-            await self._leases.release([claim.lease], pause=_AWAY_PAUSE)
-        except SegmentCopilotError as error:
-            await self._fail(claim, Failure(error.code, error.detail), final=True)
-        except Exception as error:  # its message is for the log alone: ClickHouse quotes the data in it
-            log.exception("snapshot.stumbled", snapshot_id=claim.lease.id)
-            detail = f"The last of {MAX_ATTEMPTS} attempts met an error that nobody foresaw ({type(error).__name__}); the worker's log has it."
-            await self._fail(claim, Failure("snapshot_failed", detail), final=False)
+        return await self._jobs.run_next()
 
     async def _take(self, claim: _Claim) -> None:
-        await self._leases.begin([claim.lease])
         run = {"snapshot": claim.lease.id, "run": claim.lease.key}
         if claim.source_run is not None:
             state = State(claim.tenant.id, claim.segment_id, claim.source_run)
@@ -378,9 +348,10 @@ class Snapshots:
             await self._clickhouse.execute(_COPY.replace("__USERS__", state.users), params, purpose="compute")
         else:
             assert claim.definition is not None  # noqa: S101  # `request` refuses it
-            prepared = await self._previews.prepare(
-                claim.tenant, claim.definition.encode(), as_of=claim.as_of, is_warned=False
-            )
+            definition = claim.definition.encode()
+            prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+            while not await keep_lists(self._postgres, "snapshots", claim.lease.id, prepared.lists):
+                prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
             for keys in prepared.compiled.ranges:
                 query = compiler.render_members(prepared.compiled.plan, keys=keys)
                 columns = "{tenant:UInt32}, {snapshot:UInt64}, {run:UUID}, user_id, user_key"
@@ -404,15 +375,11 @@ class Snapshots:
                 await leave_run(transaction, claim.tenant.id, claim.segment_id, claim.source_run)
         log.info("snapshot.complete", snapshot_id=claim.lease.id, member_count=count)
 
-    async def _fail(self, claim: _Claim, error: Failure, *, final: bool) -> None:
-        log.warning("snapshot.failed", snapshot_id=claim.lease.id, code=error.code)
-        async with self._postgres.transaction() as transaction:
-            text = msgspec.json.encode(error).decode()
-            if await self._leases.fail(transaction, claim.lease, text, pause=_PAUSE, final=final):
-                sql = "UPDATE snapshots SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
-                await transaction.execute(sql, claim.tenant.id, claim.lease.id)
-                if claim.source_run is not None:
-                    await leave_run(transaction, claim.tenant.id, claim.segment_id, claim.source_run)
+    async def _note_failure(self, transaction: Connection, claim: _Claim) -> None:
+        sql = "UPDATE snapshots SET finished_at = now() WHERE tenant_id = $1 AND id = $2"
+        await transaction.execute(sql, claim.tenant.id, claim.lease.id)
+        if claim.source_run is not None:
+            await leave_run(transaction, claim.tenant.id, claim.segment_id, claim.source_run)
 
 
 def _read_claim(row: Record, lease: Lease) -> _Claim:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.errors import Finding, InvalidInput, SegmentCopilotError
 
@@ -75,7 +75,7 @@ def _failure(body: dict[str, Any], status: int) -> SegmentCopilotError:
         problem = msgspec.convert(body, type=_Problem)
     except msgspec.ValidationError:
         problem = _Problem()
-    findings = [Finding(one.pointer.removeprefix("/definition"), one.code, one.detail) for one in problem.errors]
+    findings = [structs.replace(one, pointer=one.pointer.removeprefix("/definition")) for one in problem.errors]
     return SegmentCopilotError(
         problem.detail or f"The service answered {status}.", code=problem.code, findings=findings
     )

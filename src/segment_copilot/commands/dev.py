@@ -80,6 +80,7 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
             outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
+            files_directory=settings.files_directory or str(engines.data_dir / "files"),
             secrets_keys=settings.secrets_keys or (secrets_key(engines.data_dir / "secrets-key"),),
         )
         try:

@@ -30,7 +30,7 @@ async def listen(service: Service, *, event: str | None, forward: str | None, as
     console, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     if forward is not None:
         check_url(forward)
-        notes.print(Text(f"Passing on to {printable(forward)}, signed with {secret}"))
+        notes.print(Text(f"Passing on to {printable(forward)}, signed with {secret}"), soft_wrap=True)  # to be copied
     told = 0
     async with (
         httpx2.AsyncClient(base_url=service.url, headers=_as(service), timeout=30) as client,

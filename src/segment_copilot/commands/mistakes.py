@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import httpx2
 
-from segment_copilot.errors import SegmentCopilotError
+from segment_copilot.errors import Finding, SegmentCopilotError
 from segment_copilot.stores.clickhouse import ClickHouseError
 
 _OF_A_PATH: Final = {
@@ -39,6 +39,17 @@ def explain_failure(failure: BaseException) -> SegmentCopilotError | None:
     """
     told = [_explain(leaf) for leaf in _leaves(failure)]
     return None if None in told else told[0]
+
+
+def tell(error: SegmentCopilotError) -> list[str]:
+    """Return what to print of an error: its sentence, and below it each thing that is wrong, with what may have been meant."""
+    if [one.detail for one in error.findings] == [error.detail] and error.findings[0].pointer == "":
+        return [f"{error.detail}{_meant(error.findings[0])}"]
+    return [error.detail, *(f"  {one.pointer or '/'}: {one.detail}{_meant(one)}" for one in error.findings)]
+
+
+def _meant(finding: Finding) -> str:
+    return f" Did you mean {' or '.join(map(repr, finding.suggestions))}?" if finding.suggestions else ""
 
 
 def _leaves(failure: BaseException) -> Iterator[BaseException]:

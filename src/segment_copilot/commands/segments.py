@@ -125,6 +125,8 @@ def list_members(
     """
     service = find_service(url, key, data_dir)
     page = asyncio.run(_call(service, "GET", f"/api/segments/{segment}/members/?limit={limit}"))
+    if not page["results"]:
+        typer.echo(_nobody(asyncio.run(_call(service, "GET", f"/api/segments/{segment}/"))), err=True)
     if json:
         print_json(page["results"])
         return
@@ -213,6 +215,18 @@ def _read_segment(content: bytes, *, name: str | None, description: str | None) 
     if "name" not in body:
         raise InvalidInput("The segment needs a name. Give --name.", code="no_name")
     return body
+
+
+def _nobody(segment: dict[str, Any]) -> str:
+    """Return why a segment lists nobody."""
+    number = str(segment["id"])
+    if segment["last_computed_at"] is not None:
+        return f"Nobody was in segment {number} at {segment['last_computed_at']}."
+    if segment["segment_type"] == "static":
+        return f"Segment {number} has no members yet: upload them, to /api/segments/{number}/upload/."
+    if segment["definition"] is None:
+        return f"Segment {number} is a draft without a definition: give it one, by PATCH, before it has members."
+    return f"Segment {number} was not computed yet: {command_line('compute', number)}"
 
 
 def _refresh(segment: dict[str, Any]) -> str:

@@ -313,8 +313,7 @@ def _check_path_of(
 
     def visit(current: int, path: tuple[int, ...]) -> Finding | None:
         if current == own_id or current in path:
-            circle = " → ".join(str(step) for step in (*path, current))
-            return Finding(pointer, "segment_cycle", f"Segments may not refer to one another in a circle: {circle}.")
+            return Finding(pointer, "segment_cycle", _circle(path, current, own_id))
         if len(path) >= MAX_REFERENCE_DEPTH:
             return Finding(pointer, "references_too_deep", f"References nest at most {MAX_REFERENCE_DEPTH} deep.")
         if depth_of.get(current, -1) >= len(path):
@@ -329,6 +328,15 @@ def _check_path_of(
 
     if finding := visit(segment_id, ()):
         yield finding
+
+
+def _circle(path: tuple[int, ...], current: int, own_id: int | None) -> str:
+    """Return the sentence of a circle: who refers to whom, up to the one that was met before."""
+    if not path:
+        return "A segment may not refer to itself."
+    steps = [*(f"segment {step}" for step in path[1:]), "this one" if current == own_id else f"segment {current}"]
+    said = f"Segment {path[0]} refers to {', which refers to '.join(steps)}"
+    return f"{said}: segments may not refer to one another in a circle."
 
 
 def _rebuild(definition: Definition, leaves: Iterator[Leaf]) -> Definition:

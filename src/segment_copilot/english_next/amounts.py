@@ -221,11 +221,19 @@ def one_of(span: Span, path: str, group: Sequence[tuple[ValueAnchor, Value]]) ->
     used = union(joint for joint in joints if joint.kind in {"or", "comma", "and"})
     listed = group[0][1].place.field.listed
     by_and = any(joint.kind == "and" for joint in joints) and not any(joint.kind == "or" for joint in joints)
-    return PropertyTest(path, "contains_any" if listed else "in", values), used, by_and
+    spelled = list(dict.fromkeys(one for _, value in group for one in (value.value, *value.also)))
+    return PropertyTest(path, "contains_any" if listed else "in", spelled), used, by_and
 
 
 def _single(path: str, value: Value) -> PropertyTest:
-    return PropertyTest(path, "contains" if value.place.field.listed else "eq", value.value)
+    """Return the test for one value, in every spelling that it has."""
+    if value.place.field.listed:
+        return PropertyTest(path, "contains", value.value)
+    if not value.also:
+        return PropertyTest(path, "eq", value.value)
+    if {str(one).lower() for one in value.also} == {str(value.value).lower()}:
+        return PropertyTest(path, "eq", value.value, ignore_case=True)
+    return PropertyTest(path, "in", [value.value, *value.also])
 
 
 def beside(span: Span, anchor: Anchor, place: Place) -> FieldAnchor | None:

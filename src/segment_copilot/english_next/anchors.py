@@ -19,7 +19,7 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.names import Names, Place, Value, concept, field_word
+from segment_copilot.english_next.names import Names, Place, Value, concept, field_word, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.language.catalog import Catalog
 
@@ -102,7 +102,7 @@ class Anchors(Struct, frozen=True, dict=True):
     orders: tuple[WordAnchor, ...]
     negations: tuple[WordAnchor, ...]
     pronouns: tuple[WordAnchor, ...]
-    head: int  # so many words at the head give an order: "make a list of"
+    heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
     @property
@@ -134,7 +134,9 @@ class Anchors(Struct, frozen=True, dict=True):
             following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
-            if (at >= self.head and (shouted or not silent)) or (token.kind == "sign" and token.lower in "+/%"):
+            if (not self.heads >> at & 1 and (shouted or not silent)) or (
+                token.kind == "sign" and token.lower in "+/%"
+            ):
                 told |= 1 << at
         return told
 
@@ -155,7 +157,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
         tuple(_closed(tokens, lexicon.words("negations"), "not")),
-        tuple(_pronouns(tokens)), _head(tokens, _union((*values, *segments))), _title(tokens),
+        tuple(_pronouns(tokens)), _heads(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
 
@@ -189,6 +191,11 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
         if read_window is not None and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0])
             at = read_window[1]
+            continue
+        behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
+        if behind is not None:  # "since 2 weeks", as is said in many languages
+            yield WindowAnchor(at, behind[1], windows.Window("last", text="since", lead="for", length=behind[0]))
+            at = behind[1]
             continue
         bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
         if bare is not None and not _is_age(tokens, bare[1]):
@@ -239,7 +246,7 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         return list(names.texts.get(first.lower, ()))
     if (
         first.kind == "sign"
-        or last.kind == "sign"
+        or (last.kind == "sign" and last.lower != "+")
         or any(token.kind not in {"word", "number", "sign"} for token in run)
     ):
         return []
@@ -255,8 +262,10 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         there = {(one.place.event, one.place.path) for one in found}
         for place in names.countries:
             country = country_of(run, place.field)
-            if country is not None and (place.event, place.path) not in there:
-                found.append(Value(place, country, "country"))
+            spellings = same_country(place.field, country_code(run) or "")
+            if country is not None and ((place.event, place.path) not in there or len(spellings) > 1):
+                found = [one for one in found if (one.place.event, one.place.path) != (place.event, place.path)]
+                found.append(Value(place, country, "country", tuple(one for one in spellings if one != country)))
     return found
 
 
@@ -337,6 +346,7 @@ def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
         following = tokens[at + 1] if at + 1 < len(tokens) else None
         ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
         whom = token.lower in {"those", "these"} and not ends
+        whom = whom or (token.lower == "it" and following is not None and following.lower in _IS)
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
 
@@ -358,6 +368,11 @@ _WHOM: Final = {
 }
 
 
+_IS: Final = frozenset(
+    {"is", "was", "would", "will", "should", "seems", "has", "were", "could", "might", "be", "for", "to", "and"}
+)
+
+
 def _title(tokens: tuple[Token, ...]) -> int:
     """Return the positions of a name that was given: "a segment called “Lapsed”"."""
     named = {"called", "named", "titled", "name", "labelled", "labeled"}
@@ -368,16 +383,21 @@ def _title(tokens: tuple[Token, ...]) -> int:
     return found
 
 
-def _head(tokens: tuple[Token, ...], names: int) -> int:
-    """Return how many words at the head of a sentence only ask for a segment."""
+def _heads(tokens: tuple[Token, ...], names: int) -> int:
+    """Return the words at the heads of sentences that only ask for a segment."""
     commands, people = lexicon.words("commands"), lexicon.stems("people") - lexicon.stems("group")
-    end = 0
+    found, asking = 0, True
     for at, token in enumerate(tokens):
-        if names >> at & 1 or (token.kind != "sign" and token.lower not in commands):
-            break
-        if token.lower in {":", "(", '"'}:
-            break
-        end = at + 1
-        if token.stem in people or token.lower in {"who", "that"}:
-            break
-    return end
+        if token.lower in _ENDS:
+            asking = True
+        elif asking and token.kind == "sign" and token.lower not in {":", "("}:
+            continue
+        elif asking and not names >> at & 1 and token.lower in commands:
+            found |= 1 << at
+            asking = token.stem not in people and token.lower not in {"who", "that"}
+        else:
+            asking = False
+    return found
+
+
+_ENDS: Final = frozenset({".", "!", "?", ";"})

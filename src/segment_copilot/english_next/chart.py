@@ -13,7 +13,7 @@ from segment_copilot.english_next.meanings import Reading, key
 from segment_copilot.english_next.sharing import Between
 from segment_copilot.english_next.spans import Span, longest, union
 
-MOST_UNITS: Final = 14
+MOST_UNITS: Final = 24
 _LEAF: Final = 5  # units of which one clause may consist
 _BEAM: Final = 8
 _KEPT: Final = 10
@@ -145,12 +145,14 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             cuts[at] = "soft"
         if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
-    starts = {0, found.head, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
+    heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
+    starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
         if one.start in starts and one.end < len(found.tokens):
             cuts.setdefault(one.end, "soft")
-    if 0 < found.head < len(found.tokens):
-        cuts.setdefault(found.head, "soft")
+    for at in heads:
+        if at < len(found.tokens):
+            cuts.setdefault(at, "soft")
     return cuts
 
 
@@ -184,7 +186,7 @@ class Chart:
         )
 
     def _made(self, start: int, end: int) -> Iterator[Reading]:
-        if end - start <= _LEAF and self.steps < _STEPS:
+        if self.steps < _STEPS:
             yield from self._leaves(start, end)
         for middle in range(start + 1, end):
             if self.steps < _STEPS:
@@ -192,9 +194,13 @@ class Chart:
 
     def _leaves(self, start: int, end: int) -> Iterator[Reading]:
         inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
+        span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
+        if end - start > _LEAF:
+            for one in trait_rules.aside(span):
+                yield structs.replace(one, score=self._score(one.features))
+            return
         if any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
-        span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):
             scored = structs.replace(one, score=self._score(one.features))

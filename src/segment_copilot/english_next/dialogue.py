@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -13,9 +14,8 @@ from rapidfuzz import fuzz, process, utils
 from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.times import dates
 from segment_copilot.english.words.languages import said_in_english_only
-from segment_copilot.english.words.lexer import depth, read
+from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.english.words.lexicon import stems
-from segment_copilot.english.words.spelling import corrected
 from segment_copilot.english_next.answers_drafts import document_of, short
 from segment_copilot.english_next.answers_quotes import quotes_of
 from segment_copilot.english_next.edits import Edited
@@ -25,6 +25,7 @@ from segment_copilot.english_next.plan import Base, Context
 from segment_copilot.english_next.questions import Question, user_in
 from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
 from segment_copilot.english_next.questions_open import answered, ask_about
+from segment_copilot.english_next.sentence import read_sentence
 from segment_copilot.language.decode import MAX_DEPTH
 
 LONGEST: Final = 2_000
@@ -177,9 +178,14 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
+<<<<<<< HEAD
     edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
+=======
+    if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
+        return _audience(counted[1], reads, counts=True)
+>>>>>>> main
     understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
@@ -189,6 +195,16 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, edit=edit)
     kept, orders = without_orders(text)
     return structs.replace(_audience(kept, reads), orders=orders)
+
+
+_COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
+"""An audience, and behind an arrow that its number is asked for."""
+
+
+def _without(text: str) -> tuple[Token, ...]:
+    """Return the words behind an arrow that ask for anything but a number."""
+    counting = words_of("headcount")
+    return tuple(token for token in read(text) if not counting.has(token))
 
 
 def _audience(text: str, reads: Reads, *, counts: bool = False) -> Said:
@@ -286,13 +302,16 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
     user, rest, sure = user_in(text)
     if user:
         found = asked(_sorted(rest, context, user=user))
-        if found is not None and (sure or found.slots.segments):
+        if found is not None and (sure or found.slots.segments or not found.slots.text):
             return found
     question = _sorted(text, context)
+    if (gate := asked(_plain(text, context), only=_GATE)) is not None:
+        return gate
     earlier = before.question if before.question is not None and before.question.intent.follows else None
     base = before.base is not None and not question.mentions
     if earlier is None:
-        return asked(question, base=base) or _last_sentence(question, text, context)
+        found = asked(question, base=base) or _one_sentence(question, context)
+        return found or _of_the_viewed(before, question, context)
     core, opened = _opened(question, context)
     leans = opened or _points(question) or len(question.free) <= _BARE
     if leans and (found := _substituted(earlier, core)) is not None:
@@ -302,21 +321,40 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
     found = asked(question, base=base)
     if found is None and len(question.free) <= _SHORT:
         found = asked(core, inherited=earlier.slots)
-    return found or _last_sentence(question, text, context)
+    return found or _one_sentence(question, context)
+
+
+def _of_the_viewed(before: Said, question: Question, context: Context) -> Understood | None:
+    """Of "is it growing?", "trend": a question about the saved segment that the person looks at."""
+    segment = context.catalog.segments.get(before.base.segment_id or 0) if before.base is not None else None
+    if segment is None or question.mentions or len(question.free) > _SHORT:
+        return None
+    return asked(question, inherited=Slots(segments=(segment,)))
 
 
 def _sorted(text: str, context: Context, *, user: str = "") -> Question:
-    tokens, _ = corrected(read(text), context.index, also=known_words())
+    names = context.names
+    tokens = read_sentence(text, names.vocabulary | known_words(), names.is_name).tokens
     return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
 
 
-def _last_sentence(question: Question, text: str, context: Context) -> Understood | None:
-    """Of "that sounds wrong. How many members does it have?": the question behind remarks."""
-    ends = [at for at, token in enumerate(question.tokens[:-1]) if token.text in {".", "!", "?"}]
-    if not ends or not text.rstrip().endswith("?"):
-        return None
+_GATE: Final = ("abilities", "acknowledged")
+
+
+def _plain(text: str, context: Context) -> Question:
+    return Question(read(text), context.index, dates.local_date(context.as_of, context.timezone))
+
+
+def _one_sentence(question: Question, context: Context) -> Understood | None:
+    """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
     today = dates.local_date(context.as_of, context.timezone)
-    return asked(Question(question.tokens[ends[-1] + 1 :], context.index, today))
+    ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
+    for start, end in reversed(list(pairwise([-1, *ends]))):
+        if question.tokens[end].text == "?" and (start, end) != (-1, len(question.tokens) - 1):
+            found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
+            if found is not None and found.intent.answer not in _GATE:
+                return found
+    return None
 
 
 def _opened(question: Question, context: Context) -> tuple[Question, bool]:

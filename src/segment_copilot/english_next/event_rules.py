@@ -206,18 +206,69 @@ def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
             yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
 
 
+_EACH: Final = frozenset({"each", "every", "all", "one"})
+
+
+def _every(span: Span, unit: str) -> int:
+    """Return the words of "every week" or "each single day"; 0 where they are not said."""
+    for at in range(span.start, span.end - 1):
+        end = at + 2 if span.lower(at + 1) in {"single", "calendar"} else at + 1
+        if span.lower(at) in {"every", "each", "weekly", "daily"} and span.lower(end) == unit:
+            return mask(at, end + 1)
+    return 0
+
+
+def _different_days(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Visited on at least 3 different days in the last 30."""
+    told = said(span, mention)
+    units = {"d": 1, "w": 7, "mo": 30}
+    if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
+        return
+    length, words = told.window.window.length, span.having(frozenset({"different", "distinct", "separat", "day"}))
+    for one in span.quantities:
+        if (
+            not may_count(one)
+            or length.unit not in units
+            or words.bit_count() < 2  # noqa: PLR2004
+            or "day" not in {span.lower(at).rstrip("s") for at in range(one.end, one.end + 3)}
+        ):
+            continue
+        amount, used = one.quantity, told.used | told.window.mask | one.mask | words
+        operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
+        upper = UNSET if amount.value2 is None else amount.value2
+        node = EventPeriods(
+            event_type=mention.event,
+            period="day",
+            last=length.count * units[length.unit],
+            operator=operator,
+            value=amount.value,
+            value2=upper,
+            where=list(told.tests) or UNSET,
+        )
+        yield reading(
+            span,
+            "different_days",
+            clause(node, used, told.tests, positive=not told.negative),
+            used,
+            "event",
+            told.features,
+        )
+
+
 def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered in at least 3 of the last 6 months; visited at least twice in each of the last 4 weeks."""
     told = said(span, mention)
     if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
         return
     units, length = {"d": "day", "w": "week", "mo": "month"}, told.window.window.length
-    if length.unit not in units or span.lower(told.window.start - 1) != "of":
+    if length.unit not in units:
         return
     of = told.window.start - 1
     numbers = [one for one in span.quantities if may_count(one)]
-    counted_in = next((one for one in numbers if of - 1 <= one.end <= of), None)
-    every = mask(of - 2, of) & span.having(frozenset({"each", "every", "all", "one"}))
+    counted_in = next((one for one in numbers if of - 1 <= one.end <= of and span.lower(of) == "of"), None)
+    every = _every(span, units[length.unit]) or (
+        mask(max(of - 2, 0), of) & span.having(_EACH) if span.lower(of) == "of" else 0
+    )
     least = next((one for one in numbers if one is not counted_in), None)
     if (counted_in is None and not every) or (least is not None and least.quantity.operator not in {"gte", "gt"}):
         return
@@ -284,6 +335,7 @@ RULES: Final = (
     Rule("since_last", _since_last),
     Rule("first_date", _first_date),
     Rule("periods", _periods),
+    Rule("different_days", _different_days),
     Rule("abandoned", _abandoned),
 )
 """Every way to say that something was done, or not; when says where one is tried, the weights say which is likeliest."""

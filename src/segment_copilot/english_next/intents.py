@@ -2,11 +2,11 @@
 
 A way is a set of items that have to occur, in any order, each on words of its own:
 
-- `word`: a word of that stem; `=word`: that very word; `two_words`: these words side by side; `@class`: a word or phrase of a class;
+- `word`: a word of that stem; `=word`: that very word; `?`, `:`: a sign; `two_words`: these words side by side; `@class`: a word or phrase of a class;
   `one|@another`: any of them; `^item`: at the head of the message, whatever else stands on its words; `!item`: must not occur.
 - `{segment}`, `{two}`: one segment, two; `{base}`: what the person looks at, pointed to; `{window}`, `{windows}`: one time
-  span, two; `{window?}`, `{number?}`: may be there; `{user}`: the id of a user; `{event}`, `{field}`: the words left over
-  name an event type, a property or trait; `{unknown}`: they would be a segment's name; `{audience}`: from the first people on it is one;
+  span, two; `{window?}`, `{number?}`: may be there; `{user}`: the id of a user; `{event}`, `{kind}`, `{field}`: the words left over
+  name an event type (with filters, without), a property or trait; `{unknown}`: they would be a segment's name; `{audience}`: from the first people on it is one;
   `{rest}`: whatever they are. `{noun}`: the message is no clause of what people did.
 
 What an intent `may` say besides are words and classes that count for nothing there.
@@ -31,6 +31,9 @@ from segment_copilot.english_next.questions_names import Owned, Unfit, event_in,
 from segment_copilot.language.catalog import SegmentName
 
 _PAIR: Final = 2
+_LONGEST: Final = 5  # words of a name
+_OF_THINGS: Final = frozenset({"event", "field", "kind", "audience", "unknown"})
+"""Slots of questions that are none when a message speaks of people and what they did."""
 
 
 class Words(Struct, frozen=True):
@@ -132,8 +135,10 @@ def _words(item: str) -> Words:
 def _class(said: Sequence[str]) -> Words:
     return Words(
         stems=frozenset(stem(one) for one in said if "_" not in one and not one.startswith("=")),
-        exact=frozenset(one[1:] for one in said if one.startswith("=")),
-        phrases=tuple(tuple(one.split("_")) for one in said if "_" in one),
+        exact=frozenset(one[1:] for one in said if one.startswith("=") and one[1:].isalnum()),
+        phrases=tuple(
+            tuple((one.removeprefix("=") or one).split("_")) for one in said if "_" in one or not one.strip("=").isalnum()
+        ),
     )
 
 
@@ -151,13 +156,15 @@ def known_words() -> frozenset[str]:
     return frozenset(word for part in parts if (word := part.strip("@^!={}?")).isalpha())
 
 
-def asked(question: Question, *, base: bool = False, inherited: Slots | None = None) -> Understood | None:
+def asked(
+    question: Question, *, base: bool = False, inherited: Slots | None = None, only: Sequence[str] = ()
+) -> Understood | None:
     """Return the question that a message asks; None when no row fits.
 
-    *base* when the person looks at something; *inherited* are slots that the question before filled.
+    *base* when the person looks at something; *inherited* are slots that the question before filled. *only* some answers.
     """
     for intent in table():
-        for way in intent.ways:
+        for way in intent.ways if not only or intent.answer in only else ():
             found = _fits(way.split(), intent, question, base=base, inherited=inherited)
             if found is not None:
                 return found
@@ -187,10 +194,13 @@ def _fits(
 
 def _has_slots(slots: frozenset[str], question: Question, *, base: bool, inherited: Slots | None) -> bool:
     """Return whether what a way needs is there, and nothing is there that it has no place for."""
+    if question.tells and slots & _OF_THINGS:
+        return False
     segments = len(question.segments)
     wanted = _PAIR if "two" in slots else 1 if "segment" in slots else 0
     if segments != wanted and not (
-        ("rest" in slots and segments) or (wanted and not segments and inherited and len(inherited.segments) == wanted)
+        (slots & {"rest", "audience"} and segments)
+        or (wanted and not segments and inherited and len(inherited.segments) == wanted)
     ):
         return False
     windows = len(question.windows)
@@ -231,17 +241,22 @@ def _one(item: str, question: Question, spent: frozenset[int], *, head: bool = F
     words, first = _words(item), _head(question)
     for phrase in sorted(words.phrases, key=len, reverse=True):
         places = question.phrase_at(phrase)
-        if places and spent.isdisjoint(places) and (not head or places[0] <= first):
+        if (
+            places
+            and question.compared.isdisjoint(places)
+            and spent.isdisjoint(places)
+            and (not head or places[0] <= first)
+        ):
             return places
     for at in question.free:
-        if at not in spent and words.has(question.tokens[at]) and (not head or at <= first):
+        if at not in spent | question.compared and words.has(question.tokens[at]) and (not head or at <= first):
             return (at,)
     return ()
 
 
 def _all(words: Words, question: Question) -> set[int]:
     places = {at for phrase in words.phrases for at in question.phrase_at(phrase)}
-    return places | {at for at in question.free if words.has(question.tokens[at])}
+    return places | {at for at in question.free if words.has(question.tokens[at]) and at not in question.compared}
 
 
 def _head(question: Question) -> int:
@@ -279,19 +294,25 @@ def _filled(
         field = found if isinstance(found, Owned) else None
         if field is None and not unfit:
             return None
-    elif "event" in slots:
+        if field is not None and not field.event_type and ("noun" in slots or question.windows):
+            return None
+    elif slots & {"event", "kind"}:
         event = event_in(question, spent, left) if left else before.event
         if isinstance(event, Unfit):
             event, unfit = None, event.sentence
-        if event is None and not unfit:
+        if (event is None and not unfit) or (event and event.tests and "kind" in slots):
             return None
     elif slots & {"rest", "audience", "unknown"}:
-        people = next((at for at in question.free if words_of("people").has(question.tokens[at])), 0)
+        people = next(
+            (at for at in question.free if words_of("people").has(question.tokens[at])), max(spent, default=-1) + 1
+        )
         kept = range(people, len(question.tokens)) if "audience" in slots else left
         text = written([question.tokens[at] for at in kept])
         if "rest" not in slots and not left:
             return None
-        if "unknown" in slots and not all(question.tokens[at].kind in _NAMING for at in left):
+        if "unknown" in slots and not (
+            len(left) <= _LONGEST and all(question.tokens[at].kind in _NAMING for at in left)
+        ):
             return None
     elif left:
         return None

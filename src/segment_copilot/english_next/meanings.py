@@ -66,6 +66,7 @@ class Fragment(Struct, frozen=True):
     quantity: Any = None
     tests: tuple[PropertyTest, ...] = ()
     window: Said | None = None
+    since: bool = False  # "and not since"
 
 
 class Reading(Struct, frozen=True):

@@ -57,6 +57,7 @@ class Value(Struct, frozen=True):
     place: Place
     value: Scalar
     how: str
+    also: tuple[Scalar, ...] = ()  # the same in other spellings
 
 
 class Named(Struct, frozen=True):
@@ -115,9 +116,13 @@ class Names:
         """The stems of a value → the fields that have it."""
         found: dict[tuple[str, ...], list[Value]] = {}
         for place in self.places:
+            if place.field.numeric or place.field.boolean:
+                continue
+            spelled = _spelled(place.field)
             for words, value in place.field.values.items():
                 exact = len(words) == len(stems_of(str(value)))
-                found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss"))
+                also = tuple(one for one in spelled.get(stems_of(str(value)), ()) if one != value)
+                found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss", also))
                 if place.field.words and set(place.field.words) & {"path", "url", "page"} and len(words) > 1:
                     turned = tuple(sorted(words))
                     if turned != words:
@@ -229,6 +234,20 @@ def money_rank(field: Field) -> int:
 def field_word(key: str) -> str:
     """Return the word under which a word of a field's name is looked up."""
     return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
+
+
+def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    """Return the texts of a field by their stems: more than one where a value is spelled in several ways."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for text in field.texts:
+        key = stems_of(text)
+        found[key] = (*found.get(key, ()), text)
+    return found
+
+
+def same_country(field: Field, code: str) -> tuple[str, ...]:
+    """Return every spelling of a country among the texts of a field."""
+    return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
 
 
 def _named(known: Known) -> Named:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.english.linking.index import Index
+from segment_copilot.english_next.names import Names
 from segment_copilot.language.catalog import Catalog
 
 PROPOSE: Final = "propose_segment"
@@ -90,7 +91,7 @@ class Base(Struct, frozen=True):
 class Context(Struct, frozen=True):
     """Holds what an answer may look at besides the question."""
 
-    index: Index
+    names: Names
     as_of: datetime
     timezone: str
     tools: frozenset[str]
@@ -100,7 +101,12 @@ class Context(Struct, frozen=True):
     @property
     def catalog(self) -> Catalog:
         """What exists in the tenant."""
-        return self.index.catalog
+        return self.names.catalog
+
+    @property
+    def index(self) -> Index:
+        """What the names of the tenant are linked by."""
+        return self.names.index
 
 
 def play(answer: Answer, results: Sequence[Result], context: Context) -> Turn:

@@ -34,7 +34,7 @@ from segment_copilot.english_next.sharing import (
     leans,
     shared,
 )
-from segment_copilot.language import EventCount, EventSequence, Step
+from segment_copilot.language import EventCount, EventMatch, EventSequence, Step
 from segment_copilot.language.nodes import PropertyTest, Window
 
 # What points back
@@ -55,6 +55,17 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     for node, features in _borrowed(before, part, found):
         made = clause(node, part.used, tuple(node.where) if node.where is not UNSET else (), positive=not part.negative)  # type: ignore[arg-type]
         made = structs.replace(made, counts=True)
+        if part.since:
+            for tree, name in _later(before, made, part.used):
+                yield both(
+                    one,
+                    two,
+                    {**features, f"{name}:borrowed": 1.0},
+                    tree=join("AND", one.tree, tree),
+                    exclude=one.exclude,
+                    pronoun=one.pronoun,
+                )
+            continue
         if part.window is not None:
             made = (
                 again(structs.replace(made, window=part.window), before.window)
@@ -178,25 +189,72 @@ def _object_behind(one: Reading, two: Reading, between: Between, found: Anchors)
 
 
 def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
-    """Ordered 60 to 90 days ago and not since: from the end of that time on."""
+    """Ordered 60 to 90 days ago and no order since: from the end of that time on; without a time, never after it."""
     del between
     before = last_event(one.tree)
+    after = two.tree if isinstance(two.tree, Clause) else None
+    words = sum(1 << at for at, token in enumerate(found.tokens) if token.lower in _LATER and two.left >> at & 1)
+    if before is None or not words or after is None or not after.event or leans(one):
+        return
+    for tree, name in _later(before, after, words):
+        pointed = structs.replace(
+            two,
+            tree=tree,
+            left=two.left & ~words,
+            parts=(two,),
+            features={name: 1, "left:word": -float(words.bit_count())},
+        )
+        yield both(one, pointed, {}, tree=join("AND", one.tree, tree), exclude=one.exclude)
+
+
+_LATER: Final = frozenset({"since", "afterwards", "thereafter"})
+
+
+def _later(before: Clause, after: Clause, words: int) -> Iterator[tuple[Tree, str]]:
+    window = since(before.window) if before.window is not None else None
+    if window is not None:
+        moved = timed(after, window, words)
+        if moved != after:
+            yield moved, "since:window"
+    elif not after.timed and _step(before) and after.counts:
+        events = cast("Any", [*_steps(before), *_steps(after)])
+        lying = cast("EventCount", before.condition).window if before.window is not None else UNSET
+        node = EventSequence(events=events, negate=not after.positive, search_window=lying if after.positive else UNSET)
+        yield Clause(node, before.used | after.used | words, positive=after.positive, timed=True), "since:sequence"
+
+
+def _none_between(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Searched, then viewed a product, with no visit to the cart in between; nothing else in between."""
+    del between
+    before, first = _split(one.tree, last=True) if one.tree is not None else (None, None)
     words = sum(
         1 << at
         for at, token in enumerate(found.tokens)
-        if token.lower in {"since", "afterwards"} and two.left >> at & 1
+        if token.lower in {"between", "them", "two"} and two.left >> at & 1
     )
-    if before is None or before.window is None or not words or two.tree is None:
+    after = two.tree if isinstance(two.tree, Clause) else None
+    if (
+        first is None
+        or not isinstance(first.condition, EventSequence)
+        or not words
+        or after is None
+        or after.positive
+        or not after.counts
+    ):
         return
-    window = since(before.window)
-    if window is None:
-        return
-    tree = changed(two.tree, lambda part: timed(part, window, words))
-    if tree != two.tree:
-        pointed = structs.replace(
-            two, tree=tree, left=two.left & ~words, parts=(two,), features={"since": 1, "left:word": -1.0}
-        )
-        yield both(one, pointed, {}, tree=join("AND", one.tree, tree), exclude=one.exclude)
+    match: Any = EventMatch(event_type=after.event, where=list(after.where)) if after.where else after.event
+    change: dict[str, Any] = {"strict": True} if after.event == "*" else {"none_between": [match]}
+    made = structs.replace(
+        first, condition=structs.replace(first.condition, **change), used=first.used | after.used | words
+    )
+    yield both(
+        one,
+        two,
+        {"none_between": 1, "left:word": -float(words.bit_count())},
+        tree=join("AND", before, made),
+        left=one.left | two.left & ~words,
+        pronoun=one.pronoun,
+    )
 
 
 # One after the other
@@ -288,6 +346,7 @@ RULES: Final = (
     Rule("pointing", ANDS | {"then"}, _pointing),
     Rule("object_behind", frozenset({"and", "but"}), _object_behind),
     Rule("since", ANDS, _since),
+    Rule("none_between", ANDS, _none_between),
     Rule("then", frozenset({"then", "after", "before", "within_of", "and", "comma"}), _then),
 )
 """Every way to lean on another part."""

@@ -13,7 +13,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from segment_copilot.english.linking.index import Index
 from segment_copilot.english.times.dates import MONTHS, WEEKDAYS
-from segment_copilot.english.times.phrases import lowers
+from segment_copilot.english.times.phrases import lowers, quantity
 from segment_copilot.english.times.windows import Window, window
 from segment_copilot.english.words.lexer import Token, word, written
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
@@ -59,7 +59,21 @@ class Question:
         self.windows = tuple(found for found, _, _ in self._spans if found.kind not in {"ever", "same"})
         self.ever = any(found.kind == "ever" for found, _, _ in self._spans)
         self.taken = frozenset(named | timed)
+        self.compared = frozenset(_comparisons(self.tokens)) - self.taken
         self.free = tuple(at for at, token in enumerate(self.tokens) if at not in self.taken and token.kind != "sign")
+
+    @cached_property
+    def tells(self) -> bool:
+        """Return whether it speaks of people and what they did, and does not ask: "users who …", "everybody with …"."""
+        for at in self.free:
+            token, behind = self.tokens[at], self.lowers[at + 1 : at + 2]
+            if token.lower == "who":
+                return True
+            if token.stem in _WHOM or token.lower in {"those", "ones", "anyone", "everyone"}:
+                return behind in _THAT
+            if token.stem in _NUMBERS or (at == self.free[0] and token.lower in {"is", "are", "did", "has", "have"}):
+                return False
+        return False
 
     @property
     def segments(self) -> tuple[SegmentName, ...]:
@@ -87,6 +101,21 @@ class Question:
             if self.lowers[at : at + size] == tuple(phrase):
                 return tuple(range(at, at + size))
         return ()
+
+
+_WHOM: Final = PEOPLE
+_THAT: Final = tuple(
+    (one,) for one in ("who", "that", "whose", "with", "without", "having", "aged", "in", "from", "not", "which")
+)
+_NUMBERS: Final = stems("many number count percentage share much")
+
+
+def _comparisons(tokens: tuple[Token, ...]) -> Iterator[int]:
+    """Yield the places of comparisons with a number: "at least 3"."""
+    for at in range(len(tokens)):
+        read = quantity(tokens, at)
+        if read is not None and read[1] > at + 1:
+            yield from range(at, read[1])
 
 
 def user_in(text: str) -> tuple[str, str, bool]:

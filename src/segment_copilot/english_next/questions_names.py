@@ -100,18 +100,11 @@ def other_value(question: Question, left: tuple[int, ...], link: Link) -> Link |
 
 def _items(question: Question, spent: frozenset[int], left: frozenset[int]) -> Iterator[Item]:
     """Yield the words left over and those that join them; a comparison of several words is one item."""
-    compared = {
-        place
-        for at in question.free
-        for read in [quantity(question.tokens, at)]
-        if read and read[1] > at + 1
-        for place in range(at, read[1])
-    }
     kept = tuple(
         _sold(token)
         for at, token in enumerate(question.tokens)
         if at not in question.taken
-        and (at in compared or (at not in spent and (at in left or token.kind != "word" or _joins(token))))
+        and (at in question.compared or (at not in spent and (at in left or token.kind != "word" or _joins(token))))
     )
     at = 0
     while at < len(kept):

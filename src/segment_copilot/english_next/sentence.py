@@ -35,7 +35,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(text))
+    tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), is_name)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)

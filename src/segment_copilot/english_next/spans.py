@@ -159,6 +159,16 @@ class Span(Struct, frozen=True, dict=True):
         """Return the word at a position, in lower case; nothing outside of the part."""
         return self.found.tokens[at].lower if self.start <= at < self.end else ""
 
+    @property
+    def lower_before(self) -> str:
+        """The word before the part, in lower case."""
+        return self.found.tokens[self.start - 1].lower if self.start else ""
+
+    @property
+    def lower_after(self) -> str:
+        """The word behind the part, in lower case."""
+        return self.found.tokens[self.end].lower if self.end < len(self.found.tokens) else ""
+
     @cached_property
     def mentions(self) -> tuple[Mention, ...]:
         """The event types that its words may name, the likeliest first."""

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct, structs
 
-from segment_copilot.english.linking.index import Index
+from segment_copilot.english_next.anchors import names_of
 from segment_copilot.english_next.answers import ANSWERS, unanswered
 from segment_copilot.english_next.answers_drafts import Request, ask, count, draft, refuse
 from segment_copilot.english_next.answers_edits import revise
@@ -22,7 +22,6 @@ from segment_copilot.language.catalog import Catalog
 
 Json = Mapping[str, Any]
 
-_CATALOGS: Final = 8
 _OUTCOMES: Final = 256
 _CONVERSATIONS: Final = 8
 _QUOTED: Final = 300  # characters of a message
@@ -70,7 +69,6 @@ class Reader:
     """Answers conversations. It keeps what it read last, so that a run reads each sentence once and not at every turn."""
 
     def __init__(self) -> None:
-        self._indexes: tuple[Index, ...] = ()
         self._outcomes: OrderedDict[tuple[Any, ...], Outcome] = OrderedDict()
         self._understood: OrderedDict[tuple[Any, ...], Said] = OrderedDict()
 
@@ -82,7 +80,7 @@ class Reader:
         if len(text) > LONGEST:
             return _refused(Turn((too_long(text),), refused=True), text)
         context = Context(
-            self._index(asked.catalog),
+            names_of(asked.catalog),
             asked.as_of,
             asked.timezone,
             asked.tools,
@@ -97,7 +95,7 @@ class Reader:
         return _refused(turn, text)
 
     def _said(self, asked: Conversation, context: Context) -> Said:
-        key = (asked.said, asked.as_of, asked.timezone, str(asked.view), id(context.index))
+        key = (asked.said, asked.as_of, asked.timezone, str(asked.view), id(context.names))
         if key not in self._understood:
             self._understood[key] = dialogue(asked.said, context, Reads(self._audiences(asked, context), _edits(asked)))
             while len(self._understood) > _CONVERSATIONS:
@@ -106,7 +104,7 @@ class Reader:
 
     def _audiences(self, asked: Conversation, context: Context) -> Any:
         def read(text: str) -> Outcome:
-            key = (text, asked.as_of, asked.timezone, id(context.index))
+            key = (text, asked.as_of, asked.timezone, id(context.names))
             if key not in self._outcomes:
                 self._outcomes[key] = read_audience(text, asked.catalog, asked.as_of, asked.timezone)
                 while len(self._outcomes) > _OUTCOMES:
@@ -114,12 +112,6 @@ class Reader:
             return self._outcomes[key]
 
         return read
-
-    def _index(self, catalog: Catalog) -> Index:
-        known = next((one for one in self._indexes if one.catalog is catalog or one.catalog == catalog), None)
-        found = known or Index(catalog)
-        self._indexes = (found, *(one for one in self._indexes if one is not found))[:_CATALOGS]
-        return found
 
 
 def _edits(asked: Conversation) -> ReadEdit:

@@ -16,8 +16,9 @@ from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, Va
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
 from segment_copilot.english_next.spans import Span, one_tree, reading, union
-from segment_copilot.language import SegmentMembership, UserProperty
+from segment_copilot.language import Sample, SegmentMembership, UserProperty
 from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
 _SET: Final = frozenset(stem(word) for word in ["set", "known", "present", "filled", "available", "given", "specified"])
@@ -128,7 +129,11 @@ def _part(
 
 def clause(test: PropertyTest, used: int, *, negative: bool = False) -> Clause:
     """Return the test of a trait as a clause."""
-    node: Any = UserProperty(property=test.property, operator=test.operator, value=test.value, value2=test.value2)
+    dated = test.operator == "eq" and isinstance(test.value, str) and parse_date(test.value) is not None
+    node: Any = UserProperty(
+        property=test.property, operator=test.operator, value=test.value, value2=test.value2,
+        value_type="datetime" if dated else UNSET, ignore_case=test.ignore_case,
+    )  # fmt: skip
     return Clause(opposite(node) if negative else node, used, positive=not negative)
 
 
@@ -264,6 +269,37 @@ def _texts(span: Span) -> Iterator[Reading]:
             yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
 
 
+def _sample(span: Span) -> Iterator[Reading]:
+    """A random 10% for the test "June"; half of them, call the split "June"."""
+    quoted = [at for at in range(span.start, span.end) if span.found.tokens[at].kind == "quoted"]
+    if len(quoted) != 1:
+        return
+    salt = span.found.tokens[quoted[0]].text
+    for at in range(span.start, span.end):
+        token = span.found.tokens[at]
+        half = token.stem in {"half", "halv"}
+        share = (
+            50.0
+            if half
+            else token.value
+            if token.kind in {"percent", "number"} and span.lower(at + 1) in {"%", "percent"}
+            else 0
+        )
+        if 0 < share < _WHOLE:
+            last = half and bool({"second", "other", "upper"} & {span.lower(at - 1), span.lower(at - 2)})
+            used = mask(at, at + (1 if half else 2)) | 1 << quoted[0] | span.having(_SPLITS)
+            node = Sample(salt=salt, from_=_plain(share) if last else 0, to=_WHOLE if last else _plain(share))
+            yield reading(span, "sample", Clause(node, used), used, "", {})
+
+
+def _plain(share: float) -> int | float:
+    return int(share) if float(share).is_integer() else share
+
+
+_WHOLE: Final = 100
+_SPLITS: Final = frozenset(stem(word) for word in ["split", "test", "holdout", "random", "stable", "sample", "share", "half", "part", "first", "second", "other", "upper", "lower", "call", "called", "name", "named", "key", "keyed", "salt", "take", "pick", "group", "control", "percent"])  # fmt: skip
+
+
 def _free(span: Span) -> Iterator[Reading]:
     """Referral code "SUMMER": a text that no sample holds, of a field with more values than are known."""
     for field in span.fields:
@@ -329,8 +365,38 @@ def _window(span: Span) -> Iterator[Reading]:
 
 
 def _empty(span: Span) -> Iterator[Reading]:
-    """Users; show me everyone: nobody in particular."""
-    yield reading(span, "empty", None, 0, "", {})
+    """Users; show me everyone; I would love to know: nobody in particular."""
+    if not span.found.content & span.mask:
+        yield reading(span, "empty", None, span.pronouns, "", {})
+        return
+    mentioned = span.windows or span.quantities or span.values or span.segments or span.negations
+    words = span.having(lexicon.stems("chat"))
+    if not mentioned and not span.found.content & span.mask & ~words:
+        yield reading(
+            span, "chat", None, span.mask, "", {"chat:words": min((span.found.content & span.mask).bit_count(), 6)}
+        )
+
+
+def aside(span: Span) -> Iterator[Reading]:
+    """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
+    before = span.start == 0 or span.lower_before in _SENTENCE_ENDS
+    after = span.end == len(span.found.tokens) or span.lower_after in _SENTENCE_ENDS
+    whole = before and after and not (span.start == 0 and span.end == len(span.found.tokens))
+    told = {span.lower(at) for at in range(span.start, span.end)}
+    if not whole or told & lexicon.words("binding") or not told & lexicon.words("first_person"):
+        return
+    if (
+        any(not one.quantity.bare for one in span.quantities)
+        or span.segments
+        or any(not value.place.event for one in span.values for value in one.values)
+    ):
+        return
+    features = {"aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
+                "aside:number": float(bool(span.quantities)), "aside:first": float(span.start == 0)}  # fmt: skip
+    yield reading(span, "aside", None, span.mask, "", features)
+
+
+_SENTENCE_ENDS: Final = frozenset({".", "!", "?", ";"})
 
 
 def _label(span: Span) -> Iterator[Reading]:
@@ -341,6 +407,9 @@ def _label(span: Span) -> Iterator[Reading]:
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
 
+_SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
+
+
 def _fragment(span: Span) -> Iterator[Reading]:
     """But not in the last 7 days; but fewer than 10; but not shoes: of the event that was spoken of before."""
     if len(span.windows) > 1 or len(span.negations) > 1 or len(span.quantities) > 1:
@@ -349,15 +418,17 @@ def _fragment(span: Span) -> Iterator[Reading]:
     events = dict.fromkeys(value.place.event for anchor in span.values for value in anchor.values if value.place.event)
     for event in events or ("",):
         tests = value_tests(span, event, when) if event else None
-        if not tests and not number and not (span.windows and (span.negations or span.pronouns)):
+        back = span.having(_SINCE) if span.negations and not span.windows else 0
+        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns)):
             continue
-        used = when | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
+        used = when | back | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
         part = Fragment(
             used,
             bool(span.negations),
             number,
             tests.tests if tests else (),
             span.windows[0].window if span.windows else None,
+            since=bool(back),
         )
         features: dict[str, float] = {
             "fragment:value": float(bool(tests)),
@@ -375,10 +446,12 @@ RULES: Final = (
     Rule("presence", _presence),
     Rule("dates", _dates),
     Rule("texts", _texts),
+    Rule("sample", _sample),
     Rule("free", _free),
     Rule("segments", _segments),
     Rule("window", _window),
     Rule("empty", _empty),
+    Rule("aside", aside),
     Rule("label", _label),
     Rule("fragment", _fragment),
 )

@@ -4,6 +4,7 @@ It is a client: it never touches a store. The way of a row: `files` (opened, dec
 → `rows` (made events, as a `layout` says, with `times` and `values`) → `sending`, or `rejects`; `importer` leads it.
 """
 
+from segment_copilot.importing.files import check_file
 from segment_copilot.importing.importer import ImportReport, guess_preset, import_file, read_rows
 from segment_copilot.importing.layout import Layout, make_layout, missing_columns, presets
 from segment_copilot.importing.records import BadRow
@@ -16,6 +17,7 @@ __all__ = [
     "ImportReport",
     "Layout",
     "Row",
+    "check_file",
     "guess_preset",
     "import_file",
     "make_layout",

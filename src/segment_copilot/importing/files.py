@@ -69,6 +69,12 @@ def open_file(path: Path) -> Generator[OpenFile]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.", code="unreadable_file") from error
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that is not there or cannot be opened, before anything is asked about its columns."""
+    with open_file(path):
+        pass
+
+
 @contextmanager
 def open_text(path: Path, facts: FileFacts, *, newline: str) -> Generator[io.TextIOWrapper]:
     """Open *path* as text. Bytes that are none in its encoding come as half surrogates: their row alone is wrong."""

@@ -1,7 +1,8 @@
 """Writes a definition in the one way there is, so that two that say the same in other words have one fingerprint.
 
 Only spelling is settled (a list of one name, a pair as a list, days as a window, 1.0 for 1); the order of conditions
-stays, because people read it, and no condition is moved, merged or dropped. `meaning` looks past the order too.
+stays, because people read it, and no condition is moved, merged or dropped. `meaning` looks past the order too;
+whether the same people are meant is told by `equivalence`.
 """
 
 from __future__ import annotations

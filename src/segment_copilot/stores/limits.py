@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 Purpose = Literal[
-    "preview", "sandbox", "compute", "history", "members", "copilot", "catalog", "ingest", "delivery", "migrate"
+    "preview", "sandbox", "compute", "history", "members", "copilot", "catalog", "ingest", "transfer", "migrate"
 ]
 
 
@@ -32,7 +32,7 @@ LIMITS: dict[Purpose, Limits] = {
     "history": Limits(
         300, 8, rows_read=10_000_000_000, threads=1, priority=10
     ),  # many in a row: threads cost more than they give
-    "delivery": Limits(300, 2, result_rows=1_000_000, priority=10),
+    "transfer": Limits(300, 2, result_rows=1_000_000, priority=10),
     "ingest": Limits(60, 4),
     "migrate": Limits(600, 4),
 }

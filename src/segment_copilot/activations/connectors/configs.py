@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta, Struct, inspect
+from msgspec import Meta, Struct
 
 from segment_copilot.activations.secrets import Secrets
 from segment_copilot.documents import escape
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.catalog import nearest
-from segment_copilot.mistakes import Mistake, mistakes
+from segment_copilot.mistakes import Mistake, is_marked, mistakes
 
 MASK: Final = "***"
 
@@ -60,18 +59,7 @@ def url_fields(config: type[Config]) -> frozenset[str]:
 @cache
 def _marked(config: type[Config], key: str, *, mark: object) -> frozenset[str]:
     fields = msgspec.structs.fields(config)
-    return frozenset(field.encode_name for field in fields if _has(inspect.type_info(field.type), key, mark))
-
-
-def _has(kind: inspect.Type, key: str, mark: object) -> bool:
-    match kind:
-        case inspect.Metadata():
-            schema = cast("dict[str, Any] | None", kind.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
-            return (schema or {}).get(key) == mark or _has(kind.type, key, mark)
-        case inspect.UnionType():
-            return any(_has(part, key, mark) for part in kind.types)
-        case _:
-            return False
+    return frozenset(field.encode_name for field in fields if is_marked(field.type, key, mark=mark))
 
 
 def json_schema(config: type[Config]) -> Mapping[str, Any]:
@@ -88,8 +76,7 @@ def read_config(document: object, config: type[Config], *, pointer: str = "/conf
     Raises:
         InvalidInput: Something in it is wrong; there is a finding for each mistake. None shows a secret.
     """
-    secret = {f"{pointer}/{escape(name)}" for name in secret_fields(config)}
-    if findings := [_finding(one, secret) for one in mistakes(document, config, pointer)]:
+    if findings := [_finding(one) for one in mistakes(document, config, pointer)]:
         raise InvalidInput(" ".join(finding.detail for finding in findings), findings=findings)
     read = msgspec.convert(document, config)
     if wrong := read.wrong():
@@ -98,7 +85,7 @@ def read_config(document: object, config: type[Config], *, pointer: str = "/conf
     return read
 
 
-def _finding(mistake: Mistake, secret: AbstractSet[str]) -> Finding:
+def _finding(mistake: Mistake) -> Finding:
     here = f"{mistake.pointer}/{escape(mistake.name)}"
     match mistake.code:
         case "unknown_field":
@@ -106,9 +93,6 @@ def _finding(mistake: Mistake, secret: AbstractSet[str]) -> Finding:
             return Finding(here, mistake.code, detail, nearest(mistake.name, mistake.choices))
         case "missing_field":
             return Finding(here, mistake.code, f"{here[1:]} is missing.")
-        case _ if mistake.pointer in secret:  # what was sent is not repeated
-            must = mistake.sentence.partition(";")[0]
-            return Finding(mistake.pointer, mistake.code, f"{mistake.pointer[1:]} {must}.")
         case _:
             suggestions = nearest(mistake.name, mistake.choices) if mistake.name else ()
             return Finding(mistake.pointer, mistake.code, f"{mistake.pointer[1:]} {mistake.sentence}.", suggestions)
