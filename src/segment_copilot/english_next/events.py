@@ -73,8 +73,14 @@ def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
             if one.end <= field.start <= one.end + 2 and span.lower(one.start) == "without"
         ]
         behind = mention.mask and without and without[0].start > mention.mask.bit_length() - 1
-        test = PropertyTest(place.path, "is_not_set" if behind else "is_set")
-        return Tests((test,), field.mask | (union(without) if behind else 0), {"value:presence": 1})
+        none = [
+            one
+            for one in span.quantities
+            if one.quantity.none and one.end <= field.start <= one.end + 2 and span.orders
+        ]
+        missing = bool(behind or none)
+        words = field.mask | (union(without) if behind else 0) | union(none)
+        return Tests((PropertyTest(place.path, "is_not_set" if missing else "is_set"),), words, {"value:presence": 1})
     return None
 
 

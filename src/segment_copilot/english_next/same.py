@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.language import Condition, Definition, Group, Recency, UserProperty
+from segment_copilot.language import Condition, Definition, EventCount, Group, Recency, UserProperty
 from segment_copilot.language.equivalence import Form, form_of
 from segment_copilot.language.nodes import Logic
 from segment_copilot.language.operators import RecencyOperator
@@ -29,6 +29,13 @@ def members(definition: Definition) -> Form:
     return form_of(structs.replace(definition, conditions=conditions, exclude=exclude))
 
 
+def _caseless(value: Any, *, ignore_case: bool) -> Any:
+    """Return a text in lower case where capitals do not matter, and a list in one order."""
+    if ignore_case and isinstance(value, str):
+        return value.lower()
+    return sorted(cast("list[Any]", value), key=str) if isinstance(value, list) else value
+
+
 def _edgeless(condition: Condition) -> Condition:
     if isinstance(condition, Group):
         return structs.replace(condition, conditions=[_edgeless(one) for one in condition.conditions])
@@ -36,6 +43,13 @@ def _edgeless(condition: Condition) -> Condition:
         each = [structs.replace(condition, operator="contains", value=one, negate=False) for one in condition.value]
         logic, negate = _LISTS[condition.operator]
         return Group(logic=logic, conditions=list(each), negate=negate != condition.negate)
+    if isinstance(condition, UserProperty):
+        return structs.replace(condition, value=_caseless(condition.value, ignore_case=condition.ignore_case))
+    if isinstance(condition, EventCount) and isinstance(condition.where, list):
+        tests = [
+            structs.replace(one, value=_caseless(one.value, ignore_case=one.ignore_case)) for one in condition.where
+        ]
+        return structs.replace(condition, where=tests)
     if isinstance(condition, Recency) and condition.operator in _EDGES:
         return structs.replace(condition, operator=_EDGES[condition.operator])
     return condition

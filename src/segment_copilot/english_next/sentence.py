@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
+from segment_copilot.english.times import phrases
 from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words.lexer import Token, read, word
 from segment_copilot.english_next import lexicon
@@ -37,6 +38,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
     tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), is_name)
+    tokens, spans = _comparisons_ahead(tokens, spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -99,6 +101,37 @@ def _rewritten(
             placed.append(spans[at])
             at += 1
     return tuple(made), placed
+
+
+_BEHIND: Final = (
+    ("at", "most"),
+    ("at", "least"),
+    ("or", "more"),
+    ("or", "fewer"),
+    ("or", "less"),
+    ("at", "minimum"),
+    ("at", "maximum"),
+)
+_THINGS: Final = 2  # words between a number and what says how to compare with it
+
+
+def _comparisons_ahead(
+    tokens: tuple[Token, ...], spans: list[tuple[int, int]]
+) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
+    """Put "at most" beside its number: of "2 visits at most"."""
+    order = list(range(len(tokens)))
+    for at, token in enumerate(tokens):
+        if token.kind != "number":
+            continue
+        for skip in range(1, _THINGS + 1):
+            start = at + 1 + skip
+            between = tokens[at + 1 : start]
+            if any(one.kind != "word" for one in between) or phrases.length(tokens, at) is not None:
+                break
+            if tuple(one.lower for one in tokens[start : start + 2]) in _BEHIND:
+                order[at + 1 : start + 2] = [start, start + 1, *range(at + 1, start)]
+                break
+    return tuple(tokens[at] for at in order), [spans[at] for at in order]
 
 
 def _rewrite(tokens: Sequence[Token], at: int) -> tuple[int, tuple[Token, ...]]:
