@@ -36,6 +36,8 @@ _REMEMBERED: Final = 12
 _ALIKE: Final = 80  # of 100
 _LONGEST_ANSWER: Final = 12  # words
 _BARE: Final = 3  # words of "refunds?"
+_LONG: Final = 80  # words: a longer message is no question, but one of its last sentences may be
+_LAST: Final = 3
 _SHORT: Final = 7  # words of a message that leans on another without saying so
 _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
@@ -193,9 +195,14 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, question=understood)
     if edit is not None:
         return Said(text, edit=edit)
+    if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
+        return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     return structs.replace(_audience(kept, reads), orders=orders)
 
+
+_NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
+"""What begins so asks, and is no audience even where its other words would make one."""
 
 _COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
 """An audience, and behind an arrow that its number is asked for."""
@@ -305,6 +312,8 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
         if found is not None and (sure or found.slots.segments or not found.slots.text):
             return found
     question = _sorted(text, context)
+    if len(question.tokens) > _LONG:
+        return _one_sentence(question, context)
     if (gate := asked(_plain(text, context), only=_GATE)) is not None:
         return gate
     earlier = before.question if before.question is not None and before.question.intent.follows else None
@@ -349,8 +358,8 @@ def _one_sentence(question: Question, context: Context) -> Understood | None:
     """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
     today = dates.local_date(context.as_of, context.timezone)
     ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
-    for start, end in reversed(list(pairwise([-1, *ends]))):
-        if question.tokens[end].text == "?" and (start, end) != (-1, len(question.tokens) - 1):
+    for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
+        if question.tokens[end].text == "?" and 1 < end - start <= min(_LONG, len(question.tokens) - 1):
             found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
             if found is not None and found.intent.answer not in _GATE:
                 return found

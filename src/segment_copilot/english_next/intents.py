@@ -137,7 +137,9 @@ def _class(said: Sequence[str]) -> Words:
         stems=frozenset(stem(one) for one in said if "_" not in one and not one.startswith("=")),
         exact=frozenset(one[1:] for one in said if one.startswith("=") and one[1:].isalnum()),
         phrases=tuple(
-            tuple((one.removeprefix("=") or one).split("_")) for one in said if "_" in one or not one.strip("=").isalnum()
+            tuple((one.removeprefix("=") or one).split("_"))
+            for one in said
+            if "_" in one or not one.strip("=").isalnum()
         ),
     )
 
@@ -285,6 +287,8 @@ def _filled(
     classes: frozenset[str],
     inherited: Slots | None,
 ) -> Understood | None:
+    if "noun" in slots and not is_noun(question):
+        return None
     before = inherited or Slots()
     event, field, text, unfit = None, None, "", ""
     if "field" in slots:
@@ -315,8 +319,6 @@ def _filled(
         ):
             return None
     elif left:
-        return None
-    if "noun" in slots and not is_noun(question):
         return None
     filled = Slots(
         segments=question.segments or (before.segments if slots & {"segment", "two"} else ()),

@@ -137,7 +137,7 @@ def _answer(said: Said, context: Context) -> Answer:
         case Refused() as refused:
             first = said.text.split(maxsplit=1)[0].lower().strip("¿¡\"'“") if said.text.strip() else ""
             asks = said.text.rstrip().endswith("?") or first in _ASKING
-            return unanswered(said.text) if asks and not refused.unplaced else refuse(refused)
+            return unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text)
         case None:
             return say(*said.aside, refuses=True)
 
