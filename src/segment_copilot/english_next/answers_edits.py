@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from segment_copilot.english_next.answers_drafts import drafted_words
 from segment_copilot.english_next.answers_quotes import quotes_of
 from segment_copilot.english_next.edits import Edited
@@ -19,7 +21,7 @@ def revise(edited: Edited, base: Base | None, text: str, context: Context) -> An
     told = {"reading": quotes} if quotes else {}
     shown = base is not None and base.in_view and REVISE in context.tools
     if shown and base is not None:
-        arguments = {"patch": [dict(one) for one in edited.patch]}
+        arguments: dict[str, Any] = {"patch": [dict(one) for one in edited.patch]}
         arguments |= {"name": edited.name[:80]} if edited.name != base.name and edited.named else {}
         arguments |= {"segment_id": base.segment_id} if base.segment_id is not None else {}
         if edited.assumptions != base.assumptions:

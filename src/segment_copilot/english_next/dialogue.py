@@ -180,14 +180,11 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
-<<<<<<< HEAD
+    if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
+        return _audience(counted[1], reads, counts=True)
     edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
-=======
-    if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
-        return _audience(counted[1], reads, counts=True)
->>>>>>> main
     understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)

@@ -189,7 +189,8 @@ def with_number(node: Condition, said: Quantity) -> Condition | None:
 def is_number(test: Any) -> bool:
     """Return whether a test compares a number."""
     value: Any = getattr(test, "value", UNSET)
-    first: Any = cast("list[Any]", value)[0] if isinstance(value, list) and value else value
+    many: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    first: Any = many[0] if many else None
     return isinstance(first, int | float) and not isinstance(first, bool)
 
 

@@ -120,10 +120,9 @@ def _told(found: Anchors) -> int:
     """Return the words that carry something, also where they only ask for a segment at the head of a new one."""
     light, people = lexicon.words("light"), lexicon.stems("people")
     told = found.content
-    for at in range(min(found.head, len(found.tokens))):
-        token = found.tokens[at]
-        if token.kind != "sign" and token.lower not in light | lexicon.words("commands") and token.stem not in people:
-            told |= 1 << at
+    for at, token in enumerate(found.tokens):
+        asks = token.kind == "sign" or token.lower in light | lexicon.words("commands") or token.stem in people
+        told |= 0 if asks else 1 << at
     return told | union(found.segments)
 
 

@@ -275,9 +275,9 @@ def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
     name = "window_days" if isinstance(node, Recency) else "value"
     low: Any = getattr(node, name, UNSET)
     high: Any = getattr(node, "value2", UNSET)
-    pair: list[Any] = low if isinstance(low, list) else [low, high]
-    low, high = pair if len(pair) == 2 else (low, high)  # noqa: PLR2004
-    if not (isinstance(node, Recency) or is_number(node)) or isinstance(low, list):
+    if isinstance(low, list):
+        low, high = cast("list[Any]", low)
+    if not (isinstance(node, Recency) or is_number(node)) or low is UNSET:
         return None
     if node.operator == "between":
         ends: list[Any] = [low, value] if upper else [value, high]
