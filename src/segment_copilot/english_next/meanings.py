@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english.times.windows import Window as Said
 from segment_copilot.english_next.anchors import WindowAnchor
+from segment_copilot.english_next.names import Names
+from segment_copilot.english_next.stored import as_stored
 from segment_copilot.language import (
     Condition,
     Definition,
@@ -200,8 +202,8 @@ class Written(Struct, frozen=True):
     pointers: tuple[tuple[str, int], ...]
 
 
-def write(reading: Reading) -> Written | None:
-    """Return the definition of a reading; none where it says nothing of whom to take."""
+def write(reading: Reading, names: Names) -> Written | None:
+    """Return the definition of a reading, as the values are stored; none where it says nothing of whom to take."""
     pointers: list[tuple[str, int]] = []
     tree, exclude = reading.tree, reading.exclude
     if tree is None and exclude is None:
@@ -212,7 +214,7 @@ def write(reading: Reading) -> Written | None:
     out: Any = UNSET
     if exclude is not None:
         out = Exclusion(*_conditions(exclude, "/exclude", pointers))
-    return Written(Definition(logic, list(conditions), out), tuple(pointers))
+    return Written(as_stored(Definition(logic, list(conditions), out), names), tuple(pointers))
 
 
 def _conditions(tree: Tree, pointer: str, pointers: list[tuple[str, int]]) -> tuple[Any, list[Condition]]:

@@ -45,7 +45,7 @@ def _told(found: Anchors, stretch: Sequence[int]) -> Unplaced:
     if (
         field is not None
         and field.place.field.known.samples
-        and not field.place.field.numeric
+        and not field.place.numeric
         and not field.mask >> stretch[0] & 1
     ):
         samples = [str(sample) for sample in field.place.field.known.samples]
