@@ -195,7 +195,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     outgoing = Outgoing(read_networks(settings.outgoing_allow))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
     table = connectors(files_directory=settings.files_directory)
-    activations = Activations(postgres, destination_secrets, table, outgoing)
+    activations = Activations(postgres, destination_secrets, table, outgoing, discovery)
     deliveries = Deliveries(postgres)
     recent = timedelta(hours=settings.recent_event_hours)
     arrivals, kept_slots = Arrivals(postgres, recent=recent), KeptSlots(postgres, clickhouse, recent=recent)

@@ -129,7 +129,17 @@ def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
     length, near = days_in(said_window.length), days_in(said_window.near)
     node: Any = None
     if said_window.kind == "last" and length is not None:
-        node = Recency(event_type=mention.event, operator="lt", window_days=length, where=list(told.tests) or UNSET)
+        amount = next((one for one in span.quantities if one.mask & told.window.mask and not one.quantity.bare), None)
+        operator = amount.quantity.operator if amount is not None else said_window.operator or "lt"
+        used |= amount.mask if amount is not None else 0
+        if operator not in {"gt", "gte", "lt", "lte"}:
+            return
+        node = Recency(
+            event_type=mention.event,
+            operator=cast("Any", operator),
+            window_days=length,
+            where=list(told.tests) or UNSET,
+        )
     elif said_window.kind == "between" and length is not None and near is not None:
         node = Recency(
             event_type=mention.event,

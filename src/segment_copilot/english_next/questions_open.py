@@ -18,6 +18,11 @@ from msgspec import Struct, structs
 from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Outcome, Refused
 
 _MOST: Final = 4
+_MEASURE: Final = re.compile(
+    r"(?:\d[\d.,]*|more|than|over|above|at|least|under|less|fewer|below|up|to|or|about|around|days?|weeks?|months?|years?|hours?|times|euros?|dollars?|[€$£]|\s)+",
+    re.IGNORECASE,
+)
+"""An answer that is only a number, an amount or a length of time."""
 
 
 class Open(Struct, frozen=True):
@@ -86,7 +91,8 @@ def answered(text: str, refused: Refused, answer: str, read: Callable[[str], Out
         return None
     first, *others = found
     rest = [one.row.options[0] for one in others]
-    for phrase in (answer, f"who {answer}", first.row.template.format(answer)):
+    filled = first.row.template.format(answer)
+    for phrase in (filled, answer) if _MEASURE.fullmatch(answer) else (answer, f"who {answer}", filled):
         drafted = settled(text, found, [phrase, *rest], read)
         if drafted is not None:
             return drafted
