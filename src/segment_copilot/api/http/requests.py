@@ -123,7 +123,7 @@ def check_parameters(app: ASGIApp) -> ASGIApp:
             scope["path_params"] = _path_parameters(scope)
         check_query(scope["query_string"], scope["route_handler"])
         check_headers(scope["headers"], scope["route_handler"])
-        if scope["method"] in _WITH_BODY and not _takes_body(scope["route_handler"]):
+        if scope["type"] == "http" and scope["method"] in _WITH_BODY and not _takes_body(scope["route_handler"]):
             await _check_no_body(scope, receive)
         await app(scope, receive, send)
 
