@@ -460,6 +460,7 @@ async def test_options_tells_all_methods_of_every_path(client):
             assert set(answer.headers["allow"].split(", ")) == expected
             refused = await client.request("TRACE", form)
             assert (refused.status_code, refused.headers["allow"]) == (405, answer.headers["allow"])
+            assert refused.json()["detail"] == f"This path takes {answer.headers['allow']}."
 
 
 def test_every_error_class_and_refusal_has_a_heading_and_a_title():

@@ -377,7 +377,7 @@ def _meaning(stored: str) -> str:
 
 def _check_names(name: str | UnsetType) -> None:
     if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
-        finding = Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters.")
+        finding = Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters, and not only blanks.")
         raise InvalidInput(finding.detail, findings=[finding])
 
 

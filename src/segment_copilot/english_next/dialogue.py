@@ -18,6 +18,7 @@ from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.english.words.lexicon import stems
 from segment_copilot.english_next.answers_drafts import document_of, short
 from segment_copilot.english_next.answers_quotes import quotes_of
+from segment_copilot.english_next.edits import Edited
 from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, phrases_of, words_of
 from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Base, Context
@@ -106,6 +107,7 @@ class Said(Struct, frozen=True):
     edit: Outcome | None = None
     aside: tuple[str, ...] = ()
     base: Base | None = None  # what is on the table after it
+    was: Base | None = None  # what was on it before
     counts: bool = False  # the audience was only asked to be counted
     orders: bool = False  # it asks something of the answer too
     quotes: tuple[Mapping[str, Any], ...] = ()
@@ -113,10 +115,27 @@ class Said(Struct, frozen=True):
 
 def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
     """Return the last message as it was understood after those before it."""
+    texts = said[-_REMEMBERED:]
+    shown = _made_here(texts[:-1], context, reads)
+    if shown is not None:
+        return _next(Said(base=shown), texts[-1], context, reads)
     now = Said(base=context.base)
-    for text in said[-_REMEMBERED:]:
+    for text in texts:
         now = _next(now, text, context, reads)
     return now
+
+
+def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> Base | None:
+    """Return what is in view where this conversation made it, with what it was before; None where it came from elsewhere."""
+    if context.base is None:
+        return None
+    now = Said()
+    alone = structs.replace(context, base=None)
+    for text in texts:
+        now = _next(now, text, alone, reads)
+        if now.base is not None and now.base.definition == context.base.definition:
+            return structs.replace(context.base, earlier=now.base.earlier, named=now.base.named)
+    return None
 
 
 def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
@@ -131,10 +150,8 @@ def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
             found = Said(text, aside=(_INVOLVED,), base=before.base)
         except OverflowError:
             found = Said(text, aside=(_TOO_LARGE,), base=before.base)
-    table = _on_the_table(found)
-    return structs.replace(
-        found, base=context.base if context.base is not None and table is None else table or before.base
-    )
+    table = _on_the_table(structs.replace(found, base=before.base))
+    return structs.replace(found, base=table or before.base or context.base, was=before.base)
 
 
 _INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
@@ -151,7 +168,9 @@ def _on_the_table(found: Said) -> Base | None:
     drafted = found.edit if isinstance(found.edit, Drafted) else found.outcome
     if not isinstance(drafted, Drafted) or found.counts:
         return None
-    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions)
+    if isinstance(drafted, Edited):
+        return Base(drafted.document, drafted.name, None, False, drafted.assumptions, drafted.named, found.base)
+    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions, earlier=found.base)
 
 
 def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
@@ -163,12 +182,15 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         raise TooInvolved
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
+    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
+    if isinstance(edit, Drafted | Asked):
+        return Said(text, edit=edit)
     understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
         return Said(text, question=understood)
-    if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
+    if edit is not None:
         return Said(text, edit=edit)
     if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
         return Said(text, outcome=Refused(""))
@@ -220,6 +242,10 @@ def without_orders(text: str) -> tuple[str, bool]:
 
 def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     """Return the request before with this answer in it; None when nothing was asked, or this is no answer."""
+    if isinstance(before.edit, Asked):
+        option = picked(text, [one.label for one in before.edit.options])
+        if option is not None:
+            return Said(before.text, edit=before.edit.options[option].draft)
     if isinstance(before.outcome, Asked):
         option = picked(text, [one.label for one in before.outcome.options])
         if option is not None:
