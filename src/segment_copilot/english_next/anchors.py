@@ -20,8 +20,8 @@ from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english_next import lexicon, when
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
-from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.english_next.sentence import Sentence, read_sentence
+from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -318,7 +318,9 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
                 yield FieldAnchor(at, end, place, len(said) / many)
 
 
-def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]) -> tuple[int, set[str]]:
+def _run(
+    tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]
+) -> tuple[int, set[str]]:
     """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
     said: set[str] = set()
     end = position = at
