@@ -184,7 +184,12 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
             yield place, one, unit, "unit"
         elif one.end < span.end and span.found.tokens[one.end].stem in place.field.units:
             yield place, one, mask(one.end, one.end + 1), "unit"
-        elif one.quantity.bare and one.quantity.value >= _CODE and one.quantity.value in place.field.known.samples and place.field.known.is_whole:
+        elif (
+            one.quantity.bare
+            and one.quantity.value >= _CODE
+            and one.quantity.value in place.field.known.samples
+            and place.field.known.is_whole
+        ):
             yield place, one, 0, "sample"
         elif span.orders and len(span.names.numeric(event)) == 1:
             yield place, one, 0, "only"

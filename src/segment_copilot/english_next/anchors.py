@@ -19,9 +19,10 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english_next import lexicon, when
+from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
-from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.english_next.sentence import Sentence, read_sentence
+from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -194,7 +195,7 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     today = local_date(as_of, timezone)
     at = 0
     while at < len(tokens):
-        read_window = when.window(tokens, at, today)
+        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
@@ -318,7 +319,9 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
                 yield FieldAnchor(at, end, place, len(said) / many)
 
 
-def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]) -> tuple[int, set[str]]:
+def _run(
+    tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]
+) -> tuple[int, set[str]]:
     """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
     said: set[str] = set()
     end = position = at

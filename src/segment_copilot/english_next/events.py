@@ -81,7 +81,12 @@ def _answers(span: Span, mention: Mention, taken: int) -> Iterator[Tests]:
             continue
         seen.add(place.path)
         before = span.lower(field.start - 1) == "-" and span.lower(field.start - 2) == "non"
-        turning = [one for one in span.negations if one.end == field.start and (span.lower(one.start) == "non" or mention.mask and mention.mask.bit_length() <= one.start)]
+        turning = [
+            one
+            for one in span.negations
+            if one.end == field.start
+            and (span.lower(one.start) == "non" or (mention.mask and mention.mask.bit_length() <= one.start))
+        ]
         says = not (turning or before)
         operator, value = truth(place, says=says)
         used = field.mask | union(turning) | (mask(field.start - 2, field.start) if before else 0)
@@ -95,7 +100,12 @@ def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
         place = field.place
         if place.event != mention.event or field.share < 1 or place.path in tested or place.numeric:
             continue
-        if field.mask & (mention.mask | values.used | taken) or place.field.boolean or place.field.answers or place.dated:
+        if (
+            field.mask & (mention.mask | values.used | taken)
+            or place.field.boolean
+            or place.field.answers
+            or place.dated
+        ):
             continue
         without = [
             one

@@ -137,7 +137,9 @@ def _class(said: Sequence[str]) -> Words:
         stems=frozenset(stem(one) for one in said if "_" not in one and not one.startswith("=")),
         exact=frozenset(one[1:] for one in said if one.startswith("=") and one[1:].isalnum()),
         phrases=tuple(
-            tuple((one.removeprefix("=") or one).split("_")) for one in said if "_" in one or not one.strip("=").isalnum()
+            tuple((one.removeprefix("=") or one).split("_"))
+            for one in said
+            if "_" in one or not one.strip("=").isalnum()
         ),
     )
 

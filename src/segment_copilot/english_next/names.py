@@ -18,8 +18,20 @@ from segment_copilot.english_next import lexicon
 from segment_copilot.language.catalog import Catalog, Scalar
 
 _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
-_DAY: Final = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}")
-SECONDS: Final = {"ms": 0.001, "millisecond": 0.001, "second": 1.0, "sec": 1.0, "minut": 60.0, "min": 60.0, "hour": 3_600.0, "hr": 3_600.0, "day": 86_400.0}
+_DAY: Final = re.compile(
+    r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}"
+)
+SECONDS: Final = {
+    "ms": 0.001,
+    "millisecond": 0.001,
+    "second": 1.0,
+    "sec": 1.0,
+    "minut": 60.0,
+    "min": 60.0,
+    "hour": 3_600.0,
+    "hr": 3_600.0,
+    "day": 86_400.0,
+}
 """A unit of time → its seconds."""
 _TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
@@ -106,7 +118,10 @@ class Place(Struct, frozen=True, dict=True):
         found: dict[str, list[str]] = {}
         for text in self.field.texts:
             found.setdefault(text.lower(), []).append(text)
-        return {key: tuple(sorted(said, key=lambda one: (one.islower() or one.isupper(), one))) for key, said in found.items()}
+        return {
+            key: tuple(sorted(said, key=lambda one: (one.islower() or one.isupper(), one)))
+            for key, said in found.items()
+        }
 
     @property
     def path(self) -> str:
@@ -125,7 +140,9 @@ class Value(Struct, frozen=True):
 
 Evidence = tuple[int, str, str]
 """The number of a name of an event type; whether a word is its own or of its description; and the concept there."""
-_ENDINGS: Final = re.compile(r"(ations?|itions?|ions?|ments?|als?|ances?|ences?|ers?|ors?|ees?|ings?|ed|es|e|ures?|ages?)$")
+_ENDINGS: Final = re.compile(
+    r"(ations?|itions?|ions?|ments?|als?|ances?|ences?|ers?|ors?|ees?|ings?|ed|es|e|ures?|ages?)$"
+)
 _ROOT: Final = 5
 
 
@@ -280,7 +297,11 @@ class Names:
         people = lexicon.stems("people") - lexicon.stems("group")
         short = [(number, parts[:-1]) for number, parts in self.segments if len(parts) > 1 and parts[-1] in people]
         whole = {parts for _, parts in self.segments}
-        return tuple((number, parts) for number, parts in short if parts not in whole and not self._written & {*_plain_words(self.catalog.segments[number].name)})
+        return tuple(
+            (number, parts)
+            for number, parts in short
+            if parts not in whole and not self._written & {*_plain_words(self.catalog.segments[number].name)}
+        )
 
     @cached_property
     def _written(self) -> frozenset[str]:

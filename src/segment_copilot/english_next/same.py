@@ -48,7 +48,11 @@ def _settled(plain: Any, today: date) -> Any:
     window = made.get("window")
     if isinstance(window, dict):
         made["window"] = _days(cast("dict[str, Any]", window), today)
-    if made.get("type") == "event_time" and made.get("operator") == "between" and str(made.get("value2")) >= today.isoformat():
+    if (
+        made.get("type") == "event_time"
+        and made.get("operator") == "between"
+        and str(made.get("value2")) >= today.isoformat()
+    ):
         made = {**made, "operator": "gte"}
         del made["value2"]
     return made

@@ -39,7 +39,9 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";"))))  # a line ends a sentence
+    tokens = tuple(
+        _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
+    )  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
     tokens, spans = _gathered(_countries(tokens), spans)
     notes: list[tuple[int, str]] = []
@@ -57,7 +59,13 @@ def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
     made = list(tokens)
     for at, token in enumerate(tokens):
         beside = [tokens[other].lower for other in (at - 2, at + 2) if 0 <= other < len(tokens)]
-        joined = {tokens[other].lower for other in (at - 1, at + 1) if 0 <= other < len(tokens)} & {"or", "and", ",", "/", "&"}
+        joined = {tokens[other].lower for other in (at - 1, at + 1) if 0 <= other < len(tokens)} & {
+            "or",
+            "and",
+            ",",
+            "/",
+            "&",
+        }
         if token.lower == "us" and joined and any(one in ALIASES or one.rstrip("s") in ALIASES for one in beside):
             made[at] = word("US")
     return tuple(made)
@@ -172,11 +180,15 @@ def _gathered(
             made.append((word(_UNIT[token.lower]), span))
         elif token.lower == "up" and before is not None and before.kind in _NUMBERS and _number_behind(tokens, at):
             made.append((word("to"), span))
-        elif not (token.lower == "to" and before is not None and before.lower == "up" and made and made[-1][0].lower == "to"):
+        elif not (
+            token.lower == "to" and before is not None and before.lower == "up" and made and made[-1][0].lower == "to"
+        ):
             made.append((token, span))
     at = 0
     while at < len(made):
-        size = next((len(words) for words in _BEHIND if tuple(one[0].lower for one in made[at : at + len(words)]) == words), 0)
+        size = next(
+            (len(words) for words in _BEHIND if tuple(one[0].lower for one in made[at : at + len(words)]) == words), 0
+        )
         number = _number_before(made, at) if size else None
         if number is not None and not (at + size < len(made) and made[at + size][0].kind in _NUMBERS):
             made[number + 1 : at + size] = [*made[at : at + size], *made[number + 1 : at]]
@@ -198,7 +210,12 @@ def _is_version(tokens: Sequence[Token], spans: Sequence[tuple[int, int]], at: i
     if spans[at][0] != spans[at - 1][1]:
         return False
     if tokens[at].lower == ".":
-        return "." in tokens[at - 1].text and at + 1 < len(tokens) and tokens[at + 1].kind == "number" and spans[at + 1][0] == spans[at][1]
+        return (
+            "." in tokens[at - 1].text
+            and at + 1 < len(tokens)
+            and tokens[at + 1].kind == "number"
+            and spans[at + 1][0] == spans[at][1]
+        )
     return tokens[at].kind == "number" and tokens[at - 1].lower == "."
 
 
@@ -216,7 +233,9 @@ def _number_before(made: Sequence[tuple[Token, tuple[int, int]]], at: int) -> in
     """Return where the number stands that words behind it compare, with one or two words of what is counted between."""
     for back in (2, 3):
         between = [token for token, _ in made[max(at - back + 1, 0) : at]]
-        if at - back < 0 or any(token.kind != "word" or token.lower in _BEHIND_UNITS | {"and", "or", "in"} for token in between):
+        if at - back < 0 or any(
+            token.kind != "word" or token.lower in _BEHIND_UNITS | {"and", "or", "in"} for token in between
+        ):
             return None
         if made[at - back][0].kind in _NUMBERS:
             return at - back

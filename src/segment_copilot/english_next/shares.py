@@ -12,7 +12,22 @@ from segment_copilot.english.words.lexer import Token
 _WORDS: Final = {"half": 50.0, "third": 100 / 3, "quarter": 25.0, "fifth": 20.0, "tenth": 10.0}
 _UPPER: Final = {"upper", "other", "second", "remaining", "rest", "last", "latter", "top"}
 _PERCENT: Final = {"%", "percent", "pct", "percentage"}
-_KEYS: Final = {"key", "keyed", "salt", "salted", "seed", "split", "test", "name", "named", "call", "called", "experiment", "holdout", "labelled"}
+_KEYS: Final = {
+    "key",
+    "keyed",
+    "salt",
+    "salted",
+    "seed",
+    "split",
+    "test",
+    "name",
+    "named",
+    "call",
+    "called",
+    "experiment",
+    "holdout",
+    "labelled",
+}
 _TIMES: Final = {"a", "hour", "year", "month", "day", "dozen", "an", "the", "of"}
 
 
@@ -79,7 +94,9 @@ def _part(tokens: tuple[Token, ...], at: int) -> tuple[float, float, int] | None
     """Half of the newsletter; the first half; a third of."""
     share = _WORDS.get(_lower(tokens, at))
     whole = _lower(tokens, at + 1) == "of" and _lower(tokens, at + 2) not in {"a", "an", "dozen"}
-    half = _lower(tokens, at) == "half" and (_lower(tokens, at - 1) in _UPPER | {"first", "lower"} or _lower(tokens, at + 1) in {"the", "our", "my"})
+    half = _lower(tokens, at) == "half" and (
+        _lower(tokens, at - 1) in _UPPER | {"first", "lower"} or _lower(tokens, at + 1) in {"the", "our", "my"}
+    )
     if share is None or not (whole or half) or _lower(tokens, at + 1) in {"year", "hour", "an", "a"}:
         return None
     if any(_lower(tokens, at + step) in {"year", "month", "june", "2025", "2026", "hour"} for step in (2, 3)):
@@ -104,6 +121,24 @@ def words_about(tokens: tuple[Token, ...]) -> int:
     """Return the positions of words that speak of a split and say nothing else."""
     found = 0
     for at, token in enumerate(tokens):
-        if token.lower in _KEYS | {"random", "stable", "share", "bucket", "buckets", "group", "control", "sample", "treatment", "only", "equal", "two", "users", "it", "each", "halves", "half"}:
+        if token.lower in _KEYS | {
+            "random",
+            "stable",
+            "share",
+            "bucket",
+            "buckets",
+            "group",
+            "control",
+            "sample",
+            "treatment",
+            "only",
+            "equal",
+            "two",
+            "users",
+            "it",
+            "each",
+            "halves",
+            "half",
+        }:
             found |= 1 << at
     return found

@@ -90,7 +90,9 @@ class Span(Struct, frozen=True, dict=True):
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
         """When; the same length once more, as in "two weeks (14 days)", is no other."""
-        found = tuple(one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"}))
+        found = tuple(
+            one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"})
+        )
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]

@@ -31,7 +31,9 @@ def _fitted(condition: Condition, names: Names) -> Condition:
     match condition:
         case Group():
             return structs.replace(condition, conditions=[_fitted(one, names) for one in condition.conditions])
-        case UserProperty() if isinstance(condition.value, list) and len({isinstance(one, str) for one in condition.value}) > 1:
+        case UserProperty() if (
+            isinstance(condition.value, list) and len({isinstance(one, str) for one in condition.value}) > 1
+        ):
             return _each(condition, names)
         case UserProperty():
             return _test(condition, names.by_path.get(("", condition.property)))
@@ -53,7 +55,11 @@ def _each(condition: UserProperty, names: Names) -> Condition:
     values = cast("list[Scalar]", condition.value)
     for texts in (False, True):
         some = [value for value in values if isinstance(value, str) == texts]
-        one: Any = {"in": "eq", "not_in": "neq"}.get(condition.operator, condition.operator) if len(some) == 1 else condition.operator
+        one: Any = (
+            {"in": "eq", "not_in": "neq"}.get(condition.operator, condition.operator)
+            if len(some) == 1
+            else condition.operator
+        )
         made.append(_fitted(structs.replace(condition, operator=one, value=some[0] if len(some) == 1 else some), names))
     return Group(logic="AND" if condition.operator == "not_in" else "OR", conditions=made)
 
@@ -99,7 +105,9 @@ def _spelled(test: _T, values: Sequence[str], place: Place) -> _T:
         many: Any = {"eq": "in", "neq": "not_in"}.get(test.operator, test.operator)
         return structs.replace(test, operator=many, value=cast("list[Scalar]", known))
     spellings = place.spellings
-    meant = list(dict.fromkeys(spellings[value.lower()][0] if value.lower() in spellings else value for value in values))
+    meant = list(
+        dict.fromkeys(spellings[value.lower()][0] if value.lower() in spellings else value for value in values)
+    )
     if not any(len(spellings.get(value.lower(), ())) > 1 for value in values):
         return test
     if place.field.answers and len(meant) > 1:  # "Yes", "yes" and "Y" are told one by one

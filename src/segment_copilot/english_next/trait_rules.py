@@ -200,7 +200,11 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.numeric and (older or alone):
-            yield place, mask(one.end, one.end + 1) if years else 0, "older" if older else "bare" if one.quantity.bare else "implied"
+            yield (
+                place,
+                mask(one.end, one.end + 1) if years else 0,
+                "older" if older else "bare" if one.quantity.bare else "implied",
+            )
             return
 
 

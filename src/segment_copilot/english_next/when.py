@@ -166,7 +166,13 @@ def _early_year(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     if year is None or year >= 1970 or word not in {"before", "after", "since", "in", "until"}:  # noqa: PLR2004
         return None
     first, after = date(year, 1, 1), date(year + 1, 1, 1)
-    ends = {"before": (None, first), "after": (after, None), "since": (first, None), "in": (first, after), "until": (None, after)}
+    ends = {
+        "before": (None, first),
+        "after": (after, None),
+        "since": (first, None),
+        "in": (first, after),
+        "until": (None, after),
+    }
     return windows.Window("range", lead="in" if word == "in" else "", first=ends[word][0], after=ends[word][1]), end
 
 
@@ -190,7 +196,9 @@ def _half(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
             if whole is None or middle is None:
                 return None
             early = _HALVES[word] == 1
-            return _range(whole if early else middle, middle if early else dates.add_months(whole, 1), lead or "in"), end
+            return _range(
+                whole if early else middle, middle if early else dates.add_months(whole, 1), lead or "in"
+            ), end
         end += _lower(tokens, end) == "year" or -1
     year, end = _year(tokens, end)
     first = _dated(1, _HALVES[word], year, today)
@@ -246,7 +254,9 @@ def _bare(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
         "since", "after", "before", "until", "till", "from", "between", "by", "next", "the", "than", "over", "under", "least", "most",
     }:  # fmt: skip
         return None
-    if token.kind == "number" and (_day(tokens, at) is None or _lower(tokens, at - 1) in {"-", ">", "<", ">=", "<=", "="}):
+    if token.kind == "number" and (
+        _day(tokens, at) is None or _lower(tokens, at - 1) in {"-", ">", "<", ">=", "<=", "="}
+    ):
         return None
     read = dates.read_date(tokens, at, today)
     if read is None or _lower(tokens, read[2]) in {"-", "to", "cohort", "campaign", "collection", "sale", "season"}:
@@ -265,7 +275,9 @@ def _is_date(tokens: tuple[Token, ...], at: int, end: int) -> bool:
     if end > at + 1:
         return True
     capital = token.text[:1].isupper() and _lower(tokens, at - 1) not in {".", "!", "?"}
-    return token.lower in _LONG_MONTHS if token.lower not in _LOOSE else capital and _lower(tokens, at + 1) not in _MODAL
+    return (
+        token.lower in _LONG_MONTHS if token.lower not in _LOOSE else capital and _lower(tokens, at + 1) not in _MODAL
+    )
 
 
 _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one", "not", "also"}
@@ -273,7 +285,9 @@ _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one"
 _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...]] = (
     _days, _months, _years, _early_year, _half, _before_last, _running, _since_length, _bare,
 )  # fmt: skip
-_SHORT: Final = re.compile(r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?")
+_SHORT: Final = re.compile(
+    r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?"
+)
 _UNITS: Final = {"d": "days", "w": "weeks", "wk": "weeks", "wks": "weeks", "m": "months", "mo": "months", "mos": "months",
                  "mth": "months", "mths": "months", "q": "quarters", "y": "years", "h": "hours"}  # fmt: skip
 
