@@ -94,6 +94,27 @@ async def test_a_worker_that_dies_between_batches_leaves_the_rest_to_another(
     assert [one.status for one in await sending.deliveries(activation)] == ["done"]
 
 
+async def test_a_first_sync_sends_the_members_that_it_began_with(sending: Sending):
+    await sending.publish("ab")
+    await sending.activate()
+    sending.receiver.replies.append(Reply(does="stall"))
+    await sending.resources.syncing.notice()
+    dying = asyncio.create_task(sending.resources.syncing.send_next())
+    async with asyncio.timeout(10):
+        await sending.receiver.came.wait()
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    await sending.publish("bc")
+    await sending.work()
+    await sending.work()
+
+    first, again, then = sending.sent()
+    assert first == again
+    assert (again.entered, again.full) == (["a", "b"], True)
+    assert (then.entered, then.left) == (["c"], ["a"])
+
+
 async def test_whoever_dies_between_the_last_batch_and_the_end_sends_nothing_again(sending: Sending):
     await sending.publish("ab")
     activation = await sending.activate()

@@ -142,7 +142,8 @@ class MoodyReceiver(Receiver):
         self.counts["batches"] += 1
         entered, left = ([user["user_id"] for user in told[change]] for change in ("entered", "left"))
         wrong = replay.apply(entered, left, is_full=told["full"])
-        before = next((key for key, body in self.taken.items() if _users(json.loads(body)) == _users(told)), "none")
+        same = (key for key, body in self.taken.items() if key != id_ and _users(json.loads(body)) == _users(told))
+        before = next(same, "no other")
         self.broken += [f"{one} ({id_}; {before} told the same)" for one in wrong]
 
 

@@ -7,6 +7,7 @@ counts is that a destination which had one state comes to have the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,6 +27,9 @@ _TOGETHER: Final = 1_000
 _LATEST: Final = """
 SELECT coalesce(max(id) FILTER (WHERE change_set IS NOT NULL), max(id)) AS id FROM computations
 WHERE tenant_id = $1 AND segment_id = $2 AND status = 'done'
+"""
+_PUBLISHED_AT: Final = """
+SELECT finished_at FROM computations WHERE tenant_id = $1 AND id = $2 AND change_set IS NOT NULL
 """
 _SETS: Final = f"""
 SELECT id, change_set, member_count FROM computations
@@ -98,7 +102,8 @@ class ChangesToSend:
             return None
         begun, whole = since or 0, is_full or since is None
         if whole:
-            count = (await self._members.page(tenant, segment_id, limit=1)).count
+            at_latest = await self._published_at(tenant, latest)
+            count = (await self._members.page(tenant, segment_id, limit=1, as_of=at_latest)).count
             left = 0
             at = begun
             while since is not None and at < latest:
@@ -127,7 +132,14 @@ class ChangesToSend:
             Gone: The members were replaced meanwhile: begin again.
         """
         if position.part == "members":
-            page = await self._members.page(tenant, span.segment_id, limit=limit, cursor=position.cursor)
+            # Those of the span's end, whatever is published meanwhile: what follows is sent as changes since that.
+            page = await self._members.page(
+                tenant,
+                span.segment_id,
+                limit=limit,
+                cursor=position.cursor,
+                as_of=await self._published_at(tenant, span.until),
+            )
             then = Position("members", cursor=page.cursor) if page.cursor else None
             return Part(tuple(one.user_id for one in page.members), (), then)
         sets = await self._sets(tenant, span.segment_id, position.since, span.until)
@@ -161,6 +173,9 @@ class ChangesToSend:
         params = {"tenant": tenant.id, "property": name, "path": steps, "keys": keys}
         rows = (await self._clickhouse.fetch(_VALUES, params, purpose="transfer")).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
+
+    async def _published_at(self, tenant: Tenant, computation_id: int) -> datetime | None:
+        return await self._postgres.fetchval(_PUBLISHED_AT, tenant.id, computation_id)
 
     async def _sets(self, tenant: Tenant, segment_id: int, since: int, until: int) -> list[Record]:
         return list(await self._postgres.fetch(_SETS, tenant.id, segment_id, since, until))

@@ -159,12 +159,6 @@ def _inner(found: Anchors) -> int:
     return held
 
 
-_TURNING: Final = frozenset({"no", "not", "zero", "0", "none", "nothing", "nobody"})
-"""Where a part begins that says what is not."""
-_BEFORE_TURNING: Final = frozenset(
-    {"have", "has", "had", "do", "does", "did", "is", "are", "was", "were", "but", "and", "or", "with", "=", ":", "can", "will",
-     "would", "should", "could", "if", "to", "by", "at", "over", "of", "been", "be", "score", "from", "who", "that", "there"}
-)  # fmt: skip
 _BEFORE_TRAITS: Final = frozenset({"in", "from", "on", "living", "based", "aged", "tagged", "of", "located", "within"})
 
 
@@ -183,16 +177,12 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             skip += 1
         if token.lower in _BEFORE_TRAITS and (skip in traits or at + 1 in traits) and at:
             cuts[at] = "soft"
-        if (
-            token.lower in {"without", "never", "aged", *_TURNING}
-            and at
-            and found.tokens[at - 1].lower not in _BEFORE_TURNING
-        ):
+        if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
-        if one.start in starts and one.end < len(found.tokens):
+        if one.end < len(found.tokens) and (one.start in starts or not one.bare):
             cuts.setdefault(one.end, "soft")
     for one in longest(found.segments):
         if one.end < len(found.tokens):
@@ -200,6 +190,10 @@ def _soft(found: Anchors) -> Mapping[int, str]:
     for share in found.shares if found.salt else ():
         cuts.setdefault(share.start, "soft")
         cuts.setdefault(share.end, "soft")
+    numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
+    for one in (*found.negations, *numbers):
+        if one.start:
+            cuts.setdefault(one.start, "soft")
     for at in heads:
         if at < len(found.tokens):
             cuts.setdefault(at, "soft")
