@@ -48,6 +48,13 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
         if one.quantity.times or one.quantity.none or one.mask & metric.mask:
             continue
         for path, words, how, scaled in _measured(span, mention, one, metric):
+            if (
+                how == "money"
+                and rule == "metric"
+                and not one.quantity.currency
+                and mask(one.end, one.end + 2) & mention.mask
+            ):
+                continue  # "3 orders in total" counts orders
             told = said(span, mention, words | one.mask | metric.mask)
             if (
                 told is None

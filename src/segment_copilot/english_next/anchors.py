@@ -125,8 +125,9 @@ class Anchors(Struct, frozen=True, dict=True):
             return ((self.names.by_name[token.lower], "name", ""),)
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
-        done = agent(token.stem, token.lower)
-        found = self.names.evidence.get(concept(token.stem), ()) or self.names.evidence.get(concept(done or ""), ())
+        found = self.names.evidence.get(concept(token.stem), ())
+        for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
+            found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
             row for root in sorted(roots(token.stem)) for row in self.names.evidence_by_root.get(root, ())
         )
@@ -150,6 +151,17 @@ class Anchors(Struct, frozen=True, dict=True):
         return told
 
 
+def _roots(lower: str) -> tuple[str, ...]:
+    """Return the verbs that a word for who does something may come from: "exporters", "bookers"."""
+    root = lower.removesuffix("s")
+    if not root.endswith(("er", "or")) or len(root) < _DOER:
+        return ()
+    return stem(root[:-2]), stem(root[:-1]), stem(f"{root[:-2]}ion")
+
+
+_DOER: Final = 6
+
+
 def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
@@ -169,7 +181,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
         money,
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
-        tuple(_closed(tokens, lexicon.words("negations"), "not")),
+        tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one)),
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), _heads(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
@@ -392,6 +404,11 @@ def _phrases(tokens: tuple[Token, ...], table: Mapping[tuple[str, ...], str]) ->
 
 def _closed(tokens: tuple[Token, ...], words: frozenset[str], kind: str) -> Iterator[WordAnchor]:
     return (WordAnchor(at, at + 1, kind) for at, token in enumerate(tokens) if token.lower in words)
+
+
+def _of_several(tokens: tuple[Token, ...], one: WordAnchor) -> bool:
+    """Return whether it turns several things around at once: "not (A and B)", which no rule reads."""
+    return one.end < len(tokens) and tokens[one.end].lower == "("
 
 
 def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:

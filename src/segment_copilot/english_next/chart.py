@@ -179,44 +179,40 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             cuts[at] = "soft"
         if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
+    for at in _beside(found, held):
+        cuts.setdefault(at, "soft")
+    return cuts
+
+
+def _beside(found: Anchors, held: int) -> Iterator[int]:
+    """Yield where one part may end beside what is mentioned: behind a window, before what is denied."""
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
         if one.end < len(found.tokens) and (one.start in starts or not one.bare):
-            cuts.setdefault(one.end, "soft")
+            yield one.end
     for one in longest(found.segments):
         if one.end < len(found.tokens):
-            cuts.setdefault(one.end, "soft")
+            yield one.end
     for share in found.shares if found.salt else ():
-        cuts.setdefault(share.start, "soft")
-        cuts.setdefault(share.end, "soft")
+        yield from (share.start, share.end)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
     for one in (*found.negations, *numbers):
         if one.start:
-            cuts.setdefault(one.start, "soft")
-    for at in heads:
-        if at < len(found.tokens):
-            cuts.setdefault(at, "soft")
-    for begin in filter(None, (_marker(found, at) for at in range(len(found.tokens)))):
-        cuts.setdefault(begin, "soft")
-    return cuts
+            yield one.start
+    yield from (at for at in heads if at < len(found.tokens))
+    yield from filter(None, (_marker(found, at) for at in range(len(found.tokens))))
 
 
 def _marker(found: Anchors, at: int) -> int:
     """Return where "in exactly that order" begins; 0 where that is not said."""
     begin = at if found.tokens[at].lower in {"order", "sequence"} else 0
-    while begin > 0 and found.tokens[begin - 1].lower in {
-        "in",
-        "this",
-        "that",
-        "exact",
-        "exactly",
-        "the",
-        "same",
-        "strict",
-    }:
+    while begin > 0 and found.tokens[begin - 1].lower in _BEFORE_ORDER:
         begin -= 1
     return begin if found.tokens[begin].lower == "in" and begin < at - 1 else 0
+
+
+_BEFORE_ORDER: Final = frozenset({"in", "this", "that", "exact", "exactly", "the", "same", "strict"})
 
 
 class Chart:

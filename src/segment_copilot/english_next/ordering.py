@@ -309,24 +309,19 @@ def _chain(run: Sequence[Clause]) -> Clause | None:
 
 
 def in_order(span: Span) -> Iterator[Reading]:
-    """In that order; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
+    """In that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
+    when_said = union(span.windows)
     words = {span.lower(at) for at in range(span.start, span.end)}
-    content = {
-        span.lower(at) for at in range(span.start, span.end) if span.found.content & ~union(span.windows) >> at & 1
-    }
-    if span.windows and words & {"all", "whole", "both", "first"} and content <= lexicon.words("all_of_it"):
-        yield reading(span, "in_order:window", None, span.mask, "", {}, window=span.windows[0])
-    if span.windows or span.values:
-        return
-    kind = ""
+    content = {span.lower(at) for at in range(span.start, span.end) if span.found.content & ~when_said >> at & 1}
+    window = span.windows[0] if span.windows else None
     named = any(span.lower(at) == "order" and span.lower(at - 1) in _WHICH_ORDER for at in range(span.start, span.end))
+    if window is not None and words & {"all", "whole", "both", "first"} and content <= lexicon.words("all_of_it"):
+        yield reading(span, "in_order:window", None, span.mask, "", {}, window=window)
     if (named or words & {"sequence", "succession"}) and content <= lexicon.words("in_order"):
-        kind = "listed"
-    elif words & {"between", "strict", "strictly"} and content <= lexicon.words("in_between"):
-        kind = "strict" if span.negations or words & {"strict", "strictly"} else ""
-    if kind:
-        part = Fragment(span.mask, order=kind)
-        yield reading(span, f"in_order:{kind}", None, span.mask, "", {}, fragment=part)
+        yield reading(span, "in_order:listed", None, span.mask, "", {}, window=window, ordered=span.mask)
+    strict = bool(words & {"strict", "strictly"})
+    if (strict or words & {"between"}) and (strict or span.negations) and content <= lexicon.words("in_between"):
+        yield reading(span, "in_order:strict", None, span.mask, "", {}, fragment=Fragment(span.mask, order="strict"))
 
 
 _WHICH_ORDER: Final = frozenset(
@@ -338,14 +333,18 @@ def _listed(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     """Opened, clicked, ordered, in that order; in this order: opened, clicked."""
     del between, found
     for mark, other in ((two, one), (one, two)):
-        part, tree = mark.fragment, other.tree
-        if part is None or not part.order or tree is None or leans(other):
+        part, tree = mark.fragment or Fragment(mark.ordered, order="listed" if mark.ordered else ""), other.tree
+        if not part.order or tree is None or leans(other):
             continue
         for before, made, name in _in_a_row(tree):
             node: Any = structs.replace(cast("EventSequence", made.condition), strict=part.order == "strict")
+            if mark.window is not None and mark.window.window.length is not None:
+                node = structs.replace(node, window=Window(last=mark.window.window.length.json))
             step = structs.replace(made, condition=node, used=made.used | part.used)
             features = {f"listed:{part.order}:{name}": 1}
-            yield both(one, two, features, tree=join("AND", before, step), exclude=other.exclude)
+            yield both(
+                one, two, features, tree=join("AND", before, step), exclude=other.exclude, ordered=0, window=None
+            )
 
 
 def _apart(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:

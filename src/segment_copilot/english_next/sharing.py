@@ -63,7 +63,9 @@ def polarity(tree: Tree | None, *, last: bool) -> str:
 
 def leans(one: Reading) -> bool:
     """Return whether a part means nothing without the one beside it."""
-    return one.window is not None or one.fragment is not None or (one.label != 0 and one.tree is None)
+    if one.window is not None or one.fragment is not None or one.ordered:
+        return True
+    return one.label != 0 and one.tree is None
 
 
 def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str, float]:

@@ -50,6 +50,24 @@ _FALSE: Final = frozenset(
     }
 )
 _TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
+_AHEAD: Final = frozenset(
+    stem(word)
+    for word in [
+        "end",
+        "ends",
+        "renewal",
+        "renew",
+        "renews",
+        "expire",
+        "expires",
+        "expiry",
+        "due",
+        "upcoming",
+        "next",
+        "falls",
+    ]
+)
+"""Words of what is still to come."""
 _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 """Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
@@ -242,6 +260,27 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        ahead = (
+            said.kind == "last"
+            and said.length
+            and not said.rolling
+            and said.lead in {"within", "in", ""}
+            and not negative
+        )
+        future = bool(
+            _AHEAD & {*field.place.field.words, *(span.found.tokens[at].stem for at in range(field.start, field.end))}
+        )
+        if ahead and said.length and (future or span.having(_AHEAD)):
+            used = field.mask | span.windows[0].mask | span.having(_AHEAD)
+            test = PropertyTest(field.place.path, "in_next", said.length.json)
+            yield reading(
+                span,
+                "date_ahead",
+                clause(test, used),
+                used,
+                "trait",
+                {"date:share": field.share, "date:whole": float(field.share == 1)},
+            )
         if any(test["operator"] == "not_in_last" for test in tests) and not negative:
             tests = (*tests, {"operator": "is_set"})
         if span.having(_BIRTH) and (said.kind != "next" or not said.length):
@@ -395,6 +434,8 @@ def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
     following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
     if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
+        if any(one.kind not in {"rel", "soft", "and"} for one in span.inside) or span.windows or span.quantities:
+            return
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
