@@ -17,7 +17,7 @@ from segment_copilot.english_next.edits.kinds import KINDS
 from segment_copilot.english_next.edits.meant import Made
 from segment_copilot.english_next.edits.outcome import Edited, Json
 from segment_copilot.english_next.edits.said import Desk, Part
-from segment_copilot.english_next.edits.tree import Unfit, document
+from segment_copilot.english_next.edits.tree import Unfit, document, places
 from segment_copilot.english_next.outcomes import Asked, Choice, Refused, Unplaced
 from segment_copilot.english_next.outcomes import Part as Told
 from segment_copilot.english_next.plan import Base
@@ -71,7 +71,7 @@ class _Trial:
             if first is None or len(first.made) != 1:
                 continue
             rest = self.steps(self.again(first.made[0]), cut + 1, end, first.kind, depth - 1)
-            if rest is not None:
+            if rest is not None and all(_keeps(desk.definition, first.made[0], one) for one in rest[-1].made):
                 return (first, *rest)
             again = self.one(desk, cut + 1, end, first.kind)
             if again is not None and again.made == first.made:  # it only says the same again
@@ -122,6 +122,12 @@ class _Trial:
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
         return _best(found)
+
+
+def _keeps(before: Definition, after: Definition, last: Definition) -> bool:
+    """Return whether what one step made is still there after the last: "Canada and the US" are no two steps."""
+    old, kept = [[place.node for place in places(one)] for one in (before, last)]
+    return all(place.node in kept for place in places(after) if place.node not in old)
 
 
 def _cuts(one: QuantityAnchor, at: int, desk: Desk) -> bool:
