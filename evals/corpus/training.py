@@ -17,6 +17,8 @@ from msgspec import Struct
 import segment_copilot.english_next
 from evals.corpus.examples import Example, read
 from evals.corpus.tenants import segment_ids, tenant
+from segment_copilot.english.times.dates import local_date
+from segment_copilot.english_next.anchors import names_of
 from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
 from segment_copilot.english_next.chart import TooLong
 from segment_copilot.english_next.meanings import write
@@ -194,7 +196,8 @@ def curve(
 def sample(example: Example, weights: Weights) -> Sample:
     """Return an example of the corpus as its readings, found with these weights."""
     whose = tenant(example.tenant)
-    golds = {members(definition) for definition in example.meaning.drafts}
+    today = local_date(whose.as_of, whose.catalog.timezone)
+    golds = {members(definition, today) for definition in example.meaning.drafts}
     try:
         readings = understand(
             example.text, whose.catalog, whose.as_of, whose.catalog.timezone, weights=weights
@@ -203,9 +206,9 @@ def sample(example: Example, weights: Weights) -> Sample:
         readings = ()
     options: list[Option] = []
     for one in readings:
-        written = write(one)
+        written = write(one, names_of(whose.catalog))
         if written is not None:
-            meaning = members(written.definition)
+            meaning = members(written.definition, today)
             options.append(Option(one.all_features(), meaning, meaning in golds, not left_of(one)))
     return Sample(f"{example.place} {example.text}", example.family or example.text, tuple(options), refuse=not golds)
 

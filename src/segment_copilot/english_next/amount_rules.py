@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english_next.amounts import add, currency_test, gap, may_count
+from segment_copilot.english_next.amounts import add, currency_test, gap, may_count, measured
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
 from segment_copilot.english_next.events import (
     Rule,
@@ -47,7 +47,7 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
     for one in span.quantities:
         if one.quantity.times or one.quantity.none or one.mask & metric.mask:
             continue
-        for path, words, how in _measured(span, mention, one):
+        for path, words, how, scaled in _measured(span, mention, one, metric):
             told = said(span, mention, words | one.mask | metric.mask)
             if (
                 told is None
@@ -55,7 +55,7 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
                 or any(not other.mask & told.used for other in span.quantities)
             ):
                 continue
-            yield _aggregate(span, mention, told, path, metric.kind, one, rule, how)
+            yield _aggregate(span, mention, told, path, metric.kind, scaled, rule, how)
 
 
 def _aggregate(
@@ -91,21 +91,30 @@ def _aggregate(
     return reading(span, rule, made, used, "event", features)
 
 
-def _measured(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[tuple[str, int, str]]:
-    """Yield what an amount may be of: a field that is named, else money."""
-    named: set[str] = set()
+def _measured(
+    span: Span, mention: Mention, given: QuantityAnchor, metric: WordAnchor
+) -> Iterator[tuple[str, int, str, QuantityAnchor]]:
+    """Yield what an amount may be of, in its unit: a field that is named, else money."""
+    seen: set[str] = set()
     for field in span.fields:
         place = field.place
-        if place.event == mention.event and place.field.numeric and not field.mask & one.mask and gap(field, one) <= 4:  # noqa: PLR2004
-            named.add(place.path)
-            yield place.path, field.mask & ~mention.mask, "named" if money_rank(place.field) >= 10 else "money_named"  # noqa: PLR2004
+        read = measured(span, place, given) if place.event == mention.event and place.numeric else None
+        near = gap(field, given) <= 4 or (gap(field, metric) <= 2 and metric.end > metric.start)  # noqa: PLR2004
+        if read is not None and not field.mask & given.mask and near:
+            seen.add(place.path)
+            how = ("named" if money_rank(place.field) >= 10 else "money_named") + ("" if field.share == 1 else "_part")  # noqa: PLR2004
+            yield place.path, field.mask & ~mention.mask | read[1], how, read[0]
     for place in span.names.numeric(mention.event):
-        if place.path not in named and span.having(place.field.units) & mask(one.end, one.end + 1):
-            named.add(place.path)
-            yield place.path, mask(one.end, one.end + 1), "unit"
+        read = measured(span, place, given)
+        if place.path in seen or read is None:
+            continue
+        unit = read[1] or (mask(given.end, given.end + 1) if span.having(place.field.units) >> given.end & 1 else 0)
+        if unit:
+            seen.add(place.path)
+            yield place.path, unit, "unit", read[0]
     money = span.names.money(mention.event)
-    if money is not None and money.path not in named:
-        yield money.path, 0, "money"
+    if money is not None and money.path not in seen and measured(span, money, given) is not None:
+        yield money.path, 0, "money", given
 
 
 def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -127,7 +136,8 @@ def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:
         if not may_count(one) or one.quantity.none or one.quantity.times:
             continue
         for field in span.fields:
-            if field.place.event != mention.event or field.place.field.numeric or not 0 <= field.start - one.end <= 2:  # noqa: PLR2004
+            behind = 0 <= field.start - one.end <= 2 or (bool(words) and field.end <= one.start)  # noqa: PLR2004
+            if field.place.event != mention.event or field.place.numeric or not behind:
                 continue
             yield from _values_counted(span, mention, words, field, one)
         pages = [FieldAnchor(at, at + 1, place, 1.0) for at in range(one.end, min(span.end, one.end + 3)) if span.found.tokens[at].stem == "pag"

@@ -6,16 +6,17 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchor, FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Features
-from segment_copilot.english_next.names import Place, Value, money_rank
+from segment_copilot.english_next.names import SECONDS, Place, Value, money_rank
 from segment_copilot.english_next.spans import Mention, Span, longest, union
-from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.nodes import PropertyTest, Scalar
+from segment_copilot.language.operators import PropertyOperator
 
 _SIZES: Final = frozenset(
     [
@@ -53,6 +54,7 @@ _WORTH: Final = frozenset(
         "for",
     ]
 )
+_PRICED: Final = frozenset({"worth", "costing", "cost", "priced", "total", "totalling", "totaling"})
 _CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _NEAR: Final = 3
 
@@ -80,6 +82,33 @@ def test_of(path: str, said: Quantity) -> PropertyTest:
     operator = "eq" if said.bare else said.operator
     upper = UNSET if said.value2 is None else said.value2
     return PropertyTest(path, operator, said.value, upper)
+
+
+def measured(span: Span, place: Place, one: QuantityAnchor) -> tuple[QuantityAnchor, int] | None:
+    """Return a number in the unit of a field ("2 hours" of minutes), and the word for the unit; none where it has another."""
+    unit = SECONDS.get(span.found.tokens[one.end].stem) if one.end < span.end and not one.quantity.times else None
+    if unit is None:
+        return one, 0
+    if place.second is None or (unit == SECONDS["day"] and place.second > 1 / SECONDS["hour"]):
+        return None  # days are when, where minutes are counted
+    scale = unit * place.second
+    low, high = one.quantity.value * scale, one.quantity.value2 and one.quantity.value2 * scale
+    scaled = structs.replace(one.quantity, value=_whole(low), value2=None if high is None else _whole(high))
+    return structs.replace(one, quantity=scaled), mask(one.end, one.end + 1)
+
+
+def _whole(number: float) -> float:
+    return round(number) if abs(number - round(number)) < 1e-9 else number  # noqa: PLR2004
+
+
+def truth(place: Place, *, says: bool) -> tuple[PropertyOperator, Scalar | list[Scalar] | UnsetType]:
+    """Return the test for yes or no, by the values that say so whatever their type."""
+    if not place.field.answers:
+        return ("is_true" if says else "is_false"), UNSET
+    wanted, others = place.field.answers[says], place.field.answers[not says]
+    if wanted:
+        return ("eq", wanted[0]) if len(wanted) == 1 else ("in", list(wanted))
+    return ("neq", others[0]) if len(others) == 1 else ("not_in", list(others))
 
 
 def gap(one: Anchor, other: Anchor) -> int:
@@ -114,14 +143,14 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     said = one.quantity
-    if may_count(one):
+    if may_count(one) and span.lower(one.start - 1) not in _PRICED:
         yield Plan(one, (), one.mask, _counted(span, mention, one))
     if said.times:
         return
-    for place, used, how in numeric_places(span, mention.event, one):
+    for place, scaled, used, how in numeric_places(span, mention.event, one):
         if said.none and not how.startswith("named"):
             continue
-        yield Plan(None, (test_of(place.path, said),), one.mask | used, {f"where:{how}": 1})
+        yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
 
 
 def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
@@ -136,33 +165,49 @@ def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
     return {"count:before" if mention.mask and mention.mask.bit_length() <= one.start else "count:far": 1}
 
 
-def numeric_places(span: Span, event: str, one: QuantityAnchor) -> Iterator[tuple[Place, int, str]]:
-    """Yield the numeric fields of an event type that a number may be compared with, and by what words."""
+def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tuple[Place, QuantityAnchor, int, str]]:
+    """Yield the numeric fields of an event type that a number may be compared with, in their unit, and by what words."""
     money = span.names.money(event)
     for place in span.names.numeric(event):
+        read = measured(span, place, given)
+        if read is None:
+            continue
+        one, unit = read
         named = [
             field for field in span.fields
             if field.place.event == event and field.place.path == place.path and gap(field, one) <= _NEAR and not field.mask & one.mask
         ]  # fmt: skip
         if named:
             nearest = min(named, key=lambda field: gap(field, one))
-            yield place, nearest.mask, f"named{min(gap(nearest, one), 2)}"
+            yield place, one, nearest.mask | unit, f"named{min(gap(nearest, one), 2)}"
+        elif unit:
+            yield place, one, unit, "unit"
         elif one.end < span.end and span.found.tokens[one.end].stem in place.field.units:
-            yield place, mask(one.end, one.end + 1), "unit"
+            yield place, one, mask(one.end, one.end + 1), "unit"
+        elif (
+            one.quantity.bare
+            and one.quantity.value >= _CODE
+            and one.quantity.value in place.field.known.samples
+            and place.field.known.is_whole
+        ):
+            yield place, one, 0, "sample"
+        elif span.orders and len(span.names.numeric(event)) == 1:
+            yield place, one, 0, "only"
         elif money is not None and place.path == money.path and money_rank(place.field) < 10:  # noqa: PLR2004
-            how = (
-                "money"
-                if one.quantity.currency
-                else "size"
-                if {*one.words} & _SIZES
-                else "worth"
-                if _worth(span, one)
-                else ""
-            )
-            if how:
-                yield place, 0, how
-            elif not one.quantity.bare:
-                yield place, 0, "amount"
+            how = _of_money(span, one)
+            if how or not one.quantity.bare:
+                yield place, one, 0, how or "amount"
+
+
+_CODE: Final = 100  # smaller numbers are more often how many
+
+
+def _of_money(span: Span, one: QuantityAnchor) -> str:
+    if one.quantity.currency:
+        return "money"
+    if {*one.words} & _SIZES:
+        return "size"
+    return "worth" if _worth(span, one) else ""
 
 
 def _worth(span: Span, one: QuantityAnchor) -> bool:

@@ -18,9 +18,10 @@ from segment_copilot.english.times.dates import local_date
 from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
-from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.names import Names, Place, Value, concept, field_word, same_country
+from segment_copilot.english_next import lexicon, when
+from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
+from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -102,6 +103,8 @@ class Anchors(Struct, frozen=True, dict=True):
     orders: tuple[WordAnchor, ...]
     negations: tuple[WordAnchor, ...]
     pronouns: tuple[WordAnchor, ...]
+    shares: tuple[Share, ...]
+    salt: Salt | None  # the name of a split
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
@@ -111,17 +114,20 @@ class Anchors(Struct, frozen=True, dict=True):
         return self.sentence.tokens
 
     @cached_property
-    def evidence(self) -> tuple[tuple[tuple[int, str], ...], ...]:
+    def evidence(self) -> tuple[tuple[Evidence, ...], ...]:
         """For each token, which names of event types have its concept."""
         return tuple(self._evidence(token) for token in self.tokens)
 
-    def _evidence(self, token: Token) -> tuple[tuple[int, str], ...]:
+    def _evidence(self, token: Token) -> tuple[Evidence, ...]:
         if token.kind == "name" and token.lower in self.names.by_name:
-            return ((self.names.by_name[token.lower], "name"),)
+            return ((self.names.by_name[token.lower], "name", ""),)
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
         done = agent(token.stem, token.lower)
-        return self.names.evidence.get(concept(token.stem), ()) or self.names.evidence.get(concept(done or ""), ())
+        found = self.names.evidence.get(concept(token.stem), ()) or self.names.evidence.get(concept(done or ""), ())
+        return found or tuple(
+            row for root in sorted(roots(token.stem)) for row in self.names.evidence_by_root.get(root, ())
+        )
 
     @cached_property
     def content(self) -> int:
@@ -132,6 +138,7 @@ class Anchors(Struct, frozen=True, dict=True):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
             following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
+            silent = silent and token.stem not in self.names.answered
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
             if (not self.heads >> at & 1 and (shouted or not silent)) or (
@@ -157,7 +164,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
         tuple(_closed(tokens, lexicon.words("negations"), "not")),
-        tuple(_pronouns(tokens)), _heads(tokens, _union((*values, *segments))), _title(tokens),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), _heads(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
 
@@ -187,9 +194,10 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     today = local_date(as_of, timezone)
     at = 0
     while at < len(tokens):
-        read_window = windows.window(tokens, at, today)
-        if read_window is not None and not _is_old(tokens, at, read_window[1]):
-            yield WindowAnchor(at, read_window[1], read_window[0])
+        read_window = when.window(tokens, at, today)
+        grown = read_window is not None and _is_grown(read_window[0])
+        if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
+            yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
             at = read_window[1]
             continue
         behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
@@ -203,6 +211,18 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             at = bare[1]
             continue
         at += 1
+
+
+def _is_grown(said: windows.Window) -> bool:
+    """Return whether a length is rather somebody's age: "over 50 years"."""
+    long = said.length is not None and said.length.unit == "y" and said.length.count >= 14  # noqa: PLR2004
+    return said.kind == "last" and long and not said.rolling and said.operator is not None
+
+
+def _is_measure(said: windows.Window) -> bool:
+    """Return whether a window may be how long something took: "for more than 20 minutes"."""
+    short = said.length is not None and said.length.unit in {"m", "h"}
+    return said.kind == "last" and short and not said.rolling and said.operator is not None
 
 
 def _is_old(tokens: tuple[Token, ...], at: int, end: int) -> bool:
@@ -288,15 +308,19 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
             continue
         numbers = dict.fromkeys((*names.field_words.get(keys[at], ()), *names.field_words.get(own[at], ())))
         for place in (names.places[number] for number in numbers):
-            words = {field_word(part) for part in place.field.words}
-            end, said = _run(tokens, keys, own, at, words)
+            runs = ((*_run(tokens, keys, own, at, words), len(words)) for words in place.names)
+            end, said, many = max(runs, key=lambda run: (len(run[1]) / run[2], run[0]))
             mark = (at, end, place.event, place.path)
-            if mark not in seen:
+            if not said and {keys[at], own[at]} & {field_word(one) for one in place.told}:
+                yield FieldAnchor(at, at + 1, place, 1.0)
+            elif said and mark not in seen:
                 seen.add(mark)
-                yield FieldAnchor(at, end, place, len(said) / len(words))
+                yield FieldAnchor(at, end, place, len(said) / many)
 
 
-def _run(tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: set[str]) -> tuple[int, set[str]]:
+def _run(
+    tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]
+) -> tuple[int, set[str]]:
     """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
     said: set[str] = set()
     end = position = at
@@ -317,6 +341,10 @@ def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor
         for at in range(len(tokens) - len(parts) + 1):
             if tuple(keys[at : at + len(parts)]) == parts:
                 yield SegmentAnchor(at, at + len(parts), number, 1.0)
+    for number, parts in names.shorter_segments:
+        for at in range(len(tokens) - len(parts) + 1):
+            if tuple(keys[at : at + len(parts)]) == parts:
+                yield SegmentAnchor(at, at + len(parts), number, 0.5)
     for at, token in enumerate(tokens):
         if token.kind == "quoted":
             key = tuple(part.stem for part in read(token.text) if part.kind != "sign")

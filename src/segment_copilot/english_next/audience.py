@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from segment_copilot.english_next.anchors import Anchors, find, names_of
 from segment_copilot.english_next.chart import Chart, TooLong
 from segment_copilot.english_next.meanings import Reading, clauses, write
+from segment_copilot.english_next.names import Names
 from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Part, Refused
 from segment_copilot.english_next.refusals import unplaced
 from segment_copilot.english_next.same import members
@@ -82,10 +83,10 @@ def understand(
         raise TooLong
     chart = Chart(found, given)
     readings = chart.read()
-    return Understood(found, candidates(readings, given), readings, chart.steps)
+    return Understood(found, candidates(readings, given, found.names), readings, chart.steps)
 
 
-def candidates(readings: Sequence[Reading], weights: Mapping[str, float]) -> tuple[Candidate, ...]:
+def candidates(readings: Sequence[Reading], weights: Mapping[str, float], names: Names) -> tuple[Candidate, ...]:
     """Return the definitions of some readings, those of the same members as one, with what is likeliest first."""
     scores = [one.score for one in readings]
     top = max([*scores, weights.get(NULL, 0.0)])
@@ -93,7 +94,7 @@ def candidates(readings: Sequence[Reading], weights: Mapping[str, float]) -> tup
     total = sum(masses) + math.exp(weights.get(NULL, 0.0) - top)
     made: dict[Form, Candidate] = {}
     for one, mass in zip(readings, masses, strict=True):
-        written = write(one)
+        written = write(one, names)
         if written is None:
             continue
         mark = members(written.definition)

@@ -15,10 +15,10 @@ from segment_copilot.english_next.spans import Span, longest, union
 
 MOST_UNITS: Final = 24
 _LEAF: Final = 5  # units of which one clause may consist
-_BEAM: Final = 8
+_BEAM: Final = 6
 _KEPT: Final = 10
-_STEPS: Final = 3_000  # readings made for one sentence, of clauses and of what joins them
-_PAIRS: Final = 10
+_STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what joins them
+_PAIRS: Final = 8
 _ORDER: Final = (
     "except",
     "within_of",
@@ -89,7 +89,11 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
             and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
     whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
-    joints = {joint.start: joint for joint in longest(found.joints) if not joint.mask & whole}
+    joints = {
+        joint.start: joint
+        for joint in longest(found.joints)
+        if not joint.mask & whole and not (joint.kind == "colon" and _tells_number(found, joint.end))
+    }
     soft = _soft(found)
     at = 0
     while at < len(found.tokens):
@@ -103,6 +107,12 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _tells_number(found: Anchors, at: int) -> bool:
+    """Return whether a number alone follows, as in "visits last week: at least two"."""
+    end = next((one.end for one in found.quantities if one.start == at), None)
+    return end is not None and (end >= len(found.tokens) or found.tokens[end].lower in {",", ".", ";", ")", "and"})
 
 
 def _inner(found: Anchors) -> int:
@@ -125,6 +135,12 @@ def _inner(found: Anchors) -> int:
     return held
 
 
+_TURNING: Final = frozenset({"no", "not", "zero", "0", "none", "nothing", "nobody"})
+"""Where a part begins that says what is not."""
+_BEFORE_TURNING: Final = frozenset(
+    {"have", "has", "had", "do", "does", "did", "is", "are", "was", "were", "but", "and", "or", "with", "=", ":", "can", "will",
+     "would", "should", "could", "if", "to", "by", "at", "over", "of", "been", "be", "score", "from", "who", "that", "there"}
+)  # fmt: skip
 _BEFORE_TRAITS: Final = frozenset({"in", "from", "on", "living", "based", "aged", "tagged", "of", "located", "within"})
 
 
@@ -143,13 +159,23 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             skip += 1
         if token.lower in _BEFORE_TRAITS and (skip in traits or at + 1 in traits) and at:
             cuts[at] = "soft"
-        if token.lower in {"without", "never", "aged"} and at:
+        if (
+            token.lower in {"without", "never", "aged", *_TURNING}
+            and at
+            and found.tokens[at - 1].lower not in _BEFORE_TURNING
+        ):
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
         if one.start in starts and one.end < len(found.tokens):
             cuts.setdefault(one.end, "soft")
+    for one in longest(found.segments):
+        if one.end < len(found.tokens):
+            cuts.setdefault(one.end, "soft")
+    for share in found.shares if found.salt else ():
+        cuts.setdefault(share.start, "soft")
+        cuts.setdefault(share.end, "soft")
     for at in heads:
         if at < len(found.tokens):
             cuts.setdefault(at, "soft")

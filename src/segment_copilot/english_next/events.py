@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import Plan, Tests, add, plans, value_tests
+from segment_copilot.english_next.amounts import Plan, Tests, add, plans, truth, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Reading, timed
 from segment_copilot.english_next.spans import Mention, Span, union
@@ -36,6 +36,15 @@ class Said(Struct, frozen=True):
 
 
 def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> Said | None:
+    """Return what the part says of the events, found once for all rules that ask."""
+    mark = (mention.event, mention.how, mention.mask, taken, bare)
+    if mark not in span.memo:
+        span.memo[mark] = _said(span, mention, taken, bare=bare)
+    found: Said | None = span.memo[mark]
+    return found if found is None else structs.replace(found, features=dict(found.features))
+
+
+def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | None:
     """Return what the part says of the events; none where it says two things of one kind, which is more than one clause.
 
     Without *bare*, a length such as "80 minutes" is no window.
@@ -47,6 +56,9 @@ def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> 
     if more is not None:
         tests, used = (*tests, *more.tests), used | more.used
         features |= more.features
+    for yes in _answers(span, mention, used):
+        tests, used = (*tests, *yes.tests), used | yes.used
+        add(features, "value:truth")
     negations = [one for one in span.negations if not one.mask & used]
     windows = [one for one in span.windows if not one.mask & taken and (bare or not one.bare)]
     if len(negations) > 1 or len(windows) > 1:
@@ -58,14 +70,42 @@ def said(span: Span, mention: Mention, taken: int = 0, *, bare: bool = True) -> 
     return Said(tests, values.each, used, features, bool(negations), windows[0] if windows else None)
 
 
+def _answers(span: Span, mention: Mention, taken: int) -> Iterator[Tests]:
+    """Yield tests of properties that are yes or no: "premium articles", "non-premium", "flagged comments"."""
+    seen: set[str] = set()
+    for field in span.fields:
+        place = field.place
+        if place.event != mention.event or field.share < 1 or not (place.field.boolean or place.field.answers):
+            continue
+        if place.path in seen or field.mask & taken:
+            continue
+        seen.add(place.path)
+        before = span.lower(field.start - 1) == "-" and span.lower(field.start - 2) == "non"
+        turning = [
+            one
+            for one in span.negations
+            if one.end == field.start
+            and (span.lower(one.start) == "non" or (mention.mask and mention.mask.bit_length() <= one.start))
+        ]
+        says = not (turning or before)
+        operator, value = truth(place, says=says)
+        used = field.mask | union(turning) | (mask(field.start - 2, field.start) if before else 0)
+        yield Tests((PropertyTest(place.path, operator, value),), used, {})
+
+
 def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
     """Of "ordered with a coupon", "without a coupon": a property that some of the events have."""
     tested = {test.property for test in values.tests}
     for field in span.fields:
         place = field.place
-        if place.event != mention.event or field.share < 1 or place.path in tested or place.field.numeric:
+        if place.event != mention.event or field.share < 1 or place.path in tested or place.numeric:
             continue
-        if field.mask & (mention.mask | values.used | taken) or place.field.boolean or place.field.dated:
+        if (
+            field.mask & (mention.mask | values.used | taken)
+            or place.field.boolean
+            or place.field.answers
+            or place.dated
+        ):
             continue
         without = [
             one
@@ -86,10 +126,11 @@ def _presence(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
 
 def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests | None:
     """Of "searched for boots": a text that is looked for in what was searched."""
-    fields = [place for place in span.names.places
-              if place.event == mention.event and {"query", "search", "term", "keyword"} & {*place.field.words}]  # fmt: skip
+    fields = span.names.searched(mention.event)
+    if not fields or not mention.mask or values.tests:
+        return None
     start = next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
-    if not fields or start is None or not mention.mask or values.tests:
+    if start is None:
         return None
     blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken
     while start < span.end and span.lower(start) in {"a", "an", "the", "any"}:

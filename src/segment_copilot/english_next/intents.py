@@ -61,7 +61,7 @@ class Intent(Struct, frozen=True):
 
 
 class Slots(Struct, frozen=True):
-    """What the words of a question filled in."""
+    """Holds what the words of a question filled in."""
 
     segments: tuple[SegmentName, ...] = ()
     windows: tuple[Window, ...] = ()

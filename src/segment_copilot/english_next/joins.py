@@ -96,7 +96,7 @@ def _either(one: Tree | None, two: Tree) -> Clause | None:
 
 def _nor(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Never visited or ordered; neither opened nor clicked: what follows is turned around too."""
-    left, right = list(clauses(one.tree)), list(clauses(two.tree))
+    left, right = clauses(one.tree), clauses(two.tree)
     if (
         leans(one)
         or leans(two)

@@ -74,6 +74,17 @@ def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
 
 
 @cache
+def alike() -> Mapping[str, tuple[str, ...]]:
+    """Return the stem of a word → the stems of those that name the same value."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines("values.txt"):
+        group = tuple(stem(word) for word in line.split())
+        for one in group:
+            found[one] = (*found.get(one, ()), *(other for other in group if other != one))
+    return found
+
+
+@cache
 def english_words() -> frozenset[str]:
     """Return the words of English, by a list of texts' words: what stands in it is no slip."""
     found = find_spec("spellchecker")

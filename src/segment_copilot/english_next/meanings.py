@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -10,6 +11,8 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english.times.windows import Window as Said
 from segment_copilot.english_next.anchors import WindowAnchor
+from segment_copilot.english_next.names import Names
+from segment_copilot.english_next.stored import as_stored
 from segment_copilot.language import (
     Condition,
     Definition,
@@ -48,11 +51,21 @@ class Clause(Struct, frozen=True):
     window: Said | None = None
 
 
-class Joined(Struct, frozen=True):
+class Joined(Struct, frozen=True, dict=True):
     """Parts joined by a logic."""
 
     logic: Literal["AND", "OR"]
     parts: tuple[Tree, ...]
+
+    @cached_property
+    def flat(self) -> tuple[Clause, ...]:
+        """All clauses in it, first to last."""
+        return tuple(clause for part in self.parts for clause in clauses(part))
+
+    @cached_property
+    def last(self) -> Clause | None:
+        """The last of them that is about an event."""
+        return next((clause for clause in reversed(self.flat) if clause.event), None)
 
 
 Tree = Clause | Joined
@@ -99,13 +112,11 @@ class Reading(Struct, frozen=True):
         return counted
 
 
-def clauses(tree: Tree | None) -> Iterator[Clause]:
-    """Yield the clauses of a tree, first to last."""
-    if isinstance(tree, Clause):
-        yield tree
-    elif tree is not None:
-        for part in tree.parts:
-            yield from clauses(part)
+def clauses(tree: Tree | None) -> tuple[Clause, ...]:
+    """Return the clauses of a tree, first to last."""
+    if tree is None:
+        return ()
+    return (tree,) if isinstance(tree, Clause) else tree.flat
 
 
 def changed(tree: Tree, change: Callable[[Clause], Clause]) -> Tree:
@@ -184,8 +195,8 @@ class Written(Struct, frozen=True):
     pointers: tuple[tuple[str, int], ...]
 
 
-def write(reading: Reading) -> Written | None:
-    """Return the definition of a reading; none where it says nothing of whom to take."""
+def write(reading: Reading, names: Names) -> Written | None:
+    """Return the definition of a reading, as the values are stored; none where it says nothing of whom to take."""
     pointers: list[tuple[str, int]] = []
     tree, exclude = reading.tree, reading.exclude
     if tree is None and exclude is None:
@@ -196,7 +207,7 @@ def write(reading: Reading) -> Written | None:
     out: Any = UNSET
     if exclude is not None:
         out = Exclusion(*_conditions(exclude, "/exclude", pointers))
-    return Written(Definition(logic, list(conditions), out), tuple(pointers))
+    return Written(as_stored(Definition(logic, list(conditions), out), names), tuple(pointers))
 
 
 def _conditions(tree: Tree, pointer: str, pointers: list[tuple[str, int]]) -> tuple[Any, list[Condition]]:
@@ -216,11 +227,9 @@ def _condition(tree: Tree, pointer: str, pointers: list[tuple[str, int]]) -> Con
 
 def last_event(tree: Tree | None) -> Clause | None:
     """Return the last clause that is about an event."""
-    found = None
-    for clause in clauses(tree):
-        if clause.event:
-            found = clause
-    return found
+    if isinstance(tree, Joined):
+        return tree.last
+    return tree if tree is not None and tree.event else None
 
 
 def key(reading: Reading) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.english.linking.index import Field, Index, Known, stems_of
+from segment_copilot.english.linking.index import Field, Index, Known, spoken, stems_of
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token
@@ -16,13 +17,30 @@ from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.language.catalog import Catalog, Scalar
 
+_AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
+_DAY: Final = re.compile(
+    r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}"
+)
+SECONDS: Final = {
+    "ms": 0.001,
+    "millisecond": 0.001,
+    "second": 1.0,
+    "sec": 1.0,
+    "minut": 60.0,
+    "min": 60.0,
+    "hour": 3_600.0,
+    "hr": 3_600.0,
+    "day": 86_400.0,
+}
+"""A unit of time → its seconds."""
+_TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
     "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
     "pric": "price", "keyword": "query", "term": "query", "url": "path", "aged": "age", "old": "age", "ag": "age",
     "voucher": "coupon", "agree": "optin", "accept": "optin", "consent": "optin", "allow": "optin", "permit": "optin",
     "opt": "optin", "subscrib": "optin", "acquir": "acquisition", "stag": "lifecycle", "cod": "code", "older": "age",
-    "younger": "age", "sex": "gender", "subscribe": "optin", "aging": "age",
+    "younger": "age", "sex": "gender", "optout": "optin", "mailing": "email", "subscribe": "optin", "aging": "age",
 }  # fmt: skip
 
 
@@ -39,11 +57,71 @@ def concept(key: str) -> str:
     return _concepts().get(key) or _concepts().get(stem(known)) or known
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, dict=True):
     """A field and whose it is: a property of an event type, or (no event) a trait."""
 
     event: str
     field: Field
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of its name, but for "is" and "has"."""
+        return _without_being(self.field.words)
+
+    @cached_property
+    def names(self) -> tuple[frozenset[str], ...]:
+        """The words of each of its names, as they are looked up: as it is called, and as it is written."""
+        written = _without_being(tuple(concept(word) for word in stems_of(self.field.path)))
+        both = (self.words, written if len(written) <= len(self.words) or len(written) == 1 else ())
+        return tuple(dict.fromkeys(frozenset(map(field_word, words)) for words in both if words))
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """Words that name it by its description alone: "How long it lasted" is its duration."""
+        text = self.field.known.description.lower()
+        return frozenset(word for phrase, words in _TOLD.items() if phrase in text for word in words) - {*self.words}
+
+    @cached_property
+    def second(self) -> float | None:
+        """How many of its units a second has, where its numbers are lengths of time."""
+        stems = [*stems_of(self.field.path), *stems_of(self.field.known.description)]
+        unit = next((SECONDS[one] for one in stems if one in SECONDS), None) if self.numeric else None
+        return None if unit is None else 1 / unit
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers, be they texts."""
+        return self.field.numeric or self.texts_are_numbers
+
+    @property
+    def dated(self) -> bool:
+        """Whether its values are days or instants, be they written in several ways."""
+        return self.field.dated or self.texts_are_dates
+
+    @cached_property
+    def texts_are_numbers(self) -> bool:
+        """Whether texts among its values are numbers, most of them: "1,050.50", "2"."""
+        texts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
+        if self.field.listed or self.field.dated or self.field.known.declared == "number":
+            return False
+        return bool(texts) and 2 * len(texts) > len(self.field.texts)
+
+    @cached_property
+    def texts_are_dates(self) -> bool:
+        """Whether its texts are days in other ways than the language writes them."""
+        texts = self.field.texts
+        return bool(texts) and not self.field.dated and all(_DAY.fullmatch(text.strip()) for text in texts)
+
+    @cached_property
+    def spellings(self) -> Mapping[str, tuple[str, ...]]:
+        """Its values by what they are in lower case, the likeliest way to write each first."""
+        found: dict[str, list[str]] = {}
+        for text in self.field.texts:
+            found.setdefault(text.lower(), []).append(text)
+        return {
+            key: tuple(sorted(said, key=lambda one: (one.islower() or one.isupper(), one)))
+            for key, said in found.items()
+        }
 
     @property
     def path(self) -> str:
@@ -58,6 +136,23 @@ class Value(Struct, frozen=True):
     value: Scalar
     how: str
     also: tuple[Scalar, ...] = ()  # the same in other spellings
+
+
+Evidence = tuple[int, str, str]
+"""The number of a name of an event type; whether a word is its own or of its description; and the concept there."""
+_ENDINGS: Final = re.compile(
+    r"(ations?|itions?|ions?|ments?|als?|ances?|ences?|ers?|ors?|ees?|ings?|ed|es|e|ures?|ages?)$"
+)
+_ROOT: Final = 5
+
+
+@cache
+def roots(key: str) -> frozenset[str]:
+    """Return what a stem has in common with others of its family, without its endings; none of a short one."""
+    found = {key}
+    for _ in range(2):
+        found |= {_ENDINGS.sub("", one) for one in found}
+    return frozenset(one for one in found if len(one) >= _ROOT)
 
 
 class Named(Struct, frozen=True):
@@ -94,17 +189,31 @@ class Names:
         return (*(Place("", field) for field in self.index.traits), *properties)
 
     @cached_property
-    def evidence(self) -> Mapping[str, tuple[tuple[int, str], ...]]:
+    def by_path(self) -> Mapping[tuple[str, str], Place]:
+        """The event type (none of a trait) and the path of a field → the field."""
+        return {(place.event, place.path): place for place in self.places}
+
+    @cached_property
+    def evidence(self) -> Mapping[str, tuple[Evidence, ...]]:
         """A concept → which names of event types have it: as a word of theirs, or of their description."""
-        found: dict[str, list[tuple[int, str]]] = {}
+        found: dict[str, list[Evidence]] = {}
         for number, one in enumerate(self.events):
             for key in one.own:
-                found.setdefault(key, []).append((number, "own"))
+                found.setdefault(key, []).append((number, "own", key))
             for key in one.known.meanings:
-                found.setdefault(concept(key), []).append((number, "own"))
+                found.setdefault(concept(key), []).append((number, "own", concept(key)))
             for key in one.described - one.own.keys():
-                found.setdefault(key, []).append((number, "described"))
+                found.setdefault(key, []).append((number, "described", key))
         return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def evidence_by_root(self) -> Mapping[str, tuple[Evidence, ...]]:
+        """What words of one family have in common ("activat" of activation, activated) → the evidence of these words."""
+        found: dict[str, dict[Evidence, None]] = {}
+        for key, rows in self.evidence.items():
+            for root in roots(key):
+                found.setdefault(root, {}).update(dict.fromkeys(rows))
+        return {root: tuple(rows) for root, rows in found.items()}
 
     @cached_property
     def by_name(self) -> Mapping[str, int]:
@@ -127,6 +236,15 @@ class Names:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for text in place.field.texts:  # "WhatsApp" is one word, however it is written
+                if text.isalpha() and text.lower() != text and (stem(text.lower()),) not in place.field.values:
+                    found.setdefault((stem(text.lower()),), []).append(Value(place, text, "value"))
+            for word, value in _parts(place.field).items():
+                found.setdefault((word,), []).append(Value(place, value, "part"))
+            for words, value in place.field.values.items():
+                for other in lexicon.alike().get(words[0], ()) if len(words) == 1 else ():
+                    if (other,) not in place.field.values:
+                        found.setdefault((other,), []).append(Value(place, value, "alias"))
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
@@ -159,7 +277,7 @@ class Names:
         """A word of a field's name → the numbers of the fields that have it, among `places`."""
         found: dict[str, list[int]] = {}
         for number, place in enumerate(self.places):
-            for key in {field_word(part) for part in place.field.words}:
+            for key in {*(part for words in place.names for part in words), *map(field_word, place.told)}:
                 found.setdefault(key, []).append(number)
         return {key: tuple(rows) for key, rows in found.items()}
 
@@ -174,6 +292,32 @@ class Names:
         return tuple((number, parts) for number, parts in named if parts)
 
     @cached_property
+    def shorter_segments(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The stems of segments' names without the people at the end ("Power Users"), where that leaves something of its own."""
+        people = lexicon.stems("people") - lexicon.stems("group")
+        short = [(number, parts[:-1]) for number, parts in self.segments if len(parts) > 1 and parts[-1] in people]
+        whole = {parts for _, parts in self.segments}
+        return tuple(
+            (number, parts)
+            for number, parts in short
+            if parts not in whole and not self._written & {*_plain_words(self.catalog.segments[number].name)}
+        )
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        """Every word of the names of event types and fields, and of values, as they are written; not of people."""
+        names = [*self.catalog.event_types, *(place.path for place in self.places)]
+        names += [text for place in self.places for text in place.field.texts]
+        people = lexicon.stems("people")
+        return frozenset(word for name in names for word in _plain_words(name) if stem(word) not in people)
+
+    @cached_property
+    def answered(self) -> frozenset[str]:
+        """The words of traits that are yes or no: "students" says that somebody is one."""
+        yes = (place for place in self.places if not place.event and (place.field.boolean or place.field.answers))
+        return frozenset(word for place in yes for word in place.words)
+
+    @cached_property
     def vocabulary(self) -> frozenset[str]:
         """Every word of the catalog, in lower case."""
         return self.index.vocabulary | frozenset(name for name in ALIASES if name.isalpha())
@@ -185,7 +329,14 @@ class Names:
 
     def numeric(self, event: str) -> tuple[Place, ...]:
         """Return the fields of an event type whose values are numbers."""
-        return tuple(place for place in self.places if place.event == event and place.field.numeric)
+        return tuple(place for place in self.places if place.event == event and place.numeric)
+
+    @cache  # noqa: B019
+    def timed_in(self, unit: str) -> tuple[str, ...]:
+        """Return the event types that tell how long they took, in minutes where a sentence says minutes or hours."""
+        if unit not in SECONDS or SECONDS[unit] >= SECONDS["day"]:
+            return ()
+        return tuple(dict.fromkeys(place.event for place in self.places if place.event and place.second is not None))
 
     @cache  # noqa: B019  # a catalog is read once, and lives as long as this
     def money(self, event: str) -> Place | None:
@@ -202,13 +353,20 @@ class Names:
         described = {
             one.name for one in self.events if "purchase" in one.described and not {*one.own} & grammar.REVERSALS
         }
-        return tuple(sorted(with_money, key=lambda name: (name not in bought, name not in described)))
+        undone = {one.name for one in self.events if {*one.own} & grammar.REVERSALS}
+        return tuple(sorted(with_money, key=lambda name: (name not in bought, name not in described, name in undone)))
 
     @cache  # noqa: B019
     def things(self, event: str) -> frozenset[str]:
         """Return what an event type is about: the concepts of its name that are not done."""
         known = {key for one in self.events if one.name == event for key in one.own}
         return frozenset(key for key in known if key not in grammar.ACTIONS)
+
+    @cache  # noqa: B019
+    def searched(self, event: str) -> tuple[Place, ...]:
+        """Return the fields of an event type that hold what was searched for."""
+        words = {"query", "search", "term", "keyword", "q"}
+        return tuple(place for place in self.places if place.event == event and words & {*place.field.words})
 
     @cache  # noqa: B019
     def doings(self, event: str) -> frozenset[str]:
@@ -230,6 +388,24 @@ def money_rank(field: Field) -> int:
     return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
 
 
+_PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",
+                                                     "teacher", "trainer", "instructor", "seller", "assignee", "artist"])  # fmt: skip
+
+
+def _parts(field: Field) -> Mapping[str, Scalar]:
+    """Return single words that tell one value of several words from all others: of somebody's name, and what is no English."""
+    found: dict[str, set[Scalar]] = {}
+    persons = bool(_PERSONS & {*field.words, *stems_of(field.path)})
+    for words, value in field.values.items():
+        for word in words if len(words) > 1 else ():
+            found.setdefault(word, set()).add(value)
+    several = {word: values for word, values in found.items() if len({str(value).lower() for value in values}) == 1}
+    return {
+        word: next(iter(values)) for word, values in several.items()
+        if len(word) >= _ROOT - 1 and word.isalpha() and (persons or word not in lexicon.english_words()) and (word,) not in field.values
+    }  # fmt: skip
+
+
 @cache
 def field_word(key: str) -> str:
     """Return the word under which a word of a field's name is looked up."""
@@ -248,6 +424,14 @@ def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
 def same_country(field: Field, code: str) -> tuple[str, ...]:
     """Return every spelling of a country among the texts of a field."""
     return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
+
+
+def _plain_words(name: str) -> tuple[str, ...]:
+    return tuple(spoken(name).lower().split())
+
+
+def _without_being(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in {"be", "have"}) or words
 
 
 def _named(known: Known) -> Named:

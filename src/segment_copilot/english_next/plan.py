@@ -100,12 +100,12 @@ class Context(Struct, frozen=True):
 
     @property
     def catalog(self) -> Catalog:
-        """What exists in the tenant."""
+        """Return what exists in the tenant."""
         return self.names.catalog
 
     @property
     def index(self) -> Index:
-        """What the names of the tenant are linked by."""
+        """Return by what the names of the tenant are linked."""
         return self.names.index
 
 

@@ -142,6 +142,7 @@ def _pointing(one: Reading, two: Reading, between: Between, found: Anchors) -> I
     )
     features: dict[str, float] = {
         "pronoun": 1,
+        "left:pronoun": -1,
         "pronoun:tests": float(bool(tests)),
         "pronoun:lost": float(bool(before.where) and not tests),
     }
@@ -193,8 +194,10 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
     del between
     before = last_event(one.tree)
     after = two.tree if isinstance(two.tree, Clause) else None
+    if not two.left or before is None or after is None:
+        return
     words = sum(1 << at for at, token in enumerate(found.tokens) if token.lower in _LATER and two.left >> at & 1)
-    if before is None or not words or after is None or not after.event or leans(one):
+    if not words or not after.event or leans(one):
         return
     for tree, name in _later(before, after, words):
         pointed = structs.replace(
@@ -226,7 +229,9 @@ def _later(before: Clause, after: Clause, words: int) -> Iterator[tuple[Tree, st
 def _none_between(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Searched, then viewed a product, with no visit to the cart in between; nothing else in between."""
     del between
-    before, first = _split(one.tree, last=True) if one.tree is not None else (None, None)
+    if not two.left or one.tree is None:
+        return
+    before, first = _split(one.tree, last=True)
     words = sum(
         1 << at
         for at, token in enumerate(found.tokens)

@@ -86,7 +86,7 @@ class Question:
 
     @cached_property
     def number_at(self) -> int | None:
-        """Where the number stands that may say how many are asked for."""
+        """Return where the number stands that may say how many are asked for."""
         for at in self.free:
             token = self.tokens[at]
             if token.kind == "number" and 0 < token.value <= _MOST_ROWS and float(token.value).is_integer():

@@ -1,4 +1,4 @@
-"""Which event type, property or trait the words of a question name: every word must be explained."""
+"""Finds which event type, property or trait the words of a question name: every word must be explained."""
 
 from __future__ import annotations
 

@@ -45,12 +45,16 @@ def _told(found: Anchors, stretch: Sequence[int]) -> Unplaced:
     if (
         field is not None
         and field.place.field.known.samples
-        and not field.place.field.numeric
+        and not field.place.numeric
         and not field.mask >> stretch[0] & 1
     ):
         samples = [str(sample) for sample in field.place.field.known.samples]
         names = tuple(samples) if len(samples) <= _FEW else nearest(text, samples)
         return Unplaced(text, f"it is no known value of `{field.place.path}`", names)
+    if any(one.start in stretch for one in found.pronouns):
+        return Unplaced(text, "it is not clear what this points back to")
+    if any(one.start in stretch for one in (*found.windows, *found.quantities)):
+        return Unplaced(text, "it is not clear what this belongs to")
     if any(found.evidence[at] for at in stretch) or any(one.mask >> stretch[0] & 1 for one in found.fields):
         return Unplaced(text, "it is known here, but not what it means in this place")
     return Unplaced(text, "nothing here has this name", nearest(text, _names(found.names)))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final, cast
 
+import msgspec
 from msgspec import UNSET, structs
 
+from segment_copilot.english.times.dates import period
 from segment_copilot.language import Condition, Definition, EventCount, Group, Recency, UserProperty
 from segment_copilot.language.equivalence import Form, form_of
 from segment_copilot.language.nodes import Logic
@@ -20,13 +23,48 @@ _LISTS: Final[Mapping[str, tuple[Logic, bool]]] = {
 }
 
 
-def members(definition: Definition) -> Form:
-    """Return what definitions with the same members have in common; the very instant at a window's edge is no difference."""
+def members(definition: Definition, today: date | None = None) -> Form:
+    """Return what definitions with the same members have in common; the very instant at a window's edge is no difference.
+
+    With *today* neither is whether a calendar period is named or told by its days.
+    """
+    if today is not None:
+        plain = _settled(msgspec.to_builtins(definition), today)
+        definition = msgspec.convert(plain, Definition)
     exclude = definition.exclude
     if exclude is not UNSET:
         exclude = structs.replace(exclude, conditions=[_edgeless(one) for one in exclude.conditions])
     conditions = [_edgeless(one) for one in definition.conditions]
     return form_of(structs.replace(definition, conditions=conditions, exclude=exclude))
+
+
+def _settled(plain: Any, today: date) -> Any:
+    """Return plain data with calendar periods as days; what happened does not lie ahead, so an end in the future is none."""
+    if isinstance(plain, list):
+        return [_settled(one, today) for one in cast("list[Any]", plain)]
+    if not isinstance(plain, dict):
+        return plain
+    made: dict[str, Any] = {name: _settled(one, today) for name, one in cast("dict[str, Any]", plain).items()}
+    window = made.get("window")
+    if isinstance(window, dict):
+        made["window"] = _days(cast("dict[str, Any]", window), today)
+    if (
+        made.get("type") == "event_time"
+        and made.get("operator") == "between"
+        and str(made.get("value2")) >= today.isoformat()
+    ):
+        made = {**made, "operator": "gte"}
+        del made["value2"]
+    return made
+
+
+def _days(window: dict[str, Any], today: date) -> dict[str, Any]:
+    if "period" in window:
+        first, after = period(window["period"], today)
+        window = {"from": first.isoformat(), "to": after.isoformat()}
+    if "from" in window and str(window.get("to", "")) > today.isoformat():
+        return {"from": window["from"]}
+    return window
 
 
 def _caseless(value: Any, *, ignore_case: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
@@ -9,10 +10,12 @@ from typing import Final
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
-from segment_copilot.english.times import phrases
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.words import known as grammar
+from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
 from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.when import opened
 
 _NEAR: Final = 24  # characters: further on the same word is another one
 _SHORTEST: Final = 4
@@ -36,9 +39,11 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(text.replace("\n", ";")))  # a line ends a sentence
-    tokens, spans = _rewritten(tokens, _aligned(text, tokens), is_name)
-    tokens, spans = _comparisons_ahead(tokens, spans)
+    tokens = tuple(
+        _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
+    )  # a line ends a sentence
+    tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
+    tokens, spans = _gathered(_countries(tokens), spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -47,6 +52,23 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, tuple(mended), tuple(spans), tuple(notes))
+
+
+def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Return the words with "us" as a country where it stands beside one: "from us or canada"."""
+    made = list(tokens)
+    for at, token in enumerate(tokens):
+        beside = [tokens[other].lower for other in (at - 2, at + 2) if 0 <= other < len(tokens)]
+        joined = {tokens[other].lower for other in (at - 1, at + 1) if 0 <= other < len(tokens)} & {
+            "or",
+            "and",
+            ",",
+            "/",
+            "&",
+        }
+        if token.lower == "us" and joined and any(one in ALIASES or one.rstrip("s") in ALIASES for one in beside):
+            made[at] = word("US")
+    return tuple(made)
 
 
 def _first_time(token: Token) -> Token:
@@ -85,14 +107,17 @@ def _word_end(text: str, at: int) -> int:
 
 
 def _rewritten(
-    tokens: Sequence[Token], spans: Sequence[tuple[int, int]], is_name: Callable[[Sequence[Token]], bool]
+    tokens: Sequence[Token],
+    spans: Sequence[tuple[int, int]],
+    vocabulary: frozenset[str],
+    is_name: Callable[[Sequence[Token]], bool],
 ) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
     made: list[Token] = []
     placed: list[tuple[int, int]] = []
     at = 0
     while at < len(tokens):
-        size, plain = _rewrite(tokens, at)
-        if size and not is_name(tokens[at : at + size]):
+        size, plain = _rewrite(tokens, at, vocabulary, is_name)
+        if size:
             made += plain
             placed += [(spans[at][0], spans[at + size - 1][1])] * len(plain)
             at += size
@@ -103,42 +128,123 @@ def _rewritten(
     return tuple(made), placed
 
 
-_BEHIND: Final = (
-    ("at", "most"),
-    ("at", "least"),
-    ("or", "more"),
-    ("or", "fewer"),
-    ("or", "less"),
-    ("at", "minimum"),
-    ("at", "maximum"),
-)
-_THINGS: Final = 2  # words between a number and what says how to compare with it
-
-
-def _comparisons_ahead(
-    tokens: tuple[Token, ...], spans: list[tuple[int, int]]
-) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
-    """Put "at most" beside its number: of "2 visits at most"."""
-    order = list(range(len(tokens)))
-    for at, token in enumerate(tokens):
-        if token.kind != "number":
+def _rewrite(
+    tokens: Sequence[Token], at: int, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]
+) -> tuple[int, tuple[Token, ...]]:
+    """Return how many words are opened, and what they stand for; a name and a word of the tenant's stay as they are."""
+    first = tokens[at]
+    if first.kind in {"word", "name"} and (short := opened(first.lower)) is not None:
+        return 1, read(short)
+    for key, plain in lexicon.rewrites().get(first.lower, ()):
+        size = len(key)
+        if tuple(token.lower for token in tokens[at : at + size]) != key:
             continue
-        for skip in range(1, _THINGS + 1):
-            start = at + 1 + skip
-            between = tokens[at + 1 : start]
-            if any(one.kind != "word" for one in between) or phrases.length(tokens, at) is not None:
-                break
-            if tuple(one.lower for one in tokens[start : start + 2]) in _BEHIND:
-                order[at + 1 : start + 2] = [start, start + 1, *range(at + 1, start)]
-                break
-    return tuple(tokens[at] for at in order), [spans[at] for at in order]
-
-
-def _rewrite(tokens: Sequence[Token], at: int) -> tuple[int, tuple[Token, ...]]:
-    for key, plain in lexicon.rewrites().get(tokens[at].lower, ()):
-        if tuple(token.lower for token in tokens[at : at + len(key)]) == key:
-            return len(key), plain
+        if size == 1 and len(first.lower) == 1:  # "n" joins, unless it is the value N or the unit of a number
+            if first.text.islower() and (at == 0 or tokens[at - 1].kind != "number"):
+                return size, plain
+        elif not is_name(tokens[at : at + size]) and not (size == 1 and _is_own(first, vocabulary)):
+            return size, plain
     return 0, ()
+
+
+_BEHIND: Final = tuple(
+    tuple(words.split())
+    for words in (
+        "or more", "or less", "or fewer", "or above", "or below", "or over", "or under", "at least", "at most", "minimum",
+        "maximum", "or higher", "or lower", "or longer", "and more", "tops", "at minimum", "at maximum",
+    )
+)  # fmt: skip
+_UNIT: Final = {"min": "minutes", "sec": "seconds", "secs": "seconds", "s": "seconds", "ms": "milliseconds"}
+
+
+def _gathered(
+    tokens: Sequence[Token], spans: Sequence[tuple[int, int]]
+) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
+    """Return the words with what compares a number beside it: "3 visits or more" is read as "3 or more visits".
+
+    Numbers in the plural ("500s") and units in short ("30 min") become the plain ones.
+    """
+    made: list[tuple[Token, tuple[int, int]]] = []
+    for at, (token, span) in enumerate(zip(tokens, spans, strict=True)):
+        before = tokens[at - 1] if at else None
+        plural = _PLURAL.fullmatch(token.lower)
+        if made and made[-1][0].kind in {"number", "name"} and _is_version(tokens, spans, at):
+            last, where = made.pop()
+            text = last.text + token.text
+            made.append((Token("name", text, text, text), (where[0], span[1])))
+        elif token.lower == "st" and before is not None and before.lower == "1" and _is_first(tokens, at):
+            made[-1] = (word("first"), made[-1][1])
+        elif plural is not None and token.kind == "word":
+            made.append((read(plural[1])[0], span))
+        elif before is not None and before.kind == "number" and token.lower in _UNIT:
+            made.append((word(_UNIT[token.lower]), span))
+        elif token.lower == "up" and before is not None and before.kind in _NUMBERS and _number_behind(tokens, at):
+            made.append((word("to"), span))
+        elif not (
+            token.lower == "to" and before is not None and before.lower == "up" and made and made[-1][0].lower == "to"
+        ):
+            made.append((token, span))
+    at = 0
+    while at < len(made):
+        size = next(
+            (len(words) for words in _BEHIND if tuple(one[0].lower for one in made[at : at + len(words)]) == words), 0
+        )
+        number = _number_before(made, at) if size else None
+        if number is not None and not (at + size < len(made) and made[at + size][0].kind in _NUMBERS):
+            made[number + 1 : at + size] = [*made[at : at + size], *made[number + 1 : at]]
+        at += size or 1
+    return tuple(token for token, _ in made), [span for _, span in made]
+
+
+_POINT: Final = re.compile(r"(?<![\w.])(\.\d)")
+"""A number without the zero before its point: ".8"."""
+_PLURAL: Final = re.compile(r"(\d{1,4})s")
+_NUMBERS: Final = frozenset({"number", "money"})
+_BEHIND_UNITS: Final = frozenset(
+    {"days", "day", "weeks", "week", "months", "month", "years", "year", "hours", "hour", "ago", "times", "time", "-", "/"}
+)  # fmt: skip
+
+
+def _is_version(tokens: Sequence[Token], spans: Sequence[tuple[int, int]], at: int) -> bool:
+    """Return whether a token goes on with a number of a version: "5.2.1"."""
+    if spans[at][0] != spans[at - 1][1]:
+        return False
+    if tokens[at].lower == ".":
+        return (
+            "." in tokens[at - 1].text
+            and at + 1 < len(tokens)
+            and tokens[at + 1].kind == "number"
+            and spans[at + 1][0] == spans[at][1]
+        )
+    return tokens[at].kind == "number" and tokens[at - 1].lower == "."
+
+
+def _is_first(tokens: Sequence[Token], at: int) -> bool:
+    """Return whether "1st" is the first of something, and not of a month."""
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    return following.isalpha() and following not in {"of", "to", "and", "until", "till", "through", *MONTHS}
+
+
+def _number_behind(tokens: Sequence[Token], at: int) -> bool:
+    return at + 2 < len(tokens) and tokens[at + 1].lower == "to" and tokens[at + 2].kind in _NUMBERS
+
+
+def _number_before(made: Sequence[tuple[Token, tuple[int, int]]], at: int) -> int | None:
+    """Return where the number stands that words behind it compare, with one or two words of what is counted between."""
+    for back in (2, 3):
+        between = [token for token, _ in made[max(at - back + 1, 0) : at]]
+        if at - back < 0 or any(
+            token.kind != "word" or token.lower in _BEHIND_UNITS | {"and", "or", "in"} for token in between
+        ):
+            return None
+        if made[at - back][0].kind in _NUMBERS:
+            return at - back
+    return None
+
+
+def _is_own(token: Token, vocabulary: frozenset[str]) -> bool:
+    """Return whether a non-word of English is a word of the tenant's."""
+    return token.lower in vocabulary and token.lower not in lexicon.english_words() and token.lower not in ALIASES
 
 
 def _meant(token: Token, vocabulary: frozenset[str]) -> str | None:

@@ -54,7 +54,7 @@ def both(one: Reading, two: Reading, features: Features, **fields: Any) -> Readi
 
 def polarity(tree: Tree | None, *, last: bool) -> str:
     """Return P where the last (or first) clause says that something is so, N where it says not."""
-    found = list(clauses(tree))
+    found = clauses(tree)
     if not found:
         return "-"
     return "P" if found[-1 if last else 0].positive else "N"
@@ -78,7 +78,7 @@ def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str
 
 def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree | None, Tree | None, Features]]:
     """Yield both parts as they are, and with the window of one for the other too where that has none."""
-    left, right = list(clauses(one)), list(clauses(two))
+    left, right = clauses(one), clauses(two)
     pair = f"{main}:{polarity(one, last=True)}{polarity(two, last=False)}"
     same = next((part for part in right if part.window is not None and part.window.kind == "same"), None)
     before = next((part.window for part in reversed(left) if part.timed and part.window is not None), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -73,6 +73,11 @@ class Span(Struct, frozen=True, dict=True):
     inside: tuple[WordAnchor, ...] = ()
 
     @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What rules found of the part and others ask for again."""
+        return {}
+
+    @cached_property
     def mask(self) -> int:
         """The positions of its tokens."""
         return mask(self.start, self.end)
@@ -85,7 +90,9 @@ class Span(Struct, frozen=True, dict=True):
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
         """When; the same length once more, as in "two weeks (14 days)", is no other."""
-        found = self._within(self.found.windows)
+        found = tuple(
+            one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"})
+        )
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]
@@ -215,8 +222,7 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
     for at in range(span.start, span.end):
         if taken >> at & 1:
             continue
-        key = concept(span.found.tokens[at].stem)
-        for number, how in span.found.evidence[at]:
+        for number, how, key in span.found.evidence[at]:
             if how == "name":
                 exact[number] = 1 << at
             else:
@@ -299,17 +305,23 @@ def _by_property(span: Span) -> Iterator[Mention]:
     """Yield event types of which only a property or a value of one is said."""
     named = [value.place.event for anchor in span.values for value in anchor.values if value.place.event]
     named += [anchor.place.event for anchor in span.fields if anchor.place.event and anchor.share == 1]
+    if not named:
+        named = [event for one in span.quantities for event in span.names.timed_in(_unit_behind(span, one))]
     counts = {name: named.count(name) for name in dict.fromkeys(named)}
     several = len(counts)
     for name in sorted(counts, key=lambda name: -counts[name])[:_MENTIONS]:
         yield Mention(name, 0, "property", {"event:property": 1, "event:property_of_several": several > 1}, 0)
 
 
+def _unit_behind(span: Span, one: QuantityAnchor) -> str:
+    return span.found.tokens[one.end].stem if one.end < span.end else ""
+
+
 def reading(
     span: Span, rule: str, tree: Tree | None, used: int, swallow: str, features: Features, **more: object
 ) -> Reading:
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
-    swallowed = span.having(lexicon.swallowed(swallow)) if swallow else 0
+    swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) if swallow else 0
     rest = span.found.content & span.mask & ~used
     left = rest & ~swallowed
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
@@ -326,11 +338,18 @@ def reading(
         left |= union(one for one in span.negations if not one.mask & used)
     if taken := (rest & swallowed).bit_count():
         counted["swallowed"] = min(taken, 4)
+    if span.pronouns & ~used:
+        counted["left:pronoun"] = 1
     for joint in span.inside:
         if not joint.mask & used:
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _told(span: Span) -> int:
+    """Return the words of values: a rule takes them along only where it tests them."""
+    return union(one for one in span.values if any(value.how in {"value", "gloss"} for value in one.values))
 
 
 def one_tree(parts: Sequence[Clause]) -> Tree:

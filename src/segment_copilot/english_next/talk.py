@@ -1,4 +1,4 @@
-"""From a conversation to its next turn, within bounds: questions are answered, audiences drafted, everything else is said."""
+"""Takes a conversation to its next turn, within bounds: questions are answered, audiences drafted, everything else is said."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import add, beside, gap, one_of, test_of, value_tests
+from segment_copilot.english_next.amounts import add, beside, gap, measured, one_of, test_of, truth, value_tests
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
+from segment_copilot.english_next.shares import words_about
 from segment_copilot.english_next.spans import Span, one_tree, reading, union
 from segment_copilot.language import Sample, SegmentMembership, UserProperty
 from segment_copilot.language.nodes import PropertyTest
@@ -35,7 +36,7 @@ _FALSE: Final = frozenset(
         "unconfirmed",
     }
 )
-_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled"))
+_TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
 _TEXTS: Final = {stem(key): value for key, value in {
     "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
     "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
@@ -45,6 +46,8 @@ _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
 _YEARS: Final = frozenset({stem("years"), stem("old"), stem("aged"), "yr"})
 _OLDEST: Final = 120
+_GROWN: Final = 14
+"""So many years are somebody's age, and not how long ago something was."""
 _COMBINATIONS: Final = 6
 
 
@@ -153,22 +156,14 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        node = _says(place, says=says) if bool(denied & ~turning) or says else opposite(_says(place, says=True))
-        if place.field.boolean:
-            node = _says(place, says=says)
+        node = _says(place, says=says)
         yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
     """Return the test for yes or no, by the values that say so whatever their type."""
-    if not place.field.answers:
-        return UserProperty(property=place.path, operator="is_true" if says else "is_false")
-    wanted, others = place.field.answers[says], place.field.answers[not says]
-    if wanted:
-        values: Any = wanted[0] if len(wanted) == 1 else list(wanted)
-        return UserProperty(property=place.path, operator="eq" if len(wanted) == 1 else "in", value=values)
-    values = others[0] if len(others) == 1 else list(others)
-    return UserProperty(property=place.path, operator="neq" if len(others) == 1 else "not_in", value=values)
+    operator, value = truth(place, says=says)
+    return UserProperty(property=place.path, operator=operator, value=value)
 
 
 def _numbers(span: Span) -> Iterator[Reading]:
@@ -178,11 +173,12 @@ def _numbers(span: Span) -> Iterator[Reading]:
             continue
         for place, words, how in _compared(span, one):
             negative, turning, _ = _negative(span, one.start, 0)
-            used = one.mask | words | turning
+            scaled, unit = measured(span, place, one) or (one, 0)
+            used = one.mask | words | turning | unit
             yield reading(
                 span,
                 "number",
-                clause(test_of(place.path, one.quantity), used, negative=negative),
+                clause(test_of(place.path, scaled.quantity), used, negative=negative),
                 used,
                 "trait",
                 {f"number:{how}": 1},
@@ -192,18 +188,23 @@ def _numbers(span: Span) -> Iterator[Reading]:
 def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str]]:
     seen: set[str] = set()
     for field in span.fields:
-        if field.place.event or not field.place.field.numeric or field.mask & one.mask or gap(field, one) > 3:  # noqa: PLR2004
+        if field.place.event or not field.place.numeric or field.mask & one.mask or gap(field, one) > 3:  # noqa: PLR2004
             continue
         if field.place.path not in seen:
             seen.add(field.place.path)
             yield field.place, field.mask, "whole" if field.share == 1 else "part"
     if "age" in seen or one.quantity.currency or one.quantity.value > _OLDEST:
         return
-    older = bool({*one.words} & {"older", "younger"})
+    years = one.end < span.end and span.found.tokens[one.end].stem == stem("years") and one.quantity.value >= _GROWN
+    older = bool({*one.words} & {"older", "younger"}) or years
     alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
-        if not place.event and "age" in place.field.words and place.field.numeric and (older or alone):
-            yield place, 0, "older" if older else "bare" if one.quantity.bare else "implied"
+        if not place.event and "age" in place.field.words and place.numeric and (older or alone):
+            yield (
+                place,
+                mask(one.end, one.end + 1) if years else 0,
+                "older" if older else "bare" if one.quantity.bare else "implied",
+            )
             return
 
 
@@ -213,8 +214,8 @@ def _presence(span: Span) -> Iterator[Reading]:
         place = field.place
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
-        negative, turning, _ = _negative(span, span.end, field.mask)
         unset, there = span.having(_UNSET), span.having(_SET)
+        negative, turning, _ = _negative(span, span.end, field.mask | unset)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
         test = PropertyTest(place.path, "is_not_set" if missing else "is_set")
@@ -228,7 +229,7 @@ def _dates(span: Span) -> Iterator[Reading]:
         return
     said = span.windows[0].window
     for field in span.fields:
-        if field.place.event or not field.place.field.dated or field.mask & span.windows[0].mask:
+        if field.place.event or not field.place.dated or field.mask & span.windows[0].mask:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
@@ -254,7 +255,7 @@ def _dates(span: Span) -> Iterator[Reading]:
 def _texts(span: Span) -> Iterator[Reading]:
     """City starts with B; email contains gmail; path /new."""
     for field in span.fields:
-        if field.place.event or field.place.field.numeric or field.place.field.boolean or field.end >= span.end:
+        if field.place.event or field.place.numeric or field.place.field.boolean or field.end >= span.end:
             continue
         for at in range(field.end, min(span.end - 1, field.end + 2)):
             operator = _TEXTS.get(span.found.tokens[at].stem)
@@ -269,44 +270,13 @@ def _texts(span: Span) -> Iterator[Reading]:
             yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
 
 
-def _sample(span: Span) -> Iterator[Reading]:
-    """A random 10% for the test "June"; half of them, call the split "June"."""
-    quoted = [at for at in range(span.start, span.end) if span.found.tokens[at].kind == "quoted"]
-    if len(quoted) != 1:
-        return
-    salt = span.found.tokens[quoted[0]].text
-    for at in range(span.start, span.end):
-        token = span.found.tokens[at]
-        half = token.stem in {"half", "halv"}
-        share = (
-            50.0
-            if half
-            else token.value
-            if token.kind in {"percent", "number"} and span.lower(at + 1) in {"%", "percent"}
-            else 0
-        )
-        if 0 < share < _WHOLE:
-            last = half and bool({"second", "other", "upper"} & {span.lower(at - 1), span.lower(at - 2)})
-            used = mask(at, at + (1 if half else 2)) | 1 << quoted[0] | span.having(_SPLITS)
-            node = Sample(salt=salt, from_=_plain(share) if last else 0, to=_WHOLE if last else _plain(share))
-            yield reading(span, "sample", Clause(node, used), used, "", {})
-
-
-def _plain(share: float) -> int | float:
-    return int(share) if float(share).is_integer() else share
-
-
-_WHOLE: Final = 100
-_SPLITS: Final = frozenset(stem(word) for word in ["split", "test", "holdout", "random", "stable", "sample", "share", "half", "part", "first", "second", "other", "upper", "lower", "call", "called", "name", "named", "key", "keyed", "salt", "take", "pick", "group", "control", "percent"])  # fmt: skip
-
-
 def _free(span: Span) -> Iterator[Reading]:
     """Referral code "SUMMER": a text that no sample holds, of a field with more values than are known."""
     for field in span.fields:
         at, known = field.end, field.place.field.known
         while span.lower(at) in {"is", "=", ":", "was", "of"}:
             at += 1
-        if field.place.event or at >= span.end or (known.is_whole and known.samples) or field.place.field.numeric:
+        if field.place.event or at >= span.end or (known.is_whole and known.samples) or field.place.numeric:
             continue
         token = span.found.tokens[at]
         if token.kind in {"quoted", "name", "path"}:
@@ -352,10 +322,29 @@ def _segments(span: Span) -> Iterator[Reading]:
         "segment:said" if said else "segment:bare": 1.0,
         "segment:capital": float(capital),
         "segment:several": len(parts) - 1.0,
+        "segment:part": float(any(one.share < 1 for one in span.segments)),
     }
     yield reading(
         span, "segment", parts[0] if len(parts) == 1 else Joined(logic, tuple(parts)), used, "segment", features
     )
+
+
+def _sample(span: Span) -> Iterator[Reading]:
+    """Half of them for the test "summer"; 10% of donors, key "thanks": some of the people, the same ones each time."""
+    salt = span.found.salt
+    about = words_about(span.found.tokens) & span.mask
+    shares = [one for one in span.found.shares if span.start <= one.start and one.end <= span.end]
+    if salt is None or not span.found.shares or len(shares) > 1:
+        return
+    used = about | salt.mask & span.mask | union(span.windows)
+    if not shares:  # only its name
+        if salt.mask & span.mask:
+            yield reading(span, "split_name", None, used, "", {})
+        return
+    one = shares[0]
+    low, high = (int(edge) if float(edge).is_integer() else edge for edge in (one.low, one.high))
+    node = Sample(salt=salt.text, from_=low, to=high)
+    yield reading(span, "sample", Clause(node, used | one.mask | salt.mask), used | one.mask, "sample", {})
 
 
 def _window(span: Span) -> Iterator[Reading]:
@@ -446,9 +435,9 @@ RULES: Final = (
     Rule("presence", _presence),
     Rule("dates", _dates),
     Rule("texts", _texts),
-    Rule("sample", _sample),
     Rule("free", _free),
     Rule("segments", _segments),
+    Rule("sample", _sample),
     Rule("window", _window),
     Rule("empty", _empty),
     Rule("aside", aside),

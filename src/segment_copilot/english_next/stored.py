@@ -1,0 +1,118 @@
+"""Fits tests to how values are stored: in several spellings, as texts that are numbers or dates, a country in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar, cast
+
+from msgspec import UNSET, structs
+
+from segment_copilot.english.words.countries import ALIASES
+from segment_copilot.english_next.names import Names, Place
+from segment_copilot.language import Condition, Definition, EventProperty, Group, UserProperty
+from segment_copilot.language.nodes import EventSequence, PropertyTest, Scalar, Step
+from segment_copilot.language.operators import OPERATORS
+
+_T = TypeVar("_T", PropertyTest, EventProperty, UserProperty)
+_EQUAL: Final = {"eq", "in", "neq", "not_in", "contains", "contains_any", "contains_none", "does_not_contain"}
+_COMPARED: Final = {"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"}
+
+
+def as_stored(definition: Definition, names: Names) -> Definition:
+    """Return the definition with its tests fitted to the values that the tenant has."""
+    exclude = definition.exclude
+    if exclude is not UNSET:
+        exclude = structs.replace(exclude, conditions=[_fitted(one, names) for one in exclude.conditions])
+    conditions = [_fitted(one, names) for one in definition.conditions]
+    return structs.replace(definition, conditions=conditions, exclude=exclude)
+
+
+def _fitted(condition: Condition, names: Names) -> Condition:
+    match condition:
+        case Group():
+            return structs.replace(condition, conditions=[_fitted(one, names) for one in condition.conditions])
+        case UserProperty() if (
+            isinstance(condition.value, list) and len({isinstance(one, str) for one in condition.value}) > 1
+        ):
+            return _each(condition, names)
+        case UserProperty():
+            return _test(condition, names.by_path.get(("", condition.property)))
+        case EventSequence():
+            return structs.replace(condition, events=[_step(step, names) for step in condition.events])
+        case _ if hasattr(condition, "where"):
+            made: Any = condition
+            event = made.event_type if isinstance(made.event_type, str) else made.event_type[0]
+            if isinstance(made, EventProperty):
+                made = _test(made, names.by_path.get((event, made.property)))
+            return structs.replace(made, where=_where(made.where, event, names))
+        case _:
+            return condition
+
+
+def _each(condition: UserProperty, names: Names) -> Condition:
+    """Return a test of numbers and texts as one of each: the language compares a list in one type."""
+    made: list[Condition] = []
+    values = cast("list[Scalar]", condition.value)
+    for texts in (False, True):
+        some = [value for value in values if isinstance(value, str) == texts]
+        one: Any = (
+            {"in": "eq", "not_in": "neq"}.get(condition.operator, condition.operator)
+            if len(some) == 1
+            else condition.operator
+        )
+        made.append(_fitted(structs.replace(condition, operator=one, value=some[0] if len(some) == 1 else some), names))
+    return Group(logic="AND" if condition.operator == "not_in" else "OR", conditions=made)
+
+
+def _step(step: str | Step, names: Names) -> str | Step:
+    if isinstance(step, str) or not isinstance(step.event_type, str):
+        return step
+    return structs.replace(step, where=_where(step.where, step.event_type, names))
+
+
+def _where(where: Any, event: str, names: Names) -> Any:
+    if not isinstance(where, list):
+        return where
+    return [_test(test, names.by_path.get((event, test.property))) for test in cast("list[PropertyTest]", where)]
+
+
+def _test(test: _T, place: Place | None) -> _T:
+    if place is None:
+        return test
+    if test.operator in _COMPARED and _is_number(test.value) and place.texts_are_numbers:
+        return structs.replace(test, value_type="number")
+    if place.texts_are_dates and "datetime" in OPERATORS[test.operator].types and test.operator != "eq":
+        return structs.replace(test, value_type="datetime")
+    if test.operator not in _EQUAL or test.value is UNSET:
+        return test
+    values = list(test.value) if isinstance(test.value, list) else [test.value]
+    if not all(isinstance(value, str) for value in values):
+        return test
+    return _spelled(test, cast("list[str]", values), place)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _spelled(test: _T, values: Sequence[str], place: Place) -> _T:
+    """Return the test for every spelling of its values; those of a country are other words, those in another case are not."""
+    if place.field.country and test.operator in {"eq", "in", "neq", "not_in"}:
+        codes = {ALIASES.get(value.lower(), value) for value in values}
+        known = [one for one in place.field.texts if ALIASES.get(one.lower(), one) in codes]
+        if len(known) <= len(values):
+            return test
+        many: Any = {"eq": "in", "neq": "not_in"}.get(test.operator, test.operator)
+        return structs.replace(test, operator=many, value=cast("list[Scalar]", known))
+    spellings = place.spellings
+    meant = list(
+        dict.fromkeys(spellings[value.lower()][0] if value.lower() in spellings else value for value in values)
+    )
+    if not any(len(spellings.get(value.lower(), ())) > 1 for value in values):
+        return test
+    if place.field.answers and len(meant) > 1:  # "Yes", "yes" and "Y" are told one by one
+        return test
+    if isinstance(test.value, list) and len(meant) == 1 and test.operator in {"in", "not_in"}:
+        one: Any = "eq" if test.operator == "in" else "neq"
+        return structs.replace(test, operator=one, value=meant[0], ignore_case=True)
+    return structs.replace(test, value=meant if isinstance(test.value, list) else meant[0], ignore_case=True)

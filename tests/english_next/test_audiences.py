@@ -1,0 +1,134 @@
+"""What comes of a sentence: a draft that explains every word, a question, or a refusal that names what is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from evals.corpus.notation import parse_definition
+from evals.corpus.printing import write_definition
+from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
+from segment_copilot.english_next.audience import LONGEST, understand
+from segment_copilot.english_next.same import members
+from segment_copilot.language.catalog import Catalog, EventType, Property
+from tests.support.english.catalogs import AS_OF, DEMO
+
+SEGMENTS = {segment.name: number for number, segment in DEMO.segments.items()}
+
+
+def read(text: str, catalog: Catalog = DEMO) -> Drafted | Asked | Refused:
+    return read_audience(text, catalog, AS_OF, catalog.timezone)
+
+
+def draft(text: str) -> Drafted:
+    made = read(text)
+    assert isinstance(made, Drafted), (text, made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("users who bought at least twice in the past 2 weeks", "count(order_placed)≥2 in 2w"),
+        ("US customers who spent more than 1,000 dollars", "country=US & sum(order_placed.total)>1000"),
+        ("users who have never been refunded", "count(order_refunded)=0"),
+        ("German customers with 2+ oders", "country=DE & count(order_placed)≥2"),
+        ("Users whose average order value is above 80", "avg(order_placed.total)>80"),
+        ("people who viewed the pricing page twice in the last 24 hours", "count(page_viewed[path=/pricing])≥2 in 24h"),
+        ("users who added to cart and then purchased", "seq(cart_add > order_placed)"),
+        ("users who visited in at least 3 of the last 4 weeks", "periods(page_viewed)≥3 of 4 weeks"),
+        ("people aged 18 to 25 in Madrid", "age 18..25 & city=Madrid"),
+    ],
+)
+def test_a_clear_sentence_is_drafted(text: str, meaning: str) -> None:
+    made = draft(text).definition
+
+    assert members(made) == members(parse_definition(meaning, SEGMENTS)), write_definition(made)
+
+
+@pytest.mark.parametrize("word", ["unicorn", "frobnicated", "only", "recently", "almost"])
+def test_a_word_that_no_rule_takes_stops_the_draft_and_is_named(word: str) -> None:
+    made = read(f"users who bought {word} shoes in the last 30 days")
+
+    assert isinstance(made, Refused)
+    assert word in [part.text for part in made.unplaced]
+
+
+@pytest.mark.parametrize("text", ["looks good", "thanks", "ok great, ship it", "yes", "hello", "delete it", "users"])
+def test_what_asks_for_nobody_is_never_drafted(text: str) -> None:
+    assert isinstance(read(text), Refused)
+
+
+@pytest.mark.parametrize("text", ["buyers bigger than 300", "orders worth 3", "people who bought for 2 euros"])
+def test_an_amount_is_never_a_number_of_times(text: str) -> None:
+    every = understand(text, DEMO, AS_OF, DEMO.timezone).candidates
+
+    assert not [
+        one
+        for one in every
+        if not one.left and "count(order_placed)≥" in write_definition(one.definition).replace("≥1", "")
+    ]
+
+
+def test_a_value_that_a_field_does_not_have_is_told_with_those_it_has() -> None:
+    made = read("users on the enterprise plan")
+
+    assert isinstance(made, Refused)
+    assert made.unplaced[0].text == "enterprise"
+    assert made.unplaced[0].names == ("free", "starter", "pro", "business")
+
+
+def test_two_likely_readings_are_asked_about() -> None:
+    made = read("users who ordered shoes but not bags in the last 30 days")
+
+    assert isinstance(made, Asked)
+    assert len({members(option.draft.definition) for option in made.options}) == len(made.options) == 2
+
+
+def test_a_label_before_a_colon_names_the_draft() -> None:
+    made = draft("Big baskets: customers who spent more than 500")
+
+    assert made.name == "Big baskets"
+    assert write_definition(made.definition) == "sum(order_placed.total)>500"
+
+
+def test_the_parts_of_a_reading_are_the_persons_own_words_and_point_at_conditions() -> None:
+    text = "Users who haven't ordered in 60 days and live in Germany"
+    made = draft(text)
+
+    assert made.reading
+    assert all(text[part.start : part.end] == part.text for part in made.reading)
+    pointed = {pointer for part in made.reading for pointer in part.pointers}
+    assert pointed == {f"/conditions/{at}" for at in range(len(made.definition.conditions))}
+    assert next(part for part in made.reading if "Germany" in part.text).pointers != made.reading[0].pointers
+
+
+def test_a_slip_that_was_mended_is_told() -> None:
+    assert draft("German customers with 2+ oders").assumptions == ("“oders” is read as “orders”.",)
+
+
+@pytest.mark.parametrize("values", [("yes", "no"), ("Y", "N"), (1, 0), ("true", "false")])
+def test_yes_and_no_are_recognised_by_the_values(values: tuple[str | int, str | int]) -> None:
+    kind = "number" if isinstance(values[0], int) else "string"
+    consent = Property("marketing_consent", (kind,), samples=values)
+    catalog = Catalog(event_types={"login": EventType("login", event_count=5)}, traits={"marketing_consent": consent})
+
+    made = read("users with marketing consent", catalog)
+
+    assert isinstance(made, Drafted)
+    assert write_definition(made.definition) in {f"marketing_consent={values[0]}", f'marketing_consent="{values[0]}"'}
+
+
+def test_a_text_that_is_too_long_is_not_read() -> None:
+    made = read("users who bought shoes " * (LONGEST // 20))
+
+    assert isinstance(made, Refused)
+    assert made.too_long
+
+
+@pytest.mark.parametrize("text", ["users who bought shoes and ", "shoes or bags, not 5 ", "who ", "not ", "a, "])
+def test_however_involved_a_text_is_the_work_is_bounded(text: str) -> None:
+    made = read((text * 2_000)[:LONGEST])
+    assert isinstance(made, Refused)
+
+    few = understand(" ".join([text] * 4), DEMO, AS_OF, DEMO.timezone)
+    assert few.steps <= 2_500
