@@ -24,6 +24,7 @@ from segment_copilot.copilot.models import (
 from segment_copilot.copilot.models.offline_next import OfflineNextModel, conversation_of
 from segment_copilot.english_next import intents
 from segment_copilot.english_next.answers import ANSWERS
+from segment_copilot.english_next.answers_drafts import short
 from segment_copilot.english_next.answers_quotes import quotes_of
 from segment_copilot.english_next.dialogue import LONGEST, picked, without_orders
 from segment_copilot.english_next.outcomes import Drafted, Part
@@ -277,6 +278,13 @@ def test_the_answer_of_a_resumed_run_counts_like_a_message():
     events = turn(ModelRequest("", messages, SPECIFICATIONS, DEMO, AS_OF, DEMO.timezone), model=_MODEL)
     (proposed,) = [event for event in events if isinstance(event, ToolCall)]
     assert brief(proposed.arguments["definition"]) == "count(order_placed)≥5 in 90d"
+
+
+def test_options_that_begin_alike_are_offered_by_what_differs():
+    alike = "Users who placed an order in the last 7 days, and who viewed a page (where path is “/pricing”)"
+    assert short([f"{alike}.", f"{alike} in May."]) == ["…page (where path is “/pricing”).", "…page (where path is “/pricing”) in May."]  # fmt: skip
+    assert short(["Ever", "Never"]) == ["Ever", "Never"]
+    assert picked("…page (where path is “/pricing”) in May.", [f"{alike}.", f"{alike} in May."]) == 1
 
 
 @pytest.mark.parametrize(("said", "option"), [("2", 1), ("the last one", 2), ("b please", 1), ("Within thirty days", 0), ("5", None), ("nothing", None)])  # fmt: skip

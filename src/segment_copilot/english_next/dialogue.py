@@ -234,8 +234,8 @@ def _orders() -> re.Pattern[str]:
 
 def without_orders(text: str) -> tuple[str, bool]:
     """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    kept = _orders().sub(" ", text).strip()
-    return (kept, True) if kept and kept != text.strip() else (text, False)
+    kept = _orders().sub(" ", text).strip(" \n—–-,;")
+    return (kept, True) if kept and _orders().search(text) else (text, False)
 
 
 # Answers to a question of ours
@@ -286,8 +286,8 @@ def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
     """Return which option an answer names: by its words, or by its place in the list."""
-    for at, label in enumerate(labels):
-        if text.strip().casefold() in {label.casefold(), short(label).casefold(), label[:200].casefold()}:
+    for at, (label, shown) in enumerate(zip(labels, short(labels), strict=True)):
+        if text.strip().casefold() in {label.casefold(), shown.casefold(), label[:200].casefold()}:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]
