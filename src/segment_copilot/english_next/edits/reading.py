@@ -119,7 +119,7 @@ class _Trial:
             if fit.sure or error.final:
                 self.wrong.append((str(error), None))
             return ()
-        except (ValueError, OverflowError):
+        except OverflowError:  # a number that no window can have
             return ()
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
