@@ -1,7 +1,7 @@
 """Refresh 200 segments of one tenant, of everybody and where few users changed: `python benchmarks/refresh_many.py`.
 
-The segments are those of `together.py`. The old way is what a refresh did when members were rows: everybody's slots as bits,
-an INSERT of rows, a comparison and a DELETE for each segment (docs/decisions/0018-membership-as-bitmaps.md). Beside it, in the
+The segments are those of `together.py`. The old way is what a refresh did when members were rows: each segment computed, by itself
+or from bits of all slots, and then an INSERT of rows, a comparison and a DELETE for each (docs/decisions/0018-membership-as-bitmaps.md). Beside it, in the
 same run, the service: its use cases over both engines, as a worker calls them. Measured is the CPU time of ClickHouse, and of
 this process, which is the worker. After each refresh the members of all segments must be those of a computation of everybody.
 """
@@ -112,22 +112,23 @@ class OldWay:
         self._server.run(f"INSERT INTO old_memberships {rows}")
         self._server.run(f"DELETE FROM old_memberships WHERE run_id = '{before}'")
 
-    def refresh(self, plans: dict[int, compiler.Plan]) -> dict[str, float]:
-        """Refresh all segments; return the CPU seconds of ClickHouse by step."""
+    def refresh(self, plans: dict[int, compiler.Plan], *, is_apart: bool) -> dict[str, float]:
+        """Refresh all segments, computed one by one or together; return the CPU seconds of ClickHouse by step."""
         run, before = self._next()
         clock, spent = Clock(self._server), dict[str, float]()
-        trees = [normal(plan.root) for plan in plans.values()]
-        create, masks = compiler.SharedSlots(list(plans.values())).create(), Bitmasks(trees)
-        self._server.run(lower(create.sql, create.params), session_id="old")
-        for segment, tree in zip(plans, trees, strict=True):
-            test = query(masks.test(tree))
-            self._server.run(
-                f"INSERT INTO old_memberships SELECT {TENANT}, {segment}, '{run}', user_id, user_key FROM shared_slots "
-                f"WHERE {lower(test.sql, test.params)}",
-                session_id="old",
-            )
-        self._server.run("DROP TEMPORARY TABLE shared_slots", session_id="old")
-        spent["compute and write"] = clock.lap()[0]
+        if is_apart:
+            for segment, plan in plans.items():
+                self._insert(segment, run, compiler.render_members(plan), "{}")
+        else:
+            trees = [normal(plan.root) for plan in plans.values()]
+            create, masks = compiler.SharedSlots(list(plans.values())).create(), Bitmasks(trees)
+            self._server.run(lower(create.sql, create.params), session_id="old")
+            for segment, tree in zip(plans, trees, strict=True):
+                self._insert(
+                    segment, run, query(masks.test(tree)), "SELECT user_key, user_id FROM shared_slots WHERE {}"
+                )
+            self._server.run("DROP TEMPORARY TABLE shared_slots", session_id="old")
+        spent["compute and write, one by one" if is_apart else "compute and write, together"] = clock.lap()[0]
         if self._refreshes == 1:
             return spent
         for name, statement in (("compare", _COMPARE), ("delete", _DELETE)):
@@ -136,6 +137,11 @@ class OldWay:
                 self._server.run(lower(statement, params if name == "delete" else params | {"run": run}))
             spent[name] = clock.lap()[0]
         return spent
+
+    def _insert(self, segment: int, run: UUID, found: compiler.CompiledQuery, rows: str) -> None:
+        members = rows.format(lower(found.sql, found.params))
+        into = f"INSERT INTO old_memberships SELECT {TENANT}, {segment}, '{run}', user_id, user_key FROM ({members})"
+        self._server.run(into, session_id="old")
 
 
 class Service:
@@ -227,22 +233,25 @@ class Service:
 
 
 async def measure_old(server: Server, service: Service, *, rounds: int) -> float:
-    """Refresh in the old way and print; return the CPU seconds of a refresh."""
-    old, spent = OldWay(server), list[dict[str, float]]()
-    old.refresh(await service.plans(AS_OF - timedelta(minutes=rounds)))
+    """Refresh in the old way and print; return the CPU seconds of a refresh that computes its segments one by one."""
+    old = OldWay(server)
+    old.refresh(await service.plans(AS_OF - timedelta(minutes=2 * rounds)), is_apart=False)
     for _ in range(BEFORE):
         old.age()
-    for number in range(rounds):
-        spent.append(old.refresh(await service.plans(AS_OF - timedelta(minutes=rounds - 1 - number))))
-    steps = {name: statistics.median(one[name] for one in spent) for name in spent[0]}
-    whole = sum(steps.values())
+    spent = dict[str, list[float]]()
+    for number in range(2 * rounds):
+        plans = await service.plans(AS_OF - timedelta(minutes=2 * rounds - 1 - number))
+        for name, seconds in old.refresh(plans, is_apart=number % 2 == 0).items():
+            spent.setdefault(name, []).append(seconds)
+    steps = {name: statistics.median(seconds) for name, seconds in spent.items()}
+    apart, together = (sum(steps.values()) - steps[f"compute and write, {way}"] for way in ("together", "one by one"))
     print("| the old way | CPU s |\n|---|---:|")
-    for name, seconds in [*steps.items(), ("together", whole)]:
+    for name, seconds in [*steps.items(), ("all, one by one", apart), ("all, together", together)]:
         print(f"| {name} | {seconds:.1f} |")
     print(flush=True)
     for table in ("old_memberships", "old_changes"):
         server.run(f"DROP TABLE {table} SYNC")
-    return whole
+    return apart
 
 
 async def measure(server: Server, resources: Resources, *, rounds: int, users: int, is_old_measured: bool) -> None:

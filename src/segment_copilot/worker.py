@@ -123,6 +123,7 @@ async def _clean_up(resources: Resources) -> bool:
         remembered=timedelta(days=settings.event_id_days),
     )
     more = await resources.activations.reseal() or more
+    more = await resources.webhooks.reseal() or more
     await resources.publications.clean_up(now=now)
     kept = timedelta(days=max(settings.computation_days, settings.history_days + 1))
     more = await resources.computation_records.clean_up(before=now - kept) or more

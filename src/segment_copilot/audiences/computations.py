@@ -20,6 +20,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Compared, Comparison, MembershipChanges
 from segment_copilot.audiences.claims import CLAIMED, Claim, read_claim
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
+from segment_copilot.audiences.dependencies import make_users_due
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
@@ -367,6 +368,8 @@ class Computations:
             found = compared or (await self._changes.write(claim.tenant, [_compared(claim, before)]))[claim.id]
             outcome, before = await self._publish(claim, found, before)
             compared = None
+            if outcome == "done" and claim.upload is not None and found.entered + found.left:
+                await make_users_due(self._postgres, claim.tenant, claim.segment_id)
             log.info(
                 "computation.compared",
                 outcome=outcome,

@@ -69,7 +69,9 @@ def _aggregate(
     span: Span, mention: Mention, told: Said, path: str, metric: str, one: QuantityAnchor, rule: str, how: str
 ) -> Reading:
     amount = one.quantity
-    operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
+    equal = amount.bare and span.lower(one.start - 1) in {"is", "was", "=", "equals", "are", "of exactly"}
+    operator = "eq" if equal else amount.operator
+    operator = OPPOSITE_NUMBER[operator] if told.negative else operator
     upper = UNSET if amount.value2 is None else amount.value2
     tests = (
         *told.tests,
@@ -115,7 +117,7 @@ def _measured(
         read = measured(span, place, given)
         if place.path in seen or read is None:
             continue
-        unit = read[1] or (mask(given.end, given.end + 1) if span.having(place.field.units) >> given.end & 1 else 0)
+        unit = read[1] or (mask(given.end, given.end + 1) if span.having(place.units) >> given.end & 1 else 0)
         if unit:
             seen.add(place.path)
             yield place.path, unit, "unit", read[0]

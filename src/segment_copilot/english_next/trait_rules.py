@@ -11,7 +11,17 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import add, beside, gap, measured, one_of, test_of, truth, value_tests
+from segment_copilot.english_next.amounts import (
+    add,
+    beside,
+    gap,
+    measured,
+    one_of,
+    test_of,
+    text_test,
+    truth,
+    value_tests,
+)
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
@@ -22,7 +32,10 @@ from segment_copilot.language.nodes import PropertyTest
 from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
-_SET: Final = frozenset(stem(word) for word in ["set", "known", "present", "filled", "available", "given", "specified"])
+_SET: Final = frozenset(
+    stem(word)
+    for word in ["set", "known", "know", "present", "filled", "available", "given", "specified", "recorded", "provided"]
+)
 _FALSE: Final = frozenset(
     {
         stem("optout"),
@@ -37,10 +50,6 @@ _FALSE: Final = frozenset(
     }
 )
 _TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
-_TEXTS: Final = {stem(key): value for key, value in {
-    "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
-    "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
-}.items()}  # fmt: skip
 _AHEAD: Final = frozenset(
     stem(word)
     for word in [
@@ -296,17 +305,11 @@ def _texts(span: Span) -> Iterator[Reading]:
     for field in span.fields:
         if field.place.event or field.place.numeric or field.place.field.boolean or field.end >= span.end:
             continue
-        for at in range(field.end, min(span.end - 1, field.end + 2)):
-            operator = _TEXTS.get(span.found.tokens[at].stem)
-            if operator is None:
-                continue
-            value = at + 2 if span.lower(at + 1) in {"with", "in", "the", "by"} else at + 1
-            if value >= span.end:
-                continue
-            negative, turning, _ = _negative(span, value, 0)
-            used = field.mask | mask(at, value + 1) | turning
-            test = PropertyTest(field.place.path, cast("Any", operator), span.found.tokens[value].text)
-            yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
+        text = text_test(span, field)
+        if text is not None:
+            negative, turning, _ = _negative(span, text[2], 0)
+            used = text[1] | turning
+            yield reading(span, "text", clause(text[0], used, negative=negative), used, "trait", {})
 
 
 def _free(span: Span) -> Iterator[Reading]:
@@ -390,19 +393,6 @@ def _window(span: Span) -> Iterator[Reading]:
     """In the last 30 days: only when, of what stands beside it."""
     if len(span.windows) == 1:
         yield reading(span, "window", None, span.windows[0].mask, "", {}, window=span.windows[0])
-
-
-def _in_order(span: Span) -> Iterator[Reading]:
-    """In that order, within 3 days: what stood before happened one after the other."""
-    for at in range(span.start, span.end - 1):
-        if (
-            span.lower(at) in {"that", "this"}
-            and span.lower(at + 1) in {"order", "sequence"}
-            and len(span.windows) <= 1
-        ):
-            words = mask(at, at + 2) | span.having(frozenset({"exact", "precis", "all"}))
-            when = span.windows[0] if span.windows else None
-            yield reading(span, "in_order", None, words | union(span.windows), "", {}, window=when, ordered=words)
 
 
 def _empty(span: Span) -> Iterator[Reading]:
@@ -493,7 +483,6 @@ RULES: Final = (
     Rule("segments", _segments),
     Rule("sample", _sample),
     Rule("window", _window),
-    Rule("in_order", _in_order),
     Rule("empty", _empty),
     Rule("aside", aside),
     Rule("label", _label),
