@@ -20,6 +20,7 @@ from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon, when
+from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
@@ -211,7 +212,7 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     today = local_date(as_of, timezone)
     at = 0
     while at < len(tokens):
-        read_window = when.window(tokens, at, today)
+        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))

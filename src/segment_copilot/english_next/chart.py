@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, pointing, trait_rules
+from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, ordering, pointing, trait_rules
 from segment_copilot.english_next.amounts import TEXTS
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
 from segment_copilot.english_next.meanings import Reading, key
@@ -88,7 +88,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     """Yield the joints, left to right, and the window that one may hold: "within 2 days of"."""
     inner = _inner(found)
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
-            and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
+            and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from", "following", "by"}}  # fmt: skip
     whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
     joints = {
         joint.start: joint
@@ -98,13 +98,17 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
         )
+        and not _is_asked_to(found, joint)
     }
     soft = _soft(found)
     at = 0
     while at < len(found.tokens):
         if at in near:
-            yield WordAnchor(at, near[at].end + 1, "within_of"), near[at]
+            kind = "then" if found.tokens[near[at].end].lower == "by" else "within_of"
+            yield WordAnchor(at, near[at].end + 1, kind), near[at]
             at = near[at].end + 1
+        elif at in joints and _is_behind(found, joints[at], joints):
+            at = joints[at].end
         elif at in joints and not inner >> at & 1:
             yield joints[at], None
             at = joints[at].end
@@ -112,6 +116,25 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
+    """Return whether "leave" is what somebody asked to do, and takes nobody out."""
+    return (
+        joint.kind == "except"
+        and found.tokens[joint.start].lower == "leave"
+        and found.tokens[joint.start - 1].lower == "to"
+    )
+
+
+def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAnchor]) -> bool:
+    """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
+    ends = joint.end >= len(found.tokens) or joint.end in joints
+    begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
+    return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
+
+
+_OPENS: Final = frozenset({"and", "->", "→", "-->", "who", ">", ">>", "followed"})
 
 
 def _tells_number(found: Anchors, at: int) -> bool:
@@ -160,29 +183,40 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             cuts[at] = "soft"
         if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
+    for at in _beside(found, held):
+        cuts.setdefault(at, "soft")
+    return cuts
+
+
+def _beside(found: Anchors, held: int) -> Iterator[int]:
+    """Yield where one part may end beside what is mentioned: behind a window, before what is denied."""
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
         if one.end < len(found.tokens) and (one.start in starts or not one.bare):
-            cuts.setdefault(one.end, "soft")
-    for at in _edges(found):
-        cuts.setdefault(at, "soft")
+            yield one.end
+    for one in longest(found.segments):
+        if one.end < len(found.tokens):
+            yield one.end
+    for share in found.shares if found.salt else ():
+        yield from (share.start, share.end)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
     for one in (*found.negations, *numbers):
         if one.start:
-            cuts.setdefault(one.start, "soft")
-    for at in heads:
-        if at < len(found.tokens):
-            cuts.setdefault(at, "soft")
-    return cuts
+            yield one.start
+    yield from (at for at in heads if at < len(found.tokens))
+    yield from filter(None, (_marker(found, at) for at in range(len(found.tokens))))
 
 
-def _edges(found: Anchors) -> Iterator[int]:
-    """Yield where a segment ends, and where a share of people begins and ends: what is said of them is a part of its own."""
-    ends = [one.end for one in longest(found.segments)]
-    if found.salt:
-        ends += [at for share in found.shares for at in (share.start, share.end)]
-    return (at for at in ends if 0 < at < len(found.tokens))
+def _marker(found: Anchors, at: int) -> int:
+    """Return where "in exactly that order" begins; 0 where that is not said."""
+    begin = at if found.tokens[at].lower in {"order", "sequence"} else 0
+    while begin > 0 and found.tokens[begin - 1].lower in _BEFORE_ORDER:
+        begin -= 1
+    return begin if found.tokens[begin].lower == "in" and begin < at - 1 else 0
+
+
+_BEFORE_ORDER: Final = frozenset({"in", "this", "that", "exact", "exactly", "the", "same", "strict"})
 
 
 class Chart:
@@ -239,8 +273,8 @@ class Chart:
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells[start, middle], self._cells[middle, end]
-        between = self.units[middle].between
-        for rule in (*joins.RULES, *pointing.RULES):
+        between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -256,6 +290,7 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
+    yield from ordering.in_order(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES):
             yield from rule.make(span, mention)

@@ -80,6 +80,7 @@ class Fragment(Struct, frozen=True):
     tests: tuple[PropertyTest, ...] = ()
     window: Said | None = None
     since: bool = False  # "and not since"
+    order: str = ""  # which of the events: the latest; or that the parts beside it are one after the other
 
 
 class Reading(Struct, frozen=True):

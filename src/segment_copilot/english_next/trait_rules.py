@@ -395,19 +395,6 @@ def _window(span: Span) -> Iterator[Reading]:
         yield reading(span, "window", None, span.windows[0].mask, "", {}, window=span.windows[0])
 
 
-def _in_order(span: Span) -> Iterator[Reading]:
-    """In that order, within 3 days: what stood before happened one after the other."""
-    for at in range(span.start, span.end - 1):
-        if (
-            span.lower(at) in {"that", "this"}
-            and span.lower(at + 1) in {"order", "sequence"}
-            and len(span.windows) <= 1
-        ):
-            words = mask(at, at + 2) | span.having(frozenset({"exact", "precis", "all"}))
-            when = span.windows[0] if span.windows else None
-            yield reading(span, "in_order", None, words | union(span.windows), "", {}, window=when, ordered=words)
-
-
 def _empty(span: Span) -> Iterator[Reading]:
     """Users; show me everyone; I would love to know: nobody in particular."""
     if not span.found.content & span.mask:
@@ -496,7 +483,6 @@ RULES: Final = (
     Rule("segments", _segments),
     Rule("sample", _sample),
     Rule("window", _window),
-    Rule("in_order", _in_order),
     Rule("empty", _empty),
     Rule("aside", aside),
     Rule("label", _label),
