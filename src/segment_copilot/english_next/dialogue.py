@@ -184,10 +184,11 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, question=gate)
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
-    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
+    understood = _question(before, text, context)
+    said = understood is not None and understood.intent.answer in {"say", "acknowledged"}  # thanks change no draft
+    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None and not said else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
-    understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
