@@ -19,6 +19,7 @@ _CTA: Final = "display_create_segment_cta"
 _NAME: Final = 80
 _LABEL: Final = 80
 _VALUE: Final = 200
+_KEPT: Final = 4  # words before the first that differs
 _LINE: Final = 500
 _TOLD: Final = 3
 _NEAR: Final = 4
@@ -92,16 +93,26 @@ def count(asked: Request, context: Context) -> Answer:
 def ask(asked: Asked, context: Context) -> Answer:
     """Ask which of several readings is meant, by the tool or in plain text where there is none."""
     labels = [option.label for option in asked.options]
+    shown = short(labels)
     if ASK in context.tools and context.tools_allowed:
-        options = [{"label": short(label), "value": label[:_VALUE]} for label in labels]
+        options = [
+            {"label": label, "value": whole[:_VALUE]} | ({"effect": whole[:_VALUE]} if label != whole else {})
+            for label, whole in zip(shown, labels, strict=True)
+        ]
         yield Call(ASK, {"question": asked.question[:300], "options": options})
         return ()
     return (asked.question, "\n".join(f"{number}. {label}" for number, label in enumerate(labels, 1)))
 
 
-def short(label: str) -> str:
-    """Return a label as it is offered: cut between two words where it is too long."""
-    return label if len(label) <= _LABEL else f"{label[: _LABEL - 1].rsplit(maxsplit=1)[0]}…"
+def short(labels: Sequence[str]) -> list[str]:
+    """Return labels as they are offered: of long ones the part in which they differ, cut between words."""
+    if all(len(label) <= _LABEL for label in labels):
+        return list(labels)
+    words = [label.split() for label in labels]
+    same = next((at for at, row in enumerate(zip(*words, strict=False)) if len(set(row)) > 1), min(map(len, words)))
+    first = max(0, same - _KEPT)
+    cut = [f"{'…' if first else ''}{' '.join(row[first:])}" for row in words]
+    return [one if len(one) <= _LABEL else f"{one[: _LABEL - 1].rsplit(maxsplit=1)[0]}…" for one in cut]
 
 
 def refuse(outcome: Refused, text: str) -> Answer:

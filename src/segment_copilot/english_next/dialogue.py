@@ -182,10 +182,11 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         raise TooInvolved
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
-    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None else None
+    understood = _question(before, text, context)
+    said = understood is not None and understood.intent.answer in {"say", "acknowledged"}  # thanks change no draft
+    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None and not said else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
-    understood = _question(before, text, context)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
@@ -195,7 +196,9 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
-    return structs.replace(_audience(kept, reads), orders=orders)
+    found = _audience(kept, reads)
+    quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
+    return structs.replace(found, orders=orders, quotes=quotes)
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
@@ -231,10 +234,18 @@ def _orders() -> re.Pattern[str]:
     )
 
 
+@cache
+def _besides() -> re.Pattern[str]:
+    """Return what else is asked in the order to make a segment: "create and save"."""
+    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
+    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
+
+
 def without_orders(text: str) -> tuple[str, bool]:
     """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    kept = _orders().sub(" ", text).strip()
-    return (kept, True) if kept and kept != text.strip() else (text, False)
+    making = _besides().sub(r"\1", text)
+    kept = _orders().sub(" ", making).strip(" \n—–-,;")
+    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
 
 
 # Answers to a question of ours
@@ -285,8 +296,8 @@ def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
     """Return which option an answer names: by its words, or by its place in the list."""
-    for at, label in enumerate(labels):
-        if text.strip().casefold() in {label.casefold(), short(label).casefold(), label[:200].casefold()}:
+    for at, (label, shown) in enumerate(zip(labels, short(labels), strict=True)):
+        if text.strip().casefold() in {label.casefold(), shown.casefold(), label[:200].casefold()}:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]

@@ -77,6 +77,7 @@ TITLES: Mapping[str, str] = {
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
     "invalid_list": "The list of users cannot be read",
+    "unexpected_body": "The route takes no body",
     "empty_list": "The list of users is empty",
     "invalid_row": "Some lines of the list name no user",
     "malformed_json": "The body is not JSON",

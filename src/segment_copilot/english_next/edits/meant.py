@@ -95,7 +95,8 @@ def _named(new: Part) -> list[Condition]:
         if all(own):
             test = any_of([one for one in own if one is not None])
             made.append(UserProperty(property=path, operator=test.operator, value=test.value))
-    if new.segments and not new.content & ~union(new.segments) & ~light:
+    country = any(place.field.country for place in fields.values())
+    if new.segments and not (made and country) and not new.content & ~union(new.segments) & ~light:
         made += [SegmentMembership(segment_id=one.segment) for one in new.segments[:1]]
     return made
 

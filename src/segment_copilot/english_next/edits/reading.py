@@ -13,11 +13,12 @@ from msgspec import Struct, structs
 from segment_copilot.english_next.anchors import Anchors, QuantityAnchor, find, names_of
 from segment_copilot.english_next.audience import left_of
 from segment_copilot.english_next.edits import ways
+from segment_copilot.english_next.edits.aspects import tests_of
 from segment_copilot.english_next.edits.kinds import KINDS
 from segment_copilot.english_next.edits.meant import Made
 from segment_copilot.english_next.edits.outcome import Edited, Json
 from segment_copilot.english_next.edits.said import Desk, Part
-from segment_copilot.english_next.edits.tree import Unfit, document
+from segment_copilot.english_next.edits.tree import Unfit, document, places
 from segment_copilot.english_next.outcomes import Asked, Choice, Refused, Unplaced
 from segment_copilot.english_next.outcomes import Part as Told
 from segment_copilot.english_next.plan import Base
@@ -71,7 +72,7 @@ class _Trial:
             if first is None or len(first.made) != 1:
                 continue
             rest = self.steps(self.again(first.made[0]), cut + 1, end, first.kind, depth - 1)
-            if rest is not None:
+            if rest is not None and all(_keeps(desk.definition, first.made[0], one) for one in rest[-1].made):
                 return (first, *rest)
             again = self.one(desk, cut + 1, end, first.kind)
             if again is not None and again.made == first.made:  # it only says the same again
@@ -114,14 +115,30 @@ class _Trial:
         try:
             found = [one for one in KINDS[fit.kind](desk, parts) if _holds(one.definition, desk)]
         except Unfit as error:
-            if fit.sure:
+            self.left = 0 if error.final else self.left
+            if fit.sure or error.final:
                 self.wrong.append((str(error), None))
             return ()
-        except (ValueError, OverflowError):
+        except OverflowError:  # a number that no window can have
             return ()
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
         return _best(found)
+
+
+def _keeps(before: Definition, after: Definition, last: Definition) -> bool:
+    """Return whether the values that one step named are still there after the last: "Canada and the US" are no two steps."""
+    old, new, kept = (_values(one) for one in (before, after, last))
+    return new - old <= kept
+
+
+def _values(definition: Definition) -> set[str]:
+    return {
+        f"{one.test.property} {value}"
+        for place in places(definition)
+        for one in tests_of(place.node)
+        for value in one.values
+    }
 
 
 def _cuts(one: QuantityAnchor, at: int, desk: Desk) -> bool:
@@ -159,13 +176,18 @@ def _is_anew(desk: Desk, part: Part) -> bool:
         start
     ].lower not in ways.words("pointing"):
         return True
+    return _is_many(desk, part)
+
+
+def _is_many(desk: Desk, part: Part) -> bool:
+    """Return whether words are several conditions at once, or one thing after another."""
+    start = (part.span & -part.span).bit_length() - 1
     found = desk.audiences(part.text)
-    if not found or part.content & ~_mentioned(part) == 0:
+    if part.found.tokens[start].lower in ways.words("pointing") or not found or part.content & ~_mentioned(part) == 0:
         return False
     nodes = found[0].definition.conditions
-    return any(isinstance(node, EventSequence) for node in nodes) or (
-        len(nodes) > 1 and not all(isinstance(node, UserProperty) for node in nodes)
-    )
+    many = len(nodes) > 1 and not all(isinstance(node, UserProperty) for node in nodes)
+    return many or any(isinstance(node, EventSequence) for node in nodes)
 
 
 def _mentioned(part: Part) -> int:
@@ -204,6 +226,13 @@ def read_edit(
     start, end = ways.lead(found, 0, len(tokens)), len(tokens)
     if any(fit.kind == "undo" for fit in ways.fits(found, start, ways.tail(found, start, end))):
         return _undone(base, definition, catalog, found)
+    whole = desk.part(start, end)
+    if {fit.kind for fit in ways.fits(found, start, ways.tail(found, start, end))} <= {
+        "bare",
+        "who",
+        "swap",
+    } and _is_many(desk, whole):
+        return None
     trial = _Trial(again, definition)
     done = trial.steps(desk, 0, end, "", _STEPS)
     if done is None:
@@ -353,7 +382,10 @@ def _undone(base: Base, definition: Definition, catalog: Catalog, found: Anchors
 
 
 def _name(part: Part) -> str:
-    text = part.text.strip("\"'“”")
+    """Return a name as it was typed, all of it, whatever its words are read as."""
+    bits = [at for at in range(len(part.found.tokens)) if part.span >> at & 1]
+    spans = part.found.sentence.spans
+    text = part.found.sentence.text[spans[bits[0] - 1][1] : spans[bits[-1]][1]].strip(" :=\"'“”.")
     return text[:1].upper() + text[1:]
 
 

@@ -113,7 +113,7 @@ class Part(Struct, frozen=True, dict=True):
 
     def named(self, at: int) -> tuple[str, ...]:
         """Return the event types that a word may mean."""
-        return tuple(self.found.names.events[number].name for number, _ in self.found.evidence[at])
+        return tuple(self.found.names.events[one[0]].name for one in self.found.evidence[at])
 
 
 def _told(found: Anchors) -> int:

@@ -39,7 +39,7 @@ from segment_copilot.english_next.edits.meant import (
 )
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.targets import Target, spoken, targets
-from segment_copilot.english_next.edits.tree import put
+from segment_copilot.english_next.edits.tree import Unfit, put
 from segment_copilot.english_next.names import Value
 from segment_copilot.english_next.spans import union
 from segment_copilot.language import (
@@ -70,6 +70,8 @@ def set_to(desk: Desk, parts: Parts) -> list[Made]:
     made = [one for target in among for one in set_in(desk, new, target)]
     if "old" in parts and spoken(parts["old"]).all and len({target.place.path for target in among}) > 1:
         return _everywhere(desk, new, among)
+    if not made and "old" in parts and spoken(parts["old"]).place and spoken(parts["old"]).condition:
+        raise Unfit(f"“{new.text}” does not fit there: {desk.words(among[0].place)}.", final=True)
     if made or (among and not among[0].open):
         return made
     return merged(desk, new)

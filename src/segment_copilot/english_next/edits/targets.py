@@ -76,8 +76,9 @@ def targets(desk: Desk, part: Part) -> tuple[Target, ...]:
     named = part.content & ~said.words
     if not part.content or not (named or union_of(part) or said.says):
         return tuple(Target(place, open=True) for place in among)
-    if not named and said.place and not (said.window or part.windows):
-        return _ordinal(among, said)
+    if said.place and not named:
+        place = _ordinal(among, said)
+        return (Target(place, "window" if said.window else "number" if said.number and not said.condition else ""),)
     found = [made for place in among for made in _alike(desk, part, place, said)]
     best = max((one.rank for one in found), default=-1.0)
     if best < 0 or not found:
@@ -95,12 +96,12 @@ def union_of(part: Part) -> int:
     return made
 
 
-def _ordinal(among: Sequence[Place], said: Spoken) -> tuple[Target, ...]:
+def _ordinal(among: Sequence[Place], said: Spoken) -> Place:
     counted = [place for place in among if not place.excluded] or list(among)
     at = said.place - 1 if said.place > 0 else len(counted) + said.place
     if not 0 <= at < len(counted):
-        raise Unfit(f"The draft has {len(counted)} {'condition' if len(counted) == 1 else 'conditions'}.")
-    return (Target(counted[at]),)
+        raise Unfit(f"The draft has {len(counted)} {'condition' if len(counted) == 1 else 'conditions'}.", final=True)
+    return counted[at]
 
 
 def _alike(desk: Desk, part: Part, place: Place, said: Spoken) -> list[Target]:

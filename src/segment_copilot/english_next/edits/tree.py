@@ -16,7 +16,11 @@ _LISTS: Final = ("conditions",)
 
 
 class Unfit(Exception):
-    """A change that cannot be made; the text says why, in a sentence."""
+    """A change that cannot be made; the text says why, in a sentence. *final* when no other way of reading it is tried."""
+
+    def __init__(self, why: str, *, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
 
 
 class Place(Struct, frozen=True):

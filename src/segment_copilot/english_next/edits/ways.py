@@ -125,7 +125,7 @@ def tail(found: Anchors, start: int, end: int) -> int:
 
 def _mentioned(found: Anchors) -> int:
     held = 0
-    for one in (*found.windows, *found.quantities, *found.segments):
+    for one in (*found.windows, *found.segments, *(one for one in found.quantities if not one.quantity.none)):
         held |= one.mask
     return held
 
