@@ -7,7 +7,16 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, ordering, pointing, trait_rules
+from segment_copilot.english_next import (
+    amount_rules,
+    event_rules,
+    joins,
+    lexicon,
+    occurrences,
+    ordering,
+    pointing,
+    trait_rules,
+)
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
 from segment_copilot.english_next.meanings import Reading, key
 from segment_copilot.english_next.sharing import Between
@@ -270,7 +279,7 @@ class Chart:
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells[start, middle], self._cells[middle, end]
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES):
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -286,9 +295,10 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    yield from ordering.in_order(span)
+    for leaf in (ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+        yield from leaf(span)
     for mention in span.mentions:
-        for rule in (*event_rules.RULES, *amount_rules.RULES):
+        for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):
             yield from rule.make(span, mention)
 
 
