@@ -13,7 +13,7 @@ import statistics
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -107,6 +107,17 @@ def runs(number: int, seed: int, *, as_of: datetime = AS_OF) -> list[Run]:
     return found
 
 
+def at_once(segments: list[Run]) -> list[compiler.CompiledQuery]:
+    """The statements that ask every source once, and then write the members of all segments."""
+    sets, statements, kept = compiler.SlotSets([run.plan for run in segments]), list[compiler.CompiledQuery](), {}
+    for slots in sets.sources:
+        set_id = uuid4()
+        statements.append(sets.ask(slots, set_id=set_id))
+        kept |= {slot: compiler.Kept(set_id, place) for place, slot in enumerate(slots)}
+    ids, run_ids = [run.segment_id for run in segments], [run.run_id for run in segments]
+    return [*statements, sets.members(kept, segment_ids=ids, run_ids=run_ids)]
+
+
 _NUMBERS = f"""
 INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
 SELECT tenant_id, user_id, user_key, row_number() OVER () FROM (
@@ -153,11 +164,8 @@ def main() -> None:
             seconds["one by one"].append(sum(answer.seconds for answer in answers))
             memory["one by one"].append(max(answer.memory for answer in answers))
             one_by_one = members(server)
-            shared = compiler.SharedSlots([run.plan for run in segments])
-            ids, run_ids = [run.segment_id for run in segments], [run.run_id for run in segments]
-            statements = [shared.create(), shared.insert(segment_ids=ids, run_ids=run_ids)]
-            answers = [server.run(lower(query.sql, query.params), session_id="together") for query in statements]
-            server.run("DROP TEMPORARY TABLE shared_slots", session_id="together")
+            answers = [server.run(lower(query.sql, query.params)) for query in at_once(segments)]
+            server.run("TRUNCATE TABLE kept_slots")
             seconds["together"].append(sum(answer.seconds for answer in answers))
             memory["together"].append(max(answer.memory for answer in answers))
             together = members(server)

@@ -36,10 +36,12 @@ from segment_copilot.audiences.copies import Copies
 from segment_copilot.audiences.dependencies import Dependencies
 from segment_copilot.audiences.explanations import Explanations
 from segment_copilot.audiences.exports import ExportLimits, Exports
+from segment_copilot.audiences.kept_slots import KeptSlots
 from segment_copilot.audiences.live import LiveMemberships
 from segment_copilot.audiences.live_refresh import LiveRefresh
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.movements import Movements
+from segment_copilot.audiences.planning import Planning
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import Publications
 from segment_copilot.audiences.references import References
@@ -50,6 +52,7 @@ from segment_copilot.audiences.schedules import Defaults
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.snapshots import Snapshots
 from segment_copilot.audiences.standings import Standings
+from segment_copilot.audiences.together import Together
 from segment_copilot.audiences.uploads import Uploads
 from segment_copilot.audiences.usage import Usage
 from segment_copilot.audiences.user_numbers import UserNumbers
@@ -115,6 +118,8 @@ class Resources(Struct, frozen=True):
     versions: Versions
     dependencies: Dependencies
     computations: Computations
+    together: Together
+    kept_slots: KeptSlots
     computation_records: ComputationRecords
     refreshing: Refreshing
     changes: MembershipChanges
@@ -190,10 +195,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     outgoing = Outgoing(read_networks(settings.outgoing_allow))
     destination_secrets = DestinationSecrets(settings.secrets_keys)
     table = connectors(files_directory=settings.files_directory)
-    activations = Activations(postgres, destination_secrets, table, outgoing)
+    activations = Activations(postgres, destination_secrets, table, outgoing, discovery)
     deliveries = Deliveries(postgres)
-    computations = Computations(postgres, clickhouse, segments, previews, changes, presence=presence)
-    arrivals = Arrivals(postgres, recent=timedelta(hours=settings.recent_event_hours))
+    recent = timedelta(hours=settings.recent_event_hours)
+    arrivals, kept_slots = Arrivals(postgres, recent=recent), KeptSlots(postgres, clickhouse, recent=recent)
+    planning = Planning(discovery, references, identity_links)
+    together = Together(postgres, clickhouse, arrivals, planning, kept_slots)
+    computations = Computations(postgres, clickhouse, segments, previews, changes, together, presence=presence)
     live_refresh = LiveRefresh(
         postgres, clickhouse, arrivals, discovery, references, identity_links, computations, presence=presence
     )
@@ -234,6 +242,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
         computations=computations,
+        together=together,
+        kept_slots=kept_slots,
         computation_records=ComputationRecords(postgres),
         refreshing=Refreshing(postgres, segments, live_refresh, schedule),
         changes=changes,

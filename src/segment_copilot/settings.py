@@ -79,6 +79,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Positive, Meta(description="Days that members stay readable as they were, after they were replaced")
     ] = 90
 
+    computation_days: Annotated[
+        Positive,
+        Meta(
+            description="Days that computations and the log of who entered and left are kept; no less than HISTORY_DAYS"
+        ),
+    ] = 400
+
     refresh_default: Annotated[
         Literal["auto", "manual"],
         Meta(description="auto: new segments keep themselves true; manual: they are computed when somebody asks"),

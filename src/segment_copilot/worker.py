@@ -71,6 +71,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("fanning_out", resources.webhook_queue.fan_out, IDLE_SECONDS),
         Step("telling", resources.webhook_queue.deliver_due, IDLE_SECONDS),
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
+        Step("removing_slots", resources.kept_slots.remove_unused, CLEAN_UP_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
@@ -122,5 +123,8 @@ async def _clean_up(resources: Resources) -> bool:
         remembered=timedelta(days=settings.event_id_days),
     )
     more = await resources.activations.reseal() or more
+    more = await resources.webhooks.reseal() or more
     await resources.publications.clean_up(now=now)
+    kept = timedelta(days=max(settings.computation_days, settings.history_days + 1))
+    more = await resources.computation_records.clean_up(before=now - kept) or more
     return await resources.exports.clean_up(now=now) or more

@@ -25,7 +25,9 @@ async def stored(sending: Sending, activation_id: int) -> dict[str, Any]:
 
 def with_keys(sending: Sending, *keys: str) -> Activations:
     """The use case of a process with these keys."""
-    return Activations(sending.resources.postgres, Secrets(keys), connectors(), sending.resources.outgoing)
+    return Activations(
+        sending.resources.postgres, Secrets(keys), connectors(), sending.resources.outgoing, sending.resources.discovery
+    )
 
 
 async def test_an_activation_is_its_tenants_alone_and_shows_no_secret(sending: Sending):

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from segment_copilot.activations.addresses import LOOPBACK, read_networks
-from segment_copilot.activations.connectors import Batch, Outcome, Recipient, Refused, TryLater
+from segment_copilot.activations.connectors import Batch, Outcome, Recipient, Refused, TryLater, connectors
 from segment_copilot.activations.connectors.configs import json_schema, mask, secret_fields
 from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed
 from tests.support.destinations import DESTINATIONS, OUTGOING, Destination, batch, crowd
-from tests.support.service_server import Answer
+from tests.support.service_server import Answer, ServiceServer, serving
 
 LATER = (TryLater, OutgoingFailed)
 FAULTS = [
@@ -272,3 +272,28 @@ def test_a_config_says_what_is_secret_and_shows_it_to_nobody(there: Destination)
     assert json_schema(config)["required"][-1] == "api_key"
     assert there.connector.config is config
     assert there.connector.summary.endswith(".")
+
+
+HIDDEN = "whsec_" + "c2VjcmV0IG9mIHRoaXMgdGVzdA=="
+
+
+@pytest.mark.parametrize("kind", ["webhook", "csv"])
+async def test_no_webhook_and_no_bucket_has_a_secret_repeated(kind: str):
+    """Whatever the other side answers with, and wherever in it the text is cut."""
+    said = list[str]()
+    async with serving(ServiceServer()) as server:
+        connector: Any = connectors()[kind]
+        fields = {"secret": HIDDEN} if kind == "webhook" else {"access_key_id": "key", "secret_access_key": HIDDEN}
+        config = connector.config(url=f"{server.url}/there", **fields)
+        for status in (302, 400, 403, 429, 500):
+            for before in ("", "x" * 190):
+                server.always = Answer(status, {"why": f"{before}{HIDDEN}"}, {"Content-Type": "application/json"})
+                with pytest.raises((TryLater, Refused)) as failed:
+                    await connector.check(config, OUTGOING)
+                said.append(failed.value.reason)
+        if kind == "webhook":
+            server.always = Answer(200, {"rejected": [{"user_id": "u0", "reason": f"not with {HIDDEN}"}]})
+            said.append((await connector.send(batch(crowd(1)), config, OUTGOING)).rejected[0].reason)
+            assert said[-1] == "not with ***"
+    assert any("***" in one for one in said)
+    assert not any(HIDDEN[:12] in one for one in said)

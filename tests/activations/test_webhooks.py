@@ -16,8 +16,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import ROLES
+from segment_copilot.activations.secrets import Secrets, new_key
 from segment_copilot.activations.webhooks.bodies import EVENTS, MAX_USERS, Piece, pieces
-from segment_copilot.activations.webhooks.endpoints import MAX_WEBHOOKS
+from segment_copilot.activations.webhooks.endpoints import MAX_WEBHOOKS, Webhooks
 from segment_copilot.activations.webhooks.signatures import read_secret, signed
 from segment_copilot.audiences.publications import Publication
 from segment_copilot.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -137,6 +138,37 @@ async def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(shop: Shop, r
     assert len(alone.headers["webhook-signature"].split()) == 1
     with pytest.raises(InvalidInput, match=r"signs by hmac; the secret is of ed25519"):
         await webhooks.rotate(shop.tenant, webhook.webhook.id, secret="whsk_" + base64.b64encode(bytes(32)).decode())
+
+
+async def test_secrets_are_sealed_anew_when_the_key_is_replaced(shop: Shop, receiver: Receiver):
+    old, new, other = (new_key() for _ in range(3))
+    postgres, outgoing = shop.resources.postgres, shop.resources.outgoing
+
+    def with_keys(*keys: str) -> Webhooks:
+        return Webhooks(postgres, outgoing, Secrets(keys))
+
+    async def sealed() -> list[str]:
+        sql = "SELECT id, secret, previous_secret FROM webhooks WHERE tenant_id = $1 ORDER BY id"
+        rows = await postgres.fetch(sql, shop.tenant.id)
+        return [one for row in rows for one in (row["secret"], row["previous_secret"]) if one]
+
+    first = await with_keys(old).create(shop.tenant, receiver.url, secret="whsec_first")
+    await with_keys(old).rotate(shop.tenant, first.webhook.id, secret="whsec_second")
+    await with_keys(other).create(shop.tenant, receiver.url, secret="whsec_other")
+    before = await sealed()
+    assert await with_keys().reseal() is False
+    assert await with_keys(old).reseal() is False
+    assert await sealed() == before
+
+    assert await with_keys(new, old).reseal() is False
+
+    *ours, theirs = await sealed()
+    assert theirs == before[-1]  # its key is nowhere
+    assert all(Secrets([new]).is_current(one) for one in ours)
+    row = await postgres.fetchrow("SELECT * FROM webhooks WHERE id = $1", first.webhook.id)
+    assert row is not None
+    opened = with_keys(new).open_secrets(shop.tenant.id, row, now=datetime.now(UTC))
+    assert opened == ["whsec_second", "whsec_first"]
 
 
 async def test_ed25519_is_verified_by_the_public_key_alone(shop: Shop, receiver: Receiver):

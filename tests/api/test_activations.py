@@ -64,6 +64,27 @@ async def test_what_was_read_can_be_sent_back(server: Server, segment: int):
         assert (await client.get(path)).json()["code"] == "activation_not_found"
 
 
+async def test_trying_names_the_traits_that_nobody_has(server: Server, segment: int):
+    async with server.client() as client, asyncio.timeout(30):
+        payload = {"plan": "pro", "address": {"city": "Vigo"}}
+        event = {"user_id": "ana", "event_type": "context_identified", "payload": payload}
+        await client.post("/api/ingestion/track/", json=event)
+        while (await client.get("/api/ingestion/status/")).json()["pending"]:
+            pass
+        config = {"directory": "traits", "traits": ["plan", "plam", "address.city", "address.town"]}
+        body = {"segment": segment, "connector_type": "csv", "config": config}
+        place = (await client.post("/api/activations/", json=body)).headers["location"]
+        tried = await client.post(f"{place}test/")
+        await client.delete(place)
+
+    assert tried.json() == {
+        "ok": True,
+        "detail": None,
+        "may_pass": False,
+        "unknown_traits": ["plam", "address.town"],
+    }
+
+
 async def test_rejected_users_need_another_scope_than_deliveries(server: Server):
     async with server.client() as client:
         scopes = {"name": "reader", "scopes": ["activations:read"]}

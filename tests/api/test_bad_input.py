@@ -119,6 +119,26 @@ async def test_no_body_is_400_where_one_is_needed(client, method, path, operatio
         assert_problem(await client.request(method, address(path), content=b"", headers=JSON), 400)
 
 
+async def test_a_route_without_a_body_passes_over_none(client):
+    """An empty one says nothing: some clients always send it."""
+    without = [
+        (method.upper(), address(path))
+        for path, methods in openapi_document()["paths"].items()
+        for method, operation in methods.items()
+        if method in {"post", "put", "patch"} and "requestBody" not in operation
+    ]
+    assert ("POST", address("/api/segments/{segment_id}/refresh/pause/")) in without
+    for method, path in without:
+        refused = await client.request(method, path, json={"as_of": "2026-01-01T00:00:00Z"})
+        assert assert_problem(refused, 400)["code"] == "unexpected_body"
+        form = await client.request(method, path, data={"as_of": "2026"})
+        assert assert_problem(form, 400)["code"] == "unexpected_body"
+    path = address("/api/segments/{segment_id}/refresh/pause/").replace("/1/", "/987654321/")
+    for nothing in (b"", b"{}", b" null\n"):
+        answer = await client.post(path, content=nothing, headers={"Content-Type": "application/json"})
+        assert assert_problem(answer, 404)["code"] == "segment_not_found"
+
+
 async def test_a_body_that_may_be_left_out_is_never_null(client):
     """The document has no null there: clients that are generated from it send an object, or nothing."""
     made = (await client.post("/api/segments/", json={"name": "Null", "definition": DEFINITION})).json()
@@ -460,6 +480,7 @@ async def test_options_tells_all_methods_of_every_path(client):
             assert set(answer.headers["allow"].split(", ")) == expected
             refused = await client.request("TRACE", form)
             assert (refused.status_code, refused.headers["allow"]) == (405, answer.headers["allow"])
+            assert refused.json()["detail"] == f"This path takes {answer.headers['allow']}."
 
 
 def test_every_error_class_and_refusal_has_a_heading_and_a_title():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -179,3 +179,38 @@ async def test_two_computations_at_once_lead_from_one_state_to_the_next(
     await resources.removals.remove_due()  # what was compared in vain goes
     sets = "SELECT uniqExact(change_set) FROM membership_changes"
     assert (await resources.clickhouse.fetch(sets, purpose="catalog")).rows == [(3,)]
+
+
+async def test_computations_that_were_over_long_ago_are_forgotten_and_nothing_that_is_read(
+    resources: Resources, tenant: Tenant, other_tenant: Tenant, remember: Remember
+):
+    segment, theirs = await buyers(resources, tenant), await buyers(resources, other_tenant)
+    users = [(f"user-{n}", "order_placed", NOW + n * DAY, {}) for n in range(5)]
+    await remember(tenant, users)
+    await remember(other_tenant, users[:1])
+    for days in range(5):  # one more each day
+        await compute(resources, tenant, segment, days)
+    await compute(resources, other_tenant, theirs, 0)
+    ids = [one.id for one in (await resources.computation_records.list(tenant, segment.id, order="id")).results]
+    old = "UPDATE computations SET finished_at = finished_at - interval '1 day' * 500 WHERE id <> $1"
+    await resources.postgres.execute(old, ids[4])
+    activation = """
+        INSERT INTO activations (tenant_id, segment_id, connector_type, synced_computation) VALUES ($1, $2, 'webhook', $3)"""
+    await resources.postgres.execute(activation, tenant.id, segment.id, ids[1])
+
+    assert not await resources.computation_records.clean_up(before=datetime.now(UTC) - 400 * DAY)
+    while await resources.removals.remove_due():
+        pass
+
+    left = [one.id for one in (await resources.computation_records.list(tenant, segment.id, order="id")).results]
+    assert left == ids[2:]  # what is to be sent, what was published before, and what is
+    assert [user for user, _ in await log(resources, tenant, segment)] == ["user-2", "user-3", "user-4"]
+    assert await members(resources, tenant, segment) == {one[0] for one in users}
+    assert await members(resources, other_tenant, theirs) == {"user-0"}
+    kept = "SELECT count() FROM membership_changes WHERE tenant_id = {tenant:UInt32}"
+    found = await resources.clickhouse.fetch(kept, {"tenant": tenant.id}, purpose="catalog")
+    assert found.rows == [(3,)]
+    moved = await resources.movements.between(
+        tenant, segment.id, datetime.now(UTC) - 600 * DAY, datetime.now(UTC) + DAY
+    )
+    assert (moved.entered, moved.first_computed_at) == (3, None)

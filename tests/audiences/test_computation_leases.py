@@ -11,13 +11,17 @@ import pytest
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.computations import Computations
+from segment_copilot.audiences.kept_slots import KeptSlots
+from segment_copilot.audiences.planning import Planning
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.segments import Segment
+from segment_copilot.audiences.together import Together
+from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.values import Values
 from segment_copilot.resources import Resources
-from segment_copilot.stores.clickhouse import open_clickhouse
+from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.postgres import Postgres
 from tests.support.resources import NOW, Remember
 
@@ -66,13 +70,21 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
     return [member.user_id for member in (await resources.members.page(tenant, segment.id)).members]
 
 
+def together(resources: Resources, clickhouse: ClickHouse) -> Together:
+    postgres, recent = resources.postgres, timedelta(hours=72)
+    planning = Planning(Discovery(postgres), References(postgres), resources.identity_links)
+    kept = KeptSlots(postgres, clickhouse, recent=recent)
+    return Together(postgres, clickhouse, Arrivals(postgres, recent=recent), planning, kept)
+
+
 def another(resources: Resources) -> Computations:
     """A worker in another process: it remembers no catalog."""
     postgres, clickhouse = resources.postgres, resources.clickhouse
     previews = Previews(
         clickhouse, Discovery(postgres), Values(clickhouse), References(postgres), resources.identity_links
     )
-    return Computations(postgres, clickhouse, resources.segments, previews, resources.changes, lease=SHORT)
+    segments, changes = resources.segments, resources.changes
+    return Computations(postgres, clickhouse, segments, previews, changes, together(resources, clickhouse), lease=SHORT)
 
 
 async def test_computations_that_take_longer_than_a_lease_are_not_taken_over(
@@ -213,7 +225,8 @@ async def test_while_clickhouse_is_away_computations_wait_and_none_is_counted(
 ):
     await resources.computations.request_all(tenant, as_of=NOW)
     async with open_clickhouse("clickhouse://app:x@127.0.0.1:1/nowhere") as away:
-        cut_off = Computations(resources.postgres, away, resources.segments, resources.previews, resources.changes)
+        segments, previews, changes = resources.segments, resources.previews, resources.changes
+        cut_off = Computations(resources.postgres, away, segments, previews, changes, together(resources, away))
         for _ in range(2):
             assert await cut_off.run_next()
             await lapse(resources)

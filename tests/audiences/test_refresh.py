@@ -156,6 +156,44 @@ async def test_a_change_of_what_is_asked_is_due_at_once(
     assert await refresh(now=now + SECOND)
 
 
+async def test_what_refers_to_a_segment_is_due_at_once_when_that_means_others(
+    resources: Resources, tenant: Tenant, rival: Tenant, now: datetime
+):
+    """By its definition, also through another one, or by an upload; not what is paused or refers to nothing of it."""
+    asked = await save(resources, tenant)
+    listed = (await resources.segments.create(tenant, name="Listed", segment_type="static")).segment
+
+    def referring(segment: Segment) -> Any:
+        return {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": segment.id}]}
+
+    near = await save(resources, tenant, referring(asked))
+    far = await save(resources, tenant, referring(near))
+    paused, apart, theirs = await save(resources, tenant, referring(asked)), await save(resources, tenant), await save(resources, rival)  # fmt: skip
+    of_list = await save(resources, tenant, referring(listed))
+    saved = [asked, near, far, paused, apart, theirs, of_list]
+    await resources.refreshing.pause(tenant, paused.id, now=now)
+
+    async def due() -> list[Segment]:
+        """What is due by now, and then only later."""
+        sql = "SELECT id FROM segments WHERE next_refresh_at <= now()"
+        ids = {row["id"] for row in await resources.postgres.fetch(sql)}
+        later = "UPDATE segments SET next_refresh_at = now() + interval '1 hour' WHERE next_refresh_at IS NOT NULL"
+        await resources.postgres.execute(later)
+        return [one for one in saved if one.id in ids]
+
+    await due()
+    await resources.segments.update(tenant, asked.id, Changes(name="B"))
+    assert await due() == []
+    await resources.segments.update(tenant, asked.id, Changes(definition=SPANIARDS))
+    assert await due() == [asked, near, far]
+    await resources.uploads.receive(tenant, listed.id, ["ana"], mode="add")
+    await compute(resources)
+    assert await due() == [of_list]
+    await resources.uploads.receive(tenant, listed.id, ["ana"], mode="add")  # who is there already
+    await compute(resources)
+    assert await due() == []
+
+
 async def test_activity_and_definitions_decide_whether_it_is_due(resources: Resources, tenant: Tenant):
     draft = (await resources.segments.create(tenant, name="A", refresh=AUTO)).segment
     update = resources.segments.update

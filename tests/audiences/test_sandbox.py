@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.segments import Changes, Segment
 from segment_copilot.errors import InvalidInput
@@ -21,6 +20,7 @@ from segment_copilot.resources import Resources
 from tests.support.language.data_sets import SEGMENT_IDS, deliver, draw_world, sent_event
 from tests.support.language.strategies import Draw
 from tests.support.resources import NOW, Remember
+from tests.support.slot_sets import written_together
 
 DAY = timedelta(days=1)
 SEEDS = int(os.environ.get("SANDBOX_SEEDS", "1"))
@@ -55,10 +55,9 @@ async def memberships(
         for one in segments
         if one.definition
     ]
-    shared, run = compiler.SharedSlots(plans), uuid4()
+    run = uuid4()
     await resources.user_numbers.give(tenant)
-    insert = shared.insert(segment_ids=[one.id for one in segments], run_ids=[run] * len(plans))
-    statements = [shared.create(), insert]
+    statements = written_together(plans, segment_ids=[one.id for one in segments], run_ids=[run] * len(plans))
     await resources.clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
     sql = """
         SELECT segment_id FROM segment_states WHERE run_id = {run:UUID} AND bitmapHasAny(members, (

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segment_copilot.copilot.guards.quotes import Span, find_quotes, unquoted
+from segment_copilot.copilot.models.offline_next import OfflineNextModel
 from tests.support.copilot_runs import BUYERS, Ask, Script, Told, asking, calls, says
 
 pytestmark = pytest.mark.shared
@@ -40,6 +41,26 @@ async def test_every_word_of_the_message_stands_in_the_reading_once(ask: Ask):
         {"text": "5 🛒 + thanks", "start": 51, "end": 63, "unmapped": True},
     ]
     assert [SAID[one["start"] : one["end"]] for one in read] == [one["text"] for one in read]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Hey! people who placed an order in the last 7 days & whose country is ES, please",
+        "users who didn't order — and tell me it's saved",
+        "users who ordered more than once, country is ES or FR",
+    ],
+)
+async def test_the_model_without_a_key_tells_every_word_of_its_drafts(ask: Ask, said: str):
+    draft = (await ask(OfflineNextModel(), asking(said))).one("segment.draft")
+
+    covered = "".join(one["text"] for one in draft["reading"])
+    assert [said[one["start"] : one["end"]] for one in draft["reading"]] == [one["text"] for one in draft["reading"]]
+    assert sorted(filter(str.isalnum, covered)) == sorted(filter(str.isalnum, said))
+    told = {pointer for one in draft["reading"] for pointer in one.get("pointers", ())}
+    assert told == {f"/conditions/{at}" for at in range(len(draft["definition"]["conditions"]))}
+    unread = [one["text"] for one in draft["reading"] if one.get("unmapped")]
+    assert unread == (["and tell me it's saved"] if "tell me" in said else [])
 
 
 async def test_without_quotes_nothing_is_said_of_the_words(ask: Ask):

@@ -12,7 +12,6 @@ from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import (
     Conditions,
     KeyRange,
-    SharedSlots,
     leaves,
     read_evidence,
     read_narrowing,
@@ -37,6 +36,7 @@ from tests.support.language.data_sets import (
 )
 from tests.support.language.reference import IDENTIFY, Event, Said, canonical_ids, people
 from tests.support.language.strategies import Draw
+from tests.support.slot_sets import written_together
 
 Json = dict[str, Any]
 
@@ -171,8 +171,7 @@ async def test_members_that_are_written_are_persons_alone_and_together(
     for plan, run_id in zip(plans, alone, strict=True):
         query = render_membership_insert(plan, segment_id=1, run_id=run_id)
         await module_clickhouse.execute(query.sql, query.params, purpose="compute")
-    shared = SharedSlots(plans)
-    statements = [shared.create(), shared.insert(segment_ids=[1] * len(plans), run_ids=together)]
+    statements = written_together(plans, segment_ids=[1] * len(plans), run_ids=together)
     await module_clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
     sql = """
         SELECT run_id, user_id, user_key = sipHash64(user_id) FROM (

@@ -36,6 +36,7 @@ SINCE_HOLDERS = [
     "postgres/0020_live_refresh.sql",
     "postgres/0021_computation_progress.sql",
     "postgres/0022_read_lists.sql",
+    "postgres/0023_kept_slots.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"
@@ -54,6 +55,7 @@ ALL = [
     "clickhouse/0004_snapshot_members.sql",
     "clickhouse/0005_identity.sql",
     BITMAPS,
+    "clickhouse/0007_kept_slots.sql",
 ]
 
 
@@ -106,6 +108,7 @@ async def test_both_stores_are_migrated(empty: Empty) -> None:
         "snapshot_members",
         "identity_links",
         "erasing",
+        "kept_slots",
     }
 
 

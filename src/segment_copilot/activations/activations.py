@@ -31,6 +31,7 @@ from segment_copilot.activations.outgoing import Outgoing, OutgoingFailed, Outgo
 from segment_copilot.activations.secrets import Secrets
 from segment_copilot.audiences.references import not_found, without_definition
 from segment_copilot.errors import Conflict, Finding, InvalidInput, NotFound, check_fixed
+from segment_copilot.events.discovery import Discovery
 from segment_copilot.language.catalog import nearest
 from segment_copilot.lists import Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
@@ -112,24 +113,34 @@ class ConnectorSummary(Struct, frozen=True):
 
 
 class CheckResult(Struct, frozen=True):
-    """Says whether a destination would take what is sent; *detail* says why not."""
+    """Says whether a destination would take what is sent; *detail* says why not.
+
+    *unknown_traits* are to be sent and nobody has them, as when one is misspelt: their fields stay empty.
+    """
 
     ok: bool
     detail: str | None = None
     may_pass: bool = False
     """The destination could not be asked now; another time it may answer."""
+    unknown_traits: tuple[str, ...] = ()
 
 
 class Activations:
     """Manages the activations of all tenants; every method takes the tenant."""
 
     def __init__(
-        self, postgres: Postgres, secrets: Secrets, connectors: Mapping[str, Connector], outgoing: Outgoing
+        self,
+        postgres: Postgres,
+        secrets: Secrets,
+        connectors: Mapping[str, Connector],
+        outgoing: Outgoing,
+        discovery: Discovery,
     ) -> None:
         self._postgres = postgres
         self._secrets = secrets
         self._connectors = connectors
         self._outgoing = outgoing
+        self._discovery = discovery
 
     @property
     def connector_types(self) -> tuple[str, ...]:
@@ -271,13 +282,22 @@ class Activations:
             Conflict: There is no such connector any more, or a secret cannot be opened.
         """
         connector, config = self.open(tenant, await self._row(tenant, activation_id))
+        unknown = await self._unknown(tenant, connector.traits(config))
         try:
             await connector.check(config, self._outgoing)
         except (TryLater, OutgoingFailed) as error:
-            return CheckResult(ok=False, detail=str(error), may_pass=True)
+            return CheckResult(ok=False, detail=str(error), may_pass=True, unknown_traits=unknown)
         except (Refused, OutgoingRefused) as error:
-            return CheckResult(ok=False, detail=str(error))
-        return CheckResult(ok=True)
+            return CheckResult(ok=False, detail=str(error), unknown_traits=unknown)
+        return CheckResult(ok=True, unknown_traits=unknown)
+
+    async def _unknown(self, tenant: Tenant, traits: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the traits that nobody has; what a remembered catalog lacks is looked for in a fresh one."""
+        for fresh in (False, True):
+            if traits:
+                known = (await self._discovery.catalog(tenant, fresh=fresh)).traits
+                traits = tuple(name for name in traits if name not in known)
+        return traits
 
     def open(self, tenant: Tenant, row: Record) -> tuple[Connector, Config]:
         """Return the connector of a stored activation, and its config with the secrets opened.

@@ -45,6 +45,11 @@ class Secrets:
         """The id of the key that seals; None when there is none."""
         return self._newest
 
+    @property
+    def current(self) -> str | None:
+        """How every text begins that is sealed with the newest key; None when there is none."""
+        return f"{_VERSION}.{self._newest}." if self._newest else None
+
     def seal(self, value: str, *, context: bytes) -> str:
         """Return *value* as it may be stored. The same value is another text each time.
 
@@ -85,7 +90,7 @@ class Secrets:
 
     def is_current(self, sealed: str) -> bool:
         """Return whether a text is sealed with the newest key; else it is to be sealed again."""
-        return self._newest is not None and sealed.startswith(f"{_VERSION}.{self._newest}.")
+        return self.current is not None and sealed.startswith(self.current)
 
 
 def _read_key(text: str, number: int) -> bytes:

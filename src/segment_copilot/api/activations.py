@@ -252,6 +252,7 @@ class ActivationController(Controller):
     ) -> CheckResult:
         """Try the destination.
 
-        Its credentials and settings are tried; nobody is sent, and nothing is changed there.
+        Its credentials and settings are tried; nobody is sent, and nothing is changed there. `unknown_traits` would be sent,
+        and nobody has them.
         """
         return await activations.check(tenant, activation_id)

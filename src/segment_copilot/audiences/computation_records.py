@@ -28,6 +28,17 @@ UPDATE segments SET status = (CASE
     WHEN last_error IS NOT NULL THEN 'failed' WHEN published_run IS NOT NULL THEN 'computed' ELSE 'draft' END)
 WHERE tenant_id = $1 AND id = $2
 """
+_TOGETHER: Final = 1_000
+# What names a state that is read stays, and so do changes that an activation has yet to send.
+_OLD: Final = """
+DELETE FROM computations WHERE id = ANY (ARRAY(
+    SELECT id FROM computations AS old
+    WHERE status IN ('done', 'failed', 'cancelled') AND finished_at < $1
+        AND NOT EXISTS (SELECT FROM segments WHERE id = old.segment_id AND old.run_id IN (published_run, previous_run))
+        AND NOT EXISTS (SELECT FROM activations WHERE segment_id = old.segment_id AND synced_computation < old.id)
+    LIMIT $2))
+RETURNING tenant_id, segment_id
+"""
 Status = Literal["queued", "computing", "done", "failed", "cancelled"]
 Order = Literal["id", "-id", "as_of", "-as_of"]
 _SORTINGS: Final = {"id": BY_ID, "as_of": Sorting("as_of", datetime, "timestamptz")}
@@ -94,6 +105,15 @@ class ComputationRecords:
         """Return how many of the tenant's computations are queued or running."""
         sql = "SELECT count(*) FROM computations WHERE tenant_id = $1 AND status IN ('queued', 'running')"
         return await self._postgres.fetchval(sql, tenant.id)
+
+    async def clean_up(self, *, before: datetime) -> bool:
+        """Forget, of all tenants, what was over before an instant, and who entered and left by it; True if there may be more."""
+        async with self._postgres.transaction() as transaction:
+            rows = await transaction.fetch(_OLD, before, _TOGETHER)
+            for tenant_id in {row["tenant_id"] for row in rows}:
+                segments = sorted({row["segment_id"] for row in rows if row["tenant_id"] == tenant_id})
+                await leave_to_remove(transaction, tenant_id, segments)
+        return len(rows) == _TOGETHER
 
     async def cancel(self, tenant: Tenant, computation_id: int) -> Computation:
         """Stop a computation that is not over; the members stay as they are.

@@ -20,6 +20,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Compared, Comparison, MembershipChanges
 from segment_copilot.audiences.claims import CLAIMED, Claim, read_claim
 from segment_copilot.audiences.computation_records import IDLE, RECORD, Computation, read_computation
+from segment_copilot.audiences.dependencies import make_users_due
 from segment_copilot.audiences.previews import Previews
 from segment_copilot.audiences.publications import announce, announce_failure
 from segment_copilot.audiences.references import is_static, not_found, without_definition
@@ -27,6 +28,7 @@ from segment_copilot.audiences.refresh import note_done, note_failed
 from segment_copilot.audiences.removals import keep_lists, leave_to_remove
 from segment_copilot.audiences.segments import Segments
 from segment_copilot.audiences.states import drop_runs
+from segment_copilot.audiences.together import WRITTEN, Together
 from segment_copilot.audiences.turns import TURNS, note_progress, take_turn
 from segment_copilot.audiences.uploads import merge
 from segment_copilot.audiences.user_numbers import UserNumbers
@@ -76,6 +78,7 @@ class Computations:
         segments: Segments,
         previews: Previews,
         changes: MembershipChanges,
+        together: Together,
         *,
         lease: timedelta = LENGTH,
         presence: Presence | None = None,
@@ -85,6 +88,7 @@ class Computations:
         self._segments = segments
         self._previews = previews
         self._changes = changes
+        self._together = together
         self._numbers = UserNumbers(postgres, clickhouse)
         self._leases = Leases(postgres, _QUEUE, length=lease, presence=presence)
 
@@ -261,7 +265,7 @@ class Computations:
                 await self._write_down(one, error, final=False)
             return
         await self._leases.take_back([one.lease for one in claims if one.id not in written])
-        await note_progress(self._postgres, list(written), done=1, of=2)
+        await note_progress(self._postgres, list(written), done=WRITTEN, of=1)
         found = await self._compare_together([one for one in claims if one.id in written])
         for one in claims:
             running = self._compare_and_publish(one, found.get(one.id)) if one.id in written else self._compute(one)
@@ -337,27 +341,16 @@ class Computations:
         The others are left to be computed one by one: a definition that no longer compiles, or everything when the
         store refuses to do it in one go.
         """
-        plans = dict[int, compiler.Plan]()
-        for one in claims:
-            try:
-                plans[one.id] = (await self._compile(one)).plan
-            except Exception as error:  # noqa: BLE001  # it will be met again, and settled, by itself
-                log.warning("computation.apart", computation_id=one.id, error=type(error).__name__)
-        if not plans:
-            return set()
-        planned = [one for one in claims if one.id in plans]
-        segments, runs = [one.segment_id for one in planned], [one.run_id for one in planned]
+        segments, runs = [one.segment_id for one in claims], [one.run_id for one in claims]
         try:
-            await self._numbers.give(claims[0].tenant)
-            shared = compiler.SharedSlots(list(plans.values()))
-            statements = [shared.create(), shared.insert(segment_ids=segments, run_ids=runs)]
-            await self._clickhouse.script([(query.sql, query.params) for query in statements], purpose="compute")
+            return await self._together.write(claims)
+        except Unavailable:  # what was found so far is kept, and gone on from
+            raise
         except Exception as error:  # noqa: BLE001
-            log.warning("computation.apart", computations=len(plans), error=type(error).__name__)
+            log.warning("computation.apart", computations=len(claims), error=type(error).__name__)
             # What was written is not to be written twice.
             await drop_runs(self._clickhouse, claims[0].tenant.id, segments=segments, runs=runs)
             return set()
-        return set(plans)
 
     async def _compare_together(self, claims: Sequence[Claim]) -> dict[int, Comparison]:
         """Compare what many runs wrote with the members there are; what is not compared here is to be by itself."""
@@ -375,6 +368,8 @@ class Computations:
             found = compared or (await self._changes.write(claim.tenant, [_compared(claim, before)]))[claim.id]
             outcome, before = await self._publish(claim, found, before)
             compared = None
+            if outcome == "done" and claim.upload is not None and found.entered + found.left:
+                await make_users_due(self._postgres, claim.tenant, claim.segment_id)
             log.info(
                 "computation.compared",
                 outcome=outcome,

@@ -64,6 +64,18 @@ _TARGETS = """
 SELECT segments.id, segments.name FROM segment_references JOIN segments ON segments.id = refers_to
 WHERE segment_id = $2 AND tenant_id = $1 ORDER BY segments.id"""
 
+# Live ones look each minute at what stands behind them.
+_MAKE_DUE = """
+WITH RECURSIVE behind AS (
+    SELECT segment_id FROM segment_references WHERE refers_to = $2
+    UNION SELECT above.segment_id FROM segment_references AS above JOIN behind ON above.refers_to = behind.segment_id)
+UPDATE segments SET next_refresh_at = now() FROM (
+    SELECT id FROM segments
+    WHERE tenant_id = $1 AND id IN (SELECT segment_id FROM behind) AND id <> $2 AND refresh_mode <> 'live' AND next_refresh_at > now()
+    ORDER BY id FOR NO KEY UPDATE
+) AS due WHERE segments.id = due.id
+"""
+
 UNUSED = """
 NOT EXISTS (SELECT FROM segment_references WHERE refers_to = segments.id AND segment_id <> segments.id)
 AND NOT EXISTS (SELECT FROM activations WHERE activations.segment_id = segments.id)"""
@@ -105,6 +117,11 @@ async def read_users(connection: Connection, tenant: Tenant, segment_id: int) ->
         tuple(NamedSegment(row["id"], row["name"]) for row in segments),
         tuple(NamedActivation(row["id"], row["connector_type"]) for row in activations),
     )
+
+
+async def make_users_due(postgres: Postgres, tenant: Tenant, segment_id: int) -> None:
+    """Have the segments refreshed at once whose definitions lead to one that now means others; not in its transaction."""
+    await postgres.execute(_MAKE_DUE, tenant.id, segment_id)
 
 
 async def check_unused(connection: Connection, tenant: Tenant, segment_id: int) -> None:

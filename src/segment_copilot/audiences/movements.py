@@ -20,7 +20,8 @@ _PUBLISHED: Final = """
 SELECT id, change_set, finished_at, entered, left_count,
     NOT EXISTS (SELECT FROM computations AS earlier
                 WHERE earlier.tenant_id = $1 AND earlier.segment_id = $2 AND earlier.change_set IS NOT NULL
-                    AND earlier.id < computations.id) AS is_first
+                    AND earlier.id < computations.id)
+        AND entered = member_count AND left_count = 0 AS is_first -- those of before may be forgotten
 FROM computations
 WHERE tenant_id = $1 AND segment_id = $2 AND change_set IS NOT NULL AND finished_at >= $3 AND finished_at < $4
 ORDER BY id

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.dependencies import check_unused
+from segment_copilot.audiences.dependencies import check_unused, make_users_due
 from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.quotas import Quota, check_quota, read_quota
@@ -300,6 +300,8 @@ class Segments:
             segment = await _write_changes(transaction, tenant, current, changes, prepared if is_new else None, refresh)
             if is_new:
                 await _keep_version(transaction, tenant, segment, caller)
+        if is_new:
+            await make_users_due(self._postgres, tenant, segment_id)
         self._discovery.forget(tenant)
         return SavedSegment(segment, prepared.warnings if prepared else ())
 
@@ -377,7 +379,7 @@ def _meaning(stored: str) -> str:
 
 def _check_names(name: str | UnsetType) -> None:
     if name is not UNSET and not 0 < len(name.strip()) <= MAX_NAME:
-        finding = Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters.")
+        finding = Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters, and not only blanks.")
         raise InvalidInput(finding.detail, findings=[finding])
 
 

@@ -181,7 +181,9 @@ class Snapshots:
         """
         findings = list[Finding]()
         if not 0 < len(name.strip()) <= MAX_NAME:
-            findings.append(Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters."))
+            findings.append(
+                Finding("/name", "out_of_range", f"A name has 1 to {MAX_NAME} characters, and not only blanks.")
+            )
         if as_of is not None and as_of > (now or datetime.now(UTC)):
             findings.append(Finding("/as_of", "still_to_come", "A snapshot is of an instant that has passed."))
         if findings:

@@ -24,6 +24,6 @@ async def take_turn(transaction: Connection, computation_id: int) -> None:
     await transaction.execute(_TAKE, computation_id)
 
 
-async def note_progress(postgres: Postgres, computation_ids: Sequence[int], *, done: int, of: int) -> None:
+async def note_progress(postgres: Postgres, computation_ids: Sequence[int], *, done: float, of: int) -> None:
     """Note how many steps of computations are done, *of* how many; what is published has done all of them."""
     await postgres.execute(_NOTE, computation_ids, done / of)

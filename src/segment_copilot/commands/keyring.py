@@ -258,6 +258,10 @@ def _on_postgres(work: Callable[[Postgres], Awaitable[T]]) -> T:
 async def _opened() -> AsyncGenerator[Postgres]:
     settings = read_settings(os.environ)
     if not settings.database_url:
-        raise InvalidInput("Set DATABASE_URL: keys and tenants are kept in PostgreSQL.", code="invalid_settings")
+        detail = (
+            "Set DATABASE_URL: keys and tenants are kept in PostgreSQL. Of a service that runs, such as `dev`, the keys are "
+            "made and listed over HTTP, at /api/auth/api-keys/."
+        )
+        raise InvalidInput(detail, code="invalid_settings")
     async with open_postgres(settings.database_url, pool=1) as postgres:
         yield postgres

@@ -6,8 +6,8 @@ plan               typed nodes + as_of → slots      every boundary an instant
 render             slots → SQL and parameters       trees → sources → chain or bitmasks
 
 SQL text is made by `render` and what it calls, and nowhere else. The same slots also tell how an audience comes about
-(`narrowing`), what is known of one user (`evidence`), the members of many segments at once (`SharedSlots`), and in which of many
-segments one user is (`UserSlots`).
+(`narrowing`), what is known of one user (`evidence`), the members of many segments at once (`SharedSlots`; `SlotSets`, by statements
+whose answers can be kept), and in which of many segments one user is (`UserSlots`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from segment_copilot.compiler.bind import Bound, Referenced, Static, all_conditi
 from segment_copilot.compiler.evidence import Evidence, UserEvidence, Verdict, read_evidence, render_evidence
 from segment_copilot.compiler.filters import WHERE_POINTER, render_event_filter, render_trait_filter
 from segment_copilot.compiler.fragments import CompiledQuery
-from segment_copilot.compiler.moves import Move, moves_between, question_of
+from segment_copilot.compiler.moves import Move, SeenSince, moves_between, question_at, question_of, slots_between
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
 from segment_copilot.compiler.relevance import can_change
@@ -40,6 +40,7 @@ from segment_copilot.compiler.render import (
     render_preview,
     shape_of,
 )
+from segment_copilot.compiler.slot_sets import CREATE_ARRIVED, EVERYBODY, TOUCHED_BY_CAUSE, Asked, Kept, SlotSets
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.tables import Person
 from segment_copilot.compiler.touched import CREATE_TOUCHED, TOUCHED, render_copies, render_persons
@@ -80,22 +81,29 @@ def compile_definition(
 
 
 __all__ = [
+    "CREATE_ARRIVED",
     "CREATE_TOUCHED",
+    "EVERYBODY",
     "TOUCHED",
+    "TOUCHED_BY_CAUSE",
     "WHERE_POINTER",
+    "Asked",
     "Bound",
     "Compiled",
     "CompiledQuery",
     "Conditions",
     "Evidence",
+    "Kept",
     "KeyRange",
     "Move",
     "Narrowing",
     "Person",
     "Plan",
     "Referenced",
+    "SeenSince",
     "Shape",
     "SharedSlots",
+    "SlotSets",
     "Static",
     "TraitTable",
     "UserEvidence",
@@ -110,6 +118,7 @@ __all__ = [
     "leaves",
     "moves_between",
     "plan",
+    "question_at",
     "question_of",
     "read_evidence",
     "read_narrowing",
@@ -127,4 +136,5 @@ __all__ = [
     "render_preview",
     "render_trait_filter",
     "shape_of",
+    "slots_between",
 ]

@@ -82,7 +82,11 @@ class TraitJudgedAnew(Struct, frozen=True):
     later: Test
 
 
-Move = EventsIn | EventsJudgedAnew | DaysOfEvents | TraitSince | TraitJudgedAnew
+class SeenSince(Struct, frozen=True):
+    """Names the users whom nobody had seen at the earlier instant."""
+
+
+Move = EventsIn | EventsJudgedAnew | DaysOfEvents | TraitSince | TraitJudgedAnew | SeenSince
 
 
 def moves_between(earlier: Plan, later: Plan) -> frozenset[Move] | None:
@@ -93,17 +97,38 @@ def moves_between(earlier: Plan, later: Plan) -> frozenset[Move] | None:
     """
     found = set[Move]()
     for before, after in zip_longest(_slots(earlier.root), _slots(later.root)):
-        if before is None or after is None or _question(before) != _question(after):
-            return None
-        if isinstance(before, PeriodsSlot) and isinstance(after, PeriodsSlot) and not _go_on(before, after):
+        if before is None or after is None or not _is_same(before, after):
             return None
         found.update(_moves(before, after, (earlier.as_of, later.as_of)))
     return frozenset(found)
 
 
+def slots_between(earlier: Plan, later: Plan) -> Iterator[tuple[Slot, Slot, frozenset[Move]]]:
+    """Yield each slot as it was and as it is, and what names all whom the clock can bring into it or out of it.
+
+    The plans are of one definition. Slots of which only everybody can be named are left out.
+    """
+    for before, after in zip(_slots(earlier.root), _slots(later.root), strict=False):
+        if _is_same(before, after):
+            moves = frozenset(_moves(before, after, (earlier.as_of, later.as_of)))
+            yield before, after, moves | {SeenSince()} if isinstance(after, SampleSlot | ListedSlot) else moves
+
+
+def _is_same(before: Slot, after: Slot) -> bool:
+    """Return whether a slot asks the same at both instants, and does not count what was cut anew."""
+    if isinstance(before, PeriodsSlot) and isinstance(after, PeriodsSlot) and not _go_on(before, after):
+        return False
+    return _question(before) == _question(after)
+
+
 def question_of(plan: Plan) -> bytes:
     """Return a hash of what a plan asks, and at which instant: of the definition, and of all that stands behind it."""
-    return hashlib.sha256(msgspec.json.encode((plan.as_of, plan.root))).digest()
+    return question_at(plan.as_of, plan.root)
+
+
+def question_at(as_of: datetime, asked: object) -> bytes:
+    """Return a hash of a part of a plan, and the instant at which it is asked."""
+    return hashlib.sha256(msgspec.json.encode((as_of, asked))).digest()
 
 
 def _slots(node: Node) -> Iterator[Slot]:

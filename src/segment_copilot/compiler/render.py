@@ -33,7 +33,7 @@ _CHAIN_SOURCES: Final = 24
 _CHAIN_READS: Final = 2  # of each source, on the average
 _SOURCES_IN_A_RANGE: Final[dict[Shape, int]] = {"chain": 16, "bitmasks": 7}
 """Each source holds a table of its users while it is read; so many fit into 200 MB for half a million users."""
-_INTO_STATES: Final = "INSERT INTO segment_states (tenant_id, segment_id, run_id, members)\n"
+INTO_STATES: Final = "INSERT INTO segment_states (tenant_id, segment_id, run_id, members)\n"
 _SMALL: Final = 1_000_000  # events: of fewer no plan needs much memory
 
 
@@ -127,10 +127,10 @@ def render_membership_insert(
     template = (
         "SELECT {}, {}, {}, groupBitmapState(number)\nFROM {} AS members INNER ANY JOIN {} AS numbers USING (user_key)"
     )
-    return query(sql(_INTO_STATES + template, tenant, segment, run, members, _numbers(tenant)))
+    return query(sql(INTO_STATES + template, tenant, segment, run, members, numbers_of(tenant)))
 
 
-def _numbers(tenant: Fragment) -> Fragment:
+def numbers_of(tenant: Fragment) -> Fragment:
     """The numbers of users, to be joined: in another `IN` the server would plan all that stands in it once more."""
     return nested(sql("SELECT user_key, number\nFROM user_numbers\nWHERE tenant_id = {}", tenant))
 
@@ -149,7 +149,7 @@ class SharedSlots:
     """
 
     def __init__(self, plans: Sequence[Plan], *, names: TableNames = STORED) -> None:
-        _check_alike(plans)
+        check_alike(plans)
         self._names = names
         self._first = replace(plans[0], linked=any(plan.linked for plan in plans))
         trees = [normal(plan.root) for plan in plans]
@@ -165,21 +165,6 @@ class SharedSlots:
         )
         universe = nested(sql("SELECT user_id, user_key\n{}", rendering.users()))
         return query(sql(template, self._masks.columns, universe, nested(self._masks.rows(rendering.sources))))
-
-    def insert(self, *, segment_ids: Sequence[int], run_ids: Sequence[UUID]) -> CompiledQuery:
-        """Write the members of a run of each plan, in their order; of a run that nobody is in there is nothing to write."""
-        tenant = bind(self._first.tenant_id, "UInt32", name="tenant")
-        places = bind(list(range(1, len(self._tests) + 1)), "Array(UInt16)", name="places")
-        tests = _listed([sql("toUInt8({})", test) for test in self._tests])
-        numbers = _numbers(tenant)
-        template = (
-            "SELECT number, arrayFilter((place, is_in) -> is_in, {}, [\n{}\n]) AS found\n"
-            "FROM shared_slots INNER ANY JOIN {} AS numbers USING (user_key)"
-        )
-        rows = nested(sql(template, places, tests, numbers))
-        segments, runs = bind(list(segment_ids), "Array(UInt64)"), bind(list(run_ids), "Array(UUID)")
-        insert = "SELECT {}, {}[place], {}[place], groupBitmapState(number)\nFROM {}\nARRAY JOIN found AS place\nGROUP BY place"
-        return query(sql(_INTO_STATES + insert, tenant, segments, runs, rows))
 
     def create_members(self, segment_ids: Sequence[int]) -> CompiledQuery:
         """Make another temporary table, of the members of each plan: `segment_id, user_key, user_id`.
@@ -197,7 +182,8 @@ class SharedSlots:
         return query(sql("SELECT\n{}\nFROM shared_slots", _listed([sql("toUInt8({})", test) for test in self._tests])))
 
 
-def _check_alike(plans: Sequence[Plan]) -> None:
+def check_alike(plans: Sequence[Plan]) -> None:
+    """Raise ValueError unless the plans are of one tenant and one instant."""
     if len({(plan.tenant_id, plan.as_of) for plan in plans}) != 1:
         raise ValueError("plans that share slots are of one tenant and one instant")
 
@@ -223,7 +209,7 @@ class UserSlots:
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        _check_alike(plans)
+        check_alike(plans)
         self._first = plans[0]
         self._trees = [normal(plan.root) for plan in plans]
         self._masks = Bitmasks(self._trees)

@@ -19,13 +19,14 @@ from segment_copilot.compiler.moves import (
     EventsIn,
     EventsJudgedAnew,
     Move,
+    SeenSince,
     TraitJudgedAnew,
     TraitSince,
     matchings_of,
     together,
 )
 from segment_copilot.compiler.predicates import render_anniversary, render_filter, render_test
-from segment_copilot.compiler.slots import AggregateSlot, OccurrenceSlot, Plan, Slot, TraitSlot
+from segment_copilot.compiler.slots import AggregateSlot, OccurrenceSlot, Plan, Range, Slot, TraitSlot
 from segment_copilot.compiler.tables import INSTANT, TableNames, Tables, in_range, of_traits, of_types, where
 from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -91,28 +92,47 @@ def _moved(tables: Tables, moves: Iterable[Move], since: datetime) -> list[Fragm
         match move:
             case EventsIn():
                 ranges.setdefault(move.event_types, []).append(move)
-            case EventsJudgedAnew():
-                judged = [render_filter("payload", wanted) for wanted in (move.earlier, move.later)]
-                conditions = [*in_range(move.range), sql("{} != {}", *judged)]
-                found.append(tables.events(move.event_types, conditions))
-            case DaysOfEvents():
-                days = [render_anniversary(sql("occurred_at"), one) for one in (move.earlier, move.later)]
-                found.append(tables.events(move.event_types, [sql("{} != {}", *days)]))
             case TraitSince():
                 traits.add(move.property)
-            case TraitJudgedAnew():
-                tests = [render_test("value", one) for one in (move.earlier, move.later)]
-                differs = sql("({} != {} OR NOT is_exact)", *tests)
-                found.append(tables.current_traits(of_traits([move.property]), [differs], final=False))
             case _:
-                assert_never(move)
-    for names, some in ranges.items():
-        lies = [group("AND", in_range(range_)) for range_ in together(move.range for move in some)]
-        found.append(tables.events(names, [group("OR", lies)]))
+                found.append(read_move(tables, move, since))
+    found += [_events_in(tables, names, [move.range for move in some]) for names, some in ranges.items()]
     if traits:
-        is_later = sql("occurred_at > {}", bind(since, INSTANT))
-        found.append(tables.current_traits(of_traits(sorted(traits)), [is_later], final=False))
+        found.append(_traits_since(tables, traits, since))
     return found
+
+
+def read_move(tables: Tables, move: Move, since: datetime) -> Fragment:
+    """Read the rows that name whom one move of the clock moves."""
+    match move:
+        case EventsIn():
+            return _events_in(tables, move.event_types, [move.range])
+        case EventsJudgedAnew():
+            judged = [render_filter("payload", wanted) for wanted in (move.earlier, move.later)]
+            return tables.events(move.event_types, [*in_range(move.range), sql("{} != {}", *judged)])
+        case DaysOfEvents():
+            days = [render_anniversary(sql("occurred_at"), one) for one in (move.earlier, move.later)]
+            return tables.events(move.event_types, [sql("{} != {}", *days)])
+        case TraitSince():
+            return _traits_since(tables, [move.property], since)
+        case TraitJudgedAnew():
+            tests = [render_test("value", one) for one in (move.earlier, move.later)]
+            differs = sql("({} != {} OR NOT is_exact)", *tests)
+            return tables.current_traits(of_traits([move.property]), [differs], final=False)
+        case SeenSince():
+            return tables.newcomers(since)
+        case _:
+            assert_never(move)
+
+
+def _events_in(tables: Tables, names: tuple[str, ...] | None, ranges: Sequence[Range]) -> Fragment:
+    lies = [group("AND", in_range(range_)) for range_ in together(ranges)]
+    return tables.events(names, [group("OR", lies)])
+
+
+def _traits_since(tables: Tables, names: Iterable[str], since: datetime) -> Fragment:
+    is_later = sql("occurred_at > {}", bind(since, INSTANT))
+    return tables.current_traits(of_traits(sorted(names)), [is_later], final=False)
 
 
 def render_copies(plans: Sequence[Plan]) -> list[CompiledQuery]:

@@ -11,7 +11,8 @@ from typing import Final, Literal
 from segment_copilot.compiler.fragments import Fragment, group, join, nested, sql
 from segment_copilot.compiler.slots import Node, Slot, SlotNode
 
-_WORD: Final = 64
+WORD: Final = 64
+"""Bits in one."""
 
 Places = Sequence[tuple[int, int]]
 """Per slot, its word and its bit there."""
@@ -21,8 +22,8 @@ class Words:
     """Holds a bit for each of some slots, in this order."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
-        self._places = {slot: divmod(index, _WORD) for index, slot in enumerate(slots)}
-        self.count = -(-len(slots) // _WORD)
+        self._places = {slot: divmod(index, WORD) for index, slot in enumerate(slots)}
+        self.count = -(-len(slots) // WORD)
 
     @property
     def columns(self) -> Fragment:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from segment_copilot.english_next.answers_words import card, listed
-from segment_copilot.english_next.outcomes import Asked, Drafted, Refused
+from segment_copilot.english_next.outcomes import Asked, Drafted, Refused, Unplaced
 from segment_copilot.english_next.plan import ASK, PREVIEW, PROPOSE, Answer, Call, Context, Unmapped, say
 from segment_copilot.language import Definition, encode
 from segment_copilot.language.describe import describe, in_percent
@@ -18,6 +19,7 @@ _CTA: Final = "display_create_segment_cta"
 _NAME: Final = 80
 _LABEL: Final = 80
 _VALUE: Final = 200
+_KEPT: Final = 4  # words before the first that differs
 _LINE: Final = 500
 _TOLD: Final = 3
 _NEAR: Final = 4
@@ -91,27 +93,54 @@ def count(asked: Request, context: Context) -> Answer:
 def ask(asked: Asked, context: Context) -> Answer:
     """Ask which of several readings is meant, by the tool or in plain text where there is none."""
     labels = [option.label for option in asked.options]
+    shown = short(labels)
     if ASK in context.tools and context.tools_allowed:
-        options = [{"label": short(label), "value": label[:_VALUE]} for label in labels]
+        options = [
+            {"label": label, "value": whole[:_VALUE]} | ({"effect": whole[:_VALUE]} if label != whole else {})
+            for label, whole in zip(shown, labels, strict=True)
+        ]
         yield Call(ASK, {"question": asked.question[:300], "options": options})
         return ()
     return (asked.question, "\n".join(f"{number}. {label}" for number, label in enumerate(labels, 1)))
 
 
-def short(label: str) -> str:
-    """Return a label as it is offered: cut between two words where it is too long."""
-    return label if len(label) <= _LABEL else f"{label[: _LABEL - 1].rsplit(maxsplit=1)[0]}…"
+def short(labels: Sequence[str]) -> list[str]:
+    """Return labels as they are offered: of long ones the part in which they differ, cut between words."""
+    if all(len(label) <= _LABEL for label in labels):
+        return list(labels)
+    words = [label.split() for label in labels]
+    same = next((at for at, row in enumerate(zip(*words, strict=False)) if len(set(row)) > 1), min(map(len, words)))
+    first = max(0, same - _KEPT)
+    cut = [f"{'…' if first else ''}{' '.join(row[first:])}" for row in words]
+    return [one if len(one) <= _LABEL else f"{one[: _LABEL - 1].rsplit(maxsplit=1)[0]}…" for one in cut]
 
 
-def refuse(outcome: Refused) -> Answer:
-    """Say what could not be placed, and what would work."""
-    unmapped = [Unmapped(one.text, one.reason, one.names) for one in outcome.unplaced]
-    told = [f"“{one.text}”: {one.reason}{_nearest(one.names)}." for one in outcome.unplaced[:_TOLD]]
+def refuse(outcome: Refused, text: str) -> Answer:
+    """Say which words of *text* could not be placed, and what would work."""
+    unplaced = _joined(outcome.unplaced, text)
+    unmapped = [Unmapped(one.text, one.reason, one.names) for one in unplaced]
+    told = [f"“{one.text}”: {one.reason}{_nearest(one.names)}." for one in unplaced[:_TOLD]]
     if len(told) == 1:
         told = [f"I could not place {told[0]}"]
     elif told:
         told = [listed("I could not place:", told)]
     return say(*(told or [outcome.reason]), refuses=True, unmapped=unmapped)
+
+
+def _joined(unplaced: Sequence[Unplaced], text: str) -> tuple[Unplaced, ...]:
+    """Return words that stand a word or two apart, and are there for the same reason, as one phrase of *text*."""
+    found: list[Unplaced] = []
+    for one in unplaced:
+        last = found[-1] if found and found[-1].reason == one.reason else None
+        between = (
+            re.escape(last.text) + r"(?:\s+[^\s,.;:!?]+){0,2}\s+" + re.escape(one.text) if last is not None else ""
+        )
+        phrase = re.search(between, text) if between else None
+        if last is not None and phrase is not None:
+            found[-1] = Unplaced(phrase.group(), one.reason, tuple(dict.fromkeys((*last.names, *one.names))))
+        else:
+            found.append(one)
+    return tuple(found)
 
 
 def _nearest(names: tuple[str, ...]) -> str:

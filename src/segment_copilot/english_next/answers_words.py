@@ -1,4 +1,4 @@
-"""What answers are made of: counts, days, instants and time spans in words, and as the tools take them."""
+"""Writes what answers are made of: counts, days, instants and time spans in words, and as the tools take them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.english.words.lexicon import stems
 from segment_copilot.english_next.answers_drafts import document_of, short
 from segment_copilot.english_next.answers_quotes import quotes_of
+from segment_copilot.english_next.edits import Edited
 from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, phrases_of, words_of
 from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Base, Context
@@ -35,6 +36,8 @@ _REMEMBERED: Final = 12
 _ALIKE: Final = 80  # of 100
 _LONGEST_ANSWER: Final = 12  # words
 _BARE: Final = 3  # words of "refunds?"
+_LONG: Final = 80  # words: a longer message is no question, but one of its last sentences may be
+_LAST: Final = 3
 _SHORT: Final = 7  # words of a message that leans on another without saying so
 _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
@@ -104,6 +107,7 @@ class Said(Struct, frozen=True):
     edit: Outcome | None = None
     aside: tuple[str, ...] = ()
     base: Base | None = None  # what is on the table after it
+    was: Base | None = None  # what was on it before
     counts: bool = False  # the audience was only asked to be counted
     orders: bool = False  # it asks something of the answer too
     quotes: tuple[Mapping[str, Any], ...] = ()
@@ -111,10 +115,27 @@ class Said(Struct, frozen=True):
 
 def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
     """Return the last message as it was understood after those before it."""
+    texts = said[-_REMEMBERED:]
+    shown = _made_here(texts[:-1], context, reads)
+    if shown is not None:
+        return _next(Said(base=shown), texts[-1], context, reads)
     now = Said(base=context.base)
-    for text in said[-_REMEMBERED:]:
+    for text in texts:
         now = _next(now, text, context, reads)
     return now
+
+
+def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> Base | None:
+    """Return what is in view where this conversation made it, with what it was before; None where it came from elsewhere."""
+    if context.base is None:
+        return None
+    now = Said()
+    alone = structs.replace(context, base=None)
+    for text in texts:
+        now = _next(now, text, alone, reads)
+        if now.base is not None and now.base.definition == context.base.definition:
+            return structs.replace(context.base, earlier=now.base.earlier, named=now.base.named)
+    return None
 
 
 def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
@@ -129,10 +150,8 @@ def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
             found = Said(text, aside=(_INVOLVED,), base=before.base)
         except OverflowError:
             found = Said(text, aside=(_TOO_LARGE,), base=before.base)
-    table = _on_the_table(found)
-    return structs.replace(
-        found, base=context.base if context.base is not None and table is None else table or before.base
-    )
+    table = _on_the_table(structs.replace(found, base=before.base))
+    return structs.replace(found, base=table or before.base or context.base, was=before.base)
 
 
 _INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
@@ -149,7 +168,9 @@ def _on_the_table(found: Said) -> Base | None:
     drafted = found.edit if isinstance(found.edit, Drafted) else found.outcome
     if not isinstance(drafted, Drafted) or found.counts:
         return None
-    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions)
+    if isinstance(drafted, Edited):
+        return Base(drafted.document, drafted.name, None, False, drafted.assumptions, drafted.named, found.base)
+    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions, earlier=found.base)
 
 
 def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
@@ -162,15 +183,26 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _question(before, text, context)
+    said = understood is not None and understood.intent.answer in {"say", "acknowledged"}  # thanks change no draft
+    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None and not said else None
+    if isinstance(edit, Drafted | Asked):
+        return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
     if understood is not None:
         return Said(text, question=understood)
-    if before.base is not None and reads.edit is not None and (edit := reads.edit(text, before.base)) is not None:
+    if edit is not None:
         return Said(text, edit=edit)
+    if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
+        return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
-    return structs.replace(_audience(kept, reads), orders=orders)
+    found = _audience(kept, reads)
+    quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
+    return structs.replace(found, orders=orders, quotes=quotes)
 
+
+_NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
+"""What begins so asks, and is no audience even where its other words would make one."""
 
 _COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
 """An audience, and behind an arrow that its number is asked for."""
@@ -202,10 +234,18 @@ def _orders() -> re.Pattern[str]:
     )
 
 
+@cache
+def _besides() -> re.Pattern[str]:
+    """Return what else is asked in the order to make a segment: "create and save"."""
+    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
+    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
+
+
 def without_orders(text: str) -> tuple[str, bool]:
     """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    kept = _orders().sub(" ", text).strip()
-    return (kept, True) if kept and kept != text.strip() else (text, False)
+    making = _besides().sub(r"\1", text)
+    kept = _orders().sub(" ", making).strip(" \n—–-,;")
+    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
 
 
 # Answers to a question of ours
@@ -213,6 +253,10 @@ def without_orders(text: str) -> tuple[str, bool]:
 
 def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     """Return the request before with this answer in it; None when nothing was asked, or this is no answer."""
+    if isinstance(before.edit, Asked):
+        option = picked(text, [one.label for one in before.edit.options])
+        if option is not None:
+            return Said(before.text, edit=before.edit.options[option].draft)
     if isinstance(before.outcome, Asked):
         option = picked(text, [one.label for one in before.outcome.options])
         if option is not None:
@@ -252,8 +296,8 @@ def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
     """Return which option an answer names: by its words, or by its place in the list."""
-    for at, label in enumerate(labels):
-        if text.strip().casefold() in {label.casefold(), short(label).casefold(), label[:200].casefold()}:
+    for at, (label, shown) in enumerate(zip(labels, short(labels), strict=True)):
+        if text.strip().casefold() in {label.casefold(), shown.casefold(), label[:200].casefold()}:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]
@@ -276,6 +320,8 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
         if found is not None and (sure or found.slots.segments or not found.slots.text):
             return found
     question = _sorted(text, context)
+    if len(question.tokens) > _LONG:
+        return _one_sentence(question, context)
     if (gate := asked(_plain(text, context), only=_GATE)) is not None:
         return gate
     earlier = before.question if before.question is not None and before.question.intent.follows else None
@@ -320,8 +366,8 @@ def _one_sentence(question: Question, context: Context) -> Understood | None:
     """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
     today = dates.local_date(context.as_of, context.timezone)
     ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
-    for start, end in reversed(list(pairwise([-1, *ends]))):
-        if question.tokens[end].text == "?" and (start, end) != (-1, len(question.tokens) - 1):
+    for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
+        if question.tokens[end].text == "?" and 1 < end - start <= min(_LONG, len(question.tokens) - 1):
             found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
             if found is not None and found.intent.answer not in _GATE:
                 return found

@@ -61,7 +61,7 @@ class Intent(Struct, frozen=True):
 
 
 class Slots(Struct, frozen=True):
-    """What the words of a question filled in."""
+    """Holds what the words of a question filled in."""
 
     segments: tuple[SegmentName, ...] = ()
     windows: tuple[Window, ...] = ()
@@ -287,6 +287,8 @@ def _filled(
     classes: frozenset[str],
     inherited: Slots | None,
 ) -> Understood | None:
+    if "noun" in slots and not is_noun(question):
+        return None
     before = inherited or Slots()
     event, field, text, unfit = None, None, "", ""
     if "field" in slots:
@@ -317,8 +319,6 @@ def _filled(
         ):
             return None
     elif left:
-        return None
-    if "noun" in slots and not is_noun(question):
         return None
     filled = Slots(
         segments=question.segments or (before.segments if slots & {"segment", "two"} else ()),

@@ -75,7 +75,8 @@ class Result(Struct, frozen=True):
 class Base(Struct, frozen=True):
     """A base is what the person looks at or was shown last: a draft, or a saved segment.
 
-    *in_view* when the server has it too, so that a tool finds it without being told.
+    *in_view* when the server has it too, so that a tool finds it without being told. *named* when a person gave the
+    name, which then stays whatever is changed; *earlier* is what it was before the last change.
     """
 
     definition: Mapping[str, Any]
@@ -83,6 +84,8 @@ class Base(Struct, frozen=True):
     segment_id: int | None = None
     in_view: bool = False
     assumptions: tuple[str, ...] = ()
+    named: bool = False
+    earlier: Base | None = None
 
 
 class Context(Struct, frozen=True):
@@ -97,12 +100,12 @@ class Context(Struct, frozen=True):
 
     @property
     def catalog(self) -> Catalog:
-        """What exists in the tenant."""
+        """Return what exists in the tenant."""
         return self.names.catalog
 
     @property
     def index(self) -> Index:
-        """What the names of the tenant are linked by."""
+        """Return by what the names of the tenant are linked."""
         return self.names.index
 
 

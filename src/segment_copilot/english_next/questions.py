@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
@@ -49,6 +49,10 @@ class Question:
     def __init__(self, tokens: Sequence[Token], index: Index, today: date, *, user: str = "") -> None:
         self.tokens = tuple(tokens)
         self.lowers = tuple(token.lower for token in self.tokens)
+        self._places: dict[str, list[int]] = {}
+        for at, lower in enumerate(self.lowers):
+            self._places.setdefault(lower, []).append(at)
+        self.known: dict[tuple[object, ...], Any] = {}  # what words were found to name: many ways ask for the same
         self.index = index
         self.user = user
         self.mentions = segments_in(self.tokens, index)
@@ -82,7 +86,7 @@ class Question:
 
     @cached_property
     def number_at(self) -> int | None:
-        """Where the number stands that may say how many are asked for."""
+        """Return where the number stands that may say how many are asked for."""
         for at in self.free:
             token = self.tokens[at]
             if token.kind == "number" and 0 < token.value <= _MOST_ROWS and float(token.value).is_integer():
@@ -94,12 +98,11 @@ class Question:
         """The number that may say how many are asked for."""
         return None if self.number_at is None else int(self.tokens[self.number_at].value)
 
-    def phrase_at(self, phrase: Sequence[str]) -> tuple[int, ...]:
+    def phrase_at(self, phrase: tuple[str, ...]) -> tuple[int, ...]:
         """Return the places of the words of *phrase* where they stand side by side; () where they do not."""
-        size = len(phrase)
-        for at in range(len(self.lowers) - size + 1):
-            if self.lowers[at : at + size] == tuple(phrase):
-                return tuple(range(at, at + size))
+        for at in self._places.get(phrase[0], ()):
+            if self.lowers[at : at + len(phrase)] == phrase:
+                return tuple(range(at, at + len(phrase)))
         return ()
 
 

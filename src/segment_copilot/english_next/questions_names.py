@@ -1,4 +1,4 @@
-"""Which event type, property or trait the words of a question name: every word must be explained."""
+"""Finds which event type, property or trait the words of a question name: every word must be explained."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from segment_copilot.english.words.stems import irregular_past
 from segment_copilot.english_next.questions import Question
 
 _AMOUNTS: Final = ("total", "amount", "value", "revenue", "price", "sum", "cost", "paid")
+_MOST: Final = 9
+"""Words that name one thing: what says more is no question about it."""
 _SELLING: Final = stems("sell sold selling seller sellers")
 _PLACES: Final = stems("page screen site url")
 _VIEWS: Final = stems("view visit load hit open")
@@ -68,9 +70,15 @@ def is_noun(question: Question) -> bool:
 def event_in(question: Question, spent: frozenset[int], left: tuple[int, ...]) -> Link | Unfit | None:
     """Return the event type that the words left over name, with its filters; None when they name none or say more."""
     items = tuple(_items(question, spent, frozenset(left)))
+    if items not in question.known:
+        question.known[items] = _linked(items, question.index) if len(left) <= _MOST else None
+    return question.known[items]
+
+
+def _linked(items: Sequence[Item], index: Index) -> Link | Unfit | None:
     if not any(isinstance(item, Token) and item.stem not in NOISE for item in items):
         return None
-    links = link_event(items, question.index)
+    links = link_event(items, index)
     if not links or links[0].known is None:
         return None
     link = chosen(links, written([item for item in items if isinstance(item, Token)]))
@@ -159,7 +167,11 @@ def field_in(question: Question, spent: frozenset[int], left: tuple[int, ...], e
         if (at in left and token.kind in {"word", "name", "quoted"})
         or (at in question.free and at not in spent and token.stem in _TELLING & names)
     )
-    found = list(_named(words, index)) or list(_pages(words, index))
+    if len(left) > _MOST:
+        return None
+    if ("fields", *words) not in question.known:
+        question.known["fields", *words] = list(_named(words, index)) or list(_pages(words, index))
+    found: list[_Found] = question.known["fields", *words]
     whole = [one for one in found if not _content(one.left)]
     of_event = [one for one in whole if one.event_type == event] if event else []
     if whole:

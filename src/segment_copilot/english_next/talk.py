@@ -1,4 +1,4 @@
-"""From a conversation to its next turn, within bounds: questions are answered, audiences drafted, everything else is said."""
+"""Takes a conversation to its next turn, within bounds: questions are answered, audiences drafted, everything else is said."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from msgspec import Struct, structs
 from segment_copilot.english_next.anchors import names_of
 from segment_copilot.english_next.answers import ANSWERS, unanswered
 from segment_copilot.english_next.answers_drafts import Request, ask, count, draft, refuse
+from segment_copilot.english_next.answers_edits import revise
 from segment_copilot.english_next.audience import read_audience
-from segment_copilot.english_next.dialogue import LONGEST, Reads, Said, dialogue, too_long
+from segment_copilot.english_next.dialogue import LONGEST, ReadEdit, Reads, Said, dialogue, too_long
+from segment_copilot.english_next.edits import Edited, read_edit
 from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Answer, Base, Context, Result, Turn, Unmapped, play, say
 from segment_copilot.language.catalog import Catalog
@@ -95,7 +97,7 @@ class Reader:
     def _said(self, asked: Conversation, context: Context) -> Said:
         key = (asked.said, asked.as_of, asked.timezone, str(asked.view), id(context.names))
         if key not in self._understood:
-            self._understood[key] = dialogue(asked.said, context, Reads(self._audiences(asked, context)))
+            self._understood[key] = dialogue(asked.said, context, Reads(self._audiences(asked, context), _edits(asked)))
             while len(self._understood) > _CONVERSATIONS:
                 self._understood.popitem(last=False)
         return self._understood[key]
@@ -112,12 +114,21 @@ class Reader:
         return read
 
 
+def _edits(asked: Conversation) -> ReadEdit:
+    def read(text: str, base: Base) -> Outcome | None:
+        return read_edit(text, base, asked.catalog, asked.as_of, asked.timezone)
+
+    return read
+
+
 def _answer(said: Said, context: Context) -> Answer:
     if said.question is not None:
         if said.question.unfit:
             return say(said.question.unfit, refuses=True)
         return ANSWERS[said.question.intent.answer](said.question, context)
     match said.edit or said.outcome:
+        case Edited() as edited:
+            return revise(edited, said.was, said.text, context)
         case Drafted() as drafted:
             request = Request(drafted, said.quotes, orders=said.orders)
             return count(request, context) if said.counts else draft(request, context)
@@ -126,7 +137,7 @@ def _answer(said: Said, context: Context) -> Answer:
         case Refused() as refused:
             first = said.text.split(maxsplit=1)[0].lower().strip("¿¡\"'“") if said.text.strip() else ""
             asks = said.text.rstrip().endswith("?") or first in _ASKING
-            return unanswered(said.text) if asks and not refused.unplaced else refuse(refused)
+            return unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text)
         case None:
             return say(*said.aside, refuses=True)
 

@@ -30,6 +30,12 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) AS transaction, now() AS at,
         SELECT unnest(ARRAY[alias_id, person_id]) FROM identity_links WHERE tenant_id = $1 AND version > $3
         LIMIT $4::bigint) AS user_ids
 """
+_BY_TYPE: Final = """
+SELECT event_type, user_id FROM events WHERE tenant_id = $1 AND block_id IN (
+    SELECT id FROM blocks WHERE status = 'forwarded' AND forwarded_by >= $2::xid8)
+UNION
+SELECT '*', unnest(ARRAY[alias_id, person_id]) FROM identity_links WHERE tenant_id = $1 AND version > $3
+"""
 _REWRITTEN: Final = "UPDATE tenants SET rewritten_by = pg_current_xact_id() WHERE id = $1"
 
 Why = Literal["nothing_seen", "seen_too_long_ago", "rewritten", "links_moved", "too_many"]
@@ -80,6 +86,14 @@ class Arrivals:
         if len(row["user_ids"]) > most:
             return Arrived(new, why="too_many")
         return Arrived(new, row["user_ids"])
+
+    async def by_type(self, tenant: Tenant, mark: Mark) -> list[tuple[str, str]]:
+        """Return event types, each with an id that something of it arrived for since; "*" for an id that was linked.
+
+        It is asked after `since`, and tells all that is told there, perhaps more.
+        """
+        rows = await self._postgres.fetch(_BY_TYPE, tenant.id, mark.transaction, mark.link)
+        return [(row[0], row[1]) for row in rows]
 
 
 async def note_rewritten(connection: Connection | Postgres, tenant_id: int) -> None:

@@ -26,7 +26,7 @@ GROUP BY table HAVING count() = 2 ORDER BY table
 """
 # Tables that have users in sets of their numbers (user_numbers), in these columns. They are first: which numbers were theirs
 # is known for as long as the other rows are there, and numbers that nobody has are no one's.
-_SETS: Final = {"segment_states": ("members",), "segment_deltas": ("entered", "gone")}
+_SETS: Final = {"segment_states": ("members",), "segment_deltas": ("entered", "gone"), "kept_slots": ("users",)}
 _HIDDEN: Final = """
 SELECT count() FROM system.parts
 WHERE database = currentDatabase() AND table = {table:String} AND active AND has_lightweight_delete

@@ -23,6 +23,7 @@ from segment_copilot.copilot.models import (
     UserMessage,
 )
 from segment_copilot.copilot.models.offline import OfflineModel
+from segment_copilot.copilot.models.offline_next import OfflineNextModel
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.copilot.tools.signature import decode_arguments
 from segment_copilot.language import decode
@@ -77,7 +78,7 @@ def request(
     return ModelRequest("", (*asked, *messages), tools, catalog, AS_OF, catalog.timezone, tools_allowed)
 
 
-def turn(asked: ModelRequest, *, model: OfflineModel = _MODEL) -> list[ModelEvent]:
+def turn(asked: ModelRequest, *, model: OfflineModel | OfflineNextModel = _MODEL) -> list[ModelEvent]:
     """Every event of one turn, of a model that has read much before, as a service's has, or of another *model*."""
 
     async def collect() -> list[ModelEvent]:
@@ -93,13 +94,14 @@ def play(
     failing: str = "",
     without: str = "",
     results: Mapping[str, Any] | None = None,
+    model: OfflineModel | OfflineNextModel = _MODEL,
 ) -> Played:
     """Ask *text* and answer each call until the model says it is done. *failing* is the tool that fails."""
     messages: tuple[Message, ...] = ()
     calls: list[ToolCall] = []
     given: list[ToolResult] = []
     for _ in range(_MOST_TURNS):
-        events = turn(request(text, catalog=catalog, messages=messages, without=without))
+        events = turn(request(text, catalog=catalog, messages=messages, without=without), model=model)
         ended = events[-1]
         assert isinstance(ended, TurnEnded)
         said = "".join(event.delta for event in events if isinstance(event, TextDelta))

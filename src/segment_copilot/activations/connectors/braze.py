@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from segment_copilot.activations.connectors.answers import retry_after
+from segment_copilot.activations.connectors.answers import hide, retry_after
 from segment_copilot.activations.connectors.configs import Config, Secret, Url
 from segment_copilot.activations.connectors.contract import Batch, Outcome, Rejected
-from segment_copilot.activations.connectors.services import Service, fail, hide, read
+from segment_copilot.activations.connectors.services import Service, fail, read
 from segment_copilot.activations.outgoing import Answer, Outgoing
 
 MOST_TRACKED: Final = 75
@@ -107,7 +107,7 @@ async def _track(batch: Batch, config: BrazeConfig, outgoing: Outgoing) -> tuple
     reasons: dict[int, str] = {}
     for error in said.errors:
         if isinstance(error, _Problem) and error.index is not None and 0 <= error.index < len(attributes):
-            reasons.setdefault(error.index, hide(error.type, config.api_key) or "Braze does not say why.")
+            reasons.setdefault(error.index, hide(error.type, [config.api_key]) or "Braze does not say why.")
     return tuple(Rejected(attributes[index]["external_id"], reason) for index, reason in sorted(reasons.items()))
 
 

@@ -51,6 +51,12 @@ def secret_fields(config: type[Config]) -> frozenset[str]:
     return _marked(config, "writeOnly", mark=True)
 
 
+def secrets_in(config: Config) -> tuple[str, ...]:
+    """Return the values of the secret fields that are set."""
+    values: dict[str, Any] = msgspec.to_builtins(config)
+    return tuple(values[name] for name in secret_fields(type(config)) if values.get(name) is not None)
+
+
 def url_fields(config: type[Config]) -> frozenset[str]:
     """Return the names of the fields that say where requests go."""
     return _marked(config, "format", mark="uri")

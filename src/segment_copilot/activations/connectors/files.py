@@ -76,8 +76,8 @@ class Files:
     async def check(self, config: FileConfig, outgoing: Outgoing) -> None:
         """Write an empty file and remove it."""
         if config.url is not None:
-            judge(await _request("PUT", config, _CHECKED, b"", outgoing), "The bucket")
-            judge(await _request("DELETE", config, _CHECKED, b"", outgoing), "The bucket")
+            judge(await _request("PUT", config, _CHECKED, b"", outgoing), "The bucket", config)
+            judge(await _request("DELETE", config, _CHECKED, b"", outgoing), "The bucket", config)
             return
         await self._in_thread(lambda: self._try(Path(self._checked_root())))
 
@@ -86,7 +86,7 @@ class Files:
         data = await asyncio.to_thread(self._encode, batch, config)
         name = f"segment-{batch.segment_id}-{batch.key}.{self._form}"
         if config.url is not None:
-            judge(await _request("PUT", config, name, data, outgoing), "The bucket")
+            judge(await _request("PUT", config, name, data, outgoing), "The bucket", config)
         else:
             folder = Path(self._checked_root(), batch.tenant_slug, config.directory or "")
             await self._in_thread(lambda: self._write(folder, name, data))

@@ -17,10 +17,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from segment_copilot.activations.addresses import MAX_URL
-from segment_copilot.activations.connectors.answers import retry_after
+from segment_copilot.activations.connectors.answers import hide, retry_after
 from segment_copilot.activations.connectors.configs import Config, Secret
 from segment_copilot.activations.connectors.contract import Batch, Outcome, Recipient, Rejected, TryLater
-from segment_copilot.activations.connectors.services import Service, fail, hide, read
+from segment_copilot.activations.connectors.services import Service, fail, read
 from segment_copilot.activations.outgoing import Answer, Outgoing
 
 URL: Final = "https://a.klaviyo.com"
@@ -180,7 +180,7 @@ class _Account:
         if error.code == "duplicate_profile":
             return "Klaviyo has this email in a profile with another external_id. Merge or correct the two there."
         field = error.pointer.rpartition("/")[2]
-        text = hide(error.detail or error.title, self._key) or "Klaviyo does not say why."
+        text = hide(error.detail or error.title, [self._key]) or "Klaviyo does not say why."
         return f"{text} ({field})" if field.isidentifier() and field not in text else text
 
 

@@ -8,14 +8,13 @@ from typing import Final, NoReturn, TypeVar
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.activations.connectors.answers import hide
 from segment_copilot.activations.connectors.contract import Refused, TryLater
 from segment_copilot.activations.outgoing import Answer
 
 _TOO_MANY: Final = 429
 _LATER: Final = {408, 425}
 _SERVER_ERROR: Final = 500
-_SHOWN: Final = 200
-_LEAST_SECRET: Final = 4
 T = TypeVar("T")
 
 
@@ -38,7 +37,7 @@ def fail(answer: Answer, service: Service, *, told: str, secret: str, after: tim
         TryLater: The service is busy, or has a problem of its own.
         Refused: Somebody has to change something first.
     """
-    said = f": {hide(told, secret)}" if told else ""
+    said = f": {hide(told, [secret])}" if told else ""
     match answer.status:
         case 429:
             raise TryLater(f"{service.name} asks to wait: it had too many requests.", after)
@@ -62,10 +61,3 @@ def read(answer: Answer, kind: type[T]) -> T | None:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def hide(text: str, secret: str) -> str:
-    """Return what a service says as it may be shown: a line of printable text, not too long, without the secret."""
-    hidden = text.replace(secret, "***") if len(secret) >= _LEAST_SECRET else text
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in hidden).split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from segment_copilot.activations.connectors.answers import judge
-from segment_copilot.activations.connectors.configs import MASK, Config, Secret, Url
+from segment_copilot.activations.connectors.answers import hide, judge
+from segment_copilot.activations.connectors.configs import MASK, Config, Secret, Url, secrets_in
 from segment_copilot.activations.connectors.contract import Batch, Outcome, Recipient, Rejected
 from segment_copilot.activations.outgoing import Outgoing
 from segment_copilot.activations.webhooks.signatures import read_secret, signed
@@ -90,7 +90,8 @@ class Webhook:
             batch.entered,
             batch.left,
         )
-        return Outcome(_rejected(await self._post(body, batch.key, config, outgoing)))
+        answer, secrets = await self._post(body, batch.key, config, outgoing), secrets_in(config)
+        return Outcome(tuple(Rejected(one.user_id, hide(one.reason, secrets)) for one in _rejected(answer)))
 
     async def _post(self, body: object, key: str, config: WebhookConfig, outgoing: Outgoing) -> bytes:
         text = msgspec.json.encode(body)
@@ -98,7 +99,7 @@ class Webhook:
         if config.secret:
             headers |= signed(text, [config.secret], message_id=key, now=datetime.now(UTC))
         answer = await outgoing.post(config.url, headers=headers, body=text, timeout=_TIMEOUT)
-        judge(answer, "The webhook")
+        judge(answer, "The webhook", config)
         return answer.body
 
 

@@ -56,6 +56,15 @@ UPDATE webhooks SET url = coalesce($3, url), description = coalesce($4, descript
     disabled_reason = CASE WHEN $6 THEN NULL ELSE disabled_reason END
 WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}
 """
+_RESEALED: Final = 100  # at once
+_TO_RESEAL: Final = """
+SELECT id, tenant_id, secret, previous_secret FROM webhooks
+WHERE NOT starts_with(secret, $1) OR NOT starts_with(previous_secret, $1) ORDER BY id LIMIT $2
+"""
+_RESEAL: Final = """
+UPDATE webhooks SET secret = $2, previous_secret = $3
+WHERE id = $1 AND secret = $4 AND previous_secret IS NOT DISTINCT FROM $5
+"""
 _END_OPEN: Final = """
 UPDATE webhook_deliveries SET status = 'dead', error = $2, next_attempt_at = NULL, finished_at = clock_timestamp()
 WHERE webhook_id = $1 AND status IN ('queued', 'failed')
@@ -231,6 +240,25 @@ class Webhooks:
         if row["previous_secret"] is not None and row["previous_until"] > now:
             sealed.append(row["previous_secret"])
         return [self._secrets.open(one, context=_context(tenant_id)) for one in sealed]
+
+    async def reseal(self) -> bool:
+        """Seal, of all tenants, secrets that are sealed with an older key; True if more may be.
+
+        One that cannot be opened is left as it is.
+        """
+        if self._secrets.current is None:
+            return False
+        done = 0
+        for row in await self._postgres.fetch(_TO_RESEAL, self._secrets.current, _RESEALED):
+            context, before = _context(row["tenant_id"]), (row["secret"], row["previous_secret"])
+            try:
+                opened = [one and self._secrets.open(one, context=context) for one in before]
+            except Conflict as error:
+                log.warning("webhook.not_resealed", webhook_id=row["id"], code=error.code)
+                continue
+            sealed = [one and self._secrets.seal(one, context=context) for one in opened]
+            done += await self._postgres.execute(_RESEAL, row["id"], *sealed, *before)
+        return done == _RESEALED
 
     def _seal(self, tenant: Tenant, secret: Secret) -> str:
         return self._secrets.seal(secret.text, context=_context(tenant.id))

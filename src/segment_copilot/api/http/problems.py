@@ -77,6 +77,7 @@ TITLES: Mapping[str, str] = {
     "invalid_definition": "The definition has mistakes",
     "invalid_input": "The request has mistakes",
     "invalid_list": "The list of users cannot be read",
+    "unexpected_body": "The route takes no body",
     "empty_list": "The list of users is empty",
     "invalid_row": "Some lines of the list name no user",
     "malformed_json": "The body is not JSON",
@@ -180,17 +181,20 @@ def _of_parameters(findings: Sequence[Finding]) -> Sequence[Finding]:
 
 def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what Litestar refuses before a handler runs: routes, methods, sizes, parameters."""
+    detail = ""
     if isinstance(error, MethodNotAllowedException):
         if not (methods := methods_of(request.scope)):
             error = NotFoundException()
         else:
             error.headers = {"allow": ", ".join(sorted(methods))}
+            detail = f"This path takes {error.headers['allow']}."
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(
         request,
         error.status_code,
         code=HTTP_CODES.get(error.status_code, "invalid_input"),
-        detail="; ".join(f"{finding.parameter or 'body'}: {finding.detail}" for finding in findings)
+        detail=detail
+        or "; ".join(f"{finding.parameter or 'body'}: {finding.detail}" for finding in findings)
         or _DETAILS.get(error.status_code)
         or error.detail,
         findings=findings,
@@ -201,7 +205,6 @@ def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) ->
 # The framework's own sentences name its classes or only repeat the status.
 _DETAILS: Mapping[int, str] = {
     404: "No route has this path.",
-    405: "The Allow header lists the methods of this path.",
     413: "The body is larger than this route takes.",
 }
 

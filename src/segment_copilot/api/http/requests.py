@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from segment_copilot.api.http.bodies import decode_body
@@ -19,6 +20,7 @@ from segment_copilot.api.http.routes import is_id, route_of
 from segment_copilot.errors import InvalidInput
 
 _JSON = "application/json"
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 T = TypeVar("T")
 
@@ -45,18 +47,27 @@ class ApiRequest(Request[Any, Any, State]):
             HTTPException: 408, 413 or 415.
 
         """
-        try:
-            async with asyncio.timeout(self.body_seconds):
-                body = await super().body()
-        except TimeoutError:
-            raise late_body(self.body_seconds) from None
-        except InternalServerException:  # Litestar's word for a client that left
-            raise ClientLeft from None
+        body = await self.undeclared_body()
         if body:
             self._check_content_type()
         elif (field := self.route_handler.parsed_data_field) and not field.is_optional:
             raise InvalidInput("This route needs a body.", code="missing_body")
         return body
+
+    async def undeclared_body(self) -> bytes:
+        """Return the whole body, whatever it is declared as.
+
+        Raises:
+            HTTPException: 408 or 413.
+
+        """
+        try:
+            async with asyncio.timeout(self.body_seconds):
+                return await super().body()
+        except TimeoutError:
+            raise late_body(self.body_seconds) from None
+        except InternalServerException:  # Litestar's word for a client that left
+            raise ClientLeft from None
 
     async def json(self) -> Any:
         """Decode the body as the type of the handler's `data`."""
@@ -102,16 +113,35 @@ async def _wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
 
 
 def check_parameters(app: ASGIApp) -> ASGIApp:
-    """Refuse parameters that a route does not have, and values that a parameter cannot have, ids of the path among them."""
+    """Refuse parameters that a route does not have, and values that a parameter cannot have, ids of the path among them.
+
+    A body is refused where a route has none: whoever sends one believes that it counts.
+    """
 
     async def check(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path_params"]:
             scope["path_params"] = _path_parameters(scope)
         check_query(scope["query_string"], scope["route_handler"])
         check_headers(scope["headers"], scope["route_handler"])
+        if scope["type"] == "http" and scope["method"] in _WITH_BODY and not _takes_body(scope["route_handler"]):
+            await _check_no_body(scope, receive)
         await app(scope, receive, send)
 
     return check
+
+
+def _takes_body(handler: BaseRouteHandler) -> bool:
+    return handler.parsed_data_field is not None or bool(route_of(handler).bodies)
+
+
+async def _check_no_body(scope: Scope, receive: Receive) -> None:
+    """Refuse a body that says something; clients that always send one send nothing, `{}` or `null`."""
+    named = {name: value for name, value in scope["headers"] if name in {b"content-length", b"transfer-encoding"}}
+    if not named or named.get(b"content-length") == b"0":
+        return
+    body = await ApiRequest(scope, receive).undeclared_body()
+    if body.strip() not in {b"", b"{}", b"null"}:
+        raise InvalidInput("This route takes no body, and this one would count for nothing.", code="unexpected_body")
 
 
 def _path_parameters(scope: Scope) -> dict[str, Any]:

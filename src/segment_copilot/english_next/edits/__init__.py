@@ -1,0 +1,10 @@
+"""CHANGES a draft or saved segment as a sentence says: the same parse, over (draft, sentence). Pure.
+
+`read_edit(text, base, catalog, as_of, timezone)` returns `Edited` (a `Drafted`), `Asked`, `Refused`, or None where the
+sentence changes nothing: then it is somebody else's to read.
+"""
+
+from segment_copilot.english_next.edits.outcome import Edited
+from segment_copilot.english_next.edits.reading import read_edit
+
+__all__ = ["Edited", "read_edit"]

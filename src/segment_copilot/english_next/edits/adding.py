@@ -1,0 +1,227 @@
+"""Adds conditions, values and alternatives to a draft, or keeps only some of its people or events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET
+
+from segment_copilot.english_next.edits.aspects import (
+    events_of,
+    has_window,
+    numbers_of,
+    retested,
+    tests_of,
+    with_test,
+    with_values,
+)
+from segment_copilot.english_next.edits.meant import (
+    LEAST,
+    Made,
+    Parts,
+    has_people,
+    is_of,
+    leaves_said,
+    opposite_test,
+    placed,
+    readings,
+    tests_said,
+    wholes_said,
+    whose,
+)
+from segment_copilot.english_next.edits.said import Desk, Part
+from segment_copilot.english_next.edits.setting import SAME, fit_in, merge, merged, set_in, set_to
+from segment_copilot.english_next.edits.targets import Target
+from segment_copilot.english_next.edits.tree import as_one, excluding, joined, put
+from segment_copilot.english_next.spans import union
+from segment_copilot.language import (
+    Condition,
+    Definition,
+    EventCount,
+)
+
+POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
+
+
+def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
+    """Make it 5, 60 days, in Spain: a side of what the draft has; where it has nothing of it, one condition more."""
+    new, old = parts["new"], "old" in parts
+    if new.says({"also", "too"}):
+        return [] if old else add(desk, parts)
+    if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
+        return made
+    alone = all(len(one.conditions) == 1 and not one.exclude for one, _ in readings(desk, new))
+    return add(desk, parts) if alone else []
+
+
+def add(desk: Desk, parts: Parts) -> list[Made]:
+    """And opened an email; also require gold; and in the last week?"""
+    new = parts["new"]
+    if new.windows and not new.content & ~union(new.windows):
+        return [one for place in desk.places for one in set_in(desk, new, Target(place, open=True))]
+    if values := _in_lists(desk, new):
+        return values
+    if second := _second_bound(desk, new):
+        return second
+    if new.quantities and not new.windows and not new.values and (same := set_to(desk, {"new": new})):
+        return same
+    made: list[Made] = []
+    for definition, rank in readings(desk, new):
+        if any(_is_implied(desk, node) for node in definition.conditions):
+            continue
+        more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
+        changed = joined(desk.definition, more, "AND")
+        made.append(Made(excluding(changed, definition.exclude.conditions) if definition.exclude else changed, rank))
+    return made
+
+
+def _second_bound(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with another end of a number: of "more than 3", and "at most 10"."""
+    made: list[Made] = []
+    for place in desk.places if len(new.quantities) == 1 and not new.quantities[0].quantity.bare else ():
+        fitted = fit_in(desk, new, Target(place, open=True))
+        sides = [getattr(node, "operator", "")[:1] for node in (place.node, fitted[0])] if fitted else []
+        if sorted(sides) == ["g", "l"] and fitted and not place.excluded:
+            made.append(Made(joined(desk.definition, [fitted[0]], "AND"), fitted[1]))
+    return made
+
+
+def who(desk: Desk, parts: Parts) -> list[Made]:
+    """Who bought shoes: one condition more; those who ordered at least 10 times, who did not open it: the one there is."""
+    new = parts["new"]
+    anew = new.quantities or new.negated or new.windows
+    return (merged(desk, new) if anew else []) or add(desk, parts)
+
+
+def add_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Add people who started a trial: these too, or only these? Both may be meant."""
+    return _in_lists(desk, parts["new"]) or [*add(desk, parts), *either(desk, parts)]
+
+
+def _is_implied(desk: Desk, node: Condition) -> bool:
+    """Return whether a condition is only that something was done that the draft counts already."""
+    plain = (
+        isinstance(node, EventCount)
+        and (node.operator, node.value, node.where) == ("gte", 1, UNSET)
+        and not has_window(node)
+    )
+    return plain and any(
+        events_of(place.node) == events_of(node) and any(numbers_of(place.node)) for place in desk.places
+    )
+
+
+def _in_lists(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with more values in a test that names some of the same field."""
+    if not new.values or new.windows or new.quantities or new.negated:
+        return []
+    made: list[Made] = []
+    for place in desk.places:
+        for tested in tests_of(place.node):
+            said = [value.value for anchor in new.values for value in anchor.values if is_of(tested, place, value)]
+            fits = all(any(is_of(tested, place, value) for value in anchor.values) for anchor in new.values)
+            left = new.content & ~union(new.values) & ~desk.explained(new, place)
+            if said and fits and not left and tested.test.operator in POSITIVE:
+                test = with_values(tested.test, list(dict.fromkeys((*tested.values, *said))))
+                made += placed(desk, place, retested(place.node, tested, test), 0.0)
+    return made
+
+
+def too(desk: Desk, parts: Parts) -> list[Made]:
+    """Germany too; in the US as well; not only the US but also Canada."""
+    return add(desk, {"new": parts["new"]})
+
+
+def either(desk: Desk, parts: Parts) -> list[Made]:
+    """Or Germany; or who opened an email."""
+    new = parts["new"]
+    if values := _in_lists(desk, new):
+        return values
+    made: list[Made] = []
+    for condition, rank in wholes_said(desk, new):
+        made.append(Made(joined(desk.definition, [condition], "OR"), rank))
+        last = desk.places[-1] if len(desk.definition.conditions) > 1 else None
+        about = [place for place in desk.places if not place.excluded and events_of(place.node)]
+        if last is not None and desk.definition.logic == "AND" and events_of(condition) and about:
+            group = _group(about[-1].node, condition)
+            made.append(Made(put(desk.definition, about[-1].path, group), rank))
+    return made
+
+
+def _group(*conditions: Condition) -> Condition:
+    return as_one(Definition("OR", list(conditions)))
+
+
+def only(desk: Desk, parts: Parts) -> list[Made]:
+    """Only in Spain; just shoes; only in the last week; keep only gold members."""
+    new = parts["new"]
+    if new.values and not new.windows and not new.quantities:
+        made = [
+            one for place in desk.places if not place.excluded for one in set_in(desk, new, Target(place, open=True))
+        ]
+        if max((one.rank for one in made), default=0) >= SAME:
+            return made
+    if not has_people(new) and not new.content & ~union((*new.windows, *new.quantities)):
+        return set_to(desk, parts)
+    if new.quantities and not whose(new):
+        made = [
+            one
+            for place in desk.places
+            for one in set_in(desk, new, Target(place, open=True))
+            if isinstance(place.node, EventCount)
+        ]
+        if made:
+            return made
+    return filtered(desk, new) or _narrowed(desk, new) or add(desk, parts)
+
+
+def _narrowed(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with more said of what was done at all: "only those who opened the flash sale campaign"."""
+    plain = [
+        place
+        for place in desk.places
+        if isinstance(place.node, EventCount) and (place.node.operator, place.node.value) == ("gte", 1)
+    ]
+    made = [
+        (place, merge(place.node, node))
+        for node, _ in leaves_said(desk, new, LEAST)
+        if node.__class__ is EventCount
+        for place in plain
+        if not place.excluded
+    ]
+    return [one for place, node in made if node is not None for one in placed(desk, place, node, 0.0)]
+
+
+def filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
+    """Return the draft whose events are fewer: of "only orders over $50", "ignore orders under $20", "the urgent ones"."""
+    made: list[Made] = []
+    for place in desk.places:
+        events = events_of(place.node)
+        tests = tests_said(new, events[0]) if len(events) == 1 and not place.excluded and not whose(new) else ()
+        changed: Condition | None = place.node
+        for test in tests if len(tests) == 1 or not turned else ():
+            known = (
+                next(
+                    (one for one in tests_of(changed) if one.at is not None and one.test.property == test.property),
+                    None,
+                )
+                if changed
+                else None
+            )
+            said = opposite_test(test) if turned else test
+            changed = (
+                (retested(changed, known, said) if known and not turned else with_test(changed, said))
+                if changed
+                else None
+            )
+        if changed is not None and changed != place.node:
+            made += placed(desk, place, changed, float(len(tests)))
+    return made
+
+
+def include(desk: Desk, parts: Parts) -> list[Made]:
+    """Include staff: out of the exclusion; include Mexico: into the list; include people who never ordered: or."""
+    new = parts["new"]
+    out = [place for place in desk.places if place.excluded and not new.content & ~desk.explained(new, place)]
+    if out and new.content:
+        return [one for place in out for one in placed(desk, place, None, 0.0)]
+    return _in_lists(desk, new) or either(desk, parts)

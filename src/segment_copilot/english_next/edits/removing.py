@@ -1,0 +1,140 @@
+"""Takes away conditions, their sides and values, and people; or turns a condition around."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from msgspec import UNSET, structs
+
+from segment_copilot.english_next.edits.adding import POSITIVE, filtered
+from segment_copilot.english_next.edits.aspects import (
+    retested,
+    tests_of,
+    windowless,
+    with_values,
+)
+from segment_copilot.english_next.edits.meant import TURNED, Made, Parts, has_people, is_of, placed, readings
+from segment_copilot.english_next.edits.said import Desk, Part
+from segment_copilot.english_next.edits.targets import Target, spoken, targets
+from segment_copilot.english_next.edits.tree import Unfit, as_one, excluding, put
+from segment_copilot.english_next.meanings import opposite
+from segment_copilot.english_next.spans import union
+from segment_copilot.language import (
+    Condition,
+    Group,
+)
+
+
+def remove(desk: Desk, parts: Parts) -> list[Made]:
+    """Drop the country; remove the window; tier doesn't matter; no exclusions; drop Spain."""
+    part = parts["target"]
+    said = spoken(part)
+    if said.exclusion and not part.content & ~said.words:
+        if not desk.definition.exclude:
+            raise Unfit("The draft leaves nobody out.")
+        return [Made(structs.replace(desk.definition, exclude=UNSET))]
+    found = targets(desk, part)
+    if all(one.open for one in found):
+        return []
+    if len({one.place.path for one in found}) > 1 and said.all:
+        definition = desk.definition
+        for one in reversed(found):
+            definition = put(definition, one.place.path, without(one))
+        return [Made(definition)]
+    return [made for one in found for made in placed(desk, one.place, without(one), one.rank)]
+
+
+def without(target: Target) -> Condition | None:
+    """Return a condition without one of its sides; none where that was all of it."""
+    node = target.place.node
+    if target.side == "window":
+        made = windowless(node)
+        if made is None:
+            raise Unfit("That condition cannot be without its time span: say another one, or drop the condition.")
+        return made
+    if target.side in {"value", "test"} and target.tested is not None:
+        left = [one for one in target.tested.values if one not in target.values] if target.side == "value" else []
+        return retested(node, target.tested, with_values(target.tested.test, left))
+    return None
+
+
+def exclude(desk: Desk, parts: Parts) -> list[Made]:
+    """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
+    new = parts["new"]
+    if new.text.lower().startswith(("only ", "it,", "that,", "this,")):
+        return []
+    if made := _out_of_lists(desk, new):
+        return made
+    if made := filtered(desk, new, turned=True):
+        return made
+    made: list[Made] = []
+    for definition, rank in readings(desk, new):
+        known = next(
+            (place for place in desk.places if not place.excluded and [place.node] == definition.conditions), None
+        )
+        if known is not None and desk.definition.logic == "AND":
+            made += placed(desk, known, opposite(known.node), rank)
+        elif not definition.exclude:
+            more = definition.conditions if definition.logic == "OR" else [as_one(definition)]
+            made.append(Made(excluding(desk.definition, more), rank))
+    return made
+
+
+def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft without some values of a list; where they are all of it, with everybody else."""
+    made: list[Made] = []
+    if not new.values or new.windows or new.quantities or new.segments:
+        return made
+    for place in desk.places:
+        left = new.content & ~union(new.values) & ~desk.explained(new, place)
+        for tested in tests_of(place.node):
+            gone = {value.value for anchor in new.values for value in anchor.values if is_of(tested, place, value)}
+            if (
+                place.excluded
+                or left
+                or not gone
+                or not gone <= {*tested.values}
+                or tested.test.operator not in POSITIVE
+            ):
+                continue
+            kept = [one for one in tested.values if one not in gone]
+            test = with_values(tested.test, kept) or structs.replace(
+                cast("Any", tested.test), operator=TURNED[tested.test.operator]
+            )
+            made += placed(desk, place, retested(place.node, tested, test), 0.0)
+    return made
+
+
+def drop_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
+    new = parts["new"]
+    if (new.segments and not new.values) or has_people(new):
+        return exclude(desk, parts)
+    return filtered(desk, new, turned=True)
+
+
+def keep(desk: Desk, parts: Parts) -> list[Made]:
+    """Keep only the spend; only the country matters; drop everything except the first condition."""
+    kept = targets(desk, parts["target"])
+    paths = {one.place.path for one in kept}
+    if any(one.open or one.side for one in kept) or len(paths) != 1:
+        return []
+    definition = desk.definition
+    for place in reversed(desk.places):
+        if place.path not in paths and not place.excluded:
+            definition = put(definition, place.path, None)
+    return [Made(definition)] if definition != desk.definition else []
+
+
+def negate(desk: Desk, parts: Parts) -> list[Made]:
+    """Flip the second condition; the opposite."""
+    if "target" not in parts:
+        one = as_one(desk.definition)
+        node = structs.replace(one, negate=not one.negate) if isinstance(one, Group) else opposite(one)
+        return [Made(structs.replace(desk.definition, conditions=[node]))]
+    return [
+        made
+        for one in targets(desk, parts["target"])
+        if not one.open or len(desk.places) == 1
+        for made in placed(desk, one.place, opposite(one.place.node), one.rank)
+    ]
