@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
 from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
-from segment_copilot.english_next.audience import LONGEST, understand
+from segment_copilot.english_next.audience import LONGEST, decide, understand
 from segment_copilot.english_next.same import members
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from tests.support.english.catalogs import AS_OF, DEMO
@@ -81,6 +82,16 @@ def test_a_word_that_no_rule_takes_stops_the_draft_and_is_named(word: str) -> No
 
     assert isinstance(made, Refused)
     assert word in [part.text for part in made.unplaced]
+
+
+def test_no_certainty_lets_a_word_be_left_over() -> None:
+    understood = understand("users who bought unicorn shoes", DEMO, AS_OF, DEMO.timezone)
+    first = understood.candidates[0]
+    assert first.left
+
+    sure = structs.replace(understood, candidates=(structs.replace(first, probability=1.0),))
+
+    assert isinstance(decide(sure, DEMO), Refused)
 
 
 @pytest.mark.parametrize("text", ["looks good", "thanks", "ok great, ship it", "yes", "hello", "delete it", "users"])
