@@ -278,6 +278,8 @@ def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
     low: Any = getattr(node, name, UNSET)
     high: Any = getattr(node, "value2", UNSET)
     if isinstance(low, list):
+        if node.operator != "between":
+            return None
         low, high = cast("list[Any]", low)
     if not (isinstance(node, Recency) or is_number(node)) or low is UNSET:
         return None
