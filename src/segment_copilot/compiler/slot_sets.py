@@ -18,12 +18,12 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql
-from segment_copilot.compiler.moves import Move, matchings_of
+from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, group, join, nested, query, sql
+from segment_copilot.compiler.moves import EventsIn, Move, matchings_of
 from segment_copilot.compiler.render import INTO_STATES, check_alike, numbers_of
-from segment_copilot.compiler.slots import ListedSlot, Node, Plan, SampleSlot, Slot, SlotNode, TraitSlot
+from segment_copilot.compiler.slots import ListedSlot, Node, Plan, Range, SampleSlot, Slot, SlotNode, TraitSlot
 from segment_copilot.compiler.sources import Source, Sources, by_source
-from segment_copilot.compiler.tables import Tables, where
+from segment_copilot.compiler.tables import Tables, in_range, where
 from segment_copilot.compiler.touched import read_move
 from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.compiler.words import WORD, words_of
@@ -203,9 +203,14 @@ class SlotSets:
         reads = [sql(_RAW)]
         if is_linked:
             reads.append(sql(_OF_RAW, links))
+        windows = dict[tuple[str, ...] | None, dict[int, Range]]()
         for move, cause in moves.items():
+            if isinstance(move, EventsIn):
+                windows.setdefault(move.event_types, {})[cause] = move.range
+                continue
             rows = read_move(tables, move, since)
             reads.append(sql("SELECT toUInt16({}) AS cause, {}\n{}", cause, tables.key, rows))
+        reads += [_moved_in(tables, names, ranges) for names, ranges in windows.items()]
         persons = query(sql(_PERSONS, nested(join("\nUNION ALL\n", reads))))
         keys = sql(_ALIASES, links) if is_linked else sql("SELECT cause, user_key FROM touched_by_cause")
         return [persons, query(sql(_TOUCHED, nested(keys), numbers_of(tables.tenant)))]
@@ -230,6 +235,15 @@ class SlotSets:
         return nested(sql(_FOUND, of_users))
 
 
+def _moved_in(tables: Tables, names: tuple[str, ...] | None, ranges: Mapping[int, Range]) -> Fragment:
+    """Read, once for all ranges, whose events lie in which, by the causes that the ranges are of."""
+    lies = [group("AND", in_range(range_)) for range_ in ranges.values()]
+    causes = bind(list(ranges), "Array(UInt16)")
+    template = "SELECT arrayJoin(arrayFilter((cause, lies) -> lies, {}, [{}])) AS cause, {}\n{}"
+    rows = tables.events(names, [group("OR", lies)])
+    return sql(template, causes, join(", ", [sql("toUInt8({})", test) for test in lies]), tables.key, rows)
+
+
 def _types_of(slot: Asked) -> set[str] | None:
     """Return the types of events that a slot looks at; None where it is all of them, or who there is."""
     match slot:
@@ -247,7 +261,7 @@ def _places(tables: Tables, kept: Sequence[Kept]) -> tuple[Fragment, Fragment]:
     sets = bind([one.set_id for one in kept], "Array(UUID)", name="sets")
     places = bind([one.place for one in kept], "Array(UInt16)", name="places")
     place = sql("arrayFirstIndex((id, at) -> id = kept_slots.set_id AND at = kept_slots.place, {}, {})", sets, places)
-    is_any = [sql("tenant_id = {}", tables.tenant), sql("has({}, kept_slots.set_id)", sets), sql("{} > 0", place)]
+    is_any = [sql("tenant_id = {}", tables.tenant), sql("set_id IN {}", sets), sql("{} > 0", place)]
     return place, join(" AND ", is_any)
 
 

@@ -48,6 +48,13 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
         if one.quantity.times or one.quantity.none or one.mask & metric.mask:
             continue
         for path, words, how, scaled in _measured(span, mention, one, metric):
+            if (
+                how == "money"
+                and rule == "metric"
+                and not one.quantity.currency
+                and mask(one.end, one.end + 2) & mention.mask
+            ):
+                continue  # "3 orders in total" counts orders
             told = said(span, mention, words | one.mask | metric.mask)
             if (
                 told is None
@@ -62,7 +69,9 @@ def _aggregate(
     span: Span, mention: Mention, told: Said, path: str, metric: str, one: QuantityAnchor, rule: str, how: str
 ) -> Reading:
     amount = one.quantity
-    operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
+    equal = amount.bare and span.lower(one.start - 1) in {"is", "was", "=", "equals", "are", "of exactly"}
+    operator = "eq" if equal else amount.operator
+    operator = OPPOSITE_NUMBER[operator] if told.negative else operator
     upper = UNSET if amount.value2 is None else amount.value2
     tests = (
         *told.tests,
@@ -108,7 +117,7 @@ def _measured(
         read = measured(span, place, given)
         if place.path in seen or read is None:
             continue
-        unit = read[1] or (mask(given.end, given.end + 1) if span.having(place.field.units) >> given.end & 1 else 0)
+        unit = read[1] or (mask(given.end, given.end + 1) if span.having(place.units) >> given.end & 1 else 0)
         if unit:
             seen.add(place.path)
             yield place.path, unit, "unit", read[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -182,7 +182,7 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
             yield place, one, nearest.mask | unit, f"named{min(gap(nearest, one), 2)}"
         elif unit:
             yield place, one, unit, "unit"
-        elif one.end < span.end and span.found.tokens[one.end].stem in place.field.units:
+        elif one.end < span.end and span.found.tokens[one.end].stem in place.units:
             yield place, one, mask(one.end, one.end + 1), "unit"
         elif (
             one.quantity.bare
@@ -254,6 +254,31 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
             add(features, "value:and")
             each = tuple(_single(path, value) for _, value in group)
     return Tests(tuple(tests), used, features, each)
+
+
+_TEXTS: Final[Mapping[str, PropertyOperator]] = {
+    stem(word): operator
+    for operator, words in {
+        "contains": "contains contain containing includes include including",
+        "starts_with": "starts start starting begins begin beginning",
+        "ends_with": "ends end ending",
+    }.items()
+    for word in words.split()
+}  # type: ignore[assignment]
+
+
+def text_test(span: Span, field: FieldAnchor) -> tuple[PropertyTest, int, int] | None:
+    """Return the test of "path begins with /help", "query contains boots": with the words used, and where the value stands."""
+    for at in range(field.end, min(span.end - 1, field.end + 2)):
+        operator = _TEXTS.get(span.found.tokens[at].stem)
+        value = at + 1
+        while span.lower(value) in {"with", "in", "the", "by", "an", "a", "word", ":"}:
+            value += 1
+        if operator is not None and value < span.end:
+            token = span.found.tokens[value]
+            text = token.text.rstrip(".,;") if token.kind == "path" else token.text
+            return PropertyTest(field.place.path, operator, text), field.mask | mask(at, value + 1), value
+    return None
 
 
 def one_of(span: Span, path: str, group: Sequence[tuple[ValueAnchor, Value]]) -> tuple[PropertyTest, int, bool]:

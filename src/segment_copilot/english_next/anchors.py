@@ -18,7 +18,9 @@ from segment_copilot.english.times.dates import local_date
 from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
+from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon, when
+from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
@@ -123,8 +125,9 @@ class Anchors(Struct, frozen=True, dict=True):
             return ((self.names.by_name[token.lower], "name", ""),)
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
-        done = agent(token.stem, token.lower)
-        found = self.names.evidence.get(concept(token.stem), ()) or self.names.evidence.get(concept(done or ""), ())
+        found = self.names.evidence.get(concept(token.stem), ())
+        for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
+            found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
             row for root in sorted(roots(token.stem)) for row in self.names.evidence_by_root.get(root, ())
         )
@@ -148,6 +151,17 @@ class Anchors(Struct, frozen=True, dict=True):
         return told
 
 
+def _roots(lower: str) -> tuple[str, ...]:
+    """Return the verbs that a word for who does something may come from: "exporters", "bookers"."""
+    root = lower.removesuffix("s")
+    if not root.endswith(("er", "or")) or len(root) < _DOER:
+        return ()
+    return stem(root[:-2]), stem(root[:-1]), stem(f"{root[:-2]}ion")
+
+
+_DOER: Final = 6
+
+
 def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
@@ -158,12 +172,16 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
+    values += tuple(_bands(quantities, names))
+    fields = tuple(_fields(tokens, names))
+    named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
+    money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     return Anchors(
-        sentence, names, found_windows, quantities, values, tuple(_fields(tokens, names)), segments,
+        sentence, names, found_windows, quantities, values, fields, segments,
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
-        tuple(_phrases(tokens, lexicon.phrases("metrics", "money"))),
+        money,
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
-        tuple(_closed(tokens, lexicon.words("negations"), "not")),
+        tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one)),
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), _heads(tokens, _union((*values, *segments))), _title(tokens),
     )  # fmt: skip
 
@@ -194,7 +212,7 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
     today = local_date(as_of, timezone)
     at = 0
     while at < len(tokens):
-        read_window = when.window(tokens, at, today)
+        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
             yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
@@ -248,6 +266,19 @@ def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
         yield QuantityAnchor(at, end, quantity, said)
 
 
+def _bands(quantities: Iterable[QuantityAnchor], names: Names) -> Iterator[ValueAnchor]:
+    """Yield the values that are stretches of numbers where these are said: "between 35 and 54", "55 or older"."""
+    for one in quantities:
+        ends = (one.quantity.value, one.quantity.value2) if one.quantity.operator in {"between", "gte"} else None
+        found = tuple(
+            Value(place, place.bands[ends], "band")
+            for place in names.places
+            if ends is not None and ends in place.bands
+        )
+        if found and not one.quantity.bare:
+            yield ValueAnchor(one.start, one.end, found)
+
+
 def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
     light = lexicon.words("light")
     for at, first in enumerate(tokens):
@@ -262,7 +293,7 @@ def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
 
 def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
     first, last = run[0], run[-1]
-    if len(run) == 1 and first.kind in _BARE:
+    if len(run) == 1 and (first.kind in _BARE or (first.kind == "number" and "." in first.text)):
         return list(names.texts.get(first.lower, ()))
     if (
         first.kind == "sign"
@@ -298,7 +329,14 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
     own = [field_word(token.stem) if token.kind == "word" else "" for token in tokens]
     light = lexicon.words("light")
     seen: set[tuple[int, int, str, str]] = set()
+    worth = {field_word(stem("lifetime")), field_word(stem("value"))}
     for at, token in enumerate(tokens):
+        if token.lower in {"ltv", "clv", "cltv"}:
+            yield from (
+                FieldAnchor(at, at + 1, place, 1.0)
+                for place in names.places
+                if worth <= {*map(field_word, place.words)}
+            )
         if token.kind == "name":
             for place in names.places:
                 if place.path.lower() == token.lower:
@@ -366,6 +404,11 @@ def _phrases(tokens: tuple[Token, ...], table: Mapping[tuple[str, ...], str]) ->
 
 def _closed(tokens: tuple[Token, ...], words: frozenset[str], kind: str) -> Iterator[WordAnchor]:
     return (WordAnchor(at, at + 1, kind) for at, token in enumerate(tokens) if token.lower in words)
+
+
+def _of_several(tokens: tuple[Token, ...], one: WordAnchor) -> bool:
+    """Return whether it turns several things around at once: "not (A and B)", which no rule reads."""
+    return one.end < len(tokens) and tokens[one.end].lower == "("
 
 
 def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:

@@ -117,6 +117,7 @@ def left_of(one: Reading) -> int:
     for clause in (*clauses(one.tree), *clauses(one.exclude)):
         if clause.window is not None and clause.window.kind == "same" and not clause.timed:
             left |= clause.used
+    left |= one.ordered
     if one.window is not None:
         left |= one.window.mask
     if one.fragment is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, pointing, trait_rules
+from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, ordering, pointing, trait_rules
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
 from segment_copilot.english_next.meanings import Reading, key
 from segment_copilot.english_next.sharing import Between
@@ -87,19 +87,24 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     """Yield the joints, left to right, and the window that one may hold: "within 2 days of"."""
     inner = _inner(found)
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
-            and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from"}}  # fmt: skip
+            and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from", "following", "by"}}  # fmt: skip
     whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
     joints = {
         joint.start: joint
         for joint in longest(found.joints)
-        if not joint.mask & whole and not (joint.kind == "colon" and _tells_number(found, joint.end))
+        if not joint.mask & whole
+        and not (joint.kind == "colon" and _tells_number(found, joint.end))
+        and not _is_asked_to(found, joint)
     }
     soft = _soft(found)
     at = 0
     while at < len(found.tokens):
         if at in near:
-            yield WordAnchor(at, near[at].end + 1, "within_of"), near[at]
+            kind = "then" if found.tokens[near[at].end].lower == "by" else "within_of"
+            yield WordAnchor(at, near[at].end + 1, kind), near[at]
             at = near[at].end + 1
+        elif at in joints and _is_behind(found, joints[at], joints):
+            at = joints[at].end
         elif at in joints and not inner >> at & 1:
             yield joints[at], None
             at = joints[at].end
@@ -107,6 +112,25 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
+    """Return whether "leave" is what somebody asked to do, and takes nobody out."""
+    return (
+        joint.kind == "except"
+        and found.tokens[joint.start].lower == "leave"
+        and found.tokens[joint.start - 1].lower == "to"
+    )
+
+
+def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAnchor]) -> bool:
+    """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
+    ends = joint.end >= len(found.tokens) or joint.end in joints
+    begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
+    return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
+
+
+_OPENS: Final = frozenset({"and", "->", "→", "-->", "who", ">", ">>", "followed"})
 
 
 def _tells_number(found: Anchors, at: int) -> bool:
@@ -135,12 +159,6 @@ def _inner(found: Anchors) -> int:
     return held
 
 
-_TURNING: Final = frozenset({"no", "not", "zero", "0", "none", "nothing", "nobody"})
-"""Where a part begins that says what is not."""
-_BEFORE_TURNING: Final = frozenset(
-    {"have", "has", "had", "do", "does", "did", "is", "are", "was", "were", "but", "and", "or", "with", "=", ":", "can", "will",
-     "would", "should", "could", "if", "to", "by", "at", "over", "of", "been", "be", "score", "from", "who", "that", "there"}
-)  # fmt: skip
 _BEFORE_TRAITS: Final = frozenset({"in", "from", "on", "living", "based", "aged", "tagged", "of", "located", "within"})
 
 
@@ -159,27 +177,42 @@ def _soft(found: Anchors) -> Mapping[int, str]:
             skip += 1
         if token.lower in _BEFORE_TRAITS and (skip in traits or at + 1 in traits) and at:
             cuts[at] = "soft"
-        if (
-            token.lower in {"without", "never", "aged", *_TURNING}
-            and at
-            and found.tokens[at - 1].lower not in _BEFORE_TURNING
-        ):
+        if token.lower in {"without", "never", "aged"} and at:
             cuts.setdefault(at, "without" if token.lower == "without" else "soft")
+    for at in _beside(found, held):
+        cuts.setdefault(at, "soft")
+    return cuts
+
+
+def _beside(found: Anchors, held: int) -> Iterator[int]:
+    """Yield where one part may end beside what is mentioned: behind a window, before what is denied."""
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
-        if one.start in starts and one.end < len(found.tokens):
-            cuts.setdefault(one.end, "soft")
+        if one.end < len(found.tokens) and (one.start in starts or not one.bare):
+            yield one.end
     for one in longest(found.segments):
         if one.end < len(found.tokens):
-            cuts.setdefault(one.end, "soft")
+            yield one.end
     for share in found.shares if found.salt else ():
-        cuts.setdefault(share.start, "soft")
-        cuts.setdefault(share.end, "soft")
-    for at in heads:
-        if at < len(found.tokens):
-            cuts.setdefault(at, "soft")
-    return cuts
+        yield from (share.start, share.end)
+    numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
+    for one in (*found.negations, *numbers):
+        if one.start:
+            yield one.start
+    yield from (at for at in heads if at < len(found.tokens))
+    yield from filter(None, (_marker(found, at) for at in range(len(found.tokens))))
+
+
+def _marker(found: Anchors, at: int) -> int:
+    """Return where "in exactly that order" begins; 0 where that is not said."""
+    begin = at if found.tokens[at].lower in {"order", "sequence"} else 0
+    while begin > 0 and found.tokens[begin - 1].lower in _BEFORE_ORDER:
+        begin -= 1
+    return begin if found.tokens[begin].lower == "in" and begin < at - 1 else 0
+
+
+_BEFORE_ORDER: Final = frozenset({"in", "this", "that", "exact", "exactly", "the", "same", "strict"})
 
 
 class Chart:
@@ -236,8 +269,8 @@ class Chart:
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells[start, middle], self._cells[middle, end]
-        between = self.units[middle].between
-        for rule in (*joins.RULES, *pointing.RULES):
+        between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -253,6 +286,7 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
+    yield from ordering.in_order(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES):
             yield from rule.make(span, mention)

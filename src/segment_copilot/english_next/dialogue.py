@@ -196,7 +196,9 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
-    return structs.replace(_audience(kept, reads), orders=orders)
+    found = _audience(kept, reads)
+    quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
+    return structs.replace(found, orders=orders, quotes=quotes)
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
@@ -232,10 +234,18 @@ def _orders() -> re.Pattern[str]:
     )
 
 
+@cache
+def _besides() -> re.Pattern[str]:
+    """Return what else is asked in the order to make a segment: "create and save"."""
+    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
+    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
+
+
 def without_orders(text: str) -> tuple[str, bool]:
     """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    kept = _orders().sub(" ", text).strip(" \n—–-,;")
-    return (kept, True) if kept and _orders().search(text) else (text, False)
+    making = _besides().sub(r"\1", text)
+    kept = _orders().sub(" ", making).strip(" \n—–-,;")
+    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
 
 
 # Answers to a question of ours

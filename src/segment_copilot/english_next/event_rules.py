@@ -53,6 +53,8 @@ def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tu
     if mention.how == "any" and not told.window and plan.count is None:
         add(features, "any:bare")
     tests = (*told.tests, *plan.tests)
+    if plan.count is not None:
+        used |= union(one for one in span.metrics if one.kind == "sum")
     if plan.count is not None and amount.operator == "eq":
         used |= span.having(frozenset({"only", "just", "exact"}))
     if told.window is not None and not negative:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import Plan, Tests, add, plans, truth, value_tests
+from segment_copilot.english_next.amounts import Plan, Tests, add, plans, text_test, truth, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Reading, timed
 from segment_copilot.english_next.spans import Mention, Span, union
@@ -56,6 +56,11 @@ def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | Non
     if more is not None:
         tests, used = (*tests, *more.tests), used | more.used
         features |= more.features
+    for field in span.fields:
+        text = text_test(span, field) if field.place.event == mention.event and not field.place.numeric else None
+        if text is not None and text[0].property not in {test.property for test in tests}:
+            tests, used = (*tests, text[0]), used | text[1]
+            add(features, "value:text")
     for yes in _answers(span, mention, used):
         tests, used = (*tests, *yes.tests), used | yes.used
         add(features, "value:truth")

@@ -80,6 +80,7 @@ class Fragment(Struct, frozen=True):
     tests: tuple[PropertyTest, ...] = ()
     window: Said | None = None
     since: bool = False  # "and not since"
+    order: str = ""  # which of the events: the latest; or that the parts beside it are one after the other
 
 
 class Reading(Struct, frozen=True):
@@ -93,6 +94,7 @@ class Reading(Struct, frozen=True):
     exclude: Tree | None = None
     window: WindowAnchor | None = None  # of a part that says only when
     fragment: Fragment | None = None
+    ordered: int = 0  # words that say "in that order" of what stands before
     pronoun: int = 0  # words that still point back to something
     label: int = 0  # words that name the draft
     front: bool = False  # it is taken out of what follows
@@ -101,7 +103,13 @@ class Reading(Struct, frozen=True):
     @property
     def empty(self) -> bool:
         """True when it says nothing."""
-        return self.tree is None and self.exclude is None and self.window is None and self.fragment is None
+        return (
+            self.tree is None
+            and self.exclude is None
+            and self.window is None
+            and self.fragment is None
+            and not self.ordered
+        )
 
     def all_features(self) -> dict[str, float]:
         """Return its features with those of its parts."""

@@ -33,6 +33,11 @@ SECONDS: Final = {
     "day": 86_400.0,
 }
 """A unit of time → its seconds."""
+_COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")
+_CURRENCIES: Final = frozenset(
+    {"dollars", "euros", "pounds", "us", "australian", "usd", "eur", "cents", "full", "the", "percent"}
+)
+_BAND: Final = re.compile(r"(\d+) ?(?:\+|[-–] ?(\d+))")
 _TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
 _FIELD_WORDS: Final = {
@@ -79,28 +84,43 @@ class Place(Struct, frozen=True, dict=True):
     def told(self) -> frozenset[str]:
         """Words that name it by its description alone: "How long it lasted" is its duration."""
         text = self.field.known.description.lower()
-        return frozenset(word for phrase, words in _TOLD.items() if phrase in text for word in words) - {*self.words}
+        found = {word for phrase, words in _TOLD.items() if phrase in text for word in words}
+        return frozenset(found | (self.units - SECONDS.keys())) - {*self.words}
+
+    @cached_property
+    def units(self) -> frozenset[str]:
+        """The stems of what its numbers count: "How many pieces", "in words"; not of money."""
+        told = _COUNTS.findall(self.field.known.description.lower()) if self.numeric else ()
+        return frozenset(stem(word) for word in told if word not in _CURRENCIES)
+
+    @cached_property
+    def bands(self) -> Mapping[tuple[float, float | None], Scalar]:
+        """Return its values where each is a stretch of numbers ("18-34", "55+"), by their ends."""
+        read = {text: _BAND.fullmatch(text.strip()) for text in self.field.texts}
+        if len(read) < 2 or not all(read.values()):  # noqa: PLR2004
+            return {}
+        return {(float(found[1]), float(found[2]) if found[2] else None): text for text, found in read.items() if found}
 
     @cached_property
     def second(self) -> float | None:
-        """How many of its units a second has, where its numbers are lengths of time."""
+        """Tell how many of its units a second has, where its numbers are lengths of time."""
         stems = [*stems_of(self.field.path), *stems_of(self.field.known.description)]
         unit = next((SECONDS[one] for one in stems if one in SECONDS), None) if self.numeric else None
         return None if unit is None else 1 / unit
 
     @property
     def numeric(self) -> bool:
-        """Whether its values are numbers, be they texts."""
+        """Tell whether its values are numbers, be they texts."""
         return self.field.numeric or self.texts_are_numbers
 
     @property
     def dated(self) -> bool:
-        """Whether its values are days or instants, be they written in several ways."""
+        """Tell whether its values are days or instants, be they written in several ways."""
         return self.field.dated or self.texts_are_dates
 
     @cached_property
     def texts_are_numbers(self) -> bool:
-        """Whether texts among its values are numbers, most of them: "1,050.50", "2"."""
+        """Tell whether texts among its values are numbers, most of them: "1,050.50", "2"."""
         texts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
         if self.field.listed or self.field.dated or self.field.known.declared == "number":
             return False
@@ -108,20 +128,9 @@ class Place(Struct, frozen=True, dict=True):
 
     @cached_property
     def texts_are_dates(self) -> bool:
-        """Whether its texts are days in other ways than the language writes them."""
+        """Tell whether its texts are days in other ways than the language writes them."""
         texts = self.field.texts
         return bool(texts) and not self.field.dated and all(_DAY.fullmatch(text.strip()) for text in texts)
-
-    @cached_property
-    def spellings(self) -> Mapping[str, tuple[str, ...]]:
-        """Its values by what they are in lower case, the likeliest way to write each first."""
-        found: dict[str, list[str]] = {}
-        for text in self.field.texts:
-            found.setdefault(text.lower(), []).append(text)
-        return {
-            key: tuple(sorted(said, key=lambda one: (one.islower() or one.isupper(), one)))
-            for key, said in found.items()
-        }
 
     @property
     def path(self) -> str:
@@ -208,7 +217,7 @@ class Names:
 
     @cached_property
     def evidence_by_root(self) -> Mapping[str, tuple[Evidence, ...]]:
-        """What words of one family have in common ("activat" of activation, activated) → the evidence of these words."""
+        """Map what words of one family have in common ("activat" of activation, activated) → the evidence of these words."""
         found: dict[str, dict[Evidence, None]] = {}
         for key, rows in self.evidence.items():
             for root in roots(key):

@@ -46,7 +46,10 @@ class Found(Struct, frozen=True):
 def _table() -> tuple[tuple[re.Pattern[str], Open], ...]:
     text = (resources.files("segment_copilot.english_next") / "questions_open.toml").read_text(encoding="utf-8")
     rows = msgspec.convert(tomllib.loads(text)["open"], tuple[Open, ...])
-    return tuple((re.compile(rf"\b(?:{'|'.join(map(re.escape, row.words))})\b", re.IGNORECASE), row) for row in rows)
+    longest = (sorted(map(re.escape, row.words), key=len, reverse=True) for row in rows)
+    return tuple(
+        (re.compile(rf"\b(?:{'|'.join(said)})\b", re.IGNORECASE), row) for said, row in zip(longest, rows, strict=True)
+    )
 
 
 def open_words(text: str, refused: Refused) -> tuple[Found, ...]:
@@ -70,10 +73,10 @@ def ask_about(text: str, refused: Refused, read: Callable[[str], Outcome]) -> As
     options: list[Choice] = []
     for number in range(_MOST):
         phrases = [one.row.options[min(number, len(one.row.options) - 1)] for one in found]
-        drafted = settled(text, found, phrases, read) if any(number < len(one.row.options) for one in found) else None
-        if drafted is not None and all(drafted.definition != one.draft.definition for one in options):
-            label = ", ".join(phrases)
-            options.append(Choice(f"{label[:1].upper()}{label[1:]}", drafted))
+        label = ", ".join(phrases)
+        choice = _option(text, found, phrases, f"{label[:1].upper()}{label[1:]}", read)
+        if choice is not None and all(choice.draft.definition != one.draft.definition for one in options):
+            options.append(choice)
     if not options:
         return None
     said = " and ".join(f"“{text[one.start : one.end]}”" for one in found)
@@ -82,6 +85,18 @@ def ask_about(text: str, refused: Refused, read: Callable[[str], Outcome]) -> As
         f"{said} {'has' if one else 'have'} no number: {found[0].row.ask if one else 'what do you mean by them?'}",
         tuple(options),
     )
+
+
+def _option(
+    text: str, found: tuple[Found, ...], phrases: list[str], label: str, read: Callable[[str], Outcome]
+) -> Choice | None:
+    """Return what the phrases make of *text*; where that can be read in two ways, the likelier, told in its own words."""
+    drafted = settled(text, found, phrases, read)
+    if drafted is not None:
+        return Choice(label, drafted)
+    outcomes = (read(whole) for whole in _written(text, found, phrases))
+    likely = next((one.options[0] for one in outcomes if isinstance(one, Asked)), None)
+    return None if likely is None else Choice(likely.label, structs.replace(likely.draft, reading=()))
 
 
 def answered(text: str, refused: Refused, answer: str, read: Callable[[str], Outcome]) -> Drafted | None:

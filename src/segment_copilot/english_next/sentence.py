@@ -178,7 +178,12 @@ def _gathered(
             made.append((read(plural[1])[0], span))
         elif before is not None and before.kind == "number" and token.lower in _UNIT:
             made.append((word(_UNIT[token.lower]), span))
-        elif token.lower == "up" and before is not None and before.kind in _NUMBERS and _number_behind(tokens, at):
+        elif (
+            token.lower in {"until", "till", "through"}
+            and before is not None
+            and before.kind == "number"
+            and _is_number(tokens, at + 1)
+        ) or (token.lower == "up" and before is not None and before.kind in _NUMBERS and _number_behind(tokens, at)):
             made.append((word("to"), span))
         elif not (
             token.lower == "to" and before is not None and before.lower == "up" and made and made[-1][0].lower == "to"
@@ -190,7 +195,10 @@ def _gathered(
             (len(words) for words in _BEHIND if tuple(one[0].lower for one in made[at : at + len(words)]) == words), 0
         )
         number = _number_before(made, at) if size else None
-        if number is not None and not (at + size < len(made) and made[at + size][0].kind in _NUMBERS):
+        following = made[at + size][0] if at + size < len(made) else None
+        if number is not None and not (
+            following and (following.kind in _NUMBERS or following.lower in {"once", "twice", "a"})
+        ):
             made[number + 1 : at + size] = [*made[at : at + size], *made[number + 1 : at]]
         at += size or 1
     return tuple(token for token, _ in made), [span for _, span in made]
@@ -203,6 +211,14 @@ _NUMBERS: Final = frozenset({"number", "money"})
 _BEHIND_UNITS: Final = frozenset(
     {"days", "day", "weeks", "week", "months", "month", "years", "year", "hours", "hour", "ago", "times", "time", "-", "/"}
 )  # fmt: skip
+
+
+def _is_number(tokens: Sequence[Token], at: int) -> bool:
+    return (
+        at < len(tokens)
+        and tokens[at].kind in _NUMBERS
+        and not (at + 1 < len(tokens) and tokens[at + 1].lower in MONTHS)
+    )
 
 
 def _is_version(tokens: Sequence[Token], spans: Sequence[tuple[int, int]], at: int) -> bool:

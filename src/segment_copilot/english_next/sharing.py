@@ -31,6 +31,7 @@ class Between(Struct, frozen=True):
     kinds: frozenset[str]
     window: WindowAnchor | None = None
     used: int = 0
+    front: str = ""  # what stands before the first of them, where the sentence begins with it
 
 
 class Rule(Struct, frozen=True):
@@ -62,7 +63,9 @@ def polarity(tree: Tree | None, *, last: bool) -> str:
 
 def leans(one: Reading) -> bool:
     """Return whether a part means nothing without the one beside it."""
-    return one.window is not None or one.fragment is not None or (one.label != 0 and one.tree is None)
+    if one.window is not None or one.fragment is not None or one.ordered:
+        return True
+    return one.label != 0 and one.tree is None
 
 
 def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str, float]:
@@ -80,7 +83,10 @@ def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree
     """Yield both parts as they are, and with the window of one for the other too where that has none."""
     left, right = clauses(one), clauses(two)
     pair = f"{main}:{polarity(one, last=True)}{polarity(two, last=False)}"
-    same = next((part for part in right if part.window is not None and part.window.kind == "same"), None)
+    same = next(
+        (part for part in right if part.window is not None and part.window.kind == "same" and not part.window.length),
+        None,
+    )
     before = next((part.window for part in reversed(left) if part.timed and part.window is not None), None)
     if same is not None and before is not None and two is not None:
         yield one, changed(two, lambda part: again(part, before)), {"share:same": 1}
@@ -106,7 +112,7 @@ def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree
 
 def again(part: Clause, before: Said) -> Clause:
     """Return the clause with the window that "in that time" points back to."""
-    if part.window is None or part.window.kind != "same":
+    if part.window is None or part.window.kind != "same" or part.window.length is not None:
         return part
     return timed(structs.replace(part, window=None), before)
 

@@ -1,20 +1,17 @@
-"""Fits tests to how values are stored: in several spellings, as texts that are numbers or dates, a country in several ways."""
+"""Fits tests to how values are stored: as texts that are numbers or dates, and as numbers beside texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, TypeVar, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english_next.names import Names, Place
 from segment_copilot.language import Condition, Definition, EventProperty, Group, UserProperty
 from segment_copilot.language.nodes import EventSequence, PropertyTest, Scalar, Step
 from segment_copilot.language.operators import OPERATORS
 
 _T = TypeVar("_T", PropertyTest, EventProperty, UserProperty)
-_EQUAL: Final = {"eq", "in", "neq", "not_in", "contains", "contains_any", "contains_none", "does_not_contain"}
 _COMPARED: Final = {"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"}
 
 
@@ -83,36 +80,16 @@ def _test(test: _T, place: Place | None) -> _T:
         return structs.replace(test, value_type="number")
     if place.texts_are_dates and "datetime" in OPERATORS[test.operator].types and test.operator != "eq":
         return structs.replace(test, value_type="datetime")
-    if test.operator not in _EQUAL or test.value is UNSET:
-        return test
-    values = list(test.value) if isinstance(test.value, list) else [test.value]
-    if not all(isinstance(value, str) for value in values):
-        return test
-    return _spelled(test, cast("list[str]", values), place)
+    if test.ignore_case and isinstance(test.value, str):
+        return structs.replace(test, value=_best_spelled(test.value, place))
+    return test
+
+
+def _best_spelled(text: str, place: Place) -> str:
+    """Return a text as it is written best: "Sydney" before "sydney" and "SYDNEY"."""
+    same = [one for one in place.field.texts if one.lower() == text.lower()] or [text]
+    return min(same, key=lambda one: (one.islower() or one.isupper(), one))
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _spelled(test: _T, values: Sequence[str], place: Place) -> _T:
-    """Return the test for every spelling of its values; those of a country are other words, those in another case are not."""
-    if place.field.country and test.operator in {"eq", "in", "neq", "not_in"}:
-        codes = {ALIASES.get(value.lower(), value) for value in values}
-        known = [one for one in place.field.texts if ALIASES.get(one.lower(), one) in codes]
-        if len(known) <= len(values):
-            return test
-        many: Any = {"eq": "in", "neq": "not_in"}.get(test.operator, test.operator)
-        return structs.replace(test, operator=many, value=cast("list[Scalar]", known))
-    spellings = place.spellings
-    meant = list(
-        dict.fromkeys(spellings[value.lower()][0] if value.lower() in spellings else value for value in values)
-    )
-    if not any(len(spellings.get(value.lower(), ())) > 1 for value in values):
-        return test
-    if place.field.answers and len(meant) > 1:  # "Yes", "yes" and "Y" are told one by one
-        return test
-    if isinstance(test.value, list) and len(meant) == 1 and test.operator in {"in", "not_in"}:
-        one: Any = "eq" if test.operator == "in" else "neq"
-        return structs.replace(test, operator=one, value=meant[0], ignore_case=True)
-    return structs.replace(test, value=meant if isinstance(test.value, list) else meant[0], ignore_case=True)

@@ -11,7 +11,17 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import add, beside, gap, measured, one_of, test_of, truth, value_tests
+from segment_copilot.english_next.amounts import (
+    add,
+    beside,
+    gap,
+    measured,
+    one_of,
+    test_of,
+    text_test,
+    truth,
+    value_tests,
+)
 from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
@@ -22,7 +32,10 @@ from segment_copilot.language.nodes import PropertyTest
 from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
-_SET: Final = frozenset(stem(word) for word in ["set", "known", "present", "filled", "available", "given", "specified"])
+_SET: Final = frozenset(
+    stem(word)
+    for word in ["set", "known", "know", "present", "filled", "available", "given", "specified", "recorded", "provided"]
+)
 _FALSE: Final = frozenset(
     {
         stem("optout"),
@@ -37,10 +50,24 @@ _FALSE: Final = frozenset(
     }
 )
 _TRUE: Final = frozenset(stem(word) for word in ("true", "yes", "on", "enabled", "ok", "okay", "allowed", "fine"))
-_TEXTS: Final = {stem(key): value for key, value in {
-    "contains": "contains", "contain": "contains", "containing": "contains", "includes": "contains", "starts": "starts_with",
-    "starting": "starts_with", "begins": "starts_with", "beginning": "starts_with", "ends": "ends_with", "ending": "ends_with",
-}.items()}  # fmt: skip
+_AHEAD: Final = frozenset(
+    stem(word)
+    for word in [
+        "end",
+        "ends",
+        "renewal",
+        "renew",
+        "renews",
+        "expire",
+        "expires",
+        "expiry",
+        "due",
+        "upcoming",
+        "next",
+        "falls",
+    ]
+)
+"""Words of what is still to come."""
 _NEW: Final = frozenset({"new", "fresh", "recent", "newly", stem("newly")})
 """Words that say no more than the window beside them."""
 _BIRTH: Final = frozenset({"birthday", stem("birthday"), stem("anniversary"), stem("birth")})
@@ -233,6 +260,27 @@ def _dates(span: Span) -> Iterator[Reading]:
             continue
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
+        ahead = (
+            said.kind == "last"
+            and said.length
+            and not said.rolling
+            and said.lead in {"within", "in", ""}
+            and not negative
+        )
+        future = bool(
+            _AHEAD & {*field.place.field.words, *(span.found.tokens[at].stem for at in range(field.start, field.end))}
+        )
+        if ahead and said.length and (future or span.having(_AHEAD)):
+            used = field.mask | span.windows[0].mask | span.having(_AHEAD)
+            test = PropertyTest(field.place.path, "in_next", said.length.json)
+            yield reading(
+                span,
+                "date_ahead",
+                clause(test, used),
+                used,
+                "trait",
+                {"date:share": field.share, "date:whole": float(field.share == 1)},
+            )
         if any(test["operator"] == "not_in_last" for test in tests) and not negative:
             tests = (*tests, {"operator": "is_set"})
         if span.having(_BIRTH) and (said.kind != "next" or not said.length):
@@ -257,17 +305,11 @@ def _texts(span: Span) -> Iterator[Reading]:
     for field in span.fields:
         if field.place.event or field.place.numeric or field.place.field.boolean or field.end >= span.end:
             continue
-        for at in range(field.end, min(span.end - 1, field.end + 2)):
-            operator = _TEXTS.get(span.found.tokens[at].stem)
-            if operator is None:
-                continue
-            value = at + 2 if span.lower(at + 1) in {"with", "in", "the", "by"} else at + 1
-            if value >= span.end:
-                continue
-            negative, turning, _ = _negative(span, value, 0)
-            used = field.mask | mask(at, value + 1) | turning
-            test = PropertyTest(field.place.path, cast("Any", operator), span.found.tokens[value].text)
-            yield reading(span, "text", clause(test, used, negative=negative), used, "trait", {})
+        text = text_test(span, field)
+        if text is not None:
+            negative, turning, _ = _negative(span, text[2], 0)
+            used = text[1] | turning
+            yield reading(span, "text", clause(text[0], used, negative=negative), used, "trait", {})
 
 
 def _free(span: Span) -> Iterator[Reading]:
@@ -392,6 +434,8 @@ def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
     following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
     if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
+        if any(one.kind not in {"rel", "soft", "and"} for one in span.inside) or span.windows or span.quantities:
+            return
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
 
