@@ -144,7 +144,8 @@ def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:
             continue
         for field in span.fields:
             behind = 0 <= field.start - one.end <= 2 or (bool(words) and field.end <= one.start)  # noqa: PLR2004
-            if field.place.event != mention.event or field.place.numeric or not behind:
+            texts = not field.place.numeric and not field.place.field.unreadable
+            if field.place.event != mention.event or not texts or not behind:
                 continue
             yield from _values_counted(span, mention, words, field, one)
         pages = [FieldAnchor(at, at + 1, place, 1.0) for at in range(one.end, min(span.end, one.end + 3)) if span.found.tokens[at].stem == "pag"

@@ -16,6 +16,7 @@ from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.language.catalog import Catalog, Scalar
+from segment_copilot.language.value_types import is_number_text, parse_date
 
 _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
 _DAY: Final = re.compile(
@@ -121,17 +122,19 @@ class Place(Struct, frozen=True, dict=True):
 
     @cached_property
     def texts_are_numbers(self) -> bool:
-        """Tell whether texts among its values are numbers, most of them: "1,050.50", "2"."""
-        texts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
+        """Tell whether texts among its values are numbers, most of them as the language reads them: "50.00", "1,050.50"."""
+        amounts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
         if self.field.listed or self.field.dated or self.field.known.declared == "number":
             return False
-        return bool(texts) and 2 * len(texts) > len(self.field.texts)
+        readable = sum(map(is_number_text, amounts))
+        return 2 * len(amounts) > len(self.field.texts) and 2 * readable > len(amounts)
 
     @cached_property
     def texts_are_dates(self) -> bool:
-        """Tell whether its texts are days in other ways than the language writes them."""
+        """Tell whether its texts are days in several ways, the one that the language reads among them."""
         texts = self.field.texts
-        return bool(texts) and not self.field.dated and all(_DAY.fullmatch(text.strip()) for text in texts)
+        written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
+        return written and any(parse_date(text) is not None for text in texts)
 
     @property
     def path(self) -> str:

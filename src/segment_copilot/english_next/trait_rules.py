@@ -186,7 +186,10 @@ def _truths(span: Span) -> Iterator[Reading]:
                 used |= more.mask
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
-        node = _says(place, says=says)
+        refused = says or place.field.boolean or bool(denied & ~turning)
+        node = (
+            _says(place, says=says) if refused else opposite(_says(place, says=True))
+        )  # whoever said nothing has not agreed
         yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
 
 
