@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
 from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
-from segment_copilot.english_next.audience import LONGEST, understand
+from segment_copilot.english_next.audience import LONGEST, decide, understand
 from segment_copilot.english_next.same import members
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from tests.support.english.catalogs import AS_OF, DEMO
@@ -45,12 +46,52 @@ def test_a_clear_sentence_is_drafted(text: str, meaning: str) -> None:
     assert members(made) == members(parse_definition(meaning, SEGMENTS)), write_definition(made)
 
 
-@pytest.mark.parametrize("word", ["unicorn", "frobnicated", "only", "recently", "almost"])
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("added to cart, then ordered, then refunded, in that order", "seq(cart_add > order_placed > order_refunded)"),
+        ("viewed a product and ordered within 2 days of it", "seq(product_viewed > order_placed) in 2d"),
+        ("added to cart and afterwards ordered", "seq(cart_add > order_placed)"),
+        ("added to cart, then no order", "count(cart_add)≥1 & not seq(cart_add > order_placed)"),
+        ("added to cart then ordered, at most 3 hours apart", "seq(cart_add > order_placed) in 3h"),
+        ("added to cart then ordered, nothing else in between", "seq(cart_add > order_placed; strict)"),
+        ("only ever ordered shoes", "every(order_placed.category)=shoes"),
+        ("ordered shoes and nothing else", "every(order_placed.category)=shoes"),
+        (
+            "first order was below 20, the latest above 100",
+            "first(order_placed.total)<20 & latest(order_placed.total)>100",
+        ),
+        ("visited on at least 3 days of the last 7", "periods(page_viewed)≥3 of 7 days"),
+    ],
+)
+def test_what_came_after_what_is_among_the_clean_readings(text: str, meaning: str) -> None:
+    found = understand(text, DEMO, AS_OF, DEMO.timezone).candidates
+    clean = {members(one.definition) for one in found if not one.left}
+
+    assert members(parse_definition(meaning, SEGMENTS)) in clean, [write_definition(one.definition) for one in found]
+
+
+@pytest.mark.parametrize("text", ["added to cart and an order more than 2 days later", "ordered after"])
+def test_an_order_in_time_that_cannot_be_said_is_not_dropped(text: str) -> None:
+    assert not isinstance(read(text), Drafted)
+
+
+@pytest.mark.parametrize("word", ["unicorn", "frobnicated", "barely", "recently", "almost"])
 def test_a_word_that_no_rule_takes_stops_the_draft_and_is_named(word: str) -> None:
     made = read(f"users who bought {word} shoes in the last 30 days")
 
     assert isinstance(made, Refused)
     assert word in [part.text for part in made.unplaced]
+
+
+def test_no_certainty_lets_a_word_be_left_over() -> None:
+    understood = understand("users who bought unicorn shoes", DEMO, AS_OF, DEMO.timezone)
+    first = understood.candidates[0]
+    assert first.left
+
+    sure = structs.replace(understood, candidates=(structs.replace(first, probability=1.0),))
+
+    assert isinstance(decide(sure, DEMO), Refused)
 
 
 @pytest.mark.parametrize("text", ["looks good", "thanks", "ok great, ship it", "yes", "hello", "delete it", "users"])

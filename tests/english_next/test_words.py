@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from segment_copilot.english_next.anchors import find, names_of
 from segment_copilot.english_next.sentence import read_sentence
+from segment_copilot.english_next.when import window
 from tests.support.english.catalogs import AS_OF, DEMO
 
 NAMES = names_of(DEMO)
@@ -57,3 +60,60 @@ def test_a_number_is_compared_as_was_said_behind_its_noun() -> None:
     found = find("people with 2 orders at most", NAMES, AS_OF, DEMO.timezone)
 
     assert [(one.quantity.operator, one.quantity.value) for one in found.quantities] == [("lte", 2)]
+
+
+TODAY = date(2026, 6, 17)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("L30D", "last", "30d"),
+        ("p12m", "last", "12mo"),
+        ("in the three weeks up to now", "last", "3w"),
+        ("since 6 wks", "last", "6w"),
+        ("rolling 30 days", "last", "30d"),
+        ("between 1 and 15 March", "range", "2026-03-01 2026-03-16"),
+        ("28-30 nov 2025", "range", "2025-11-28 2025-12-01"),
+        ("jan-mar", "range", "2026-01-01 2026-04-01"),
+        ("Nov-Dec 2025", "range", "2025-11-01 2026-01-01"),
+        ("first half of 2026", "range", "2026-01-01 2026-07-01"),
+        ("the month before last", "range", "2026-04-01 2026-05-01"),
+        ("last wknd", "range", "2026-06-13 2026-06-15"),
+        ("1980 through 1989", "range", "1980-01-01 1990-01-01"),
+        ("before 1960", "range", "None 1960-01-01"),
+        ("visited in Q1 2026", "range", "2026-01-01 2026-04-01"),
+        ("on or after June 1", "range", "2026-06-01 None"),
+    ],
+)
+def test_a_time_is_read_however_it_is_written(text: str, kind: str, said: str) -> None:
+    tokens = read_sentence(text, NAMES.vocabulary, NAMES.is_name).tokens
+    read = next(found for at in range(len(tokens)) if (found := window(tokens, at, TODAY)) is not None)[0]
+
+    assert read.kind == kind
+    assert (read.length.json if read.length else f"{read.first} {read.after}") == said
+
+
+@pytest.mark.parametrize("text", ["May I have them", "2 to 4 orders", "a march of 30", "version 5.2.1"])
+def test_what_is_no_time_is_read_as_none(text: str) -> None:
+    tokens = read_sentence(text, NAMES.vocabulary, NAMES.is_name).tokens
+
+    assert not any(window(tokens, at, TODAY) for at in range(len(tokens)))
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("ppl w 2+ orders n a cart", ["people", "with", "2", "+", "orders", "and", "a", "cart"]),
+        ("3 visits or more", ["3", "or", "more", "visits"]),
+        ("250 up to 1,100", ["250", "to", "1,100"]),
+        ("500s", ["500"]),
+        ("30 min", ["30", "minutes"]),
+        ("on 5.2.1", ["on", "5.2.1"]),
+        ("1st order", ["first", "order"]),
+        ("over .8", ["over", "0.8"]),
+        ("from us or canada", ["from", "us", "or", "canada"]),
+    ],
+)
+def test_shorthand_is_opened(text: str, plain: list[str]) -> None:
+    assert [token for token, _ in words(text)] == plain

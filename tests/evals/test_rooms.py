@@ -23,6 +23,8 @@ ALLOWED = {
     "corpus": {
         "copilot.models",
         "copilot.models.offline",
+        "english.times.dates",
+        "english_next.anchors",
         "english_next.audience",
         "english_next.chart",
         "english_next.meanings",

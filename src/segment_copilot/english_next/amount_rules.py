@@ -12,16 +12,14 @@ from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, Wo
 from segment_copilot.english_next.events import (
     Rule,
     Said,
-    all_tests,
     clause,
     is_countable,
-    order_words,
     said,
 )
 from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.names import money_rank
 from segment_copilot.english_next.spans import Mention, Span, reading, union
-from segment_copilot.language import EventProperty, Monetary
+from segment_copilot.language import Monetary
 from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 # How much
@@ -170,43 +168,10 @@ def _values_counted(
         yield structs.replace(made, features=features)
 
 
-# Of one event
-
-
-def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
-    """The last order used a coupon; the first order was over 100; every order was over 100."""
-    told = said(span, mention)
-    words = {"last": "latest", "first": "first", "every": "every"}
-    if told is None or not is_countable(told.window):
-        return
-    for order in {one.kind: one for one in span.orders}.values():
-        for plan in all_tests(span, mention, told):
-            tests = (*told.tests, *plan.tests)
-            if len(tests) != 1:
-                continue
-            test, used = (
-                tests[0],
-                told.used | plan.used | order_words(span, order.kind) | (told.window.mask if told.window else 0),
-            )
-            node = EventProperty(
-                event_type=mention.event, property=test.property, operator=test.operator, value=test.value, value2=test.value2,
-                occurrence=cast("Any", words[order.kind]), negate=told.negative,
-            )  # fmt: skip
-            yield reading(
-                span,
-                f"of_{words[order.kind]}",
-                clause(node, used, (), told.window, positive=not told.negative),
-                used,
-                "event",
-                {**told.features, **plan.features},
-            )
-
-
 RULES: Final = (
     Rule("money", _money),
     Rule("metric", _metric),
     Rule("implied_sum", _implied_sum),
     Rule("distinct", _distinct),
-    Rule("one_event", _one_event),
 )
 """Every way to say how much."""

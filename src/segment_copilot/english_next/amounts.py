@@ -256,7 +256,7 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
     return Tests(tuple(tests), used, features, each)
 
 
-_TEXTS: Final[Mapping[str, PropertyOperator]] = {
+TEXTS: Final[Mapping[str, PropertyOperator]] = {
     stem(word): operator
     for operator, words in {
         "contains": "contains contain containing includes include including",
@@ -270,7 +270,7 @@ _TEXTS: Final[Mapping[str, PropertyOperator]] = {
 def text_test(span: Span, field: FieldAnchor) -> tuple[PropertyTest, int, int] | None:
     """Return the test of "path begins with /help", "query contains boots": with the words used, and where the value stands."""
     for at in range(field.end, min(span.end - 1, field.end + 2)):
-        operator = _TEXTS.get(span.found.tokens[at].stem)
+        operator = TEXTS.get(span.found.tokens[at].stem)
         value = at + 1
         while span.lower(value) in {"with", "in", "the", "by", "an", "a", "word", ":"}:
             value += 1

@@ -363,7 +363,7 @@ def _run(
     said: set[str] = set()
     end = position = at
     while position < len(tokens) and position - end < _APART:
-        hit = {keys[position], own[position]} & words
+        hit = ({keys[position], own[position]} & words) - said
         if hit:
             said |= hit
             end = position + 1

@@ -7,7 +7,17 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from segment_copilot.english_next import amount_rules, event_rules, joins, lexicon, ordering, pointing, trait_rules
+from segment_copilot.english_next import (
+    amount_rules,
+    event_rules,
+    joins,
+    lexicon,
+    occurrences,
+    ordering,
+    pointing,
+    trait_rules,
+)
+from segment_copilot.english_next.amounts import TEXTS
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor, WordAnchor
 from segment_copilot.english_next.meanings import Reading, key
 from segment_copilot.english_next.sharing import Between
@@ -95,6 +105,9 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         if not joint.mask & whole
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not (
+            joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
+        )
     }
     soft = _soft(found)
     at = 0
@@ -191,11 +204,7 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
     for one in found.windows:
         if one.end < len(found.tokens) and (one.start in starts or not one.bare):
             yield one.end
-    for one in longest(found.segments):
-        if one.end < len(found.tokens):
-            yield one.end
-    for share in found.shares if found.salt else ():
-        yield from (share.start, share.end)
+    yield from _edges(found)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
     for one in (*found.negations, *numbers):
         if one.start:
@@ -213,6 +222,14 @@ def _marker(found: Anchors, at: int) -> int:
 
 
 _BEFORE_ORDER: Final = frozenset({"in", "this", "that", "exact", "exactly", "the", "same", "strict"})
+
+
+def _edges(found: Anchors) -> Iterator[int]:
+    """Yield where a segment ends, and where a share of people begins and ends: what is said of them is a part of its own."""
+    ends = [one.end for one in longest(found.segments)]
+    if found.salt:
+        ends += [at for share in found.shares for at in (share.start, share.end)]
+    return (at for at in ends if 0 < at < len(found.tokens))
 
 
 class Chart:
@@ -270,7 +287,7 @@ class Chart:
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells[start, middle], self._cells[middle, end]
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES):
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -286,9 +303,10 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    yield from ordering.in_order(span)
+    for leaf in (ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+        yield from leaf(span)
     for mention in span.mentions:
-        for rule in (*event_rules.RULES, *amount_rules.RULES):
+        for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):
             yield from rule.make(span, mention)
 
 

@@ -267,6 +267,33 @@ def _different_days(span: Span, mention: Mention) -> Iterator[Reading]:
         )
 
 
+def _on_days(span: Span, mention: Mention) -> Iterator[Reading]:
+    """Visited on at least 3 days of the last 7; on 5 days in the last 2 weeks; in 3 weeks out of the last 4."""
+    sizes, names = {"d": 1, "w": 7, "mo": 30}, {"d": "day", "w": "week", "mo": "month"}
+    for one in span.windows:
+        amount = next((number for number in span.quantities if number.mask & one.mask), None)
+        told = said(span, mention, one.mask | (amount.mask if amount else 0))
+        if not one.bare or one.window.length is None or told is None or told.window is None or told.window.bare:
+            continue
+        count, length = one.window.length, told.window.window.length
+        if length is None or told.window.window.kind != "last" or not {count.unit, length.unit} <= {*sizes}:
+            continue
+        last = length.count if told.window.window.assumed else length.count * sizes[length.unit] / sizes[count.unit]
+        if last != int(last) or count.count > last or told.negative:
+            continue
+        operator = amount.quantity.operator if amount is not None and not amount.quantity.bare else "gte"
+        node = EventPeriods(
+            event_type=mention.event, period=cast("Any", names[count.unit]), last=int(last), operator=operator, value=count.count,
+            where=list(told.tests) or UNSET,
+        )  # fmt: skip
+        used = (
+            told.used
+            | told.window.mask
+            | span.having(frozenset({"out", "calendar", "each", stem("during"), stem("calendar")}))
+        )
+        yield reading(span, "on_days", clause(node, used, told.tests), used, "event", told.features)
+
+
 def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered in at least 3 of the last 6 months; visited at least twice in each of the last 4 weeks."""
     told = said(span, mention)
@@ -288,7 +315,13 @@ def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
     each = 1 if least is None else int(least.quantity.value) + (least.quantity.operator == "gt")
     operator = "gte" if amount.bare else amount.operator
     operator = OPPOSITE_NUMBER[operator] if told.negative else operator
-    used = told.used | told.window.mask | every | union(numbers) | span.having(frozenset({units[length.unit]}))
+    used = (
+        told.used
+        | told.window.mask
+        | every
+        | union(numbers)
+        | span.having(frozenset({units[length.unit], stem("during")}))
+    )
     upper = UNSET if amount.value2 is None else amount.value2
     node = EventPeriods(
         event_type=mention.event,
@@ -347,6 +380,7 @@ RULES: Final = (
     Rule("since_last", _since_last),
     Rule("first_date", _first_date),
     Rule("periods", _periods),
+    Rule("on_days", _on_days),
     Rule("different_days", _different_days),
     Rule("abandoned", _abandoned),
 )

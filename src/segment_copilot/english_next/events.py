@@ -50,17 +50,13 @@ def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | Non
     Without *bare*, a length such as "80 minutes" is no window.
     """
     values = value_tests(span, mention.event, mention.mask | taken | union(span.windows) | union(span.quantities))
+    values = _with_texts(span, mention, values, taken)
     more = _presence(span, mention, values, taken) or _searched(span, mention, values, taken)
     tests, used = values.tests, values.used | mention.mask | taken
     features = {**mention.features, **values.features}
     if more is not None:
         tests, used = (*tests, *more.tests), used | more.used
         features |= more.features
-    for field in span.fields:
-        text = text_test(span, field) if field.place.event == mention.event and not field.place.numeric else None
-        if text is not None and text[0].property not in {test.property for test in tests}:
-            tests, used = (*tests, text[0]), used | text[1]
-            add(features, "value:text")
     for yes in _answers(span, mention, used):
         tests, used = (*tests, *yes.tests), used | yes.used
         add(features, "value:truth")
@@ -73,6 +69,17 @@ def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | Non
         if negations[0].start > max(mention.mask.bit_length() - 1, 0) and mention.mask:
             features["not:behind"] = 1
     return Said(tests, values.each, used, features, bool(negations), windows[0] if windows else None)
+
+
+def _with_texts(span: Span, mention: Mention, values: Tests, taken: int) -> Tests:
+    """Return the tests of values with those of texts: "whose path begins with /help"."""
+    for field in span.fields:
+        text = text_test(span, field) if field.place.event == mention.event and not field.place.numeric else None
+        if text is None or text[1] & taken or text[0].property in {test.property for test in values.tests}:
+            continue
+        features = {**values.features, "value:text": values.features.get("value:text", 0) + 1}
+        values = Tests((*values.tests, text[0]), values.used | text[1], features, values.each)
+    return values
 
 
 def _answers(span: Span, mention: Mention, taken: int) -> Iterator[Tests]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Final
 
@@ -245,15 +245,8 @@ class Names:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
-            for text in place.field.texts:  # "WhatsApp" is one word, however it is written
-                if text.isalpha() and text.lower() != text and (stem(text.lower()),) not in place.field.values:
-                    found.setdefault((stem(text.lower()),), []).append(Value(place, text, "value"))
-            for word, value in _parts(place.field).items():
-                found.setdefault((word,), []).append(Value(place, value, "part"))
-            for words, value in place.field.values.items():
-                for other in lexicon.alike().get(words[0], ()) if len(words) == 1 else ():
-                    if (other,) not in place.field.values:
-                        found.setdefault((other,), []).append(Value(place, value, "alias"))
+            for words, value, how in _loosely(place.field):
+                found.setdefault(words, []).append(Value(place, value, how))
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
@@ -395,6 +388,22 @@ def money_rank(field: Field) -> int:
     """Return how far a field is from being what money is told in; the number of such words for none."""
     words = {*field.words, *stems_of(field.path)}
     return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
+
+
+def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
+    """Yield other words for values: in one word ("WhatsApp"), a part that tells ("Luis"), what means the same ("iPhone")."""
+    whole = {text: (stem(text.lower()),) for text in field.texts if text.isalpha()}
+    one = {words: value for words, value in field.values.items() if len(words) == 1}
+    one |= {words: text for text, words in whole.items() if words not in field.values}
+    for words, value in one.items():
+        if words not in field.values:
+            yield words, value, "value"
+    for word, value in _parts(field).items():
+        yield (word,), value, "part"
+    for words, value in one.items():
+        for other in lexicon.alike().get(words[0], ()):
+            if (other,) not in one:
+                yield (other,), value, "alias"
 
 
 _PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",

@@ -43,6 +43,7 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     part, before = two.fragment, last_event(one.tree)
     if (
         part is None
+        or part.order
         or before is None
         or leans(one)
         or not isinstance(before.condition, EventCount)
@@ -90,6 +91,7 @@ def _borrow_ahead(one: Reading, two: Reading, between: Between, found: Anchors) 
     part, after = one.fragment, next((part for part in clauses(two.tree) if part.event), None)
     if (
         part is None
+        or part.order
         or part.quantity is None
         or after is None
         or leans(two)

@@ -45,6 +45,9 @@ def _settled(plain: Any, today: date) -> Any:
     if not isinstance(plain, dict):
         return plain
     made: dict[str, Any] = {name: _settled(one, today) for name, one in cast("dict[str, Any]", plain).items()}
+    conditions = made.get("conditions")
+    if isinstance(conditions, list) and made.get("logic") == "AND":
+        made["conditions"] = _needed(cast("list[dict[str, Any]]", conditions))
     window = made.get("window")
     if isinstance(window, dict):
         made["window"] = _days(cast("dict[str, Any]", window), today)
@@ -56,6 +59,24 @@ def _settled(plain: Any, today: date) -> Any:
         made = {**made, "operator": "gte"}
         del made["value2"]
     return made
+
+
+def _needed(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return conditions without those that say of an instant that is long ago that there is one."""
+    old = [one for one in conditions if one.get("operator") == "not_in_last"]
+    traits = {one.get("property") for one in old if one["type"] == "user_property"}
+    events = [(one["event_type"], one.get("where")) for one in old if one["type"] == "event_time"]
+    return [
+        one
+        for one in conditions
+        if not (one.get("operator") == "is_set" and one.get("property") in traits)
+        and not (
+            one["type"] == "event_count" and one.keys() <= _BARE and (one["event_type"], one.get("where")) in events
+        )
+    ]
+
+
+_BARE: Final = {"type", "event_type", "where"}  # at least one, in all history
 
 
 def _days(window: dict[str, Any], today: date) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
         _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
     )  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
-    tokens, spans = _gathered(_countries(tokens), spans)
+    tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
     for at, token in enumerate(tokens):
@@ -51,7 +51,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
         if meant is not None:
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
-    return Sentence(text, tuple(mended), tuple(spans), tuple(notes))
+    return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
 
 
 def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -137,7 +137,7 @@ def _rewrite(
         return 1, read(short)
     for key, plain in lexicon.rewrites().get(first.lower, ()):
         size = len(key)
-        if tuple(token.lower for token in tokens[at : at + size]) != key:
+        if tuple(token.lower for token in tokens[at : at + size]) != key or first.kind == "quoted":
             continue
         if size == 1 and len(first.lower) == 1:  # "n" joins, unless it is the value N or the unit of a number
             if first.text.islower() and (at == 0 or tokens[at - 1].kind != "number"):

@@ -133,7 +133,7 @@ class Span(Struct, frozen=True, dict=True):
         """First, last, every; not those inside of windows."""
         when = union(self.windows)
         people = lexicon.stems("people") - {"visitor"}
-        found = (one for one in longest(self._within(self.found.orders)) if not one.mask & when)
+        found = (one for one in longest(self._within(self.found.orders)) if not one.mask & when or one.kind == "only")
         return tuple(
             one
             for one in found

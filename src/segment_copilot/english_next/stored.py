@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from msgspec import UNSET, structs
@@ -9,10 +10,27 @@ from msgspec import UNSET, structs
 from segment_copilot.english_next.names import Names, Place
 from segment_copilot.language import Condition, Definition, EventProperty, Group, UserProperty
 from segment_copilot.language.nodes import EventSequence, PropertyTest, Scalar, Step
-from segment_copilot.language.operators import OPERATORS
+from segment_copilot.language.operators import PropertyOperator
 
 _T = TypeVar("_T", PropertyTest, EventProperty, UserProperty)
 _COMPARED: Final = {"eq", "neq", "gt", "gte", "lt", "lte", "between", "not_between"}
+
+
+_DATED: Final = {
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "not_between",
+    "in_last",
+    "not_in_last",
+    "in_next",
+    "anniversary_in_next",
+}
+
+
+_LISTS: Final[Mapping[str, PropertyOperator]] = {"in": "eq", "not_in": "neq"}
 
 
 def as_stored(definition: Definition, names: Names) -> Definition:
@@ -78,11 +96,19 @@ def _test(test: _T, place: Place | None) -> _T:
         return test
     if test.operator in _COMPARED and _is_number(test.value) and place.texts_are_numbers:
         return structs.replace(test, value_type="number")
-    if place.texts_are_dates and "datetime" in OPERATORS[test.operator].types and test.operator != "eq":
+    if place.texts_are_dates and test.operator in _DATED:
         return structs.replace(test, value_type="datetime")
+    if test.operator in _LISTS and isinstance(test.value, list) and _is_one_text(test.value):
+        one = _best_spelled(str(test.value[0]), place)
+        return structs.replace(test, operator=_LISTS[test.operator], value=one, ignore_case=True)
     if test.ignore_case and isinstance(test.value, str):
         return structs.replace(test, value=_best_spelled(test.value, place))
     return test
+
+
+def _is_one_text(values: Sequence[Scalar]) -> bool:
+    """Return whether values are one text in several spellings."""
+    return all(isinstance(one, str) for one in values) and len({str(one).lower() for one in values}) == 1
 
 
 def _best_spelled(text: str, place: Place) -> str:
