@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
 from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
-from segment_copilot.english_next.audience import LONGEST, understand
+from segment_copilot.english_next.audience import LONGEST, decide, understand
 from segment_copilot.english_next.same import members
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from tests.support.english.catalogs import AS_OF, DEMO
@@ -83,6 +84,16 @@ def test_a_word_that_no_rule_takes_stops_the_draft_and_is_named(word: str) -> No
     assert word in [part.text for part in made.unplaced]
 
 
+def test_no_certainty_lets_a_word_be_left_over() -> None:
+    understood = understand("users who bought unicorn shoes", DEMO, AS_OF, DEMO.timezone)
+    first = understood.candidates[0]
+    assert first.left
+
+    sure = structs.replace(understood, candidates=(structs.replace(first, probability=1.0),))
+
+    assert isinstance(decide(sure, DEMO), Refused)
+
+
 @pytest.mark.parametrize("text", ["looks good", "thanks", "ok great, ship it", "yes", "hello", "delete it", "users"])
 def test_what_asks_for_nobody_is_never_drafted(text: str) -> None:
     assert isinstance(read(text), Refused)
@@ -108,10 +119,14 @@ def test_a_value_that_a_field_does_not_have_is_told_with_those_it_has() -> None:
 
 
 def test_two_likely_readings_are_asked_about() -> None:
-    made = read("users who ordered shoes but not bags in the last 30 days")
+    understood = understand("users who ordered shoes but not bags in the last 30 days", DEMO, AS_OF, DEMO.timezone)
+    one, two = [candidate for candidate in understood.candidates if not candidate.left][:2]
+    even = (structs.replace(one, probability=0.5), structs.replace(two, probability=0.4))
+
+    made = decide(structs.replace(understood, candidates=even), DEMO)
 
     assert isinstance(made, Asked)
-    assert len({members(option.draft.definition) for option in made.options}) == len(made.options) == 2
+    assert [option.draft.definition for option in made.options] == [one.definition, two.definition]
 
 
 def test_a_label_before_a_colon_names_the_draft() -> None:

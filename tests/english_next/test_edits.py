@@ -183,6 +183,19 @@ def test_anything_else_is_no_change(text: str) -> None:
     assert not isinstance(edit(ORDERS, text), Edited | Asked)
 
 
+@pytest.mark.parametrize(
+    ("base", "text"),
+    [
+        (ORDERS, "scratch that, and make it what it was"),
+        ("age in 20,30,40", "upper bound 50"),
+        (ORDERS, "without people without a country"),
+        (ORDERS, "without orders at all in this time"),
+    ],
+)
+def test_what_is_not_clear_widens_nothing(base: str, text: str) -> None:
+    assert not isinstance(edit(base, text), Edited)
+
+
 def test_a_value_is_never_lost_where_words_name_two() -> None:
     found = edit(ORDERS, "Canada and the US")
 

@@ -47,7 +47,7 @@ class Secrets:
 
     @property
     def current(self) -> str | None:
-        """How every text begins that is sealed with the newest key; None when there is none."""
+        """Return how every text begins that is sealed with the newest key; None when there is none."""
         return f"{_VERSION}.{self._newest}." if self._newest else None
 
     def seal(self, value: str, *, context: bytes) -> str:

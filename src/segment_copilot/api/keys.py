@@ -78,7 +78,7 @@ class KeyPatch(_AsRead, frozen=True, forbid_unknown_fields=True):
     kind: Annotated[KeyKind, AS_IT_IS] | UnsetType = UNSET
     role: Annotated[Role | None, AS_IT_IS] | UnsetType = UNSET
     scopes: Annotated[tuple[str, ...], AS_IT_IS] | UnsetType = UNSET
-    expires_at: Annotated[datetime | None, AS_IT_IS] | UnsetType = UNSET
+    expires_at: Annotated[Instant | None, AS_IT_IS] | UnsetType = UNSET
 
 
 class KeyRotation(Struct, frozen=True, forbid_unknown_fields=True):

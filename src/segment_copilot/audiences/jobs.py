@@ -21,7 +21,7 @@ _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is
 
 
 class Claimed(Protocol):
-    """What a worker holds, by its lease, and has read of it."""
+    """A claim holds a lease on a job, and what was read of the job."""
 
     @property
     def lease(self) -> Lease:

@@ -10,6 +10,7 @@ when the worker dies (docs/decisions/0028-kept-slots.md).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -54,7 +55,7 @@ SHARE: Final = 0.15
 WRITTEN: Final = 0.9
 """The part of a refresh that is done when its members are written: they are to be compared and published."""
 
-_INSTANTS: Final = 3  # at which what is kept is looked for: each costs planning everything once more
+_INSTANTS: Final = 3  # of which most is kept, and is looked for: each costs planning everything once more
 _BLOCK: Final = 50_000  # ids in one INSERT
 _USERS: Final = "SELECT count() FROM users WHERE tenant_id = {tenant:UInt32}"
 
@@ -146,6 +147,8 @@ class Together:
         self, tenant: Tenant, planner: Planner, asked: Sequence[tuple[Parsed, Plan]], as_of: datetime
     ) -> _Earlier:
         rows = await self._kept.read(tenant, as_of=as_of)
+        instants = {instant for instant, _ in Counter(one.as_of for one in rows.values()).most_common(_INSTANTS)}
+        rows = {question: one for question, one in rows.items() if one.as_of in instants}
         ((users,),) = (await self._clickhouse.fetch(_USERS, {"tenant": tenant.id}, purpose="compute")).rows
         most, last = int(users * SHARE), None
         seen = (await self._arrivals.since(tenant, None, most=0)).mark  # before anything else is read
@@ -160,7 +163,7 @@ class Together:
         if last is None:
             return _Earlier(seen)
         slots = dict[Asked, tuple[KeptSlot, frozenset[Move]]]()
-        for instant in sorted({one.as_of for one in usable.values()}, reverse=True)[:_INSTANTS]:
+        for instant in sorted({one.as_of for one in usable.values()}, reverse=True):
             if everybody := usable.get(question_of(instant, EVERYBODY)):
                 slots.setdefault(EVERYBODY, (everybody, frozenset({SeenSince()})))
             for definition, plan in asked:

@@ -180,6 +180,8 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
+    if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
+        return Said(text, question=gate)
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _question(before, text, context)
@@ -193,7 +195,7 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, question=understood)
     if edit is not None:
         return Said(text, edit=edit)
-    if next((token.lower for token in read(text) if token.kind != "sign"), "") in _NO_AUDIENCE:
+    if _asks(text):
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     found = _audience(kept, reads)
@@ -202,7 +204,15 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
-"""What begins so asks, and is no audience even where its other words would make one."""
+
+
+def _asks(text: str) -> bool:
+    """Return whether a message asks by its beginning: it is no audience, even where its other words would make one."""
+    first, second = [*(token for token in read(text) if token.kind != "sign"), None, None][:2]
+    if first is None or first.lower != "what":
+        return first is not None and first.lower in _NO_AUDIENCE
+    return second is not None and not words_of("people").has(second)
+
 
 _COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
 """An audience, and behind an arrow that its number is asked for."""
@@ -322,8 +332,6 @@ def _question(before: Said, text: str, context: Context) -> Understood | None:
     question = _sorted(text, context)
     if len(question.tokens) > _LONG:
         return _one_sentence(question, context)
-    if (gate := asked(_plain(text, context), only=_GATE)) is not None:
-        return gate
     earlier = before.question if before.question is not None and before.question.intent.follows else None
     base = before.base is not None and not question.mentions
     if earlier is None:
@@ -355,7 +363,8 @@ def _sorted(text: str, context: Context, *, user: str = "") -> Question:
     return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
 
 
-_GATE: Final = ("abilities", "acknowledged")
+_GATE: Final = ("secrets", "other workspace", "greeting", "itself", "order", "acknowledged")
+"""Rows that are tried before a change of the draft: none of them is one."""
 
 
 def _plain(text: str, context: Context) -> Question:
@@ -369,7 +378,7 @@ def _one_sentence(question: Question, context: Context) -> Understood | None:
     for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
         if question.tokens[end].text == "?" and 1 < end - start <= min(_LONG, len(question.tokens) - 1):
             found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
-            if found is not None and found.intent.answer not in _GATE:
+            if found is not None and found.intent.name not in _GATE:
                 return found
     return None
 

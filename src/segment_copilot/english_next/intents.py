@@ -163,10 +163,10 @@ def asked(
 ) -> Understood | None:
     """Return the question that a message asks; None when no row fits.
 
-    *base* when the person looks at something; *inherited* are slots that the question before filled. *only* some answers.
+    *base* when the person looks at something; *inherited* are slots that the question before filled. *only* some rows, by name.
     """
     for intent in table():
-        for way in intent.ways if not only or intent.answer in only else ():
+        for way in intent.ways if not only or intent.name in only else ():
             found = _fits(way.split(), intent, question, base=base, inherited=inherited)
             if found is not None:
                 return found

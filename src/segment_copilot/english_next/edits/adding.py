@@ -46,7 +46,7 @@ POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
 def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
     """Make it 5, 60 days, in Spain: a side of what the draft has; where it has nothing of it, one condition more."""
     new, old = parts["new"], "old" in parts
-    if new.says({"also", "too"}):
+    if new.says({"also", "too", "well"}):
         return [] if old else add(desk, parts)
     if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
         return made

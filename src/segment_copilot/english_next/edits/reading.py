@@ -100,8 +100,12 @@ class _Trial:
                 return None
             self.left -= 1
             parts = {name: desk.part(*at) for name, at in fit.slots.items()}
-            if any(_cuts(one, at, desk) for one in found.quantities for slot in fit.slots.values() for at in slot):
-                continue  # "no" and "less" are of a comparison: "no more than 10 orders"
+            if fit.kind == "undo" or any(
+                _cuts(one, at, desk) for one in found.quantities for slot in fit.slots.values() for at in slot
+            ):
+                continue  # of a whole message only · "no" is of a comparison: "no more than 10 orders"
+            if fit.kind == "rename" and any(one.start == start and one.share == 1 for one in found.fields):
+                continue  # a property is called so
             if fit.kind == "rename":
                 return Done((desk.definition,), fit.kind, start, end, name=_name(parts["name"]))
             made = self._made(desk, fit, parts)

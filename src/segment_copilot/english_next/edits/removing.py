@@ -61,7 +61,7 @@ def without(target: Target) -> Condition | None:
 def exclude(desk: Desk, parts: Parts) -> list[Made]:
     """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
     new = parts["new"]
-    if new.text.lower().startswith(("only ", "it,", "that,", "this,")):
+    if new.text.lower().startswith(("only ", "it,", "that,", "this,")) or new.negated:
         return []
     if made := _out_of_lists(desk, new):
         return made

@@ -57,8 +57,8 @@ class Part(Struct, frozen=True, dict=True):
 
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
-        """When, as it says."""
-        return tuple(one for one in self.found.windows if self._has(one))
+        """When, as it says; not "in that time", which points elsewhere."""
+        return tuple(one for one in self.found.windows if self._has(one) and one.window.kind != "same")
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:

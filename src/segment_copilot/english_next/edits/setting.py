@@ -96,7 +96,8 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     """Return the condition with all that the words say set in it, and how well that fits; None where some does not."""
     place = target.place
     node, used, rank = place.node, 0, 0.0
-    if len(new.windows) > 1 or len(new.quantities) > 1 or len(new.metrics) > 1:
+    several = new.quantities and new.says({"either", "both"})  # "either of the two" is no number
+    if several or len(new.windows) > 1 or len(new.quantities) > 1 or len(new.metrics) > 1:
         return None
     for one in new.metrics if isinstance(node, Monetary) else ():
         node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
@@ -261,6 +262,8 @@ def bound(*, upper: bool) -> Change:
                 if new and isinstance(node, Recency)
                 else []
             )
+            if new is not None and new.windows and not isinstance(node, Recency):
+                continue
             if new is not None and (
                 len(said) != 1 or new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, place)
             ):
@@ -278,6 +281,8 @@ def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
     low: Any = getattr(node, name, UNSET)
     high: Any = getattr(node, "value2", UNSET)
     if isinstance(low, list):
+        if node.operator != "between":
+            return None
         low, high = cast("list[Any]", low)
     if not (isinstance(node, Recency) or is_number(node)) or low is UNSET:
         return None

@@ -54,7 +54,7 @@ def spoken(part: Part) -> Spoken:
         if ordinal := ways.place_of(token.lower):
             place, words = ordinal, words | 1 << at
         for name in ("window", "number", "condition", "exclusion", "all"):
-            if ways.is_part(token.stem, name) and token.kind == "word":
+            if ways.is_part(token.stem, name) and token.kind == "word" and not _only_time(part, token.lower):
                 told.add(name)
                 words |= 1 << at
         if token.kind == "number" and told & {"condition"} and not place:
@@ -62,6 +62,11 @@ def spoken(part: Part) -> Spoken:
     return Spoken(
         words, "window" in told, "number" in told, "condition" in told, "exclusion" in told, "all" in told, place
     )
+
+
+def _only_time(part: Part, word: str) -> bool:
+    """Return whether "time" stands without another word for a window: "in this time" names none."""
+    return word == "time" and not part.says({"limit", "frame", "window", "period", "span", "range", "restriction"})
 
 
 def targets(desk: Desk, part: Part) -> tuple[Target, ...]:

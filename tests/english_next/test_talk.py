@@ -192,6 +192,7 @@ def test_thanks_and_greetings_draft_nothing(said: str):
         calls, text = after(*conversation)
         assert (calls, bool(text)) == ([], True)
     assert "Nothing is saved" in after("users who purchased", "looks good")[1]
+    assert "I only read, count and draft" in after("users who purchased", "great, save it")[1]
 
 
 DECLINED = [
