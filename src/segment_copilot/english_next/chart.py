@@ -129,11 +129,8 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
 
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
-    return (
-        joint.kind == "except"
-        and found.tokens[joint.start].lower == "leave"
-        and found.tokens[joint.start - 1].lower == "to"
-    )
+    first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
+    return joint.kind == "except" and first == "leave" and before in {"to", "for"}
 
 
 def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAnchor]) -> bool:

@@ -33,6 +33,8 @@ def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
         return
     for kind in dict.fromkeys(one.kind for one in span.orders):
         words = union(one for one in span.orders if one.kind == kind)
+        if told.negative and kind == "every" and not _is_not_every(span, words):
+            continue
         for plan in all_tests(span, mention, told):
             tests = (*told.tests, *plan.tests)
             used = told.used | plan.used | words | (told.window.mask if told.window else 0)
@@ -45,6 +47,11 @@ def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
                 yield reading(
                     span, f"of_{_OCCURRENCES[kind]}", one_tree(parts), used, "event", {**features, f"of:{how}": 1}
                 )
+
+
+def _is_not_every(span: Span, words: int) -> bool:
+    """Return whether "every" itself is denied: "not all of their orders"."""
+    return any(span.lower(one.end) and words >> one.end & 1 for one in span.negations)
 
 
 def _tested(
