@@ -89,7 +89,7 @@ def measured(span: Span, place: Place, one: QuantityAnchor) -> tuple[QuantityAnc
     unit = SECONDS.get(span.found.tokens[one.end].stem) if one.end < span.end and not one.quantity.times else None
     if unit is None:
         return one, 0
-    if place.second is None or (unit == SECONDS["day"] and place.second > 1 / SECONDS["hour"]):
+    if place.second is None or (unit >= SECONDS["day"] and place.second > 1 / SECONDS["hour"]):
         return None  # days are when, where minutes are counted
     scale = unit * place.second
     low, high = one.quantity.value * scale, one.quantity.value2 and one.quantity.value2 * scale

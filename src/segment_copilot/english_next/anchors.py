@@ -224,7 +224,7 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             at = behind[1]
             continue
         bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
-        if bare is not None and not _is_age(tokens, bare[1]):
+        if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
             yield WindowAnchor(at, bare[1], windows.Window("last", text="", length=bare[0]), bare=True)
             at = bare[1]
             continue
@@ -394,7 +394,7 @@ def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor
 def _phrases(tokens: tuple[Token, ...], table: Mapping[tuple[str, ...], str]) -> Iterator[WordAnchor]:
     """Yield the longest phrase of the table at each position."""
     longest = max(map(len, table))
-    lowers = tuple(token.lower for token in tokens)
+    lowers = tuple("" if token.kind == "quoted" else token.lower for token in tokens)
     for at in range(len(tokens)):
         for size in range(min(longest, len(tokens) - at), 0, -1):
             if (kind := table.get(lowers[at : at + size])) is not None:

@@ -97,6 +97,7 @@ def _answers(span: Span, mention: Mention, taken: int) -> Iterator[Tests]:
             one
             for one in span.negations
             if one.end == field.start
+            and span.lower(one.start) != "never"  # "commenters never flagged" is said of all their comments
             and (span.lower(one.start) == "non" or (mention.mask and mention.mask.bit_length() <= one.start))
         ]
         says = not (turning or before)

@@ -31,6 +31,7 @@ SECONDS: Final = {
     "hour": 3_600.0,
     "hr": 3_600.0,
     "day": 86_400.0,
+    "week": 604_800.0,
 }
 """A unit of time → its seconds."""
 _COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")

@@ -12,6 +12,7 @@ from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import (
+    TEXTS,
     add,
     beside,
     gap,
@@ -126,6 +127,8 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
         used |= turning
         test, joints, by_and = one_of(span, path, group)
         used |= joints
+        if group[0][1].place.field.listed:
+            used |= span.having(frozenset(TEXTS))
         if many > 1:
             add(features, "trait:not_twice")
         parts.append(_part(test, group, used, negative=negative, by_and=by_and))

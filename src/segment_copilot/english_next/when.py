@@ -244,7 +244,8 @@ def _since_length(tokens: tuple[Token, ...], at: int, today: date) -> Read | Non
     if read is None or read[1] == start + 1 or _lower(tokens, read[1]) in {"ago", "back"}:
         return None
     operator = compared[0] if compared else None
-    return windows.Window("last", lead="for", length=read[0], operator=operator), read[1]
+    lead = "in" if operator in {"lt", "lte"} else "for"
+    return windows.Window("last", lead=lead, length=read[0], operator=operator), read[1]
 
 
 def _bare(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
