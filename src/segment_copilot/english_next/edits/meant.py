@@ -72,6 +72,10 @@ def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Defin
         _of_age(one.words) for one in new.quantities
     ):
         return []
+    country = any(value.place.field.country for one in new.values for value in one.values)
+    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask and not country]
+    if named:  # the whole name of a segment comes before a value that is called so
+        return [(Definition("AND", [SegmentMembership(segment_id=named[0])]), 0.0)]
     found = [one for one in desk.audiences(new.text) if not _is_presence(one.definition, new)]
     weight = sum(one.probability for one in found)
     if not found or weight < likely:
