@@ -56,6 +56,8 @@ def test_a_clear_sentence_is_drafted(text: str, meaning: str) -> None:
         ("added to cart then ordered, at most 3 hours apart", "seq(cart_add > order_placed) in 3h"),
         ("added to cart then ordered, nothing else in between", "seq(cart_add > order_placed; strict)"),
         ("only ever ordered shoes", "every(order_placed.category)=shoes"),
+        ("added to cart, then ordered within 3 hours of the cart add", "seq(cart_add > order_placed) in 3h"),
+        ("only ordered shoes, never bags", "every(order_placed.category)=shoes"),
         ("ordered shoes and nothing else", "every(order_placed.category)=shoes"),
         (
             "first order was below 20, the latest above 100",

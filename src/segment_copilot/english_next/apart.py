@@ -55,7 +55,7 @@ _ENDS: Final = {",", ".", ";", ")", "!", "?", "", ":", "and", "but"}
 def apart(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     """Return the length at *at* that counts from something said before, and the position behind it."""
     for start in _behind(tokens, at, _SAME):
-        read = length(tokens, start) if start > at else None
+        read = length(tokens, start) if start > at and _word(tokens, start) != "-" else None
         if read is not None:
             return _said(tokens, at, read[0], read[1])
     for start in _behind(tokens, at, _WHOLE):

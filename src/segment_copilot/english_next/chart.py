@@ -105,6 +105,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         if not joint.mask & whole
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not _is_of_order(found, joint)
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
         )
@@ -129,10 +130,17 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
 
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
+    first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
+    return joint.kind == "except" and first == "leave" and before in {"to", "for"}
+
+
+def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:
+    """Return whether "that" is of "in that order", and begins no part."""
+    following = found.tokens[joint.end].lower if joint.end < len(found.tokens) else ""
     return (
-        joint.kind == "except"
-        and found.tokens[joint.start].lower == "leave"
-        and found.tokens[joint.start - 1].lower == "to"
+        joint.kind == "rel"
+        and following in {"order", "sequence"}
+        and found.tokens[joint.start - 1].lower in _BEFORE_ORDER
     )
 
 

@@ -11,7 +11,7 @@ from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import test_of, value_tests
 from segment_copilot.english_next.anchors import Anchors
-from segment_copilot.english_next.events import Rule, all_tests, clause, is_countable, said
+from segment_copilot.english_next.events import Rule, Said, all_tests, clause, is_countable, said
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, Tree, join, last_event
 from segment_copilot.english_next.sharing import ANDS, Between, both, leans
 from segment_copilot.english_next.sharing import Rule as Joining
@@ -24,18 +24,24 @@ _OCCURRENCES: Final = {"last": "latest", "first": "first", "every": "every", "on
 
 def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
     """The last order used a coupon; the first order was over 100; every order was over 100; only ever bought shoes."""
-    told = said(span, mention)
-    if (
-        told is None
-        or not is_countable(told.window)
-        or (told.negative and any(one.kind == "only" for one in span.orders))
-    ):
+    measured = any(at.bare and at.mask & one.mask for at in span.windows for one in span.quantities)
+    for bare in (True, False) if measured else (True,):  # "took more than 24 hours" is no window
+        told = said(span, mention, bare=bare)
+        if told is not None and is_countable(told.window):
+            when = told.window.mask if told.window else 0
+            yield from _one_of(span, mention, structs.replace(told, used=told.used | when))
+
+
+def _one_of(span: Span, mention: Mention, told: Said) -> Iterator[Reading]:
+    if told.negative and any(one.kind == "only" for one in span.orders):
         return
     for kind in dict.fromkeys(one.kind for one in span.orders):
         words = union(one for one in span.orders if one.kind == kind)
+        if told.negative and kind == "every" and not _is_not_every(span, words):
+            continue
         for plan in all_tests(span, mention, told):
             tests = (*told.tests, *plan.tests)
-            used = told.used | plan.used | words | (told.window.mask if told.window else 0)
+            used = told.used | plan.used | words
             features = {**told.features, **plan.features, "of:only": float(kind == "only")}
             for which, where, how in _tested(tests):
                 parts = [
@@ -45,6 +51,11 @@ def _one_event(span: Span, mention: Mention) -> Iterator[Reading]:
                 yield reading(
                     span, f"of_{_OCCURRENCES[kind]}", one_tree(parts), used, "event", {**features, f"of:{how}": 1}
                 )
+
+
+def _is_not_every(span: Span, words: int) -> bool:
+    """Return whether "every" itself is denied: "not all of their orders"."""
+    return any(span.lower(one.end) and words >> one.end & 1 for one in span.negations)
 
 
 def _tested(
@@ -143,15 +154,33 @@ def _but_these(one: Reading, two: Reading, between: Between, found: Anchors) -> 
     """Only ever visits Playa, never another club; booked spinning and nothing else: each of them was of this kind."""
     del found
     part, tree = two.fragment, one.tree
-    if part is None or part.order != "else" or tree is None or leans(one):
+    if part is None or tree is None or leans(one):
         return
     *before, last = tree.parts if isinstance(tree, Joined) and tree.logic == "AND" else (tree,)
-    made = _each(last) if isinstance(last, Clause) else None
+    said_so = isinstance(last, Clause) and (part.order == "else" or _is_of_other_values(part, last))
+    made = _each(last) if said_so and isinstance(last, Clause) else None
     if made is not None:
         made = structs.replace(made, used=made.used | part.used)
         how = "every" if isinstance(cast("Clause", last).condition, EventProperty) else "count"
         features = {f"nothing_else:{how}": 1, f"nothing_else:{between.main}": 1}
         yield both(one, two, features, tree=_joined(before, made), exclude=one.exclude, pronoun=one.pronoun)
+
+
+def _is_of_other_values(part: Fragment, before: Clause) -> bool:
+    """Return whether a part denies other values of what each event was said to have: "only by card, never by cash"."""
+    node = before.condition
+    if (
+        not isinstance(node, EventProperty)
+        or node.occurrence != "every"
+        or not part.negative
+        or part.window is not None
+    ):
+        return False
+    return (
+        bool(part.tests)
+        and part.quantity is None
+        and all(test.property == node.property and test.value != node.value for test in part.tests)
+    )
 
 
 def _joined(before: list[Tree], made: Tree) -> Tree | None:

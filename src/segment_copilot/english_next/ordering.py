@@ -41,6 +41,8 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
     after, second = _split(two.tree, last=False)
     if first is None or second is None:
         return
+    if (again := _restated(first, second, between)) is not None:
+        yield both(one, two, {"then:restated": 1}, tree=join("AND", before, again, after))
     words = _in_turn(found) | (_later_words(found) & two.left)
     for early, late, name in _orders(first, second, between):
         for made, how in _one_then(early, late, between.window, between.used):
@@ -55,6 +57,27 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
 
 def _in_turn(found: Anchors) -> int:
     return sum(1 << at for at, token in enumerate(found.tokens) if token.lower in lexicon.words("in_turn"))
+
+
+def _restated(first: Clause, second: Clause, between: Between) -> Clause | None:
+    """Return the sequence of "a cart, then an order within an hour of the cart": what it is near is its first step once more."""
+    node, said = first.condition, between.window.window if between.window else None
+    if not isinstance(node, EventSequence) or between.main != "within_of" or said is None or said.length is None:
+        return None
+    if (
+        not _is_step(second)
+        or second.event not in {_as_event(step) for step in node.events[:-1]}
+        or node.window is not UNSET
+    ):
+        return None
+    if said.length.unit in {"mo", "y"} or len(node.events) != 2:  # noqa: PLR2004
+        return None
+    near = structs.replace(node, window=Window(last=said.length.json))
+    return structs.replace(first, condition=near, used=first.used | second.used | between.used)
+
+
+def _as_event(step: str | Step) -> str:
+    return step if isinstance(step, str) else str(step.event_type)
 
 
 def _orders(first: Clause, second: Clause, between: Between) -> Iterator[tuple[Clause, Clause, str]]:
