@@ -59,7 +59,7 @@ class Sample(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What is made of a sentence at some bar: drafted right, drafted wrong, asked (with the right one among two), refused."""
+    """Counts what is made of sentences at some bar: drafted right, drafted wrong, asked (with the right one among two), refused."""
 
     drafted: bool = False
     right: bool = False

@@ -1,4 +1,4 @@
-"""What the numbers and values of a part of a sentence may say of an event type: how often, how much, which of them."""
+"""Says what the numbers and values of a part of a sentence may tell of an event type: how often, how much, which of them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Tests(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What each number of a part says: how often, or a test."""
+    """Return what each number of a part says: how often, or a test."""
 
     count: QuantityAnchor | None
     tests: tuple[PropertyTest, ...]

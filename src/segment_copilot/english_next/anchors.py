@@ -117,7 +117,7 @@ class Anchors(Struct, frozen=True, dict=True):
 
     @cached_property
     def evidence(self) -> tuple[tuple[Evidence, ...], ...]:
-        """For each token, which names of event types have its concept."""
+        """Return, for each token, which names of event types have its concept."""
         return tuple(self._evidence(token) for token in self.tokens)
 
     def _evidence(self, token: Token) -> tuple[Evidence, ...]:

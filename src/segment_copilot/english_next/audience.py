@@ -1,4 +1,4 @@
-"""From a sentence to a draft, a question or a refusal: the readings of it, how likely each is, and whether one is clear."""
+"""Makes a draft, a question or a refusal of a sentence: the readings of it, how likely each is, and whether one is clear."""
 
 from __future__ import annotations
 

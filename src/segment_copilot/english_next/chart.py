@@ -59,7 +59,7 @@ class Unit(Struct, frozen=True):
 
     @property
     def between(self) -> Between:
-        """What stands before it, as the rules look at it."""
+        """Return what stands before it, as the rules look at it."""
         kinds = frozenset(joint.kind for joint in self.before)
         main = next((kind for kind in _ORDER if kind in kinds), "soft")
         return Between(main, kinds, self.window, union(self.before))

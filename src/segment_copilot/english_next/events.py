@@ -1,4 +1,4 @@
-"""What a part of a sentence says of an event type, whatever the rule: which of them, when, and whether not."""
+"""Says what a part of a sentence tells of an event type, whatever the rule: which of them, when, and whether not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rule(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """What a part says of an event type besides how often: which of them, when, whether not."""
+    """Holds what a part says of an event type besides how often: which of them, when, whether not."""
 
     tests: tuple[PropertyTest, ...]
     each: tuple[PropertyTest, ...]

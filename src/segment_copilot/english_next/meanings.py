@@ -1,4 +1,4 @@
-"""What a part of a sentence may mean: conditions joined by a logic, each with the words that made it, and a score."""
+"""Says what a part of a sentence may mean: conditions joined by a logic, each with the words that made it, and a score."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ Tree = Clause | Joined
 
 
 class Fragment(Struct, frozen=True):
-    """What is said without naming an event: it borrows one from a part beside it."""
+    """Holds what is said without naming an event: it borrows one from a part beside it."""
 
     used: int
     negative: bool = False

@@ -332,7 +332,7 @@ def _chain(run: Sequence[Clause]) -> Clause | None:
 
 
 def in_order(span: Span) -> Iterator[Reading]:
-    """In that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
+    """Order the parts beside it ("in that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
     when_said = union(span.windows)
     words = {span.lower(at) for at in range(span.start, span.end)}
     content = {span.lower(at) for at in range(span.start, span.end) if span.found.content & ~when_said >> at & 1}

@@ -1,4 +1,4 @@
-"""What rules that join two parts look at: what stands between them, what one lacks, and the window that both may have."""
+"""Shows what rules that join two parts look at: what stands between them, what one lacks, and the window that both may have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANDS: Final = frozenset({"and", "but", "comma", "rel", "soft", "stop", "colon", 
 
 
 class Between(Struct, frozen=True):
-    """What stands between two parts: the kinds of its joints, and the one that counts most."""
+    """Holds what stands between two parts: the kinds of its joints, and the one that counts most."""
 
     main: str
     kinds: frozenset[str]

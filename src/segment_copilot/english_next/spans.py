@@ -74,7 +74,7 @@ class Span(Struct, frozen=True, dict=True):
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What rules found of the part and others ask for again."""
+        """Holds what rules found of the part and others ask for again."""
         return {}
 
     @cached_property
@@ -100,7 +100,7 @@ class Span(Struct, frozen=True, dict=True):
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
-        """How much or how often."""
+        """Return how much or how often."""
         return self._within(self.found.quantities)
 
     @cached_property
@@ -120,12 +120,12 @@ class Span(Struct, frozen=True, dict=True):
 
     @cached_property
     def metrics(self) -> tuple[WordAnchor, ...]:
-        """What is made of several values."""
+        """Return what is made of several values."""
         return longest(self._within(self.found.metrics))
 
     @cached_property
     def money(self) -> tuple[WordAnchor, ...]:
-        """The same, of money."""
+        """Return it, of money."""
         return longest(self._within(self.found.money_metrics))
 
     @cached_property

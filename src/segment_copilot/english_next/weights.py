@@ -1,4 +1,4 @@
-"""What each feature of a reading is worth: learned from the corpus, and kept in one file that people can read."""
+"""Says what each feature of a reading is worth: learned from the corpus, and kept in one file that people can read."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _second_bound(desk: Desk, new: Part) -> list[Made]:
 
 
 def who(desk: Desk, parts: Parts) -> list[Made]:
-    """Who bought shoes: one condition more; those who ordered at least 10 times, who did not open it: the one there is."""
+    """Add one condition more ("who bought shoes"), or change the one there is: those who ordered at least 10 times, who did not open it: the one there is."""
     new = parts["new"]
     anew = new.quantities or new.negated or new.windows
     return (merged(desk, new) if anew else []) or add(desk, parts)

@@ -28,7 +28,7 @@ def logic(name: Any) -> Change:
 
 
 def nothing(desk: Desk, parts: Parts) -> list[Made]:
-    """That is too many; 3 is too few: a reason, which changes nothing by itself."""
+    """Take “that is too many; 3 is too few” for a reason, which changes nothing by itself."""
     del parts
     return [Made(desk.definition)]
 

@@ -1,4 +1,4 @@
-"""What some words mean as conditions of their own, or as tests of the events that a draft counts."""
+"""Says what some words mean as conditions of their own, or as tests of the events that a draft counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a message over a draft to the draft after it: steps one after the other, each a kind of change that fits its words."""
+"""Makes the draft after a message of the one before it: steps one after the other, each a kind of change that fits its words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BEFORE: Final = frozenset({"up", "to", "only", "just", "="})
 
 
 class Done(Struct, frozen=True):
-    """What a stretch of the message made of a draft: the definitions that may be meant, and how it was read."""
+    """Holds what a stretch of the message made of a draft: the definitions that may be meant, and how it was read."""
 
     made: tuple[Definition, ...]
     kind: str

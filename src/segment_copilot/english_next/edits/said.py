@@ -1,4 +1,4 @@
-"""What some words of a message mention, for whoever changes a draft; and which conditions of the draft they are like."""
+"""Says what some words of a message mention, for whoever changes a draft; and which conditions of the draft they are like."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Part(Struct, frozen=True, dict=True):
 
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
-        """When, as it says; not "in that time", which points elsewhere."""
+        """Return when, as it says; not "in that time", which points elsewhere."""
         return tuple(one for one in self.found.windows if self._has(one) and one.window.kind != "same")
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
-        """Its numbers; of one that goes on beyond it ("up to 10", "3 to 5"), what is in it. "This one" is none."""
+        """Return its numbers; of one that goes on beyond it ("up to 10", "3 to 5"), what is in it. "This one" is none."""
         found: list[QuantityAnchor] = []
         tokens, bits = self.found.tokens, [at for at in range(len(self.found.tokens)) if self.span >> at & 1]
         for one in (one for one in self.found.quantities if not one.mask & union(self.windows)):
@@ -79,7 +79,7 @@ class Part(Struct, frozen=True, dict=True):
 
     @cached_property
     def metrics(self) -> tuple[WordAnchor, ...]:
-        """What is made of several values: "average", "spend"."""
+        """Return what is made of several values: "average", "spend"."""
         return tuple(longest(one for one in (*self.found.money_metrics, *self.found.metrics) if self._has(one)))
 
     @cached_property
