@@ -139,7 +139,7 @@ def test_a_label_before_a_colon_names_the_draft() -> None:
 
 
 def test_the_parts_of_a_reading_are_the_persons_own_words_and_point_at_conditions() -> None:
-    text = "Users who haven't ordered in 60 days and live in Germany"
+    text = "Users who ordered at least twice in the past 60 days and live in Germany"
     made = draft(text)
 
     assert made.reading
