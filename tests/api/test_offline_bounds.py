@@ -77,6 +77,7 @@ async def test_generate(client: httpx2.AsyncClient, text: str):
     assert response.status_code == 200
     assert response.json() == {
         "outcome": "refused", "text": SENTENCES[text], "model": "offline", "unmapped": unmapped(text),
+        "warnings": [],
     }  # fmt: skip
 
 

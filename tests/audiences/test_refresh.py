@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.schedules import Wanted, interval_of, next_after, to_interval
+from segment_copilot.audiences.schedules import LIVE_EVERY, Wanted, interval_of, next_after, to_interval
 from segment_copilot.audiences.segments import Changes, Segment
 from segment_copilot.errors import Conflict, InvalidInput, NotFound
 from segment_copilot.language import encode
@@ -225,7 +225,7 @@ def test_an_interval_that_is_none_is_refused(every: str):
 def test_intervals_are_lengths():
     said = {"1m": MINUTE, "90m": 90 * MINUTE, "3h": 3 * HOUR, "1d": DAY, "2w": 14 * DAY, "30d": 30 * DAY}
     assert {text: to_interval(text) for text in said} == said
-    assert interval_of("live", None, DAY) == MINUTE
+    assert interval_of("live", None, DAY) == LIVE_EVERY < MINUTE
     assert interval_of("auto", None, DAY) == DAY
 
 
@@ -475,11 +475,11 @@ async def test_live_segments_are_due_within_a_minute(
     assert (live.last_refreshed_at, live.last_computed_at) == (now, now)
     due = live.next_refresh_at
     assert due is not None
-    assert now < due <= now + MINUTE
+    assert now < due <= now + LIVE_EVERY
     assert not await resources.refreshing.refresh_live(now=due - SECOND)
     assert await resources.refreshing.refresh_live(now=due)
     live = await again(resources, tenant, live)
-    assert (live.next_refresh_at, live.last_refreshed_at) == (due + MINUTE, due)
+    assert (live.next_refresh_at, live.last_refreshed_at) == (due + LIVE_EVERY, due)
     await resources.refreshing.pause(tenant, live.id, now=due)
     assert not await resources.refreshing.refresh_live(now=due + HOUR)
     assert (await again(resources, rival, other)).status == "draft"

@@ -14,6 +14,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.activations.secrets import new_key
 from segment_copilot.events import Event, observe_names, write_block
+from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
@@ -101,5 +102,6 @@ def remembering(resources: Resources) -> Remember:
         ]
         await write_block(resources.clickhouse, events, token=f"{tenant.id}-{blocks}")
         await observe_names(resources.postgres, events)
+        await note_rewritten(resources.postgres, tenant.id)  # no block says so
 
     return write

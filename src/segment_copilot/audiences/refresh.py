@@ -89,7 +89,7 @@ UPDATE segments SET refresh_failures = 0, last_refreshed_at = greatest(last_refr
 FROM computations
 WHERE segments.tenant_id = $1 AND computations.id = $2 AND segments.id = segment_id AND segments.version = computations.version
 """
-# A minute later, then twice as long each time, until it is due anyway; what is live is due each minute.
+# A minute later, then twice as long each time, until it is due anyway; what is live is due at its next tick.
 _NOTE_FAILED: Final = """
 UPDATE segments SET refresh_failures = refresh_failures + 1,
     next_refresh_at = CASE WHEN next_refresh_at IS NOT NULL THEN least(

@@ -12,7 +12,9 @@ from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.language.lengths import parse_length
 
 Mode = Literal["auto", "interval", "live", "manual"]
-LIVE_EVERY: Final = timedelta(minutes=1)
+LIVE_EVERY: Final = timedelta(seconds=45)
+"""Less than the minute that is promised: forwarding, the computation and its publication take some of it."""
+
 _LEAST: Final = timedelta(minutes=1)
 _MOST: Final = timedelta(days=30)
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
