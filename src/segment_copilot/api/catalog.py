@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.requests import run_while_connected
@@ -44,16 +44,16 @@ class CatalogController(Controller):
     path = "/api/catalog"
     tags = ("catalog",)
 
-    @get(response_description="What there is, at most a second old.")
+    @get(opt=Route(parameters=UNLESS_KNOWN).opt, response_description="What there is, at most a second old.")
     async def get_catalog(
-        self, browsing: NamedDependency[Browsing], tenant: NamedDependency[Tenant], if_none_match: IfNoneMatch = None
+        self, browsing: NamedDependency[Browsing], tenant: NamedDependency[Tenant]
     ) -> Response[CatalogOverview]:
         """Read the whole catalog.
 
         Each name says whether an event schema declares it and whether it was seen in the data. Of very many names the
         first are here (`totals` counts all): 200 event types with 100 properties each, 500 traits, 500 segments.
         """
-        return unless_known(await browsing.overview(tenant), if_none_match)
+        return unless_known(await browsing.overview(tenant))
 
     @get("/events", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_catalog_events(
@@ -71,16 +71,15 @@ class CatalogController(Controller):
         listing = listing_of(request)
         return listing.answer(await browsing.event_types(tenant, listing.window, search=search), fields)
 
-    @get("/events/{event_type:str}", response_description="The event type.")
+    @get("/events/{event_type:str}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The event type.")
     async def get_catalog_event(
         self,
         event_type: FromPath[str],
         browsing: NamedDependency[Browsing],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[CatalogEventType]:
         """Read an event type with all its properties."""
-        return unless_known(await browsing.event_type(tenant, event_type), if_none_match)
+        return unless_known(await browsing.event_type(tenant, event_type))
 
     @get(
         "/events/{event_type:str}/properties/{name:str}/values",
@@ -121,16 +120,15 @@ class CatalogController(Controller):
         listing = listing_of(request)
         return listing.answer(await browsing.traits(tenant, listing.window, search=search), fields)
 
-    @get("/traits/{name:str}", response_description="The trait.")
+    @get("/traits/{name:str}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The trait.")
     async def get_catalog_trait(
         self,
         name: FromPath[str],
         browsing: NamedDependency[Browsing],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[CatalogProperty]:
         """Read a trait."""
-        return unless_known(await browsing.trait(tenant, name), if_none_match)
+        return unless_known(await browsing.trait(tenant, name))
 
     @get("/traits/{name:str}/values", opt=VALUES.opt, response_description="The most frequent first.")
     async def list_trait_values(

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.definitions import MAX_DEFINITION_BYTES
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
@@ -119,20 +119,19 @@ class ComputationController(Controller):
     path = "/api/computations"
     tags = ("segments",)
 
-    @get("/{computation_id:int}", response_description="The computation.")
+    @get("/{computation_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The computation.")
     async def get_computation(
         self,
         computation_id: FromPath[int],
         computation_records: NamedDependency[ComputationRecords],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Computation]:
         """Read a computation.
 
         It goes from queued to computing to done, and then says how many members it found, and how many entered and left
         since the members before; or to failed, and says why, or to cancelled.
         """
-        return unless_known(await computation_records.get(tenant, computation_id), if_none_match)
+        return unless_known(await computation_records.get(tenant, computation_id))
 
     @post(
         "/{computation_id:int}/cancel",

@@ -7,7 +7,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
+from segment_copilot.api.http.routes import Route
 from segment_copilot.audiences.dependencies import Dependencies, DependenciesOfSegment
 
 
@@ -17,17 +18,16 @@ class DependencyController(Controller):
     path = "/api/segments/{segment_id:int}/dependencies"
     tags = ("segments",)
 
-    @get(response_description="What it refers to, and what uses it.")
+    @get(opt=Route(parameters=UNLESS_KNOWN).opt, response_description="What it refers to, and what uses it.")
     async def get_dependencies(
         self,
         segment_id: FromPath[int],
         dependencies: NamedDependency[Dependencies],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[DependenciesOfSegment]:
         """Say what a segment refers to, and what uses it.
 
         It refers to segments, event types, properties and traits. While segments or activations use it, it cannot be
         deleted.
         """
-        return unless_known(await dependencies.of(tenant, segment_id), if_none_match)
+        return unless_known(await dependencies.of(tenant, segment_id))

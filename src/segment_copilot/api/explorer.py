@@ -13,7 +13,7 @@ from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Parameter
 from segment_copilot.api.http.requests import run_while_connected
@@ -96,7 +96,7 @@ class ExplorerController(Controller):
 
     @get(
         "/users/{user_id:str}",
-        opt=Route(problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
+        opt=Route(parameters=UNLESS_KNOWN, problems=(QueryTimeout,), seconds=COUNTING_SECONDS).opt,
         response_description="The profile.",
     )
     async def get_user(
@@ -105,14 +105,13 @@ class ExplorerController(Controller):
         user_id: FromPath[str],
         profiles: NamedDependency[Profiles],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Profile]:
         """Read what is known of a user.
 
         `properties` are the traits as they are now. Identifies count as events here, and what was accepted a moment ago
         counts already. A user nobody has seen is 404 (`user_not_found`).
         """
-        return unless_known(await run_while_connected(request, profiles.profile(tenant, user_id)), if_none_match)
+        return unless_known(await run_while_connected(request, profiles.profile(tenant, user_id)))
 
     @delete("/users/{user_id:str}", status_code=202, response_description="It is being carried out.")
     async def erase_user(

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, structs
 from segment_copilot.access.signed_links import SignedLinks
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.auth import provide_caller
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, IfNoneMatch, unless_known
 from segment_copilot.api.http.pages import LISTING, CursorPage, listing_of
 from segment_copilot.api.http.ranges import FILE_HEADERS, FileAnswer, IfRange, Range, answer_file
 from segment_copilot.api.http.routes import MAX_ID, Route
@@ -112,7 +112,7 @@ class ExportController(Controller):
         """
         return await _request(request, Source("segment", segment_id), data, exports, signed_links, tenant)
 
-    @get("/{segment_id:int}/export", response_description="The export.")
+    @get("/{segment_id:int}/export", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The export.")
     async def get_segment_export(
         self,
         request: Request[Any, Any, State],
@@ -121,14 +121,13 @@ class ExportController(Controller):
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[ExportRecord]:
         """Read the status of an export.
 
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("segment", segment_id))
-        return unless_known(await _record(request, export, signed_links, tenant), if_none_match)
+        return unless_known(await _record(request, export, signed_links, tenant))
 
     @get("/{segment_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_segment_exports(
@@ -194,7 +193,7 @@ class ExportedController(Controller):
     path = "/api/exports"
     tags = ("exports",)
 
-    @get("/{export_id:int}", response_description="The export.")
+    @get("/{export_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The export.")
     async def get_export(
         self,
         request: Request[Any, Any, State],
@@ -202,15 +201,12 @@ class ExportedController(Controller):
         exports: NamedDependency[Exports],
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[ExportRecord]:
         """Read an export by its id alone.
 
         It may be of a segment or of a snapshot.
         """
-        return unless_known(
-            await _record(request, await exports.get(tenant, export_id), signed_links, tenant), if_none_match
-        )
+        return unless_known(await _record(request, await exports.get(tenant, export_id), signed_links, tenant))
 
     @delete("/{export_id:int}", response_description="It is gone.")
     async def delete_export(
@@ -251,7 +247,7 @@ class SnapshotExportController(Controller):
         """
         return await _request(request, Source("snapshot", snapshot_id), data, exports, signed_links, tenant)
 
-    @get("/{snapshot_id:int}/export", response_description="The export.")
+    @get("/{snapshot_id:int}/export", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The export.")
     async def get_snapshot_export(
         self,
         request: Request[Any, Any, State],
@@ -260,14 +256,13 @@ class SnapshotExportController(Controller):
         signed_links: NamedDependency[SignedLinks],
         tenant: NamedDependency[Tenant],
         export_id: Annotated[int, _WHICH],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[ExportRecord]:
         """Read the status of an export of a snapshot.
 
         Once it is complete, *download_url* is there.
         """
         export = await exports.get(tenant, export_id, source=Source("snapshot", snapshot_id))
-        return unless_known(await _record(request, export, signed_links, tenant), if_none_match)
+        return unless_known(await _record(request, export, signed_links, tenant))
 
     @get("/{snapshot_id:int}/exports", opt=Route(parameters=LISTING).opt, response_description="A page of them.")
     async def list_snapshot_exports(

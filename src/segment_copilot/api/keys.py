@@ -16,7 +16,7 @@ from segment_copilot.access.origins import MAX_ORIGINS, PATTERN
 from segment_copilot.access.scopes import MCP, SCOPES, KeyKind, Role
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.bodies import ReadOnly
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
@@ -167,19 +167,18 @@ class KeyController(Controller):
         )
         return _issued(await keys.issue(caller.tenant, new, by=caller))
 
-    @get("/{key_id:int}", response_description="The key.")
+    @get("/{key_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The key.")
     async def get_key(
         self,
         key_id: FromPath[int],
         keys: NamedDependency[Keys],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[KeyRecord]:
         """Read a key.
 
         Never its text.
         """
-        return unless_known(KeyRecord.of(await keys.get(tenant, key_id)), if_none_match)
+        return unless_known(KeyRecord.of(await keys.get(tenant, key_id)))
 
     @patch("/{key_id:int}", response_description="Changed.")
     async def update_key(

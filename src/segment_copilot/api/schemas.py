@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.api.http.bodies import ReadOnly
-from segment_copilot.api.http.etags import ETAG, IfMatch, IfNoneMatch, etag_of, revisions_of, unless_known
+from segment_copilot.api.http.etags import ETAG, UNLESS_KNOWN, IfMatch, etag_of, revisions_of, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.requests import run_while_connected
@@ -152,20 +152,19 @@ class EventSchemaController(Controller):
         )
         return _answer(schema, Location=f"/api/schemas/{schema.id}/")
 
-    @get("/{schema_id:int}", response_description="The schema.")
+    @get("/{schema_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The schema.")
     async def get_schema(
         self,
         schema_id: FromPath[int],
         schemas: NamedDependency[Schemas],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[EventSchema]:
         """Read an event schema.
 
         Its ETag changes with every write, and when events of the type come in; If-Match minds the writes alone.
         """
         schema = await schemas.get(tenant, schema_id)
-        return unless_known(schema, if_none_match, revision=schema.revision)
+        return unless_known(schema, revision=schema.revision)
 
     @patch(
         "/{schema_id:int}",

@@ -21,7 +21,7 @@ from segment_copilot.api.http.definitions import (
     point_into_body,
     relocate_findings,
 )
-from segment_copilot.api.http.etags import ETAG, IfMatch, IfNoneMatch, etag_of, revisions_of, unless_known
+from segment_copilot.api.http.etags import ETAG, UNLESS_KNOWN, IfMatch, etag_of, revisions_of, unless_known
 from segment_copilot.api.http.pages import (
     AFTER,
     BEFORE,
@@ -235,20 +235,19 @@ class SegmentController(Controller):
         with relocate_findings():
             return _created(await copies.copy(tenant, segment_id, name=data and data.name, caller=caller))
 
-    @get("/{segment_id:int}", response_description="The segment.")
+    @get("/{segment_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The segment.")
     async def get_segment(
         self,
         segment_id: FromPath[int],
         segments: NamedDependency[Segments],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Segment]:
         """Read a segment.
 
         Its ETag changes with every write and every computation; If-Match minds the writes alone.
         """
         segment = await segments.get(tenant, segment_id)
-        return unless_known(segment, if_none_match, revision=segment.revision)
+        return unless_known(segment, revision=segment.revision)
 
     @patch(
         "/{segment_id:int}",

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import MAX_ID, Route
@@ -112,19 +112,18 @@ class SnapshotController(Controller):
         found = await snapshots.list(tenant, listing.window, order=order, segment_id=segment_id)
         return listing.answer(found, fields)
 
-    @get("/{snapshot_id:int}", response_description="The snapshot.")
+    @get("/{snapshot_id:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The snapshot.")
     async def get_snapshot(
         self,
         snapshot_id: FromPath[int],
         snapshots: NamedDependency[Snapshots],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Snapshot]:
         """Read a snapshot.
 
         Once its status is complete, nothing of it changes.
         """
-        return unless_known(await snapshots.get(tenant, snapshot_id), if_none_match)
+        return unless_known(await snapshots.get(tenant, snapshot_id))
 
     @delete("/{snapshot_id:int}", response_description="It is gone.")
     async def delete_snapshot(

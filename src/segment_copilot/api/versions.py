@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.pages import FIELDS, LISTING, ORDER, CursorPage, listing_of
 from segment_copilot.api.http.parameters import Names
 from segment_copilot.api.http.routes import Route
@@ -44,19 +44,18 @@ class VersionController(Controller):
         listing = listing_of(request)
         return listing.answer(await versions.list(tenant, segment_id, listing.window, order=order), fields)
 
-    @get("/{version:int}", response_description="The version.")
+    @get("/{version:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="The version.")
     async def get_version(
         self,
         segment_id: FromPath[int],
         version: FromPath[int],
         versions: NamedDependency[Versions],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Version]:
         """Read a version of a segment."""
-        return unless_known(await versions.get(tenant, segment_id, version), if_none_match)
+        return unless_known(await versions.get(tenant, segment_id, version))
 
-    @get("/{before:int}/diff/{after:int}", response_description="What changed.")
+    @get("/{before:int}/diff/{after:int}", opt=Route(parameters=UNLESS_KNOWN).opt, response_description="What changed.")
     async def compare_versions(
         self,
         segment_id: FromPath[int],
@@ -64,7 +63,6 @@ class VersionController(Controller):
         after: FromPath[int],
         versions: NamedDependency[Versions],
         tenant: NamedDependency[Tenant],
-        if_none_match: IfNoneMatch = None,
     ) -> Response[Difference]:
         """Compare two versions of a segment.
 
@@ -72,4 +70,4 @@ class VersionController(Controller):
         condition: added, removed, changed or moved. Pointers lead into the second definition, of what was removed into
         the first.
         """
-        return unless_known(await versions.difference(tenant, segment_id, before, after), if_none_match)
+        return unless_known(await versions.difference(tenant, segment_id, before, after))

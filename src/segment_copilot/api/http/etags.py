@@ -16,6 +16,8 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import HeaderParameter
 from litestar.types import Receive, Scope, Send
 
+from segment_copilot.api.http.parameters import optional_parameter
+
 IfMatch = Annotated[
     str | None,
     HeaderParameter(name="If-Match", max_length=1000, description="Write only if the ETag is still this one"),
@@ -28,7 +30,8 @@ IfNoneMatch = Annotated[
         name="If-None-Match", max_length=1000, description="Answer 304, without a body, if the ETag is still this one"
     ),
 ]
-"""The parameter of a handler that reads; the document then lists its 304."""
+UNLESS_KNOWN: Final = (optional_parameter("if_none_match", IfNoneMatch),)
+"""`Route.parameters` of a handler that answers with `unless_known`; the document then lists its 304."""
 
 ETAG: Final = (ResponseHeader(name="ETag", description="For If-Match and If-None-Match", documentation_only=True),)
 """`response_headers` of a handler that answers with one."""
@@ -45,14 +48,14 @@ def revisions_of(if_match: str | None) -> frozenset[str] | None:
     return None if "*" in tags else frozenset(tag[1:-1].partition(".")[0] for tag in tags if tag.startswith('"'))
 
 
-def unless_known(answer: object, if_none_match: str | None, *, revision: str | None = None) -> Response[Any]:
-    """Answer with *answer* and its ETag, or with 304 when the caller has it: a record at *revision*, a list without one."""
+def unless_known(answer: object, *, revision: str | None = None) -> Response[Any]:
+    """Answer with *answer* and its ETag, or with 304 when the caller has it: a record at *revision*, a list without one.
+
+    What the caller has is read as the answer is sent: an argument of the handler would cost a small request a tenth of its time.
+    """
     body = msgspec.json.encode(answer)
     digest = _digest(body)
-    etag = f'W/"{digest}"' if revision is None else f'"{revision}.{digest}"'
-    if if_none_match is not None and names(if_none_match, etag):
-        return Response(b"", status_code=304, headers={"ETag": etag})
-    return _Read(body, etag)
+    return _Read(body, f'W/"{digest}"' if revision is None else f'"{revision}.{digest}"')
 
 
 class _Read(Response[bytes]):
@@ -60,18 +63,22 @@ class _Read(Response[bytes]):
 
     def __init__(self, body: bytes, etag: str) -> None:
         super().__init__(body, media_type=MediaType.JSON)
-        self._headers = [
-            (b"etag", etag.encode()),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-        ]
+        self._etag = etag
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         """Return what sends it."""
         return self._send
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # an ASGI app
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        known = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+        etag = (b"etag", self._etag.encode())
+        if known and names(known.decode("latin-1"), self._etag):
+            await send({"type": "http.response.start", "status": 304, "headers": [etag]})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        length = (b"content-length", b"%d" % len(self.content))
+        headers = [etag, (b"content-type", b"application/json"), length]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.content, "more_body": False})
 
 

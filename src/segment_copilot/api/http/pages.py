@@ -20,7 +20,7 @@ from litestar.connection import ASGIConnection
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from segment_copilot.api.http.etags import IfNoneMatch, unless_known
+from segment_copilot.api.http.etags import UNLESS_KNOWN, unless_known
 from segment_copilot.api.http.parameters import optional_parameter
 from segment_copilot.api.http.problems import ProblemError
 from segment_copilot.errors import InvalidInput
@@ -111,19 +111,21 @@ class Listing(Struct, frozen=True):
             "next_cursor": found.cursor,
             **more,
         }
-        return unless_known(page, self.request.headers.get("If-None-Match"))
+        return unless_known(page)
 
 
-LISTING: Final = tuple(
-    optional_parameter(name, annotation)
-    for name, annotation in {
-        "page": PageNumber,
-        "page_size": PageSize,
-        "limit": Limit,
-        "offset": Offset,
-        "cursor": Cursor,
-        "if_none_match": IfNoneMatch,
-    }.items()
+LISTING: Final = (
+    *(
+        optional_parameter(name, annotation)
+        for name, annotation in {
+            "page": PageNumber,
+            "page_size": PageSize,
+            "limit": Limit,
+            "offset": Offset,
+            "cursor": Cursor,
+        }.items()
+    ),
+    *UNLESS_KNOWN,
 )
 """`Route.parameters` of a list. No provider of Litestar's reads them: two of them side by side cost a task group."""
 
