@@ -19,7 +19,7 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
-from segment_copilot.english_next import lexicon, when
+from segment_copilot.english_next import asking, lexicon, when
 from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
@@ -176,13 +176,20 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     fields = tuple(_fields(tokens, names))
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
+    negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
+    anchored = _union((*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare)))
+
+    def is_event(token: Token) -> bool:
+        return bool(names.evidence.get(concept(token.stem)))
+
     return Anchors(
         sentence, names, found_windows, quantities, values, fields, segments,
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
         money,
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
-        tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one)),
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), _heads(tokens, _union((*values, *segments))), _title(tokens),
+        negations,
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), 
+        asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
     )  # fmt: skip
 
 
@@ -452,23 +459,3 @@ def _title(tokens: tuple[Token, ...]) -> int:
         if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
             found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
     return found
-
-
-def _heads(tokens: tuple[Token, ...], names: int) -> int:
-    """Return the words at the heads of sentences that only ask for a segment."""
-    commands, people = lexicon.words("commands"), lexicon.stems("people") - lexicon.stems("group")
-    found, asking = 0, True
-    for at, token in enumerate(tokens):
-        if token.lower in _ENDS:
-            asking = True
-        elif asking and token.kind == "sign" and token.lower not in {":", "("}:
-            continue
-        elif asking and not names >> at & 1 and token.lower in commands:
-            found |= 1 << at
-            asking = token.stem not in people and token.lower not in {"who", "that"}
-        else:
-            asking = False
-    return found
-
-
-_ENDS: Final = frozenset({".", "!", "?", ";"})

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.english_next import (
     amount_rules,
+    asides,
     event_rules,
     joins,
     lexicon,
@@ -280,7 +281,7 @@ class Chart:
         inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
         span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
         if end - start > _LEAF:
-            for one in trait_rules.aside(span):
+            for one in asides.aside(span):
                 yield structs.replace(one, score=self._score(one.features))
             return
         if any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
@@ -311,7 +312,7 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    for leaf in (ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+    for leaf in (asides.aside, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):

@@ -414,28 +414,6 @@ def _empty(span: Span) -> Iterator[Reading]:
         )
 
 
-def aside(span: Span) -> Iterator[Reading]:
-    """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
-    before = span.start == 0 or span.lower_before in _SENTENCE_ENDS
-    after = span.end == len(span.found.tokens) or span.lower_after in _SENTENCE_ENDS
-    whole = before and after and not (span.start == 0 and span.end == len(span.found.tokens))
-    told = {span.lower(at) for at in range(span.start, span.end)}
-    if not whole or told & lexicon.words("binding") or not told & lexicon.words("first_person"):
-        return
-    if (
-        any(not one.quantity.bare for one in span.quantities)
-        or span.segments
-        or any(not value.place.event for one in span.values for value in one.values)
-    ):
-        return
-    features = {"aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
-                "aside:number": float(bool(span.quantities)), "aside:first": float(span.start == 0)}  # fmt: skip
-    yield reading(span, "aside", None, span.mask, "", features)
-
-
-_SENTENCE_ENDS: Final = frozenset({".", "!", "?", ";"})
-
-
 def _label(span: Span) -> Iterator[Reading]:
     """Summer sale: a name for what follows, which says nothing by itself."""
     following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
@@ -490,7 +468,6 @@ RULES: Final = (
     Rule("sample", _sample),
     Rule("window", _window),
     Rule("empty", _empty),
-    Rule("aside", aside),
     Rule("label", _label),
     Rule("fragment", _fragment),
 )
