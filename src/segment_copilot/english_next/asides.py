@@ -99,11 +99,13 @@ def _names_people(span: Span) -> bool:
     """Return whether it begins with people, or says which: "dog owners", "I need customers who own a dog"."""
     people = lexicon.stems("people")
     tokens = span.found.tokens[span.start : span.end]
-    which = {"who", "whose", "whom", "with", "having", "without", "whoever", "that"}
+    which = {"who", "whose", "whom", "with", "having", "without", "whoever"}
+    pairs = zip(tokens, tokens[1:], strict=False)
     told = any(token.stem in people for token in tokens)
     asks = any(token.lower in lexicon.words("asking") | lexicon.words("wishes") for token in tokens)
     begins = next((token.stem in people for token in tokens if token.lower not in lexicon.words("light")), False)
-    return begins or (told and asks) or any(token.lower in which for token in tokens)
+    says = any(token.lower in which for token in tokens)
+    return begins or (told and asks) or says or any(one.stem in people and two.lower == "that" for one, two in pairs)
 
 
 def _asks(span: Span, start: int, end: int) -> bool:

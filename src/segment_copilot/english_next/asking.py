@@ -10,7 +10,7 @@ from segment_copilot.english_next import lexicon
 
 _ENDS: Final = frozenset({".", "!", "?", ";"})
 _FRONT: Final = 24  # words: a longer one says more than that it asks
-_TEAMS: Final = frozenset({"team", "desk", "department", "office", "company", "board", "side"})
+_SUBJECT: Final = 5  # words of "our new finance team"
 
 
 def sentences(tokens: Sequence[Token]) -> tuple[tuple[int, int], ...]:
@@ -39,8 +39,8 @@ def heads(tokens: Sequence[Token], names: int, anchored: int, is_event: Callable
     for start, end in sentences(tokens):
         whom = _whom(tokens, start, end)
         if whom is not None and _is_wish(tokens, start, whom, is_event):
-            front = ((1 << whom) - 1) & ~((1 << start) - 1)
-            found |= front if not front & anchored else 0
+            said = _mask(start, whom) & anchored & ~_mask(start, _behind_subject(tokens, start, whom))
+            found |= 0 if said else _mask(start, whom)
     return found
 
 
@@ -68,6 +68,14 @@ def _whom(tokens: Sequence[Token], start: int, end: int) -> int | None:
     return next(found, None)
 
 
+def _behind_subject(tokens: Sequence[Token], start: int, end: int) -> int:
+    """Return the position behind "our finance team", of a sentence that begins so."""
+    roles = lexicon.words("roles")
+    ends = [at + 1 for at in range(start, min(end, start + _SUBJECT)) if tokens[at].lower in roles]
+    begins = tokens[start].lower in {"the", "a", "an"} | lexicon.words("first_person")
+    return max(ends) if ends and begins else start
+
+
 def _is_wish(tokens: Sequence[Token], start: int, whom: int, is_event: Callable[[Token], bool]) -> bool:
     """Return whether words before the people only say that somebody wants to do something with them.
 
@@ -76,11 +84,16 @@ def _is_wish(tokens: Sequence[Token], start: int, whom: int, is_event: Callable[
     front = [token.lower for token in tokens[start:whom]]
     if not front or not set(front) & lexicon.words("wishes") or set(front) & lexicon.words("binding_always"):
         return False
-    mine = front[0] in lexicon.words("first_person") | lexicon.words("asking") or set(front[:5]) & _TEAMS
+    verb = _behind_subject(tokens, start, whom)
+    mine = verb > start or front[0] in lexicon.words("first_person") | lexicon.words("asking")
     silent = lexicon.words("light") | lexicon.words("chat") | lexicon.words("commands")
-    told = [
+    told = (
         at
-        for at, token in enumerate(tokens[start:whom], start)
+        for at, token in enumerate(tokens[verb:whom], verb)
         if token.lower not in silent and tokens[at - 1].lower != "to" and is_event(token)
-    ]
-    return bool(mine) and not told
+    )
+    return mine and next(told, None) is None
+
+
+def _mask(start: int, end: int) -> int:
+    return ((1 << end) - 1) & ~((1 << start) - 1)
