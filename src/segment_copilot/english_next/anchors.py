@@ -174,6 +174,8 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
+    spoken = _union(one for one in fields if one.share == 1 and one.end - one.start > 1)
+    quantities = tuple(one for one in quantities if one.mask & ~spoken)
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
@@ -332,8 +334,9 @@ def _old_concept(key: str) -> str:
 
 
 def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
-    keys = [field_word(concept(token.stem)) if token.kind == "word" else "" for token in tokens]
-    own = [field_word(token.stem) if token.kind == "word" else "" for token in tokens]
+    named = [token.kind == "word" or (token.kind == "number" and token.lower.isalpha()) for token in tokens]
+    keys = [field_word(concept(token.stem)) if is_name else "" for token, is_name in zip(tokens, named, strict=True)]
+    own = [field_word(token.stem) if is_name else "" for token, is_name in zip(tokens, named, strict=True)]
     light = lexicon.words("light")
     seen: set[tuple[int, int, str, str]] = set()
     worth = {field_word(stem("lifetime")), field_word(stem("value"))}
@@ -360,7 +363,12 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
                 yield FieldAnchor(at, at + 1, place, 1.0)
             elif said and mark not in seen:
                 seen.add(mark)
-                yield FieldAnchor(at, end, place, len(said) / many)
+                said |= _SILENT & set(place.words)
+                yield FieldAnchor(at, end, place, min(1.0, len(said) / many))
+
+
+_SILENT: Final = frozenset({stem("code")})
+"""Words of a field's name that are left out: "used a promo" is of the promo code."""
 
 
 def _run(
@@ -424,9 +432,16 @@ def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
         following = tokens[at + 1] if at + 1 < len(tokens) else None
         ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
         whom = token.lower in {"those", "these"} and not ends
-        whom = whom or (token.lower == "it" and following is not None and following.lower in _IS)
+        whom = whom or (token.lower == "it" and following is not None and following.lower in _IS and not _is_object(tokens, at))
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
+
+
+def _is_object(tokens: tuple[Token, ...], at: int) -> bool:
+    """Return whether "it" is what something was done to: "booked yoga, cancelled it for work"."""
+    before = tokens[at - 1] if at else None
+    done = before is not None and before.kind == "word" and before.lower.endswith("ed")
+    return done and tokens[at + 1].lower in {"for", "to", "and"}
 
 
 _WHOM: Final = {

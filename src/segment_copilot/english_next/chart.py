@@ -121,12 +121,18 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            yield joints[at], None
-            at = joints[at].end
+            joint = joints[at]
+            yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
+            at = joint.end
         else:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _is_turned(found: Anchors, at: int) -> bool:
+    """Return whether a bracket holds what is turned around at once: "not (gold and from Spain)"."""
+    return found.tokens[at].lower == "(" and at > 0 and found.tokens[at - 1].lower == "not"
 
 
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:

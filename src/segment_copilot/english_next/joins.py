@@ -162,12 +162,12 @@ def _not_for(one: Clause, two: Clause) -> Tree | None:
 
 def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
     """Gold members except staff: what follows is taken out."""
-    del between, found
-    if leans(one) or leans(two) or two.tree is None or two.exclude is not None:
+    if leans(one) or leans(two) or two.tree is None or two.exclude is not None or not _is_bracket(two, between, found):
         return
     features: dict[str, float] = {"except": 1, "except:from_all": float(one.tree is None)}
     if isinstance(two.tree, Joined) and two.tree.logic == "AND":
         features["except:of_and"] = 1
+    if isinstance(two.tree, Joined) and two.tree.logic == "AND" and not _bracket(between, found):
         yield both(
             one,
             two,
@@ -176,6 +176,25 @@ def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
             exclude=join("OR", one.exclude, *two.tree.parts),
         )
     yield both(one, two, features, tree=one.tree, exclude=join("OR", one.exclude, two.tree))
+
+
+def _is_bracket(two: Reading, between: Between, found: Anchors) -> bool:
+    """Return whether a part is all that stands in the bracket of "not (…)", where it begins with that."""
+    tokens, opened = found.tokens, _bracket(between, found)
+    if not opened:
+        return True
+    closed = next((at for at in range(opened, len(tokens)) if tokens[at].lower == ")"), len(tokens))
+    used = 0
+    for part in clauses(two.tree):
+        used |= part.used
+    said = [at for at in range(opened + 1, closed) if found.content >> at & 1]
+    return used >> closed == 0 and bool(said) and bool(used >> said[-1] & 1)
+
+
+def _bracket(between: Between, found: Anchors) -> int:
+    """Return where the bracket of "not (…)" opens between two parts; 0 where none does."""
+    places = (at for at in range(1, len(found.tokens)) if between.used >> at & 1 and found.tokens[at].lower == "(")
+    return next((at for at in places if found.tokens[at - 1].lower == "not"), 0)
 
 
 def _nothing(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:

@@ -134,6 +134,13 @@ def changed(tree: Tree, change: Callable[[Clause], Clause]) -> Tree:
     return Joined(tree.logic, tuple(changed(part, change) for part in tree.parts))
 
 
+def replaced(tree: Tree, which: Clause, by: Tree) -> Tree:
+    """Return the tree with something else in the place of one clause."""
+    if isinstance(tree, Clause):
+        return by if tree is which else tree
+    return Joined(tree.logic, tuple(replaced(part, which, by) for part in tree.parts))
+
+
 def join(logic: Literal["AND", "OR"], *trees: Tree | None) -> Tree | None:
     """Return trees joined; those of the same logic become one."""
     parts: list[Tree] = []

@@ -15,11 +15,13 @@ from segment_copilot.english_next.meanings import (
     Clause,
     Features,
     Fragment,
+    Joined,
     Reading,
     changed,
     clauses,
     join,
     last_event,
+    replaced,
     timed,
 )
 from segment_copilot.english_next.ordering import later, then
@@ -189,7 +191,27 @@ def _object_behind(one: Reading, two: Reading, between: Between, found: Anchors)
     yield from join_both(given, two, between, found)
 
 
+def _again_in(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Ordered in April and in May; paid yesterday or today; not in April or May: the same once more, at another time."""
+    del found
+    before, window = last_event(one.tree), two.window
+    said = before is not None and before.timed and isinstance(before.condition, EventCount)
+    if not said or before is None or window is None or one.tree is None or leans(one) or not before.window:
+        return
+    if not before.positive and between.main == "comma":  # "did not buy in May, did in June"
+        return
+    bare = structs.replace(before.condition, window=UNSET, window_days=UNSET)
+    other = timed(structs.replace(before, condition=bare, timed=False, window=None), window.window, window.mask)
+    if not other.timed:
+        return
+    logic: Literal["AND", "OR"] = "OR" if between.main == "or" and before.positive else "AND"
+    features = {"again_in": 1.0, f"again_in:{logic}:{'P' if before.positive else 'N'}": 1.0}
+    tree = replaced(one.tree, before, Joined(logic, (before, other)))
+    yield both(one, two, features, tree=tree, exclude=one.exclude, window=None)
+
+
 RULES: Final = (
+    Rule("again_in", frozenset({"and", "or", "comma"}), _again_in),
     Rule("borrow", frozenset(), _borrow),
     Rule("borrow_ahead", frozenset({"and", "or", "but"}), _borrow_ahead),
     Rule("pointing", ANDS | {"then"}, _pointing),

@@ -43,6 +43,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
         _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
     )  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
+    tokens, spans = _turned(tokens, spans)
     tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
     mended = list(tokens)
@@ -145,6 +146,27 @@ def _rewrite(
         elif not is_name(tokens[at : at + size]) and not (size == 1 and _is_own(first, vocabulary)):
             return size, plain
     return 0, ()
+
+
+_LATELY: Final = frozenset({"last", "past", "next", "previous", "latest", "coming"})
+_LENGTHS: Final = frozenset({"days", "weeks", "months", "years", "hours", "day", "week", "month", "year"})
+_COMPARED: Final = frozenset({"less", "more", "fewer", "greater", "higher", "lower", "superior", "inferior", "bigger", "smaller"})
+
+
+def _turned(
+    tokens: Sequence[Token], spans: Sequence[tuple[int, int]]
+) -> tuple[tuple[Token, ...], list[tuple[int, int]]]:
+    """Return the words in the order that readers of numbers know: "in 30 last days", "less of 20", "superior to 20"."""
+    made, placed = list(tokens), list(spans)
+    for at in range(len(made) - 2):
+        first, second, third = made[at : at + 3]
+        if first.kind == "number" and second.lower in _LATELY and third.lower in _LENGTHS:
+            made[at], made[at + 1] = second, first
+            placed[at], placed[at + 1] = placed[at + 1], placed[at]
+        elif first.lower in _COMPARED and second.lower in {"of", "that", "to"} and third.kind in _NUMBERS:
+            plain = {"superior": "more", "inferior": "less"}.get(first.lower, first.lower)
+            made[at], made[at + 1] = word(plain), word("than")
+    return tuple(made), placed
 
 
 _BEHIND: Final = tuple(

@@ -403,6 +403,9 @@ def _window(span: Span) -> Iterator[Reading]:
 
 def _empty(span: Span) -> Iterator[Reading]:
     """Users; show me everyone; I would love to know: nobody in particular."""
+    if span.end - span.start == 1 and span.lower(span.start) == "not" and span.lower_after == "(":
+        yield reading(span, "empty", None, span.mask, "", {})  # what is in the bracket is taken out
+        return
     if not span.found.content & span.mask:
         yield reading(span, "empty", None, span.pronouns, "", {})
         return
@@ -422,6 +425,19 @@ def _label(span: Span) -> Iterator[Reading]:
             return
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
+    elif span.start == 0 and span.end <= _LABEL and span.lower_after == "(" and _is_told_behind(span):
+        yield reading(span, "label", None, span.mask, "", {"label:bracket": 1}, label=span.mask)
+
+
+_LABEL: Final = 4  # words
+
+
+def _is_told_behind(span: Span) -> bool:
+    """Return whether what stands behind in brackets is all there is: "Expansion (plan team, 25+ seats)"."""
+    tokens, closed = span.found.tokens, [at for at, token in enumerate(span.found.tokens) if token.lower == ")"]
+    mentioned = span.values or span.segments or span.windows or span.quantities or span.negations or span.inside
+    known = any(span.found.evidence[at] for at in range(span.start, span.end)) or any(one.share == 1 for one in span.fields)
+    return bool(closed) and closed[-1] >= len(tokens) - 2 and not mentioned and not known
 
 
 _SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
