@@ -175,7 +175,8 @@ def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
             tree=one.tree,
             exclude=join("OR", one.exclude, *two.tree.parts),
         )
-    yield both(one, two, features, tree=one.tree, exclude=join("OR", one.exclude, two.tree))
+    for left, right, told in shared(one.tree, two.tree, "except"):
+        yield both(one, two, {**features, **told}, tree=left, exclude=join("OR", one.exclude, right))
 
 
 def _is_bracket(two: Reading, between: Between, found: Anchors) -> bool:

@@ -187,10 +187,11 @@ def _truths(span: Span) -> Iterator[Reading]:
         says = negative == bool(denied & ~turning)
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
         refused = says or place.field.boolean or bool(denied & ~turning)
-        node = (
-            _says(place, says=says) if refused else opposite(_says(place, says=True))
-        )  # whoever said nothing has not agreed
-        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", features)
+        node = _says(place, says=says)
+        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:no": float(not refused)})
+        if not refused:  # whoever said nothing has not agreed
+            node = opposite(_says(place, says=True))
+            yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:not_yes": 1})
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
