@@ -363,12 +363,7 @@ def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
                 yield FieldAnchor(at, at + 1, place, 1.0)
             elif said and mark not in seen:
                 seen.add(mark)
-                said |= _SILENT & set(place.words)
-                yield FieldAnchor(at, end, place, min(1.0, len(said) / many))
-
-
-_SILENT: Final = frozenset({stem("code")})
-"""Words of a field's name that are left out: "used a promo" is of the promo code."""
+                yield FieldAnchor(at, end, place, len(said) / many)
 
 
 def _run(
@@ -432,9 +427,14 @@ def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
         following = tokens[at + 1] if at + 1 < len(tokens) else None
         ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
         whom = token.lower in {"those", "these"} and not ends
-        whom = whom or (token.lower == "it" and following is not None and following.lower in _IS and not _is_object(tokens, at))
+        whom = whom or (token.lower == "it" and not _is_spoken_of(tokens, at) and following is not None and following.lower in _IS and not _is_object(tokens, at))
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
+
+
+def _is_spoken_of(tokens: tuple[Token, ...], at: int) -> bool:
+    """Return whether "it" is the one that was counted before: "only one order, and it was over 200"."""
+    return at > 1 and tokens[at - 1].lower in {"and", "but", ","} and tokens[at + 1].lower in {"was", "is", "were"}
 
 
 def _is_object(tokens: tuple[Token, ...], at: int) -> bool:

@@ -156,7 +156,7 @@ def _last_within(span: Span, mention: Mention) -> Iterator[Reading]:
 
 def _since_last(span: Span, mention: Mention) -> Iterator[Reading]:
     """Days since the last order: more than 30; more than 30 days since they last ordered."""
-    last, since = order_words(span, "last"), span.having(frozenset({"since"}))
+    last, since = order_words(span, "last"), span.having(frozenset({stem("since")}))
     when = union(span.windows)
     told = said(span, mention, last | since | when | union(span.quantities) | span.having(frozenset({"it"})))
     if told is None or not since or told.negative:

@@ -64,6 +64,9 @@ def concept(key: str) -> str:
     return _concepts().get(key) or _concepts().get(stem(known)) or known
 
 
+_CODES: Final = frozenset({concept(stem("code")), stem("code")})
+
+
 class Place(Struct, frozen=True, dict=True):
     """A field and whose it is: a property of an event type, or (no event) a trait."""
 
@@ -80,6 +83,8 @@ class Place(Struct, frozen=True, dict=True):
         """The words of each of its names, as they are looked up: as it is called, and as it is written."""
         written = _without_being(tuple(concept(word) for word in stems_of(self.field.path)))
         both = (self.words, written if len(written) <= len(self.words) or len(written) == 1 else ())
+        if {*self.words} <= _CODES:  # "used a promo" is of the promo code
+            both = (*both, written, tuple(word for word in written if word not in _CODES))
         return tuple(dict.fromkeys(frozenset(map(field_word, words)) for words in both if words))
 
     @cached_property

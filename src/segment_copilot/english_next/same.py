@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, structs
 
 from segment_copilot.english.times.dates import period
-from segment_copilot.language import Condition, Definition, EventCount, Group, Recency, UserProperty
+from segment_copilot.language import Condition, Definition, EventCount, EventSequence, Group, Recency, UserProperty
 from segment_copilot.language.equivalence import Form, form_of
-from segment_copilot.language.nodes import Logic
+from segment_copilot.language.nodes import Logic, Step, Window
 from segment_copilot.language.operators import RecencyOperator
 
 _EDGES: Final[Mapping[str, RecencyOperator]] = {"gte": "gt", "lte": "lt"}
@@ -109,6 +109,18 @@ def _edgeless(condition: Condition) -> Condition:
             structs.replace(one, value=_caseless(one.value, ignore_case=one.ignore_case)) for one in condition.where
         ]
         return structs.replace(condition, where=tests)
+    if isinstance(condition, EventSequence):
+        return _spanned(condition)
     if isinstance(condition, Recency) and condition.operator in _EDGES:
         return structs.replace(condition, operator=_EDGES[condition.operator])
     return condition
+
+
+def _spanned(condition: EventSequence) -> EventSequence:
+    """Return a sequence of two steps with how soon the second follows as how long both take together."""
+    last = condition.events[-1]
+    whole = condition.window_days is UNSET and condition.window is UNSET
+    if len(condition.events) != 2 or not isinstance(last, Step) or last.within is UNSET or not whole:  # noqa: PLR2004
+        return condition
+    events = [condition.events[0], structs.replace(last, within=UNSET)]
+    return structs.replace(condition, events=events, window=Window(last=last.within))

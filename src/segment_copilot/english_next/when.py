@@ -248,6 +248,41 @@ def _since_length(tokens: tuple[Token, ...], at: int, today: date) -> Read | Non
     return windows.Window("last", lead=lead, length=read[0], operator=operator), read[1]
 
 
+def _same(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
+    """In those days; that month; in the same two weeks: when something was that is spoken of before."""
+    del today
+    start = at + (_lower(tokens, at) in _LEADS)
+    if at == 0 or _lower(tokens, start) not in {"that", "those", "these", "this"} or (start == at and _lower(tokens, at) != "that"):
+        return None
+    length = phrases.length(tokens, start + 1)
+    end = length[1] if length else start + 2
+    unit = _lower(tokens, end - 1)
+    pointed = unit in {"month", "quarter", "year"} if _lower(tokens, start) == "that" else unit in _SPANS
+    return (windows.Window("same"), end) if pointed else None
+
+
+_SPANS: Final = frozenset({"days", "weeks", "months"})
+
+
+def _periods_of(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
+    """Every week of the last six; three months out of the last five: so many of what was said to be counted."""
+    del today
+    back = at - 1
+    while back > 0 and _lower(tokens, back) in {"of", "out", "the", "in"}:
+        back -= 1
+    unit = _PERIODS_OF.get(_lower(tokens, back)) if back < at - 1 else None
+    number = tokens[at + 1] if _lower(tokens, at) in {"last", "past"} and at + 1 < len(tokens) else None
+    if unit is None or number is None or number.kind != "number" or phrases.length(tokens, at + 1) is not None:
+        return None
+    read = phrases.quantity(tokens, at + 1)
+    if read is None or read[1] != at + 2 or not float(read[0].value).is_integer():
+        return None
+    return windows.Window("last", lead="of", rolling=True, length=phrases.Length(int(read[0].value), unit)), at + 2
+
+
+_PERIODS_OF: Final = {"week": "w", "weeks": "w", "month": "mo", "months": "mo"}
+
+
 def _bare(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     """Q1 2026; June 2025; 5 June; "May" with a capital: a date without a preposition."""
     token = tokens[at]
@@ -284,7 +319,7 @@ def _is_date(tokens: tuple[Token, ...], at: int, end: int) -> bool:
 _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one", "not", "also"}
 """What stands behind "May" where it asks for leave."""
 _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...]] = (
-    _days, _months, _years, _early_year, _half, _before_last, _running, _since_length, _bare,
+    _days, _months, _years, _early_year, _half, _before_last, _running, _since_length, _same, _periods_of, _bare,
 )  # fmt: skip
 _SHORT: Final = re.compile(
     r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?"
