@@ -12,7 +12,7 @@ from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.names import concept
 from segment_copilot.english_next.spans import Span, reading, union
 
-_CLOSING: Final = re.compile(r"(regards|thanks|thank you|cheers|best|wishes|greetings|sincerely)\W*$", re.IGNORECASE)
+_CLOSING: Final = re.compile(r"(regards|thanks|thank you|cheers|best|wishes|greetings|sincerely|warmly)\W*$", re.IGNORECASE)
 _SIGNED: Final = 4  # words of a signature
 
 

@@ -22,7 +22,7 @@ def sentences(tokens: Sequence[Token]) -> tuple[tuple[int, int], ...]:
             first, last = start, at
             while first < last and tokens[first].kind == "sign" and tokens[first].lower != "(":
                 first += 1
-            while last > first and tokens[last - 1].kind == "sign" and tokens[last - 1].lower in {",", ":", "—", "-"}:
+            while last > first and tokens[last - 1].kind == "sign" and tokens[last - 1].lower in {",", ":", "—", "-", ")"}:
                 last -= 1
             if last > first:
                 found.append((first, last))

@@ -427,18 +427,22 @@ def _label(span: Span) -> Iterator[Reading]:
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
     elif span.start == 0 and span.end <= _LABEL and span.lower_after == "(" and _is_told_behind(span):
-        yield reading(span, "label", None, span.mask, "", {"label:bracket": 1}, label=span.mask)
+        yield reading(span, "label", None, span.mask, "", {"label:bracket": 1, "label:bracket:event": float(bool(span.mentions))}, label=span.mask)
 
 
 _LABEL: Final = 4  # words
 
 
 def _is_told_behind(span: Span) -> bool:
-    """Return whether what stands behind in brackets is all there is: "Expansion (plan team, 25+ seats)"."""
-    tokens, closed = span.found.tokens, [at for at, token in enumerate(span.found.tokens) if token.lower == ")"]
-    mentioned = span.values or span.segments or span.windows or span.quantities or span.negations or span.inside
-    known = any(span.found.evidence[at] for at in range(span.start, span.end)) or any(one.share == 1 for one in span.fields)
-    return bool(closed) and closed[-1] >= len(tokens) - 2 and not mentioned and not known
+    """Return whether the bracket behind says what a name stands for: "Whales (largest invoice above 9,000)"."""
+    closed = next((at for at in range(span.end, len(span.found.tokens)) if span.found.tokens[at].lower == ")"), 0)
+    named = any(one.share == 1 and one.place.numeric for one in span.fields)
+    if span.values or span.segments or span.windows or span.quantities or span.negations or span.inside or named:
+        return False
+    told = Span(span.found, span.end + 1, max(closed, span.end + 1))
+    if any(span.found.evidence[at] for at in range(span.start, span.end)):
+        return any(not one.quantity.bare for one in told.quantities)
+    return bool(told.quantities or told.values or told.segments)
 
 
 _SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})

@@ -271,6 +271,7 @@ def _periods_of(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     while back > 0 and _lower(tokens, back) in {"of", "out", "the", "in"}:
         back -= 1
     unit = _PERIODS_OF.get(_lower(tokens, back)) if back < at - 1 else None
+    at += _lower(tokens, at) == "the"
     number = tokens[at + 1] if _lower(tokens, at) in {"last", "past"} and at + 1 < len(tokens) else None
     if unit is None or number is None or number.kind != "number" or phrases.length(tokens, at + 1) is not None:
         return None
