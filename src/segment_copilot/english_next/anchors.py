@@ -143,6 +143,7 @@ class Anchors(Struct, frozen=True, dict=True):
             following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
             silent = silent and token.stem not in self.names.answered
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
+            silent = silent and not (token.lower == "up" and at > 0 and self.tokens[at - 1].lower in {"and", "or"})
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
             if (not self.heads >> at & 1 and (shouted or not silent)) or (
                 token.kind == "sign" and token.lower in "+/%"
@@ -179,7 +180,9 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
-    anchored = _union((*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare)))
+    anchored = _union(
+        (*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare))
+    )
 
     def is_event(token: Token) -> bool:
         return bool(names.evidence.get(concept(token.stem)))
@@ -190,7 +193,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         tuple(_phrases(tokens, lexicon.phrases("orders"))),
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), 
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
     )  # fmt: skip
 
@@ -427,7 +430,13 @@ def _pronouns(tokens: tuple[Token, ...]) -> Iterator[WordAnchor]:
         following = tokens[at + 1] if at + 1 < len(tokens) else None
         ends = following is None or following.kind == "sign" or following.lower in {"and", "but", "or", "either"}
         whom = token.lower in {"those", "these"} and not ends
-        whom = whom or (token.lower == "it" and not _is_spoken_of(tokens, at) and following is not None and following.lower in _IS and not _is_object(tokens, at))
+        whom = whom or (
+            token.lower == "it"
+            and not _is_spoken_of(tokens, at)
+            and following is not None
+            and following.lower in _IS
+            and not _is_object(tokens, at)
+        )
         if token.lower in lexicon.words("pronouns") and not whom:
             yield WordAnchor(at, at + 1, "pronoun")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -12,7 +13,9 @@ from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.names import concept
 from segment_copilot.english_next.spans import Span, reading, union
 
-_CLOSING: Final = re.compile(r"(regards|thanks|thank you|cheers|best|wishes|greetings|sincerely|warmly)\W*$", re.IGNORECASE)
+_CLOSING: Final = re.compile(
+    r"(regards|thanks|thank you|cheers|best|wishes|greetings|sincerely|warmly)\W*$", re.IGNORECASE
+)
 _SIGNED: Final = 4  # words of a signature
 
 
@@ -51,10 +54,12 @@ def _only_tells(span: Span, *, asked: bool) -> bool:
     if told & lexicon.words("binding_always") - lexicon.words("negations"):
         return False
     if told & lexicon.words("negations"):
-        subject = span.lower(next((at for at in range(span.start, span.end) if span.found.tokens[at].kind == "word"), -1))
+        subject = span.lower(
+            next((at for at in range(span.start, span.end) if span.found.tokens[at].kind == "word"), -1)
+        )
         return subject in _SUBJECTS and not _is_anchored(span) and not _speaks_of_people(span)
     if not told & lexicon.words("binding"):
-        return True
+        return not _asks_for_people(span)
     return not _is_anchored(span) and not _names_people(span) and (mine or not _has_events(span))
 
 
@@ -100,12 +105,30 @@ def _names_people(span: Span) -> bool:
     people = lexicon.stems("people")
     tokens = span.found.tokens[span.start : span.end]
     which = {"who", "whose", "whom", "with", "having", "without", "whoever"}
-    pairs = zip(tokens, tokens[1:], strict=False)
-    told = any(token.stem in people for token in tokens)
-    asks = any(token.lower in lexicon.words("asking") | lexicon.words("wishes") for token in tokens)
+    pairs = itertools.pairwise(tokens)
     begins = next((token.stem in people for token in tokens if token.lower not in lexicon.words("light")), False)
     says = any(token.lower in which for token in tokens)
-    return begins or (told and asks) or says or any(one.stem in people and two.lower == "that" for one, two in pairs)
+    return (
+        begins
+        or says
+        or _asks_for_people(span)
+        or any(one.stem in people and two.lower == "that" for one, two in pairs)
+    )
+
+
+def _asks_for_people(span: Span) -> bool:
+    """Return whether a sentence that is no wish to do something asks for people: "I need dog owners"."""
+    tokens, people = span.found.tokens[span.start : span.end], lexicon.stems("people")
+    asking = next(
+        (at for at, token in enumerate(tokens) if token.lower in lexicon.words("asking") | lexicon.words("wishes")),
+        None,
+    )
+    if asking is None or any(token.lower == "to" for token in tokens[asking + 1 : asking + 3]):
+        return False
+    return any(token.stem in people and token.lower not in _ONES for token in tokens[asking:])
+
+
+_ONES: Final = frozenset({"one", "lot", "list"})
 
 
 def _asks(span: Span, start: int, end: int) -> bool:
@@ -121,6 +144,11 @@ def _is_signature(span: Span, *, last: bool) -> bool:
     text = span.found.sentence.text
     content = span.found.content & span.mask
     known = union(span.values) | union(span.windows) | union(span.quantities) | union(span.segments)
-    if not last or known or content.bit_count() > _SIGNED or not _CLOSING.search(text[: span.found.sentence.spans[span.start][0]]):
+    if (
+        not last
+        or known
+        or content.bit_count() > _SIGNED
+        or not _CLOSING.search(text[: span.found.sentence.spans[span.start][0]])
+    ):
         return False
     return not any(span.found.tokens[at].stem in lexicon.stems("people") for at in range(span.start, span.end))

@@ -22,7 +22,9 @@ def sentences(tokens: Sequence[Token]) -> tuple[tuple[int, int], ...]:
             first, last = start, at
             while first < last and tokens[first].kind == "sign" and tokens[first].lower != "(":
                 first += 1
-            while last > first and tokens[last - 1].kind == "sign" and tokens[last - 1].lower in {",", ":", "—", "-", ")"}:
+            while (
+                last > first and tokens[last - 1].kind == "sign" and tokens[last - 1].lower in {",", ":", "—", "-", ")"}
+            ):
                 last -= 1
             if last > first:
                 found.append((first, last))
@@ -64,7 +66,9 @@ def _whom(tokens: Sequence[Token], start: int, end: int) -> int | None:
     """Return where a sentence first speaks of people."""
     people = lexicon.stems("people") - lexicon.stems("group")
     whom = people | {"who", "whose", "whom", "whoever"}
-    found = (at for at in range(start, min(end, start + _FRONT)) if tokens[at].kind == "word" and tokens[at].stem in whom)
+    found = (
+        at for at in range(start, min(end, start + _FRONT)) if tokens[at].kind == "word" and tokens[at].stem in whom
+    )
     return next(found, None)
 
 

@@ -12,6 +12,7 @@ from segment_copilot.english_next import (
     asides,
     event_rules,
     joins,
+    labels,
     lexicon,
     occurrences,
     ordering,
@@ -318,7 +319,7 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    for leaf in (asides.aside, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+    for leaf in (labels.label, asides.aside, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):

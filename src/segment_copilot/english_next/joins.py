@@ -260,7 +260,7 @@ RULES: Final = (
     Rule("or", frozenset({"or", "comma"}), _or),
     Rule("nor", frozenset({"or", "nor", "and", "comma"}), _nor),
     Rule("except", frozenset({"except"}), _except),
-    Rule("label", frozenset({"colon", "dash"}), _label),
+    Rule("label", frozenset({"colon", "dash", "comma"}), _label),
     Rule("front_window", frozenset(), _front_window),
     Rule("back_window", frozenset(), _back_window),
 )

@@ -150,7 +150,9 @@ def _rewrite(
 
 _LATELY: Final = frozenset({"last", "past", "next", "previous", "latest", "coming"})
 _LENGTHS: Final = frozenset({"days", "weeks", "months", "years", "hours", "day", "week", "month", "year"})
-_COMPARED: Final = frozenset({"less", "more", "fewer", "greater", "higher", "lower", "superior", "inferior", "bigger", "smaller"})
+_COMPARED: Final = frozenset(
+    {"less", "more", "fewer", "greater", "higher", "lower", "superior", "inferior", "bigger", "smaller"}
+)
 
 
 def _turned(

@@ -188,10 +188,19 @@ def _truths(span: Span) -> Iterator[Reading]:
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
         refused = says or place.field.boolean or bool(denied & ~turning)
         node = _says(place, says=says)
-        yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:no": float(not refused)})
+        yield reading(
+            span,
+            "truth",
+            Clause(node, used, positive=says),
+            used,
+            "trait",
+            {**features, "truth:no": float(not refused)},
+        )
         if not refused:  # whoever said nothing has not agreed
             node = opposite(_says(place, says=True))
-            yield reading(span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:not_yes": 1})
+            yield reading(
+                span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:not_yes": 1}
+            )
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
@@ -418,33 +427,6 @@ def _empty(span: Span) -> Iterator[Reading]:
         )
 
 
-def _label(span: Span) -> Iterator[Reading]:
-    """Summer sale: a name for what follows, which says nothing by itself."""
-    following = [one for one in span.found.joints if one.start == span.end and one.kind in {"colon", "dash"}]
-    if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
-        if any(one.kind not in {"rel", "soft", "and"} for one in span.inside) or span.windows or span.quantities:
-            return
-        mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
-        yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
-    elif span.start == 0 and span.end <= _LABEL and span.lower_after == "(" and _is_told_behind(span):
-        yield reading(span, "label", None, span.mask, "", {"label:bracket": 1, "label:bracket:event": float(bool(span.mentions))}, label=span.mask)
-
-
-_LABEL: Final = 4  # words
-
-
-def _is_told_behind(span: Span) -> bool:
-    """Return whether the bracket behind says what a name stands for: "Whales (largest invoice above 9,000)"."""
-    closed = next((at for at in range(span.end, len(span.found.tokens)) if span.found.tokens[at].lower == ")"), 0)
-    named = any(one.share == 1 and one.place.numeric for one in span.fields)
-    if span.values or span.segments or span.windows or span.quantities or span.negations or span.inside or named:
-        return False
-    told = Span(span.found, span.end + 1, max(closed, span.end + 1))
-    if any(span.found.evidence[at] for at in range(span.start, span.end)):
-        return any(not one.quantity.bare for one in told.quantities)
-    return bool(told.quantities or told.values or told.segments)
-
-
 _SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
 
 
@@ -489,7 +471,6 @@ RULES: Final = (
     Rule("sample", _sample),
     Rule("window", _window),
     Rule("empty", _empty),
-    Rule("label", _label),
     Rule("fragment", _fragment),
 )
 """Every way to say who people are, and the parts that lean on others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Final
 
@@ -252,7 +252,11 @@ def _same(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     """In those days; that month; in the same two weeks: when something was that is spoken of before."""
     del today
     start = at + (_lower(tokens, at) in _LEADS)
-    if at == 0 or _lower(tokens, start) not in {"that", "those", "these", "this"} or (start == at and _lower(tokens, at) != "that"):
+    if (
+        at == 0
+        or _lower(tokens, start) not in {"that", "those", "these", "this"}
+        or (start == at and _lower(tokens, at) != "that")
+    ):
         return None
     length = phrases.length(tokens, start + 1)
     end = length[1] if length else start + 2
@@ -281,7 +285,7 @@ def _periods_of(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     return windows.Window("last", lead="of", rolling=True, length=phrases.Length(int(read[0].value), unit)), at + 2
 
 
-_PERIODS_OF: Final = {"week": "w", "weeks": "w", "month": "mo", "months": "mo"}
+_PERIODS_OF: Final[Mapping[str, phrases.Unit]] = {"week": "w", "weeks": "w", "month": "mo", "months": "mo"}
 
 
 def _bare(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:

@@ -1,0 +1,97 @@
+"""What people write around a request, and how they say things at several times: what is read, and what is never passed over."""
+
+from __future__ import annotations
+
+import pytest
+
+from evals.corpus.notation import parse_definition
+from evals.corpus.printing import write_definition
+from segment_copilot.english_next import Drafted, read_audience
+from segment_copilot.english_next.audience import understand
+from segment_copilot.english_next.same import members
+from tests.support.english.catalogs import AS_OF, DEMO
+
+SEGMENTS = {segment.name: number for number, segment in DEMO.segments.items()}
+
+
+def clean(text: str) -> dict[object, str]:
+    found = understand(text, DEMO, AS_OF, DEMO.timezone).candidates
+    return {members(one.definition): write_definition(one.definition) for one in found if not one.left}
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        (
+            "Hello, the warehouse has a lot of jackets left over. May I have the people who ordered twice in the last 30 days?",
+            "count(order_placed)≥2 in 30d",
+        ),
+        (
+            "Hi, I'm Carmen from the office. I need customers who never ordered. Kind regards, Carmen",
+            "count(order_placed)=0",
+        ),
+        ("Our finance team would love to write to people who never ordered.", "count(order_placed)=0"),
+        ("It was not a nice week-end. Please find customers with at least 2 refunds.", "count(order_refunded)≥2"),
+        ("Serial shoppers (at least 3 orders)", "count(order_placed)≥3"),
+    ],
+)
+def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> None:
+    read = clean(text)
+
+    assert members(parse_definition(meaning, SEGMENTS)) in read, read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "People who own a boat. Please find customers who ordered.",
+        "I need dog owners. Please include only those who ordered.",
+        "Not the colleagues! Customers who ordered.",
+        "Only boats. Please find customers who ordered twice.",
+        "We run an evening in Madrid. Please find customers of that city who ordered.",
+        "Mia has an evening in Madrid. May I have the customers there who ordered?",
+        "Please find customers who ordered. They own a dog.",
+        "Please find customers who ordered. Boat, Ana",
+        "customers in loyalty tier gold and up",
+    ],
+)
+def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:
+    made = read_audience(text, DEMO, AS_OF, DEMO.timezone)
+
+    assert not isinstance(made, Drafted), write_definition(made.definition)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        (
+            "ordered in March and in May 2026",
+            "count(order_placed)≥1 from 2026-03-01 to 2026-04-01 & count(order_placed)≥1 from 2026-05-01 to 2026-06-01",
+        ),
+        ("ordered yesterday or today", "count(order_placed)≥1 yesterday | count(order_placed)≥1 today"),
+        (
+            "viewed a product in the last 10 days, no order in those days",
+            "count(product_viewed)≥1 in 10d & count(order_placed)=0 in 10d",
+        ),
+        ("ordered every week of the last six", "periods(order_placed)≥6 of 6 weeks"),
+        ("more than 90 days since their last order", "last(order_placed)>90d"),
+        ("ordered in the 30 last days", "count(order_placed)≥1 in 30d"),
+        ("spent less of 20 dollars", "sum(order_placed.total)<20"),
+        ("exactly one order, and it was for shoes", "count(order_placed)=1 & count(order_placed[category=shoes])≥1"),
+        ("customers and not (from Germany and ordered)", "not (country=DE & count(order_placed)≥1)"),
+        ("ordered within 2 days of a product view", "seq(product_viewed > order_placed within 2d)"),
+    ],
+)
+def test_this_is_among_the_clean_readings(text: str, meaning: str) -> None:
+    assert members(parse_definition(meaning, SEGMENTS)) in clean(text), clean(text)
+
+
+def test_not_in_one_month_but_in_the_other_is_no_list_of_months() -> None:
+    never = members(
+        parse_definition(
+            "count(order_placed)=0 from 2026-04-01 to 2026-05-01 & count(order_placed)=0 from 2026-05-01 to 2026-06-01",
+            SEGMENTS,
+        )
+    )
+
+    assert never not in clean("didn't order in April, did in May")
