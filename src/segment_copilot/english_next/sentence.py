@@ -175,7 +175,7 @@ _BEHIND: Final = tuple(
     tuple(words.split())
     for words in (
         "or more", "or less", "or fewer", "or above", "or below", "or over", "or under", "at least", "at most", "minimum",
-        "maximum", "or higher", "or lower", "or longer", "and more", "tops", "at minimum", "at maximum",
+        "maximum", "or higher", "or lower", "or longer", "and more", "and up", "or up", "and above", "and over", "tops", "at minimum", "at maximum",
     )
 )  # fmt: skip
 _UNIT: Final = {"min": "minutes", "sec": "seconds", "secs": "seconds", "s": "seconds", "ms": "milliseconds"}
