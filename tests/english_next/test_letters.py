@@ -53,6 +53,7 @@ def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> Non
         "Please find customers who ordered. They own a dog.",
         "Please find customers who ordered. Boat, Ana",
         "customers in loyalty tier gold and up",
+        "all orders in a single category",
     ],
 )
 def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:

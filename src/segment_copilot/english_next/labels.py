@@ -15,6 +15,8 @@ def label(span: Span) -> Iterator[Reading]:
     if span.start == 0 and following and span.end <= 8:  # noqa: PLR2004
         if any(one.kind not in {"rel", "soft", "and"} for one in span.inside) or span.windows or span.quantities:
             return
+        if span.lower_after == "=" and (span.orders or span.metrics or span.money):
+            return  # "first article read = …" is what is tested
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         yield reading(span, "label", None, span.mask, "", {"label:mentions": mentions}, label=span.mask)
     elif span.start == 0 and span.end <= _LABEL and span.lower_after == "(" and _is_told_behind(span):

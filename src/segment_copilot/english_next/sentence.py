@@ -141,7 +141,7 @@ def _rewrite(
         if tuple(token.lower for token in tokens[at : at + size]) != key or first.kind == "quoted":
             continue
         if size == 1 and len(first.lower) == 1:  # "n" joins, unless it is the value N or the unit of a number
-            if first.text.islower() and (at == 0 or tokens[at - 1].kind != "number"):
+            if first.text.islower() and (at == 0 or first.lower == "n" or tokens[at - 1].kind != "number"):
                 return size, plain
         elif not is_name(tokens[at : at + size]) and not (size == 1 and _is_own(first, vocabulary)):
             return size, plain

@@ -325,7 +325,7 @@ def reading(
     span: Span, rule: str, tree: Tree | None, used: int, swallow: str, features: Features, **more: object
 ) -> Reading:
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
-    swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) if swallow else 0
+    swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) if swallow else 0
     rest = span.found.content & span.mask & ~used
     left = rest & ~swallowed
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
@@ -349,6 +349,12 @@ def reading(
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _single(span: Span) -> int:
+    """Return the words of "at a single club", which count what they stand before."""
+    starts = {one.start for one in span.fields if one.share == 1}
+    return union(Anchor(at - 1, at) for at in starts if span.lower(at - 1) == "single")
 
 
 def _told(span: Span) -> int:
