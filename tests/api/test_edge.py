@@ -12,10 +12,14 @@ import structlog
 from litestar import get
 from litestar.params import FromPath
 from litestar.routes import HTTPRoute
+from prometheus_client.parser import text_string_to_metric_families
 
 from segment_copilot.api.http.routes import Route
 from segment_copilot.app import create_app
+from segment_copilot.copilot import models
 from segment_copilot.settings import Settings
+from tests.support.copilot_runs import Script, says
+from tests.support.proxies import eventually
 
 SECURITY = {
     "cache-control": "no-store",
@@ -151,25 +155,53 @@ async def test_a_probe_is_no_news_whatever_its_method(client, method: str):
     assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs", "info")]
 
 
+async def counted(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
+    """What `/metrics` says: the value of each name with its labels' values."""
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
 async def test_requests_are_counted_by_route_and_never_by_path(client):
     await client.get("/api/segments/123456/")
     await client.get("/nope/123456")
 
-    text = (await client.get("/metrics")).text
+    names = set(await counted(client))
 
-    assert 'segment_copilot_http_requests_total{method="GET",route="/api/segments/{segment_id}",status="404"}' in text
-    assert 'segment_copilot_http_requests_total{method="GET",route="unmatched",status="404"}' in text
-    assert "segment_copilot_http_open_streams 0.0" in text
-    assert "123456" not in text
+    requests = "segment_copilot_http_requests_total"
+    assert not {(requests, "GET", "/api/segments/{segment_id}", "404"), (requests, "GET", "unmatched", "404")} - names
+    assert not {name for name in names if any("123456" in label for label in name)}
+
+
+async def test_a_stream_is_counted_while_it_is_open(client, use):
+    name = ("segment_copilot_http_open_streams",)
+    go_on = asyncio.Event()
+    use(Script([models.TextDelta("First."), go_on, *says(" Last.")]))
+    question = {"messages": [{"role": "user", "content": "How are sales?"}]}
+    before = (await counted(client))[name]
+    async with asyncio.timeout(20), client.stream("POST", "/api/copilot/stream/", json=question) as response:
+        lines = response.aiter_lines()
+        await anext(lines)
+        assert (await counted(client))[name] == before + 1
+        go_on.set()
+        _ = [line async for line in lines]
+
+    async def is_closed() -> bool:
+        return (await counted(client))[name] == before
+
+    await eventually(is_closed)  # its reader has the whole answer a moment before it is closed here
 
 
 async def test_metrics_count_the_events_that_were_set_aside(server, client):
     postgres = server.resources.postgres
-    name = "segment_copilot_events_failed"
-    assert f"{name} 0.0" in (await client.get("/metrics")).text
+    name = ("segment_copilot_events_failed",)
+    assert (await counted(client))[name] == 0
     await postgres.execute("INSERT INTO blocks (status, event_count) VALUES ('failed', 1)")
+
+    async def is_counted() -> bool:
+        return (await counted(client))[name] == 1
+
     try:
-        assert f"{name} 1.0" in (await client.get("/metrics")).text
+        await eventually(is_counted)  # while PostgreSQL is silent for a second the last count is told
     finally:
         await postgres.execute("DELETE FROM blocks WHERE status = 'failed'")
 
