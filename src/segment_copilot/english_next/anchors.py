@@ -22,6 +22,7 @@ from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import asking, lexicon, when
 from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
+from segment_copilot.english_next.relative import relative
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
@@ -222,13 +223,16 @@ def _union(anchors: Iterable[Anchor]) -> int:
 
 def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Iterator[WindowAnchor]:
     today = local_date(as_of, timezone)
-    at = 0
+    at, said = 0, None
     while at < len(tokens):
-        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
+        read_window = (
+            relative(tokens, at, said) or apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
+        )
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
-            yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
-            at = read_window[1]
+            said, end = read_window
+            yield WindowAnchor(at, end, said, bare=_is_measure(said))
+            at = end
             continue
         behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
         if behind is not None:  # "since 2 weeks", as is said in many languages
@@ -237,8 +241,9 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             continue
         bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
         if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
-            yield WindowAnchor(at, bare[1], windows.Window("last", text="", length=bare[0]), bare=True)
-            at = bare[1]
+            length, end = when.explained(tokens, (windows.Window("last", text="", length=bare[0]), bare[1]), today)
+            yield WindowAnchor(at, end, length, bare=True)
+            at = end
             continue
         at += 1
 
@@ -274,6 +279,7 @@ def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
         if read_quantity is None:
             continue
         quantity, end = read_quantity
+        end = when.past_inclusive(tokens, end) if quantity.operator == "between" else end
         said = tuple(token.lower for token in tokens[at:end] if token.kind not in {"number", "money"})
         yield QuantityAnchor(at, end, quantity, said)
 
