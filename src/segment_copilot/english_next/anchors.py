@@ -173,6 +173,8 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
+    orders = tuple(_phrases(tokens, lexicon.phrases("orders")))
+    taken |= _union(one for one in orders if tokens[one.end - 1].lower == "one")  # "the latest one" counts nothing
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
@@ -192,7 +194,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         sentence, names, found_windows, quantities, values, fields, segments,
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
         money,
-        tuple(_phrases(tokens, lexicon.phrases("orders"))),
+        orders,
         negations,
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),

@@ -71,7 +71,7 @@ def _whole(tokens: tuple[Token, ...], at: int, most: int) -> int | None:
     return int(token.value) if token is not None and good else None
 
 
-def _day_number(tokens: tuple[Token, ...], at: int) -> tuple[int, int] | None:
+def day_number(tokens: tuple[Token, ...], at: int) -> tuple[int, int] | None:
     """Return the number of a day ("1", "1st", "the first"), and the position behind it."""
     at += _lower(tokens, at) == "the"
     if _lower(tokens, at) == "first":
@@ -127,7 +127,7 @@ def _iso(tokens: tuple[Token, ...], at: int, today: date) -> Stretch | None:
 def _day(tokens: tuple[Token, ...], at: int, today: date) -> Stretch | None:
     """June 5th 2026; the 5th of June; the first of June."""
     month = MONTHS.get(_lower(tokens, at))
-    number = _day_number(tokens, at + 1) if month else _day_number(tokens, at)
+    number = day_number(tokens, at + 1) if month else day_number(tokens, at)
     if number is None:
         return None
     end = number[1]
@@ -259,7 +259,7 @@ def _weekday(tokens: tuple[Token, ...], at: int, today: date) -> Stretch | None:
     if lowers(tokens, of, 2) in {("this", "week"), ("last", "week")}:
         monday = period(f"{_lower(tokens, of)}_week", today)[0]
         return _days_from(monday + timedelta(days=number), of + 2, sure=True)
-    told = _day_number(tokens, end) if _lower(tokens, end) == "the" else None
+    told = day_number(tokens, end) if _lower(tokens, end) == "the" else None
     if told is not None and _lower(tokens, told[1]) not in MONTHS:
         return _days_from(day, told[1], sure=True) if day.day == told[0] else None
     return _days_from(day, end, sure=True)
@@ -305,12 +305,12 @@ def _feast(tokens: tuple[Token, ...], at: int, today: date) -> Stretch | None:
 def _of_days(tokens: tuple[Token, ...], at: int, today: date) -> Stretch | None:
     """1 to 15 March; 28-30 nov 2025; March 1 to 15; 13/14 June."""
     month = MONTHS.get(_lower(tokens, at))
-    low = _day_number(tokens, at + 1 if month else at)
+    low = day_number(tokens, at + 1 if month else at)
     joint = _lower(tokens, low[1]) if low else ""
     if low is None or joint not in JOINTS | {"/"}:
         return None
     behind = low[1] + 1 + (_lower(tokens, low[1] + 1) == "to")
-    high = _day_number(tokens, behind)
+    high = day_number(tokens, behind)
     if high is None or low[0] >= high[0] or (joint == "/" and high[0] != low[0] + 1):
         return None
     end = high[1]

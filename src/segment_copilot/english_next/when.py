@@ -11,7 +11,7 @@ from msgspec import structs
 
 from segment_copilot.english.times import dates, phrases, windows
 from segment_copilot.english.words.lexer import Token, written
-from segment_copilot.english_next.stretches import Stretch, several, stretch
+from segment_copilot.english_next.stretches import JOINTS, Stretch, day_number, several, stretch
 
 Read = tuple[windows.Window, int]
 
@@ -217,18 +217,42 @@ def explained(tokens: tuple[Token, ...], read: Read, today: date) -> Read:
             return _moving(said, today, calendar=_lower(tokens, end + 1) == "calendar"), closed + (
                 _lower(tokens, end) == "("
             )
+    days = _days_told(tokens, start, said) if start is not None else None
+    if days is not None:
+        return days
     inner = (_once(tokens, start, today) or _plain_length(tokens, start)) if start is not None else None
     opened = _lower(tokens, end) == "("
-    if inner is None or said.kind not in {"last", "period", "range"} or (opened and _lower(tokens, inner[1]) != ")"):
+    if (
+        inner is None
+        or said.kind not in {"last", "period", "range", "ago"}
+        or (opened and _lower(tokens, inner[1]) != ")")
+    ):
         return read
     more, behind = inner[0], inner[1] + opened
     if more.kind == "range":
         return structs.replace(more, lead=said.lead), behind
-    if more.kind == "last" and said.kind == "last":
+    if more.kind == "last" and said.kind in {"last", "ago"}:
         return structs.replace(said, length=more.length, assumed=False), behind
     if more.kind == "last" and said.kind == "period":
         return structs.replace(more, lead=said.lead or "in", rolling=True), behind
     return read
+
+
+def _days_told(tokens: tuple[Token, ...], at: int, said: windows.Window) -> Read | None:
+    """Read the days of a month that a bracket tells: "the first half of June (1-14)", "since mid May (15th)"."""
+    if said.kind != "range" or said.first is None or _lower(tokens, at - 1) != "(":
+        return None
+    low = day_number(tokens, at)
+    high = day_number(tokens, low[1] + 1) if low and _lower(tokens, low[1]) in JOINTS else None
+    end = _past(tokens, high[1] if high else low[1], _INCLUSIVE) if low else at
+    if low is None or _lower(tokens, end) != ")":
+        return None
+    try:
+        first = said.first.replace(day=low[0])
+        after = first.replace(day=high[0]) + timedelta(days=1) if high else said.after
+    except ValueError:
+        return None
+    return (structs.replace(said, first=first, after=after), end + 1) if after is None or first < after else None
 
 
 _CALENDAR: Final = {"1w": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
@@ -336,15 +360,22 @@ def _same(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     start = at + (_lower(tokens, at) in _LEADS)
     if (
         at == 0
-        or _lower(tokens, start) not in {"that", "those", "these", "this"}
+        or _lower(tokens, start) not in {"that", "those", "these", "this", "it"}
+        or (_lower(tokens, start) == "it" and _lower(tokens, at) != "during")
         or (start == at and _lower(tokens, at) != "that")
     ):
         return None
     length = phrases.length(tokens, start + 1)
     end = length[1] if length else start + 2
     unit = _lower(tokens, end - 1)
-    pointed = unit in {"month", "quarter", "year"} if _lower(tokens, start) == "that" else unit in _SPANS
+    if _lower(tokens, at) in {"in", "during", "within"} and _lower(tokens, start + 1) in _ENDS:
+        return windows.Window("same"), start + 1  # "none in these"
+    longer = {"month", "quarter", "year", *(("week", "day", "weekend") if start > at else ())}
+    pointed = unit in longer if _lower(tokens, start) == "that" else unit in _SPANS
     return (windows.Window("same"), end) if pointed else None
+
+
+_ENDS: Final = frozenset({"", ",", ".", ";", ")", "?", "!", "and", "but"})
 
 
 _SPANS: Final = frozenset({"days", "weeks", "months"})
