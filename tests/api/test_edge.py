@@ -161,6 +161,32 @@ async def counted(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
     return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
 
 
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/api/segment/", "/api/segments/"),
+        ("/api/segments/5/member", "/api/segments/5/members/"),
+        ("/segments/5", "/api/segments/5/"),
+        ("/api/Catalog", "/api/catalog/"),
+        ("/heath/live", "/health/live/"),
+    ],
+)
+async def test_a_path_that_no_route_has_is_told_the_one_that_is_near(client, path: str, near: str):
+    answer = await client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"No route has this path. Did you mean {near}?"
+
+
+@pytest.mark.parametrize(
+    "path", ["/wp-admin/setup.php", "/api/segments/%00", f"/api/segment{'s' * 200}/", "/api/segments/0/"]
+)
+async def test_a_path_that_is_near_none_is_told_none(client, path: str):
+    answer = await client.get(path)
+
+    assert answer.json()["detail"] == "No route has this path."
+
+
 async def test_requests_are_counted_by_route_and_never_by_path(client):
     await client.get("/api/segments/123456/")
     await client.get("/nope/123456")
