@@ -75,7 +75,7 @@ async def test_a_sound_request_id_is_taken_over_and_any_other_replaced(client):
 
 
 async def test_paths_answer_with_and_without_their_slash_and_never_redirect(client):
-    for path in ("/health/live", "/api/segments", "/api/ingestion/status", "/schema", "/docs"):
+    for path in ("/health/live", "/api/segments", "/api/ingestion/status", "/schema", "/docs/api"):
         for form in (path, f"{path}/"):
             assert (await client.get(form, follow_redirects=False)).status_code == 200
 
@@ -138,21 +138,21 @@ async def test_each_request_is_one_line_without_values(server, client):
 
 async def test_a_probe_is_no_news_in_the_log(client):
     with structlog.testing.capture_logs() as lines:
-        for path in ("/health/live", "/health/ready", "/metrics", "/docs"):
+        for path in ("/health/live", "/health/ready", "/metrics", "/docs/api"):
             await client.get(path)
 
     levels = {line["route"]: line["log_level"] for line in lines if line["event"] == "http.request"}
-    assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs": "info"}
+    assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs/api": "info"}
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 async def test_a_probe_is_no_news_whatever_its_method(client, method: str):
     with structlog.testing.capture_logs() as lines:
-        for path in ("/health/live", "/metrics", "/docs"):
+        for path in ("/health/live", "/metrics", "/docs/api"):
             await client.request(method, path)
 
     levels = [(line["route"], line["log_level"]) for line in lines if line["event"] == "http.request"]
-    assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs", "info")]
+    assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs/api", "info")]
 
 
 async def counted(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
@@ -268,7 +268,7 @@ async def test_where_no_origin_may_call_every_preflight_is_refused(client):
 
 
 async def test_a_content_type_names_its_charset_once(client):
-    for path in ("/metrics", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/schema", "/health/live"):
+    for path in ("/metrics", "/docs/api", "/docs/api/start.js", "/docs/api/swagger-ui.css", "/schema", "/health/live"):
         kind = (await client.get(path)).headers.get_list("content-type")
         assert len(kind) == 1
         assert kind[0].count("charset") == kind[0].startswith("text/")
