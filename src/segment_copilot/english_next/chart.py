@@ -33,6 +33,7 @@ _STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what 
 _PAIRS: Final = 8
 _ORDER: Final = (
     "except",
+    "between",
     "within_of",
     "then",
     "after",
@@ -107,6 +108,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         if not joint.mask & whole
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not (joint.kind == "between" and not _names_two(found, joint.end))
         and not _is_of_order(found, joint)
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
@@ -155,6 +157,13 @@ def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
     first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
     return joint.kind == "except" and first == "leave" and before in {"to", "for"}
+
+
+def _names_two(found: Anchors, at: int) -> bool:
+    """Return whether "between" names the two things that something lies between."""
+    end = next((place for place in range(at, len(found.tokens)) if found.tokens[place].lower in {"and", ",", "."}), at)
+    said = {token.lower for token in found.tokens[at:end]}
+    return at < end < len(found.tokens) and found.tokens[end].lower == "and" and not said & {"them", "two", "both", "those", "these"}
 
 
 def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:

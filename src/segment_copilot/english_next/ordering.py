@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
+from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as Said
 from segment_copilot.english.times.windows import since
 from segment_copilot.english_next import lexicon
@@ -19,6 +20,7 @@ from segment_copilot.english_next.meanings import (
     Reading,
     Tree,
     changed,
+    clauses,
     join,
     last_event,
     timed,
@@ -42,6 +44,7 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
     after, second = _split(two.tree, last=False)
     if first is None or second is None:
         return
+    first, second = _once_more(first, found), _once_more(second, found)
     if (again := _restated(first, second, between)) is not None:
         yield both(one, two, {"then:restated": 1}, tree=join("AND", before, again, after))
     words = _in_turn(found) | (_later_words(found) & two.left)
@@ -71,9 +74,9 @@ def _restated(first: Clause, second: Clause, between: Between) -> Clause | None:
         or node.window is not UNSET
     ):
         return None
-    if said.length.unit in {"mo", "y"} or len(node.events) != 2:  # noqa: PLR2004
+    if len(node.events) != 2:  # noqa: PLR2004
         return None
-    near = structs.replace(node, window=Window(last=said.length.json))
+    near = structs.replace(node, window=Window(last=_near(said.length)))
     return structs.replace(first, condition=near, used=first.used | second.used | between.used)
 
 
@@ -107,6 +110,10 @@ def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int
     if _is_step(early) and _is_step(late):
         made = _sequence(early, late, near.window if near else None)
         yield made and structs.replace(made, used=made.used | words), "both"
+        if early.window is not None and early.window.after is not None and not late.timed and isinstance(early.condition, EventCount):
+            bare = structs.replace(early, condition=structs.replace(early.condition, window=UNSET, window_days=UNSET), window=None)
+            free = _sequence(bare, late, near.window if near else None)  # "tried it in May and ordered later on": whenever
+            yield free and join("AND", early, structs.replace(free, used=free.used | words)), "first_timed"
     elif _is_step(early) and _is_denied(late):
         did = structs.replace(late, condition=structs.replace(cast("EventCount", late.condition), operator="gte", value=1), positive=True)  # fmt: skip
         made = _sequence(early, did, near.window if near else None)
@@ -145,15 +152,13 @@ def _split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
 
 
 def _sequence(first: Clause, second: Clause, near: Said | None) -> Clause | None:
-    """Return two parts as steps: how near they must be, and when all of it was. None for a span in months."""
+    """Return two parts as steps: how near they must be, and when all of it was."""
     span, pointed, lying = "", False, cast("Any", UNSET)
     for said in (near, first.window, second.window):
         if said is None or said.kind == "ever":
             continue
         if _is_span(said) and said.length is not None:
-            if said.length.unit in {"mo", "y"}:
-                return None
-            span, pointed = said.length.json, said.kind == "same"
+            span, pointed = _near(said.length), said.kind == "same"
         else:
             lying = _lying(said)
     for part in (first, second):
@@ -162,6 +167,12 @@ def _sequence(first: Clause, second: Clause, near: Said | None) -> Clause | None
     steps, whole = _timed_steps(first, second, span, each=pointed)
     node = EventSequence(events=cast("Any", steps), window=whole, search_window=lying)
     return Clause(node, first.used | second.used, second.event, second.where, timed=True)
+
+
+def _near(said: Length) -> str:
+    """Return how near two steps are, as the language writes it, which knows no months there: 30 days each."""
+    days = {"mo": 30, "y": 365}.get(said.unit)
+    return said.json if days is None else f"{said.count * days}d"
 
 
 def _is_span(said: Said) -> bool:
@@ -227,16 +238,46 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
 
 
 def _once_more(part: Clause, found: Anchors) -> Clause:
-    """Return "has not ordered again" as not having ordered, where it is said of the time since."""
+    """Return "ordered again", "has not ordered again" as once, and not once, where it is said of the time since."""
     node, again = part.condition, {at for at, token in enumerate(found.tokens) if token.lower == "again"}
-    if (
-        not isinstance(node, EventCount)
-        or node.operator != "lt"
-        or node.value != 2
-        or not any(part.used >> at & 1 for at in again)
-    ):
+    if not isinstance(node, EventCount) or node.value != 2 or not any(part.used >> at & 1 for at in again):  # noqa: PLR2004
         return part
-    return structs.replace(part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True)
+    if node.operator == "lt":
+        return structs.replace(part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True)
+    return structs.replace(part, condition=structs.replace(node, value=1), counts=True) if node.operator == "gte" else part
+
+
+def _again(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Booked, cancelled and booked again; cancelled and subscribed again: the last of the steps comes after the others."""
+    if not isinstance(two.tree, Clause) or one.tree is None or leans(one) or leans(two) or one.exclude:
+        return
+    second = _once_more(two.tree, found)
+    run, rest = _run_of_steps(one.tree)
+    if second is two.tree or not run or run[-1].event == second.event:
+        return
+    made = _chain([*run, second])
+    if made is not None:
+        features = {"again": 1, f"again:{'back' if second.event in {part.event for part in run} else 'first'}": 1, f"again:{between.main}": 1}
+        yield both(one, two, features, tree=join("AND", rest, made))
+
+
+def _between_two(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Cancelled, without a failed payment between the start and the cancellation: none of it between two steps."""
+    del between, found
+    rest, denied = _split(one.tree, last=True) if one.tree is not None else (None, None)
+    steps = [part for part in clauses(two.tree) if _is_step(part)]
+    if denied is None or not _is_denied(denied) or leans(one) or leans(two) or two.exclude or len(steps) != 2:  # noqa: PLR2004
+        return
+    made = _chain(steps) if isinstance(two.tree, Joined) and two.tree.logic == "AND" and len(two.tree.parts) == 2 else None  # noqa: PLR2004
+    if made is None:
+        return
+    match: Any = EventMatch(event_type=denied.event, where=list(denied.where)) if denied.where else denied.event
+    node = structs.replace(cast("EventSequence", made.condition), none_between=[match])
+    events = {step.event for step in steps}
+    kept = [part for part in clauses(rest) if not (part.event in events and not part.where and _is_step(part))]
+    said = sum(part.used for part in clauses(rest) if part not in kept)
+    clause = structs.replace(made, condition=node, used=made.used | denied.used | said)
+    yield both(one, two, {"between_two": 1}, tree=join("AND", *kept, clause), exclude=one.exclude)
 
 
 def without(tree: Tree | None, before: Clause, later_one: Tree) -> Tree | None:
@@ -354,7 +395,7 @@ def in_order(span: Span) -> Iterator[Reading]:
     """Order the parts beside it ("in that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
     when_said = union(span.windows)
     words = {span.lower(at) for at in range(span.start, span.end) if not when_said >> at & 1}
-    content = {span.lower(at) for at in range(span.start, span.end) if span.found.content & ~when_said >> at & 1}
+    content = {span.lower(at) for at in range(span.start, span.end) if (span.found.content & ~when_said) >> at & 1}
     window = span.windows[0] if span.windows else None
     named = any(span.lower(at) == "order" and span.lower(at - 1) in _WHICH_ORDER for at in range(span.start, span.end))
     if window is not None and words & {"all", "whole", "both", "first"} and content <= lexicon.words("all_of_it"):
@@ -362,7 +403,8 @@ def in_order(span: Span) -> Iterator[Reading]:
     if (named or words & {"sequence", "succession"}) and content <= lexicon.words("in_order"):
         yield reading(span, "in_order:listed", None, span.mask, "", {}, window=window, ordered=span.mask)
     strict = bool(words & {"strict", "strictly"})
-    if (strict or words & {"between"}) and (strict or span.negations) and content <= lexicon.words("in_between"):
+    denied = span.negations or any(one.quantity.none for one in span.quantities)
+    if (strict or words & {"between"}) and (strict or denied) and content <= lexicon.words("in_between"):
         yield reading(span, "in_order:strict", None, span.mask, "", {}, fragment=Fragment(span.mask, order="strict"))
 
 
@@ -399,8 +441,8 @@ def _apart(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
         node = cast("EventSequence", made.condition)
         if _is_again(node, at.window):
             how = "again"
-        elif _is_span(at.window) and at.window.length is not None and at.window.length.unit not in {"mo", "y"}:
-            node, how = structs.replace(node, window=Window(last=at.window.length.json)), at.window.kind
+        elif _is_span(at.window) and at.window.length is not None:
+            node, how = structs.replace(node, window=Window(last=_near(at.window.length))), at.window.kind
         elif name == "sequence" and node.search_window is UNSET and at.window.kind != "same" and not at.bare:
             node, how = structs.replace(node, search_window=_lying(at.window)), "lying"
         else:
@@ -433,6 +475,8 @@ def _apart_front(one: Reading, two: Reading, between: Between, found: Anchors) -
 
 
 RULES: Final = (
+    Rule("again", frozenset({"and", "comma", "but", "then", "stop"}), _again),
+    Rule("between_two", frozenset({"between"}), _between_two),
     Rule("since", ANDS, _since),
     Rule("none_between", ANDS, _none_between),
     Rule("then", frozenset({"then", "after", "before", "within_of", "and", "comma", "but", "stop", "soft"}), then),

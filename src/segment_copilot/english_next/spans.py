@@ -224,8 +224,9 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
             continue
         valued = {value.place.event for one in span.values if one.mask >> at & 1 for value in one.values}
         for number, how, key in span.found.evidence[at]:
-            told = how == "described" or span.names.events[number].known.told
-            if told and span.names.events[number].name in valued:
+            known = span.names.events[number]
+            told = how == "described" or known.known.told or span.lower(at).removesuffix("er") in known.own
+            if told and known.name in valued:
                 continue  # a value tells which of the events, and is no word for all of them
             if how == "name":
                 exact[number] = 1 << at
