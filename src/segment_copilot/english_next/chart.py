@@ -163,7 +163,11 @@ def _names_two(found: Anchors, at: int) -> bool:
     """Return whether "between" names the two things that something lies between."""
     end = next((place for place in range(at, len(found.tokens)) if found.tokens[place].lower in {"and", ",", "."}), at)
     said = {token.lower for token in found.tokens[at:end]}
-    return at < end < len(found.tokens) and found.tokens[end].lower == "and" and not said & {"them", "two", "both", "those", "these"}
+    return (
+        at < end < len(found.tokens)
+        and found.tokens[end].lower == "and"
+        and not said & {"them", "two", "both", "those", "these"}
+    )
 
 
 def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:

@@ -110,9 +110,18 @@ def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int
     if _is_step(early) and _is_step(late):
         made = _sequence(early, late, near.window if near else None)
         yield made and structs.replace(made, used=made.used | words), "both"
-        if early.window is not None and early.window.after is not None and not late.timed and isinstance(early.condition, EventCount):
-            bare = structs.replace(early, condition=structs.replace(early.condition, window=UNSET, window_days=UNSET), window=None)
-            free = _sequence(bare, late, near.window if near else None)  # "tried it in May and ordered later on": whenever
+        if (
+            early.window is not None
+            and early.window.after is not None
+            and not late.timed
+            and isinstance(early.condition, EventCount)
+        ):
+            bare = structs.replace(
+                early, condition=structs.replace(early.condition, window=UNSET, window_days=UNSET), window=None
+            )
+            free = _sequence(
+                bare, late, near.window if near else None
+            )  # "tried it in May and ordered later on": whenever
             yield free and join("AND", early, structs.replace(free, used=free.used | words)), "first_timed"
     elif _is_step(early) and _is_denied(late):
         did = structs.replace(late, condition=structs.replace(cast("EventCount", late.condition), operator="gte", value=1), positive=True)  # fmt: skip
@@ -243,8 +252,12 @@ def _once_more(part: Clause, found: Anchors) -> Clause:
     if not isinstance(node, EventCount) or node.value != 2 or not any(part.used >> at & 1 for at in again):  # noqa: PLR2004
         return part
     if node.operator == "lt":
-        return structs.replace(part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True)
-    return structs.replace(part, condition=structs.replace(node, value=1), counts=True) if node.operator == "gte" else part
+        return structs.replace(
+            part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True
+        )
+    return (
+        structs.replace(part, condition=structs.replace(node, value=1), counts=True) if node.operator == "gte" else part
+    )
 
 
 def _again(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
@@ -257,7 +270,11 @@ def _again(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
         return
     made = _chain([*run, second])
     if made is not None:
-        features = {"again": 1, f"again:{'back' if second.event in {part.event for part in run} else 'first'}": 1, f"again:{between.main}": 1}
+        features = {
+            "again": 1,
+            f"again:{'back' if second.event in {part.event for part in run} else 'first'}": 1,
+            f"again:{between.main}": 1,
+        }
         yield both(one, two, features, tree=join("AND", rest, made))
 
 
@@ -268,7 +285,9 @@ def _between_two(one: Reading, two: Reading, between: Between, found: Anchors) -
     steps = [part for part in clauses(two.tree) if _is_step(part)]
     if denied is None or not _is_denied(denied) or leans(one) or leans(two) or two.exclude or len(steps) != 2:  # noqa: PLR2004
         return
-    made = _chain(steps) if isinstance(two.tree, Joined) and two.tree.logic == "AND" and len(two.tree.parts) == 2 else None  # noqa: PLR2004
+    made = (
+        _chain(steps) if isinstance(two.tree, Joined) and two.tree.logic == "AND" and len(two.tree.parts) == 2 else None
+    )  # noqa: PLR2004
     if made is None:
         return
     match: Any = EventMatch(event_type=denied.event, where=list(denied.where)) if denied.where else denied.event

@@ -23,7 +23,9 @@ _IN: Final[dict[tuple[str, str], float]] = {
     ("w", "d"): 7, ("mo", "d"): 30, ("y", "d"): 365, ("mo", "w"): 365 / 84, ("y", "w"): 52, ("y", "mo"): 12,
 }  # fmt: skip
 _EACH: Final = frozenset({"each", "every", "all", "any", "single", "of", "the", "one", "calendar", "full"})
-_OTHER: Final = frozenset({"different", "distinct", "separate", "calendar", "single", "unique", "various", "individual"})
+_OTHER: Final = frozenset(
+    {"different", "distinct", "separate", "calendar", "single", "unique", "various", "individual"}
+)
 _TAKEN: Final = frozenset(
     stem(word) for word in ("out", "calendar", "each", "during", "weekly", "daily", "monthly", "regularly", "different", "days", "week", "month")
 )  # fmt: skip

@@ -258,14 +258,20 @@ def _counting_now(tokens: tuple[Token, ...], at: int) -> int:
     end = at + opened
     while end < len(tokens) and end - at <= _ASIDE and _lower(tokens, end) not in _ENDS - {"and"}:
         end += 1
-    words = {_lower(tokens, place) for place in range(at + opened, end) if tokens[place].kind != "number" or _lower(tokens, place) == "one"}
+    words = {
+        _lower(tokens, place)
+        for place in range(at + opened, end)
+        if tokens[place].kind != "number" or _lower(tokens, place) == "one"
+    }
     said = words & {"current", "present", "running", "this", "today"} and words & _COUNTED and words <= _COUNTING
     closed = _lower(tokens, at) == "(" and _lower(tokens, end) == ")"
     return end + closed if opened and said and (closed or _lower(tokens, at) == ",") else at
 
 
 _ASIDE: Final = 10  # words
-_COUNTED: Final = frozenset({"included", "counted", "counting", "among", "including", "fourth", "third", "sixth", "last", "one", "part"})
+_COUNTED: Final = frozenset(
+    {"included", "counted", "counting", "among", "including", "fourth", "third", "sixth", "last", "one", "part"}
+)
 _COUNTING: Final = _COUNTED | {
     "the", "current", "present", "running", "this", "today", "week", "month", "day", "with", "and", "as", "of", "them", "is", "being", "in", "s",
 }  # fmt: skip
