@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -25,8 +27,9 @@ GOOD = {
 }
 
 
-def found(*, in_container: bool = False, **environ: str) -> dict[str, Check]:
+def found(environ: Mapping[str, str] = MappingProxyType({}), *, in_container: bool = False) -> dict[str, Check]:
     """What is wrong with the settings, by name."""
+    environ = dict(environ)
     settings, checks = read(GOOD | environ)
     return {one.name: one for one in checks or judge(settings, GOOD | environ, in_container=in_container)}
 
@@ -76,7 +79,7 @@ def test_settings_that_fit_together_are_one_line():
     ],
 )
 def test_settings_that_do_not_fit_are_told(environ: dict[str, str], name: str, verdict: str, part: str):
-    checks = found(**environ)
+    checks = found(environ)
 
     assert set(checks) == {name}
     assert (checks[name].verdict, part in checks[name].detail) == (verdict, True), checks[name]
@@ -84,17 +87,19 @@ def test_settings_that_do_not_fit_are_told(environ: dict[str, str], name: str, v
 
 
 def test_a_loopback_address_is_nobodys_in_a_container():
-    assert found(HOST="127.0.0.1") == found()
-    assert found(HOST="127.0.0.1", in_container=True)["settings.host"].verdict == "warning"
-    assert "settings.ports" not in found(WORKER_PORT="8000", in_container=True)  # each has a container of its own
+    assert found({"HOST": "127.0.0.1"}) == found()
+    assert found({"HOST": "127.0.0.1"}, in_container=True)["settings.host"].verdict == "warning"
+    assert "settings.ports" not in found({"WORKER_PORT": "8000"}, in_container=True)  # each has a container of its own
 
 
 def test_what_a_cluster_says_of_its_services_is_no_misspelt_setting():
-    assert "settings.names" not in found(CLICKHOUSE_PORT="tcp://10.0.0.1:9000", WORKERS_PORT="tcp://10.0.0.1:80")
+    assert "settings.names" not in found(
+        {"CLICKHOUSE_PORT": "tcp://10.0.0.1:9000", "WORKERS_PORT": "tcp://10.0.0.1:80"}
+    )
 
 
 def test_a_directory_that_can_be_written_is_well(tmp_path: Path):
-    assert found(FILES_DIRECTORY=str(tmp_path)) == found()
+    assert found({"FILES_DIRECTORY": str(tmp_path)}) == found()
 
 
 def test_the_report_is_as_bad_as_its_worst_check():

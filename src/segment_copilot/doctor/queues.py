@@ -106,13 +106,38 @@ _WAITING: Final = """
 SELECT count(*) AS depth, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 AS age
 FROM (__ROWS__ LIMIT $1) AS waiting
 """
+# How many there are, and whose: ids to ask for, not of one tenant.
 _ENDED: Final = """
-SELECT (SELECT coalesce(sum(event_count), 0) FROM blocks WHERE status = 'failed') AS events,
-    (SELECT count(*) FROM deliveries WHERE status = 'dead') AS deliveries,
-    (SELECT count(*) FROM deliveries WHERE status = 'held') AS held,
-    (SELECT count(*) FROM erasures WHERE status = 'failed') AS erasures,
-    (SELECT count(*) FROM segments WHERE refresh_failures > 2) AS refreshes
+SELECT 'events' AS name, coalesce(sum(event_count), 0) AS count, NULL::bigint[] AS ids FROM blocks WHERE status = 'failed'
+UNION ALL
+SELECT 'deliveries', count(*), array_agg(DISTINCT activation_id) FROM deliveries WHERE status = 'dead'
+UNION ALL SELECT 'held', count(*), array_agg(DISTINCT activation_id) FROM deliveries WHERE status = 'held'
+UNION ALL SELECT 'erasures', count(*), array_agg(id) FROM erasures WHERE status = 'failed'
+UNION ALL SELECT 'refreshes', count(*), array_agg(id) FROM segments WHERE refresh_failures > 2
 """
+_ENDS: Final = {
+    "events": (
+        "events were set aside: ClickHouse refuses them",
+        "See `segment-copilot events failed`, then `events retry`.",
+    ),
+    "deliveries": (
+        "deliveries are dead, of activations",
+        "GET /api/activations/<id>/deliveries/ says why; POST /api/deliveries/<id>/replay/ sends one again.",
+    ),
+    "held": (
+        "deliveries are held because their audience shrank, of activations",
+        "POST /api/activations/<id>/sync/ with allow_empty, or raise its max_shrink_percent.",
+    ),
+    "erasures": (
+        "erasures of people failed, with ids",
+        "GET /api/erasures/<id>/, and the worker's log, say why; erase the user again.",
+    ),
+    "refreshes": (
+        "segments failed to refresh three times in a row, with ids",
+        "GET /api/segments/<id>/ says why (`last_error`).",
+    ),
+}
+_IDS: Final = 5
 _SEALED: Final = """
 SELECT DISTINCT sealed_with AS key FROM activations WHERE sealed_with IS NOT NULL
 UNION SELECT DISTINCT split_part(secret, '.', 2) FROM webhooks
@@ -161,27 +186,13 @@ def judge_queue(queue: Queue, depth: int, age: float) -> Check:
 
 
 async def _ended(postgres: Postgres) -> list[Check]:
-    row = await postgres.fetchrow(_ENDED)
-    assert row is not None  # noqa: S101  # an aggregate
-    told = {
-        "events": (
-            "events were set aside: ClickHouse refuses them.",
-            "See `segment-copilot events failed`, then `events retry`.",
-        ),
-        "deliveries": ("deliveries are dead.", "GET /api/deliveries/?status=dead says why; replay/ sends one again."),
-        "held": (
-            "deliveries are held: their audience shrank too much.",
-            "Sync with allow_empty, or raise max_shrink_percent.",
-        ),
-        "erasures": ("erasures of people failed.", "GET /api/erasures/ says why: they are not forgotten yet."),
-        "refreshes": (
-            "segments could not be refreshed three times in a row.",
-            "GET /api/segments/ says why (`last_error`).",
-        ),
-    }
-    return [
-        warning(f"queues.{name}", f"{row[name]} {says}", remedy) for name, (says, remedy) in told.items() if row[name]
-    ]
+    checks = list[Check]()
+    for row in await postgres.fetch(_ENDED):
+        says, remedy = _ENDS[row["name"]]
+        ids = ", ".join(map(str, sorted(row["ids"] or ())[:_IDS]))
+        if row["count"]:
+            checks.append(warning(f"queues.{row['name']}", f"{row['count']} {says}{ids and ' '}{ids}.", remedy))
+    return checks
 
 
 async def examine_secrets(postgres: Postgres, keys: tuple[str, ...]) -> list[Check]:
