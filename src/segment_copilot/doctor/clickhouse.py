@@ -15,8 +15,8 @@ from segment_copilot.stores.refusals import ClickHouseError
 TESTED: Final = (26, 9)
 _OLDEST: Final = (25, 3)  # the type JSON is no experiment since
 
-_NEEDED: Final = ("SELECT", "INSERT", "ALTER DELETE", "CREATE TABLE", "DROP TABLE", "ALTER TABLE")
-_NEEDED_EVERYWHERE: Final = ("CREATE TEMPORARY TABLE",)
+NEEDED: Final = ("SELECT", "INSERT", "ALTER DELETE", "CREATE TABLE", "DROP TABLE", "ALTER TABLE")
+NEEDED_EVERYWHERE: Final = ("CREATE TEMPORARY TABLE",)
 _OUTSIDE: Final = ("URL", "FILE", "REMOTE", "S3", "POSTGRES", "MYSQL")
 _MANY_PARTS, _TOO_MANY_PARTS = 300, 1_000  # active ones of a partition; from 1,000 on the server slows inserts down
 
@@ -70,7 +70,7 @@ async def _may(clickhouse: ClickHouse, right: str, where: str) -> bool:
 async def _rights(clickhouse: ClickHouse) -> list[Check]:
     database, checks = identifier(clickhouse.database), list[Check]()
     (user,) = await _row(clickhouse, "SELECT currentUser()")
-    needed = [(right, f"{database}.*") for right in _NEEDED] + [(right, "*.*") for right in _NEEDED_EVERYWHERE]
+    needed = [(right, f"{database}.*") for right in NEEDED] + [(right, "*.*") for right in NEEDED_EVERYWHERE]
     for right, where in needed:
         if not await _may(clickhouse, right, where):
             remedy = f"GRANT {right} ON {where} TO {identifier(user)};"
