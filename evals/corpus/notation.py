@@ -24,6 +24,7 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 }
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
+_COUNTED: Final = re.compile(r"(\d+) of\s*\(")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LENGTH: Final = re.compile(r"\d+(?:mo|[mhdwy])\b")
 _DAYS: Final = re.compile(r"(\d+)d\b")
@@ -157,6 +158,8 @@ class _Reader:
             return found | {"negate": True}
         if self._said("in segment"):
             return self._membership("in")
+        if counted := self._take(_COUNTED):
+            return self._counted(int(counted.split()[0]))
         if self._said("("):
             found = self._joined()
             self._must_say(")")
@@ -164,6 +167,13 @@ class _Reader:
         if head := self._take(_HEAD):
             return self._call(head[:-1].strip())
         return {"type": "user_property", "property": self._name(BARE_PATH, "a condition"), **self._test()}
+
+    def _counted(self, least: int) -> Fields:
+        conditions = [self._condition()]
+        while self._said(";"):
+            conditions.append(self._condition())
+        self._must_say(")")
+        return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": conditions}
 
     def _membership(self, operator: str) -> Fields:
         name = self._quoted()

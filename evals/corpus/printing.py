@@ -59,13 +59,19 @@ class _Printer:
         sign = " & " if fields["logic"] == "AND" else " | "
         return sign.join(self._condition(condition) for condition in fields["conditions"])
 
+    def _group(self, fields: Fields) -> str:
+        if fields["logic"] != "AT_LEAST":
+            return f"({self._joined(fields)})"
+        conditions = "; ".join(self._condition(condition) for condition in fields["conditions"])
+        return f"{fields['at_least']} of ({conditions})"
+
     def _condition(self, fields: Fields) -> str:
         return ("not " if fields.get("negate") else "") + self._positive(fields)
 
     def _positive(self, fields: Fields) -> str:
         match fields["type"]:
             case "group":
-                return f"({self._joined(fields)})"
+                return self._group(fields)
             case "event_count":
                 test = _amount({"operator": "gte", "value": 1, **fields})
                 return f"count({_event(fields)}){test}{_window(fields)}"

@@ -136,6 +136,20 @@ def test_groups_have_brackets_unless_they_hold_one_condition():
     )
 
 
+def test_a_group_that_counts_says_how_many_of_how_many():
+    spain, germany = ({**COUNTRY, "operator": "eq", "value": code} for code in ("ES", "DE"))
+    group = {"type": "group", "logic": "AT_LEAST", "at_least": 2, "conditions": [spain, germany, ORDERS]}
+    inside = "of these 3 conditions (whose country is “ES”; whose country is “DE”; who placed an order)"
+    told = [
+        (group, f"who meet at least 2 {inside}"),
+        (group | NOT, f"who meet fewer than 2 {inside}"),
+        (group | {"at_least": 1} | NOT, f"who meet none {inside}"),
+        (group | {"at_least": 1, "conditions": [spain]}, "whose country is “ES”"),
+    ]
+    for condition, words in told:
+        assert describe(decode({"logic": "AND", "conditions": [condition]}), {}) == f"Users {words}."
+
+
 WITH_NOTHING = re.compile(
     r"are included|have never|or (?:they )?never did|not among those|is unknown|are not in (?:the )?(?:part|segment)"
 )

@@ -234,6 +234,11 @@ SAME = [
     ("x=1 - y=2", "x=1 & not y=2"),
     ("count(a)≥1 & (x=1 | y=2)", "(x=1 & count(a)≥1) | (count(a)≥1 & y=2)"),
     ("in segment 1 - in segment 2", "not in segment 2 & in segment 1"),
+    ("2 of (x=1; y=2; z=3)", "(x=1 & y=2) | (y=2 & z=3) | (x=1 & z=3)"),
+    ("not 2 of (x=1; y=2; z=3)", "2 of (z≠3; y≠2; x≠1)"),
+    ("2 of (x=1; x=1; z=3)", "x=1"),
+    ("2 of (x=1; y=2; count(a)≥0)", "x=1 | y=2"),
+    ("3 of (x=1; y=2; z=3)", "x=1 & y=2 & z=3"),
 ]
 OTHER = [
     ("last(a)≤7d", "last(a)<7d"),
@@ -250,6 +255,8 @@ OTHER = [
     ("x=1 | y=2", "x=1 & y=2"),
     ("x=1", "x=1 @Europe/Madrid"),
     ("seq(a > b)", "seq(b > a)"),
+    ("2 of (x=1; y=2; z=3)", "1 of (x=1; y=2; z=3)"),
+    ("count(context_identified)≥1 & count(*)≥1", "count(context_identified)≥1"),  # an identify is none of all events
 ]
 
 

@@ -88,6 +88,17 @@ VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event
 
 CASES = [
     Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
+    *(
+        Case(
+            f"{'fewer than' if negate else 'at least'} {least} of four, one of them negated, one twice",
+            group("AT_LEAST", viewed(1), viewed(2), viewed(2), viewed(3, negate=True), negate=negate)
+            | {"at_least": least},
+            VIEWS,
+            "".join(sorted(set("abcd") - set(expected))) if negate else expected,
+        )
+        for least, expected in [(1, "abcd"), (2, "abc"), (3, "bc"), (4, "b")]
+        for negate in (False, True)
+    ),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
     *(
         Case(f"{name}: {form}", condition, [*VIEWS, event("d", 5), event("d", 4, "cart")], expected)

@@ -24,6 +24,7 @@ from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    AtLeastNode,
     Comparison,
     CountSlot,
     DateRange,
@@ -152,9 +153,10 @@ class _Planner:
 
     def _condition(self, condition: Condition, pointer: str) -> Node:
         if isinstance(condition, Group):
-            return GroupNode(
-                condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate
-            )
+            children = self._conditions(condition.conditions, pointer)
+            if condition.logic == "AT_LEAST":
+                return AtLeastNode(condition.at_least or 0, children, condition.negate)
+            return GroupNode(condition.logic, children, complement=condition.negate)
         slot, complement = self._leaf(condition)
         return SlotNode(slot, complement != condition.negate, pointer)
 

@@ -206,7 +206,15 @@ class GroupNode(Struct, frozen=True, tag=True):
     complement: bool = False
 
 
-Node = SlotNode | GroupNode
+class AtLeastNode(Struct, frozen=True, tag=True):
+    """Holds for the users for whom at least so many of *children* hold, counted as often as they stand there."""
+
+    least: int
+    children: tuple[Node, ...]
+    complement: bool = False
+
+
+Node = SlotNode | GroupNode | AtLeastNode
 
 
 class Plan(Struct, frozen=True):

@@ -43,6 +43,7 @@ def _unordered(document: Any) -> Any:
                     fields[name] = sorted(cast("list[Any]", joined), key=msgspec.json.encode)
             if "logic" in fields and len(fields["conditions"]) == 1:
                 fields["logic"] = "AND"
+                fields.pop("at_least", None)
             return fields
         case list():
             return [_unordered(item) for item in cast("list[Any]", document)]

@@ -25,6 +25,10 @@ Logic = Annotated[
     Literal["AND", "OR"],
     Meta(description="AND: all of them hold; OR: any of them. Read in any case, kept in upper case."),
 ]
+GroupLogic = Annotated[
+    Literal["AND", "OR", "AT_LEAST"],
+    Meta(description="AND: all of them hold; OR: any of them; AT_LEAST: at least `at_least` of them."),
+]
 Metric = Literal["sum", "avg", "min", "max", "median", "count_distinct"]
 
 EventTypes = Annotated[
@@ -253,8 +257,11 @@ class Sample(_Condition, frozen=True, tag="sample"):
 class Group(_Condition, frozen=True, tag="group"):
     """Conditions joined by a logic of their own."""
 
-    logic: Logic
+    logic: GroupLogic
     conditions: Annotated[list[Condition], Meta(description="What is joined; at least one.")]
+    at_least: (
+        Annotated[int, Meta(description="With AT_LEAST: how many of the conditions have to hold.")] | UnsetType
+    ) = UNSET
 
 
 class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,6 +25,10 @@ _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
     {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr])$"},
 ]
+_GROUP_LOGIC: Final[list[Schema]] = [
+    {"enum": ["AND", "OR", "AT_LEAST"]},
+    {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr]|[Aa][Tt]_[Ll][Ee][Aa][Ss][Tt])$"},
+]
 _NAME: Final[Schema] = {"type": "string", "minLength": 1}
 _LENGTH: Final = "^[1-9][0-9]{0,4}(?:m|h|d|w|mo|y)$"
 _NEARER_LENGTH: Final = "^(?:0|[1-9][0-9]{0,4})(?:m|h|d|w|mo|y)$"
@@ -44,6 +48,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         (group, "conditions"): {"minItems": 1, "maxItems": MAX_CONDITIONS}
         for group in ("Definition", "Exclusion", "Group")
     },
+    ("Group", "at_least"): {"minimum": 1, "maximum": MAX_CONDITIONS},
     ("WhereGroup", "conditions"): _TESTS,
     **{
         (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
@@ -102,7 +107,7 @@ def _complete(name: str, node: Schema) -> None:
         fields["type"]["description"] = "Which condition this is."
     if "logic" in fields:
         del fields["logic"]["enum"]
-        fields["logic"]["anyOf"] = _ANY_CASE
+        fields["logic"]["anyOf"] = _GROUP_LOGIC if name == "Group" else _ANY_CASE
     for names in (fields[name] for name in ("event_type",) if name in fields):
         for form in cast("list[Schema]", names["anyOf"]):
             form.update(_NAMES if form["type"] == "array" else {"minLength": 1})

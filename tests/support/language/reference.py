@@ -183,6 +183,8 @@ class Reading(Struct, frozen=True):
 
     def _group(self, group: Json, person: Person, clock: Clock) -> bool:
         verdicts = [self.holds(condition, person, clock) for condition in group["conditions"]]
+        if group["logic"].upper() == "AT_LEAST":
+            return sum(verdicts) >= group["at_least"]
         return _joined(group["logic"], verdicts)
 
     def holds(self, condition: Json, person: Person, clock: Clock) -> bool:

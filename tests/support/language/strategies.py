@@ -561,14 +561,23 @@ class Draw:
     def group(self, segment_ids: Sequence[int], depth: int) -> Json:
         """`{logic, conditions}` whose groups nest at most *depth* deep; now and then with a condition and its complement."""
         conditions: list[Json] = [
-            {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
-            if depth > 1 and self.chance(4)
-            else self.leaf(segment_ids)
+            self.nested_group(segment_ids, depth - 1) if depth > 1 and self.chance(4) else self.leaf(segment_ids)
             for _ in range(self.one([1, 1, 2, 3]))
         ]
         if self.chance(4):
             conditions.insert(self.random.randint(0, len(conditions)), self.contrary(self.one(conditions), depth))
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
+
+    def nested_group(self, segment_ids: Sequence[int], depth: int) -> Json:
+        """A condition that joins others; half of them count theirs, some of which may be the same."""
+        group = {"type": "group"} | self.group(segment_ids, depth) | self.negate()
+        if self.chance(2):
+            return group
+        conditions = [*group["conditions"]] + [self.leaf(segment_ids) for _ in range(self.one([0, 1, 2, 3]))]
+        if self.chance(4):
+            conditions.append(deepcopy(self.one(conditions)))
+        least = self.random.randint(1, len(conditions))
+        return group | {"logic": self.one(["AT_LEAST", "At_Least"]), "at_least": least, "conditions": conditions}
 
     def contrary(self, condition: Json, depth: int) -> Json:
         """The complement of a condition, by itself or, where groups may nest, in a group with another condition."""

@@ -71,15 +71,14 @@ class _Words:
 
     def joined(self, logic: str, conditions: Sequence[Condition]) -> str:
         if len(conditions) == 1 and isinstance(only := conditions[0], Group) and not only.negate:
-            return self.joined(only.logic, only.conditions)
+            return self._group(only) if only.logic == "AT_LEAST" else self.joined(only.logic, only.conditions)
         return f", {logic.lower()} ".join(self.condition(condition) for condition in conditions)
 
     def condition(self, condition: Condition) -> str:
         """Say a negation as the opposite; where there is none, as not being among those."""
         match condition:
             case Group():
-                inside = self.joined(condition.logic, condition.conditions)
-                return f"who are not among those ({inside})" if condition.negate else self._bracketed(condition)
+                return self._group(condition)
             case SegmentMembership():
                 return self._membership(condition)
             case EventCount():
@@ -102,6 +101,19 @@ class _Words:
                 return _sequence(condition)
             case _:
                 assert_never(condition)
+
+    def _group(self, group: Group) -> str:
+        if group.logic == "AT_LEAST" and len(group.conditions) > 1:
+            return self._counted(group)
+        inside = self.joined(group.logic, group.conditions)
+        return f"who are not among those ({inside})" if group.negate else self._bracketed(group)
+
+    def _counted(self, group: Group) -> str:
+        """Say how many of several hold; those of a negation are too few."""
+        conditions = "; ".join(self.condition(condition) for condition in group.conditions)
+        least = group.at_least or 0
+        counted = ("none" if least == 1 else f"fewer than {least}") if group.negate else f"at least {least}"
+        return f"who meet {counted} of these {len(group.conditions)} conditions ({conditions})"
 
     def _bracketed(self, group: Group) -> str:
         if len(group.conditions) == 1:

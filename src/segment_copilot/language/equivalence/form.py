@@ -26,6 +26,7 @@ from segment_copilot.language.equivalence.propositions import (
     Table,
     all_of,
     any_of,
+    at_least,
     mapped,
     negation,
     table_of,
@@ -120,11 +121,13 @@ class _Reader:
         return (all_of if logic == "AND" else any_of)(self._condition(condition) for condition in conditions)
 
     def _condition(self, condition: Condition) -> Statement:
-        if isinstance(condition, Group):
-            statement = self.joined(condition.logic, condition.conditions)
-        else:
-            statement = self._leaf(condition)
+        statement = self._group(condition) if isinstance(condition, Group) else self._leaf(condition)
         return negation(statement) if condition.negate else statement
+
+    def _group(self, group: Group) -> Statement:
+        if group.logic == "AT_LEAST":
+            return at_least(group.at_least or 0, map(self._condition, group.conditions))
+        return self.joined(group.logic, group.conditions)
 
     def _leaf(self, leaf: Leaf) -> Statement:
         match leaf:
