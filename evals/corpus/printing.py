@@ -107,11 +107,18 @@ class _Printer:
 def _event(fields: Fields) -> str:
     names: str | list[str] = fields["event_type"]
     written = "|".join(_name(name, BARE_EVENT) for name in ([names] if isinstance(names, str) else names))
-    return written + _where(fields.get("where"))
+    return written + _where(fields.get("where")) + _at(fields.get("at"))
+
+
+def _at(at: Any) -> str:
+    if not at:
+        return ""
+    days = " " + ",".join(at["weekdays"]) if "weekdays" in at else ""
+    return f" at{days}{' {}-{}'.format(*at['hours']) if 'hours' in at else ''}"
 
 
 def _property(fields: Fields) -> str:
-    return f"{_event(fields)}.{_name(fields['property'], BARE_PATH)}"
+    return f"{_event(fields)}{' ' if 'at' in fields else ''}.{_name(fields['property'], BARE_PATH)}"
 
 
 def _where(where: Any) -> str:

@@ -33,6 +33,16 @@ PHRASES = [
     (ORDERS | {"operator": "gt", "value": 1}, "who placed an order more than once"),
     (ORDERS | {"operator": "eq", "value": 3}, "who placed an order exactly 3 times"),
     (ORDERS | {"value": 3} | NOT, "who placed an order fewer than 3 times (people who never did are included)"),
+    (ORDERS | {"at": {"weekdays": ["sun", "sat"]}}, "who placed an order (on a Saturday or Sunday)"),
+    (
+        ORDERS | {"at": {"hours": ["22:00", "06:00"]}} | NOT,
+        "who have never placed an order (between 22:00 and 06:00)",
+    ),
+    (
+        LAST | {"operator": "gt", "at": {"weekdays": ["mon", "tue", "wed", "thu", "fri"], "hours": ["09:00", "17:00"]}},
+        ("who have not viewed a page (from Monday to Friday, between 09:00 and 17:00) for more than 30 days "
+        "(people who never did are not included)"),
+    ),
     (
         ORDERS | {"operator": "eq", "value": 0, "window_days": 30},
         "who have not placed an order in the last 30 days (people who never did are included)",

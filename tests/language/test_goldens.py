@@ -95,7 +95,18 @@ def test_the_page_has_an_example_of_every_condition_window_and_kind_of_metric():
     assert len(EXAMPLES) == PAGE.read_text("utf-8").count("```json")
     words = {word for example in EXAMPLES for word in names_in(example.definition)}
     assert words >= {*LEAF_TYPES, "group", "at_least", "exclude", "negate", "where", "timezone"}
-    assert words >= {"last", "from", "to", "period", "window_days", "search_window", "within", "strict", "none_between"}
+    assert words >= {
+        "last",
+        "from",
+        "to",
+        "period",
+        "window_days",
+        "search_window",
+        "within",
+        "strict",
+        "none_between",
+        "at",
+    }
     assert words & set(get_args(Metric)) >= {"sum", "avg", "count_distinct"}
 
 

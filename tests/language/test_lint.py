@@ -169,6 +169,7 @@ POSSIBLE = {
     "months and days": both(trait("in_last", "1mo"), trait("not_in_last", "30d")),
     "in millionths these are equal": both(spent("sum", "gte", 1.0000002), spent("sum", "lte", 1.0000001)),
     "other salts": both(sample(0, 50), sample(50, 100, salt="b")),
+    "at another time of the day": both(count("eq", 0, at={"weekdays": ["mon"]}), count("gte", 1)),
     "two of three that agree": both(some_of(2, trait("eq", 1), trait("eq", 2), trait("gt", 0))),
     "included and not excluded": both(count("gte", 1)) | {"exclude": both(count("gte", 1), trait("is_set"))},
 }

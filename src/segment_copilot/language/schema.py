@@ -8,6 +8,7 @@ import msgspec
 
 from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
+from segment_copilot.language.local_times import CLOCK_PATTERN
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS
@@ -21,6 +22,10 @@ _WINDOW_FORMS: Final[list[Schema]] = [
     {"required": ["between"]},
     {"required": ["period"]},
 ]
+_FORMS: Final[dict[str, Schema]] = {
+    "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "Window": {"oneOf": _WINDOW_FORMS},
+}
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
     {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr])$"},
@@ -59,6 +64,8 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("Window", "to"): {"pattern": _MOMENT},
     ("Window", "between"): {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2},
     ("Step", "within"): {"pattern": _SPAN},
+    ("LocalTime", "weekdays"): {"minItems": 1},
+    ("LocalTime", "hours"): {"items": {"type": "string", "pattern": CLOCK_PATTERN}, "minItems": 2, "maxItems": 2},
     **{
         (leaf, field): limit
         for leaf in ("EventCount", "EventPeriods")
@@ -114,8 +121,7 @@ def _complete(name: str, node: Schema) -> None:
     if "where" in fields:
         tests, _ = fields["where"]["anyOf"]
         tests.update(_TESTS)
-    if name == "Window":
-        node["oneOf"] = _WINDOW_FORMS
+    node |= _FORMS.get(name, {})
     if node["required"] == []:
         del node["required"]
     for field in ("events", "none_between"):

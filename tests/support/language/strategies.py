@@ -216,6 +216,7 @@ ODD_VALUES: tuple[Any, ...] = (
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PERIODS = [
     "today",
     "yesterday",
@@ -457,7 +458,18 @@ class Draw:
 
     def match(self) -> Json:
         """The fields that choose events."""
-        return {"event_type": self.event_types()} | self.where()
+        return {"event_type": self.event_types()} | self.where() | self.at()
+
+    def at(self) -> Json:
+        """`{"at": …}`, or usually nothing: hours that an event of the world begins or ends, some over midnight."""
+        if not self.chance(6):
+            return {}
+        days = {"weekdays": self.some(WEEKDAYS, 1, 4)}
+        zone = ZoneInfo(self.one(self.world.zones))
+        near = [self.one(self.world.times).astimezone(zone).strftime("%H:%M") for _ in range(2)]
+        begin, end = self.one([near, ["22:00", "06:00"], ["00:00", "12:00"], ["09:30", "00:00"]])
+        hours = {"hours": [begin, end]} if begin != end else {"hours": ["02:00", "03:00"]}
+        return {"at": self.one([days, hours, days | hours])}
 
     def window(self, lengths: Sequence[str] = LENGTHS) -> Json:
         return self.one([{}, {"window_days": self.one(DAYS)}, {"window": {"last": self.one(lengths)}}])
