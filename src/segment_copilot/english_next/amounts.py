@@ -142,15 +142,21 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
 
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
-    said = one.quantity
-    if may_count(one) and span.lower(one.start - 1) not in _PRICED:
-        yield Plan(one, (), one.mask, _counted(span, mention, one))
-    if said.times:
+    said, many = one.quantity, _tells_how_many(span, mention)
+    if (many and not said.currency) or (may_count(one) and span.lower(one.start - 1) not in _PRICED):
+        yield Plan(one, (), one.mask, {"count:noun": 1} if many else _counted(span, mention, one))
+    if said.times or many:
         return
     for place, scaled, used, how in numeric_places(span, mention.event, one):
         if said.none and not how.startswith("named"):
             continue
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
+
+
+def _tells_how_many(span: Span, mention: Mention) -> bool:
+    """Return whether the events themselves are counted: "number of orders", "order count above 3"."""
+    around = mention.mask << 1 | mention.mask << 2 | mention.mask >> 1 | mention.mask >> 2
+    return any(around >> at & 1 and span.lower(at) in {"number", "count"} for at in range(span.start, span.end))
 
 
 def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:

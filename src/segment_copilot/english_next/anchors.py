@@ -305,8 +305,11 @@ def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
 
 def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
     first, last = run[0], run[-1]
-    if len(run) == 1 and (first.kind in _BARE or (first.kind == "number" and "." in first.text)):
+    branded = first.kind == "name" and first.text.isalpha() and first.lower not in names.texts  # "iPhone"
+    if len(run) == 1 and ((first.kind in _BARE and not branded) or (first.kind == "number" and "." in first.text)):
         return list(names.texts.get(first.lower, ()))
+    if len(run) == 1 and branded:
+        return list(names.values.get((stem(first.lower),), ()))
     if (
         first.kind == "sign"
         or (last.kind == "sign" and last.lower != "+")
@@ -315,6 +318,8 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         return []
     key = tuple(token.stem for token in run if token.kind != "sign")
     found = list(names.values.get(key, ()))
+    if not found and len(run) == 1 and first.lower.endswith("s"):  # "two P1s"
+        found = list(names.texts.get(first.lower.removesuffix("s"), ()))
     if not found and len(key) > 1:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:

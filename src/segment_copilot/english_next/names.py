@@ -245,17 +245,16 @@ class Names:
         for place in self.places:
             if place.field.numeric or place.field.boolean:
                 continue
-            spelled = _spelled(place.field)
             for words, value in place.field.values.items():
                 exact = len(words) == len(stems_of(str(value)))
-                also = tuple(one for one in spelled.get(stems_of(str(value)), ()) if one != value)
+                also = _spelled(place.field, value)
                 found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss", also))
                 if place.field.words and set(place.field.words) & {"path", "url", "page"} and len(words) > 1:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
             for words, value, how in _loosely(place.field):
-                found.setdefault(words, []).append(Value(place, value, how))
+                found.setdefault(words, []).append(Value(place, value, how, _spelled(place.field, value)))
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
@@ -439,13 +438,10 @@ def field_word(key: str) -> str:
     return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
 
 
-def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-    """Return the texts of a field by their stems: more than one where a value is spelled in several ways."""
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for text in field.texts:
-        key = stems_of(text)
-        found[key] = (*found.get(key, ()), text)
-    return found
+def _spelled(field: Field, value: Scalar) -> tuple[str, ...]:
+    """Return the other texts of a field that are this value in another spelling: "iOS" and "ios"."""
+    text, key = str(value), stems_of(str(value))
+    return tuple(one for one in field.texts if one != value and (one.lower() == text.lower() or stems_of(one) == key))
 
 
 def same_country(field: Field, code: str) -> tuple[str, ...]:
