@@ -19,7 +19,7 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
-from segment_copilot.english_next import asking, lexicon, when
+from segment_copilot.english_next import asking, lexicon, others, when
 from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
@@ -126,6 +126,8 @@ class Anchors(Struct, frozen=True, dict=True):
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
         found = self.names.evidence.get(concept(token.stem), ())
+        if token.stem in lexicon.stems("people") and not any(how == "own" for _, how, _ in found):
+            found = ()  # "readers" are those who read, whatever descriptions say of readers
         for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
             found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
@@ -175,11 +177,13 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
+    values += tuple(ValueAnchor(at, at + 1, (value,)) for at, value in others.parts(tokens, values, fields))
     spoken = _union(one for one in fields if one.share == 1 and one.end - one.start > 1)
     quantities = tuple(one for one in quantities if one.mask & ~spoken)
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
+    negations += tuple(WordAnchor(at, end, "other") for at, end in others.others(tokens, values, fields))
     anchored = _union(
         (*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare))
     )
