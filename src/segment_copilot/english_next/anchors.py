@@ -19,7 +19,7 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
-from segment_copilot.english_next import asking, lexicon, when
+from segment_copilot.english_next import asking, lexicon, others, when
 from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.relative import relative
@@ -127,6 +127,8 @@ class Anchors(Struct, frozen=True, dict=True):
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
         found = self.names.evidence.get(concept(token.stem), ())
+        if token.stem in lexicon.stems("people") and not any(how == "own" for _, how, _ in found):
+            found = ()  # "readers" are those who read, whatever descriptions say of readers
         for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
             found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
@@ -178,11 +180,13 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
+    values += tuple(ValueAnchor(at, at + 1, (value,)) for at, value in others.parts(tokens, values, fields))
     spoken = _union(one for one in fields if one.share == 1 and one.end - one.start > 1)
     quantities = tuple(one for one in quantities if one.mask & ~spoken)
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
+    negations += tuple(WordAnchor(at, end, "other") for at, end in others.others(tokens, values, fields))
     anchored = _union(
         (*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare))
     )
@@ -313,8 +317,11 @@ def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
 
 def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
     first, last = run[0], run[-1]
-    if len(run) == 1 and (first.kind in _BARE or (first.kind == "number" and "." in first.text)):
+    branded = first.kind == "name" and first.text.isalpha() and first.lower not in names.texts  # "iPhone"
+    if len(run) == 1 and ((first.kind in _BARE and not branded) or (first.kind == "number" and "." in first.text)):
         return list(names.texts.get(first.lower, ()))
+    if len(run) == 1 and branded:
+        return list(names.values.get((stem(first.lower),), ()))
     if (
         first.kind == "sign"
         or (last.kind == "sign" and last.lower != "+")
@@ -323,6 +330,8 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         return []
     key = tuple(token.stem for token in run if token.kind != "sign")
     found = list(names.values.get(key, ()))
+    if not found and len(run) == 1 and first.lower.endswith("s"):  # "two P1s"
+        found = list(names.texts.get(first.lower.removesuffix("s"), ()))
     if not found and len(key) > 1:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:

@@ -105,6 +105,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         joint.start: joint
         for joint in longest(found.joints)
         if not joint.mask & whole
+        and not any(joint.mask & one.mask for one in found.negations if one.kind == "other")
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
         and not _is_of_order(found, joint)
@@ -240,7 +241,7 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
             yield one.end
     yield from _edges(found)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
-    for one in (*found.negations, *numbers):
+    for one in (*(one for one in found.negations if one.kind != "other"), *numbers):
         if one.start:
             yield one.start
     yield from (at for at in heads if at < len(found.tokens))
