@@ -346,3 +346,22 @@ def test_an_answer_settles_which_change_is_meant() -> None:
 
     calls, told = calls_of(view, "add people who started a trial", asked[0].arguments["options"][1]["value"])
     assert [call.name for call in calls] == ["revise_segment"], told
+
+
+def test_what_is_in_view_is_changed_whatever_the_messages_before_it_are_read_as() -> None:
+    view = {"draft": {"name": "Mine", "definition": document(ORDERS)}}
+    calls, _ = calls_of(view, "more than 3 orders, 90 days", "make it 5 orders within 14 days")
+
+    assert calls[0].arguments["patch"] == [
+        {"op": "replace", "path": "/conditions/0/value", "value": 5},
+        {"op": "replace", "path": "/conditions/0/window_days", "value": 14},
+    ]
+
+
+def test_an_answer_is_heard_where_the_draft_in_view_was_made_here() -> None:
+    view = {"draft": {"name": "Mine", "definition": document("count(order_placed)≥1 in 7d")}}
+    calls, _ = calls_of(
+        view, "users who purchased in the last 7 days", "add people who started a trial", "the first one"
+    )
+
+    assert calls[0].name == "revise_segment"

@@ -26,6 +26,8 @@ from segment_copilot.english_next.questions import Question, user_in
 from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
 from segment_copilot.english_next.questions_open import answered, ask_about
 from segment_copilot.english_next.sentence import read_sentence
+from segment_copilot.errors import InvalidDefinition
+from segment_copilot.language import decode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
 
 LONGEST: Final = 2_000
@@ -114,28 +116,36 @@ class Said(Struct, frozen=True):
 
 
 def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
-    """Return the last message as it was understood after those before it."""
+    """Return the last message as it was understood after those before it.
+
+    What is in view is what the server holds now, whatever messages made of it: each is read over it, and what one of them
+    made stays on the table only where nothing is in view.
+    """
     texts = said[-_REMEMBERED:]
-    shown = _made_here(texts[:-1], context, reads)
-    if shown is not None:
-        return _next(Said(base=shown), texts[-1], context, reads)
-    now = Said(base=context.base)
-    for text in texts:
-        now = _next(now, text, context, reads)
+    base, rest = _made_here(texts, context, reads)
+    now = Said(base=base)
+    for text in rest:
+        now = _next(now if base is None else structs.replace(now, base=base), text, context, reads)
     return now
 
 
-def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> Base | None:
-    """Return what is in view where this conversation made it, with what it was before; None where it came from elsewhere."""
-    if context.base is None:
-        return None
+def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> tuple[Base | None, Sequence[str]]:
+    """Return what is in view, with what it was before where this conversation made it, and the messages since."""
+    base, since = context.base, 0
     now = Said()
-    alone = structs.replace(context, base=None)
-    for text in texts:
-        now = _next(now, text, alone, reads)
-        if now.base is not None and now.base.definition == context.base.definition:
-            return structs.replace(context.base, earlier=now.base.earlier, named=now.base.named)
-    return None
+    for at, text in enumerate(texts[:-1] if base is not None else ()):
+        before, now = now.base, _next(now, text, structs.replace(context, base=None), reads)
+        if base is not None and now.base is not None and now.base is not before and _same(now.base, base):
+            base, since = structs.replace(base, earlier=now.base.earlier, named=now.base.named), at + 1
+    return base, texts[since:]
+
+
+def _same(one: Base, other: Base) -> bool:
+    """Return whether two drafts say the same, however they are spelled."""
+    try:
+        return meaning(decode(one.definition)) == meaning(decode(other.definition))
+    except InvalidDefinition:
+        return False
 
 
 def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
