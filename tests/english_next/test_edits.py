@@ -36,6 +36,8 @@ VIEWERS = "count(product_viewed)≥1 in 7d & count(order_placed)=0"
 OPENERS = "country=US & count(email_opened)≥1 in 30d"
 SPENDERS = "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment Staff"
 RANGE = "age 20..40"
+FUNNEL = "seq(cart_add > order_placed) in 7d"
+LONG = "seq(cart_add > checkout_started > order_placed) in 7d"
 
 
 def document(meaning: str) -> dict[str, Any]:
@@ -103,6 +105,19 @@ KINDS = (
     ("upper", RANGE, "upper bound 50", "age 20..50"),
     ("upper", RANGE, "upper limit off", "age≥20"),
     ("lower", RANGE, "lower limit 18", "age 18..40"),
+    ("timeless", ORDERS, "whenever", "count(order_placed)>3"),
+    ("anywhere", OPENERS, "make it worldwide please, no restriction on country", "count(email_opened)≥1 in 30d"),
+    ("same", ORDERS, "at least 5, the same 90 days", "count(order_placed)≥5 in 90d"),
+    ("step_in", FUNNEL, "insert the checkout between the two", "seq(cart_add > checkout_started > order_placed) in 7d"),
+    ("step_last", FUNNEL, "and then opened an email", "seq(cart_add > order_placed > email_opened) in 7d"),
+    ("step_out", LONG, "drop the middle step", "seq(cart_add > order_placed) in 7d"),
+    ("set", ORDERS, "shorten the window to a month", "count(order_placed)>3 in 1mo"),
+    ("set", ORDERS, "orders should look back thirty days, not ninety", "count(order_placed)>3 in 30d"),
+    ("swap", ORDERS, "swap 90 days for 30 days", "count(order_placed)>3 in 30d"),
+    ("swap", ORDERS, "I meant at least 3, not more than 3", "count(order_placed)≥3 in 90d"),
+    ("times", ORDERS, "twice as long", "count(order_placed)>3 in 180d"),
+    ("include", OPENERS, "Canada counts as well", "country in US,CA & count(email_opened)≥1 in 30d"),
+    ("only", OPENERS, "limit the emails to the flash-sale campaign", "country=US & count(email_opened[campaign=flash-sale])≥1 in 30d"),
     ("nothing", ORDERS, "too many people, set it to 8", "count(order_placed)>8 in 90d"),
 )
 # fmt: on

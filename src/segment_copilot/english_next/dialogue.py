@@ -16,11 +16,12 @@ from segment_copilot.english.times import dates
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.english.words.lexicon import stems
+from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.answers_drafts import document_of, short
 from segment_copilot.english_next.answers_quotes import quotes_of
-from segment_copilot.english_next.edits import Edited
+from segment_copilot.english_next.edits import Edited, added
 from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, phrases_of, words_of
-from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
+from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Base, Context
 from segment_copilot.english_next.questions import Question, user_in
 from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
@@ -29,6 +30,8 @@ from segment_copilot.english_next.sentence import read_sentence
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import decode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
+from segment_copilot.language.describe import describe
+from segment_copilot.language.edits import difference
 
 LONGEST: Final = 2_000
 """Characters of a message that is read."""
@@ -151,7 +154,7 @@ def _same(one: Base, other: Base) -> bool:
 def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if len(text) > LONGEST:
         return Said(text, aside=(too_long(text),), base=before.base)
-    found = _settled(before, text, reads)
+    found = _settled(before, text, reads) or _of_each_answer(before, text, context, reads)
     if found is None:
         try:
             with limited(STEPS):
@@ -191,12 +194,17 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
     if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
-        return Said(text, question=gate)
+        orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
+        edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
+        return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _question(before, text, context)
-    said = understood is not None and understood.intent.answer in {"say", "acknowledged"}  # thanks change no draft
-    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None and not said else None
+    edit = (
+        reads.edit(text, before.base)
+        if before.base is not None and reads.edit is not None and not _is_told(understood)
+        else None
+    )
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
@@ -209,8 +217,16 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     found = _audience(kept, reads)
+    if before.base is not None and isinstance(found.outcome, Drafted) and _is_part(kept):
+        return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
     quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
     return structs.replace(found, orders=orders, quotes=quotes)
+
+
+def _is_told(understood: Understood | None) -> bool:
+    """Return whether a message only wants to be told something, or thanks: it changes no draft."""
+    row = understood.intent if understood is not None else None
+    return row is not None and row.answer in {"say", "acknowledged"} and not row.settings.get("refuses")
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
@@ -298,6 +314,37 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
 def _names_people(text: str) -> bool:
     """Return whether a message says of whom it speaks, as a request does and an answer does not."""
     return any(words_of("people").has(token) for token in read(text))
+
+
+def _of_each_answer(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
+    """Return what a change makes of each answer to the question before, where the message gives none of them."""
+    asked = before.edit if isinstance(before.edit, Asked) else before.outcome
+    if not isinstance(asked, Asked) or reads.edit is None or _names_people(text):
+        return None
+    made: dict[str, Edited] = {}
+    for one in asked.options:
+        document = one.draft.document if isinstance(one.draft, Edited) else document_of(one.draft.definition)
+        changed = reads.edit(text, Base(document, assumptions=one.draft.assumptions))
+        if not isinstance(changed, Edited):
+            return None
+        patch = difference(before.base.definition, changed.document) if before.base is not None else ()
+        made.setdefault(meaning(changed.definition), structs.replace(changed, patch=patch))
+    options = [Choice(describe(one.definition, context.segment_names), one) for one in made.values()]
+    one, *more = options
+    return Said(text, edit=Asked(asked.question, tuple(options)) if more else one.draft)
+
+
+def _is_part(text: str) -> bool:
+    """Return whether a message names nobody and asks for no segment: over a draft it may be one condition more."""
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return not _names_people(text) and first not in lexicon.words("commands")
+
+
+def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:
+    """Ask whether a condition is meant besides the draft on the table, or in its place."""
+    both: tuple[Drafted, ...] = (added(base, found, context.catalog), found)
+    options = tuple(Choice(describe(one.definition, context.segment_names), one) for one in both)
+    return Asked("Is that one condition more, or a new audience?", options)
 
 
 def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
