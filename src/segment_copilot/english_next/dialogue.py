@@ -48,43 +48,6 @@ _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
     "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1,
 }  # fmt: skip
-_AROUND: Final = frozenset(
-    [
-        "the",
-        "option",
-        "number",
-        "one",
-        "please",
-        "i",
-        "mean",
-        "meant",
-        "take",
-        "use",
-        "go",
-        "with",
-        "answer",
-        "is",
-        "it",
-        "yes",
-        "ok",
-        "okay",
-        "let",
-        "us",
-        "choose",
-        "pick",
-        ".",
-        ",",
-        "!",
-        "#",
-        ":",
-        ")",
-        "(",
-        "that",
-        "would",
-        "be",
-        "want",
-    ]
-)
 _FORMS: Final = stems(
     "table chart graph plot list bar bars number text card picture diagram line csv again please same"
 )
@@ -226,7 +189,7 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
 def _is_told(understood: Understood | None) -> bool:
     """Return whether a message only wants to be told something, or thanks: it changes no draft."""
     row = understood.intent if understood is not None else None
-    return row is not None and row.answer in {"say", "acknowledged"} and not row.settings.get("refuses")
+    return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
@@ -368,7 +331,9 @@ def picked(text: str, labels: Sequence[str]) -> int | None:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]
-    told = [one for one in words if one not in _AROUND] or [one for one in words if one == "one"][:1]
+    told = [one for one in words if one.isalnum() and one not in phrases_of("answer_around")] or [
+        one for one in words if one == "one"
+    ][:1]
     if len(told) == 1 and told[0] in _ORDINALS and labels and (place := _ORDINALS[told[0]]) <= len(labels):
         return place - 1 if place > 0 else len(labels) - 1
     if any(token.kind in {"number", "money"} for token in tokens):
