@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, structs
 from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import Plan, Tests, add, plans, text_test, truth, value_tests
+from segment_copilot.english_next.amounts import TEXTS, Plan, Tests, add, plans, text_test, truth, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Reading, Tree, timed
 from segment_copilot.english_next.spans import Mention, Span, days_in, one_tree, union
@@ -144,7 +144,8 @@ def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
     fields = span.names.searched(mention.event)
     if not fields or not mention.mask or values.tests:
         return None
-    start = next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
+    start = next((at + 1 for at in range(span.start, span.end) if span.found.tokens[at].stem in TEXTS), None)
+    start = start or next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
     if start is None:
         return None
     blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken

@@ -246,10 +246,13 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
         yield both(one, pointed, {}, tree=join("AND", without(one.tree, before, tree), tree), exclude=one.exclude)
 
 
+_TWICE = 2  # what "again" counts at least
+
+
 def _once_more(part: Clause, found: Anchors) -> Clause:
     """Return "ordered again", "has not ordered again" as once, and not once, where it is said of the time since."""
     node, again = part.condition, {at for at, token in enumerate(found.tokens) if token.lower == "again"}
-    if not isinstance(node, EventCount) or node.value != 2 or not any(part.used >> at & 1 for at in again):  # noqa: PLR2004
+    if not isinstance(node, EventCount) or node.value != _TWICE or not any(part.used >> at & 1 for at in again):
         return part
     if node.operator == "lt":
         return structs.replace(
