@@ -11,6 +11,7 @@ from segment_copilot.english_next import (
     amount_rules,
     asides,
     event_rules,
+    in_between,
     joins,
     labels,
     lexicon,
@@ -344,7 +345,7 @@ class Chart:
         if not lefts or not rights:
             return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *in_between.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):

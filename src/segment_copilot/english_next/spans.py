@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.stems import stem
@@ -138,7 +139,8 @@ class Span(Struct, frozen=True, dict=True):
         return tuple(
             one
             for one in found
-            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+            if (one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people)
+            and self.lower(one.end) not in MONTHS  # "last May" is a time, and nobody knows which
         )
 
     @cached_property

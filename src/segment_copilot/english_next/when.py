@@ -216,12 +216,9 @@ def explained(tokens: tuple[Token, ...], read: Read, today: date) -> Read:
     if start is None and _lower(tokens, end) == "," and (once := phrases.length(tokens, end + 1)) is not None:
         same = said.length is not None and _lower(tokens, once[1]) in _ENDS
         return (said, once[1]) if same and _about(said.length, once[0]) else read
-    if _lower(tokens, end) in {"(", ","} and _lower(tokens, end + 1) in {"calendar", "rolling", "last"}:
-        closed = end + 2 + (_lower(tokens, end + 2) in _CALENDAR.values())
-        if _lower(tokens, closed) in ({")"} if _lower(tokens, end) == "(" else {"", ",", ".", ";", ")"}):
-            return _moving(said, today, calendar=_lower(tokens, end + 1) == "calendar"), closed + (
-                _lower(tokens, end) == "("
-            )
+    behind = _of_what_kind(tokens, end)
+    if behind is not None:
+        return _moving(said, today, calendar="calendar" in {token.lower for token in tokens[end:behind]}), behind
     days = _days_told(tokens, start, said) if start is not None else None
     if days is not None:
         return days
@@ -256,6 +253,13 @@ def _counting_now(tokens: tuple[Token, ...], at: int) -> int:
     """Return the position behind words that say that the time which goes on is one of those counted: "(this week included)"."""
     opened = _lower(tokens, at) in {",", "("}
     end = at + opened
+    every = tokens[end : end + 4] if opened else ()  # "every day of the last week, seven out of seven"
+    if (
+        len(every) == _OUT_OF
+        and every[0].kind == every[3].kind == "number"
+        and [one.lower for one in every[1:3]] == ["out", "of"]
+    ):
+        return end + 4 if every[0].value == every[3].value else at
     while end < len(tokens) and end - at <= _ASIDE and _lower(tokens, end) not in _ENDS - {"and"}:
         end += 1
     words = {
@@ -269,6 +273,7 @@ def _counting_now(tokens: tuple[Token, ...], at: int) -> int:
 
 
 _ASIDE: Final = 10  # words
+_OUT_OF: Final = 4  # of "seven out of seven"
 _COUNTED: Final = frozenset(
     {"included", "counted", "counting", "among", "including", "fourth", "third", "sixth", "last", "one", "part"}
 )
@@ -294,6 +299,21 @@ def _days_told(tokens: tuple[Token, ...], at: int, said: windows.Window) -> Read
     return (structs.replace(said, first=first, after=after), end + 1) if after is None or first < after else None
 
 
+def _of_what_kind(tokens: tuple[Token, ...], at: int) -> int | None:
+    """Return the position behind words that say that a time is the calendar's, or moves: "(calendar)", "(a rolling one)"."""
+    end = at + 1
+    while end < len(tokens) and _lower(tokens, end) not in _ENDS:
+        end += 1
+    inside = {token.lower for token in tokens[at + 1 : end]}
+    closed = _lower(tokens, end) == ")" if _lower(tokens, at) == "(" else _lower(tokens, at) == ","
+    short = _lower(tokens, at) == "(" or not inside & {"week", "month", "quarter", "year"}  # ", last week" is another time
+    told = inside & {"calendar", "rolling", "last"} and inside <= _KIND_WORDS and short
+    return end + (_lower(tokens, at) == "(") if told and closed else None
+
+
+_KIND_WORDS: Final = frozenset(
+    {"calendar", "rolling", "last", "a", "one", "window", "if", "you", "can", "week", "month", "quarter", "year", "the"}
+)
 _CALENDAR: Final = {"1w": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
 
 
