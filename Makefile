@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test clients deploy image contract segops mutants chaos kills bench evals examples openapi
+.PHONY: help demo fmt check quick test clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,10 @@ contract: $(UV) ## Make up tens of thousands of requests from the document: all 
 
 segops: $(UV) ## Call every method of SegOps' SDKs; the table is in docs/segops.md
 	@$(RUN) python -m tests.service.segops
+
+docs: $(UV) ## Build the site of docs/ with warnings as errors; a service started here serves it at /docs/
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet
+	@echo "Built. segment-copilot dev serves it at /docs/."
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py

@@ -116,7 +116,7 @@ def test_only_probes_and_the_protocol_need_no_key():
 
 
 async def test_the_docs_page_loads_nothing_from_elsewhere(client):
-    page = await client.get("/docs")
+    page = await client.get("/docs/api")
 
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -126,7 +126,7 @@ async def test_the_docs_page_loads_nothing_from_elsewhere(client):
         asset = await client.get(source)
         assert asset.status_code == 200
         assert len(asset.content) > 50
-    start = (await client.get("/docs/start.js")).text
+    start = (await client.get("/docs/api/start.js")).text
     assert "/schema" in start
     assert "http" not in start
-    assert (await client.get("/docs/oauth2-redirect.html")).status_code == 404
+    assert (await client.get("/docs/api/oauth2-redirect.html")).status_code == 404

@@ -34,7 +34,8 @@ _FRONT: Final = """<h1>segment-copilot</h1>
 <p>Describe an audience in words; get back a segment that is valid, counted, explained and ready to review and save.
 This is its API: JSON and server-sent events under <code>/api/</code>, with a key.</p>
 <ul>
-<li><a href="/docs">The API, to read and to try</a></li>
+<li><a href="/docs">The documentation</a></li>
+<li><a href="/docs/api">The API, to read and to try</a></li>
 <li><a href="/schema">The same as an OpenAPI document</a></li>
 <li><a href="/problems">Problems: every error code</a></li>
 <li><a href="/health/ready">Whether this process can take requests</a></li>
