@@ -6,6 +6,9 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
+# Where this is set, as in many containers, each of the hundred processes that tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo fmt check quick test clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list

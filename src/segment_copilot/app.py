@@ -31,7 +31,7 @@ from segment_copilot.api.explanations import ExplanationController, UserExplanat
 from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.http import docs, health, manual, metrics, site
+from segment_copilot.api.http import console, docs, health, manual, metrics, site
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
 from segment_copilot.api.http.compression import compressed
 from segment_copilot.api.http.deadlines import answered_in_time
@@ -80,6 +80,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     metrics.metrics,
     *docs.ROUTES,
     *site.ROUTES,
+    *console.ROUTES,
     *manual.ROUTES,
     IngestionController,
     SegmentController,

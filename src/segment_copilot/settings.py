@@ -77,6 +77,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         ),
     ] = ""
 
+    console: Annotated[bool, Meta(description="Whether the console is served at /console/; it is under dev")] = False
+
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")

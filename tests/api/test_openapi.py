@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from segment_copilot.app import ROUTES, create_app, openapi_document
+from segment_copilot.app import ROUTES, create_app
 from segment_copilot.settings import Settings
+from tests.openapi.document import document
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-DOCUMENT = openapi_document()
+DOCUMENT = document()
 FOREIGN = {"AgUiRequest", "AiSdkRequest"}
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 OPERATIONS = [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
