@@ -33,6 +33,13 @@ PHRASES = [
     (ORDERS | {"operator": "gt", "value": 1}, "who placed an order more than once"),
     (ORDERS | {"operator": "eq", "value": 3}, "who placed an order exactly 3 times"),
     (ORDERS | {"value": 3} | NOT, "who placed an order fewer than 3 times (people who never did are included)"),
+    ({"type": "segment_membership", "segment_ids": [1, 2, 1]}, "who are in any of the segments “VIP” and 2"),
+    (
+        {"type": "segment_membership", "segment_ids": [1, 2], "operator": "not_in"} | NOT,
+        "who are in any of the segments “VIP” and 2",
+    ),
+    ({"type": "segment_membership", "segment_ids": [1, 2]} | NOT, "who are in none of the segments “VIP” and 2"),
+    ({"type": "segment_membership", "segment_ids": [1], "operator": "not_in"}, "who are not in the segment “VIP”"),
     (ORDERS | {"at": {"weekdays": ["sun", "sat"]}}, "who placed an order (on a Saturday or Sunday)"),
     (
         ORDERS | {"at": {"hours": ["22:00", "06:00"]}} | NOT,

@@ -112,6 +112,16 @@ CODES = [
         "reversed_range",
         id="hours that end when they begin",
     ),
+    *(
+        pytest.param(of({"type": "segment_membership"} | named), f"/conditions/0{where}", code, id=name)
+        for name, named, where, code in [
+            ("no segment", {}, "", "missing_field"),
+            ("a segment and several", {"segment_id": 1, "segment_ids": [1]}, "", "missing_field"),
+            ("none of several segments", {"segment_ids": []}, "/segment_ids", "empty_list"),
+            ("too many segments", {"segment_ids": list(range(1, 52))}, "/segment_ids", "list_too_long"),
+            ("a segment of no number", {"segment_ids": [0]}, "/segment_ids/0", "out_of_range"),
+        ]
+    ),
     pytest.param(of(group(LEAF, logic="AT_LEAST")), "/conditions/0", "missing_field", id="how many"),
     pytest.param(of(group(LEAF) | {"at_least": 1}), "/conditions/0/at_least", "unread_field", id="how many of all"),
     pytest.param(of(LEAF, logic="AT_LEAST"), "/logic", "wrong_logic", id="how many at the top"),

@@ -13,7 +13,7 @@ from msgspec import Struct
 from segment_copilot.compiler import compile_definition, render_members
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
-from segment_copilot.language import parse
+from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
 from tests.support.language.data_sets import WAYS, Way
@@ -147,6 +147,29 @@ CASES = [
             event("c", 60, "cart"),
         ],
         "ac",
+    ),
+    *(
+        Case(
+            f"a set of {json.dumps(value)}{' in any case' if fields else ''}",
+            trait("equals_set", value, **fields),
+            [
+                identify("a", p=["x", "y", "x"]),
+                identify("b", p=["y", "x", "z"]),
+                identify("c", p=["X", "y"]),
+                identify("d", p=["x"]),
+                identify("e", p=[]),
+                identify("f", p="x"),
+                identify("g", p=[1, "2"]),
+            ],
+            expected,
+        )
+        for value, fields, expected in [
+            (["y", "x"], {}, "a"),
+            (["y", "x"], {"ignore_case": True}, "ac"),
+            (["x"], {}, "d"),
+            ([2, 1], {}, "g"),
+            ([1], {}, ""),
+        ]
     ),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
     *(
@@ -522,3 +545,29 @@ def test_the_stored_form_of_a_dotted_key_is_no_path():
     r"""Else `a%2Eb` would read the key `a.b`, which only `a\.b` names."""
     findings = parse({"logic": "AND", "conditions": [trait("is_set", property="a%2Eb")]}).findings
     assert [(finding.pointer, finding.code) for finding in findings] == [("/conditions/0/property", "bad_path")]
+
+
+@pytest.mark.parametrize(("operator", "expected"), [("in", "bcd"), ("not_in", "a")])
+async def test_of_several_segments_any_is_enough_and_none_is_asked(module_clickhouse: ClickHouse, operator, expected):
+    tenant_id = 10_000 + len(expected)
+    history = [identify("a", p=1), identify("b", p=2), identify("c", p=3), identify("d", p=3), event("d", kind="cart")]
+    bought = {"type": "event_count", "event_type": "cart"}
+    named = {1: trait("eq", 2), 2: trait("eq", 3), 3: bought}
+    references = {number: {"logic": "AND", "conditions": [one]} for number, one in named.items()}
+    definition = {
+        "logic": "AND",
+        "conditions": [{"type": "segment_membership", "segment_ids": [1, 2, 3, 1], "operator": operator}],
+    }
+    await store(module_clickhouse, tenant_id, history)
+    assert members(definition, history, as_of=AS_OF, references=references) == set(expected)
+    plan = compile_definition(
+        parse(definition),
+        catalog=Catalog(),
+        references={number: decode(one) for number, one in references.items()},
+        tenant_id=tenant_id,
+        as_of=AS_OF,
+    ).plan
+    for shape, traits in WAYS:
+        query = render_members(plan, shape=shape, traits=traits)
+        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+        assert {row[1] for row in rows} == set(expected), shape

@@ -187,16 +187,22 @@ class _Planner:
             case Sample():
                 return _sample(leaf), False
             case SegmentMembership():
-                return self._members(leaf.segment_id), leaf.operator == "not_in"
+                return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
                 assert_never(leaf)
+
+    def _members_of_any(self, segment_ids: tuple[int, ...]) -> Slot:
+        if len(segment_ids) == 1:
+            return self._members(segment_ids[0])
+        members = tuple(SlotNode(self._members(one), complement=False, pointer="") for one in segment_ids)
+        return MembersSlot(segment_ids, GroupNode("OR", members))
 
     def _members(self, segment_id: int) -> Slot:
         match self.references[segment_id]:
             case Static(run_id):
                 return ListedSlot(segment_id, run_id or _NO_RUN)
             case Definition() as definition:
-                return MembersSlot(segment_id, self.definition(definition, ""))
+                return MembersSlot((segment_id,), self.definition(definition, ""))
 
     def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
         matching = self._matching(leaf, leaf.window_days, leaf.window)

@@ -212,9 +212,16 @@ def _contains(logic: Literal["AND", "OR"], value: StoredValue, test: Test) -> Fr
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
+def _equals_set(value: StoredValue, test: Test) -> Fragment:
+    """Write whether each wanted value equals an element, and each element a wanted value."""
+    among = group("OR", [_is_equal(wanted, test) for wanted in test.values])
+    return sql("({} AND arrayAll(element -> {}, {}))", _contains("AND", value, test), among, value.elements)
+
+
 LIST_WRITERS: Final[dict[PropertyOperator, Callable[[StoredValue, Test], Fragment]]] = {
     "contains_any": partial(_contains, "OR"),
     "contains_all": partial(_contains, "AND"),
+    "equals_set": _equals_set,
 }
 
 
@@ -222,12 +229,17 @@ def _has(value: StoredValue, wanted: Scalar, test: Test) -> Fragment:
     """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
+    return sql("arrayExists(element -> {}, {})", _is_equal(wanted, test), value.elements)
+
+
+def _is_equal(wanted: Scalar, test: Test) -> Fragment:
+    """Write whether an element equals *wanted*."""
+    if isinstance(wanted, bool):
+        return sql("element = {}", bind("true" if wanted else "false", "String"))
     if isinstance(wanted, str):
         found, text = _cased(sql("JSONExtractString(element)"), test), _cased(bind(wanted, "String"), test)
-        is_equal = sql("JSONType(element) = 'String' AND {} = {}", found, text)
-    else:
-        is_equal = sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
-    return sql("arrayExists(element -> {}, {})", is_equal, value.elements)
+        return sql("(JSONType(element) = 'String' AND {} = {})", found, text)
+    return sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
 
 
 def _containment(value: StoredValue, test: Test) -> Fragment:

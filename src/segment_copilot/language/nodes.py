@@ -265,10 +265,17 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
 
 
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
-    """In, or not in, another segment: its current definition, evaluated at the same `as_of`."""
+    """In, or not in, another segment: its current definition, evaluated at the same `as_of`. Of several, in any or in none."""
 
-    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")]
+    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")] | UnsetType = UNSET
+    segment_ids: Annotated[list[int], Meta(description="Any of these segments; with not_in, none.")] | UnsetType = UNSET
     operator: Annotated[MembershipOperator, Meta(description="Whether users are in it.")] = "in"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The segments that are named, each once."""
+        one = () if self.segment_id is UNSET else (self.segment_id,)
+        return tuple(dict.fromkeys((*one, *(self.segment_ids or ()))))
 
 
 class Sample(_Condition, frozen=True, tag="sample"):

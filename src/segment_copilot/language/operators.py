@@ -39,6 +39,7 @@ PropertyOperator = Literal[
     "contains_any",
     "contains_all",
     "contains_none",
+    "equals_set",
     _ClockOperator,
 ]
 """All of them. (A type checker reads no table, so the names stand here once more; the test compares.)"""
@@ -264,6 +265,13 @@ _ROWS: Final[tuple[Operator, ...]] = (
         takes="all",
         types=frozenset({"list"}),
         phrase=Phrase("contains {0}", "does not contain all of {0}"),
+        seeks="whole",
+    ),
+    Operator(
+        name="equals_set",
+        takes="all",
+        types=frozenset({"list"}),
+        phrase=Phrase("is exactly {0}", "is not exactly {0}"),
         seeks="whole",
     ),
     Operator(

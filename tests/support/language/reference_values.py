@@ -218,6 +218,11 @@ MEANINGS: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
     "contains": _contains,
     "contains_any": lambda value, test, clock: isinstance(value, list) and any(_found(value, test, clock)),
     "contains_all": lambda value, test, clock: isinstance(value, list) and all(_found(value, test, clock)),
+    "equals_set": lambda value, test, clock: (
+        isinstance(value, list)
+        and all(_found(value, test, clock))
+        and all(any(_found([element], test, clock)) for element in value)
+    ),
     "starts_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.startswith(wanted[0])),
     "ends_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.endswith(wanted[0])),
     "matches_regex": lambda value, test, _: _regex(value, test),

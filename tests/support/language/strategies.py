@@ -384,7 +384,11 @@ class Draw:
         wanted = self.some(values, 1, 3)
         case = self.any_case() if isinstance(wanted[0], str) else {}
         told = {"value_type": "list"} if self.chance(4) else {}
-        return {"operator": self.one(["contains_any", "contains_all", "contains_none"]), "value": wanted} | case | told
+        return (
+            {"operator": self.one(["contains_any", "contains_all", "contains_none", "equals_set"]), "value": wanted}
+            | case
+            | told
+        )
 
     def clock_test(self) -> Json:
         """A test of a date whose answer changes with the clock."""
@@ -547,7 +551,8 @@ class Draw:
         return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
 
     def membership(self, segment_ids: Sequence[int]) -> Json:
-        condition = {"type": "segment_membership", "segment_id": self.one(segment_ids)}
+        several = {"segment_ids": self.some(segment_ids, 1, 3)}
+        condition = {"type": "segment_membership"} | self.one([{"segment_id": self.one(segment_ids)}, several])
         return condition | self.one([{}, {"operator": "in"}, {"operator": "not_in"}])
 
     def leaf(self, segment_ids: Sequence[int] = ()) -> Json:
