@@ -367,6 +367,10 @@ class _Reader:
         before = self._place
         if self._said("in") and (length := self._take(_LENGTH)):
             days = _DAYS.fullmatch(length)
+            if self._said("complete"):
+                return {"window": {"last": length, "days": "complete"}}
+            if self._said("with today"):
+                return {"window": {"last": length, "days": "with_today"}}
             return {"window_days": int(days[1])} if days else {"window": {"last": length}}
         self._place = before
         if period := self._take(_PERIOD):

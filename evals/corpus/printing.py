@@ -167,7 +167,8 @@ def _window(fields: Fields) -> str:
 
 def _when(window: Fields) -> str:
     if "last" in window:
-        return f" in {window['last']}"
+        days = f" {window['days'].replace('_', ' ')}" if "days" in window else ""
+        return f" in {window['last']}{days}"
     if "period" in window:
         return f" {window['period'].replace('_', ' ')}"
     if "between" in window:

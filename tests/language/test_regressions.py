@@ -171,6 +171,78 @@ CASES = [
             ([1], {}, ""),
         ]
     ),
+    Case(
+        "what is empty",
+        trait("is_empty"),
+        [
+            identify("a"),
+            identify("b", p=""),
+            identify("c", p=[]),
+            identify("d", p=None),
+            identify("e", p={"x": None}),
+            identify("f", p=" "),
+            identify("g", p=0),
+            identify("h", p=[None]),
+            identify("i", p={"x": ""}),
+            identify("j", p=False),
+            identify("k", p="[]"),
+        ],
+        "abcde",
+    ),
+    *(
+        Case(
+            f"two days, {days}, in Madrid",
+            viewed(1, window={"last": "2d", "days": days}),
+            [
+                at("a", "2026-06-12T21:59:59.999999Z"),
+                at("b", "2026-06-12T22:00:00Z"),
+                at("c", "2026-06-13T22:00:00Z"),
+                at("d", "2026-06-14T21:59:59.999999Z"),
+                at("e", "2026-06-14T22:00:00Z"),
+                at("f", "2026-06-15T12:00:00Z"),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+        )
+        for days, expected in [("complete", "bcd"), ("with_today", "cdef")]
+    ),
+    *(
+        Case(
+            f"an anniversary {operator} {length}",
+            trait(operator, length),
+            [
+                *(identify("a", p="1990-06-15"), identify("b", p="1990-06-14"), identify("c", p="1990-06-13")),
+                *(identify("d", p="1990-06-16"), identify("e", p="2026-06-14"), identify("f", p="2025-06-14")),
+            ],
+            expected,
+        )
+        for operator, length, expected in [
+            ("anniversary_in_last", "0d", "a"),
+            ("anniversary_in_last", "1d", "abf"),
+            ("anniversary_in_last", "1y", "abcdf"),
+            ("anniversary_in_next", "0d", "a"),
+            ("anniversary_in_next", "1d", "ad"),
+        ]
+    ),
+    Case(
+        "29 February comes round on the 28th, in the last days of a common year's February",
+        trait("anniversary_in_last", "1d"),
+        [identify("a", p="2000-02-29"), identify("b", p="2000-02-28"), identify("c", p="2000-03-02")],
+        "ab",
+        as_of=datetime(2027, 3, 1, 12, tzinfo=UTC),
+    ),
+    Case(
+        "a stored datetime with a space",
+        trait("gte", "2026-06-01T10:00:00Z", value_type="datetime"),
+        [
+            identify("a", p="2026-06-01 10:00:00"),
+            identify("b", p="2026-06-01 11:00:00+02:00"),
+            identify("c", p="2026-06-01 10:00:00.5Z"),
+            identify("d", p="2026-06-01  10:00:00"),
+            identify("e", p="x"),
+        ],
+        "ac",
+    ),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
     *(
         Case(f"{name}: {form}", condition, [*VIEWS, event("d", 5), event("d", 4, "cart")], expected)

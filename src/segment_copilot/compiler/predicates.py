@@ -24,7 +24,7 @@ _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
 _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final[LiteralString] = f"'^{_DAY}$'"
-_TIMESTAMP: Final[LiteralString] = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
+_TIMESTAMP: Final[LiteralString] = f"'^{_DAY}[T ]{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
 _FIRST, _LAST = (
     Fragment(f"toDateTime64('{instant.replace(tzinfo=None).isoformat(' ')}', 6, 'UTC')")
     for instant in (EARLIEST, LATEST)
@@ -119,7 +119,7 @@ def render_test(column: LiteralString, test: Test) -> Fragment:
     value = stored_value(column, test.path)
     match test.kind:
         case "presence":
-            positive = value.is_set
+            positive = value.is_set if test.operator == "is_set" else _is_not_empty(value)
         case "containment":
             positive = _containment(value, test)
         case "number":
@@ -257,6 +257,12 @@ def _element_number() -> Fragment:
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
     return sql(template, text=text, pattern=_NUMBER)
+
+
+def _is_not_empty(value: StoredValue) -> Fragment:
+    """Write whether there is a value that is neither an empty text nor an empty list."""
+    template = "({} AND ifNull({} != '', 1) AND ifNull(toJSONString({}) != '[]', 1))"
+    return sql(template, value.is_set, value.string, value.json)
 
 
 # Dates and instants: the planner made ranges, or days of the year, of every operator

@@ -410,7 +410,8 @@ def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if not isinstance(test.value, str):
         yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
         return
-    yield from check_length(pointer, test.value, units=OPERATORS[test.operator].units)
+    operator = OPERATORS[test.operator]
+    yield from check_length(pointer, test.value, least=operator.least, units=operator.units)
 
 
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:

@@ -123,6 +123,13 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     )
     from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
     to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
+    days: (
+        Annotated[
+            Literal["complete", "with_today"],
+            Meta(description="With `last` in d or w: whole local days, those before today, or today and those before."),
+        ]
+        | UnsetType
+    ) = UNSET
     between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
         UNSET
     )

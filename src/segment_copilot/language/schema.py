@@ -25,7 +25,7 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
     "SegmentMembership": {"oneOf": [{"required": ["segment_id"]}, {"required": ["segment_ids"]}]},
-    "Window": {"oneOf": _WINDOW_FORMS},
+    "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
 }
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
