@@ -66,7 +66,7 @@ def phrases(name: str, part: str = "") -> Mapping[Phrase, str]:
 def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
     """Return shorthand and idioms with the plain words for them, by their first word, the longest first."""
     found: dict[str, list[tuple[Phrase, tuple[Token, ...]]]] = {}
-    for line in (*lines("abbreviations.txt"), *lines("idioms.txt"), *lines("courtesy.txt")):
+    for line in (*lines("abbreviations.txt"), *lines("foreign.txt"), *lines("idioms.txt"), *lines("courtesy.txt")):
         said, _, plain = line.partition("|")
         key = tuple(token.lower for token in read(said.replace(" - ", "-")))
         found.setdefault(key[0], []).append((key, read(plain.strip())))
