@@ -21,7 +21,17 @@ from msgspec.structs import replace
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, group, join, nested, query, sql
 from segment_copilot.compiler.moves import EventsIn, Move, matchings_of
 from segment_copilot.compiler.render import INTO_STATES, check_alike, numbers_of
-from segment_copilot.compiler.slots import ListedSlot, Node, Plan, Range, SampleSlot, Slot, SlotNode, TraitSlot
+from segment_copilot.compiler.slots import (
+    AtLeastNode,
+    ListedSlot,
+    Node,
+    Plan,
+    Range,
+    SampleSlot,
+    Slot,
+    SlotNode,
+    TraitSlot,
+)
 from segment_copilot.compiler.sources import Source, Sources, by_source
 from segment_copilot.compiler.tables import Tables, in_range, where
 from segment_copilot.compiler.touched import read_move
@@ -102,6 +112,12 @@ SELECT {tenant}, {segments}[place], {runs}[place], audience FROM (
 ARRAY JOIN audiences AS audience, arrayEnumerate(audiences) AS place
 WHERE bitmapCardinality(audience) > 0"""
 )
+
+# From one set to the next: those in at least one of the sets so far, in at least two, and so on.
+_AT_LEAST: Final = """\
+arrayFold((some, next) -> arrayMap((enough, fewer) -> bitmapOr(enough, bitmapAnd(fewer, next)),
+    some, arrayPushFront(arrayPopBack(some), {everybody})), [{sets}],
+    arrayWithConstant({least}, bitmapAndnot({everybody}, {everybody})))[{least}]"""
 
 
 class Kept(Struct, frozen=True):
@@ -269,6 +285,9 @@ def _audience(node: Node, set_of: Callable[[Slot], Fragment], everybody: Fragmen
     """Write a normal tree as one set of users, perhaps with some who are not among everybody."""
     if isinstance(node, SlotNode):
         return sql("bitmapAndnot({}, {})", everybody, set_of(node.slot)) if node.complement else set_of(node.slot)
+    if isinstance(node, AtLeastNode):
+        sets = [_audience(child, set_of, everybody) for child in node.children]
+        return sql(_AT_LEAST, sets=join(", ", sets), least=node.least, everybody=everybody)
     inside, outside = list[Fragment](), list[Fragment]()
     for child in node.children:
         if isinstance(child, SlotNode) and child.complement:

@@ -22,6 +22,7 @@ from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import asking, lexicon, others, when
 from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
+from segment_copilot.english_next.relative import relative
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.language.catalog import Catalog
@@ -174,6 +175,8 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
+    orders = tuple(_phrases(tokens, lexicon.phrases("orders")))
+    taken |= _union(one for one in orders if tokens[one.end - 1].lower == "one")  # "the latest one" counts nothing
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
@@ -195,7 +198,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         sentence, names, found_windows, quantities, values, fields, segments,
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
         money,
-        tuple(_phrases(tokens, lexicon.phrases("orders"))),
+        orders,
         negations,
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
@@ -226,13 +229,16 @@ def _union(anchors: Iterable[Anchor]) -> int:
 
 def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Iterator[WindowAnchor]:
     today = local_date(as_of, timezone)
-    at = 0
+    at, said = 0, None
     while at < len(tokens):
-        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
+        read_window = (
+            relative(tokens, at, said) or apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
+        )
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
-            yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
-            at = read_window[1]
+            said, end = read_window
+            yield WindowAnchor(at, end, said, bare=_is_measure(said))
+            at = end
             continue
         behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
         if behind is not None:  # "since 2 weeks", as is said in many languages
@@ -241,8 +247,9 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             continue
         bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
         if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
-            yield WindowAnchor(at, bare[1], windows.Window("last", text="", length=bare[0]), bare=True)
-            at = bare[1]
+            length, end = when.explained(tokens, (windows.Window("last", text="", length=bare[0]), bare[1]), today)
+            yield WindowAnchor(at, end, length, bare=True)
+            at = end
             continue
         at += 1
 
@@ -278,6 +285,7 @@ def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
         if read_quantity is None:
             continue
         quantity, end = read_quantity
+        end = when.past_inclusive(tokens, end) if quantity.operator == "between" else end
         said = tuple(token.lower for token in tokens[at:end] if token.kind not in {"number", "money"})
         yield QuantityAnchor(at, end, quantity, said)
 

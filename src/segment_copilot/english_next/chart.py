@@ -123,7 +123,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            joint = joints[at]
+            joint = _of_time(found, joints[at])
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
         else:
@@ -135,6 +135,21 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
 def _is_turned(found: Anchors, at: int) -> bool:
     """Return whether a bracket holds what is turned around at once: "not (gold and from Spain)"."""
     return found.tokens[at].lower == "(" and at > 0 and found.tokens[at - 1].lower == "not"
+
+
+def _of_time(found: Anchors, joint: WordAnchor) -> WordAnchor:
+    """Return "and not" as "and" where "not" is of what follows: "and not since", "and not in May"."""
+    said = " ".join(token.lower for token in found.tokens[joint.start : joint.end])
+    if said != "and not":
+        return joint
+    end = next((one.start for one in found.joints if one.start >= joint.end and one.kind in _PARTS), len(found.tokens))
+    later = any(token.lower in _SINCE for token in found.tokens[joint.end : end])
+    timed = later or any(one.start == joint.end for one in found.windows)
+    return WordAnchor(joint.start, joint.start + 1, "and") if timed else joint
+
+
+_PARTS: Final = frozenset({"and", "or", "but", "comma", "stop"})
+_SINCE: Final = frozenset({"since", "yet", "afterwards", "thereafter"})
 
 
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
@@ -157,6 +172,9 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
+    yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
+    if joint.kind == "before" and (yes or (ends and not begins)):
+        return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
 
 
@@ -320,7 +338,14 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    for leaf in (labels.label, asides.aside, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+    for leaf in (
+        labels.label,
+        asides.aside,
+        ordering.in_order,
+        occurrences.one_of_them,
+        occurrences.nothing_else,
+        pointing.earlier,
+    ):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):
