@@ -26,7 +26,7 @@ from segment_copilot.english_next.same import members
         ("media", "repeat donors", 'count("Donation Made")≥2'),
         # how much
         ("shop", "spend more than 80 per order on average", "avg(order_placed.total)>80"),
-        ("shop", "have given us north of 200 dollars", "sum(order_placed.total)>200"),
+        ("shop", "have paid us north of 200 dollars", "sum(order_placed.total)>200"),
         ("media", "100+ min of podcast this week", 'sum("Podcast Played".minutesListened)≥100 this week'),
         ("saas", "NPS below 7", "count(nps_submitted[score<7])≥1"),
         # which

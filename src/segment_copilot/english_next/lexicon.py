@@ -74,11 +74,11 @@ def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
 
 
 @cache
-def alike() -> Mapping[str, tuple[str, ...]]:
-    """Return the stem of a word → the stems of those that name the same value."""
-    found: dict[str, tuple[str, ...]] = {}
+def alike() -> Mapping[Phrase, tuple[Phrase, ...]]:
+    """Return the stems of a value → those of others that name the same."""
+    found: dict[Phrase, tuple[Phrase, ...]] = {}
     for line in lines("values.txt"):
-        group = tuple(stem(word) for word in line.split())
+        group = tuple(tuple(stem(part) for part in word.split("-")) for word in line.split())
         for one in group:
             found[one] = (*found.get(one, ()), *(other for other in group if other != one))
     return found
