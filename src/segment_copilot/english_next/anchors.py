@@ -5,12 +5,12 @@ A set of token positions is a whole number, one bit for each: sets are united an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.times import phrases, windows
@@ -170,7 +170,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
-    found_windows = tuple(_windows(tokens, as_of, timezone))
+    found_windows = tuple(_restated(tokens, tuple(_windows(tokens, as_of, timezone))))
     taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
@@ -252,6 +252,33 @@ def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Itera
             at = end
             continue
         at += 1
+
+
+def _restated(tokens: tuple[Token, ...], said: Sequence[WindowAnchor]) -> Iterator[WindowAnchor]:
+    """Yield the windows; one with a bracket that says it again, as in "last month (30 days)", is one, as long as the bracket says."""
+    taken = -1
+    for at, one in enumerate(said):
+        two = said[at + 1] if at + 1 < len(said) else None
+        closed = next(
+            (end for end in range(one.end, min(one.end + _BRACKET, len(tokens))) if tokens[end].lower == ")"), 0
+        )
+        opened = one.end < len(tokens) and tokens[one.end].lower == "(" and closed
+        inside = {token.lower for token in tokens[one.end + 1 : closed if opened else 0]}
+        if at == taken:
+            continue
+        if two is not None and opened and (two.start, two.end) == (one.end + 1, closed):
+            taken = at + 1
+            length = two.bare and one.window.length is not None
+            window = structs.replace(one.window, length=two.window.length) if length else two.window
+            yield WindowAnchor(one.start, closed + 1, window if length or not two.bare else one.window)
+        elif inside and inside <= _ROLLING:
+            yield WindowAnchor(one.start, closed + 1, one.window)
+        else:
+            yield one
+
+
+_BRACKET: Final = 8  # words
+_ROLLING: Final = frozenset({"a", "rolling", "last", "one", "window", "if", "you", "can", ",", "so", "far"})
 
 
 def _is_grown(said: windows.Window) -> bool:
@@ -464,23 +491,6 @@ def _is_object(tokens: tuple[Token, ...], at: int) -> bool:
     before = tokens[at - 1] if at else None
     done = before is not None and before.kind == "word" and before.lower.endswith("ed")
     return done and tokens[at + 1].lower in {"for", "to", "and"}
-
-
-_WHOM: Final = {
-    "who",
-    "that",
-    "which",
-    "whose",
-    "in",
-    "with",
-    "from",
-    "on",
-    "users",
-    "customers",
-    "people",
-    "having",
-    "aged",
-}
 
 
 _IS: Final = frozenset(

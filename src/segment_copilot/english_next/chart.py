@@ -275,6 +275,7 @@ class Chart:
         self.weights = weights
         self.steps = 0
         self.units = units(found)
+        self._firsts = {at for at, unit in enumerate(self.units) if not at or "stop" in unit.between.kinds}
         self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
 
     def read(self) -> tuple[Reading, ...]:
@@ -282,8 +283,15 @@ class Chart:
         count = len(self.units)
         for size in range(1, count + 1):
             for start in range(count - size + 1):
-                self._cells[start, start + size] = self._cell(start, start + size)
+                if self._is_part(start, start + size):
+                    self._cells[start, start + size] = self._cell(start, start + size)
         return self._cells.get((0, count), ())
+
+    def _is_part(self, start: int, end: int) -> bool:
+        """Return whether units are a part: of one sentence, or whole ones."""
+        inside = range(start + 1, end)
+        begins, ends = start in self._firsts, end == len(self.units) or end in self._firsts
+        return (begins and ends) or not any(at in self._firsts for at in inside)
 
     def _cell(self, start: int, end: int) -> tuple[Reading, ...]:
         best: dict[bytes, Reading] = {}
@@ -306,11 +314,10 @@ class Chart:
     def _leaves(self, start: int, end: int) -> Iterator[Reading]:
         inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
         span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
-        if end - start > _LEAF:
-            for one in asides.aside(span):
+        for leaf in (labels.label, asides.aside):
+            for one in leaf(span):
                 yield structs.replace(one, score=self._score(one.features))
-            return
-        if any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
+        if end - start > _LEAF or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):
@@ -320,7 +327,9 @@ class Chart:
             )
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
-        lefts, rights = self._cells[start, middle], self._cells[middle, end]
+        lefts, rights = self._cells.get((start, middle), ()), self._cells.get((middle, end), ())
+        if not lefts or not rights:
+            return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
         for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
@@ -339,8 +348,7 @@ def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
     for leaf in (
-        labels.label,
-        asides.aside,
+        asides.greeted,
         ordering.in_order,
         occurrences.one_of_them,
         occurrences.nothing_else,

@@ -226,13 +226,16 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
         yield both(one, pointed, {}, tree=join("AND", without(one.tree, before, tree), tree), exclude=one.exclude)
 
 
+_TWICE = 2  # what "again" counts at least
+
+
 def _once_more(part: Clause, found: Anchors) -> Clause:
     """Return "has not ordered again" as not having ordered, where it is said of the time since."""
     node, again = part.condition, {at for at, token in enumerate(found.tokens) if token.lower == "again"}
     if (
         not isinstance(node, EventCount)
         or node.operator != "lt"
-        or node.value != 2
+        or node.value != _TWICE
         or not any(part.used >> at & 1 for at in again)
     ):
         return part
