@@ -8,7 +8,7 @@ from typing import Final
 
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchor
-from segment_copilot.english_next.asking import sentences
+from segment_copilot.english_next.asking import mended, preamble, purpose, sentences
 from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.names import concept
 from segment_copilot.english_next.spans import Span, reading, union
@@ -22,6 +22,14 @@ _SIGNED: Final = 4  # words of a signature
 def aside(span: Span) -> Iterator[Reading]:
     """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
     told = _sentences(span)
+    if span.start == 0 and _is_taken_back(span):
+        yield reading(span, "aside", None, span.mask, "", {"aside:mended": 1})
+        return
+    if (kind := _reason(span)) and not _binds(span, kind) and _content(span) & ~_known(span):
+        yield reading(
+            span, "aside", None, span.mask, "", {f"aside:{kind}": 1.0, "aside:event": float(bool(span.mentions))}
+        )
+        return
     place = next((at for at, sentence in enumerate(told) if _is_whole(span, sentence)), None)
     if place is None or len(told) < 2:  # noqa: PLR2004
         return
@@ -35,6 +43,27 @@ def aside(span: Span) -> Iterator[Reading]:
         features = {f"aside:{kind}": 1.0, "aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
                     "aside:number": float(bool(span.quantities)), "aside:first": float(place == 0), "aside:known": float(not unknown)}  # fmt: skip
         yield reading(span, "aside", None, span.mask, "", features)
+
+
+def _is_taken_back(span: Span) -> bool:
+    """Return whether all up to the end of a part is taken back: "users whose opens outnumber … no, simply:"."""
+    meant = mended(span.found.tokens)
+    return span.end <= meant and all(span.found.tokens[at].kind == "sign" for at in range(span.end, meant))
+
+
+def _reason(span: Span) -> str:
+    """Return whether a part of a sentence only says what for, before it asks or behind: "for the spring fair, could you …"."""
+    tokens = span.found.tokens
+    for start, end in sentences(tokens):
+        if not start <= span.start < end or _speaks_of_people(span) or span.windows or span.negations:
+            continue
+        front, back = preamble(tokens, start, end), purpose(tokens, start, end)
+        behind = any(tokens[at].kind == "word" for at in range(span.end, end))
+        if start < front and span.start == start and span.end in {front, front - (tokens[front - 1].lower == ",")}:
+            return "front"
+        if back < end and span.start == back and not behind:
+            return "back"
+    return ""
 
 
 def _sentences(span: Span) -> tuple[tuple[int, int], ...]:
