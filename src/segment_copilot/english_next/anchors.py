@@ -108,6 +108,7 @@ class Anchors(Struct, frozen=True, dict=True):
     pronouns: tuple[WordAnchor, ...]
     shares: tuple[Share, ...]
     salt: Salt | None  # the name of a split
+    lists: tuple[WordAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
@@ -200,7 +201,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         orders,
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
     )  # fmt: skip
 
