@@ -7,9 +7,10 @@ Long expressions of a row are `named`; the SELECT that holds the expressions is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
-from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
+from segment_copilot.compiler.fragments import Fragment, bind, column, group, join, named, sql
 from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -32,6 +33,9 @@ Guard = Fragment | None
 MICROSECONDS: Final = "(toUnixTimestamp64Micro(occurred_at) + 2208988800000001)"
 TIME_AND_ID: Final[LiteralString] = f"concat(reverse(reinterpretAsFixedString(toUInt64({MICROSECONDS}))), event_id)"
 """Orders the events of a user, and the values of a trait: by time, then by the bytes of the id."""
+
+NO_ROW: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What `max` and `min` make of no rows."""
 
 _LARGEST_EXACT: Final = 9_000_000_000_000  # beyond ±9 × 10^12 a number is missing to sum and avg
 _BITS: Final = 64
@@ -100,8 +104,8 @@ def _compare(subject: Fragment, comparison: Comparison, write: Callable[[float],
 def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> Fragment:
     """Write the aggregate over the rows of the guard."""
     if guard is None:
-        return sql("{}({})", function, join(", ", arguments))
-    return sql("{}If({})", function, join(", ", [*arguments, guard]))
+        return column(sql("{}({})", function, join(", ", arguments)))
+    return column(sql("{}If({})", function, join(", ", [*arguments, guard])))
 
 
 def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
@@ -110,10 +114,20 @@ def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
 
 def _any_row(guard: Guard, test: Fragment) -> Fragment:
     """Write the test, where the guard has a row at all."""
-    return test if guard is None else sql("countIf({}) > 0 AND {}", guard, test)
+    return test if guard is None else sql("{} > 0 AND {}", _aggregate("count", guard), test)
 
 
 # Time
+
+
+def render_any_row(guard: Guard) -> Fragment:
+    """Write whether there is a row."""
+    return sql("({} > 0)", _aggregate("count", guard))
+
+
+def render_last_since(since: datetime, guard: Guard) -> Fragment:
+    """Write whether the last row is not before an instant, which is after `NO_ROW`; false without any row."""
+    return sql("({} >= {})", _aggregate("max", guard, sql("occurred_at")), bind(since, INSTANT))
 
 
 def _instant(slot: TimeSlot, guard: Guard) -> Fragment:
@@ -167,7 +181,7 @@ def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
             return sql("({} > 0)", _aggregate("count", _with_guard(guard, test)))
         case "every":
             failed = _with_guard(guard, sql("NOT {}", test))
-            return sql("({})", _any_row(guard, sql("countIf({}) = 0", failed)))
+            return sql("({})", _any_row(guard, sql("{} = 0", _aggregate("count", failed))))
         case "latest" | "first":
             return _at_end(slot, test, guard)
 

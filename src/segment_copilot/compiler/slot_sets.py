@@ -66,12 +66,12 @@ _FOUND: Final = "SELECT number, toUInt16(place) AS place FROM (\n{}\n) ARRAY JOI
 _ASK: Final = (
     _INTO
     + """\
-SELECT {tenant}, {set_id}, place, groupBitmapStateIf(number, is_found) FROM (
-  SELECT number, place, true AS is_found FROM {found}
-  UNION ALL
-  SELECT toUInt32(0) AS number, toUInt16(arrayJoin(range({count}))) AS place, false AS is_found
+SELECT {tenant}, {set_id}, toUInt16(place - 1), users FROM (
+  SELECT [
+{sets}
+  ] AS sets FROM {happened}
 )
-GROUP BY place"""
+ARRAY JOIN sets AS users, arrayEnumerate(sets) AS place"""
 )
 # A set that is there no more must not be taken for one that nobody was in.
 _RENEW: Final = (
@@ -132,10 +132,11 @@ class SlotSets:
 
     def ask(self, slots: Sequence[Asked], *, set_id: UUID) -> CompiledQuery:
         """Ask for slots of one source, of everybody, and write their sets in this order."""
-        tables = self._tables
-        found = self._found(tables, slots, numbers_of(tables.tenant))
-        id_, count = bind(set_id, "UUID"), bind(len(slots), "UInt16")
-        return query(sql(_ASK, tenant=tables.tenant, set_id=id_, found=found, count=count))
+        tables, places = self._tables, _places_of(slots)
+        happened = self._happened(tables, slots, numbers_of(tables.tenant))
+        sets = [sql("groupBitmapStateIf(number, bitTest(bits_{}, {}))", word, bit) for word, bit in places]
+        id_ = bind(set_id, "UUID")
+        return query(sql(_ASK, tenant=tables.tenant, set_id=id_, sets=join(",\n", sets), happened=nested(happened)))
 
     def renew(
         self, slots: Sequence[Asked], *, kept: Sequence[Kept], causes: Sequence[int], set_id: UUID
@@ -217,22 +218,29 @@ class SlotSets:
 
     def _found(self, tables: Tables, slots: Sequence[Asked], numbers: Fragment) -> Fragment:
         """Write `number, place` of the users of slots of one source: a row for each slot of each user."""
-        places = [divmod(index, WORD) for index in range(len(slots))]
+        set_bits = [
+            sql("arrayMap(bit -> bit + {}, bitPositionsToArray(bits_{}))", WORD * word, word)
+            for word in words_of(_places_of(slots))
+        ]
+        rows = nested(self._happened(tables, slots, numbers))
+        return nested(sql(_FOUND, sql("SELECT number, arrayConcat({}) AS places FROM {}", join(", ", set_bits), rows)))
+
+    def _happened(self, tables: Tables, slots: Sequence[Asked], numbers: Fragment) -> Fragment:
+        """Write `number, bits_0, …` of the users of slots of one source."""
+        places = _places_of(slots)
         asked = [slot for slot in slots if not isinstance(slot, Everybody)]
         if asked:
             sources = Sources(tables, self._plan.as_of, traits="current")
             rows = sources.bits(self._source_of[asked[0]], asked, places)
         else:
             rows = sql("SELECT user_key, toUInt64(1) AS bits_0\n{}", tables.users())
-        set_bits = [
-            sql("arrayMap(bit -> bit + {}, bitPositionsToArray(bits_{}))", WORD * word, word)
-            for word in words_of(places)
-        ]
-        template = (
-            "SELECT number, arrayConcat({}) AS places\nFROM {} AS happened INNER JOIN {} AS numbers USING (user_key)"
-        )
-        of_users = sql(template, join(", ", set_bits), nested(rows), numbers)
-        return nested(sql(_FOUND, of_users))
+        words = join(", ", [sql("bits_{}", word) for word in words_of(places)])
+        template = "SELECT number, {}\nFROM {} AS happened INNER JOIN {} AS numbers USING (user_key)"
+        return sql(template, words, nested(rows), numbers)
+
+
+def _places_of(slots: Sequence[Asked]) -> list[tuple[int, int]]:
+    return [divmod(index, WORD) for index in range(len(slots))]
 
 
 def _moved_in(tables: Tables, names: tuple[str, ...] | None, ranges: Mapping[int, Range]) -> Fragment:
