@@ -11,7 +11,7 @@ from evals.cases import BadCase
 from evals.corpus.printing import BARE_EVENT, BARE_NAME, BARE_PATH, BARE_VALUE, NUMBER, SIGNS
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, decode
-from segment_copilot.language.nodes import Metric, PeriodName
+from segment_copilot.language.nodes import Metric, PeriodName, Weekday
 from segment_copilot.language.operators import OPERATORS, ValueType
 
 Fields = dict[str, Any]
@@ -24,6 +24,10 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 }
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
+_AT: Final = re.compile(r"at\b")
+_WEEKDAYS: Final = re.compile(r"(?:{days})(?:\s*,\s*(?:{days}))*\b".format(days="|".join(get_args(Weekday))))
+_HOURS: Final = re.compile(r"\d\d:\d\d\s*-\s*\d\d:\d\d")
+_COUNTED: Final = re.compile(r"(\d+) of\s*\(")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LENGTH: Final = re.compile(r"\d+(?:mo|[mhdwy])\b")
 _DAYS: Final = re.compile(r"(\d+)d\b")
@@ -157,6 +161,8 @@ class _Reader:
             return found | {"negate": True}
         if self._said("in segment"):
             return self._membership("in")
+        if counted := self._take(_COUNTED):
+            return self._counted(int(counted.split()[0]))
         if self._said("("):
             found = self._joined()
             self._must_say(")")
@@ -164,6 +170,13 @@ class _Reader:
         if head := self._take(_HEAD):
             return self._call(head[:-1].strip())
         return {"type": "user_property", "property": self._name(BARE_PATH, "a condition"), **self._test()}
+
+    def _counted(self, least: int) -> Fields:
+        conditions = [self._condition()]
+        while self._said(";"):
+            conditions.append(self._condition())
+        self._must_say(")")
+        return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": conditions}
 
     def _membership(self, operator: str) -> Fields:
         name = self._quoted()
@@ -281,7 +294,19 @@ class _Reader:
                     tests.append(self._property_test())
             self._must_say("]")
             fields["where"] = {"logic": "OR", "conditions": tests} if sign == "|" else tests
+        if self._take(_AT):
+            fields["at"] = self._at()
         return fields
+
+    def _at(self) -> Fields:
+        found: Fields = {}
+        if days := self._take(_WEEKDAYS):
+            found["weekdays"] = re.split(r"\s*,\s*", days)
+        if hours := self._take(_HOURS):
+            found["hours"] = re.split(r"\s*-\s*", hours)
+        if not found:
+            raise self._error("weekdays or hours: at sat,sun 18:00-23:00")
+        return found
 
     def _property_test(self) -> Fields:
         negate: Fields = {"negate": True} if self._said("not ") else {}

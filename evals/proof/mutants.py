@@ -54,7 +54,7 @@ def _logic(whole: Definition) -> Iterator[Mutant]:
     if len(whole["conditions"]) > 1:
         yield "AND for OR", {**copy.deepcopy(whole), "logic": flip[whole["logic"]]}
     for path, condition in walk(whole):
-        if condition.get("type") == "group" and len(condition["conditions"]) > 1:
+        if condition.get("logic") in flip and len(condition["conditions"]) > 1:
             yield "AND for OR", _with(whole, path, {**condition, "logic": flip[condition["logic"]]})
         if isinstance(where := condition.get("where"), Mapping) and len(where["conditions"]) > 1:
             changed = {**condition, "where": {**where, "logic": flip[where["logic"]]}}

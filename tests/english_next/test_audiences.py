@@ -64,8 +64,18 @@ def test_a_clear_sentence_is_drafted(text: str, meaning: str) -> None:
             "first(order_placed.total)<20 & latest(order_placed.total)>100",
         ),
         ("visited on at least 3 days of the last 7", "periods(page_viewed)≥3 of 7 days"),
+        ("did not order in May, did in April", "count(order_placed)=0 from 2026-05-01 to 2026-06-01 & count(order_placed)≥1 from 2026-04-01 to 2026-05-01"),
+        ("ordered before 2026 and not since", "last(order_placed)<2026-01-01"),
+        ("ordered since the first of April and no refund since then", "count(order_placed)≥1 from 2026-04-01 & count(order_refunded)=0 from 2026-04-01"),
+        ("ordered 60 to 90 days ago and not ordered again since", "count(order_placed)≥1 90d..60d ago & count(order_placed)=0 in 60d"),
+        ("no order in 60 days, but ordered before", "last(order_placed)>60d"),
+        ("has not ordered since May 15 but did before", "last(order_placed)<2026-05-15"),
+        ("at least 2 orders, the most recent one 90 to 180 days ago", "count(order_placed)≥2 & last(order_placed) 90d..180d"),
+        ("ordered twice in the last 7 days and no refund in the same 7 days", "count(order_placed)≥2 in 7d & count(order_refunded)=0 in 7d"),
+        ("visited in the last week but did not order in that week", "count(page_viewed)≥1 in 1w & count(order_placed)=0 in 1w"),
+        ("ordered in April and none the month after", "count(order_placed)≥1 from 2026-04-01 to 2026-05-01 & count(order_placed)=0 from 2026-05-01 to 2026-06-01"),
     ],
-)
+)  # fmt: skip
 def test_what_came_after_what_is_among_the_clean_readings(text: str, meaning: str) -> None:
     found = understand(text, DEMO, AS_OF, DEMO.timezone).candidates
     clean = {members(one.definition) for one in found if not one.left}

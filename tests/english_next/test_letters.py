@@ -33,6 +33,17 @@ def clean(text: str) -> dict[object, str]:
         ("Our finance team would love to write to people who never ordered.", "count(order_placed)=0"),
         ("It was not a nice week-end. Please find customers with at least 2 refunds.", "count(order_refunded)≥2"),
         ("Serial shoppers (at least 3 orders)", "count(order_placed)≥3"),
+        ("Hello Jan, the printers need a list. Would you find customers who never ordered?", "count(order_placed)=0"),
+        ("Customers who ordered twice. They'd enjoy our new guide.", "count(order_placed)≥2"),
+        ("Customers who ordered twice. Could you build that today?", "count(order_placed)≥2"),
+        (
+            "Hi team, and thanks for taking care of this. The spring fair goes live next Tuesday and Anna needs a list. It should hold customers from Germany. Many thanks and best regards, Julia",
+            "country=DE",
+        ),
+        ("Rescue wave 3, day 0-2: customers who never ordered", "count(order_placed)=0"),
+        ("Clicked but frosty: never ordered", "count(order_placed)=0"),
+        ("Splendid wardrobes, so to speak - at least 3 orders", "count(order_placed)≥3"),
+        ("ordered in the last month (30 days)", "count(order_placed)≥1 in 30d"),
     ],
 )
 def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> None:
@@ -54,6 +65,11 @@ def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> Non
         "Please find customers who ordered. Boat, Ana",
         "customers in loyalty tier gold and up",
         "all orders in a single category",
+        "Customers who ordered. They had a boat.",
+        "Customers who ordered. The order was for a tent.",
+        "Not at sea: customers who ordered",
+        "Ordered shoes at sea: three or more such orders",
+        "visited at sea, viewed a product, ordered - in that order",
     ],
 )
 def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:

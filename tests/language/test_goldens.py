@@ -34,7 +34,7 @@ Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 GOLDENS = Path(__file__).parent / "goldens"
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
-AS_BITS = {"spain_or_gold", "quick_buyers", "not_vip"}
+AS_BITS = {"two_signs_of_loyalty", "spain_or_gold", "quick_buyers", "not_vip"}
 VIP = 7
 VIP_DEFINITION: Json = {
     "logic": "AND",
@@ -94,8 +94,19 @@ def test_the_page_has_an_example_of_every_condition_window_and_kind_of_metric():
     assert len({example.name for example in EXAMPLES}) == len(EXAMPLES)
     assert len(EXAMPLES) == PAGE.read_text("utf-8").count("```json")
     words = {word for example in EXAMPLES for word in names_in(example.definition)}
-    assert words >= {*LEAF_TYPES, "group", "exclude", "negate", "where", "timezone"}
-    assert words >= {"last", "from", "to", "period", "window_days", "search_window", "within", "strict", "none_between"}
+    assert words >= {*LEAF_TYPES, "group", "at_least", "exclude", "negate", "where", "timezone"}
+    assert words >= {
+        "last",
+        "from",
+        "to",
+        "period",
+        "window_days",
+        "search_window",
+        "within",
+        "strict",
+        "none_between",
+        "at",
+    }
     assert words & set(get_args(Metric)) >= {"sum", "avg", "count_distinct"}
 
 

@@ -82,6 +82,39 @@ CODES = [
         "too_many_conditions",
         id="tests in a where",
     ),
+    *(
+        pytest.param(of(group(LEAF, LEAF, logic="AT_LEAST") | {"at_least": least}), "/conditions/0/at_least", code, id=name)
+        for name, least, code in [
+            ("none of them", 0, "out_of_range"),
+            ("more than there are", 3, "out_of_range"),
+            ("a part of a condition", 1.5, "wrong_type"),
+            ("no number", True, "wrong_type"),
+        ]
+    ),
+    *(
+        pytest.param(of(LEAF | {"at": at}), f"/conditions/0/at{where}", code, id=name)
+        for name, at, where, code in [
+            ("no time of the day", {}, "", "missing_field"),
+            ("no weekday", {"weekdays": []}, "/weekdays", "empty_list"),
+            ("a weekday by another name", {"weekdays": ["monday"]}, "/weekdays/0", "unknown_value"),
+            ("one hour", {"hours": ["09:00"]}, "/hours", "wrong_type"),
+        ]
+    ),
+    pytest.param(
+        of({"type": "event_sequence", "events": ["a", {"event_type": "b", "at": {"hours": ["09:00", "24:00"]}}]}),
+        "/conditions/0/events/1/at/hours/1",
+        "wrong_type",
+        id="midnight in a step",
+    ),
+    pytest.param(
+        of(LEAF | {"at": {"hours": ["09:00", "09:00"]}}),
+        "/conditions/0/at/hours",
+        "reversed_range",
+        id="hours that end when they begin",
+    ),
+    pytest.param(of(group(LEAF, logic="AT_LEAST")), "/conditions/0", "missing_field", id="how many"),
+    pytest.param(of(group(LEAF) | {"at_least": 1}), "/conditions/0/at_least", "unread_field", id="how many of all"),
+    pytest.param(of(LEAF, logic="AT_LEAST"), "/logic", "wrong_logic", id="how many at the top"),
     pytest.param(wide([LEAF] * 501), "", "too_many_leaves", id="conditions in all"),
     pytest.param(wide([LEAF] * 500) | {"exclude": of(LEAF)}, "", "too_many_leaves", id="with what is excluded"),
     pytest.param(

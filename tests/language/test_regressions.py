@@ -88,6 +88,66 @@ VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event
 
 CASES = [
     Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
+    *(
+        Case(
+            f"{'fewer than' if negate else 'at least'} {least} of four, one of them negated, one twice",
+            group("AT_LEAST", viewed(1), viewed(2), viewed(2), viewed(3, negate=True), negate=negate)
+            | {"at_least": least},
+            VIEWS,
+            "".join(sorted(set("abcd") - set(expected))) if negate else expected,
+        )
+        for least, expected in [(1, "abcd"), (2, "abc"), (3, "bc"), (4, "b")]
+        for negate in (False, True)
+    ),
+    *(
+        Case(
+            f"at {json.dumps(hours)} in Madrid",
+            viewed(1, at={"hours": hours}),
+            [
+                at("a", "2026-06-01T06:59:59.999999Z"),
+                at("b", "2026-06-01T07:00:00Z"),
+                at("c", "2026-06-01T09:59:59.999999Z"),
+                at("d", "2026-06-01T10:00:00Z"),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+        )
+        for hours, expected in [(["09:00", "12:00"], "bc"), (["12:00", "09:00"], "ad"), (["00:00", "12:00"], "abc")]
+    ),
+    *(
+        Case(
+            f"on a weekday of its own local time: {days}",
+            viewed(1, at={"weekdays": days, "hours": ["22:00", "03:00"]}),
+            # a Sunday in Madrid: 23:30, and the hour from 02:00 that occurs twice or not at all
+            [
+                *(at("a", "2026-06-07T21:30:00Z"), at("b", "2026-10-25T00:30:00Z"), at("c", "2026-10-25T01:30:00Z")),
+                # Monday 00:30, Saturday 23:30, and in spring 03:00, an hour after 01:59
+                *(at("d", "2026-06-07T22:30:00Z"), at("e", "2026-06-06T21:30:00Z"), at("f", "2026-03-29T01:00:00Z")),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+            as_of=REPEATED,
+        )
+        for days, expected in [(["sun"], "abc"), (["mon", "sat"], "de")]
+    ),
+    Case(
+        "steps at their times, others in between",
+        {
+            "type": "event_sequence",
+            "events": ["view", {"event_type": "cart", "at": {"hours": ["10:00", "11:30"]}}],
+            "none_between": [{"event_type": "view", "at": {"weekdays": ["tue"]}}],
+        },
+        [
+            event("a", 120),
+            event("a", 60, "cart"),
+            event("b", 120),
+            event("b", 30, "cart"),
+            event("c", 180),
+            event("c", 90),
+            event("c", 60, "cart"),
+        ],
+        "ac",
+    ),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
     *(
         Case(f"{name}: {form}", condition, [*VIEWS, event("d", 5), event("d", 4, "cart")], expected)

@@ -121,6 +121,11 @@ def join(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
     )
 
 
+def at_least(least: int, tests: Iterable[Fragment]) -> Fragment:
+    """Return whether at least so many of the tests, which are 0 or 1, hold, in parentheses."""
+    return sql("(arraySum([{}]) >= {})", join(", ", tests), least)
+
+
 def group(logic: Literal["AND", "OR"], tests: Iterable[Fragment]) -> Fragment:
     """Return the tests under one logic, in parentheses."""
     return sql("({})", join(f" {logic} ", tests))

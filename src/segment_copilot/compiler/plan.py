@@ -24,6 +24,7 @@ from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    AtLeastNode,
     Comparison,
     CountSlot,
     DateRange,
@@ -31,6 +32,7 @@ from segment_copilot.compiler.slots import (
     GroupNode,
     Kind,
     ListedSlot,
+    LocalTimes,
     Matching,
     MembersSlot,
     Node,
@@ -58,6 +60,7 @@ from segment_copilot.language import (
     EventTime,
     Group,
     Leaf,
+    LocalTime,
     Monetary,
     Recency,
     Sample,
@@ -80,7 +83,8 @@ from segment_copilot.language.lengths import (
     parse_length,
     to_instant,
 )
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.local_times import WEEKDAYS, parse_hours
+from segment_copilot.language.nodes import EventCondition, EventTypes
 from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.recency import recency_bounds
@@ -152,9 +156,10 @@ class _Planner:
 
     def _condition(self, condition: Condition, pointer: str) -> Node:
         if isinstance(condition, Group):
-            return GroupNode(
-                condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate
-            )
+            children = self._conditions(condition.conditions, pointer)
+            if condition.logic == "AT_LEAST":
+                return AtLeastNode(condition.at_least or 0, children, condition.negate)
+            return GroupNode(condition.logic, children, complement=condition.negate)
         slot, complement = self._leaf(condition)
         return SlotNode(slot, complement != condition.negate, pointer)
 
@@ -194,7 +199,7 @@ class _Planner:
                 return MembersSlot(segment_id, self.definition(definition, ""))
 
     def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):  # true when nothing happened: ask for those for whom it is false
             return CountSlot(matching, comparison.opposite()), not complement
@@ -203,10 +208,10 @@ class _Planner:
     def _recency(self, leaf: Recency) -> Slot:
         """Plan days since the last match as a range for that match. Never did it: in no range."""
         last = Range(*_kept(*recency_bounds(leaf, self.as_of, self.zone)))
-        return TimeSlot(self._matching(leaf.event_type, leaf.where), "last", (last,))
+        return TimeSlot(self._matching(leaf), "last", (last,))
 
     def _event_time(self, leaf: EventTime) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where)
+        matching = self._matching(leaf)
         test = self._test(as_date_test(leaf))
         if test.kind == "anniversary":
             return TimeSlot(matching, leaf.occurrence, test.values[0]), test.complement
@@ -219,7 +224,7 @@ class _Planner:
         first_days = [period_start(leaf.period, today, ago) for ago in range(leaf.last - 1, -1, -1)]
         # Of the periods that begin before there is any event, the last has events.
         starts = tuple(dict.fromkeys(max(day_start(day, self.zone), EARLIEST) for day in first_days))
-        names, wanted = self._names(leaf.event_type), self._filter(leaf.where)
+        names, wanted = self._names(leaf.event_type), self._filter(leaf)
         matching = Matching(names, wanted, Range(starts[0]))
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):
@@ -227,7 +232,7 @@ class _Planner:
         return PeriodsSlot(matching, starts, leaf.min_per_period, comparison), complement
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if leaf.metric in {"sum", "avg", "median"}:
             widest = _WIDEST_SUM if leaf.metric == "sum" else _WIDEST_AVERAGE
@@ -242,7 +247,7 @@ class _Planner:
         return AggregateSlot(matching, path, leaf.metric, comparison), complement
 
     def _event_property(self, leaf: EventProperty) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         test = self._test(leaf)
         if leaf.occurrence in {"any", "every"}:  # the complement is per value, and false without an event
             return OccurrenceSlot(matching, test, leaf.occurrence), False
@@ -272,29 +277,36 @@ class _Planner:
 
     def _matching(
         self,
-        event_type: EventTypes,
-        where: Where | UnsetType = UNSET,
+        leaf: EventCondition,
         days: int | UnsetType = UNSET,
         window: Window | UnsetType = UNSET,
     ) -> Matching:
-        return Matching(self._names(event_type), self._filter(where), self._range(days, window))
+        return Matching(self._names(leaf.event_type), self._filter(leaf), self._range(days, window))
 
     def _match(self, match: str | Step | EventMatch, when: Range) -> Matching:
         if isinstance(match, str):
             return Matching(self._names(match), None, when)
-        return Matching(self._names(match.event_type), self._filter(match.where), when)
+        return Matching(self._names(match.event_type), self._filter(match), when)
 
     def _names(self, event_type: EventTypes) -> tuple[str, ...] | None:
         if event_type == "*":
             return None
         return (event_type,) if isinstance(event_type, str) else tuple(event_type)
 
-    def _filter(self, where: Where | UnsetType) -> Filter | None:
-        if where is UNSET:
+    def _filter(self, match: EventCondition | EventMatch | Step) -> Filter | None:
+        at = self._local_times(match.at)
+        if match.where is UNSET:
+            return None if at is None else Filter("AND", (), at)
+        logic, tests = (
+            (match.where.logic, match.where.conditions) if isinstance(match.where, WhereGroup) else ("AND", match.where)
+        )
+        return Filter(logic, tuple(self._where_test(test) for test in tests), at)
+
+    def _local_times(self, at: LocalTime | UnsetType) -> LocalTimes | None:
+        if at is UNSET:
             return None
-        if isinstance(where, WhereGroup):
-            return Filter(where.logic, tuple(self._where_test(test) for test in where.conditions))
-        return Filter("AND", tuple(self._where_test(test) for test in where))
+        days = () if at.weekdays is UNSET else tuple(sorted({WEEKDAYS.index(day) + 1 for day in at.weekdays}))
+        return LocalTimes(self.zone.key, days, None if at.hours is UNSET else parse_hours(at.hours))
 
     def _where_test(self, test: AnyTest) -> Test:
         planned = self._test(test)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, LiteralString
 from msgspec import Struct
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
-from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
+from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, LocalTimes, Test
 from segment_copilot.compiler.tables import INSTANT
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
@@ -89,8 +89,29 @@ def stored_value(column: LiteralString, path: tuple[str, ...]) -> StoredValue:
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
-    """Write the tests of a `where`, as one parenthesised expression."""
-    return group(wanted.logic, [render_test(column, test) for test in wanted.tests])
+    """Write the tests of a `where`, and when it was by the local clock, as one parenthesised expression."""
+    tests = [render_test(column, test) for test in wanted.tests]
+    passed = [group(wanted.logic, tests)] if tests else []
+    if wanted.at is None:
+        return passed[0]
+    return group("AND", [*passed, *_local_times(wanted.at)])
+
+
+def _local_times(wanted: LocalTimes) -> list[Fragment]:
+    """Write whether an event happened on the weekdays, and in the hours, of its own local time."""
+    local, tests = sql("toTimeZone(occurred_at, {})", bind(wanted.zone, "String")), list[Fragment]()
+    if wanted.weekdays:
+        # Not `has`: the server would look in the index for what passes it, and takes the days of UTC for those of the zone.
+        bits = bind(sum(1 << day for day in wanted.weekdays), "UInt8")
+        tests.append(sql("bitTest({}, toDayOfWeek({}))", bits, local))
+    if wanted.minutes is not None:
+        begin, end = wanted.minutes
+        template = (
+            "({minute} >= {begin} AND {minute} < {end})" if begin < end else "({minute} >= {begin} OR {minute} < {end})"
+        )
+        minute = sql("toHour({local}) * 60 + toMinute({local})", local=local)
+        tests.append(sql(template, minute=minute, begin=bind(begin, "UInt16"), end=bind(end, "UInt16")))
+    return tests
 
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
@@ -252,7 +273,7 @@ def _between(subject: Fragment, ends: Iterable[Any], type_: LiteralString) -> Fr
 
 
 def render_anniversary(instant: Fragment, wanted: Anniversaries) -> Fragment:
-    """Write whether the local day and month of *instant* come round in a later year: the only time zone in SQL."""
+    """Write whether the local day and month of *instant* come round in a later year: with `at`, the only time zones in SQL."""
     return _comes_round(sql("toTimeZone({}, {})", instant, bind(wanted.zone, "String")), wanted)
 
 

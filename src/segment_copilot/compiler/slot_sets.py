@@ -22,6 +22,7 @@ from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, gr
 from segment_copilot.compiler.moves import EventsIn, Move, matchings_of
 from segment_copilot.compiler.render import INTO_STATES, check_alike, numbers_of
 from segment_copilot.compiler.slots import (
+    AtLeastNode,
     ListedSlot,
     Node,
     Plan,
@@ -115,6 +116,12 @@ SELECT {tenant}, {segments}[place], {runs}[place], audience FROM (
 ARRAY JOIN audiences AS audience, arrayEnumerate(audiences) AS place
 WHERE bitmapCardinality(audience) > 0"""
 )
+
+# From one set to the next: those in at least one of the sets so far, in at least two, and so on.
+_AT_LEAST: Final = """\
+arrayFold((some, next) -> arrayMap((enough, fewer) -> bitmapOr(enough, bitmapAnd(fewer, next)),
+    some, arrayPushFront(arrayPopBack(some), {everybody})), [{sets}],
+    arrayWithConstant({least}, bitmapAndnot({everybody}, {everybody})))[{least}]"""
 
 
 class Kept(Struct, frozen=True):
@@ -301,6 +308,9 @@ def _audience(node: Node, set_of: Callable[[Slot], Fragment], everybody: Fragmen
     """Write a normal tree as one set of users, perhaps with some who are not among everybody."""
     if isinstance(node, SlotNode):
         return sql("bitmapAndnot({}, {})", everybody, set_of(node.slot)) if node.complement else set_of(node.slot)
+    if isinstance(node, AtLeastNode):
+        sets = [_audience(child, set_of, everybody) for child in node.children]
+        return sql(_AT_LEAST, sets=join(", ", sets), least=node.least, everybody=everybody)
     inside, outside = list[Fragment](), list[Fragment]()
     for child in node.children:
         if isinstance(child, SlotNode) and child.complement:

@@ -23,13 +23,15 @@ from segment_copilot.compiler.aggregates import (
     render_last_since,
     render_period,
 )
-from segment_copilot.compiler.fragments import Fragment, apart, bind, group, join, nested, sql, with_named
+from segment_copilot.compiler.fragments import Fragment, apart, at_least, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.predicates import render_filter, render_test
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    AtLeastNode,
     CountSlot,
     Filter,
+    GroupNode,
     ListedSlot,
     Matching,
     MembersSlot,
@@ -349,14 +351,17 @@ def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
 
 def is_any(node: Node) -> bool:
     """Return whether a tree asks for any of some slots, and for no more."""
-    return not node.complement if isinstance(node, SlotNode) else node.logic == "OR" and all(map(is_any, node.children))
+    if isinstance(node, SlotNode):
+        return not node.complement
+    return isinstance(node, GroupNode) and node.logic == "OR" and all(map(is_any, node.children))
 
 
 def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
     """Write a normal tree as one expression."""
     if isinstance(node, SlotNode):
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
-    return group(node.logic, [written(child, write) for child in node.children])
+    children = [written(child, write) for child in node.children]
+    return at_least(node.least, children) if isinstance(node, AtLeastNode) else group(node.logic, children)
 
 
 def _hull(ranges: Iterable[Range]) -> Range:

@@ -13,12 +13,13 @@ _FRONT: Final = 24  # words: a longer one says more than that it asks
 _SUBJECT: Final = 5  # words of "our new finance team"
 
 
-def sentences(tokens: Sequence[Token]) -> tuple[tuple[int, int], ...]:
-    """Return where each sentence begins and ends, without the signs around it."""
+def sentences(tokens: Sequence[Token], *, told: bool = False) -> tuple[tuple[int, int], ...]:
+    """Return where each sentence begins and ends, without the signs around it; *told*: a colon ends one too."""
+    ends = _ENDS | {":"} if told else _ENDS
     found: list[tuple[int, int]] = []
     start = 0
     for at in range(len(tokens) + 1):
-        if at == len(tokens) or (tokens[at].kind == "sign" and tokens[at].lower in _ENDS):
+        if at == len(tokens) or (tokens[at].kind == "sign" and tokens[at].lower in ends):
             first, last = start, at
             while first < last and tokens[first].kind == "sign" and tokens[first].lower != "(":
                 first += 1

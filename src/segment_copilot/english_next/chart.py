@@ -105,6 +105,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         joint.start: joint
         for joint in longest(found.joints)
         if not joint.mask & whole
+        and not any(joint.mask & one.mask for one in found.negations if one.kind == "other")
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
         and not _is_of_order(found, joint)
@@ -122,7 +123,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            joint = joints[at]
+            joint = _of_time(found, joints[at])
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
         else:
@@ -134,6 +135,21 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
 def _is_turned(found: Anchors, at: int) -> bool:
     """Return whether a bracket holds what is turned around at once: "not (gold and from Spain)"."""
     return found.tokens[at].lower == "(" and at > 0 and found.tokens[at - 1].lower == "not"
+
+
+def _of_time(found: Anchors, joint: WordAnchor) -> WordAnchor:
+    """Return "and not" as "and" where "not" is of what follows: "and not since", "and not in May"."""
+    said = " ".join(token.lower for token in found.tokens[joint.start : joint.end])
+    if said != "and not":
+        return joint
+    end = next((one.start for one in found.joints if one.start >= joint.end and one.kind in _PARTS), len(found.tokens))
+    later = any(token.lower in _SINCE for token in found.tokens[joint.end : end])
+    timed = later or any(one.start == joint.end for one in found.windows)
+    return WordAnchor(joint.start, joint.start + 1, "and") if timed else joint
+
+
+_PARTS: Final = frozenset({"and", "or", "but", "comma", "stop"})
+_SINCE: Final = frozenset({"since", "yet", "afterwards", "thereafter"})
 
 
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
@@ -156,6 +172,9 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
+    yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
+    if joint.kind == "before" and (yes or (ends and not begins)):
+        return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
 
 
@@ -222,7 +241,7 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
             yield one.end
     yield from _edges(found)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
-    for one in (*found.negations, *numbers):
+    for one in (*(one for one in found.negations if one.kind != "other"), *numbers):
         if one.start:
             yield one.start
     yield from (at for at in heads if at < len(found.tokens))
@@ -256,6 +275,7 @@ class Chart:
         self.weights = weights
         self.steps = 0
         self.units = units(found)
+        self._firsts = {at for at, unit in enumerate(self.units) if not at or "stop" in unit.between.kinds}
         self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
 
     def read(self) -> tuple[Reading, ...]:
@@ -263,8 +283,15 @@ class Chart:
         count = len(self.units)
         for size in range(1, count + 1):
             for start in range(count - size + 1):
-                self._cells[start, start + size] = self._cell(start, start + size)
+                if self._is_part(start, start + size):
+                    self._cells[start, start + size] = self._cell(start, start + size)
         return self._cells.get((0, count), ())
+
+    def _is_part(self, start: int, end: int) -> bool:
+        """Return whether units are a part: of one sentence, or whole ones."""
+        inside = range(start + 1, end)
+        begins, ends = start in self._firsts, end == len(self.units) or end in self._firsts
+        return (begins and ends) or not any(at in self._firsts for at in inside)
 
     def _cell(self, start: int, end: int) -> tuple[Reading, ...]:
         best: dict[bytes, Reading] = {}
@@ -287,11 +314,10 @@ class Chart:
     def _leaves(self, start: int, end: int) -> Iterator[Reading]:
         inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
         span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
-        if end - start > _LEAF:
-            for one in asides.aside(span):
+        for leaf in (labels.label, asides.aside):
+            for one in leaf(span):
                 yield structs.replace(one, score=self._score(one.features))
-            return
-        if any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
+        if end - start > _LEAF or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):
@@ -301,7 +327,9 @@ class Chart:
             )
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
-        lefts, rights = self._cells[start, middle], self._cells[middle, end]
+        lefts, rights = self._cells.get((start, middle), ()), self._cells.get((middle, end), ())
+        if not lefts or not rights:
+            return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
         for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
@@ -319,7 +347,13 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    for leaf in (labels.label, asides.aside, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+    for leaf in (
+        asides.greeted,
+        ordering.in_order,
+        occurrences.one_of_them,
+        occurrences.nothing_else,
+        pointing.earlier,
+    ):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):

@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next.amounts import Plan, add, may_count, plans
@@ -19,13 +18,14 @@ from segment_copilot.english_next.events import (
     clause,
     counted,
     is_countable,
+    lies,
     order_words,
     said,
     tell_window,
 )
 from segment_copilot.english_next.meanings import Reading, Tree, join
 from segment_copilot.english_next.spans import Mention, Span, days_in, one_tree, reading, union
-from segment_copilot.language import EventPeriods, EventTime, Recency
+from segment_copilot.language import EventPeriods, Recency
 from segment_copilot.language.operators import OPPOSITE_NUMBER
 
 # How often
@@ -94,7 +94,8 @@ def _not_for(span: Span, mention: Mention) -> Iterator[Reading]:
     used = told.used | told.window.mask
     tell_window(told.features, told, "not_for")
     node = Recency(event_type=mention.event, operator=operator, window_days=days, where=list(told.tests) or UNSET)
-    yield reading(span, "not_for", clause(node, used, told.tests, positive=False), used, "event", told.features)
+    made = structs.replace(clause(node, used, told.tests, positive=False), window=told.window.window)
+    yield reading(span, "not_for", made, used, "event", told.features)
 
 
 def _ago(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -201,21 +202,10 @@ def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
         words = order_words(span, which)
         if not words or (which == "last" and told.window.window.kind not in {"period", "range"}):
             continue
-        used, tests = told.used | told.window.mask | words, date_tests(told.window.window, negated=False)
-        parts = [
-            clause(
-                EventTime(
-                    event_type=mention.event, occurrence=cast("Any", which), where=list(told.tests) or UNSET, **test
-                ),
-                used,
-                told.tests,
-            )
-            for test in tests
-        ]
-        if any(test["operator"] == "not_in_last" for test in tests):
-            parts.append(clause(counted(mention.event, told.tests, "gte", 1, None, negative=False), used, told.tests))
-        if parts:
-            yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
+        used = told.used | told.window.mask | words
+        tree = lies(mention.event, told.tests, which, told.window.window, used)
+        if tree is not None:
+            yield reading(span, f"{which}_date", tree, used, "event", told.features)
 
 
 _EACH: Final = frozenset({"each", "every", "all", "one"})
@@ -333,9 +323,8 @@ def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
         min_per_period=each,
         where=list(told.tests) or UNSET,
     )
-    yield reading(
-        span, "periods", clause(node, used, told.tests, positive=not told.negative), used, "event", told.features
-    )
+    made = structs.replace(clause(node, used, told.tests, positive=not told.negative), window=told.window.window)
+    yield reading(span, "periods", made, used, "event", told.features)
 
 
 _ABANDONED: Final = frozenset({stem("abandon"), stem("abandoned"), stem("abandoner"), stem("deserted")})

@@ -11,6 +11,7 @@ from segment_copilot.english.times.windows import Window as Said
 from segment_copilot.english.times.windows import since
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor
+from segment_copilot.english_next.events import lapsed
 from segment_copilot.english_next.meanings import (
     Clause,
     Fragment,
@@ -25,7 +26,7 @@ from segment_copilot.english_next.meanings import (
 )
 from segment_copilot.english_next.sharing import ANDS, Between, Rule, both, leans
 from segment_copilot.english_next.spans import Span, reading, union
-from segment_copilot.language import EventCount, EventMatch, EventSequence, Step
+from segment_copilot.language import EventCount, EventMatch, EventSequence, EventTime, Step
 from segment_copilot.language.nodes import Window
 
 _STRAIGHT: Final = frozenset({"and", "comma", "but", "stop"})
@@ -217,20 +218,35 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
     words = _later_words(found) & (two.left | two.pronoun)
     if before is None or not words & two.left or after is None or not after.event or leans(one):
         return
+    after = _once_more(after, found)
     for tree, name in later(before, after, words):
         words |= _in_turn(found) & two.left
         features = {name: 1, "left:word": -float((words & two.left).bit_count())}
         pointed = structs.replace(two, tree=tree, left=two.left & ~words, pronoun=two.pronoun & ~words, parts=(two,), features=features)  # fmt: skip
-        yield both(one, pointed, {}, tree=join("AND", _without(one.tree, before, tree), tree), exclude=one.exclude)
+        yield both(one, pointed, {}, tree=join("AND", without(one.tree, before, tree), tree), exclude=one.exclude)
 
 
-def _without(tree: Tree | None, before: Clause, later_one: Tree) -> Tree | None:
-    """Return the tree without what became a step of the sequence that follows it."""
+_TWICE = 2  # what "again" counts at least
+
+
+def _once_more(part: Clause, found: Anchors) -> Clause:
+    """Return "has not ordered again" as not having ordered, where it is said of the time since."""
+    node, again = part.condition, {at for at, token in enumerate(found.tokens) if token.lower == "again"}
     if (
-        not isinstance(later_one, Clause)
-        or not later_one.positive
-        or not isinstance(later_one.condition, EventSequence)
+        not isinstance(node, EventCount)
+        or node.operator != "lt"
+        or node.value != _TWICE
+        or not any(part.used >> at & 1 for at in again)
     ):
+        return part
+    return structs.replace(part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True)
+
+
+def without(tree: Tree | None, before: Clause, later_one: Tree) -> Tree | None:
+    """Return the tree without what became a step of the sequence that follows it."""
+    lasting = isinstance(later_one, Clause) and isinstance(later_one.condition, EventTime)
+    stepped = isinstance(later_one, Clause) and later_one.positive and isinstance(later_one.condition, EventSequence)
+    if not lasting and not stepped:
         return tree
     if tree == before:
         return None
@@ -250,10 +266,16 @@ _LATER: Final = frozenset({"since", "afterwards", "afterward", "thereafter", "la
 
 def later(before: Clause, after: Clause, words: int) -> Iterator[tuple[Tree, str]]:
     """Yield what happened, or did not, after something else: in the time that began with it, or one after the other."""
-    window = since(before.window) if before.window is not None else None
+    said = before.window
+    window = since(said) if said is not None else None
+    if said is not None and said.kind == "range" and said.after is None and said.first is not None:
+        window = said  # "bought since January, no refund since then"
     if window is not None:
         moved = timed(after, window, words)
-        if moved != after:
+        last = lapsed(moved) if said and said.first is None and said.after and before.event == after.event else None
+        if last is not None and _is_step(before):
+            yield last, "since:lapsed"
+        elif moved != after:
             yield moved, "since:window"
     recent = before.window is None or (before.window.kind == "last" and before.window.rolling)
     if not recent or after.timed or not _is_step(before) or not after.counts:
@@ -334,7 +356,7 @@ def _chain(run: Sequence[Clause]) -> Clause | None:
 def in_order(span: Span) -> Iterator[Reading]:
     """Order the parts beside it ("in that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
     when_said = union(span.windows)
-    words = {span.lower(at) for at in range(span.start, span.end)}
+    words = {span.lower(at) for at in range(span.start, span.end) if not when_said >> at & 1}
     content = {span.lower(at) for at in range(span.start, span.end) if span.found.content & ~when_said >> at & 1}
     window = span.windows[0] if span.windows else None
     named = any(span.lower(at) == "order" and span.lower(at - 1) in _WHICH_ORDER for at in range(span.start, span.end))
@@ -357,7 +379,7 @@ def _listed(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     del between, found
     for mark, other in ((two, one), (one, two)):
         part, tree = mark.fragment or Fragment(mark.ordered, order="listed" if mark.ordered else ""), other.tree
-        if not part.order or tree is None or leans(other):
+        if part.order not in {"listed", "strict"} or tree is None or leans(other):
             continue
         for before, made, name in _in_a_row(tree):
             node: Any = structs.replace(cast("EventSequence", made.condition), strict=part.order == "strict")

@@ -23,8 +23,9 @@ from segment_copilot.english_next.anchors import (
     WordAnchor,
     mask,
 )
-from segment_copilot.english_next.meanings import Clause, Features, Joined, Reading, Tree
+from segment_copilot.english_next.meanings import Clause, Features, Joined, Reading, Tree, clauses
 from segment_copilot.english_next.names import Names, concept
+from segment_copilot.language import UserProperty
 
 _A = TypeVar("_A", bound=Anchor)
 _MENTIONS: Final = 4  # event types that one part may be about
@@ -327,8 +328,11 @@ def reading(
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
     swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) if swallow else 0
     rest = span.found.content & span.mask & ~used
-    left = rest & ~swallowed
+    about = _about(span, tree) & rest & ~used & ~swallowed
+    left = rest & ~swallowed & ~about
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
+    if about:
+        counted["swallowed:described"] = min(about.bit_count(), 3)
     when = sum(1 for one in span.windows if not one.mask & used)
     if len(span.windows) == 1 and not when:
         used |= union(one for one in span.found.windows if one.bare and one.mask & ~span.mask == 0)
@@ -349,6 +353,36 @@ def reading(
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _about(span: Span, tree: Tree | None) -> int:
+    """Return the words that the descriptions of what is tested have, and that say nothing else: "the turnstile"."""
+    told: set[str] = set()
+    for one in clauses(tree):
+        node: Any = one.condition
+        tested = (
+            [("", node.property)]
+            if isinstance(node, UserProperty)
+            else [(one.event, test.property) for test in one.where]
+        )
+        told |= span.names.described(one.event).union(*(span.names.told_of(*path) for path in tested))
+    if not told:
+        return 0
+    spoken = (
+        *span.values,
+        *span.orders,
+        *span.metrics,
+        *span.money,
+        *span.negations,
+        *span.quantities,
+        *span.windows,
+        *span.segments,
+    )
+    taken = union(spoken) | union(one for one in span.fields if one.share == 1)
+    return span.having(frozenset(told) - _VAGUE) & ~taken
+
+
+_VAGUE: Final = frozenset(stem(word) for word in grammar.VAGUE)
 
 
 def _single(span: Span) -> int:

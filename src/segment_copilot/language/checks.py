@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
+from segment_copilot.language.local_times import check_at
 from segment_copilot.language.nodes import (
     EventCondition,
     EventCount,
@@ -82,6 +83,7 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
 def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
     yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
     yield from check_where(f"{pointer}/where", leaf.where)
+    yield from check_at(f"{pointer}/at", leaf.at)
     match leaf:
         case EventCount():
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
@@ -338,6 +340,7 @@ def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
         if isinstance(step, Step):
             yield from check_event_types(f"{here}/event_type", step.event_type)
             yield from check_where(f"{here}/where", step.where)
+            yield from check_at(f"{here}/at", step.at)
             if step.within is not UNSET:
                 if index == 0:
                     yield Finding(f"{here}/within", "unread_field", "The first step follows nothing; leave within out.")
@@ -360,6 +363,7 @@ def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetTy
         if isinstance(match, EventMatch):
             yield from check_event_types(f"{here}/event_type", match.event_type)
             yield from check_where(f"{here}/where", match.where)
+            yield from check_at(f"{here}/at", match.at)
         else:
             yield from check_event_types(here, match)
 

@@ -267,3 +267,18 @@ def nth_period(today: date, unit: str, ago: int, zone: ZoneInfo) -> Span:
     number, step = _STEPS[unit]
     first = add_to_date(period_start(today, unit), -ago * number, step)
     return Span(day_start(first, zone), day_start(add_to_date(first, number, step), zone))
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def is_at(instant: datetime, at: dict[str, Any], zone: ZoneInfo) -> bool:
+    """Whether an instant, on the wall of the zone, is on one of the weekdays and in the hours, whose end is out."""
+    local = instant.astimezone(zone)
+    if "weekdays" in at and WEEKDAYS[local.weekday()] not in at["weekdays"]:
+        return False
+    if "hours" not in at:
+        return True
+    begin, end = (datetime.strptime(text, "%H:%M").time() for text in at["hours"])  # noqa: DTZ007  # of any day
+    now = local.time()
+    return begin <= now < end if begin < end else now >= begin or now < end

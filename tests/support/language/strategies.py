@@ -216,6 +216,7 @@ ODD_VALUES: tuple[Any, ...] = (
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PERIODS = [
     "today",
     "yesterday",
@@ -457,7 +458,18 @@ class Draw:
 
     def match(self) -> Json:
         """The fields that choose events."""
-        return {"event_type": self.event_types()} | self.where()
+        return {"event_type": self.event_types()} | self.where() | self.at()
+
+    def at(self) -> Json:
+        """`{"at": …}`, or usually nothing: hours that an event of the world begins or ends, some over midnight."""
+        if not self.chance(6):
+            return {}
+        days = {"weekdays": self.some(WEEKDAYS, 1, 4)}
+        zone = ZoneInfo(self.one(self.world.zones))
+        near = [self.one(self.world.times).astimezone(zone).strftime("%H:%M") for _ in range(2)]
+        begin, end = self.one([near, ["22:00", "06:00"], ["00:00", "12:00"], ["09:30", "00:00"]])
+        hours = {"hours": [begin, end]} if begin != end else {"hours": ["02:00", "03:00"]}
+        return {"at": self.one([days, hours, days | hours])}
 
     def window(self, lengths: Sequence[str] = LENGTHS) -> Json:
         return self.one([{}, {"window_days": self.one(DAYS)}, {"window": {"last": self.one(lengths)}}])
@@ -561,14 +573,23 @@ class Draw:
     def group(self, segment_ids: Sequence[int], depth: int) -> Json:
         """`{logic, conditions}` whose groups nest at most *depth* deep; now and then with a condition and its complement."""
         conditions: list[Json] = [
-            {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
-            if depth > 1 and self.chance(4)
-            else self.leaf(segment_ids)
+            self.nested_group(segment_ids, depth - 1) if depth > 1 and self.chance(4) else self.leaf(segment_ids)
             for _ in range(self.one([1, 1, 2, 3]))
         ]
         if self.chance(4):
             conditions.insert(self.random.randint(0, len(conditions)), self.contrary(self.one(conditions), depth))
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
+
+    def nested_group(self, segment_ids: Sequence[int], depth: int) -> Json:
+        """A condition that joins others; half of them count theirs, some of which may be the same."""
+        group = {"type": "group"} | self.group(segment_ids, depth) | self.negate()
+        if self.chance(2):
+            return group
+        conditions = [*group["conditions"]] + [self.leaf(segment_ids) for _ in range(self.one([0, 1, 2, 3]))]
+        if self.chance(4):
+            conditions.append(deepcopy(self.one(conditions)))
+        least = self.random.randint(1, len(conditions))
+        return group | {"logic": self.one(["AT_LEAST", "At_Least"]), "at_least": least, "conditions": conditions}
 
     def contrary(self, condition: Json, depth: int) -> Json:
         """The complement of a condition, by itself or, where groups may nest, in a group with another condition."""

@@ -27,6 +27,7 @@ from segment_copilot.language import (
     WhereGroup,
     Window,
 )
+from segment_copilot.language.nodes import Step
 
 WINDOWED: Final = (EventCount, Monetary, EventProperty)
 NUMBERED: Final = (EventCount, Monetary, EventPeriods)
@@ -143,12 +144,26 @@ def with_window(node: Condition, said: Said) -> Condition | None:
             return structs.replace(
                 node, window_days=days, value2=UNSET, operator="gt" if node.operator == "between" else node.operator
             )
+        case EventSequence() if said.kind == "last" and length and (gapped := _gapped(node, length)):
+            return gapped
         case EventSequence() if said.kind == "last" and length and (node.search_window is UNSET or has_window(node)):
             return structs.replace(node, window=Window(last=length.json), window_days=UNSET)
         case UserProperty() | EventTime() if has_window(node) and length and said.kind in {"last", "next"}:
             return structs.replace(cast("Any", node), value=length.json)
         case _:
             return None
+
+
+def _gapped(node: EventSequence, length: Length) -> Condition | None:
+    """Return a sequence with another bound of the one gap that has one; None where it bounds all or none of them."""
+    bound = [at for at, one in enumerate(node.events) if isinstance(one, Step) and one.within is not UNSET]
+    if has_window(node) or len(bound) != 1:
+        return None
+    events: list[Any] = [
+        structs.replace(one, within=length.json) if at in bound and isinstance(one, Step) else one
+        for at, one in enumerate(node.events)
+    ]
+    return structs.replace(node, events=events)
 
 
 def length_of(node: Condition) -> Length | None:

@@ -64,6 +64,8 @@ def set_to(desk: Desk, parts: Parts) -> list[Made]:
     new = parts["new"]
     if new.negated and not new.values and new.says({","}):
         return []
+    if "gone" in parts and all(one.open for one in targets(desk, parts["gone"])):
+        return []
     among = targets(desk, parts["old"]) if "old" in parts else tuple(Target(place, open=True) for place in desk.places)
     if "old" in parts and any(one.open for one in among):
         return []
@@ -183,7 +185,7 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
 def merged(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with one condition said anew: "at least 5 orders in 60 days" of one that counts orders."""
     made: list[Made] = []
-    for node, rank in leaves_said(desk, new, LEAST):
+    for node, rank in leaves_said(desk, new, LEAST) if new.again is None else ():
         for place in desk.places:
             number = any(one.quantity.value == getattr(node, "value", None) for one in new.quantities)
             merged = merge(place.node, node, said_number=number)
