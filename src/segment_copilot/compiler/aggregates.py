@@ -6,7 +6,7 @@ Long expressions of a row are `named`; the SELECT that holds the expressions is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
@@ -20,6 +20,7 @@ from segment_copilot.compiler.slots import (
     OccurrenceSlot,
     PeriodsSlot,
     Range,
+    Test,
     TimeSlot,
 )
 from segment_copilot.compiler.tables import INSTANT
@@ -52,8 +53,8 @@ COMPARISONS: Final[dict[NumberOperator, LiteralString]] = {
 }
 
 
-def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
-    """Write whether the slot holds for the user."""
+def render_holds(slot: GroupedSlot, guard: Guard, tests: Sequence[Test] = ()) -> Fragment:
+    """Write whether the slot holds for the user; *tests* are those that several slots make of the row that it tests."""
     match slot:
         case CountSlot():
             return render_comparison(_aggregate("count", guard), slot.comparison, "UInt64")
@@ -62,7 +63,7 @@ def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
         case AggregateSlot():
             return _metric_holds(slot, guard)
         case OccurrenceSlot():
-            return _occurrence(slot, guard)
+            return _occurrence(slot, guard, tests)
         case PeriodsSlot():
             return render_comparison(_active_periods(slot, guard), slot.comparison, "UInt64")
         case _:
@@ -174,7 +175,7 @@ def _active_periods(slot: PeriodsSlot, guard: Guard) -> Fragment:
 # Values of a property
 
 
-def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
+def _occurrence(slot: OccurrenceSlot, guard: Guard, tests: Sequence[Test]) -> Fragment:
     test = render_test("payload", slot.test)
     match slot.occurrence:
         case "any":
@@ -183,7 +184,16 @@ def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
             failed = _with_guard(guard, sql("NOT {}", test))
             return sql("({})", _any_row(guard, sql("{} = 0", _aggregate("count", failed))))
         case "latest" | "first":
-            return _at_end(slot, test, guard)
+            return _at_end(slot, test, guard) if len(tests) <= 1 else _one_of(tests, slot, guard)
+
+
+def _one_of(tests: Sequence[Test], slot: OccurrenceSlot, guard: Guard) -> Fragment:
+    """Write the slot's test as one of several of the same event, which is found once for all of them: a bit for each."""
+    place = tests.index(slot.test)
+    some = tests[place - place % _BITS :][:_BITS]
+    bits = [sql("if({}, {}, 0)", render_test("payload", test), 1 << bit) for bit, test in enumerate(some)]
+    found = _at_end(slot, sql("toUInt64({})", join(" + ", bits)), guard)
+    return sql("bitTest({}, {})", found, place % _BITS)
 
 
 def _at_end(slot: OccurrenceSlot, expression: Fragment, guard: Guard) -> Fragment:

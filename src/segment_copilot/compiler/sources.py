@@ -43,6 +43,7 @@ from segment_copilot.compiler.slots import (
     SequenceSlot,
     Slot,
     SlotNode,
+    Test,
     TimeSlot,
     TraitSlot,
 )
@@ -131,6 +132,12 @@ class _Need(Struct, frozen=True):
         if not (self.exists or is_last) or window.latest is not None or window.earliest is None:
             return None
         return window.earliest if window.earliest > NO_ROW else None
+
+    @property
+    def row(self) -> object:
+        """Say which one row the slot tests, if it tests one; for two slots that test the same row it is equal."""
+        window = self.matching.range if self.since is None else None
+        return isinstance(self.slot, OccurrenceSlot) and (self.slot.occurrence, window, self.matching.filter)
 
 
 def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
@@ -310,18 +317,22 @@ class _Read(Struct, frozen=True):
 
     def holds(self) -> list[Fragment]:
         """Write, per slot, whether it holds for the user."""
+        of_one_row = dict[object, dict[Test, None]]()
+        for need in self.needs:
+            if isinstance(need.slot, OccurrenceSlot):
+                of_one_row.setdefault(need.row, {})[need.slot.test] = None
         return [
-            _holds(need, window, rows)
+            _holds(need, window, rows, list(of_one_row.get(need.row, ())))
             for need, window, rows in zip(self.needs, self.of_windows, self.of_rows, strict=True)
         ]
 
 
-def _holds(need: _Need, window: list[Fragment], rows: list[Fragment]) -> Fragment:
+def _holds(need: _Need, window: list[Fragment], rows: list[Fragment], tests: Sequence[Test]) -> Fragment:
     if window and need.since is not None:
-        is_since = render_last_since(need.since, _guard(rows))
-        return is_since if need.exists else group("AND", [is_since, render_holds(need.slot, _guard(rows))])
+        is_since, guard = render_last_since(need.since, _guard(rows)), _guard(rows)
+        return is_since if need.exists else group("AND", [is_since, render_holds(need.slot, guard, tests)])
     guard = _guard([*window, *rows])
-    return render_any_row(guard) if need.exists else render_holds(need.slot, guard)
+    return render_any_row(guard) if need.exists else render_holds(need.slot, guard, tests)
 
 
 def _guard(tests: Sequence[Fragment]) -> Guard:
