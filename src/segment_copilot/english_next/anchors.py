@@ -108,6 +108,7 @@ class Anchors(Struct, frozen=True, dict=True):
     pronouns: tuple[WordAnchor, ...]
     shares: tuple[Share, ...]
     salt: Salt | None  # the name of a split
+    lists: tuple[WordAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
@@ -127,8 +128,8 @@ class Anchors(Struct, frozen=True, dict=True):
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
         found = self.names.evidence.get(concept(token.stem), ())
-        if token.stem in lexicon.stems("people") and not any(how == "own" for _, how, _ in found):
-            found = ()  # "readers" are those who read, whatever descriptions say of readers
+        if token.stem in lexicon.stems("people"):  # "readers" are those who read, whatever descriptions say of readers
+            found = (*self.names.evidence.get(concept(agent(token.stem, token.lower) or ""), ()), *found)
         for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
             found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
@@ -200,7 +201,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         orders,
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
     )  # fmt: skip
 
@@ -284,7 +285,7 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
     if not found and len(key) > 1:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:
-        found = list(names.meant.get(frozenset(map(_old_concept, key)), ()))
+        found = list(names.meant.get(frozenset(map(concept, key)), ()))
     if len(run) == 1 and not first.text.isupper() and first.lower in CODES_THAT_ARE_WORDS | _WORDS_THAT_ARE_CODES:
         return []
     if country_code(run) is not None:
@@ -296,10 +297,6 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
                 found = [one for one in found if (one.place.event, one.place.path) != (place.event, place.path)]
                 found.append(Value(place, country, "country", tuple(one for one in spellings if one != country)))
     return found
-
-
-def _old_concept(key: str) -> str:
-    return concept(key)
 
 
 def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:

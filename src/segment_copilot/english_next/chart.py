@@ -10,11 +10,13 @@ from msgspec import Struct, structs
 from segment_copilot.english_next import (
     amount_rules,
     asides,
+    asking,
     event_rules,
     in_between,
     joins,
     labels,
     lexicon,
+    lists,
     occurrences,
     ordering,
     pointing,
@@ -259,6 +261,13 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
         if one.start:
             yield one.start
     yield from (at for at in heads if at < len(found.tokens))
+    for start, end in asking.sentences(found.tokens):
+        cuts = (asking.preamble(found.tokens, start, end), asking.purpose(found.tokens, start, end))
+        yield from (at for at in cuts if start < at < end)
+    yield from filter(None, (asking.mended(found.tokens),))
+    yield from (
+        at for one in found.lists if one.kind == "one" for at in (one.start, one.end) if 0 < at < len(found.tokens)
+    )
     yield from filter(None, (_marker(found, at) for at in range(len(found.tokens))))
 
 
@@ -289,7 +298,10 @@ class Chart:
         self.weights = weights
         self.steps = 0
         self.units = units(found)
-        self._firsts = {at for at, unit in enumerate(self.units) if not at or "stop" in unit.between.kinds}
+        meant = asking.mended(found.tokens)
+        self._firsts = {
+            at for at, one in enumerate(self.units) if not at or "stop" in one.between.kinds or one.start == meant
+        }
         self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
 
     def read(self) -> tuple[Reading, ...]:
@@ -345,7 +357,14 @@ class Chart:
         if not lefts or not rights:
             return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *in_between.RULES, *occurrences.JOINS):
+        for rule in (
+            *joins.RULES,
+            *pointing.RULES,
+            *ordering.RULES,
+            *in_between.RULES,
+            *occurrences.JOINS,
+            *lists.RULES,
+        ):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -363,6 +382,7 @@ def _leaves_of(span: Span) -> Iterator[Reading]:
         yield from rule.make(span)
     for leaf in (
         asides.greeted,
+        lists.meant,
         ordering.in_order,
         occurrences.one_of_them,
         occurrences.nothing_else,
