@@ -11,6 +11,7 @@ from segment_copilot.english_next import (
     amount_rules,
     asides,
     event_rules,
+    in_between,
     joins,
     labels,
     lexicon,
@@ -33,6 +34,7 @@ _STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what 
 _PAIRS: Final = 8
 _ORDER: Final = (
     "except",
+    "between",
     "within_of",
     "then",
     "after",
@@ -108,6 +110,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         and not any(joint.mask & one.mask for one in found.negations if one.kind == "other")
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not (joint.kind == "between" and not _names_two(found, joint.end))
         and not _is_of_order(found, joint)
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
@@ -156,6 +159,17 @@ def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
     first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
     return joint.kind == "except" and first == "leave" and before in {"to", "for"}
+
+
+def _names_two(found: Anchors, at: int) -> bool:
+    """Return whether "between" names the two things that something lies between."""
+    end = next((place for place in range(at, len(found.tokens)) if found.tokens[place].lower in {"and", ",", "."}), at)
+    said = {token.lower for token in found.tokens[at:end]}
+    return (
+        at < end < len(found.tokens)
+        and found.tokens[end].lower == "and"
+        and not said & {"them", "two", "both", "those", "these"}
+    )
 
 
 def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:
@@ -331,7 +345,7 @@ class Chart:
         if not lefts or not rights:
             return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
+        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *in_between.RULES, *occurrences.JOINS):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):

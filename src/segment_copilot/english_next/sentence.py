@@ -39,9 +39,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(
-        _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
-    )  # a line ends a sentence
+    tokens = tuple(_first_time(token) for token in read(_plain(text)))  # a line ends a sentence
     tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
     tokens, spans = _turned(tokens, spans)
     tokens, spans = _gathered(tokens, spans)
@@ -53,6 +51,12 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
+
+
+def _plain(text: str) -> str:
+    """Return a text as words apart: a line ends a sentence, and numbers stand for themselves."""
+    apart = _POINT.sub(r"0\1", text.replace("\n", ";"))
+    return _HYPHEN.sub(r"\1 ", _GLUED.sub(r"\1 \2", apart))
 
 
 def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -251,6 +255,10 @@ def _gathered(
 
 _POINT: Final = re.compile(r"(?<![\w.])(\.\d)")
 """A number without the zero before its point: ".8"."""
+_GLUED: Final = re.compile(r"(?<![\w.])(\d+)(ms|mins?|secs?|pcs)\b")
+"""A number and its unit in one word: "300ms"."""
+_HYPHEN: Final = re.compile(r"\b(over|under|above|below)-(?=\d)", re.IGNORECASE)
+"""A comparison and its number in one word: "over-60s"."""
 _PLURAL: Final = re.compile(r"(\d{1,4})s")
 _NUMBERS: Final = frozenset({"number", "money"})
 _BEHIND_UNITS: Final = frozenset(
