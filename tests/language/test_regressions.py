@@ -86,7 +86,58 @@ def viewed(value: int, operator: str = "gte", **fields: Any) -> dict[str, Any]:
 
 VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event("c", 2), event("d", kind="other")]
 
+LAST_OF_WINDOWS = [
+    *(event(user, 1440 * days, x=x) for user, days, x in [("a", 1, 1), ("b", 5, 1), ("b", 6, 2), ("c", 20, 1)]),
+    *(event("d", 1440 * days, x=x) for days, x in [(1, 2), (4, 1)]),
+    event("e", kind="other"),
+]
+"""Views of a, b, c and d, the last of them 1, 5, 20 and 1 days ago, with 1, 1, 1 and 2."""
+
+
+def had(occurrence: str, days: int, **fields: Any) -> dict[str, Any]:
+    """The view had 1."""
+    asked = {"type": "event_property", "event_type": "view", "property": "x", "operator": "eq", "value": 1}
+    return asked | {"occurrence": occurrence, "window_days": days} | fields
+
+
 CASES = [
+    *(
+        Case(f"windows that are read together: {name}", group(logic, *conditions), LAST_OF_WINDOWS, expected)
+        for name, logic, conditions, expected in [
+            ("the last of each", "AND", [had("latest", 10), had("latest", 30)], "ab"),
+            ("the last of either, or none", "OR", [had("latest", 3), had("latest", 10, negate=True)], "acde"),
+            ("the last of neither", "AND", [had("latest", 3, negate=True), had("latest", 30, negate=True)], "de"),
+            ("any of either", "OR", [had("any", 3), had("any", 5)], "abd"),
+            ("any of one, not of the other", "AND", [had("any", 5), had("any", 3, negate=True)], "bd"),
+            ("every one of each", "AND", [had("every", 3), had("every", 30)], "a"),
+            ("the first of each", "AND", [had("first", 5), had("first", 30)], "ad"),
+            (
+                "some in one, none in the other",
+                "AND",
+                [viewed(1, window_days=30), viewed(0, "eq", window_days=3)],
+                "bc",
+            ),
+            ("one in each", "AND", [viewed(1, window_days=3), viewed(1, window_days=10)], "ad"),
+            (
+                "the last within some time, and before",
+                "OR",
+                [
+                    {"type": "recency", "event_type": "view", "operator": "lt", "window_days": 3},
+                    {"type": "recency", "event_type": "view", "operator": "between", "window_days": 10, "value2": 30},
+                ],
+                "acd",
+            ),
+            (
+                "the last of those that pass, of all",
+                "AND",
+                [
+                    viewed(1, window_days=30),
+                    viewed(1, window_days=10, where=[{"property": "x", "operator": "eq", "value": 2}]),
+                ],
+                "bd",
+            ),
+        ]
+    ),
     Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
     *(
         Case(

@@ -16,7 +16,7 @@ from segment_copilot.english_next.events import (
     is_countable,
     said,
 )
-from segment_copilot.english_next.meanings import Reading
+from segment_copilot.english_next.meanings import Reading, clauses
 from segment_copilot.english_next.names import SECONDS, money_rank
 from segment_copilot.english_next.spans import Mention, Span, reading, union
 from segment_copilot.language import Monetary
@@ -134,7 +134,10 @@ def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
     for one in span.quantities:
         if one.end < span.end and span.found.tokens[one.end].stem in SECONDS and not one.quantity.currency:
             for made in _amount(span, mention, WordAnchor(one.start, one.start, "sum"), "implied_sum_time"):
-                if "measured:unit" in made.features:
+                if any(
+                    place.second is not None and place.path in _paths(made)
+                    for place in span.names.numeric(mention.event)
+                ):
                     of = span.lower(one.end + 1) == "of"
                     yield structs.replace(made, features={**made.features, "implied_sum_time:of": float(of)})
         if one.quantity.currency and mention.mask:
@@ -142,6 +145,10 @@ def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
             yield from _amount(
                 span, mention, WordAnchor(one.start, one.start, "sum"), f"implied_sum_{'of' if behind else 'by'}"
             )
+
+
+def _paths(made: Reading) -> frozenset[str]:
+    return frozenset(one.condition.property for one in clauses(made.tree) if isinstance(one.condition, Monetary))
 
 
 def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:

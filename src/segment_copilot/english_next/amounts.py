@@ -246,7 +246,7 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
             and (one.place.event, one.place.path) == (event, value.place.path)
             and not one.mask & taken
         )
-        used |= anchor.mask | (field.mask if field and not field.mask & taken else far)
+        used |= anchor.mask | (field.mask if field else far)
         add(features, "value:named" if field else "value:named_far" if far else "value:bare")
         if any(not other.place.event for other in anchor.values):
             add(features, "value:also_trait")

@@ -144,8 +144,9 @@ def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
     fields = span.names.searched(mention.event)
     if not fields or not mention.mask or values.tests:
         return None
-    start = next((at + 1 for at in range(span.start, span.end) if span.found.tokens[at].stem in TEXTS), None)
-    start = start or next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
+    said = [at for at in range(span.start, span.end) if span.found.tokens[at].stem in TEXTS]
+    said = said or [at for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}]
+    start = said[0] + 1 if said else None
     if start is None:
         return None
     blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken
@@ -158,7 +159,7 @@ def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
         end += 1
     text = " ".join(token.text for token in span.found.tokens[start:end])
     return (
-        Tests((PropertyTest(fields[0].path, "contains", text),), mask(start, end), {"value:searched": 1})
+        Tests((PropertyTest(fields[0].path, "contains", text),), mask(said[0], end), {"value:searched": 1})
         if text
         else None
     )
@@ -252,7 +253,7 @@ def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
 
 def is_countable(at: WindowAnchor | None) -> bool:
     """Return whether events can be counted in a window of this kind."""
-    return at is None or at.window.kind in {"last", "period", "range", "between", "ever", "same"}
+    return at is None or (not at.ahead and at.window.kind in {"last", "period", "range", "between", "ever", "same"})
 
 
 def all_tests(span: Span, mention: Mention, told: Said) -> Iterator[Plan]:

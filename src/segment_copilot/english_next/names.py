@@ -146,7 +146,7 @@ class Place(Struct, frozen=True, dict=True):
         """Tell whether its texts are days in several ways, the one that the language reads among them."""
         texts = self.field.texts
         written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
-        return written and any(parse_date(text) is not None for text in texts)
+        return written and any(parse_date(text.replace(" ", "T", 1)) is not None for text in texts)
 
     @property
     def path(self) -> str:
@@ -260,6 +260,8 @@ class Names:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for words, several in _paid(place.field):
+                found.setdefault(words, []).append(Value(place, several[0], "gloss", several[1:]))
             for words, value, how in _loosely(place.field):
                 found.setdefault(words, []).append(Value(place, value, how, spelled(place.field, value)))
         return {key: tuple(rows) for key, rows in found.items()}
@@ -427,10 +429,20 @@ def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
             yield words, value, "value"
     for word, value in _parts(field).items():
         yield (word,), value, "part"
-    for words, value in one.items():
-        for other in lexicon.alike().get(words[0], ()):
-            if (other,) not in one:
-                yield (other,), value, "alias"
+    for words, value in {**field.values, **one}.items():
+        for other in lexicon.alike().get(words, ()):
+            if other not in one and other not in field.values:
+                yield other, value, "alias"
+
+
+def _paid(field: Field) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the words for all values but the one that costs nothing: "on a paid plan"."""
+    paid = tuple(text for text in field.texts if text.lower() not in _UNPAID)
+    if field.words and 0 < len(paid) < len(field.texts):
+        yield from (((stem(said), stem(field.words[-1])), paid) for said in ("paid", "paying"))
+
+
+_UNPAID: Final = frozenset({"free", "freemium", "none"})
 
 
 _PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",

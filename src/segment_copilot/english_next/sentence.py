@@ -15,6 +15,7 @@ from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
 from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.layout import plain
 from segment_copilot.english_next.when import opened
 
 _NEAR: Final = 24  # characters: further on the same word is another one
@@ -39,10 +40,9 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(
-        _first_time(token) for token in read(_POINT.sub(r"0\1", text.replace("\n", ";")))
-    )  # a line ends a sentence
-    tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
+    said = plain(text)
+    tokens = tuple(_first_time(token) for token in read(_apart(said)))
+    tokens, spans = _rewritten(tokens, _aligned(said, tokens), vocabulary, is_name)
     tokens, spans = _turned(tokens, spans)
     tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
@@ -53,6 +53,12 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
+
+
+def _apart(text: str) -> str:
+    """Return a text as words apart: a line ends a sentence, and numbers stand for themselves."""
+    apart = _POINT.sub(r"0\1", text.replace("\n", ";"))
+    return _HYPHEN.sub(r"\1 ", _GLUED.sub(r"\1 \2", apart))
 
 
 def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -79,18 +85,20 @@ def _first_time(token: Token) -> Token:
 
 def _aligned(text: str, tokens: Sequence[Token]) -> list[tuple[int, int]]:
     """Return where each token stands. A contraction is two tokens of one word: the second has the rest of it."""
-    plain = text.replace("\u2019", "'").lower()
+    typed = text.replace("\u2019", "'").lower()
     spans: list[tuple[int, int]] = []
     cursor = 0
     for token in tokens:
+        while cursor < len(typed) - 1 and typed[cursor] == " ":
+            cursor += 1
         parts = token.lower.split() if token.kind not in {"quoted", "money"} else [token.lower]
-        start = plain.find(_first(parts), cursor, cursor + _NEAR + len(parts[0]) if parts else cursor)
+        start = typed.find(_first(parts), cursor, cursor + _NEAR + len(parts[0]) if parts else cursor)
         if start < 0:
-            spans.append((cursor, _word_end(plain, cursor)))
+            spans.append((cursor, _word_end(typed, cursor)))
         else:
             end = start
             for part in parts:
-                found = plain.find(part, end, end + _NEAR + len(part))
+                found = typed.find(part, end, end + _NEAR + len(part))
                 end = found + len(part) if found >= 0 else end
             spans.append((start, max(end, start + 1)))
         cursor = spans[-1][1]
@@ -251,6 +259,10 @@ def _gathered(
 
 _POINT: Final = re.compile(r"(?<![\w.])(\.\d)")
 """A number without the zero before its point: ".8"."""
+_GLUED: Final = re.compile(r"(?<![\w.])(\d+)(ms|mins?|secs?|pcs)\b")
+"""A number and its unit in one word: "300ms"."""
+_HYPHEN: Final = re.compile(r"\b(over|under|above|below)-(?=\d)", re.IGNORECASE)
+"""A comparison and its number in one word: "over-60s"."""
 _PLURAL: Final = re.compile(r"(\d{1,4})s")
 _NUMBERS: Final = frozenset({"number", "money"})
 _BEHIND_UNITS: Final = frozenset(

@@ -8,7 +8,6 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import (
     WINDOWED,
     events_of,
@@ -185,12 +184,7 @@ def whose(new: Part) -> bool:
     """Return whether words are about people, and not about what they did: "from Spain", "who bought shoes"."""
     tokens, start = new.found.tokens, (new.span & -new.span).bit_length() - 1
     traits = any(not value.place.event and value.place.field.country for one in new.values for value in one.values)
-    return traits or has_people(new) or tokens[start].lower in _LIVING
-
-
-def has_people(new: Part) -> bool:
-    """Return whether words are about people: "people who", "anyone", "whose"."""
-    return any(ways.is_part(token.stem, "people") for at, token in enumerate(new.found.tokens) if new.span >> at & 1)
+    return traits or new.has("people") or tokens[start].lower in _LIVING
 
 
 def own_value(values: Sequence[Value], node: Condition) -> Value | None:
