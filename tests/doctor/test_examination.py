@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from segment_copilot.activations.secrets import Secrets, new_key
+from segment_copilot.demo.loading import SLUG
 from segment_copilot.doctor import Check, examine
 from segment_copilot.doctor.queues import QUEUES
 from segment_copilot.resources import open_resources
@@ -203,6 +204,23 @@ async def test_secrets_that_nobody_can_open(database_url: str, clickhouse_url: s
     assert found["secrets"].verdict == "wrong"
     assert str(Secrets((old,)).newest) in found["secrets"].detail
     assert (await checks(database_url, clickhouse_url, SECRETS_KEYS=f"{new},{old}"))["secrets"].verdict == "ok"
+
+
+async def test_tenants_that_nobody_can_use_or_that_are_made_up(database_url: str, clickhouse_url: str):
+    assert (await checks(database_url, clickhouse_url))["tenants"].verdict == "unknown"
+
+    async with open_resources(
+        read_settings({"DATABASE_URL": database_url, "CLICKHOUSE_URL": clickhouse_url})
+    ) as opened:
+        tenant = await opened.tenants.create("acme")
+        assert "No tenant has a key" in (await checks(database_url, clickhouse_url))["tenants"].detail
+        await opened.keys.create(tenant)
+        assert (await checks(database_url, clickhouse_url))["tenants"] == Check("tenants", "ok", "1 tenant.")
+        await opened.tenants.create(SLUG)
+        assert "whose shop is made up" in (await checks(database_url, clickhouse_url))["tenants"].detail
+        await run_postgres(database_url, "UPDATE api_keys SET revoked_at = now()")
+        await run_postgres(database_url, f"DELETE FROM tenants WHERE slug = '{SLUG}'")
+        assert "No tenant has a key" in (await checks(database_url, clickhouse_url))["tenants"].detail
 
 
 WAITING = {

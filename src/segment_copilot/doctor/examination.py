@@ -17,8 +17,9 @@ from segment_copilot.doctor.configuration import judge, read
 from segment_copilot.doctor.findings import Check, Report, ok, unknown, warning, wrong
 from segment_copilot.doctor.outside import examine_outside
 from segment_copilot.doctor.postgres import examine_postgres
-from segment_copilot.doctor.queues import examine_queues, examine_secrets
+from segment_copilot.doctor.queues import examine_queues
 from segment_copilot.doctor.reaching import dial, judge_clock, time_clock
+from segment_copilot.doctor.tenants import examine_secrets, examine_tenants
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
@@ -51,6 +52,7 @@ async def examine(environ: Mapping[str, str]) -> Report:
         if postgres is not None:
             checks += await _part("migrations", lambda: _migrations(postgres, clickhouse))
             checks += await _part("queues", lambda: examine_queues(postgres))
+            checks += await _part("tenants", lambda: examine_tenants(postgres))
             checks += await _part("secrets", lambda: examine_secrets(postgres, settings.secrets_keys))
     checks += await _part("outside", lambda: examine_outside(settings))
     return Report.of(checks, version=importlib.metadata.version("segment-copilot"))

@@ -1,4 +1,4 @@
-"""Examines what waits for a worker, and for how long; whether any worker lives; which secrets can still be opened."""
+"""Examines what waits for a worker, and for how long; whether any worker lives; what came to a bad end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from segment_copilot.activations.secrets import Secrets
 from segment_copilot.doctor.findings import Check, in_words, ok, warning, wrong
-from segment_copilot.errors import InvalidInput
 from segment_copilot.stores.postgres import Postgres
 from segment_copilot.stores.presence import LIVING
 
@@ -138,11 +136,6 @@ _ENDS: Final = {
     ),
 }
 _IDS: Final = 5
-_SEALED: Final = """
-SELECT DISTINCT sealed_with AS key FROM activations WHERE sealed_with IS NOT NULL
-UNION SELECT DISTINCT split_part(secret, '.', 2) FROM webhooks
-UNION SELECT DISTINCT split_part(previous_secret, '.', 2) FROM webhooks WHERE previous_until > now()
-"""
 
 
 async def examine_queues(postgres: Postgres) -> list[Check]:
@@ -193,18 +186,3 @@ async def _ended(postgres: Postgres) -> list[Check]:
         if row["count"]:
             checks.append(warning(f"queues.{row['name']}", f"{row['count']} {says}{ids and ' '}{ids}.", remedy))
     return checks
-
-
-async def examine_secrets(postgres: Postgres, keys: tuple[str, ...]) -> list[Check]:
-    """Return which keys are still needed to open what is stored."""
-    try:
-        known = Secrets(keys).ids
-    except InvalidInput:
-        return []  # the settings say so themselves
-    used = {row["key"] for row in await postgres.fetch(_SEALED)}
-    if lost := sorted(used - known):
-        detail = (
-            f"Secrets are sealed with {', '.join(lost)}, which SECRETS_KEYS does not hold: nothing is sent with them."
-        )
-        return [wrong("secrets", detail, "Put the key back behind the newest one, or send these secrets again.")]
-    return [ok("secrets", "Every secret that is stored can be opened.")] if used else []
