@@ -63,7 +63,8 @@ def drawn(draw: Draw, base: Any) -> PatchOperation:
         operation("add", "/exclude", value={"logic": "OR", "conditions": [draw.leaf()]}),
         operation("move", draw.one(siblings), **{"from": path}),
     ]
-    if len(siblings) > 1:
+    group = of.get(parent.removesuffix("/conditions"), {})
+    if len(siblings) > group.get("at_least", 1):
         choices.append(operation("remove", path))
     if "exclude" in base:
         choices.append(operation("remove", "/exclude"))
@@ -99,6 +100,16 @@ def test_what_a_patch_does_not_touch_keeps_its_bytes(seed: int):
         assert encode(decode(after)) == encode(decode(apply_patch(base, [one])))
         assert jsonpatch.apply_patch(base, list(difference(base, after))) == after
         base = after
+
+
+def test_a_group_that_counts_is_left_with_as_many_conditions_as_it_asks_for():
+    trait = {"type": "user_property", "property": "a", "operator": "is_set"}
+    counted = {"type": "group", "logic": "AT_LEAST", "at_least": 2, "conditions": [trait, trait, trait]}
+    base = {"logic": "AND", "conditions": [counted]}
+    one_less = edited(base, operation("remove", "/conditions/0/conditions/0"))
+    with pytest.raises(InvalidDefinition) as refused:
+        edited(one_less, operation("remove", "/conditions/0/conditions/0"))
+    assert [(one.pointer, one.code) for one in refused.value.findings] == [("/conditions/0/at_least", "out_of_range")]
 
 
 @given(seed=st.integers(0, 2**32))
