@@ -48,7 +48,7 @@ segops: $(UV) ## Call every method of SegOps' SDKs; the table is in docs/segops.
 	@$(RUN) python -m tests.service.segops
 
 docs: $(UV) ## Build the site of docs/ with warnings as errors; a service started here serves it at /docs/
-	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 	@echo "Built. segment-copilot dev serves it at /docs/."
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each

@@ -152,6 +152,10 @@ class _Reader:
         return {"logic": "OR" if sign == "|" else "AND", "conditions": conditions}
 
     def _condition(self) -> Fields:
+        if self._said("not in any segment"):
+            return self._memberships("not_in")
+        if self._said("in any segment"):
+            return self._memberships("in")
         if self._said("not in segment"):
             return self._membership("not_in")
         if self._said("not "):
@@ -178,15 +182,24 @@ class _Reader:
         self._must_say(")")
         return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": conditions}
 
+    def _memberships(self, operator: str) -> Fields:
+        found = [self._segment()]
+        while self._said(","):
+            found.append(self._segment())
+        return {"type": "segment_membership", "segment_ids": found, "operator": operator}
+
     def _membership(self, operator: str) -> Fields:
+        return {"type": "segment_membership", "segment_id": self._segment(), "operator": operator}
+
+    def _segment(self) -> int:
         name = self._quoted()
         if name is None and (number := self._take(re.compile(r"\d+\b"))):
-            return {"type": "segment_membership", "segment_id": int(number), "operator": operator}
+            return int(number)
         name = name or self._must(BARE_NAME, "a segment's name")
         if name not in self._segments:
             known = ", ".join(f"“{one}”" for one in self._segments) or "none"
             raise NotationError(f"There is no segment “{name}”; there are {known}.")
-        return {"type": "segment_membership", "segment_id": self._segments[name], "operator": operator}
+        return self._segments[name]
 
     # Conditions that look like calls.
 
@@ -354,6 +367,10 @@ class _Reader:
         before = self._place
         if self._said("in") and (length := self._take(_LENGTH)):
             days = _DAYS.fullmatch(length)
+            if self._said("complete"):
+                return {"window": {"last": length, "days": "complete"}}
+            if self._said("with today"):
+                return {"window": {"last": length, "days": "with_today"}}
             return {"window_days": int(days[1])} if days else {"window": {"last": length}}
         self._place = before
         if period := self._take(_PERIOD):

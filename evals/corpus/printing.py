@@ -99,9 +99,10 @@ class _Printer:
                 raise ValueError(f"There is no notation for {other}.")
 
     def _membership(self, fields: Fields) -> str:
-        number = fields["segment_id"]
-        name = _name(self._segments[number], BARE_NAME) if number in self._segments else str(number)
-        return f"{'not ' if fields.get('operator') == 'not_in' else ''}in segment {name}"
+        numbers = fields.get("segment_ids") or [fields["segment_id"]]
+        names = [_name(self._segments[one], BARE_NAME) if one in self._segments else str(one) for one in numbers]
+        several = "any " if "segment_ids" in fields else ""
+        return f"{'not ' if fields.get('operator') == 'not_in' else ''}in {several}segment {','.join(names)}"
 
 
 def _event(fields: Fields) -> str:
@@ -166,7 +167,8 @@ def _window(fields: Fields) -> str:
 
 def _when(window: Fields) -> str:
     if "last" in window:
-        return f" in {window['last']}"
+        days = f" {window['days'].replace('_', ' ')}" if "days" in window else ""
+        return f" in {window['last']}{days}"
     if "period" in window:
         return f" {window['period'].replace('_', ' ')}"
     if "between" in window:

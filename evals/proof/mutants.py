@@ -23,7 +23,7 @@ _STRICT: Final = {
     "after": "before",
 }
 _TEXTS: Final = {"eq", "neq", "contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"}
-_LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next"}
+_LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last"}
 _METRICS: Final = {"sum": "avg", "avg": "max", "max": "min", "min": "max", "median": "avg", "count_distinct": ""}
 _PERIODS: Final = {"today": "yesterday", "yesterday": "today"}
 _ROLLING: Final = {"week": "7d", "month": "30d", "quarter": "90d", "year": "365d"}

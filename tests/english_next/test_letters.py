@@ -68,6 +68,9 @@ def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> Non
         "Customers who ordered. They had a boat.",
         "Customers who ordered. The order was for a tent.",
         "Not at sea: customers who ordered",
+        "Boat owners, from Spain, ordered in May... no, ordered in June",
+        "For boat owners, please find customers who ordered",
+        "Customers who ordered, because they own a boat",
         "Ordered shoes at sea: three or more such orders",
         "visited at sea, viewed a product, ordered - in that order",
     ],
@@ -96,6 +99,18 @@ def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:
         ("spent less of 20 dollars", "sum(order_placed.total)<20"),
         ("exactly one order, and it was for shoes", "count(order_placed)=1 & count(order_placed[category=shoes])≥1"),
         ("customers and not (from Germany and ordered)", "not (country=DE & count(order_placed)≥1)"),
+        (
+            "gold or from Spain, but not both",
+            "(loyalty_tier=gold & country≠ES) | (country=ES & loyalty_tier≠gold)",
+        ),
+        ("any of: gold tier, from Spain, ordered twice", "loyalty_tier=gold | country=ES | count(order_placed)≥2"),
+        (
+            "none of the following in the last 60 days: visit, order",
+            "count(page_viewed)=0 in 60d & count(order_placed)=0 in 60d",
+        ),
+        ("Exactly two of anything? No: exactly two orders", "count(order_placed)=2"),
+        ("For our neighbours' day we'd love to invite customers who ordered twice", "count(order_placed)≥2"),
+        ("customers who ordered twice, because we want to thank them", "count(order_placed)≥2"),
         ("ordered within 2 days of a product view", "seq(product_viewed > order_placed within 2d)"),
     ],
 )

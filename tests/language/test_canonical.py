@@ -19,6 +19,8 @@ SAME = [
     (COUNT | {"value": 2.0}, COUNT | {"value": 2}),
     (COUNT | {"where": {"logic": "and", "conditions": [TEST, TEST]}}, COUNT | {"where": [TEST, TEST]}),
     (COUNT | {"where": {"logic": "OR", "conditions": [TEST]}}, COUNT | {"where": [TEST]}),
+    (COUNT | {"at": {"weekdays": ["sun", "mon", "sun"]}}, COUNT | {"at": {"weekdays": ["mon", "sun"]}}),
+    ({"type": "segment_membership", "segment_ids": [2]}, {"type": "segment_membership", "segment_id": 2}),
 ]
 TEST_TRAIT = {"type": "user_property", "property": "plan", "operator": "is_set"}
 OTHER = [

@@ -33,6 +33,25 @@ PHRASES = [
     (ORDERS | {"operator": "gt", "value": 1}, "who placed an order more than once"),
     (ORDERS | {"operator": "eq", "value": 3}, "who placed an order exactly 3 times"),
     (ORDERS | {"value": 3} | NOT, "who placed an order fewer than 3 times (people who never did are included)"),
+    ({"type": "segment_membership", "segment_ids": [1, 2, 1]}, "who are in any of the segments “VIP” and 2"),
+    (
+        {"type": "segment_membership", "segment_ids": [1, 2], "operator": "not_in"} | NOT,
+        "who are in any of the segments “VIP” and 2",
+    ),
+    ({"type": "segment_membership", "segment_ids": [1, 2]} | NOT, "who are in none of the segments “VIP” and 2"),
+    ({"type": "segment_membership", "segment_ids": [1], "operator": "not_in"}, "who are not in the segment “VIP”"),
+    (
+        ORDERS | {"window": {"last": "2w", "days": "complete"}},
+        "who placed an order in the 2 weeks before today",
+    ),
+    (
+        ORDERS | {"window": {"last": "7d", "days": "with_today"}} | NOT,
+        "who have not placed an order in the last 7 days, today and whole days before it (people who never did are included)",
+    ),
+    (ORDERS | {"window": {"last": "1d", "days": "complete"}}, "who placed an order yesterday"),
+    (ORDERS | {"window": {"last": "1d", "days": "with_today"}}, "who placed an order today"),
+    (COUNTRY | {"operator": "is_empty"}, "whose country is unknown or empty"),
+    (COUNTRY | {"operator": "is_empty"} | NOT, "whose country is known and not empty"),
     (ORDERS | {"at": {"weekdays": ["sun", "sat"]}}, "who placed an order (on a Saturday or Sunday)"),
     (
         ORDERS | {"at": {"hours": ["22:00", "06:00"]}} | NOT,

@@ -79,9 +79,11 @@ from segment_copilot.language.lengths import (
     after,
     before,
     date_after,
+    date_before,
     day_start,
     parse_length,
     to_instant,
+    whole_days,
 )
 from segment_copilot.language.local_times import WEEKDAYS, parse_hours
 from segment_copilot.language.nodes import EventCondition, EventTypes
@@ -103,6 +105,7 @@ _NO_RUN: Final = UUID(int=0)  # a segment without members has none
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
+_FIRST_DAY: Final = EARLIEST.date()  # what comes round had been before, so that nothing comes round earlier
 _LAST_ANNIVERSARY: Final = date(LATEST.year + 17, 12, 31)  # by then every day of the year has come round once more
 _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight years without a leap day
 
@@ -187,16 +190,22 @@ class _Planner:
             case Sample():
                 return _sample(leaf), False
             case SegmentMembership():
-                return self._members(leaf.segment_id), leaf.operator == "not_in"
+                return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
                 assert_never(leaf)
+
+    def _members_of_any(self, segment_ids: tuple[int, ...]) -> Slot:
+        if len(segment_ids) == 1:
+            return self._members(segment_ids[0])
+        members = tuple(SlotNode(self._members(one), complement=False, pointer="") for one in segment_ids)
+        return MembersSlot(segment_ids, GroupNode("OR", members))
 
     def _members(self, segment_id: int) -> Slot:
         match self.references[segment_id]:
             case Static(run_id):
                 return ListedSlot(segment_id, run_id or _NO_RUN)
             case Definition() as definition:
-                return MembersSlot(segment_id, self.definition(definition, ""))
+                return MembersSlot((segment_id,), self.definition(definition, ""))
 
     def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
         matching = self._matching(leaf, leaf.window_days, leaf.window)
@@ -317,6 +326,8 @@ class _Planner:
             return Range(max(self._days_ago(days), EARLIEST))
         if window is UNSET:
             return Range()
+        if window.last is not UNSET and window.days is not UNSET:
+            return self._whole_days(parse_length(window.last), with_today=window.days == "with_today")
         if window.last is not UNSET:
             return Range(max(before(self.as_of, parse_length(window.last), self.zone), EARLIEST))
         if window.between is not UNSET:
@@ -330,6 +341,13 @@ class _Planner:
         earliest, latest = _kept(start, end)
         return Range(None if earliest == EARLIEST else earliest, None if latest == LATEST else latest)
 
+    def _whole_days(self, length: Length, *, with_today: bool) -> Range:
+        """Return so many whole local days: those before today, or the last of them today, as far as it is."""
+        today = self.as_of.astimezone(self.zone).date()
+        first = today - timedelta(days=whole_days(length) - with_today)
+        start = EARLIEST if first < EARLIEST.date() else max(day_start(first, self.zone), EARLIEST)
+        return Range(start) if with_today else Range(*_kept(start, day_start(today, self.zone) - MICROSECOND))
+
     def _days_ago(self, days: int) -> datetime:
         return before(self.as_of, Length(days, "d"), self.zone)
 
@@ -342,10 +360,12 @@ class _Planner:
         type_ = resolve_type(test, None)
         kind: Kind
         match operator:
-            case "is_set":
+            case "is_set" | "is_not_empty":
                 kind, values = "presence", ()
             case "anniversary_in_next":
-                kind, values = "anniversary", (self._anniversaries(values[0]),)
+                kind, values = "anniversary", (self._next_anniversaries(values[0]),)
+            case "anniversary_in_last":
+                kind, values = "anniversary", (self._last_anniversaries(values[0]),)
             case "contains":
                 kind = "containment"
             case "is_true" | "is_false":
@@ -369,15 +389,24 @@ class _Planner:
         spans = SPANS[operator]([self._span(value) for value in values])
         return list(starmap(self._date_range, spans))
 
-    def _anniversaries(self, text: str) -> Anniversaries:
-        """Return the days of the year from today to today plus the length; 29 February is 28 in common years."""
+    def _last_anniversaries(self, text: str) -> Anniversaries:
+        """Return the days of the year from today minus the length to today."""
         today = self.as_of.astimezone(self.zone).date()
-        ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
+        return self._anniversaries(date_before(today, parse_length(text, least=0), earliest=_FIRST_DAY), today)
+
+    def _next_anniversaries(self, text: str) -> Anniversaries:
+        """Return the days of the year from today to today plus the length."""
+        today = self.as_of.astimezone(self.zone).date()
+        ahead = after(day_start(today, self.zone), parse_length(text, least=0), self.zone)
         end = max(today, ahead.astimezone(self.zone).date())
         if ahead > LATEST:  # past the last instant that is kept anniversaries go on
-            end = date_after(today, parse_length(text), latest=_LAST_ANNIVERSARY)
+            end = date_after(today, parse_length(text, least=0), latest=_LAST_ANNIVERSARY)
+        return self._anniversaries(today, end)
+
+    def _anniversaries(self, start: date, end: date) -> Anniversaries:
+        """Return the days of the year from one date to another; 29 February is 28 in common years."""
         last_year = dict[int, int]()
-        day = max(today, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
+        day = max(start, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
         while day <= end:
             last_year[day.month * 100 + day.day] = day.year
             if (day.month, day.day) == (2, 28) and not calendar.isleap(day.year):

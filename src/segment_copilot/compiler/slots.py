@@ -179,9 +179,9 @@ class ListedSlot(Struct, frozen=True, tag=True):
 
 
 class MembersSlot(Struct, frozen=True, tag=True):
-    """The members of another segment, at the same instant."""
+    """The members of another segment, or of any of several, at the same instant."""
 
-    segment_id: int
+    segment_ids: tuple[int, ...]
     root: Node
 
 

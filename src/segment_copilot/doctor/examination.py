@@ -1,4 +1,4 @@
-"""Runs the examination: the settings, then each store by itself, then what is in both."""
+"""Runs the examination: the settings, then each store by itself, then what is in both, then what is beyond them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from segment_copilot.doctor.clickhouse import examine_clickhouse
 from segment_copilot.doctor.clickhouse import explain as explain_clickhouse
 from segment_copilot.doctor.configuration import judge, read
 from segment_copilot.doctor.findings import Check, Report, ok, unknown, warning, wrong
+from segment_copilot.doctor.outside import examine_outside
 from segment_copilot.doctor.postgres import examine_postgres
 from segment_copilot.doctor.queues import examine_queues, examine_secrets
 from segment_copilot.doctor.reaching import dial, judge_clock, time_clock
@@ -51,6 +52,7 @@ async def examine(environ: Mapping[str, str]) -> Report:
             checks += await _part("migrations", lambda: _migrations(postgres, clickhouse))
             checks += await _part("queues", lambda: examine_queues(postgres))
             checks += await _part("secrets", lambda: examine_secrets(postgres, settings.secrets_keys))
+    checks += await _part("outside", lambda: examine_outside(settings))
     return Report.of(checks, version=importlib.metadata.version("segment-copilot"))
 
 

@@ -5,12 +5,12 @@ A set of token positions is a whole number, one bit for each: sets are united an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.times import phrases, windows
@@ -20,11 +20,10 @@ from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import asking, field_names, lexicon, others, when
-from segment_copilot.english_next.apart import apart, near
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, roots, same_country
-from segment_copilot.english_next.relative import relative
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
+from segment_copilot.english_next.times_said import times_said
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -50,10 +49,11 @@ class Anchor(Struct, frozen=True):
 
 
 class WindowAnchor(Anchor, frozen=True):
-    """When; *bare* where only a length was said."""
+    """When; *bare* where only a length was said, *ahead* where all of it is still to come."""
 
     window: windows.Window
     bare: bool = False
+    ahead: bool = False
 
 
 class QuantityAnchor(Anchor, frozen=True):
@@ -107,6 +107,7 @@ class Anchors(Struct, frozen=True, dict=True):
     pronouns: tuple[WordAnchor, ...]
     shares: tuple[Share, ...]
     salt: Salt | None  # the name of a split
+    lists: tuple[WordAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
 
@@ -169,7 +170,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
-    found_windows = tuple(_restated(tokens, tuple(_windows(tokens, as_of, timezone))))
+    found_windows = tuple(WindowAnchor(*one) for one in times_said(tokens, local_date(as_of, timezone)))
     taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
@@ -199,7 +200,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         orders,
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
     )  # fmt: skip
 
@@ -224,84 +225,6 @@ def _union(anchors: Iterable[Anchor]) -> int:
     for one in anchors:
         united |= one.mask
     return united
-
-
-def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Iterator[WindowAnchor]:
-    today = local_date(as_of, timezone)
-    at, said = 0, None
-    while at < len(tokens):
-        read_window = (
-            relative(tokens, at, said) or apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
-        )
-        grown = read_window is not None and _is_grown(read_window[0])
-        if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
-            said, end = read_window
-            yield WindowAnchor(at, end, said, bare=_is_measure(said))
-            at = end
-            continue
-        behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
-        if behind is not None:  # "since 2 weeks", as is said in many languages
-            yield WindowAnchor(at, behind[1], windows.Window("last", text="since", lead="for", length=behind[0]))
-            at = behind[1]
-            continue
-        bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
-        if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
-            length, end = when.explained(tokens, (windows.Window("last", text="", length=bare[0]), bare[1]), today)
-            yield WindowAnchor(at, end, length, bare=True)
-            at = end
-            continue
-        at += 1
-
-
-def _restated(tokens: tuple[Token, ...], said: Sequence[WindowAnchor]) -> Iterator[WindowAnchor]:
-    """Yield the windows; one with a bracket that says it again, as in "last month (30 days)", is one, as long as the bracket says."""
-    taken = -1
-    for at, one in enumerate(said):
-        two = said[at + 1] if at + 1 < len(said) else None
-        closed = next(
-            (end for end in range(one.end, min(one.end + _BRACKET, len(tokens))) if tokens[end].lower == ")"), 0
-        )
-        opened = one.end < len(tokens) and tokens[one.end].lower == "(" and closed
-        inside = {token.lower for token in tokens[one.end + 1 : closed if opened else 0]}
-        if at == taken:
-            continue
-        if two is not None and opened and (two.start, two.end) == (one.end + 1, closed):
-            taken = at + 1
-            length = two.bare and one.window.length is not None
-            window = structs.replace(one.window, length=two.window.length) if length else two.window
-            yield WindowAnchor(one.start, closed + 1, window if length or not two.bare else one.window)
-        elif inside and inside <= _ROLLING:
-            yield WindowAnchor(one.start, closed + 1, one.window)
-        else:
-            yield one
-
-
-_BRACKET: Final = 8  # words
-_ROLLING: Final = frozenset({"a", "rolling", "last", "one", "window", "if", "you", "can", ",", "so", "far"})
-
-
-def _is_grown(said: windows.Window) -> bool:
-    """Return whether a length is rather somebody's age: "over 50 years"."""
-    long = said.length is not None and said.length.unit == "y" and said.length.count >= 14  # noqa: PLR2004
-    return said.kind == "last" and long and not said.rolling and said.operator is not None
-
-
-def _is_measure(said: windows.Window) -> bool:
-    """Return whether a window may be how long something took: "for more than 20 minutes"."""
-    short = said.length is not None and said.length.unit in {"m", "h"}
-    return said.kind == "last" and short and not said.rolling and said.operator is not None
-
-
-def _is_old(tokens: tuple[Token, ...], at: int, end: int) -> bool:
-    """Return whether a length is somebody's age: "over 30 years old", "60 years of age"."""
-    following = tuple(token.lower for token in tokens[end : end + 2])
-    years = any(token.lower in {"year", "years", "yrs", "yr"} for token in tokens[at:end])
-    return years and (following[:1] == ("old",) or following == ("of", "age"))
-
-
-def _is_age(tokens: tuple[Token, ...], at: int) -> bool:
-    """Return whether a length is an age: "30 years old", "60 years of age"."""
-    return at > 0 and tokens[at - 1].lower in {"years", "year", "yrs", "y", "yr"}
 
 
 def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchor
-from segment_copilot.english_next.asking import sentences
+from segment_copilot.english_next.asking import mended, preamble, purpose, sentences
 from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.names import concept
 from segment_copilot.english_next.spans import Span, reading, union
@@ -22,11 +22,19 @@ _SIGNED: Final = 4  # words of a signature
 def aside(span: Span) -> Iterator[Reading]:
     """We have a new collection: a sentence of its own that asks for nobody, and speaks of nothing that could be a condition."""
     told = _sentences(span)
+    if span.start == 0 and _is_taken_back(span):
+        yield reading(span, "aside", None, span.mask, "", {"aside:mended": 1})
+        return
+    if (kind := _reason(span)) and not _binds(span, kind) and _content(span) & ~_known(span):
+        yield reading(
+            span, "aside", None, span.mask, "", {f"aside:{kind}": 1.0, "aside:event": float(bool(span.mentions))}
+        )
+        return
     place = next((at for at, sentence in enumerate(told) if _is_whole(span, sentence)), None)
     if place is None or len(told) < 2:  # noqa: PLR2004
         return
     others = [other for at, other in enumerate(told) if at != place]
-    if _is_signature(span, last=place == len(told) - 1):
+    if _is_signature(span, last=place == len(told) - 1 or span.lower_after == ";"):
         yield reading(span, "signature", None, span.mask, "", {})
     elif _only_refers(span) and any(_names_people(span, *other) for other in others):
         yield reading(span, "aside", None, span.mask, "", {"aside:refers": 1})
@@ -35,6 +43,27 @@ def aside(span: Span) -> Iterator[Reading]:
         features = {f"aside:{kind}": 1.0, "aside:event": float(bool(span.mentions)), "aside:value": float(bool(span.values)), "aside:window": float(bool(span.windows)),
                     "aside:number": float(bool(span.quantities)), "aside:first": float(place == 0), "aside:known": float(not unknown)}  # fmt: skip
         yield reading(span, "aside", None, span.mask, "", features)
+
+
+def _is_taken_back(span: Span) -> bool:
+    """Return whether all up to the end of a part is taken back: "users whose opens outnumber … no, simply:"."""
+    meant = mended(span.found.tokens)
+    return span.end <= meant and all(span.found.tokens[at].kind == "sign" for at in range(span.end, meant))
+
+
+def _reason(span: Span) -> str:
+    """Return whether a part of a sentence only says what for, before it asks or behind: "for the spring fair, could you …"."""
+    tokens = span.found.tokens
+    for start, end in sentences(tokens):
+        if not start <= span.start < end or _speaks_of_people(span) or span.windows or span.negations:
+            continue
+        front, back = preamble(tokens, start, end), purpose(tokens, start, end)
+        behind = any(tokens[at].kind == "word" for at in range(span.end, end))
+        if start < front and span.start == start and span.end in {front, front - (tokens[front - 1].lower == ",")}:
+            return "front"
+        if back < end and span.start == back and not behind:
+            return "back"
+    return ""
 
 
 def _sentences(span: Span) -> tuple[tuple[int, int], ...]:
@@ -70,20 +99,25 @@ def _known(span: Span) -> int:
 def _only_refers(span: Span) -> bool:
     """Return whether a sentence only asks for what another one says: "could you prepare that group?"."""
     spoken = span.found.content & span.mask & ~span.pronouns
-    silent = lexicon.words("chat") | lexicon.words("commands") | lexicon.words("asking")
+    silent = lexicon.words("chat") | lexicon.words("commands") | lexicon.words("asking") | lexicon.words("tells")
     known = span.values or span.segments or span.quantities or span.negations
     said = (at for at in range(span.start, span.end) if spoken >> at & 1 and not _in(span.windows, at))
     told = {span.lower(at) for at in range(span.start, span.end)}
     return not known and bool(told & lexicon.words("asking")) and bool(told & _REFERS) and all(
-        span.lower(at) in silent for at in said
+        span.lower(at) in silent or _is_somebody(span, at) for at in said
     )  # fmt: skip
+
+
+def _is_somebody(span: Span, at: int) -> bool:
+    """Return whether a word is a name of somebody who wants something: "what Anna asks"."""
+    return span.lower(at - 1) == "what" and span.found.tokens[at].text[:1].isupper()
 
 
 def _in(anchors: Iterable[Anchor], at: int) -> bool:
     return bool(union(anchors) >> at & 1)
 
 
-_REFERS: Final = frozenset({"it", "that", "this", "them", "those", "these"})
+_REFERS: Final = frozenset({"what", "it", "that", "this", "them", "those", "these"})
 
 
 def _told(span: Span, before: Sequence[tuple[int, int]], behind: Sequence[tuple[int, int]]) -> str:
@@ -165,7 +199,7 @@ def _says_which(span: Span) -> bool:
     return bool(told & _WHICH) and _speaks_of_people(span)
 
 
-_WHICH: Final = frozenset({"who", "whose", "whom", "whoever", "with", "having", "without", "contain", "contains", "consist", "concerns", "about", "hold"})  # fmt: skip
+_WHICH: Final = frozenset({"who", "whose", "whom", "whoever", "with", "having", "without", "contain", "contains", "consist", "concerns", "hold"})  # fmt: skip
 
 
 def _is_anchored(span: Span) -> bool:
@@ -192,10 +226,11 @@ _ENDS: Final = frozenset({"", ".", ";", "!", "?"})
 _SUBJECT: Final = 7  # words, from the first that it tells of to the verb
 _OPENERS: Final = frozenset({"and", "but", "so", "because", "as", "since", "when", "while", "also", "well", "ok", "okay", "now", "today",
                              "hello", "hi", "hey", "dear", "good", "team", "colleague", "colleagues", "assistant"})  # fmt: skip
-_THINGS: Final = frozenset({"it", "this", "that", "there", "some"})
+_THINGS: Final = frozenset({"it", "this", "that", "there", "some", "you", "your"})
 _SPOKEN_OF: Final = frozenset({"they", "these", "those"})
 _WRITERS: Final = frozenset({"i", "we", "i'm", "we're", "i'd", "we'd", "i've", "we've", "i'll", "we'll"})
 _SHORTENED: Final = ("'d", "'ll", "'re", "’d", "’ll", "’re")
+_MODALS: Final = frozenset({"could", "would", "can", "may", "might", "will"})
 _FOR: Final = frozenset({"for", "to", "about", "with", "on", "by"})
 _PROMISES: Final = frozenset({"will", "would", "shall", "may", "might", "could", "deserve", "are"})
 _BACK: Final = frozenset({"her", "him", "his", "it", "its", "there", "she", "he"})
@@ -216,10 +251,8 @@ def _asks_for(span: Span, *, alone: bool) -> bool:
     *alone*: no sentence behind it asks, so that whatever it wants may be what is asked for.
     """
     tokens, people = span.found.tokens[span.start : span.end], lexicon.stems("people")
-    asking = next(
-        (at for at, token in enumerate(tokens) if token.lower in lexicon.words("asking") | lexicon.words("wishes")),
-        None,
-    )
+    wanting = (lexicon.words("asking") | lexicon.words("wishes")) - (_MODALS if alone else frozenset())
+    asking = next((at for at, token in enumerate(tokens) if token.lower in wanting), None)
     if asking is None or any(token.lower == "to" for token in tokens[asking + 1 : asking + 3]):
         return False
     if alone:

@@ -39,12 +39,78 @@ def heads(tokens: Sequence[Token], names: int, anchored: int, is_event: Callable
     *names* are the words of values and segments, *anchored* those and of numbers, windows and negations.
     """
     found = _commands(tokens, names)
-    for start, end in sentences(tokens):
+    for first, end in sentences(tokens):
+        start = preamble(tokens, first, end)
         whom = _whom(tokens, start, end)
         if whom is not None and _is_wish(tokens, start, whom, is_event):
             said = _mask(start, whom) & anchored & ~_mask(start, _behind_subject(tokens, start, whom))
             found |= 0 if said else _mask(start, whom)
     return found
+
+
+def preamble(tokens: Sequence[Token], start: int, end: int) -> int:
+    """Return where a sentence begins to ask, behind what for: "for the spring fair, | could you find …"."""
+    opens = tokens[start].lower if start < end else ""
+    for at in range(start + 2, min(end, start + _FRONT)) if opens in _CAUSES | _PURPOSES else ():
+        comma = tokens[at - 1].lower == ","
+        asks = (tokens[at].lower in _ASKS and (opens in _PURPOSES or comma)) or (comma and tokens[at].lower in _ORDERS)
+        if asks and tokens[at - 1].lower not in {"that", "as", "because", "which", "who"}:
+            return at
+    return start
+
+
+def mended(tokens: Sequence[Token]) -> int:
+    """Return where what is meant begins, behind words that take back all that stands before: "… no, simply: |"; else 0."""
+    found = 0
+    for at, token in enumerate(tokens):
+        opens = at == 0 or (tokens[at - 1].kind == "sign" and tokens[at - 1].lower in _BROKEN)
+        end = at + 1
+        while end < len(tokens) and tokens[end].lower in _TAKING_BACK:
+            end += 1
+        last = tokens[end - 1].lower
+        said = end > at + 1 and (tokens[end - 1].kind == "sign" or last in _BREAKING)
+        end += last in _BREAKING and end < len(tokens) and tokens[end].lower in {".", "!"}
+        if (
+            opens
+            and token.lower in {"no", *_BREAKING}
+            and said
+            and end < len(tokens)
+            and tokens[end].lower not in _GOES_ON
+        ):
+            found = end if _is_all_taken_back(tokens, at, end) else 0
+    return found
+
+
+def _is_all_taken_back(tokens: Sequence[Token], at: int, end: int) -> bool:
+    """Return whether not only the last of several things is said anew: what is meant speaks of people, or one thing was said."""
+    people = lexicon.stems("people")
+    whom = any(token.stem in people or token.lower == "who" for token in tokens[end : end + 3])
+    return whom or not any(token.lower in {"and", "or", "but", ",", "who"} for token in tokens[:at])
+
+
+_BROKEN: Final = frozenset({".", "?", "—", ";"})
+_TAKING_BACK: Final = frozenset({"wait", "sorry", "simply", "oh", "just", "no", ",", ":", "—"})
+_BREAKING: Final = frozenset({"wait", "sorry", "simply"})
+_GOES_ON: Final = frozenset({"and", "or", "but", "with", "not", ".", "?", "!", ";"})
+
+
+def purpose(tokens: Sequence[Token], start: int, end: int) -> int:
+    """Return where a sentence only says why it asks: "…, | because we want to thank them"; its end where it does not."""
+    for at in range(start + 2, end - 1):
+        pair = (tokens[at].lower, tokens[at + 1].lower)
+        mine = pair[0] in _CAUSES | {"so"} and pair[1] in _ASKS - {"please", "could", "would", "can", "may", "might"}
+        if mine or pair in _SO_THAT:
+            return at
+    return end
+
+
+_CAUSES: Final = frozenset({"as", "because", "since", "while", "when", "before"})
+_PURPOSES: Final = frozenset({"for", "in", "ahead", "to", "on", "with", "after"})
+_ASKS: Final = frozenset({"please", "i", "we", "i'd", "we'd", "i'm", "we're", "could", "would", "can", "may", "might"})
+_ORDERS: Final = frozenset(
+    {"find", "give", "show", "select", "get", "pull", "list", "build", "make", "create", "pick"}
+)
+_SO_THAT: Final = frozenset({("so", "that"), ("in", "order"), ("so", "they"), ("so", "as")})
 
 
 def _commands(tokens: Sequence[Token], names: int) -> int:

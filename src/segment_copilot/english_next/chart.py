@@ -10,10 +10,13 @@ from msgspec import Struct, structs
 from segment_copilot.english_next import (
     amount_rules,
     asides,
+    asking,
     event_rules,
+    in_between,
     joins,
     labels,
     lexicon,
+    lists,
     occurrences,
     ordering,
     pointing,
@@ -33,6 +36,7 @@ _STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what 
 _PAIRS: Final = 8
 _ORDER: Final = (
     "except",
+    "between",
     "within_of",
     "then",
     "after",
@@ -108,6 +112,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         and not any(joint.mask & one.mask for one in found.negations if one.kind == "other")
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not (joint.kind == "between" and not _names_two(found, joint.end))
         and not _is_of_order(found, joint)
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
@@ -156,6 +161,17 @@ def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
     first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
     return joint.kind == "except" and first == "leave" and before in {"to", "for"}
+
+
+def _names_two(found: Anchors, at: int) -> bool:
+    """Return whether "between" names the two things that something lies between."""
+    end = next((place for place in range(at, len(found.tokens)) if found.tokens[place].lower in {"and", ",", "."}), at)
+    said = {token.lower for token in found.tokens[at:end]}
+    return (
+        at < end < len(found.tokens)
+        and found.tokens[end].lower == "and"
+        and not said & {"them", "two", "both", "those", "these"}
+    )
 
 
 def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:
@@ -245,6 +261,13 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
         if one.start:
             yield one.start
     yield from (at for at in heads if at < len(found.tokens))
+    for start, end in asking.sentences(found.tokens):
+        cuts = (asking.preamble(found.tokens, start, end), asking.purpose(found.tokens, start, end))
+        yield from (at for at in cuts if start < at < end)
+    yield from filter(None, (asking.mended(found.tokens),))
+    yield from (
+        at for one in found.lists if one.kind == "one" for at in (one.start, one.end) if 0 < at < len(found.tokens)
+    )
     yield from filter(None, (_marker(found, at) for at in range(len(found.tokens))))
 
 
@@ -275,7 +298,10 @@ class Chart:
         self.weights = weights
         self.steps = 0
         self.units = units(found)
-        self._firsts = {at for at, unit in enumerate(self.units) if not at or "stop" in unit.between.kinds}
+        meant = asking.mended(found.tokens)
+        self._firsts = {
+            at for at, one in enumerate(self.units) if not at or "stop" in one.between.kinds or one.start == meant
+        }
         self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
 
     def read(self) -> tuple[Reading, ...]:
@@ -331,7 +357,14 @@ class Chart:
         if not lefts or not rights:
             return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS):
+        for rule in (
+            *joins.RULES,
+            *pointing.RULES,
+            *ordering.RULES,
+            *in_between.RULES,
+            *occurrences.JOINS,
+            *lists.RULES,
+        ):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -349,6 +382,7 @@ def _leaves_of(span: Span) -> Iterator[Reading]:
         yield from rule.make(span)
     for leaf in (
         asides.greeted,
+        lists.meant,
         ordering.in_order,
         occurrences.one_of_them,
         occurrences.nothing_else,

@@ -253,7 +253,7 @@ def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
 
 def is_countable(at: WindowAnchor | None) -> bool:
     """Return whether events can be counted in a window of this kind."""
-    return at is None or at.window.kind in {"last", "period", "range", "between", "ever", "same"}
+    return at is None or (not at.ahead and at.window.kind in {"last", "period", "range", "between", "ever", "same"})
 
 
 def all_tests(span: Span, mention: Mention, told: Said) -> Iterator[Plan]:

@@ -146,7 +146,7 @@ class Place(Struct, frozen=True, dict=True):
         """Tell whether its texts are days in several ways, the one that the language reads among them."""
         texts = self.field.texts
         written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
-        return written and any(parse_date(text) is not None for text in texts)
+        return written and any(parse_date(text.replace(" ", "T", 1)) is not None for text in texts)
 
     @property
     def path(self) -> str:

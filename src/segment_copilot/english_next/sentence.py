@@ -14,7 +14,7 @@ from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
-from segment_copilot.english_next import lexicon
+from segment_copilot.english_next import layout, lexicon
 from segment_copilot.english_next.when import opened
 
 _NEAR: Final = 24  # characters: further on the same word is another one
@@ -39,8 +39,9 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    tokens = tuple(_first_time(token) for token in read(_plain(text)))  # a line ends a sentence
-    tokens, spans = _rewritten(tokens, _aligned(text, tokens), vocabulary, is_name)
+    said = layout.plain(text)
+    tokens = tuple(_first_time(token) for token in read(_apart(said)))
+    tokens, spans = _rewritten(tokens, _aligned(said, tokens), vocabulary, is_name)
     tokens, spans = _turned(tokens, spans)
     tokens, spans = _gathered(tokens, spans)
     notes: list[tuple[int, str]] = []
@@ -53,7 +54,7 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
     return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
 
 
-def _plain(text: str) -> str:
+def _apart(text: str) -> str:
     """Return a text as words apart: a line ends a sentence, and numbers stand for themselves."""
     apart = _POINT.sub(r"0\1", text.replace("\n", ";"))
     return _HYPHEN.sub(r"\1 ", _GLUED.sub(r"\1 \2", apart))
@@ -83,18 +84,20 @@ def _first_time(token: Token) -> Token:
 
 def _aligned(text: str, tokens: Sequence[Token]) -> list[tuple[int, int]]:
     """Return where each token stands. A contraction is two tokens of one word: the second has the rest of it."""
-    plain = text.replace("\u2019", "'").lower()
+    typed = text.replace("\u2019", "'").lower()
     spans: list[tuple[int, int]] = []
     cursor = 0
     for token in tokens:
+        while cursor < len(typed) - 1 and typed[cursor] == " ":
+            cursor += 1
         parts = token.lower.split() if token.kind not in {"quoted", "money"} else [token.lower]
-        start = plain.find(_first(parts), cursor, cursor + _NEAR + len(parts[0]) if parts else cursor)
+        start = typed.find(_first(parts), cursor, cursor + _NEAR + len(parts[0]) if parts else cursor)
         if start < 0:
-            spans.append((cursor, _word_end(plain, cursor)))
+            spans.append((cursor, _word_end(typed, cursor)))
         else:
             end = start
             for part in parts:
-                found = plain.find(part, end, end + _NEAR + len(part))
+                found = typed.find(part, end, end + _NEAR + len(part))
                 end = found + len(part) if found >= 0 else end
             spans.append((start, max(end, start + 1)))
         cursor = spans[-1][1]

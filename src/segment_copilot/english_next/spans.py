@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.stems import stem
@@ -91,6 +92,9 @@ class Span(Struct, frozen=True, dict=True):
         found = tuple(
             one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"})
         )
+        timed = tuple(one for one in found if one.window.kind != "ever")
+        if timed and any(one.kind in {"first", "last"} for one in self._within(self.found.orders)):
+            found = timed  # "their first order ever, in the last 30 days"
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]
@@ -135,7 +139,8 @@ class Span(Struct, frozen=True, dict=True):
         return tuple(
             one
             for one in found
-            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+            if (one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people)
+            and self.lower(one.end) not in MONTHS  # "last May" is a time, and nobody knows which
         )
 
     @cached_property
@@ -222,8 +227,9 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
             continue
         valued = {value.place.event for one in span.values if one.mask >> at & 1 for value in one.values}
         for number, how, key in span.found.evidence[at]:
-            told = how == "described" or span.names.events[number].known.told
-            if told and span.names.events[number].name in valued:
+            known = span.names.events[number]
+            told = how == "described" or known.known.told or span.lower(at).removesuffix("er") in known.own
+            if told and known.name in valued:
                 continue  # a value tells which of the events, and is no word for all of them
             if how == "name":
                 exact[number] = 1 << at

@@ -210,13 +210,15 @@ _THAT_IS: Final = tuple(
 def explained(tokens: tuple[Token, ...], read: Read, today: date) -> Read:
     """Return a time with what a bracket says more exactly: "two weeks (14 days)", "last weekend (13/14 June)"."""
     said, end = read
+    end = _counting_now(tokens, end)
+    read = said, end
     start = _explaining(tokens, end)
-    if _lower(tokens, end) in {"(", ","} and _lower(tokens, end + 1) in {"calendar", "rolling", "last"}:
-        closed = end + 2 + (_lower(tokens, end + 2) in _CALENDAR.values())
-        if _lower(tokens, closed) in ({")"} if _lower(tokens, end) == "(" else {"", ",", ".", ";", ")"}):
-            return _moving(said, today, calendar=_lower(tokens, end + 1) == "calendar"), closed + (
-                _lower(tokens, end) == "("
-            )
+    if start is None and _lower(tokens, end) == "," and (once := phrases.length(tokens, end + 1)) is not None:
+        same = said.length is not None and _lower(tokens, once[1]) in _ENDS
+        return (said, once[1]) if same and _about(said.length, once[0]) else read
+    behind = _of_what_kind(tokens, end)
+    if behind is not None:
+        return _moving(said, today, calendar="calendar" in {token.lower for token in tokens[end:behind]}), behind
     days = _days_told(tokens, start, said) if start is not None else None
     if days is not None:
         return days
@@ -238,6 +240,48 @@ def explained(tokens: tuple[Token, ...], read: Read, today: date) -> Read:
     return read
 
 
+def _about(said: phrases.Length | None, other: phrases.Length) -> bool:
+    """Return whether two lengths are one said twice: "a month, four weeks"."""
+    days = {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30, "y": 365}
+    return said is not None and abs(said.count * days[said.unit] / (other.count * days[other.unit]) - 1) < _NEAR
+
+
+_NEAR: Final = 0.1
+
+
+def _counting_now(tokens: tuple[Token, ...], at: int) -> int:
+    """Return the position behind words that say that the time which goes on is one of those counted: "(this week included)"."""
+    opened = _lower(tokens, at) in {",", "("}
+    end = at + opened
+    every = tokens[end : end + 4] if opened else ()  # "every day of the last week, seven out of seven"
+    if (
+        len(every) == _OUT_OF
+        and every[0].kind == every[3].kind == "number"
+        and [one.lower for one in every[1:3]] == ["out", "of"]
+    ):
+        return end + 4 if every[0].value == every[3].value else at
+    while end < len(tokens) and end - at <= _ASIDE and _lower(tokens, end) not in _ENDS - {"and"}:
+        end += 1
+    words = {
+        _lower(tokens, place)
+        for place in range(at + opened, end)
+        if tokens[place].kind != "number" or _lower(tokens, place) == "one"
+    }
+    said = words & {"current", "present", "running", "this", "today"} and words & _COUNTED and words <= _COUNTING
+    closed = _lower(tokens, at) == "(" and _lower(tokens, end) == ")"
+    return end + closed if opened and said and (closed or _lower(tokens, at) == ",") else at
+
+
+_ASIDE: Final = 10  # words
+_OUT_OF: Final = 4  # of "seven out of seven"
+_COUNTED: Final = frozenset(
+    {"included", "counted", "counting", "among", "including", "fourth", "third", "sixth", "last", "one", "part"}
+)
+_COUNTING: Final = _COUNTED | {
+    "the", "current", "present", "running", "this", "today", "week", "month", "day", "with", "and", "as", "of", "them", "is", "being", "in", "s",
+}  # fmt: skip
+
+
 def _days_told(tokens: tuple[Token, ...], at: int, said: windows.Window) -> Read | None:
     """Read the days of a month that a bracket tells: "the first half of June (1-14)", "since mid May (15th)"."""
     if said.kind != "range" or said.first is None or _lower(tokens, at - 1) != "(":
@@ -255,6 +299,21 @@ def _days_told(tokens: tuple[Token, ...], at: int, said: windows.Window) -> Read
     return (structs.replace(said, first=first, after=after), end + 1) if after is None or first < after else None
 
 
+def _of_what_kind(tokens: tuple[Token, ...], at: int) -> int | None:
+    """Return the position behind words that say that a time is the calendar's, or moves: "(calendar)", "(a rolling one)"."""
+    end = at + 1
+    while end < len(tokens) and _lower(tokens, end) not in _ENDS:
+        end += 1
+    inside = {token.lower for token in tokens[at + 1 : end]}
+    closed = _lower(tokens, end) == ")" if _lower(tokens, at) == "(" else _lower(tokens, at) == ","
+    short = _lower(tokens, at) == "(" or not inside & {"week", "month", "quarter", "year"}  # ", last week" is another time
+    told = inside & {"calendar", "rolling", "last"} and inside <= _KIND_WORDS and short
+    return end + (_lower(tokens, at) == "(") if told and closed else None
+
+
+_KIND_WORDS: Final = frozenset(
+    {"calendar", "rolling", "last", "a", "one", "window", "if", "you", "can", "week", "month", "quarter", "year", "the"}
+)
 _CALENDAR: Final = {"1w": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
 
 
@@ -387,7 +446,8 @@ def _periods_of(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     back = at - 1
     while back > 0 and _lower(tokens, back) in {"of", "out", "the", "in"}:
         back -= 1
-    unit = _PERIODS_OF.get(_lower(tokens, back)) if back < at - 1 else None
+    every = _lower(tokens, back - 1) in {"every", "each"}
+    unit = _PERIODS_OF.get(_lower(tokens, back)) if back < at - 1 or every else None
     at += _lower(tokens, at) == "the"
     number = tokens[at + 1] if _lower(tokens, at) in {"last", "past"} and at + 1 < len(tokens) else None
     if unit is None or number is None or number.kind != "number" or phrases.length(tokens, at + 1) is not None:
@@ -398,7 +458,9 @@ def _periods_of(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     return windows.Window("last", lead="of", rolling=True, length=phrases.Length(int(read[0].value), unit)), at + 2
 
 
-_PERIODS_OF: Final[Mapping[str, phrases.Unit]] = {"week": "w", "weeks": "w", "month": "mo", "months": "mo"}
+_PERIODS_OF: Final[Mapping[str, phrases.Unit]] = {
+    "day": "d", "days": "d", "week": "w", "weeks": "w", "month": "mo", "months": "mo",
+}  # fmt: skip
 
 
 _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one", "not", "also"}

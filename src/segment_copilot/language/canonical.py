@@ -77,6 +77,11 @@ def _node(fields: Mapping[str, Any]) -> dict[str, Any]:
         settled["value"], settled["value2"] = settled["value"]
     if settled.get("window_days") and settled.get("type") != "recency":  # 0 is no length; in recency it is the test
         settled["window"] = {"last": f"{settled.pop('window_days')}d"}
+    if isinstance(several := settled.get("segment_ids"), list):
+        ids = sorted(set(cast("list[int]", several)))
+        settled |= {"segment_ids": ids}
+        if len(ids) == 1:
+            settled["segment_id"] = settled.pop("segment_ids")[0]
     match settled.get("at"):
         case {"weekdays": days, **hours}:
             settled["at"] = {"weekdays": [day for day in WEEKDAYS if day in days], **hours}

@@ -267,7 +267,9 @@ def _as_group(exclusion: Exclusion) -> Group:
 def _subject(part: _Part) -> Hashable:
     """Return what a condition of its type is about."""
     node = msgspec.to_builtins(part.condition)
-    about = [node.get(name) for name in ("type", "event_type", "property", "events", "segment_id", "salt")]
+    about = [
+        node.get(name) for name in ("type", "event_type", "property", "events", "segment_id", "segment_ids", "salt")
+    ]
     return msgspec.json.encode(about)
 
 

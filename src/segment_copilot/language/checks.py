@@ -56,6 +56,7 @@ MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
 PERIODS: Final = range(1, 367)
+SEGMENTS: Final = range(1, 51)
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -70,14 +71,28 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
         case UserProperty():
             yield from check_test(pointer, leaf)
         case SegmentMembership():
-            if not 0 < leaf.segment_id <= _LARGEST_WHOLE:
-                yield Finding(f"{pointer}/segment_id", "out_of_range", "A segment id is a positive whole number.")
+            yield from _check_membership(pointer, leaf)
         case EventSequence():
             yield from _check_sequence(pointer, leaf)
         case Sample():
             yield from _check_sample(pointer, leaf)
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield from _check_event_leaf(pointer, leaf)
+
+
+def _check_membership(pointer: str, leaf: SegmentMembership) -> Iterator[Finding]:
+    if (leaf.segment_id is UNSET) == (leaf.segment_ids is UNSET):
+        yield Finding(pointer, "missing_field", "Give segment_id, or segment_ids for several, and not both.")
+    located = [] if leaf.segment_id is UNSET else [("segment_id", leaf.segment_id)]
+    if leaf.segment_ids is not UNSET:
+        if len(leaf.segment_ids) not in SEGMENTS:
+            code = "empty_list" if not leaf.segment_ids else "list_too_long"
+            detail = f"segment_ids names {SEGMENTS[0]} to {SEGMENTS[-1]} segments."
+            yield Finding(f"{pointer}/segment_ids", code, detail)
+        located += [(f"segment_ids/{index}", segment_id) for index, segment_id in enumerate(leaf.segment_ids)]
+    for where, segment_id in located:
+        if not 0 < segment_id <= _LARGEST_WHOLE:
+            yield Finding(f"{pointer}/{where}", "out_of_range", "A segment id is a positive whole number.")
 
 
 def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
@@ -395,7 +410,8 @@ def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if not isinstance(test.value, str):
         yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
         return
-    yield from check_length(pointer, test.value, units=OPERATORS[test.operator].units)
+    operator = OPERATORS[test.operator]
+    yield from check_length(pointer, test.value, least=operator.least, units=operator.units)
 
 
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:

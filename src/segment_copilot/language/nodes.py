@@ -123,6 +123,13 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     )
     from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
     to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
+    days: (
+        Annotated[
+            Literal["complete", "with_today"],
+            Meta(description="With `last` in d or w: whole local days, those before today, or today and those before."),
+        ]
+        | UnsetType
+    ) = UNSET
     between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
         UNSET
     )
@@ -265,10 +272,17 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
 
 
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
-    """In, or not in, another segment: its current definition, evaluated at the same `as_of`."""
+    """In, or not in, another segment: its current definition, evaluated at the same `as_of`. Of several, in any or in none."""
 
-    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")]
+    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")] | UnsetType = UNSET
+    segment_ids: Annotated[list[int], Meta(description="Any of these segments; with not_in, none.")] | UnsetType = UNSET
     operator: Annotated[MembershipOperator, Meta(description="Whether users are in it.")] = "in"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The segments that are named, each once."""
+        one = () if self.segment_id is UNSET else (self.segment_id,)
+        return tuple(dict.fromkeys((*one, *(self.segment_ids or ()))))
 
 
 class Sample(_Condition, frozen=True, tag="sample"):

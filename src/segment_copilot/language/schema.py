@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, STEPS
+from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, SEGMENTS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
 from segment_copilot.language.nodes import Condition, Definition
@@ -24,7 +24,8 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
-    "Window": {"oneOf": _WINDOW_FORMS},
+    "SegmentMembership": {"oneOf": [{"required": ["segment_id"]}, {"required": ["segment_ids"]}]},
+    "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
 }
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
@@ -80,6 +81,11 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
     ("EventSequence", "none_between"): {"minItems": 1},
     ("SegmentMembership", "segment_id"): {"minimum": 1, "maximum": _LARGEST},
+    ("SegmentMembership", "segment_ids"): {
+        "items": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+        "minItems": SEGMENTS[0],
+        "maxItems": SEGMENTS[-1],
+    },
     ("Definition", "timezone"): {"minLength": 1},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},

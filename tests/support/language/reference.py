@@ -323,7 +323,8 @@ class Reading(Struct, frozen=True):
 
     def _segment_membership(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002
         """The other segment's current definition at the same `as_of`; it keeps its own zone."""
-        is_member = self.has(self.references[condition["segment_id"]], person)
+        named = condition["segment_ids"] if "segment_ids" in condition else [condition["segment_id"]]
+        is_member = any(self.has(self.references[segment_id], person) for segment_id in named)
         return is_member == (condition.get("operator", "in") == "in")
 
     def _sample(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002

@@ -158,7 +158,8 @@ INSTANTS = (
     "1900-01-02T00:00:00Z",
 )
 NOT_DATES = (
-    "2026-06-01 10:00:00",
+    "2026-06-01  10:00:00",
+    "2026-06-01 10:00:00 Z",
     "2026-06-01T10:00",
     "2026-02-30",
     "2026-02-30T10:00:00Z",
@@ -298,7 +299,7 @@ class Draw:
 
     def moment(self) -> str:
         """A datetime as data has it, or almost."""
-        written = self.one(self.world.times).isoformat().replace("+00:00", self.one(["Z", ""]))
+        written = self.one(self.world.times).isoformat(self.one("TT ")).replace("+00:00", self.one(["Z", ""]))
         return self.one([self.one(DATES), self.one(INSTANTS), self.one(NOT_DATES), written])
 
     def elapsed(self, unit: int) -> Any:
@@ -384,7 +385,11 @@ class Draw:
         wanted = self.some(values, 1, 3)
         case = self.any_case() if isinstance(wanted[0], str) else {}
         told = {"value_type": "list"} if self.chance(4) else {}
-        return {"operator": self.one(["contains_any", "contains_all", "contains_none"]), "value": wanted} | case | told
+        return (
+            {"operator": self.one(["contains_any", "contains_all", "contains_none", "equals_set"]), "value": wanted}
+            | case
+            | told
+        )
 
     def clock_test(self) -> Json:
         """A test of a date whose answer changes with the clock."""
@@ -394,7 +399,10 @@ class Draw:
             "operator": self.one(["in_last", "not_in_last", "in_next"]),
             "value": self.one([*LENGTHS, "1mo", "2y"]),
         }
-        round_again = {"operator": "anniversary_in_next", "value": self.one(["1d", "30d", "2w", "3mo", "1y", "9y"])}
+        round_again = {
+            "operator": self.one(["anniversary_in_next", "anniversary_in_last"]),
+            "value": self.one(["0d", "1d", "30d", "2w", "3mo", "1y", "9y"]),
+        }
         return self.one([sided, lengths, lengths, round_again]) | self.told("datetime")
 
     def boolean_test(self) -> Json:
@@ -402,7 +410,7 @@ class Draw:
         return self.one([flag, self.equality((True, False)), self.choice((True, False))]) | self.told("boolean")
 
     def presence_test(self) -> Json:
-        return {"operator": self.one(["is_set", "is_not_set"])} | self.told("number")
+        return {"operator": self.one(["is_set", "is_not_set", "is_empty", "is_not_empty"])} | self.told("number")
 
     def date_test(self, *, declared: bool = False) -> Json:
         """A comparison with dates, which needs no type; equality, which does; or one told to compare as strings."""
@@ -478,7 +486,10 @@ class Draw:
         """Every form of a window."""
         if self.chance(2):
             return self.window()
-        return {"window": self.one([self.from_to(), self.between(), {"period": self.one(PERIODS)}])}
+        return {"window": self.one([self.from_to(), self.between(), {"period": self.one(PERIODS)}, self.whole_days()])}
+
+    def whole_days(self) -> Json:
+        return {"last": self.one(["1d", "2d", "30d", "1w", "2w"]), "days": self.one(["complete", "with_today"])}
 
     def from_to(self) -> Json:
         times = sorted(self.some(self.world.times, 2, 2))
@@ -547,7 +558,8 @@ class Draw:
         return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
 
     def membership(self, segment_ids: Sequence[int]) -> Json:
-        condition = {"type": "segment_membership", "segment_id": self.one(segment_ids)}
+        several = {"segment_ids": self.some(segment_ids, 1, 3)}
+        condition = {"type": "segment_membership"} | self.one([{"segment_id": self.one(segment_ids)}, several])
         return condition | self.one([{}, {"operator": "in"}, {"operator": "not_in"}])
 
     def leaf(self, segment_ids: Sequence[int] = ()) -> Json:

@@ -13,6 +13,7 @@ from segment_copilot.english_next.edits.aspects import (
     numbers_of,
     retested,
     tests_of,
+    with_own_test,
     with_test,
     with_values,
 )
@@ -20,7 +21,6 @@ from segment_copilot.english_next.edits.meant import (
     LEAST,
     Made,
     Parts,
-    has_people,
     is_of,
     leaves_said,
     opposite_test,
@@ -178,7 +178,7 @@ def _either_event(desk: Desk, new: Part) -> list[Made]:
         made
         for place in places
         for one in said
-        if not has_people(new) and not has_window(one) and not new.says({"who", "that"})
+        if not new.has("people") and not has_window(one) and not new.says({"who", "that"})
         for made in placed(
             desk, place, structs.replace(place.node, event_type=[*events_of(place.node), *events_of(one)]), 0.0
         )
@@ -202,7 +202,7 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
         ]
         if max((one.rank for one in made), default=0) >= SAME:
             return made
-    if not has_people(new) and not new.content & ~union((*new.windows, *new.quantities)):
+    if not new.has("people") and not new.content & ~union((*new.windows, *new.quantities)):
         return set_to(desk, parts)
     if new.quantities and not whose(new):
         made = [
@@ -219,7 +219,7 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
 def _narrowed(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with more said of what was done: "only those who opened the flash sale campaign", "only orders with a coupon"."""
     places = [one for one in desk.places if isinstance(one.node, EventCount) and not one.excluded]
-    if has_people(new):  # who did it once so may have done it otherwise as well
+    if new.has("people"):  # who did it once so may have done it otherwise as well
         places = [
             one
             for one in places
@@ -238,20 +238,9 @@ def filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
         tests = tests_said(new, events[0]) if len(events) == 1 and not place.excluded and not whose(new) else ()
         changed: Condition | None = place.node
         for test in tests if len(tests) == 1 or not turned else ():
-            known = (
-                next(
-                    (one for one in tests_of(changed) if one.at is not None and one.test.property == test.property),
-                    None,
-                )
-                if changed
-                else None
-            )
             said = opposite_test(test) if turned else test
-            changed = (
-                (retested(changed, known, said) if known and not turned else with_test(changed, said))
-                if changed
-                else None
-            )
+            if changed is not None:
+                changed = with_test(changed, said) if turned else with_own_test(changed, said)
         if changed is not None and changed != place.node:
             made += placed(desk, place, changed, float(len(tests)))
     return made

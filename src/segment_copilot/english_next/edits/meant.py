@@ -8,7 +8,6 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import (
     WINDOWED,
     events_of,
@@ -76,7 +75,10 @@ def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Defin
     ):
         return []
     country = any(value.place.field.country for one in new.values for value in one.values)
-    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask and not country]
+    told = sum(1 << at for at, token in enumerate(new.found.tokens) if token.stem in lexicon.swallowed("segment"))
+    told = told if new.says({"segment", "list", "audience"}) else 0  # "the members of the Staff segment"
+    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask & ~told]
+    named = named if told or not country else []
     if named:  # the whole name of a segment comes before a value that is called so
         return [(Definition("AND", [SegmentMembership(segment_id=named[0])]), 0.0)]
     found = [one for one in desk.audiences(_said_of(new)) if not _is_presence(one.definition, new)]
@@ -185,12 +187,7 @@ def whose(new: Part) -> bool:
     """Return whether words are about people, and not about what they did: "from Spain", "who bought shoes"."""
     tokens, start = new.found.tokens, (new.span & -new.span).bit_length() - 1
     traits = any(not value.place.event and value.place.field.country for one in new.values for value in one.values)
-    return traits or has_people(new) or tokens[start].lower in _LIVING
-
-
-def has_people(new: Part) -> bool:
-    """Return whether words are about people: "people who", "anyone", "whose"."""
-    return any(ways.is_part(token.stem, "people") for at, token in enumerate(new.found.tokens) if new.span >> at & 1)
+    return traits or new.has("people") or tokens[start].lower in _LIVING
 
 
 def own_value(values: Sequence[Value], node: Condition) -> Value | None:

@@ -19,6 +19,7 @@ from segment_copilot.english_next.edits.kinds import KINDS
 from segment_copilot.english_next.edits.meant import Made
 from segment_copilot.english_next.edits.outcome import Edited, Json
 from segment_copilot.english_next.edits.said import Desk, Part
+from segment_copilot.english_next.edits.targets import spoken
 from segment_copilot.english_next.edits.tree import Unfit, as_one, document, excluding, joined, places
 from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Refused, Unplaced
 from segment_copilot.english_next.outcomes import Part as Told
@@ -133,6 +134,8 @@ class _Trial:
             return ()
         except OverflowError:  # a number that no window can have
             return ()
+        if not found and any(said.place and said.condition for said in map(spoken, parts.values())):
+            self.left = 0  # it was said which: no other one is tried
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
         return _best(found)

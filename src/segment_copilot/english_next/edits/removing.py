@@ -15,7 +15,7 @@ from segment_copilot.english_next.edits.aspects import (
     windowless,
     with_values,
 )
-from segment_copilot.english_next.edits.meant import TURNED, Made, Parts, has_people, is_of, placed, readings
+from segment_copilot.english_next.edits.meant import TURNED, Made, Parts, is_of, placed, readings
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.targets import Target, spoken, targets
 from segment_copilot.english_next.edits.tree import Unfit, as_one, excluding, put
@@ -110,7 +110,7 @@ def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
 def drop_people(desk: Desk, parts: Parts) -> list[Made]:
     """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
     new = parts["new"]
-    if (new.segments and not new.values) or has_people(new):
+    if (new.segments and not new.values) or new.has("people"):
         return exclude(desk, parts)
     return filtered(desk, new, turned=True)
 

@@ -134,6 +134,10 @@ class Part(Struct, frozen=True, dict=True):
     def _has(self, one: Anchor) -> bool:
         return one.mask & self.span == one.mask
 
+    def has(self, name: str) -> bool:
+        """Return whether a word of a class is in it: "subject", "people"."""
+        return any(ways.is_part(one.stem, name) for at, one in enumerate(self.found.tokens) if self.span >> at & 1)
+
     def says(self, words: set[str]) -> bool:
         """Return whether one of these words is in it."""
         return any(token.lower in words for at, token in enumerate(self.found.tokens) if self.span >> at & 1)

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.language import WhereGroup, Window
 from segment_copilot.language.catalog import IDENTIFY
-from segment_copilot.language.lengths import Length, parse_length
+from segment_copilot.language.lengths import Length, parse_length, whole_days
 from segment_copilot.language.local_times import WEEKDAYS
 from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Step, Weekday, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
@@ -46,6 +46,7 @@ _PAST: Final = dict(
 _PAST_TENSE: Final = {
     "is": "was",
     "has": "had",
+    "had": "had",
     "does": "did",
     "contains": "contained",
     "starts": "started",
@@ -139,7 +140,7 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
     values = operands(test)
     if takes == "length":
-        return [parse_length(str(values[0])).words]
+        return [parse_length(str(values[0]), least=0).words]
     phrases = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if takes in {"any", "all"}:
         return [join_words(phrases, "and" if takes == "all" else "or")]
@@ -160,6 +161,13 @@ def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
         return f" in the last {Length(days, 'd').words}"
     if window is UNSET:
         return ""
+    if window.last is not UNSET and window.days is not UNSET:
+        length = parse_length(window.last)
+        if window.days == "with_today":
+            return (
+                " today" if whole_days(length) == 1 else f" in the last {length.words}, today and whole days before it"
+            )
+        return " yesterday" if whole_days(length) == 1 else f" in the {_spoken(length)} before today"
     if window.last is not UNSET:
         return f" in the last {parse_length(window.last).words}"
     if window.period is not UNSET:

@@ -121,9 +121,14 @@ class _Words:
         return f"({self.joined(group.logic, group.conditions)})"
 
     def _membership(self, leaf: SegmentMembership) -> str:
-        name = self.segment_names.get(leaf.segment_id)
-        named = f"the segment “{escape_controls(name)}”" if name else f"segment {leaf.segment_id}"
-        return f"who {'are' if (leaf.operator == 'in') != leaf.negate else 'are not'} in {named}"
+        is_in = (leaf.operator == "in") != leaf.negate
+        names = {one: self.segment_names.get(one) for one in leaf.targets}
+        if len(names) == 1:
+            ((segment_id, name),) = names.items()
+            named = f"the segment “{escape_controls(name)}”" if name else f"segment {segment_id}"
+            return f"who {'are' if is_in else 'are not'} in {named}"
+        told = [f"“{escape_controls(name)}”" if name else str(segment_id) for segment_id, name in names.items()]
+        return f"who are in {'any' if is_in else 'none'} of the segments {join_words(told, 'and')}"
 
 
 # Leaves

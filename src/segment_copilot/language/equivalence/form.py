@@ -151,7 +151,7 @@ class _Reader:
             case EventSequence():
                 return self._sequence(leaf)
             case SegmentMembership():
-                member = Other("segment", leaf.segment_id)
+                member = any_of(Other("segment", one) for one in leaf.targets)
                 return member if leaf.operator == "in" else negation(member)
             case Sample():
                 share = (leaf.salt, float(leaf.from_), float(leaf.to))

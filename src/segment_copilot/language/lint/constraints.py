@@ -128,8 +128,9 @@ class Reader(Struct, frozen=True):
                 subject = Subject(("sample", leaf.salt), _PERCENT)
                 return Constraint(subject, spans((below(leaf.from_), below(leaf.to))))
             case SegmentMembership():
-                term = Constraint(Subject(("segment", leaf.segment_id), _FLAG), _YES)
-                return term if leaf.operator == "in" else complement(term)
+                members = [Constraint(Subject(("segment", one), _FLAG), _YES) for one in leaf.targets]
+                term = join("OR", members)
+                return term if leaf.operator == "in" or isinstance(term, bool) else complement(term)
             case EventSequence():
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
