@@ -42,6 +42,11 @@ from segment_copilot.english_next.same import members
         ("media", "searched crossword (any caps)", 'count(Search["Search Term"=crossword any-case])≥1'),
         ("gym", "booked but never came", "count(clase_reservada)≥1 & count(visita_registrada)=0"),
         ("saas", "API calls above 300ms", "count(api_called[latency_ms>300])≥1"),
+        (
+            "media",
+            "they should have finished at least one documentary",
+            "count(videoWatched[genre=Documentary any-case & completed=1])≥1",
+        ),
         # which not
         ("shop", "country other than Spain", "country≠ES"),
         ("shop", "any plan but free", "plan≠free"),

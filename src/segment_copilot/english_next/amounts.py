@@ -190,8 +190,8 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
     money = span.names.money(event)
     for place in span.names.numeric(event):
         read = measured(span, place, given)
-        if read is None:
-            continue
+        if read is None or (place.field.answers and given.quantity.operator != "eq" and not given.quantity.bare):
+            continue  # what is yes or no is not more or less
         one, unit = read
         named = [
             field for field in span.fields
