@@ -36,6 +36,17 @@ from segment_copilot.english_next.same import members
         ("media", "iPhone users", 'count("App Opened"[Platform=iOS any-case])≥1'),
         ("shop", 'searched for something containing "dress"', "count(search_performed[query contains dress])≥1"),
         ("shop", 'city doesn\'t contain "York"', "city does_not_contain York"),
+        ("saas", "NPS of 9 or 10", "count(nps_submitted[score in 9,10])≥1"),
+        ("saas", "cancelled over price", "count(subscription_cancelled[reason=too_expensive])≥1"),
+        ("shop", "on a paid plan", "plan in starter,pro,business"),
+        ("media", "searched crossword (any caps)", 'count(Search["Search Term"=crossword any-case])≥1'),
+        ("gym", "booked but never came", "count(clase_reservada)≥1 & count(visita_registrada)=0"),
+        ("saas", "API calls above 300ms", "count(api_called[latency_ms>300])≥1"),
+        (
+            "media",
+            "they should have finished at least one documentary",
+            "count(videoWatched[genre=Documentary any-case & completed=1])≥1",
+        ),
         # which not
         ("shop", "country other than Spain", "country≠ES"),
         ("shop", "any plan but free", "plan≠free"),
@@ -61,6 +72,7 @@ def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning
         ("shop", "orders above 5"),  # an amount never becomes a count
         ("saas", "who is about to cancel"),  # nothing that was done
         ("saas", "the health of the turnstile"),  # no description of what is tested has the word
+        ("gym", "booked but never came"),  # what was done is no small talk
     ],
 )
 def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
@@ -70,6 +82,7 @@ def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
         "orders above 5": "count(order_placed)>5",
         "who is about to cancel": "count(subscription_cancelled)≥1",
         "the health of the turnstile": "health_score is_set",
+        "booked but never came": "count(visita_registrada)=0",
     }[text]
     found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
 

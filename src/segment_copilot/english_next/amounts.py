@@ -127,6 +127,7 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
     numbers = [one for one in span.quantities if not one.mask & taken]
     if len(numbers) > 2:  # noqa: PLR2004  # more than one clause says
         return
+    yield from _either(span, mention, numbers)
     for roles in itertools.product(*(list(_roles(span, mention, one)) for one in numbers)):
         counts = [role for role in roles if role.count is not None]
         if len(counts) > 1:
@@ -139,6 +140,19 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
         tests = tuple(test for role in roles for test in role.tests)
         if len({test.property for test in tests}) == len(tests):
             yield Plan(counts[0].count if counts else None, tests, used, features)
+
+
+def _either(span: Span, mention: Mention, numbers: Sequence[QuantityAnchor]) -> Iterator[Plan]:
+    """Yield the test for one of two numbers: "a score of 9 or 10"."""
+    if len(numbers) != 2 or any(not one.quantity.bare or one.quantity.times for one in numbers):  # noqa: PLR2004
+        return
+    one, other = numbers
+    if other.start != one.end + 1 or span.lower(one.end) != "or":
+        return
+    for place, scaled, used, how in numeric_places(span, mention.event, one):
+        if how.startswith("named") or how == "scale":
+            test = PropertyTest(place.path, "in", [scaled.quantity.value, other.quantity.value])
+            yield Plan(None, (test,), mask(one.start, other.end) | used, {f"where:{how}": 1})
 
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
@@ -176,8 +190,8 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
     money = span.names.money(event)
     for place in span.names.numeric(event):
         read = measured(span, place, given)
-        if read is None:
-            continue
+        if read is None or (place.field.answers and given.quantity.operator != "eq" and not given.quantity.bare):
+            continue  # what is yes or no is not more or less
         one, unit = read
         named = [
             field for field in span.fields
@@ -318,14 +332,28 @@ def one_of(span: Span, path: str, group: Sequence[tuple[ValueAnchor, Value]]) ->
     """Return the test for any of some values of one field, the joints between them, and whether these were "and"."""
     values = list(dict.fromkeys(value.value for _, value in group))
     if len(values) == 1:
-        return _single(path, group[0][1]), 0, False
+        return _any_case(span, group, _single(path, group[0][1])), 0, False
     between = mask(group[0][0].end, group[-1][0].start)
     joints = [joint for joint in span.found.joints if joint.mask & between and joint.mask & ~between == 0]
     used = union(joint for joint in joints if joint.kind in {"or", "comma", "and"})
     listed = group[0][1].place.field.listed
     by_and = any(joint.kind == "and" for joint in joints) and not any(joint.kind == "or" for joint in joints)
     spelled = list(dict.fromkeys(one for _, value in group for one in (value.value, *value.also)))
-    return PropertyTest(path, "contains_any" if listed else "in", spelled), used, by_and
+    return _any_case(span, group, PropertyTest(path, "contains_any" if listed else "in", spelled)), used, by_and
+
+
+def _any_case(span: Span, group: Sequence[tuple[ValueAnchor, Value]], test: PropertyTest) -> PropertyTest:
+    """Return the test for any spelling, where that is asked of these values: "Sydney (any capitals)"."""
+    texts = test.value if isinstance(test.value, list) else [test.value]
+    asked = any(
+        token.lower == "anycase" and -_NEAR <= at - group[-1][0].end <= _NEAR
+        for at, token in enumerate(span.found.tokens)
+    )
+    spoken = all(isinstance(one, str) and one.upper() != one.lower() for one in texts)
+    if not asked or not spoken or test.operator not in {"eq", "in"} or group[0][1].place.field.country:
+        return test
+    kept = list({str(one).lower(): one for one in reversed(texts)}.values())[::-1]
+    return structs.replace(test, value=kept if test.operator == "in" else test.value, ignore_case=True)
 
 
 def _single(path: str, value: Value) -> PropertyTest:

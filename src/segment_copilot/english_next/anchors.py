@@ -19,15 +19,14 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
-from segment_copilot.english_next import asking, lexicon, others, when
-from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
+from segment_copilot.english_next import asking, field_names, lexicon, others, when
+from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
 from segment_copilot.english_next.times_said import coming, times_said
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
-_APART: Final = 3  # words inside of a field's name
 _WORDS_THAT_ARE_CODES: Final = frozenset({"can", "per", "and", "are", "fin", "pan", "col", "lux", "bel", "nor"})
 _BARE: Final = {"path", "quoted", "name", "date"}
 
@@ -185,7 +184,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     taken |= _union(one for one in orders if tokens[one.end - 1].lower == "one")  # "the latest one" counts nothing
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
-    fields = tuple(_fields(tokens, names))
+    fields = tuple(FieldAnchor(*one) for one in field_names.fields(tokens, names))
     values += tuple(ValueAnchor(at, at + 1, (value,)) for at, value in others.parts(tokens, values, fields))
     spoken = _union(one for one in fields if one.share == 1 and one.end - one.start > 1)
     quantities = tuple(one for one in quantities if one.mask & ~spoken)
@@ -285,6 +284,10 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         return []
     key = tuple(token.stem for token in run if token.kind != "sign")
     found = list(names.values.get(key, ()))
+    if any(
+        one.how in {"value", "exact"} for one in found
+    ):  # "google" of "google_drive" is not meant, where "google" is one
+        found = [one for one in found if one.how != "part"]
     if not found and len(run) == 1 and first.lower.endswith("s"):  # "two P1s"
         found = list(names.texts.get(first.lower.removesuffix("s"), ()))
     if not found and len(key) > 1:
@@ -302,56 +305,6 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
                 found = [one for one in found if (one.place.event, one.place.path) != (place.event, place.path)]
                 found.append(Value(place, country, "country", tuple(one for one in spellings if one != country)))
     return found
-
-
-def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:
-    named = [token.kind == "word" or (token.kind == "number" and token.lower.isalpha()) for token in tokens]
-    keys = [field_word(concept(token.stem)) if is_name else "" for token, is_name in zip(tokens, named, strict=True)]
-    own = [field_word(token.stem) if is_name else "" for token, is_name in zip(tokens, named, strict=True)]
-    light = lexicon.words("light")
-    seen: set[tuple[int, int, str, str]] = set()
-    worth = {field_word(stem("lifetime")), field_word(stem("value"))}
-    for at, token in enumerate(tokens):
-        if token.lower in {"ltv", "clv", "cltv"}:
-            yield from (
-                FieldAnchor(at, at + 1, place, 1.0)
-                for place in names.places
-                if worth <= {*map(field_word, place.words)}
-            )
-        if token.kind == "name":
-            for place in names.places:
-                if place.path.lower() == token.lower:
-                    yield FieldAnchor(at, at + 1, place, 1.0)
-            continue
-        if token.lower in light and own[at] == token.stem:
-            continue
-        numbers = dict.fromkeys((*names.field_words.get(keys[at], ()), *names.field_words.get(own[at], ())))
-        for place in (names.places[number] for number in numbers):
-            runs = ((*_run(tokens, keys, own, at, words), len(words)) for words in place.names)
-            end, said, many = max(runs, key=lambda run: (len(run[1]) / run[2], run[0]))
-            mark = (at, end, place.event, place.path)
-            if not said and {keys[at], own[at]} & {field_word(one) for one in place.told}:
-                yield FieldAnchor(at, at + 1, place, 1.0)
-            elif said and mark not in seen:
-                seen.add(mark)
-                yield FieldAnchor(at, end, place, len(said) / many)
-
-
-def _run(
-    tokens: tuple[Token, ...], keys: list[str], own: list[str], at: int, words: frozenset[str]
-) -> tuple[int, set[str]]:
-    """Return how far from *at* words of a field's name go on, light ones in between, and which were said."""
-    said: set[str] = set()
-    end = position = at
-    while position < len(tokens) and position - end < _APART:
-        hit = ({keys[position], own[position]} & words) - said
-        if hit:
-            said |= hit
-            end = position + 1
-        elif tokens[position].lower not in lexicon.words("light"):
-            break
-        position += 1
-    return end, said
 
 
 def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor]:

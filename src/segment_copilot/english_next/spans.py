@@ -30,9 +30,6 @@ from segment_copilot.language import UserProperty
 
 _A = TypeVar("_A", bound=Anchor)
 _MENTIONS: Final = 4  # event types that one part may be about
-_VISIT: Final = frozenset(
-    stem(word) for word in ["visit", "return", "browse", "visitor", "stop", "drop", "came", "come"]
-)
 _PLACES: Final = frozenset(
     stem(word)
     for word in ["site", "website", "page", "store", "shop", "app", "screen", "us", "webshop", "online", "back"]
@@ -292,7 +289,7 @@ _SEEING: Final = frozenset(
 
 
 def _visits(span: Span, taken: int) -> Iterator[Mention]:
-    visit, anything = span.having(_VISIT) & ~taken, span.having(_ANY) & ~taken
+    visit, anything = span.having(lexicon.stems("visits")) & ~taken, span.having(_ANY) & ~taken
     if visit:
         name = _visit_name(span.names)
         yield Mention(name, visit | span.having(_PLACES) & ~taken, "visit", {"event:visit": 1}, 0.9)

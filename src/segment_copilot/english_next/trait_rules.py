@@ -429,7 +429,10 @@ def _empty(span: Span) -> Iterator[Reading]:
         yield reading(span, "empty", None, span.pronouns, "", {})
         return
     mentioned = span.windows or span.quantities or span.values or span.segments or span.negations
-    words = span.having(lexicon.stems("chat"))
+    words, listed = span.having(lexicon.stems("chat")), lexicon.words("chat")
+    for at in range(span.start, span.end):
+        if span.lower(at) not in listed and any(how == "own" for _, how, _ in span.found.evidence[at]):
+            words &= ~(1 << at)  # "booked" is what was done, though "book" is chat
     if not mentioned and not span.found.content & span.mask & ~words:
         yield reading(
             span, "chat", None, span.mask, "", {"chat:words": min((span.found.content & span.mask).bit_count(), 6)}
