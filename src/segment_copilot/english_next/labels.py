@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from segment_copilot.english_next.anchors import Anchor
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.anchors import Anchor, mask
 from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.spans import Span, reading, union
 
@@ -26,6 +27,34 @@ def label(span: Span) -> Iterator[Reading]:
     elif span.end - span.start <= _LABEL and span.lower_after == "(" and _is_told_behind(span):
         features = {"label:bracket": 1.0, "label:bracket:event": float(bool(span.mentions))}
         yield reading(span, "label", None, span.mask, "", features, label=span.mask)
+
+
+def title(span: Span) -> Iterator[Reading]:
+    """Call it Sleeping Giants: the name that the audience is to have."""
+    name = (
+        span.start
+        + 2
+        + (
+            span.lower(span.start + 1) in {"the", "this"}
+            and span.found.tokens[span.start + 2 : span.start + 3] != ()
+            and span.found.tokens[span.start + 2].stem in lexicon.stems("group")
+        )
+    )
+    called = span.lower(span.start) in _CALL and (span.lower(span.start + 1) in _CALLED or name > span.start + 2)
+    if not called or not 0 < span.end - name <= _NAME or span.lower_after not in _BEHIND_NAME:
+        return
+    people = lexicon.stems("people") | {"who", "whose", "with", "that"}
+    if any(one.kind not in {"soft", "and"} for one in span.inside) or any(
+        span.found.tokens[at].stem in people for at in range(name, span.end)
+    ):
+        return
+    yield reading(span, "title", None, span.mask, "", {}, label=mask(name, span.end))
+
+
+_CALL: Final = frozenset({"call", "name", "label", "title", "named", "called"})
+_CALLED: Final = frozenset({"it", "this", "that", "them", "these"})
+_NAME: Final = 5  # words
+_BEHIND_NAME: Final = frozenset({"", ".", ";", "!", "?", ","})
 
 
 def _is_condition(span: Span) -> bool:
